@@ -1,0 +1,163 @@
+package router
+
+import "slices"
+
+// Kind is what a registry request means for routing (OCI distribution spec 1.1, end-1 to end-13).
+type Kind string
+
+const (
+	Ping   Kind = "ping"   // /v2/, the catalog, token endpoints: belong to no region
+	Pull   Kind = "pull"   // GET of a blob, GET or HEAD of a manifest by digest: content never changes
+	Fresh  Kind = "fresh"  // manifests by tag, tag lists, referrers: what a push changes
+	Exists Kind = "exists" // HEAD of a blob: how most clients start a push
+	Write  Kind = "write"  // upload POST, manifest PUT, any DELETE
+	Upload Kind = "upload" // a request to an upload in progress
+	Other  Kind = "other"  // anything else below /v2/
+)
+
+// Request is what a decision needs to know of a request.
+type Request struct {
+	Kind      Kind
+	Head      bool   // a HEAD
+	Named     string // the replica of the fleet that Host names; "" for the one hostname
+	URLOwner  string // the replica that the URL of an upload or of a next page names; may be gone
+	Client    Order  // as the client sees the replicas: writes
+	Gateway   Order  // as this gateway sees them: reads
+	Lease     string // owner of the repository's live lease
+	Bound     string // replica that this client and repository are bound to for a minute
+	OwnerHome bool   // the file's `lease: {owner: home}`
+}
+
+// Decision is where a request goes.
+type Decision struct {
+	Reason Reason
+	// Tries are the replicas to ask, in order. The first is the one chosen; the others are for when
+	// it cannot be reached and the request can safely be sent again. Empty only for UploadLost.
+	Tries []*Replica
+	// OnAbsent: a 404 of one try is not the answer, the next is asked.
+	OnAbsent bool
+	// LeaseEnds: the lease's owner is down, offline or gone, so the lease ends and moves as a whole.
+	LeaseEnds bool
+}
+
+// Decide is the table of docs/request-handling.md, row by row. Both orders name every replica of the
+// fleet, so a replica that neither has does not exist.
+func Decide(r Request) Decision {
+	if r.Named != "" {
+		return only(Named, r.Client.find(r.Named))
+	}
+	switch r.Kind {
+	case Upload:
+		return r.upload()
+	case Exists, Write:
+		// No URL that we hand out for these names a replica: one that does may not overrule the lease.
+		return r.writing()
+	case Pull:
+		if r.Head && r.Bound != "" {
+			// A pusher that asks for a manifest by digest skips pushing it when told it exists: only
+			// the replica that the rest of the push goes to may say so.
+			return r.writing()
+		}
+		return pull(r.Gateway)
+	}
+	// The next page of a list goes on where the page before it came from.
+	if page := r.Gateway.find(r.URLOwner); page.readable() {
+		return only(Owner, page)
+	}
+	if r.Kind == Fresh {
+		return r.fresh()
+	}
+	d := pull(r.Gateway)
+	d.OnAbsent = false
+	return d
+}
+
+// upload: the URL beats the lease, since a session exists on one replica alone.
+func (r Request) upload() Decision {
+	if r.URLOwner == "" {
+		return r.writing()
+	}
+	owner := r.Client.find(r.URLOwner)
+	switch {
+	case owner.readable():
+		return only(Owner, owner)
+	case slices.Contains(r.Client.usable(), owner):
+		return only(LastResort, owner)
+	}
+	return Decision{Reason: UploadLost}
+}
+
+// writing: a lease stays with its owner for as long as that can be asked, and moves as a whole when
+// it cannot.
+func (r Request) writing() Decision {
+	owner := r.Client.find(r.Lease)
+	if owner.readable() {
+		return only(Leased, owner)
+	}
+	d := r.start()
+	if slices.Contains(d.Tries, owner) {
+		// Nothing that is up can take it: among those tried all the same it is the one with the push.
+		return only(LastResort, owner)
+	}
+	d.LeaseEnds = r.Lease != ""
+	if d.LeaseEnds && d.Reason != LastResort {
+		d.Reason = Failover
+	}
+	return d
+}
+
+// start is where the writes of a repository without a lease go. A binding holds even when another
+// replica has become nearer: what the client was told exists, exists there.
+func (r Request) start() Decision {
+	if bound := r.Client.find(r.Bound); bound.startable() {
+		return only(Bound, bound)
+	}
+	order, first := r.Client, Nearest
+	if r.OwnerHome {
+		home := slices.IndexFunc(order, func(x Ranked) bool { return x.Home })
+		order, first = toFront(order, home), Home
+	}
+	// To ask a draining replica is better than one that is down, and that better than one that says no.
+	tries := order.firstOf(
+		(*Replica).startable,
+		func(x *Replica) bool { return x.readable() && x.Writable },
+		func(x *Replica) bool { return x.inService() && x.Writable },
+		(*Replica).inService)
+	switch {
+	case !tries[0].startable():
+		return Decision{Reason: LastResort, Tries: tries}
+	case tries[0] == order[0].Replica:
+		return Decision{Reason: first, Tries: tries}
+	}
+	return Decision{Reason: Failover, Tries: tries}
+}
+
+// fresh: while a lease holds, its owner knows the tags, for everyone. What it has never heard of may
+// have been pushed elsewhere before the lease, so its 404 falls through.
+func (r Request) fresh() Decision {
+	d := pull(r.Gateway)
+	if owner := r.Gateway.find(r.Lease); owner.readable() {
+		d.Reason, d.Tries = Leased, toFront(d.Tries, slices.Index(d.Tries, owner))
+	}
+	return d
+}
+
+// pull asks the nearest first and then all others that are up, the draining ones last: they start
+// nothing, but may hold what nobody else has.
+func pull(order Order) Decision {
+	tries := order.usable()
+	slices.SortStableFunc(tries, drainingLast)
+	reason := order.reasonFor(tries[0])
+	if !tries[0].readable() {
+		reason = LastResort
+	}
+	return Decision{Reason: reason, Tries: tries, OnAbsent: true}
+}
+
+// only is the decision for one replica and no other; for none, if x is nil.
+func only(why Reason, x *Replica) Decision {
+	if x == nil {
+		return Decision{Reason: why}
+	}
+	return Decision{Reason: why, Tries: []*Replica{x}}
+}

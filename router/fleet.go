@@ -1,0 +1,131 @@
+// Package router decides, and does nothing else: who is nearest and healthy, which replica a DNS
+// answer names, which replica a registry request goes to, who owns a push. Values in, a decision
+// with its reason out: no network, no clock, no lock.
+package router
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/geo"
+)
+
+// Operator is the operator's word about a replica; it beats the probes.
+type Operator string
+
+const (
+	Online  Operator = "online"
+	Drain   Operator = "drain"   // finish what is leased, start nothing
+	Offline Operator = "offline" // nothing goes there while another replica is left
+)
+
+// Health is what probes say of one front or upstream at one moment.
+type Health struct {
+	Up bool
+	// ChangeIn is the least time after which Up can differ. 0: steady, no probe of the recent past
+	// disagrees with Up, so nothing is about to change.
+	ChangeIn time.Duration
+}
+
+// Front is one address that DNS hands out for a replica.
+type Front struct {
+	Addr   netip.Addr
+	Health Health
+}
+
+// Replica is one regional registry as decisions see it.
+type Replica struct {
+	Name     string
+	Point    geo.Point
+	Country  string
+	Bias     float64 // ms, added to its expected round-trip time
+	Home     bool
+	Operator Operator
+	Writable bool // the file's `write`
+	Fronts   []Front
+	Upstream Health
+}
+
+// FrontUp reports whether at least one of the replica's addresses is up: clients take the next
+// address by themselves.
+func (r *Replica) FrontUp() bool {
+	return slices.ContainsFunc(r.Fronts, func(f Front) bool { return f.Health.Up })
+}
+
+// inService: the operator did not take it offline.
+func (r *Replica) inService() bool { return r.Operator != Offline }
+
+// readable: what is there can be read, and what was begun there can be finished. Nil is not.
+func (r *Replica) readable() bool { return r != nil && r.Upstream.Up && r.inService() }
+
+// startable: a push may begin there. Nil is not.
+func (r *Replica) startable() bool { return r.readable() && r.Operator == Online && r.Writable }
+
+// drainingLast is a sort order of replicas that are in service.
+func drainingLast(a, b *Replica) int {
+	switch {
+	case a.Operator == b.Operator:
+		return 0
+	case a.Operator == Drain:
+		return 1
+	}
+	return -1
+}
+
+// changeIn is the least time after which anything probed of this replica can change; 0: steady.
+func (r *Replica) changeIn() time.Duration {
+	least := r.Upstream.ChangeIn
+	for _, f := range r.Fronts {
+		least = sooner(least, f.Health.ChangeIn)
+	}
+	return least
+}
+
+// sooner is the lesser of two times to change, where 0 means never.
+func sooner(a, b time.Duration) time.Duration {
+	switch {
+	case a == 0:
+		return b
+	case b == 0:
+		return a
+	}
+	return min(a, b)
+}
+
+// Fleet is all replicas with their present state: one immutable value, replaced as a whole and read
+// once per request.
+type Fleet struct {
+	replicas []Replica // sorted by name
+	home     *Replica
+}
+
+// NewFleet makes a fleet of at least one replica, each of another name. Which one is home is the
+// file's business (exactly one is, or the only one): of several, or without any, the first by name
+// is.
+func NewFleet(replicas []Replica) *Fleet {
+	sorted := slices.Clone(replicas)
+	slices.SortFunc(sorted, func(a, b Replica) int { return cmp.Compare(a.Name, b.Name) })
+	home := max(0, slices.IndexFunc(sorted, func(r Replica) bool { return r.Home }))
+	for i := range sorted {
+		sorted[i].Home = i == home
+	}
+	return &Fleet{replicas: sorted, home: &sorted[home]}
+}
+
+// Replicas returns all replicas in the order of their names. They are shared: read only.
+func (f *Fleet) Replicas() []Replica { return f.replicas }
+
+// Home is the replica that was there first.
+func (f *Fleet) Home() *Replica { return f.home }
+
+// Replica finds a replica by name; nil if the fleet has none of that name.
+func (f *Fleet) Replica(name string) *Replica {
+	for i := range f.replicas {
+		if f.replicas[i].Name == name {
+			return &f.replicas[i]
+		}
+	}
+	return nil
+}

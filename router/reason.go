@@ -1,0 +1,33 @@
+package router
+
+// Reason says why a replica was chosen. The set is closed: the same word is the metric label, the
+// log field, the Fairlead-Replica response header and what `fairlead explain` prints.
+type Reason string
+
+const (
+	// Nearest is the replica with the least expected round-trip time.
+	Nearest Reason = "nearest"
+	// Failover is the next in order, because a nearer one is down, draining, offline or read-only.
+	Failover Reason = "failover"
+	// Home is the home replica, because the file says `lease: {owner: home}`.
+	Home Reason = "home"
+	// Leased is the owner of the repository's lease.
+	Leased Reason = "leased"
+	// Bound is the replica that this client asked about this repository within the last minute.
+	Bound Reason = "bound"
+	// Owner is the replica that the URL names: an upload in progress, or the next page of a list.
+	Owner Reason = "owner"
+	// Named is the replica that the host name names: <replica>.<hostname>.
+	Named Reason = "named"
+	// Fallthrough is the nearest replica that has what nearer ones answered 404 to.
+	Fallthrough Reason = "fallthrough"
+	// LastResort is a replica tried although none is known to be fit for it: fail open.
+	LastResort Reason = "last_resort"
+	// UploadLost is an upload whose replica is down or gone: no other replica can go on with it.
+	UploadLost Reason = "upload_lost"
+)
+
+// Reasons lists the closed set, so that metrics can start every label at zero.
+func Reasons() []Reason {
+	return []Reason{Nearest, Failover, Home, Leased, Bound, Owner, Named, Fallthrough, LastResort, UploadLost}
+}

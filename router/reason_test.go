@@ -1,0 +1,38 @@
+package router
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"slices"
+	"strconv"
+	"testing"
+)
+
+// A reason that Reasons leaves out would be a metric label that starts to exist with its first event.
+func TestReasonsIsClosed(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "reason.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var declared []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		if v, ok := n.(*ast.ValueSpec); ok {
+			word, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Error(err)
+			}
+			declared = append(declared, word)
+		}
+		return true
+	})
+	var listed []string
+	for _, r := range Reasons() {
+		listed = append(listed, string(r))
+	}
+	sameNames(t, listed, declared...)
+	slices.Sort(declared)
+	if len(slices.Compact(declared)) != len(listed) {
+		t.Errorf("a word means two reasons: %v", listed)
+	}
+}
