@@ -1,0 +1,28 @@
+package health
+
+import (
+	"slices"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// assemble joins the operator's word with what was seen. What nobody probes counts as up and steady.
+func assemble(replicas []router.Replica, seen map[key]router.Health) *router.Fleet {
+	replicas = slices.Clone(replicas)
+	for i := range replicas {
+		r := &replicas[i]
+		r.Upstream = healthOf(seen, key{replica: r.Name})
+		r.Fronts = slices.Clone(r.Fronts)
+		for j := range r.Fronts {
+			r.Fronts[j].Health = healthOf(seen, key{r.Name, r.Fronts[j].Addr.Unmap()})
+		}
+	}
+	return router.NewFleet(replicas)
+}
+
+func healthOf(seen map[key]router.Health, k key) router.Health {
+	if h, probed := seen[k]; probed {
+		return h
+	}
+	return router.Health{Up: true}
+}

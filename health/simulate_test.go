@@ -1,0 +1,171 @@
+package health
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// What the thresholds are chosen for: the file's default interval and timeout.
+const (
+	simInterval = 5 * time.Second
+	simTimeout  = 2 * time.Second
+	simYear     = 365 * 24 * time.Hour
+)
+
+var steadyUp, steadyDown = History{known: true}, History{known: true, down: true}
+
+// chain is the Markov chain that Step makes when every probe is lost with the same probability. It is
+// solved rather than sampled: a false alarm once in a hundred years cannot be counted in a sample.
+type chain struct {
+	states   []History
+	ok, lost []int // indices of the states that follow
+}
+
+func newChain(th Thresholds) chain {
+	c := chain{states: []History{steadyUp}}
+	index := map[History]int{steadyUp: 0}
+	visit := func(h History) int {
+		i, visited := index[h]
+		if !visited {
+			i = len(c.states)
+			index[h] = i
+			c.states = append(c.states, h)
+		}
+		return i
+	}
+	for i := 0; i < len(c.states); i++ {
+		c.ok = append(c.ok, visit(Step(th, c.states[i], true)))
+		c.lost = append(c.lost, visit(Step(th, c.states[i], false)))
+	}
+	return c
+}
+
+// stationary iterates until the distribution stands still.
+func (c chain) stationary(loss float64) []float64 {
+	now := make([]float64, len(c.states))
+	now[0] = 1
+	for range 20_000 {
+		next := make([]float64, len(now))
+		for i, p := range now {
+			next[c.ok[i]] += p * (1 - loss)
+			next[c.lost[i]] += p * loss
+		}
+		now = next
+	}
+	return now
+}
+
+// duration is the time from the start of a probe that leads to h to the start of the next.
+func duration(h History, ok bool) time.Duration {
+	if ok {
+		return h.Spacing(simInterval)
+	}
+	return max(simTimeout, h.Spacing(simInterval))
+}
+
+// longRun is what a target that loses that share of its probes for ever looks like.
+func (c chain) longRun(loss float64) (fallsPerYear, upShare float64) {
+	var falls, up, total float64
+	for i, p := range c.stationary(loss) {
+		ok, lost := c.states[c.ok[i]], c.states[c.lost[i]]
+		took := p * ((1-loss)*duration(ok, true).Seconds() + loss*duration(lost, false).Seconds())
+		total += took
+		if c.states[i].Up() {
+			up += took
+		}
+		if c.states[i].Up() && !lost.Up() {
+			falls += p * loss
+		}
+	}
+	return falls / total * simYear.Seconds(), up / total
+}
+
+// sampled is longRun by throwing dice: the oracle for the arithmetic above.
+func sampled(th Thresholds, loss float64, probes int) (fallsPerYear float64) {
+	random := rand.New(rand.NewPCG(1, 2))
+	h, falls := steadyUp, 0
+	var total time.Duration
+	for range probes {
+		ok := random.Float64() >= loss
+		next := Step(th, h, ok)
+		if h.Up() && !next.Up() {
+			falls++
+		}
+		total += duration(next, ok)
+		h = next
+	}
+	return float64(falls) / total.Seconds() * simYear.Seconds()
+}
+
+// reaction is the time from an event until Up changes, over all moments of the event between two probes
+// of a steady target: from then on every probe gives the same result, after took.
+func reaction(th Thresholds, from History, took time.Duration) (mean, worst time.Duration) {
+	const moments = 1000
+	for i := range moments {
+		at := simInterval * time.Duration(i) / moments // the first probe that notices
+		h := Step(th, from, !from.Up())
+		for h.Up() == from.Up() {
+			at += max(took, h.Spacing(simInterval))
+			h = Step(th, h, !from.Up())
+		}
+		at += took
+		mean += at / moments
+		worst = max(worst, at)
+	}
+	return mean, worst
+}
+
+// TestDefaultThresholds keeps the promises of docs/adr/002-health-thresholds.md, and with -v prints its
+// table.
+func TestDefaultThresholds(t *testing.T) {
+	for _, th := range []Thresholds{Defaults(), {3, 2, 6}, {4, 2, 8}, {5, 3, 10}, {5, 2, 15}, {6, 3, 12}, {10, 10, 20}} {
+		c := newChain(th)
+		refused, refusedWorst := reaction(th, steadyUp, 0)
+		hang, hangWorst := reaction(th, steadyUp, simTimeout)
+		back, backWorst := reaction(th, steadyDown, 0)
+		t.Logf("down %d, ok %d, up %d: refused noticed after %.1f s (worst %.0f), hanging %.1f (%.0f), back %.1f (%.0f)",
+			th.Down, th.OK, th.Up, refused.Seconds(), refusedWorst.Seconds(), hang.Seconds(), hangWorst.Seconds(), back.Seconds(), backWorst.Seconds())
+		for _, loss := range []float64{0.01, 0.05, 0.10, 0.30, 0.50} {
+			falls, up := c.longRun(loss)
+			t.Logf("    %2.0f %% lost: down %.3g times a year (%.2g an hour), up %.2f %% of the time",
+				100*loss, falls, falls/simYear.Hours(), 100*up)
+		}
+	}
+
+	c := newChain(Defaults())
+	for _, promise := range []struct{ loss, fallsPerYear, upAtLeast, upAtMost float64 }{
+		{0.01, 0.02, 0.9999, 1},
+		{0.05, 30, 0.9999, 1},
+		{0.10, 1000, 0.999, 1},
+		{0.30, 8 * 8760, 0, 1}, // about the worst case of flapping
+		{0.50, 1 * 8760, 0, 0.01},
+	} {
+		if falls, up := c.longRun(promise.loss); falls > promise.fallsPerYear || up < promise.upAtLeast || up > promise.upAtMost {
+			t.Errorf("loss %v: down %v times a year, up %v; promised %+v", promise.loss, falls, up, promise)
+		}
+	}
+	for _, promise := range []struct {
+		name        string
+		from        History
+		took        time.Duration
+		mean, worst time.Duration
+	}{
+		{"refused", steadyUp, 0, 6500 * time.Millisecond, 9 * time.Second},
+		{"hanging", steadyUp, simTimeout, 12500 * time.Millisecond, 15 * time.Second},
+		{"back", steadyDown, 0, 11500 * time.Millisecond, 14 * time.Second},
+	} {
+		if mean, worst := reaction(Defaults(), promise.from, promise.took); mean > promise.mean || worst > promise.worst {
+			t.Errorf("%s: noticed after %v, at worst %v; promised %v, %v", promise.name, mean, worst, promise.mean, promise.worst)
+		}
+	}
+}
+
+func TestChainAgreesWithDice(t *testing.T) {
+	for _, loss := range []float64{0.2, 0.3} {
+		want, _ := newChain(Defaults()).longRun(loss)
+		if got := sampled(Defaults(), loss, 1_000_000); got < 0.95*want || got > 1.05*want {
+			t.Errorf("loss %v: sampled %v falls a year, calculated %v", loss, got, want)
+		}
+	}
+}
