@@ -1,0 +1,207 @@
+package configs
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// written is where and how a field was given.
+type written struct {
+	line  int
+	value string // of a scalar; kept back for fields that hold secrets
+}
+
+// decoder walks a document once and collects everything that is wrong with it.
+type decoder struct {
+	file     string
+	budget   int                // nodes that may still be visited; see follow
+	written  map[string]written // by field path
+	unread   map[string]bool    // fields whose value could not be taken: nothing more is said about them
+	problems Problems
+	dropped  int // problems beyond maxProblems
+}
+
+// maxProblems bounds the report: a file of a megabyte can break a rule on every line.
+const maxProblems = 1000
+
+// field takes the value of one key or item.
+type field func(path string, n *yaml.Node)
+
+// fields are the known keys of a mapping.
+type fields map[string]field
+
+func newDecoder(file string, size int) *decoder {
+	return &decoder{file: file, budget: size, written: map[string]written{}, unread: map[string]bool{}}
+}
+
+// problem reports a broken rule at path, unless path or what holds it could not be read in the first place.
+func (d *decoder) problem(path, rule string) {
+	if d.hidden(path) {
+		return
+	}
+	d.add(Problem{Line: lineOf(d.written, path), Field: path, Value: shown(d.written[path].value), Rule: rule})
+}
+
+// hidden reports whether path, or anything around it up to the whole file, could not be read.
+func (d *decoder) hidden(path string) bool {
+	for at := path; at != ""; at = parent(at) {
+		if d.unread[at] {
+			return true
+		}
+	}
+	return d.unread[""]
+}
+
+// refuse reports a value that could not be taken at all.
+func (d *decoder) refuse(path, rule string) {
+	d.problem(path, rule)
+	d.unread[path] = true
+}
+
+func (d *decoder) add(p Problem) {
+	if len(d.problems) == maxProblems {
+		d.dropped++
+		return
+	}
+	p.File = d.file
+	d.problems = append(d.problems, p)
+}
+
+func (d *decoder) all() Problems {
+	sorted := d.problems.byLine()
+	if d.dropped > 0 {
+		sorted = append(sorted, Problem{File: d.file, Rule: fmt.Sprintf(ruleTooMany, d.dropped)})
+	}
+	return sorted
+}
+
+// follow returns what an alias stands for, and counts. A document has fewer nodes than bytes; whoever visits more
+// is led round by aliases, and is stopped before they multiply (the "billion laughs").
+func (d *decoder) follow(n *yaml.Node) (*yaml.Node, bool) {
+	if d.budget--; d.budget < 0 {
+		if d.budget == -1 {
+			d.add(Problem{Line: n.Line, Rule: ruleExpands})
+		}
+		return nil, false
+	}
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n, true
+}
+
+// mapping hands each value of n to the field of its key.
+func (d *decoder) mapping(path string, n *yaml.Node, known fields) {
+	if isNull(n) {
+		return // a section with all its keys commented out
+	}
+	if n.Kind != yaml.MappingNode {
+		d.refuse(path, fmt.Sprintf(ruleKind, "a mapping", describe(n)))
+		return
+	}
+	first := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, ok := d.key(path, n.Content[i])
+		if !ok {
+			continue
+		}
+		at := join(path, key)
+		if line, twice := first[key]; twice {
+			d.add(Problem{Line: n.Content[i].Line, Field: at, Rule: fmt.Sprintf(ruleTwice, line)})
+			continue
+		}
+		first[key] = n.Content[i].Line
+		take, ok := known[key]
+		if !ok {
+			d.add(Problem{Line: n.Content[i].Line, Field: at, Rule: fmt.Sprintf(ruleUnknownKey, suggest(key, slices.Sorted(maps.Keys(known))))})
+			continue
+		}
+		d.take(at, n.Content[i].Line, n.Content[i+1], take)
+	}
+}
+
+// key is the text of a mapping's key.
+func (d *decoder) key(path string, n *yaml.Node) (string, bool) {
+	line := n.Line
+	n, ok := d.follow(n)
+	switch {
+	case !ok:
+		return "", false
+	case n.ShortTag() == "!!merge":
+		d.add(Problem{Line: line, Field: path, Rule: ruleMerge})
+		return "", false
+	case n.Kind != yaml.ScalarNode:
+		d.add(Problem{Line: line, Field: path, Rule: fmt.Sprintf(ruleKeyKind, describe(n))})
+		return "", false
+	}
+	return n.Value, true
+}
+
+// take records where a value was written and hands it on.
+func (d *decoder) take(path string, line int, n *yaml.Node, to field) {
+	n, ok := d.follow(n)
+	if !ok {
+		d.unread[path] = true
+		return
+	}
+	w := written{line: line}
+	if n.Kind == yaml.ScalarNode {
+		w.value = n.Value
+	}
+	d.written[path] = w
+	to(path, n)
+}
+
+// section is a mapping as the value of a key.
+func (d *decoder) section(known fields) field {
+	return func(path string, n *yaml.Node) { d.mapping(path, n, known) }
+}
+
+// list calls item for each item of a list, after start with their number.
+func (d *decoder) list(start func(count int), item field) field {
+	return func(path string, n *yaml.Node) {
+		if isNull(n) {
+			start(0)
+			return
+		}
+		if n.Kind != yaml.SequenceNode {
+			d.refuse(path, fmt.Sprintf(ruleKind, "a list", describe(n)))
+			return
+		}
+		start(len(n.Content))
+		for i, child := range n.Content {
+			d.take(path+"["+strconv.Itoa(i)+"]", child.Line, child, item)
+		}
+	}
+}
+
+// join appends a key to a path; one that is no plain word is quoted and cut, since it ends in a log line.
+func join(path, key string) string {
+	if len(key) > 64 || key == "" || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' || r == '.' || r == '[' }) {
+		key = strconv.QuoteToASCII(shown(key))
+	}
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// parent is the path of what holds path: replicas[1].place → replicas[1] → replicas → "".
+func parent(path string) string {
+	return path[:max(strings.LastIndexAny(path, ".["), 0)]
+}
+
+// lineOf is the line of path, or of the nearest thing written around it.
+func lineOf(lines map[string]written, path string) int {
+	for at := path; at != ""; at = parent(at) {
+		if w, ok := lines[at]; ok {
+			return w.line
+		}
+	}
+	return 1
+}

@@ -1,0 +1,233 @@
+package configs
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func serve(t *testing.T, handler http.HandlerFunc) *url.URL {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return parseURL(t, server.URL)
+}
+
+// serveTLS serves with the certificate that writePair made under name, for registry.contoso.com.
+func serveTLS(t *testing.T, dir, name string, clients *x509.CertPool, handler http.HandlerFunc) *url.URL {
+	t.Helper()
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(handler)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	if clients != nil {
+		server.TLS.ClientAuth, server.TLS.ClientCAs = tls.RequireAndVerifyClientCert, clients
+	}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return parseURL(t, server.URL)
+}
+
+func parseURL(t *testing.T, s string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func liveConfig(listen string, replicas ...Replica) *Config {
+	return &Config{
+		Hostname: "registry.contoso.com",
+		Proxy:    Proxy{Listen: []string{listen}},
+		Health:   Health{Timeout: 10 * time.Second, Path: "/v2/"},
+		Replicas: replicas,
+	}
+}
+
+func answer(status int, challenges ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for _, c := range challenges {
+			w.Header().Add("WWW-Authenticate", c)
+		}
+		w.Header().Set("Location", "/elsewhere")
+		w.WriteHeader(status)
+	}
+}
+
+func TestLiveUpstream(t *testing.T) {
+	closed := parseURL(t, "http://"+closedAddress(t))
+	tests := []struct {
+		name          string
+		upstream      *url.URL
+		wantStatus    int
+		wantChallenge string
+		wantErr       string
+	}{
+		{"open", serve(t, answer(200)), 200, "", ""},
+		{"asks who", serve(t, answer(401, `Basic realm="a"`, `Bearer realm="b"`)), 401, `Basic realm="a", Bearer realm="b"`, ""},
+		{"no registry", serve(t, answer(404)), 404, "", "answered 404, and only 200 and 401 mean alive"},
+		{"redirect", serve(t, answer(307)), 307, "", "answered 307, and only 200 and 401 mean alive"},
+		{"refused", closed, 0, "", "connection refused"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := Live(t.Context(), liveConfig(":443", Replica{Name: "westus", Upstream: tt.upstream}))
+			if len(got) != 1 {
+				t.Fatalf("%d results, want 1", len(got))
+			}
+			r := got[0]
+			if r.Replica != "westus" || r.Target != TargetUpstream || r.Address != tt.upstream.String() || r.Status != tt.wantStatus || r.Challenge != tt.wantChallenge {
+				t.Errorf("got %+v", r)
+			}
+			wantLiveErr(t, r, tt.wantErr)
+		})
+	}
+}
+
+func TestLiveSendsPathAndHost(t *testing.T) {
+	tests := []struct{ host, want string }{
+		{"", "registry.contoso.com"},
+		{"registry.westus.internal:5000", "registry.westus.internal:5000"},
+	}
+	for _, tt := range tests {
+		upstream := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("WWW-Authenticate", r.Method+" "+r.Host+" "+r.URL.Path)
+		})
+		got := Live(t.Context(), liveConfig(":443", Replica{Upstream: upstream, Host: tt.host}))[0]
+		if want := "GET " + tt.want + " /v2/"; got.Challenge != want {
+			t.Errorf("sent %s, want %s", got.Challenge, want)
+		}
+	}
+}
+
+func TestLiveUpstreamTLS(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"server", "client", "stranger"} {
+		writePair(t, dir, name)
+	}
+	file := func(name string) string { return filepath.Join(dir, name) }
+	clients := x509.NewCertPool()
+	if err := appendFile(clients, file("client.pem")); err != nil {
+		t.Fatal(err)
+	}
+	open, guarded := serveTLS(t, dir, "server", nil, answer(200)), serveTLS(t, dir, "server", clients, answer(200))
+	tests := []struct {
+		name    string
+		replica Replica
+		wantErr string
+	}{
+		{"unknown authority", Replica{Upstream: open}, "certificate signed by unknown authority"},
+		{"own authority", Replica{Upstream: open, CA: file("server.pem")}, ""},
+		{"another authority", Replica{Upstream: open, CA: file("stranger.pem")}, "certificate signed by unknown authority"},
+		{"client certificate", Replica{Upstream: guarded, CA: file("server.pem"), ClientCertificate: file("client.pem"), ClientKey: file("client.key")}, ""},
+		{"another name", Replica{Upstream: parseURL(t, strings.Replace(open.String(), "127.0.0.1", "127.0.0.2", 1)), CA: file("server.pem")}, "127.0.0.2"},
+		{"authority gone", Replica{Name: "westus", Upstream: open, CA: file("gone.pem")}, "ca of westus: " + file("gone.pem") + ": no such file"},
+		{"certificate gone", Replica{Name: "westus", Upstream: open, ClientCertificate: file("gone.pem")}, "client certificate of westus: "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			wantLiveErr(t, Live(t.Context(), liveConfig(":443", tt.replica))[0], tt.wantErr)
+		})
+	}
+	// Whether the client sees the alert or the reset that follows it is a race.
+	if r := Live(t.Context(), liveConfig(":443", Replica{Upstream: guarded, CA: file("server.pem")}))[0]; r.Err == nil {
+		t.Errorf("let in without a client certificate: %+v", r)
+	}
+}
+
+// Fronts are reached by address, at the proxy's port, under the hostname.
+func TestLiveFronts(t *testing.T) {
+	dir := t.TempDir()
+	writePair(t, dir, "gateway")
+	writePair(t, dir, "other")
+	seen := func(w http.ResponseWriter, r *http.Request) {
+		sni := ""
+		if r.TLS != nil {
+			sni = r.TLS.ServerName
+		}
+		w.Header().Set("WWW-Authenticate", strings.TrimSpace(r.Host+" "+sni))
+	}
+	clear, secure := serve(t, seen), serveTLS(t, dir, "gateway", nil, seen)
+	tests := []struct {
+		name          string
+		at            *url.URL
+		tls           *TLS
+		wantChallenge string
+		wantErr       string
+	}{
+		{"clear text", clear, nil, "registry.contoso.com", ""},
+		{"TLS", secure, &TLS{Certificate: filepath.Join(dir, "gateway.pem")}, "registry.contoso.com registry.contoso.com", ""},
+		{"another certificate", secure, &TLS{Certificate: filepath.Join(dir, "other.pem")}, "", "unknown authority"},
+		{"TLS to clear text", clear, &TLS{Certificate: filepath.Join(dir, "gateway.pem")}, "", "does not look like a TLS handshake"},
+		{"certificate gone", secure, &TLS{Certificate: filepath.Join(dir, "gone.pem")}, "", "no such file"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := liveConfig(":"+tt.at.Port(), Replica{Name: "westus", Upstream: clear, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
+			c.Proxy.TLS = tt.tls
+			got := Live(t.Context(), c)
+			if len(got) != 2 || got[0].Target != TargetUpstream || got[1].Target != TargetFront || got[1].Address != tt.at.Host {
+				t.Fatalf("got %+v", got)
+			}
+			if got[1].Challenge != tt.wantChallenge {
+				t.Errorf("seen %q, want %q", got[1].Challenge, tt.wantChallenge)
+			}
+			wantLiveErr(t, got[1], tt.wantErr)
+		})
+	}
+}
+
+func TestFrontTLSNamesTheHost(t *testing.T) {
+	cfg, err := liveConfig(":443").FrontTLS()
+	if err != nil || cfg.ServerName != "registry.contoso.com" || cfg.RootCAs != nil {
+		t.Errorf("got %q, %v, %v", cfg.ServerName, cfg.RootCAs, err)
+	}
+}
+
+// A registry that accepts connections and says nothing must not hold up the answer for the others.
+func TestLiveGivesUp(t *testing.T) {
+	silent := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	c := liveConfig(":443", Replica{Name: "silent", Upstream: silent}, Replica{Name: "fine", Upstream: serve(t, answer(200))})
+	c.Health.Timeout = time.Second
+	got := Live(t.Context(), c)
+	wantLiveErr(t, got[0], "no answer within health.timeout")
+	wantLiveErr(t, got[1], "")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	wantLiveErr(t, Live(ctx, c)[0], "context canceled")
+}
+
+func wantLiveErr(t *testing.T, r LiveResult, want string) {
+	t.Helper()
+	if got := errText(r.Err); want == "" && got != "" || !strings.Contains(got, want) {
+		t.Errorf("%s %s: error %q, want %q", r.Replica, r.Target, got, want)
+	}
+}
+
+// closedAddress is one where nobody listens.
+func closedAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

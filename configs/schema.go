@@ -1,0 +1,114 @@
+// Package configs is the file that an operator writes: its schema, its defaults and its rules.
+// Whatever is wrong with a file is reported at once, each problem with its line, field, value and rule.
+package configs
+
+import (
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/geo"
+)
+
+// Values of Replica.State: the operator's word, which beats the probes.
+const (
+	StateOnline  = "online"
+	StateDrain   = "drain"   // finish what is leased, start nothing
+	StateOffline = "offline" // send nothing there
+)
+
+// Values of Lease.Owner: which replica a new push is given to.
+const (
+	OwnerNearest = "nearest" // the one nearest to the client that writes first
+	OwnerHome    = "home"    // always the home replica
+)
+
+// Config is a whole file that has passed every rule, with defaults filled in and file names resolved.
+// It is not changed after Load or Parse, except by SetHere before it is handed out.
+type Config struct {
+	File     string // as given to Load or Parse
+	Hostname string // lower case, without a trailing dot
+	DNS      DNS
+	Here     string // name of the replica beside this gateway; empty: it stands in no region
+	Proxy    Proxy
+	Geo      Geo
+	Lease    Lease
+	Health   Health
+	State    string // always empty for now: everything is kept in memory
+	Replicas []Replica
+	Admin    Admin
+
+	written map[string]written // by field path; for problems found after parsing
+}
+
+// DNS says where names are answered and what the answers carry.
+type DNS struct {
+	Listen      []string      // host:port with an IP address or no host
+	Nameservers []string      // lower case, without a trailing dot
+	TTL         time.Duration // whole seconds, 1s to 24h; a ceiling
+}
+
+// Proxy is the clients' listener.
+type Proxy struct {
+	Listen         []string // host:port with an IP address or no host
+	TLS            *TLS     // nil: clear text
+	TrustedProxies []netip.Prefix
+	Paths          []string // absolute, clean, outside /v2/
+}
+
+// TLS names the files of the clients' listener. They loaded as a pair when the file was read.
+type TLS struct{ Certificate, Key string }
+
+// Geo is how addresses are placed.
+type Geo struct {
+	Database string // file name of an .mmdb; empty: none
+	Networks []Network
+}
+
+// Network places a prefix by hand; it is known better than any database.
+type Network struct {
+	Network netip.Prefix // masked, IPv4 where it was IPv4-mapped
+	Place   Place
+}
+
+// Place is a point on the map.
+type Place struct {
+	Name    string // empty when given as {lat, lon}
+	Country string // ISO 3166-1 alpha-2; empty when given as {lat, lon}
+	Point   geo.Point
+}
+
+// Lease governs how long a repository's writes stay with one replica.
+type Lease struct {
+	Idle  time.Duration // quiet time after which a lease ends, 10s to 24h
+	Owner string        // OwnerNearest or OwnerHome
+}
+
+// Health is how replicas are probed.
+type Health struct {
+	Interval time.Duration // 1s to 10m
+	Timeout  time.Duration // at most Interval
+	Path     string        // absolute
+	Fronts   bool          // probe Replica.Addresses too, at the proxy's port and scheme
+}
+
+// Replica is one regional registry.
+type Replica struct {
+	Name      string
+	Place     Place
+	Addresses []netip.Addr // what DNS answers: 1 to 16, unmapped
+	Upstream  *url.URL     // scheme and host only
+	Home      bool
+	State     string  // StateOnline, StateDrain or StateOffline
+	Write     bool    // false: a read-only replica
+	Host      string  // Host to send upstream; empty: the client's own
+	CA        string  // file with the certificates to trust for Upstream; empty: the system's
+	Bias      float64 // milliseconds added to the expected round-trip time, -1000 to 1000
+
+	ClientCertificate, ClientKey string // files; both or neither
+}
+
+// Admin is the operators' listener.
+type Admin struct {
+	Listen string // host:port on loopback
+}
