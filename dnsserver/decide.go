@@ -1,0 +1,171 @@
+package dnsserver
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/miekg/dns"
+
+	"github.com/fairlead-gateway/fairlead/geo"
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// whoamiLabel is the name below the hostname that tells the asker what was seen of it.
+const whoamiLabel = "whoami"
+
+// decision is what a query is answered with, and why.
+type decision struct {
+	rcode     int
+	extended  uint16 // the extended error (RFC 8914); 0: none
+	answer    []dns.RR
+	authority []dns.RR
+	inZone    bool // sets AA
+	scope     int  // for the client subnet, if one was sent
+	reason    router.Reason
+	replica   string // whose addresses are in the answer, if any
+}
+
+// decide is docs/dns-answers.md, in its order. broken is what parse found wrong.
+func (s *Server) decide(q *query, broken error, from netip.Addr) decision {
+	switch {
+	case q.opcode != dns.OpcodeQuery:
+		return decision{rcode: dns.RcodeNotImplemented, reason: reasonNotImp}
+	case broken != nil:
+		return formErr()
+	case q.opt == nil:
+	case q.opt.version != 0:
+		return decision{rcode: dns.RcodeBadVers, reason: reasonBadVers}
+	default:
+		sent, err := readSubnet(q.opt.options)
+		if err != nil {
+			return formErr()
+		}
+		q.subnet = sent
+	}
+	labels, inZone := s.zone.below(q.wire)
+	switch {
+	case !inZone || q.qclass != dns.ClassINET:
+		return refused(dns.ExtendedErrorCodeNotAuthoritative)
+	case q.qtype == dns.TypeAXFR || q.qtype == dns.TypeIXFR:
+		return refused(dns.ExtendedErrorCodeNotSupported)
+	}
+	d := s.inZone(q, labels, from)
+	d.inZone = true
+	return d
+}
+
+func formErr() decision { return decision{rcode: dns.RcodeFormatError, reason: reasonFormErr} }
+
+func refused(why uint16) decision {
+	return decision{rcode: dns.RcodeRefused, extended: why, reason: reasonRefused}
+}
+
+// inZone answers by name. A replica that is called whoami is shadowed.
+func (s *Server) inZone(q *query, labels []string, from netip.Addr) decision {
+	fleet := s.fleet()
+	var replica *router.Replica
+	if len(labels) == 1 {
+		replica = fleet.Replica(labels[0])
+	}
+	switch whoami := slices.Equal(labels, []string{whoamiLabel}); {
+	case len(labels) > 0 && replica == nil && !whoami:
+		return s.zone.nxDomain(q)
+	case q.qtype == dns.TypeANY:
+		return s.zone.minimalANY(q)
+	case whoami && q.qtype == dns.TypeTXT:
+		return whoamiText(q, from, s.see(q, fleet, from))
+	case whoami:
+		return s.zone.noData(q)
+	case replica != nil:
+		return s.zone.named(q, replica)
+	}
+	return s.atApex(q, fleet, from)
+}
+
+func (s *Server) atApex(q *query, fleet *router.Fleet, from netip.Addr) decision {
+	switch q.qtype {
+	case dns.TypeA, dns.TypeAAAA:
+		return s.zone.nearest(q, fleet, s.see(q, fleet, from))
+	case dns.TypeSOA:
+		return decision{answer: []dns.RR{s.zone.soa(q, s.zone.negativeTTL())}, reason: reasonFixed}
+	case dns.TypeNS:
+		if ns := s.zone.ns(q); len(ns) > 0 {
+			return decision{answer: ns, reason: reasonFixed}
+		}
+	}
+	return s.zone.noData(q)
+}
+
+// view is how the fleet looks from where the client is.
+type view struct {
+	addr   netip.Addr // that was located
+	loc    geo.Location
+	order  router.Order
+	chosen router.Answer
+}
+
+// see looks from the client subnet, or from the asking resolver if none was sent or the client does
+// not want it used (RFC 7871, section 7.1.2).
+func (s *Server) see(q *query, fleet *router.Fleet, from netip.Addr) view {
+	addr := q.subnet.addr()
+	if !addr.IsValid() {
+		addr = from
+	}
+	loc := s.locate(addr)
+	order := fleet.Order(loc)
+	return view{addr: addr, loc: loc, order: order, chosen: router.ForDNS(order)}
+}
+
+// nearest answers with the chosen replica's addresses. The choice does not look at the type asked, so
+// both families lead to one region.
+func (z zone) nearest(q *query, fleet *router.Fleet, v view) decision {
+	d := decision{reason: v.chosen.Reason, replica: v.chosen.Replica.Name}
+	if tailored(q, fleet) {
+		d.scope = q.subnet.scope(v.loc.Scope)
+	}
+	ttl := z.ttlWithin(v.chosen.ChangeIn)
+	d.answer = q.addresses(v.chosen.Replica, ttl, frontUp)
+	if len(d.answer) == 0 {
+		d.answer = q.addresses(v.chosen.Replica, ttl, anyFront)
+	}
+	if len(d.answer) == 0 {
+		d.reason = reasonNoData
+		d.authority = []dns.RR{z.soa(q, min(ttl, z.negativeTTL()))}
+	}
+	return d
+}
+
+// tailored reports whether clients elsewhere can get another answer: there is more than one replica,
+// and one of them has an address of the family asked.
+func tailored(q *query, fleet *router.Fleet) bool {
+	all := fleet.Replicas()
+	return len(all) > 1 && slices.ContainsFunc(all, func(r router.Replica) bool {
+		return slices.ContainsFunc(r.Fronts, func(f router.Front) bool { return family(f.Addr) == q.qtype })
+	})
+}
+
+// named answers for <replica>.<hostname>: who asks for one replica gets it, up or down.
+func (z zone) named(q *query, r *router.Replica) decision {
+	answer := q.addresses(r, z.ttl, anyFront)
+	if len(answer) == 0 {
+		return z.noData(q)
+	}
+	return decision{answer: answer, reason: router.Named, replica: r.Name}
+}
+
+// minimalANY is RFC 8482, section 4.2.
+func (z zone) minimalANY(q *query) decision {
+	h := q.header(z.ttl)
+	h.Rrtype = dns.TypeHINFO
+	return decision{answer: []dns.RR{&dns.HINFO{Hdr: h, Cpu: "RFC8482"}}, reason: reasonFixed}
+}
+
+func (z zone) noData(q *query) decision {
+	return decision{authority: []dns.RR{z.soa(q, z.negativeTTL())}, reason: reasonNoData}
+}
+
+func (z zone) nxDomain(q *query) decision {
+	d := z.noData(q)
+	d.rcode, d.reason = dns.RcodeNameError, reasonNXDomain
+	return d
+}
