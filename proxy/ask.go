@@ -1,0 +1,211 @@
+package proxy
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// ask sends a request to the replicas of its decision in turn, as far as it is safe to, and returns
+// the answer that the client gets. It is the transport of the ReverseProxy.
+func ask(out *http.Request) (*http.Response, error) {
+	x := exchangeOf(out)
+	if x == nil {
+		return nil, errNoExchange
+	}
+	best, err := x.askInTurn(out)
+	if err != nil {
+		return nil, err
+	}
+	x.phase.Store(int32(receiving))
+	x.status = best.StatusCode
+	return best, nil
+}
+
+// askInTurn: a success is the answer; else what a replica said that is not a 404, because it may be
+// the one that has it; a 404 only if every replica asked has answered so.
+func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
+	deadline := time.Now().Add(x.proxy.Limits.FirstByte)
+	again := x.repeatable()
+	var kept answer
+	for i, replica := range x.decision.Tries {
+		got := x.askOne(out, replica, x.wait(deadline, len(x.decision.Tries)-i-1))
+		got.reason = x.reasonFor(i, kept)
+		kept = kept.or(got)
+		if x.final(got) || !again || x.ctx.Err() != nil {
+			break
+		}
+	}
+	x.replica.Store(kept.replica)
+	x.reason = kept.reason
+	if kept.err != nil {
+		return nil, kept.err
+	}
+	return x.settle(out, kept)
+}
+
+// answer is what came of asking one replica: a response or an error.
+type answer struct {
+	replica  *router.Replica
+	reason   router.Reason
+	response *http.Response
+	err      error
+}
+
+// or keeps the better of two answers, the earlier among equals, and drops the other.
+func (a answer) or(b answer) answer {
+	if a.replica == nil {
+		return b
+	}
+	if a.rank() >= b.rank() {
+		a, b = b, a
+	}
+	if a.response != nil {
+		a.response.Body.Close()
+	}
+	return b
+}
+
+// rank: what the client should hear of rather than of what ranks lower. Trouble outranks a 404: what
+// could not be asked may have it.
+func (a answer) rank() int {
+	switch {
+	case a.err != nil:
+		return 1
+	case a.response.StatusCode == http.StatusNotFound:
+		return 0
+	case a.response.StatusCode >= 400:
+		return 2
+	}
+	return 3
+}
+
+// final: nothing better is to be had by asking on. 429 means that the replica is alive and wants to be
+// asked less; asking the others in its place would only carry the load over.
+func (x *exchange) final(got answer) bool {
+	switch {
+	case got.err != nil:
+		return false
+	case got.response.StatusCode == http.StatusNotFound:
+		return !x.decision.OnAbsent
+	}
+	return got.response.StatusCode < 500
+}
+
+// repeatable: asking again elsewhere does no harm. Reads do none; an upload that was started and not
+// used is swept up by its registry.
+func (x *exchange) repeatable() bool {
+	switch x.in.Method {
+	case http.MethodGet, http.MethodHead:
+		return true
+	case http.MethodPost:
+		return x.target.kind == router.Write && x.in.ContentLength == 0
+	}
+	return false
+}
+
+func (x *exchange) reasonFor(try int, before answer) router.Reason {
+	switch {
+	case try == 0 || x.decision.Reason == router.LastResort:
+		return x.decision.Reason
+	case before.rank() == 0:
+		return router.Fallthrough
+	}
+	return router.Failover
+}
+
+// wait is how long the next replica may take for its first byte: half of what is left while there are
+// others to ask. 0: as long as judge allows.
+func (x *exchange) wait(deadline time.Time, others int) time.Duration {
+	if x.in.Method != http.MethodGet && x.in.Method != http.MethodHead {
+		return 0
+	}
+	left := max(time.Until(deadline), time.Millisecond)
+	if others > 0 {
+		left /= 2
+	}
+	return left
+}
+
+// askOne asks one replica, and reports trouble so that a probe looks at it at once.
+func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.Duration) answer {
+	up := x.proxy.upstreams[replica.Name]
+	x.replica.Store(replica)
+	ctx, cancel := context.WithCancelCause(out.Context())
+	x.cutTry.Store(&cancel)
+	if wait > 0 {
+		timer := time.AfterFunc(wait, func() { cancel(errNoAnswer) })
+		defer timer.Stop()
+	}
+	request := out.WithContext(ctx)
+	address := *out.URL
+	address.Scheme, address.Host = up.URL.Scheme, up.URL.Host
+	request.URL = &address
+	if up.Host != "" {
+		request.Host = up.Host
+	}
+	response, err := up.transport.RoundTrip(request)
+	if err != nil {
+		if why := context.Cause(ctx); why != nil {
+			err = why
+		}
+		cancel(nil)
+		x.trouble(replica, err)
+		return answer{replica: replica, err: err}
+	}
+	response.Body = &answerBody{ReadCloser: response.Body, x: x, replica: replica, cancel: cancel}
+	return answer{replica: replica, response: response}
+}
+
+// trouble tells the monitor, unless it was the client who went away.
+func (x *exchange) trouble(replica *router.Replica, err error) {
+	if x.in.Context().Err() != nil {
+		return
+	}
+	x.proxy.metrics.trouble.WithLabelValues(replica.Name).Inc()
+	x.proxy.Log.Info("trouble with a replica", "replica", replica.Name, "kind", x.target.kind, "error", err)
+	x.proxy.Trouble(replica.Name)
+}
+
+// settle learns from the answer. Where two pushes began at once at two replicas, the first accepted
+// one owns the repository, and the other is begun again there before its client sends a byte.
+func (x *exchange) settle(out *http.Request, got answer) (*http.Response, error) {
+	owner := x.learn(got.replica.Name, got.response.StatusCode)
+	replica := x.fleet.Replica(owner)
+	if owner == got.replica.Name || replica == nil || x.target.kind != router.Write || !x.repeatable() {
+		return got.response, nil
+	}
+	got.response.Body.Close()
+	x.reason = router.Leased
+	again := x.askOne(out, replica, 0)
+	if again.err != nil {
+		return nil, again.err
+	}
+	x.learn(owner, again.response.StatusCode)
+	return again.response, nil
+}
+
+// answerBody counts the bytes of an answer, and reports a replica that breaks off in its middle.
+type answerBody struct {
+	io.ReadCloser
+	x       *exchange
+	replica *router.Replica
+	cancel  context.CancelCauseFunc
+}
+
+func (b *answerBody) Read(buf []byte) (int, error) {
+	n, err := b.ReadCloser.Read(buf)
+	b.x.moved.Add(int64(n))
+	if err != nil && err != io.EOF {
+		b.x.trouble(b.replica, err)
+	}
+	return n, err
+}
+
+func (b *answerBody) Close() error {
+	defer b.cancel(nil)
+	return b.ReadCloser.Close()
+}

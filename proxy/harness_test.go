@@ -1,0 +1,197 @@
+package proxy
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fairlead-gateway/fairlead/geo"
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+var points = map[string]geo.Point{
+	"west":   {Lat: 37.8, Lon: -122.4},
+	"east":   {Lat: 37.4, Lon: -79.8},
+	"europe": {Lat: 52.4, Lon: 4.9},
+}
+
+// rig is a gateway over three replicas: west, east, europe. Its clients, all on loopback, are placed
+// at west, so that the order is west, east, europe.
+type rig struct {
+	t        *testing.T
+	proxy    *Proxy
+	gateway  *httptest.Server
+	fleet    atomic.Pointer[router.Fleet]
+	replicas []router.Replica
+
+	mu      sync.Mutex
+	seen    []string // "west GET /v2/", in order of arrival
+	trouble []string
+}
+
+var quick = Limits{Dial: time.Second, FirstByte: 2 * time.Second, Window: 300 * time.Millisecond, Least: 1000, Commit: 5 * time.Second}
+
+func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*Config)) *rig {
+	t.Helper()
+	g := &rig{t: t}
+	c := Config{
+		Hostname: "registry.contoso.com", LeaseIdle: time.Minute, Limits: quick,
+		Locate: func(netip.Addr) geo.Location {
+			return geo.Location{Point: points["west"], Source: geo.SourceNetworks}
+		},
+		Fleet:      g.fleet.Load,
+		Trouble:    func(name string) { g.note(&g.trouble, name) },
+		Registerer: prometheus.NewRegistry(),
+		Log:        slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for name, point := range points {
+		handler := upstreams[name]
+		if handler == nil {
+			handler = http.NotFound
+		}
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			g.note(&g.seen, name+" "+r.Method+" "+r.URL.RequestURI())
+			handler(w, r)
+		}))
+		t.Cleanup(server.Close)
+		u, _ := url.Parse(server.URL)
+		c.Upstreams = append(c.Upstreams, Upstream{Name: name, URL: u})
+		g.replicas = append(g.replicas, router.Replica{
+			Name: name, Point: point, Home: name == "europe", Operator: router.Online, Writable: true,
+			Fronts:   []router.Front{{Addr: netip.MustParseAddr("127.0.0.1"), Health: router.Health{Up: true}}},
+			Upstream: router.Health{Up: true},
+		})
+	}
+	g.fleet.Store(router.NewFleet(g.replicas))
+	if change != nil {
+		change(&c)
+	}
+	g.proxy = New(c)
+	g.gateway = httptest.NewServer(g.proxy)
+	t.Cleanup(g.gateway.Close)
+	t.Cleanup(g.proxy.Close)
+	return g
+}
+
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(b []byte) (int, error) {
+	w.t.Logf("%s", bytes.TrimSpace(b))
+	return len(b), nil
+}
+
+func (g *rig) note(list *[]string, what string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	*list = append(*list, what)
+}
+
+// take returns what replicas have seen since the last call.
+func (g *rig) take() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	seen := g.seen
+	g.seen = nil
+	return seen
+}
+
+func (g *rig) troubled(name string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Contains(g.trouble, name)
+}
+
+// set changes one replica for the requests to come.
+func (g *rig) set(name string, change func(*router.Replica)) {
+	i := slices.IndexFunc(g.replicas, func(r router.Replica) bool { return r.Name == name })
+	change(&g.replicas[i])
+	g.fleet.Store(router.NewFleet(g.replicas))
+}
+
+func down(r *router.Replica) { r.Upstream.Up = false }
+
+type reply struct {
+	status int
+	by     string // Fairlead-Replica
+	header http.Header
+	body   string
+	err    error // while reading the body
+}
+
+var noRedirects = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Timeout: 30 * time.Second}
+
+// do sends "METHOD PATH" and an optional body; headers as "Name: value".
+func (g *rig) do(line string, body io.Reader, headers ...string) reply {
+	g.t.Helper()
+	method, path, _ := strings.Cut(line, " ")
+	request, err := http.NewRequest(method, g.gateway.URL+path, body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		request.Header.Add(name, value)
+		if name == "Host" {
+			request.Host = value
+		}
+	}
+	response, err := noRedirects.Do(request)
+	if err != nil {
+		return reply{err: err}
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	return reply{response.StatusCode, response.Header.Get(replicaHeader), response.Header, string(content), err}
+}
+
+func (r reply) String() string { return fmt.Sprintf("%d [%s] %s", r.status, r.by, r.body) }
+
+func (g *rig) want(got reply, status int, by string) {
+	g.t.Helper()
+	if got.status != status || got.by != by {
+		g.t.Errorf("got %v %v, want %d [%s]", got, got.err, status, by)
+	}
+}
+
+func status(code int, headers ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		for _, h := range headers {
+			name, value, _ := strings.Cut(h, ": ")
+			w.Header().Add(name, value)
+		}
+		w.WriteHeader(code)
+		if code == http.StatusOK && r.Method != http.MethodHead {
+			_, _ = io.WriteString(w, "content")
+		}
+	}
+}
+
+// hang never answers, until its client has gone.
+func hang(_ http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	<-r.Context().Done()
+}
+
+// breakOff closes the connection without an answer.
+func breakOff(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return b
+}

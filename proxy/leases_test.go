@@ -1,0 +1,132 @@
+package proxy
+
+import (
+	"net/netip"
+	"strconv"
+	"testing"
+	"time"
+)
+
+var (
+	start = time.Unix(1_000_000, 0)
+	alice = netip.MustParseAddr("192.0.2.1")
+	bob   = netip.MustParseAddr("192.0.2.2")
+)
+
+func TestLeases(t *testing.T) {
+	at := func(d time.Duration) time.Time { return start.Add(d) }
+	l := newLeases(10 * time.Minute)
+	if got := l.owner("app", start); got != "" {
+		t.Errorf("owner before any write: %q", got)
+	}
+	if got := l.accept("app", "west", alice, start); got != "west" {
+		t.Errorf("the first accepted write grants to its replica, got %q", got)
+	}
+	if got := l.accept("app", "east", bob, at(time.Minute)); got != "west" {
+		t.Errorf("a later write elsewhere moves nothing, got %q", got)
+	}
+	if got := l.boundTo("app", bob, at(time.Minute)); got != "west" {
+		t.Errorf("the later writer is bound to the owner, got %q", got)
+	}
+	if got := l.owner("other", at(time.Minute)); got != "" {
+		t.Errorf("a lease is of one repository, got %q", got)
+	}
+	if got := l.owner("app", at(11*time.Minute-time.Second)); got != "west" {
+		t.Errorf("within idle of the last write: %q", got)
+	}
+	release := l.open("app", "west", at(10*time.Minute))
+	if got := l.owner("app", at(time.Hour)); got != "west" {
+		t.Errorf("while a request is open: %q", got)
+	}
+	release(at(time.Hour))
+	if got := l.owner("app", at(time.Hour+9*time.Minute)); got != "west" {
+		t.Errorf("idle counts from the end of the last request: %q", got)
+	}
+	if got := l.owner("app", at(time.Hour+10*time.Minute)); got != "" {
+		t.Errorf("after idle: %q", got)
+	}
+	if n := l.count(); n != 0 {
+		t.Errorf("%d leases kept after the end", n)
+	}
+}
+
+func TestLeaseEnds(t *testing.T) {
+	l := newLeases(time.Minute)
+	l.accept("app", "west", alice, start)
+	release := l.open("app", "west", start)
+	l.end("app", "east", alice)
+	if got := l.owner("app", start); got != "west" {
+		t.Errorf("ended by another's name: %q", got)
+	}
+	l.end("app", "west", alice)
+	if got, bound := l.owner("app", start), l.boundTo("app", alice, start); got != "" || bound != "" {
+		t.Errorf("after the end: owner %q, bound to %q", got, bound)
+	}
+	l.accept("app", "east", alice, start)
+	release(start) // of the lease that is gone: must not count for the new one
+	if got := l.list(start); len(got) != 1 || got[0].Owner != "east" || got[0].Open != 0 {
+		t.Errorf("the new lease: %+v", got)
+	}
+}
+
+func TestBindings(t *testing.T) {
+	l := newLeases(time.Minute)
+	l.bind("app", "west", alice, start)
+	for _, test := range []struct {
+		repository string
+		client     netip.Addr
+		after      time.Duration
+		want       string
+	}{
+		{"app", alice, time.Minute, "west"},
+		{"app", alice, time.Minute + 1, ""},
+		{"app", bob, 0, ""},
+		{"other", alice, 0, ""},
+	} {
+		if got := l.boundTo(test.repository, test.client, start.Add(test.after)); got != test.want {
+			t.Errorf("%+v: %q", test, got)
+		}
+	}
+}
+
+func TestTablesAreBounded(t *testing.T) {
+	l := newLeases(time.Hour)
+	for i := range maxLeases + 1000 {
+		name := strconv.Itoa(i)
+		l.accept(name, "west", alice, start)
+		l.bind(name, "west", bob, start)
+	}
+	if l.byName.Len() > maxLeases || l.bindings.Len() > maxBindings {
+		t.Errorf("%d leases, %d bindings", l.byName.Len(), l.bindings.Len())
+	}
+	if got := l.owner(strconv.Itoa(maxLeases+999), start); got != "west" {
+		t.Errorf("the newest was dropped: %q", got)
+	}
+}
+
+func TestPushScopes(t *testing.T) {
+	for scope, want := range map[string]string{
+		"repository:app:pull,push":                 "app",
+		"repository:team/app:push":                 "team/app",
+		"repository:app:pull":                      "",
+		"repository:app:pushy":                     "",
+		"repository:a:pull,push repository:b:pull": "a",
+		"repository:a:pull,push repository:b:push": "a b",
+		"registry:catalog:*":                       "",
+		"repository:host:5000/app:pull,push":       "",
+		"repository:../app:push":                   "",
+		"repository:":                              "",
+		"":                                         "",
+	} {
+		got := ""
+		for _, name := range pushScopes([]string{scope}) {
+			if got != "" {
+				got += " "
+			}
+			got += name
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", scope, got, want)
+		}
+	}
+}

@@ -1,0 +1,39 @@
+package proxy
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+type metrics struct {
+	requests *prometheus.CounterVec
+	trouble  *prometheus.CounterVec
+}
+
+func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
+	with := promauto.With(reg)
+	with.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "fairlead_proxy_leases", Help: "Leases held, those included that have ended and were not asked for since.",
+	}, leases)
+	return &metrics{
+		requests: with.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_proxy_requests_total", Help: "Registry requests by what they are, why they went where they went, and status.",
+		}, []string{"kind", "reason", "code"}),
+		trouble: with.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_proxy_trouble_total", Help: "Requests that a replica did not answer or broke off.",
+		}, []string{"replica"}),
+	}
+}
+
+// observe counts one request. Status 0 is a client that went away before there was an answer; nginx
+// made 499 the usual word for it.
+func (m *metrics) observe(kind router.Kind, reason router.Reason, status int) {
+	if status < 100 || status > 599 {
+		status = 499
+	}
+	m.requests.WithLabelValues(string(kind), string(reason), strconv.Itoa(status)).Inc()
+}

@@ -1,0 +1,118 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httputil"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// rewrite makes the request that replicas get. ReverseProxy has stripped hop-by-hop and forwarding
+// headers before; where the request goes, ask decides.
+func rewrite(pr *httputil.ProxyRequest) {
+	x := exchangeOf(pr.In)
+	pr.Out.URL.RawQuery = x.query
+	pr.Out.Header.Del("Connection") // no upgrade to another protocol: the registry API has none
+	pr.Out.Header.Del("Upgrade")
+	trusted := isTrusted(addrOf(pr.In.RemoteAddr), x.proxy.TrustedProxies)
+	if trusted {
+		pr.Out.Header["X-Forwarded-For"] = pr.In.Header["X-Forwarded-For"]
+	}
+	pr.SetXForwarded()
+	if trusted {
+		keep(pr, "X-Forwarded-Proto")
+		keep(pr, "X-Forwarded-Host")
+	}
+}
+
+func keep(pr *httputil.ProxyRequest, header string) {
+	if v := pr.In.Header.Get(header); v != "" {
+		pr.Out.Header.Set(header, v)
+	}
+}
+
+// modifyResponse rewrites what names a place: an upload's Location, the next page of a list.
+func modifyResponse(response *http.Response) error {
+	x := exchangeOf(response.Request)
+	if x == nil {
+		return errNoExchange
+	}
+	replica := x.replica.Load().Name
+	if err := x.rewriteLocation(response, replica); err != nil {
+		return err
+	}
+	if links := response.Header.Values("Link"); len(links) > 0 && response.StatusCode == http.StatusOK {
+		for i := range links {
+			links[i] = linkWithOwner(links[i], response.Request.URL, x.ownHosts(replica), replica)
+		}
+	}
+	response.Header.Set(replicaHeader, headerValue(replica, x.reason))
+	return nil
+}
+
+var errPushRedirected = errors.New("the replica redirects a push")
+
+// rewriteLocation: a push never leaves its replica. Uploads in progress (202, 204, 416) get a relative
+// Location that names the replica, finished content (201) a bare one. Redirects of pulls pass.
+func (x *exchange) rewriteLocation(response *http.Response, replica string) error {
+	location := response.Header.Get("Location")
+	if x.target.kind != router.Write && x.target.kind != router.Upload || location == "" {
+		return nil
+	}
+	u, foreign, err := localLocation(location, response.Request.URL, x.ownHosts(replica))
+	if err != nil {
+		return err
+	}
+	switch response.StatusCode {
+	case http.StatusCreated:
+		_, query := cutOwner(u.RawQuery)
+		response.Header.Set("Location", withQuery(u.EscapedPath(), query))
+	case http.StatusAccepted, http.StatusNoContent, http.StatusRequestedRangeNotSatisfiable:
+		if foreign || !routable(u.Path, x.proxy.Paths) {
+			return errForeignLocation
+		}
+		response.Header.Set("Location", withOwner(u, replica))
+	default:
+		if response.StatusCode >= 300 && response.StatusCode < 400 {
+			return errPushRedirected
+		}
+	}
+	return nil
+}
+
+func withQuery(path, query string) string {
+	if query == "" {
+		return path
+	}
+	return path + "?" + query
+}
+
+// ownHosts are the names under which a replica may speak of itself.
+func (x *exchange) ownHosts(replica string) []string {
+	up := x.proxy.upstreams[replica]
+	return []string{up.URL.Host, up.Host, x.in.Host, x.in.Header.Get("X-Forwarded-Host")}
+}
+
+// handleError says in the registry's own form what went wrong between gateway and replica.
+func handleError(w http.ResponseWriter, r *http.Request, err error) {
+	x := exchangeOf(r)
+	if x == nil {
+		writeError(w, http.StatusInternalServerError, ociError{Code: codeUnavailable, Message: err.Error()})
+		return
+	}
+	err = x.cause(err)
+	status := http.StatusBadGateway
+	e := ociError{Code: codeUnavailable, Message: "the replica cannot be reached"}
+	switch {
+	case errors.Is(err, errForeignLocation), errors.Is(err, errPushRedirected), errors.Is(err, errBadLocation):
+		e = ociError{Code: codeUnsupported, Message: err.Error()}
+	case errors.Is(err, errNoAnswer), errors.Is(err, errStalled), errors.Is(err, errReplicaDown):
+		status, e.Message = http.StatusGatewayTimeout, err.Error()
+	}
+	if x.decision.Reason == router.LastResort {
+		status, e.Message = http.StatusServiceUnavailable, "no replica can be reached"
+	}
+	x.proxy.Log.Debug("request failed", "path", x.in.URL.Path, "error", err)
+	x.refuse(status, e)
+}

@@ -1,0 +1,270 @@
+package proxy
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+const uploads = "/v2/app/blobs/uploads/"
+
+func accepts(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	switch r.Method {
+	case http.MethodPost, http.MethodPatch:
+		w.Header().Set("Location", "http://"+r.Host+uploads+"1?_state=a%2Bb")
+		w.WriteHeader(http.StatusAccepted)
+	case http.MethodPut:
+		w.Header().Set("Location", "http://"+r.Host+"/v2/app/blobs/"+digest)
+		w.WriteHeader(http.StatusCreated)
+	default:
+		w.WriteHeader(http.StatusAccepted)
+	}
+}
+
+func TestWhatMakesALease(t *testing.T) {
+	for _, test := range []struct {
+		line   string
+		status int
+		owner  string
+	}{
+		{"POST " + uploads, 202, "west"},
+		{"PUT /v2/app/manifests/v1", 201, "west"},
+		{"DELETE /v2/app/manifests/v1", 202, "west"},
+		{"PATCH " + uploads + "1", 202, "west"},
+		{"GET " + uploads + "1", 204, ""},
+		{"POST " + uploads, 401, ""},
+		{"POST " + uploads, 403, ""},
+		{"POST " + uploads, 404, ""},
+		{"POST " + uploads, 429, ""},
+		{"PUT /v2/app/manifests/v1", 400, ""},
+		{"PUT /v2/app/manifests/v1", 500, ""},
+		{"HEAD /v2/app/blobs/" + digest, 200, ""},
+		{"GET /v2/app/manifests/v1", 200, ""},
+		{"PUT /v2/App/manifests/v1", 201, ""},
+	} {
+		everywhere := status(test.status)
+		g := newRig(t, map[string]http.HandlerFunc{"west": everywhere, "east": everywhere, "europe": everywhere}, nil)
+		got := g.do(test.line, nil)
+		if owner := g.proxy.leases.owner("app", time.Now()); owner != test.owner || got.status != test.status {
+			t.Errorf("%s answered %d: %v, owner %q, want %q", test.line, test.status, got, owner, test.owner)
+		}
+	}
+}
+
+func TestOwnerTravelsInTheURL(t *testing.T) {
+	g := newRig(t, map[string]http.HandlerFunc{"west": accepts, "east": accepts}, nil)
+	g.set("west", func(r *router.Replica) { r.Writable = false })
+	got := g.do("POST "+uploads, nil)
+	g.want(got, 202, "east; reason=failover")
+	location := got.header.Get("Location")
+	if location != uploads+"1?_state=a%2Bb&fairlead-replica=east" {
+		t.Fatalf("Location %q", location)
+	}
+	// Another gateway that knows of no lease: the URL is enough.
+	other := newRig(t, map[string]http.HandlerFunc{"west": accepts, "east": accepts}, nil)
+	got = other.do("PATCH "+location, bytes.NewReader(random(100_000)))
+	other.want(got, 202, "east; reason=owner")
+	if seen := other.take(); len(seen) != 1 || seen[0] != "east PATCH "+uploads+"1?_state=a%2Bb" {
+		t.Errorf("the replica saw %q", seen)
+	}
+	got = other.do("PUT "+got.header.Get("Location")+"&digest="+digest, nil)
+	other.want(got, 201, "east; reason=owner")
+	if l := got.header.Get("Location"); l != "/v2/app/blobs/"+digest {
+		t.Errorf("a finished blob's Location is %q", l)
+	}
+	other.want(other.do("PUT /v2/app/manifests/v1", strings.NewReader("{}")), 201, "east; reason=leased")
+}
+
+func TestLostUploads(t *testing.T) {
+	g := newRig(t, map[string]http.HandlerFunc{"west": accepts, "east": accepts}, nil)
+	g.set("east", down)
+	got := g.do("PATCH "+uploads+"1?fairlead-replica=east", strings.NewReader("x"))
+	g.want(got, 503, "east; reason=upload_lost")
+	if got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "BLOB_UPLOAD_UNKNOWN") {
+		t.Errorf("%v %v", got, got.header)
+	}
+	got = g.do("PATCH "+uploads+"1?fairlead-replica=mars", strings.NewReader("x"))
+	g.want(got, 404, "-; reason=upload_lost")
+	if seen := g.take(); len(seen) != 0 {
+		t.Errorf("a lost upload was rerouted silently: %q", seen)
+	}
+}
+
+func TestLeaseRules(t *testing.T) {
+	g := newRig(t, map[string]http.HandlerFunc{"west": accepts, "east": accepts, "europe": accepts}, nil)
+	g.set("west", func(r *router.Replica) { r.Operator = router.Drain })
+	g.want(g.do("POST "+uploads, nil), 202, "east; reason=failover")
+	g.set("west", func(r *router.Replica) { r.Operator = router.Online })
+	g.want(g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}")), 201, "east; reason=leased")
+	g.want(g.do("GET /v2/app/manifests/v1", nil), 202, "east; reason=leased")
+	g.want(g.do("GET /v2/app/tags/list", nil), 202, "east; reason=leased")
+	g.want(g.do("GET /v2/app/blobs/"+digest, nil), 202, "west; reason=nearest")
+	g.want(g.do("HEAD /v2/app/blobs/"+digest, nil), 202, "east; reason=leased")
+	g.want(g.do("POST /v2/other/blobs/uploads/", nil), 202, "west; reason=nearest")
+	g.set("east", func(r *router.Replica) { r.Operator = router.Drain })
+	g.want(g.do("POST "+uploads, nil), 202, "east; reason=leased")
+	g.set("east", down)
+	g.want(g.do("POST "+uploads, nil), 202, "west; reason=failover")
+	g.set("east", func(r *router.Replica) { r.Operator = router.Online; r.Upstream.Up = true })
+	g.want(g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}")), 201, "west; reason=leased")
+}
+
+func TestBindingKeepsAPushTogether(t *testing.T) {
+	g := newRig(t, map[string]http.HandlerFunc{"west": status(404), "east": accepts}, nil)
+	g.set("west", down)
+	g.want(g.do("HEAD /v2/app/blobs/"+digest, nil), 202, "east; reason=failover")
+	g.set("west", func(r *router.Replica) { r.Upstream.Up = true })
+	g.want(g.do("HEAD /v2/app/manifests/"+digest, nil), 202, "east; reason=bound")
+	g.want(g.do("POST "+uploads, nil), 202, "east; reason=bound")
+}
+
+// Two pushes begin at once at two replicas: whoever is accepted second is begun again at the first's.
+func TestRacingPushesMeetAtOneOwner(t *testing.T) {
+	arrived, goOn := make(chan bool, 2), make(chan bool)
+	var g *rig
+	g = newRig(t, map[string]http.HandlerFunc{
+		"west": func(w http.ResponseWriter, r *http.Request) {
+			arrived <- true
+			<-goOn
+			accepts(w, r)
+		},
+		"europe": accepts,
+	}, nil)
+	second := make(chan reply)
+	go func() { second <- g.do("POST "+uploads, nil) }()
+	<-arrived
+	g.proxy.leases.accept("app", "europe", alice, time.Now())
+	close(goOn)
+	got := <-second
+	g.want(got, 202, "europe; reason=leased")
+	if l := got.header.Get("Location"); !strings.HasSuffix(l, "fairlead-replica=europe") {
+		t.Errorf("Location %q", l)
+	}
+}
+
+func TestPushesAreTriedElsewhereOnlyAsFarAsThatIsSafe(t *testing.T) {
+	for _, test := range []struct {
+		line, body string
+		status     int
+		by         string
+	}{
+		{"POST " + uploads, "", 202, "east; reason=failover"},
+		{"POST " + uploads + "?digest=" + digest, "body", 502, "west; reason=nearest"},
+		{"PUT /v2/app/manifests/v1", "{}", 502, "west; reason=nearest"},
+		{"DELETE /v2/app/manifests/v1", "", 502, "west; reason=nearest"},
+	} {
+		g := newRig(t, map[string]http.HandlerFunc{"west": breakOff, "east": accepts}, nil)
+		var body io.Reader
+		if test.body != "" {
+			body = strings.NewReader(test.body)
+		}
+		g.want(g.do(test.line, body), test.status, test.by)
+		if !g.troubled("west") {
+			t.Errorf("%s: no trouble was reported", test.line)
+		}
+	}
+}
+
+func TestForeignLocations(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		handler http.HandlerFunc
+		status  int
+	}{
+		{"another host", status(202, "Location: http://evil.example"+uploads+"1"), 502},
+		{"no host", status(202, "Location: //evil.example/x"), 502},
+		{"outside the registry's API", status(202, "Location: /metrics"), 502},
+		{"no URL", status(202, "Location: http://["), 502},
+		{"a push redirected", status(307, "Location: /v2/elsewhere"), 502},
+		{"finished, named by another host", status(201, "Location: http://cdn.example/v2/app/blobs/"+digest), 201},
+		{"no Location", status(202), 202},
+	} {
+		g := newRig(t, map[string]http.HandlerFunc{"west": test.handler}, nil)
+		if got := g.do("POST "+uploads, nil); got.status != test.status || strings.Contains(got.header.Get("Location"), "example") {
+			t.Errorf("%s: %v, Location %q", test.name, got, got.header.Get("Location"))
+		}
+	}
+}
+
+// A client that stops sending, and one that sends a byte now and then, are cut: by rate, not by time.
+func TestStalledBodyIsCut(t *testing.T) {
+	g := newRig(t, map[string]http.HandlerFunc{"west": accepts}, nil)
+	conn, err := net.Dial("tcp", g.gateway.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	fmt.Fprintf(conn, "PATCH %s1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nabc", uploads)
+	answer, err := io.ReadAll(conn)
+	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 504 ")) {
+		t.Errorf("%q %v", answer, err)
+	}
+}
+
+// A replica that takes no more bytes costs the push, not the gateway.
+func TestStalledReplicaIsCut(t *testing.T) {
+	end := make(chan bool)
+	g := newRig(t, map[string]http.HandlerFunc{"west": func(http.ResponseWriter, *http.Request) { <-end }}, nil)
+	t.Cleanup(func() { close(end) })
+	got := g.do("PATCH "+uploads+"1", bytes.NewReader(random(32<<20)))
+	if got.err == nil && got.status != 504 {
+		t.Errorf("%v", got)
+	}
+	if !g.troubled("west") {
+		t.Error("no trouble was reported")
+	}
+}
+
+func TestCommitIsAwaitedWhileTheReplicaIsUp(t *testing.T) {
+	committing, commit := make(chan bool, 1), make(chan bool)
+	g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		committing <- true
+		select {
+		case <-commit:
+			w.WriteHeader(http.StatusCreated)
+		case <-r.Context().Done():
+		}
+	}}, func(c *Config) { c.Limits.FirstByte, c.Limits.Commit = time.Millisecond, time.Minute })
+	put := func() chan reply {
+		got := make(chan reply, 1)
+		go func() { got <- g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}")) }()
+		<-committing
+		return got
+	}
+	first := put()
+	commit <- true
+	g.want(<-first, 201, "west; reason=nearest")
+	second := put()
+	g.set("west", down)
+	g.want(<-second, 504, "west; reason=leased")
+}
+
+// A whole image through the gateway into a real registry, and back.
+func TestARealRegistry(t *testing.T) {
+	g := newRig(t, map[string]http.HandlerFunc{"west": registry.New().ServeHTTP}, nil)
+	blob := "hello"
+	const sum = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+	started := g.do("POST "+uploads, nil)
+	g.want(started, 202, "west; reason=nearest")
+	patched := g.do("PATCH "+started.header.Get("Location"), strings.NewReader(blob))
+	g.want(patched, 202, "west; reason=owner")
+	done := g.do("PUT "+patched.header.Get("Location")+"&digest="+sum, nil)
+	g.want(done, 201, "west; reason=owner")
+	got := g.do("GET /v2/app/blobs/"+sum, nil)
+	g.want(got, 200, "west; reason=nearest")
+	if got.body != blob {
+		t.Errorf("%q", got.body)
+	}
+}
