@@ -1,0 +1,134 @@
+// Package admin is what an operator asks a running gateway, on a listener of its own that clients
+// never reach: metrics, whether it lives and is ready, the fleet and the leases.
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Config is what the handler shows. All fields are required.
+type Config struct {
+	Gatherer prometheus.Gatherer
+	Ready    func() []Check
+	Fleet    func() Fleet
+	Leases   func() []Lease
+	Log      *slog.Logger
+}
+
+// Check is one condition of being ready.
+type Check struct {
+	Name    string
+	Problem string // "" when it is met
+}
+
+// Fleet is the answer of /fleet.
+type Fleet struct {
+	Hostname string    `json:"hostname"`
+	Here     string    `json:"here"` // "" for a gateway that stands in no region
+	Replicas []Replica `json:"replicas"`
+}
+
+// Replica is one replica of /fleet.
+type Replica struct {
+	Name     string  `json:"name"`
+	Home     bool    `json:"home"`
+	Lat      float64 `json:"lat"`
+	Lon      float64 `json:"lon"`
+	Country  string  `json:"country,omitempty"`
+	BiasMS   float64 `json:"bias_ms"`
+	State    string  `json:"state"` // the operator's word: online, drain or offline
+	Write    bool    `json:"write"`
+	Up       bool    `json:"up"` // the upstream, as far as this gateway knows
+	Fronts   []Front `json:"fronts"`
+	Probes   []Probe `json:"probes"`
+	Upstream string  `json:"upstream"`
+}
+
+// Front is one address that DNS hands out.
+type Front struct {
+	Address string `json:"address"`
+	Up      bool   `json:"up"`
+}
+
+// Probe is the state of one probed target.
+type Probe struct {
+	Target string    `json:"target"` // front or upstream
+	URL    string    `json:"url"`
+	Up     bool      `json:"up"`
+	Known  bool      `json:"known"` // false: no result yet, counted as up
+	Result string    `json:"result"`
+	Probed time.Time `json:"probed,omitzero"`
+	Since  time.Time `json:"since,omitzero"` // of Up
+}
+
+// Lease is one entry of /leases.
+type Lease struct {
+	Repository string    `json:"repository"`
+	Owner      string    `json:"owner"`
+	Granted    time.Time `json:"granted"`
+	Last       time.Time `json:"last"` // accepted write, or end of a request that belonged to it
+	Open       int       `json:"open"` // requests under way
+}
+
+// New makes the handler.
+func New(c Config) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Gatherer, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelError),
+	}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, c.Ready()) })
+	mux.HandleFunc("GET /fleet", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Fleet()) })
+	mux.HandleFunc("GET /leases", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Leases()) })
+	mux.HandleFunc("/", notFound)
+	return mux
+}
+
+// ready follows Kubernetes' /readyz: the status is for machines, ?verbose for people.
+func ready(w http.ResponseWriter, r *http.Request, checks []Check) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	status, text := http.StatusOK, ""
+	for _, check := range checks {
+		if check.Problem == "" {
+			text += "[+] " + check.Name + "\n"
+			continue
+		}
+		status = http.StatusServiceUnavailable
+		text += "[-] " + check.Name + ": " + check.Problem + "\n"
+	}
+	if _, verbose := r.URL.Query()["verbose"]; !verbose && status == http.StatusOK {
+		text = "ok\n"
+	}
+	w.WriteHeader(status)
+	fmt.Fprint(w, text)
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(v) // fails only when the client is gone
+}
+
+// notFound is a problem detail (RFC 9457).
+func notFound(w http.ResponseWriter, r *http.Request) {
+	status, title := http.StatusNotFound, "no such resource"
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		status, title = http.StatusMethodNotAllowed, "nothing can be changed here yet"
+		w.Header().Set("Allow", "GET, HEAD")
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(struct {
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail"`
+	}{title, status, "there are /metrics, /healthz, /readyz, /fleet and /leases"})
+}

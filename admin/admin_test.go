@@ -1,0 +1,59 @@
+package admin
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func TestAdmin(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "fairlead_test_total"})
+	reg.MustRegister(counter)
+	checks := []Check{{Name: "health"}}
+	handler := New(Config{
+		Gatherer: reg,
+		Ready:    func() []Check { return checks },
+		Fleet: func() Fleet {
+			return Fleet{Hostname: "registry.contoso.com", Replicas: []Replica{{Name: "westus", Up: true}}}
+		},
+		Leases: func() []Lease { return []Lease{{Repository: "app", Owner: "westus", Granted: time.Unix(1, 0)}} },
+		Log:    slog.New(slog.DiscardHandler),
+	})
+	ask := func(line string) *httptest.ResponseRecorder {
+		method, path, _ := strings.Cut(line, " ")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		return w
+	}
+	for _, test := range []struct {
+		line     string
+		problem  string // of the check
+		status   int
+		contains string
+	}{
+		{"GET /metrics", "", 200, "fairlead_test_total 0"},
+		{"GET /healthz", "not yet", 200, "ok"},
+		{"GET /readyz", "", 200, "ok\n"},
+		{"GET /readyz?verbose", "", 200, "[+] health\n"},
+		{"GET /readyz", "not yet", 503, "[-] health: not yet\n"},
+		{"GET /fleet", "", 200, `"name": "westus"`},
+		{"GET /leases", "", 200, `"repository": "app"`},
+		{"GET /", "", 404, `"status":404`},
+		{"DELETE /leases", "", 405, `"status":405`},
+	} {
+		checks[0].Problem = test.problem
+		if w := ask(test.line); w.Code != test.status || !strings.Contains(w.Body.String(), test.contains) {
+			t.Errorf("%s: %d %s, want %d with %q", test.line, w.Code, w.Body, test.status, test.contains)
+		}
+	}
+	var leases []Lease
+	if err := json.Unmarshal(ask("GET /leases").Body.Bytes(), &leases); err != nil || len(leases) != 1 {
+		t.Errorf("%v %v", leases, err)
+	}
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/geo"
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// explanation is what `fairlead explain -o json` prints: a promise to scripts.
+type explanation struct {
+	Client   string             `json:"client"` // "" with --at
+	Place    explainedPlace     `json:"place"`
+	Scope    string             `json:"scope"` // the addresses that the answer holds for
+	Replicas []explainedReplica `json:"replicas"`
+	Chosen   string             `json:"chosen"`
+	Reason   router.Reason      `json:"reason"`
+}
+
+type explainedPlace struct {
+	Lat     float64 `json:"lat"`
+	Lon     float64 `json:"lon"`
+	Country string  `json:"country"`
+	Source  string  `json:"source"`
+}
+
+type explainedReplica struct {
+	Name       string `json:"name"`
+	ExpectedMS int    `json:"expected_ms"`
+	MeasuredMS *int   `json:"measured_ms"` // null: gateways measure nothing yet
+	State      string `json:"state"`
+	Reason     string `json:"reason"`
+}
+
+// asked is what the flags ask for.
+type asked struct {
+	client, at, repository string
+	write                  bool
+}
+
+func explainCommand() *cobra.Command {
+	var file, output string
+	var a asked
+	cmd := &cobra.Command{
+		Use:   "explain --config FILE (--client ADDR | --at LAT,LON)",
+		Short: "where a client is taken to be, and which replica it is sent to",
+		Long: `Where a client is taken to be, every replica with its expected round-trip time, and the one chosen:
+by DNS; with --repository for a pull of it, with --write for a push. It reads the file and asks no
+running gateway, so every replica counts as up but for the operator's word.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output != "table" && output != "json" {
+				return fmt.Errorf("-o: table or json, not %q", output)
+			}
+			c, err := configs.Load(file)
+			if err != nil {
+				return err
+			}
+			e, err := explain(c, a)
+			if err != nil {
+				return err
+			}
+			return e.print(cmd.OutOrStdout(), output)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&file, "config", "", "the file (required)")
+	f.StringVar(&a.client, "client", "", "the client's address")
+	f.StringVar(&a.at, "at", "", "a point on the map instead, LAT,LON in degrees")
+	f.StringVar(&a.repository, "repository", "", "a registry request for this repository, rather than a DNS query")
+	f.BoolVar(&a.write, "write", false, "a push, rather than a pull")
+	f.StringVarP(&output, "output", "o", "table", "table or json")
+	cmd.MarkFlagsOneRequired("client", "at")
+	cmd.MarkFlagsMutuallyExclusive("client", "at")
+	if err := cmd.MarkFlagRequired("config"); err != nil {
+		panic(err) // only for a flag that is not there
+	}
+	return cmd
+}
+
+func explain(c *configs.Config, a asked) (explanation, error) {
+	loc, err := a.locate(c)
+	if err != nil {
+		return explanation{}, err
+	}
+	fleet := router.NewFleet(replicas(c))
+	order := fleet.Order(loc)
+	e := explanation{Client: a.client, Place: explainedPlace{loc.Point.Lat, loc.Point.Lon, loc.Country, string(loc.Source)}}
+	if !loc.Placed() { // counts as being at home
+		e.Place.Lat, e.Place.Lon, e.Place.Country = fleet.Home().Point.Lat, fleet.Home().Point.Lon, fleet.Home().Country
+	}
+	if loc.Scope.IsValid() {
+		e.Scope = loc.Scope.String()
+	}
+	switch {
+	case a.repository == "" && !a.write:
+		answer := router.ForDNS(order)
+		e.Chosen, e.Reason = answer.Replica.Name, answer.Reason
+	default:
+		r := router.Request{Kind: router.Fresh, Client: order, Gateway: order, OwnerHome: c.Lease.Owner == configs.OwnerHome}
+		if here := fleet.OrderHere(c.Here); here != nil {
+			r.Gateway = here
+		}
+		if a.write {
+			r.Kind = router.Write
+		} else {
+			order = r.Gateway
+		}
+		d := router.Decide(r)
+		e.Chosen, e.Reason = d.Tries[0].Name, d.Reason
+	}
+	for _, r := range order {
+		e.Replicas = append(e.Replicas, explainedReplica{
+			Name: r.Name, ExpectedMS: r.ExpectedMS, State: string(r.Operator), Reason: e.whyNot(r, a.write),
+		})
+	}
+	return e, nil
+}
+
+// locate is where the client is; an address that cannot be read, or a point that is none, is an error.
+func (a asked) locate(c *configs.Config) (geo.Location, error) {
+	if a.at != "" {
+		return parsePoint(a.at)
+	}
+	addr, err := netip.ParseAddr(a.client)
+	if err != nil {
+		return geo.Location{}, fmt.Errorf("--client: %w", err)
+	}
+	l, err := locator(c)
+	if err != nil {
+		return geo.Location{}, err
+	}
+	return l.Locate(addr), nil
+}
+
+var errPoint = errors.New("--at: LAT,LON in degrees, such as 52.37,4.9")
+
+func parsePoint(s string) (geo.Location, error) {
+	lat, lon, _ := strings.Cut(s, ",")
+	y, errLat := strconv.ParseFloat(strings.TrimSpace(lat), 64)
+	x, errLon := strconv.ParseFloat(strings.TrimSpace(lon), 64)
+	p := geo.Point{Lat: y, Lon: x}
+	if errLat != nil || errLon != nil || !p.Valid() {
+		return geo.Location{}, errPoint
+	}
+	return geo.Location{Point: p, Source: sourceAt}, nil
+}
+
+// sourceAt is the source of a point that was given by hand.
+const sourceAt geo.Source = "at"
+
+// whyNot is the reason in a replica's own line: why it is chosen, or what keeps it from it.
+func (e explanation) whyNot(r router.Ranked, write bool) string {
+	switch {
+	case r.Name == e.Chosen:
+		return string(e.Reason)
+	case r.Operator != router.Online:
+		return string(r.Operator)
+	case write && !r.Writable:
+		return "read_only"
+	}
+	return "farther"
+}
+
+func (e explanation) print(w io.Writer, output string) error {
+	if output == "json" {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(e)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "client %s is taken to be at %.4f,%.4f %s (%s); this holds for %s\n",
+		e.Client, e.Place.Lat, e.Place.Lon, e.Place.Country, e.Place.Source, e.Scope)
+	fmt.Fprintln(t, "REPLICA\tEXPECTED\tSTATE\tREASON")
+	for _, r := range e.Replicas {
+		fmt.Fprintf(t, "%s\t%d ms\t%s\t%s\n", r.Name, r.ExpectedMS, r.State, r.Reason)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "chosen: %s (%s)\n", e.Chosen, e.Reason)
+	return err
+}

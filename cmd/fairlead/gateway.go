@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fairlead-gateway/fairlead/admin"
+	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/dnsserver"
+	"github.com/fairlead-gateway/fairlead/health"
+	"github.com/fairlead-gateway/fairlead/proxy"
+)
+
+// drainTime is how long a stop waits for requests under way. Container runtimes kill after 30 s
+// unless told otherwise; a layer takes longer than that often enough to be worth telling.
+const drainTime = time.Minute
+
+// gateway is one running `fairlead serve`.
+type gateway struct {
+	// Static after newGateway.
+	config  *configs.Config
+	log     *slog.Logger
+	metrics *prometheus.Registry
+	monitor *health.Monitor
+	dns     *dnsserver.Server
+	proxy   *proxy.Proxy
+	tls     *tls.Config // nil: clear text
+
+	draining atomic.Bool
+}
+
+func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
+	l, err := locator(c)
+	if err != nil {
+		return nil, err
+	}
+	probed, err := targets(c)
+	if err != nil {
+		return nil, err
+	}
+	reached, err := upstreams(c)
+	if err != nil {
+		return nil, err
+	}
+	g := &gateway{config: c, log: log, metrics: prometheus.NewRegistry()}
+	g.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if c.Proxy.TLS != nil {
+		pair, err := tls.LoadX509KeyPair(c.Proxy.TLS.Certificate, c.Proxy.TLS.Key)
+		if err != nil {
+			return nil, err
+		}
+		g.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	g.monitor = health.New(health.Config{
+		Replicas: replicas(c), Targets: probed,
+		Interval: c.Health.Interval, Timeout: c.Health.Timeout,
+		Registerer: g.metrics, Log: log,
+	})
+	g.dns = dnsserver.New(dnsserver.Config{
+		Hostname: c.Hostname, Nameservers: c.DNS.Nameservers, TTL: c.DNS.TTL,
+		Locate: l.Locate, Fleet: g.monitor.Fleet,
+		Registerer: g.metrics, Log: log,
+	})
+	g.proxy = proxy.New(proxy.Config{
+		Hostname: c.Hostname, Here: c.Here, Upstreams: reached,
+		Paths: c.Proxy.Paths, TrustedProxies: c.Proxy.TrustedProxies,
+		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
+		Limits: proxy.DefaultLimits(),
+		Locate: l.Locate, Fleet: g.monitor.Fleet, Trouble: g.monitor.Trouble,
+		Registerer: g.metrics, Log: log,
+	})
+	return g, nil
+}
+
+// run serves until ctx ends. Then requests under way may finish, for drainTime at most, while DNS and
+// the admin listener go on; run returns when all has stopped. It says on ready, once, that all
+// listeners are open.
+func (g *gateway) run(ctx context.Context, ready func()) error {
+	var open sockets
+	defer open.close()
+	if err := open.all(g.config); err != nil {
+		return err
+	}
+	ready()
+	// What must outlive the drain runs under serving, which ends when draining has.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	all, failed := errgroup.WithContext(serving)
+	all.Go(func() error { g.monitor.Run(failed); return nil })
+	for _, conn := range open.udp {
+		all.Go(func() error { return g.dns.ServeUDP(failed, conn) })
+	}
+	for _, l := range open.tcp {
+		all.Go(func() error { return g.dns.ServeTCP(failed, l) })
+	}
+	clients := proxy.NewServer(g.proxy, g.tls, g.log)
+	for _, l := range open.proxy {
+		all.Go(func() error { return g.serveHTTP(clients, proxy.Listener(l, g.config.Proxy.TrustedProxies)) })
+	}
+	operators := &http.Server{
+		Handler:           g.adminHandler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       time.Minute,
+		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+	all.Go(func() error { return served(operators.Serve(open.admin)) })
+	all.Go(func() error {
+		select {
+		case <-ctx.Done():
+			g.drain(clients)
+		case <-failed.Done():
+		}
+		_ = clients.Close()
+		_ = operators.Close()
+		g.proxy.Close()
+		stop()
+		return nil
+	})
+	return all.Wait()
+}
+
+func (g *gateway) serveHTTP(s *http.Server, l net.Listener) error {
+	if g.tls != nil {
+		return served(s.ServeTLS(l, "", ""))
+	}
+	return served(s.Serve(l))
+}
+
+func served(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func (g *gateway) drain(clients *http.Server) {
+	g.draining.Store(true)
+	g.log.Info("stopping: requests under way may finish", "for", drainTime)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	if err := clients.Shutdown(ctx); err != nil {
+		g.log.Warn("requests were cut off", "error", err)
+	}
+}
+
+func (g *gateway) adminHandler() http.Handler {
+	return admin.New(admin.Config{Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Log: g.log})
+}
+
+func (g *gateway) checks() []admin.Check {
+	probed, stopping := admin.Check{Name: "every target probed once"}, admin.Check{Name: "not stopping"}
+	select {
+	case <-g.monitor.Ready():
+	default:
+		probed.Problem = "not yet"
+	}
+	if g.draining.Load() {
+		stopping.Problem = "requests under way may finish, new ones are refused"
+	}
+	return []admin.Check{probed, stopping}
+}
+
+func (g *gateway) fleet() admin.Fleet {
+	out := admin.Fleet{Hostname: g.config.Hostname, Here: g.config.Here, Replicas: []admin.Replica{}}
+	probes := map[string][]admin.Probe{}
+	for _, s := range g.monitor.Status() {
+		p := admin.Probe{Target: "upstream", URL: s.URL, Up: s.Up, Known: s.Known, Result: s.Result, Probed: s.Probed, Since: s.Since}
+		if s.Front.IsValid() {
+			p.Target, p.URL = "front", fmt.Sprintf("%s at %s", s.URL, s.Front)
+		}
+		probes[s.Replica] = append(probes[s.Replica], p)
+	}
+	urls := map[string]string{}
+	for _, r := range g.config.Replicas {
+		urls[r.Name] = r.Upstream.String()
+	}
+	for _, r := range g.monitor.Fleet().Replicas() {
+		shown := admin.Replica{
+			Name: r.Name, Home: r.Home, Lat: r.Point.Lat, Lon: r.Point.Lon, Country: r.Country, BiasMS: r.Bias,
+			State: string(r.Operator), Write: r.Writable, Up: r.Upstream.Up, Fronts: []admin.Front{},
+			Probes: probes[r.Name], Upstream: urls[r.Name],
+		}
+		for _, f := range r.Fronts {
+			shown.Fronts = append(shown.Fronts, admin.Front{Address: f.Addr.String(), Up: f.Health.Up})
+		}
+		out.Replicas = append(out.Replicas, shown)
+	}
+	return out
+}
+
+func (g *gateway) leases() []admin.Lease {
+	out := []admin.Lease{}
+	for _, l := range g.proxy.Leases() {
+		out = append(out, admin.Lease(l))
+	}
+	return out
+}

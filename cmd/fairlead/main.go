@@ -1,0 +1,44 @@
+// Command fairlead gives a set of regional container-registry replicas one hostname.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	// A second signal is not caught: it ends a stop that takes too long.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+// errSaid ends a command with exit code 1 when all that is to say has been printed.
+var errSaid = errors.New("")
+
+func run(ctx context.Context, args []string) int {
+	root := &cobra.Command{
+		Use:           "fairlead",
+		Short:         "one hostname for regional container registries: the nearest healthy replica, and pushes that stay whole",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), explainCommand(), versionCommand())
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if !errors.Is(err, errSaid) {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	return 1
+}

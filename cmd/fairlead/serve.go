@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fairlead-gateway/fairlead/configs"
+)
+
+func serveCommand() *cobra.Command {
+	var file, here string
+	var debug bool
+	cmd := &cobra.Command{
+		Use:   "serve --config FILE",
+		Short: "run a gateway: DNS, proxy, health, admin",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := configs.Load(file)
+			if err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("here") {
+				if err := c.SetHere(here); err != nil {
+					return err
+				}
+			}
+			log := newLog(debug)
+			for _, w := range c.Warnings() {
+				log.Warn(w.String())
+			}
+			g, err := newGateway(c, log)
+			if err != nil {
+				return err
+			}
+			return g.run(cmd.Context(), func() {
+				log.Info("serving", "version", version().String(), "hostname", c.Hostname, "here", c.Here,
+					"dns", c.DNS.Listen, "proxy", c.Proxy.Listen, "admin", c.Admin.Listen, "replicas", len(c.Replicas))
+			})
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "the file (required)")
+	cmd.Flags().StringVar(&here, "here", "", "the replica beside this gateway, in place of the file's `here`")
+	cmd.Flags().BoolVar(&debug, "debug", false, "log every query and request")
+	if err := cmd.MarkFlagRequired("config"); err != nil {
+		panic(err) // only for a flag that is not there
+	}
+	return cmd
+}
+
+func newLog(debug bool) *slog.Logger {
+	level := slog.LevelInfo
+	if debug {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}
+
+func checkCommand() *cobra.Command {
+	var live bool
+	cmd := &cobra.Command{
+		Use:   "check FILE",
+		Short: "say all that is wrong with a file, each with line and rule",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := configs.Load(args[0])
+			if err != nil {
+				return err
+			}
+			if _, err := locator(c); err != nil {
+				return fmt.Errorf("%s: geo.database: %w", args[0], err)
+			}
+			out := cmd.OutOrStdout()
+			for _, w := range c.Warnings() {
+				fmt.Fprintln(out, "warning:", w)
+			}
+			if live && !checkLive(cmd, c) {
+				return errSaid
+			}
+			fmt.Fprintf(out, "%s: ok, %d replicas\n", args[0], len(c.Replicas))
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&live, "live", false, "also ask every upstream and front, and compare what credentials they ask for")
+	return cmd
+}
+
+// checkLive prints a line for each target, and reports whether all is well.
+func checkLive(cmd *cobra.Command, c *configs.Config) bool {
+	out, well := cmd.OutOrStdout(), true
+	results := configs.Live(cmd.Context(), c)
+	for _, r := range results {
+		if r.Err != nil {
+			well = false
+			fmt.Fprintf(out, "%s %s %s: %v\n", r.Replica, r.Target, r.Address, r.Err)
+			continue
+		}
+		fmt.Fprintf(out, "%s %s %s: %d %s\n", r.Replica, r.Target, r.Address, r.Status, r.Challenge)
+	}
+	for _, difference := range configs.CompareChallenges(results) {
+		well = false
+		fmt.Fprintln(out, difference)
+	}
+	return well
+}

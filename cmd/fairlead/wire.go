@@ -1,0 +1,110 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+
+	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/geo"
+	"github.com/fairlead-gateway/fairlead/geo/mmdb"
+	"github.com/fairlead-gateway/fairlead/health"
+	"github.com/fairlead-gateway/fairlead/proxy"
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// locator places addresses as the file says: its networks first, then its database.
+func locator(c *configs.Config) (geo.Locator, error) {
+	networks := make([]geo.Network, len(c.Geo.Networks))
+	for i, n := range c.Geo.Networks {
+		networks[i] = geo.Network{Prefix: n.Network, Point: n.Place.Point, Country: n.Place.Country}
+	}
+	l := geo.Locator{Networks: geo.NewNetworks(networks)}
+	if c.Geo.Database == "" {
+		return l, nil
+	}
+	db, err := mmdb.Open(c.Geo.Database)
+	if err != nil {
+		return l, err
+	}
+	l.Database = db.Locate
+	return l, nil
+}
+
+// replicas is the fleet as the file has it: everything counts as up.
+func replicas(c *configs.Config) []router.Replica {
+	out := make([]router.Replica, len(c.Replicas))
+	for i, r := range c.Replicas {
+		out[i] = router.Replica{
+			Name:     r.Name,
+			Point:    r.Place.Point,
+			Country:  r.Place.Country,
+			Bias:     r.Bias,
+			Home:     r.Home,
+			Operator: router.Operator(r.State),
+			Writable: r.Write,
+			Fronts:   fronts(r.Addresses),
+			Upstream: router.Health{Up: true},
+		}
+	}
+	return out
+}
+
+func fronts(addresses []netip.Addr) []router.Front {
+	out := make([]router.Front, len(addresses))
+	for i, a := range addresses {
+		out[i] = router.Front{Addr: a, Health: router.Health{Up: true}}
+	}
+	return out
+}
+
+// targets is what to probe: each upstream as the proxy asks it, each front as a client does that DNS
+// sent there.
+func targets(c *configs.Config) ([]health.Target, error) {
+	scheme, frontTLS := "http", c.FrontTLS
+	if c.Proxy.TLS != nil {
+		scheme = "https"
+	}
+	front, err := frontTLS()
+	if err != nil {
+		return nil, err
+	}
+	_, port, err := net.SplitHostPort(c.Proxy.Listen[0])
+	if err != nil {
+		return nil, err
+	}
+	var out []health.Target
+	for _, r := range c.Replicas {
+		upstream, err := r.ClientTLS()
+		if err != nil {
+			return nil, err
+		}
+		host := r.Host
+		if host == "" {
+			host = c.Hostname
+		}
+		out = append(out, health.Target{Replica: r.Name, URL: r.Upstream.String() + c.Health.Path, Host: host, TLS: upstream})
+		if !c.Health.Fronts {
+			continue
+		}
+		for _, a := range r.Addresses {
+			out = append(out, health.Target{
+				Replica: r.Name, Front: a, TLS: front,
+				URL:  scheme + "://" + c.Hostname + c.Health.Path,
+				Dial: net.JoinHostPort(a.String(), port),
+			})
+		}
+	}
+	return out, nil
+}
+
+func upstreams(c *configs.Config) ([]proxy.Upstream, error) {
+	out := make([]proxy.Upstream, len(c.Replicas))
+	for i, r := range c.Replicas {
+		t, err := r.ClientTLS()
+		if err != nil {
+			return nil, err
+		}
+		out[i] = proxy.Upstream{Name: r.Name, URL: r.Upstream, Host: r.Host, TLS: t}
+	}
+	return out, nil
+}
