@@ -64,7 +64,8 @@ func parse(msg []byte) (query, error) {
 	for i := range counts {
 		counts[i] = int(binary.BigEndian.Uint16(msg[4+2*i:]))
 	}
-	off, err := headerSize, error(nil)
+	var err error
+	off := headerSize
 	for range counts[0] {
 		if off, err = q.readQuestion(msg, off, counts[0] == 1); err != nil {
 			return q, err

@@ -147,7 +147,7 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 	if up.Host != "" {
 		request.Host = up.Host
 	}
-	response, err := up.transport.RoundTrip(request)
+	response, err := up.transport.RoundTrip(request) //nolint:bodyclose // ReverseProxy closes the one it gets, answer.or the others
 	if err != nil {
 		if why := context.Cause(ctx); why != nil {
 			err = why

@@ -102,7 +102,7 @@ func newTransport(t *tls.Config, l Limits) *http.Transport {
 	}
 }
 
-// bufferSize: large buffers take a fifth off the CPU time per gigabyte; see docs/adr/003.
+// bufferSize: fewer, larger copies; a layer has megabytes.
 const bufferSize = 128 << 10
 
 type buffers struct{ pool sync.Pool }

@@ -131,8 +131,7 @@ func TestBindingKeepsAPushTogether(t *testing.T) {
 // Two pushes begin at once at two replicas: whoever is accepted second is begun again at the first's.
 func TestRacingPushesMeetAtOneOwner(t *testing.T) {
 	arrived, goOn := make(chan bool, 2), make(chan bool)
-	var g *rig
-	g = newRig(t, map[string]http.HandlerFunc{
+	g := newRig(t, map[string]http.HandlerFunc{
 		"west": func(w http.ResponseWriter, r *http.Request) {
 			arrived <- true
 			<-goOn

@@ -31,7 +31,7 @@ func demo(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	for _, r := range c.Replicas {
-		stop, err := serveRegistry(r.Upstream.Host)
+		stop, err := serveRegistry(ctx, r.Upstream.Host)
 		if err != nil {
 			return err
 		}
@@ -46,8 +46,8 @@ func demo(ctx context.Context, out io.Writer) error {
 
 // serveRegistry runs go-containerregistry's in-memory registry: it keeps everything in memory and
 // checks nothing, which is the hardest kind of registry to keep pushes whole on.
-func serveRegistry(address string) (stop func(), err error) {
-	l, err := net.Listen("tcp", address)
+func serveRegistry(ctx context.Context, address string) (stop func(), err error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}

@@ -89,7 +89,7 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 func (g *gateway) run(ctx context.Context, ready func()) error {
 	var open sockets
 	defer open.close()
-	if err := open.all(g.config); err != nil {
+	if err := open.all(ctx, g.config); err != nil {
 		return err
 	}
 	ready()

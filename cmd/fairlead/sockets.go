@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -17,20 +18,21 @@ type sockets struct {
 	admin net.Listener
 }
 
-func (s *sockets) all(c *configs.Config) error {
+func (s *sockets) all(ctx context.Context, c *configs.Config) error {
 	var errs []error
+	var listen net.ListenConfig
 	for _, address := range c.DNS.Listen {
-		errs = append(errs, s.dns(address))
+		errs = append(errs, s.dns(ctx, address))
 	}
 	for _, address := range c.Proxy.Listen {
-		l, err := net.Listen("tcp", address)
+		l, err := listen.Listen(ctx, "tcp", address)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("proxy.listen: %w", err))
 			continue
 		}
 		s.proxy = append(s.proxy, l)
 	}
-	l, err := net.Listen("tcp", c.Admin.Listen)
+	l, err := listen.Listen(ctx, "tcp", c.Admin.Listen)
 	if err != nil {
 		errs = append(errs, fmt.Errorf("admin.listen: %w", err))
 	} else {
@@ -40,7 +42,7 @@ func (s *sockets) all(c *configs.Config) error {
 }
 
 // dns opens both transports: RFC 7766 makes TCP as obligatory as UDP.
-func (s *sockets) dns(address string) error {
+func (s *sockets) dns(ctx context.Context, address string) error {
 	addr, err := net.ResolveUDPAddr("udp", address)
 	if err != nil {
 		return fmt.Errorf("dns.listen: %w", err)
@@ -50,7 +52,7 @@ func (s *sockets) dns(address string) error {
 		return fmt.Errorf("dns.listen: %w", err)
 	}
 	s.udp = append(s.udp, conn)
-	l, err := net.Listen("tcp", address)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("dns.listen: %w", err)
 	}

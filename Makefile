@@ -1,0 +1,51 @@
+# `make` alone lists what there is to do.
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -X main.release=$(VERSION) -X main.commit=$(COMMIT)
+
+# The linter is a program of its own, built once into bin/: nothing of it enters go.mod.
+LINTER_VERSION := v2.15.0
+LINTER         := bin/golangci-lint-$(LINTER_VERSION)
+
+.PHONY: help
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+.PHONY: build
+build: ## build bin/fairlead
+	@go build -trimpath -ldflags '$(LDFLAGS)' -o bin/fairlead ./cmd/fairlead
+
+.PHONY: demo
+demo: build ## four regions on this machine, with what to try next
+	@bin/fairlead demo
+
+.PHONY: test
+test: ## unit and whole-program tests with the race detector; ARGS are passed to go test
+	@go run -C test ./report $(ARGS)
+
+.PHONY: lint
+lint: $(LINTER) ## gofmt, go vet, and the linters that .golangci.yml names
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt would change these files'; exit 1; }
+	@go mod tidy -diff
+	@cd test && go mod tidy -diff
+	@$(LINTER) run ./...
+	@cd test && ../$(LINTER) run --config ../.golangci.yml ./...
+
+$(LINTER):
+	@GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTER_VERSION)
+	@mv bin/golangci-lint $@
+
+.PHONY: fuzz
+fuzz: ## every fuzz test for 20 s each
+	@for dir in . test; do cd $(CURDIR)/$$dir; \
+	  for pkg in $$(go list ./...); do \
+	    for name in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	      echo "$$pkg $$name"; go test -run '^$$' -fuzz "^$$name$$" -fuzztime 20s $$pkg; \
+	    done; done; done
+
+.PHONY: check
+check: lint test ## all that must pass before a change lands
