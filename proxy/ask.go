@@ -34,8 +34,9 @@ func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
 	for i, replica := range x.decision.Tries {
 		got := x.askOne(out, replica, x.wait(deadline, len(x.decision.Tries)-i-1))
 		got.reason = x.reasonFor(i, kept)
-		kept = kept.or(got)
-		if x.final(got) || !again || x.ctx.Err() != nil {
+		final := x.final(got)
+		kept = kept.or(got, final)
+		if final || !again || x.ctx.Err() != nil {
 			break
 		}
 	}
@@ -55,12 +56,13 @@ type answer struct {
 	err      error
 }
 
-// or keeps the better of two answers, the earlier among equals, and drops the other.
-func (a answer) or(b answer) answer {
+// or keeps the later answer if it is final, else the better of the two, the earlier among equals. The
+// other is dropped.
+func (a answer) or(b answer, final bool) answer {
 	if a.replica == nil {
 		return b
 	}
-	if a.rank() >= b.rank() {
+	if !final && a.rank() >= b.rank() {
 		a, b = b, a
 	}
 	if a.response != nil {
@@ -160,9 +162,9 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 	return answer{replica: replica, response: response}
 }
 
-// trouble tells the monitor, unless it was the client who went away.
+// trouble tells the monitor, unless it was the client who went away, or its body that broke or stalled.
 func (x *exchange) trouble(replica *router.Replica, err error) {
-	if x.in.Context().Err() != nil {
+	if x.in.Context().Err() != nil || x.clientFailed.Load() {
 		return
 	}
 	x.proxy.metrics.trouble.WithLabelValues(replica.Name).Inc()

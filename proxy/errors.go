@@ -18,6 +18,7 @@ type ociError struct {
 const (
 	codeUnavailable   = "UNAVAILABLE"
 	codeUploadUnknown = "BLOB_UPLOAD_UNKNOWN"
+	codeUploadInvalid = "BLOB_UPLOAD_INVALID"
 	codeNameUnknown   = "NAME_UNKNOWN"
 	codeUnsupported   = "UNSUPPORTED"
 )

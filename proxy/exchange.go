@@ -37,6 +37,10 @@ type exchange struct {
 	cutTry  atomic.Pointer[context.CancelCauseFunc]
 	phase   atomic.Int32
 	moved   atomic.Int64 // bytes, both directions
+
+	// Written by whoever reads the client's body, or by watch.
+	reading      atomic.Bool // a read of it is under way
+	clientFailed atomic.Bool // it broke or stalled: no fault of the replica
 }
 
 func (p *Proxy) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
@@ -157,6 +161,9 @@ func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc) {
 			next, why := p.judge(x.proxy.Limits, now, phase(x.phase.Load()), x.moved.Load(), x.replicaUp())
 			switch {
 			case errors.Is(why, errStalled):
+				if x.reading.Load() {
+					x.clientFailed.Store(true)
+				}
 				cut(why)
 				x.free(now)
 				return
@@ -239,22 +246,23 @@ func (x *exchange) log(start time.Time) {
 		"bytes", x.moved.Load(), "took", time.Since(start))
 }
 
-// countedBody counts what is read, and says when the end is reached.
-type countedBody struct {
+// clientBody is the request's body: it counts what is read, says when the end is reached, and whose
+// fault it is if that never comes.
+type clientBody struct {
 	io.ReadCloser
-	count func(int64) int64
-	end   func()
+	x *exchange
 }
 
-func countBody(b io.ReadCloser, count func(int64) int64, end func()) io.ReadCloser {
-	return &countedBody{b, count, end}
-}
-
-func (b *countedBody) Read(buf []byte) (int, error) {
+func (b *clientBody) Read(buf []byte) (int, error) {
+	b.x.reading.Store(true)
 	n, err := b.ReadCloser.Read(buf)
-	b.count(int64(n))
-	if err != nil {
-		b.end()
+	b.x.reading.Store(false)
+	b.x.moved.Add(int64(n))
+	switch {
+	case err == io.EOF:
+		b.x.phase.Store(int32(waiting))
+	case err != nil:
+		b.x.clientFailed.Store(true)
 	}
 	return n, err
 }

@@ -141,7 +141,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cut(nil)
 	x.ctx = ctx
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = countBody(r.Body, x.moved.Add, func() { x.phase.Store(int32(waiting)) })
+		r.Body = &clientBody{r.Body, x}
 	} else {
 		x.phase.Store(int32(waiting))
 	}

@@ -107,10 +107,12 @@ func handleError(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, errForeignLocation), errors.Is(err, errPushRedirected), errors.Is(err, errBadLocation):
 		e = ociError{Code: codeUnsupported, Message: err.Error()}
+	case x.clientFailed.Load() && !errors.Is(err, errStalled):
+		status, e = http.StatusBadRequest, ociError{Code: codeUploadInvalid, Message: "the request's body broke off or is malformed"}
 	case errors.Is(err, errNoAnswer), errors.Is(err, errStalled), errors.Is(err, errReplicaDown):
 		status, e.Message = http.StatusGatewayTimeout, err.Error()
 	}
-	if x.decision.Reason == router.LastResort {
+	if x.decision.Reason == router.LastResort && !x.clientFailed.Load() {
 		status, e.Message = http.StatusServiceUnavailable, "no replica can be reached"
 	}
 	x.proxy.Log.Debug("request failed", "path", x.in.URL.Path, "error", err)

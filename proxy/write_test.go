@@ -128,6 +128,28 @@ func TestBindingKeepsAPushTogether(t *testing.T) {
 	g.want(g.do("POST "+uploads, nil), 202, "east; reason=bound")
 }
 
+// A HEAD is not left without an answer because the replica that it is bound to has just died; the
+// answer of the next binds the client anew, so that the push goes where it was told what exists.
+func TestBindingMovesWithTheAnswer(t *testing.T) {
+	dead := false
+	g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
+		if dead {
+			breakOff(w, r)
+		}
+		w.WriteHeader(http.StatusNotFound)
+	}, "east": func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		accepts(w, r)
+	}}, nil)
+	g.want(g.do("HEAD /v2/app/blobs/"+digest, nil), 404, "west; reason=nearest")
+	dead = true
+	g.want(g.do("HEAD /v2/app/blobs/"+digest, nil), 404, "east; reason=failover")
+	g.want(g.do("POST "+uploads, nil), 202, "east; reason=bound")
+}
+
 // Two pushes begin at once at two replicas: whoever is accepted second is begun again at the first's.
 func TestRacingPushesMeetAtOneOwner(t *testing.T) {
 	arrived, goOn := make(chan bool, 2), make(chan bool)
@@ -208,6 +230,27 @@ func TestStalledBodyIsCut(t *testing.T) {
 	answer, err := io.ReadAll(conn)
 	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 504 ")) {
 		t.Errorf("%q %v", answer, err)
+	}
+	if g.troubled("west") {
+		t.Error("a client that stalls was taken for a replica in trouble")
+	}
+}
+
+func TestMalformedBodyIsTheClientsFault(t *testing.T) {
+	g := newRig(t, map[string]http.HandlerFunc{"west": accepts}, nil)
+	conn, err := net.Dial("tcp", g.gateway.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	fmt.Fprintf(conn, "PATCH %s1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n", uploads)
+	answer, err := io.ReadAll(conn)
+	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 400 ")) || !bytes.Contains(answer, []byte("BLOB_UPLOAD_INVALID")) {
+		t.Errorf("%q %v", answer, err)
+	}
+	if g.troubled("west") {
+		t.Error("a client's malformed body was taken for a replica in trouble")
 	}
 }
 

@@ -110,7 +110,7 @@ func (r Request) writing() Decision {
 // replica has become nearer: what the client was told exists, exists there.
 func (r Request) start() Decision {
 	if bound := r.Client.find(r.Bound); bound.startable() {
-		return only(Bound, bound)
+		return r.bound(bound)
 	}
 	order, first := r.Client, Nearest
 	if r.OwnerHome {
@@ -130,6 +130,17 @@ func (r Request) start() Decision {
 		return Decision{Reason: first, Tries: tries}
 	}
 	return Decision{Reason: Failover, Tries: tries}
+}
+
+// bound: what only asks may be asked of the next when the bound replica does not answer, and binds the
+// client anew; what writes may not leave it.
+func (r Request) bound(to *Replica) Decision {
+	d := only(Bound, to)
+	if r.Head {
+		others := r.Client.firstOf((*Replica).startable)
+		d.Tries = toFront(others, slices.Index(others, to))
+	}
+	return d
 }
 
 // fresh: while a lease holds, its owner knows the tags, for everyone. What it has never heard of may

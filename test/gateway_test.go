@@ -1,0 +1,165 @@
+package test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const hostname = "registry.example.test"
+
+// replica is one entry of a file's replicas.
+type replica struct {
+	name, place string
+	address     string // what DNS answers
+	upstream    string // URL
+	home        bool
+}
+
+// network places clients.
+type network struct{ prefix, place string }
+
+// file is what these tests set of a configuration file; all else keeps its default.
+type file struct {
+	here     string
+	listen   string // IP:PORT of the proxy
+	dns      string // IP:PORT
+	admin    string // IP:PORT
+	health   string // the mapping of the key health
+	networks []network
+	replicas []replica
+}
+
+func (f file) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "hostname: %s\n", hostname)
+	fmt.Fprintf(&b, "dns: {listen: [%q], nameservers: [ns1.example.test], ttl: 5s}\n", f.dns)
+	if f.here != "" {
+		fmt.Fprintf(&b, "here: %s\n", f.here)
+	}
+	fmt.Fprintf(&b, "proxy: {listen: [%q]}\n", f.listen)
+	b.WriteString("geo:\n  networks:\n")
+	for _, n := range f.networks {
+		fmt.Fprintf(&b, "    - {network: %s, place: %s}\n", n.prefix, n.place)
+	}
+	fmt.Fprintf(&b, "health: %s\n", f.health)
+	b.WriteString("replicas:\n")
+	for _, r := range f.replicas {
+		fmt.Fprintf(&b, "  - {name: %s, place: %s, addresses: [%s], upstream: %q, home: %t}\n", r.name, r.place, r.address, r.upstream, r.home)
+	}
+	fmt.Fprintf(&b, "admin: {listen: %q}\n", f.admin)
+	return b.String()
+}
+
+// gateway is one running `fairlead serve`.
+type gateway struct {
+	*process
+	file
+}
+
+// startGateway fills in the addresses that the file leaves open, all on ip, and waits until the gateway is ready.
+func startGateway(t testing.TB, name, ip string, f file) *gateway {
+	t.Helper()
+	return startProgram(t, built(t, fairleadProgram), name, ip, f)
+}
+
+func startProgram(t testing.TB, program, name, ip string, f file) *gateway {
+	t.Helper()
+	for _, open := range []*string{&f.listen, &f.dns} {
+		if *open == "" {
+			*open = freeAddress(t, ip)
+		}
+	}
+	if f.admin == "" {
+		f.admin = freeAddress(t, "127.0.0.1")
+	}
+	config := filepath.Join(t.TempDir(), "fairlead.yaml")
+	writeFile(t, config, f.String())
+	g := &gateway{start(t, name, nil, program, "serve", "--config", config), f}
+	g.waitReady(t)
+	return g
+}
+
+func (g *gateway) url() string { return "http://" + g.listen }
+
+func (g *gateway) waitReady(t testing.TB) {
+	t.Helper()
+	waitFor(t, startBound, g.name+" to be ready", func() error {
+		if g.ended() {
+			t.Fatalf("%s ended at once:\n%s", g.name, g.output())
+		}
+		code, body, err := get("http://"+g.admin+"/readyz", nil)
+		if err == nil && code != http.StatusOK {
+			err = fmt.Errorf("status %d: %s", code, body)
+		}
+		return err
+	})
+}
+
+// lease is an entry of /leases.
+type lease struct {
+	Repository string `json:"repository"`
+	Owner      string `json:"owner"`
+	Open       int    `json:"open"`
+}
+
+// leases is what the gateway says on /leases: the owner of each repository.
+func (g *gateway) leases(t testing.TB) map[string]string {
+	t.Helper()
+	var list []lease
+	g.adminJSON(t, "/leases", &list)
+	owners := map[string]string{}
+	for _, l := range list {
+		owners[l.Repository] = l.Owner
+	}
+	return owners
+}
+
+func (g *gateway) adminJSON(t testing.TB, path string, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(g.adminText(t, path)), into); err != nil {
+		t.Fatalf("%s %s: %v", g.name, path, err)
+	}
+}
+
+func (g *gateway) adminText(t testing.TB, path string) string {
+	t.Helper()
+	code, body, err := get("http://"+g.admin+path, nil)
+	if err != nil || code != http.StatusOK {
+		t.Fatalf("%s %s: status %d, %v: %s", g.name, path, code, err, body)
+	}
+	return string(body)
+}
+
+// metric is the sum of all series of a name on /metrics; labels, if any, must all stand in the series.
+func (g *gateway) metric(t testing.TB, name string, labels ...string) float64 {
+	t.Helper()
+	sum, found := 0.0, false
+	for line := range strings.Lines(g.adminText(t, "/metrics")) {
+		series, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+		base, set, _ := strings.Cut(series, "{")
+		if !ok || base != name || !containsAll(set, labels) {
+			continue
+		}
+		v, err := strconv.ParseFloat(value[strings.LastIndexByte(value, ' ')+1:], 64)
+		must(t, err)
+		sum, found = sum+v, true
+	}
+	if !found {
+		t.Fatalf("%s has no metric %s %v", g.name, name, labels)
+	}
+	return sum
+}
+
+func containsAll(s string, parts []string) bool {
+	for _, part := range parts {
+		if !strings.Contains(s, part) {
+			return false
+		}
+	}
+	return true
+}

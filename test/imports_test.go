@@ -1,0 +1,170 @@
+package test
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/fairlead-gateway/fairlead"
+
+// siblings never import each other: what one must tell another travels as a plain value or a small function that
+// cmd/fairlead hands in. Packages that do not exist yet are held from their first day.
+var siblings = []string{"dnsserver", "proxy", "health", "admin", "configs", "geo/mmdb", "replication", "webhook", "agent", "cluster"}
+
+// ban forbids packages an import, directly or through others. Lists of exceptions may only shrink.
+type ban struct {
+	packages []string // below the module
+	banned   string   // an import path, or with /... all at and below it
+	reach    bool     // also through other packages
+	except   []string // packages of the module that may
+	reason   string
+}
+
+var pure = []string{"router", "geo"}
+
+func bans() []ban {
+	all := []string{"..."}
+	list := []ban{
+		{pure, "os", true, nil, "a decision depends on its arguments alone"},
+		{pure, "net", true, nil, "a decision talks to nobody; addresses are net/netip's"},
+		{pure, "net/http", true, nil, "a decision knows no transport"},
+		{pure, "log/slog", true, nil, "a decision returns its reason; the shell logs it"},
+		{pure, "sync/...", false, nil, "decisions are values: there is nothing to lock"},
+		{pure, "context", false, nil, "a decision does not wait, so it cannot be cancelled"},
+		{[]string{"geo"}, module + "/...", false, nil, "geo is the bottom: places and distances know nothing of replicas"},
+		{[]string{"router"}, module + "/...", false, []string{"geo"}, "router knows places and nothing else"},
+		{all, "github.com/miekg/dns/...", false, []string{"dnsserver", "agent"}, "its upstream is frozen: its types stay where they can be replaced"},
+		{all, "github.com/spf13/...", false, []string{"cmd/fairlead"}, "commands are main's"},
+		{all, "github.com/google/go-containerregistry/...", false, []string{"cmd/fairlead"}, "the registries of the demo are no part of a gateway"},
+		{all, "go.yaml.in/yaml/...", false, []string{"configs"}, "the file is read in one place"},
+		{all, module + "/test/...", true, nil, "no test tool is a dependency of the product"},
+		{all, "testing", true, nil, "no test helper is a dependency of the product"},
+	}
+	for _, s := range siblings {
+		for _, other := range siblings {
+			if s != other {
+				list = append(list, ban{[]string{s}, module + "/" + other + "/...", false, nil, "siblings never import each other"})
+			}
+		}
+	}
+	return list
+}
+
+// listed is what go list says of a package.
+type listed struct {
+	ImportPath, Dir string
+	Standard        bool
+	GoFiles         []string
+	Imports, Deps   []string
+}
+
+func (p listed) ours() (short string, ok bool) { return strings.CutPrefix(p.ImportPath, module+"/") }
+
+func productPackages(t *testing.T) []listed {
+	t.Helper()
+	out, err := goCommand("..", "list", "-deps", "-json=ImportPath,Dir,Standard,GoFiles,Imports,Deps", "./...")
+	must(t, err)
+	var packages []listed
+	for d := json.NewDecoder(strings.NewReader(out)); ; {
+		var p listed
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return packages
+		}
+		must(t, err)
+		if _, ours := p.ours(); ours {
+			packages = append(packages, p)
+		}
+	}
+}
+
+func TestImports(t *testing.T) {
+	packages := productPackages(t)
+	for _, want := range append([]string{"cmd/fairlead", "dnsserver", "proxy", "health", "admin", "configs"}, pure...) {
+		if !slices.ContainsFunc(packages, func(p listed) bool { return p.ImportPath == module+"/"+want }) {
+			t.Errorf("there is no package %s: a ban on it would hold nothing", want)
+		}
+	}
+	for _, b := range bans() {
+		for _, p := range packages {
+			b.check(t, p)
+		}
+	}
+}
+
+func (b ban) check(t *testing.T, p listed) {
+	t.Helper()
+	short, _ := p.ours()
+	if !slices.Contains(b.packages, short) && b.packages[0] != "..." || slices.Contains(b.except, short) {
+		return
+	}
+	imports := p.Imports
+	if b.reach {
+		imports = p.Deps
+	}
+	for _, i := range imports {
+		if matches(b.banned, i) && !b.excepted(i) {
+			t.Errorf("%s imports %s: %s", short, i, b.reason)
+		}
+	}
+}
+
+// excepted: an exception of a ban on the module's own packages names what may be imported.
+func (b ban) excepted(path string) bool {
+	short, ours := strings.CutPrefix(path, module+"/")
+	return ours && slices.Contains(b.except, short)
+}
+
+func matches(pattern, path string) bool {
+	prefix, below := strings.CutSuffix(pattern, "/...")
+	return path == prefix || below && strings.HasPrefix(path, prefix+"/")
+}
+
+// clock is what reads it or waits for it.
+var clock = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer"}
+
+// TestNoClock: time is an argument of every decision, so that it can be tested as a table.
+func TestNoClock(t *testing.T) {
+	for _, p := range productPackages(t) {
+		if short, _ := p.ours(); !slices.Contains(pure, short) {
+			continue
+		}
+		for _, file := range p.GoFiles {
+			noClock(t, filepath.Join(p.Dir, file))
+		}
+	}
+	noClock(t, filepath.Join("..", "health", "step.go"))
+}
+
+func noClock(t *testing.T, file string) {
+	t.Helper()
+	set := token.NewFileSet()
+	parsed, err := parser.ParseFile(set, file, nil, parser.SkipObjectResolution)
+	must(t, err)
+	name := ""
+	for _, i := range parsed.Imports {
+		if i.Path.Value == `"time"` {
+			if name = "time"; i.Name != nil {
+				name = i.Name.Name
+			}
+		}
+	}
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		s, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if x, ok := s.X.(*ast.Ident); ok && name != "" && x.Name == name && slices.Contains(clock, s.Sel.Name) {
+			t.Errorf("%s: time.%s: time is an argument here", set.Position(s.Pos()), s.Sel.Name)
+		}
+		return true
+	})
+}

@@ -1,0 +1,118 @@
+package test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// buildDir holds what is built for one run of the tests. Static after TestMain.
+var buildDir string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := waitTogether(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(run(m))
+}
+
+// waitTogether: parallel tests here spend their time waiting, so there may be more of them at once than processors.
+func waitTogether() error {
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if given {
+		return nil
+	}
+	return flag.Set("test.parallel", "16")
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "fairlead-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	buildDir = dir
+	return m.Run()
+}
+
+// fairleadProgram is built once, and only if a test needs it. The race detector needs a C compiler; where there is
+// none the tests still run, but not in CI.
+var fairleadProgram = sync.OnceValues(func() (string, error) {
+	switch cgo, err := goCommand(".", "env", "CGO_ENABLED"); {
+	case err != nil:
+		return "", err
+	case cgo == "1":
+		return buildFairlead("fairlead-race", "-race")
+	case inCI():
+		return "", fmt.Errorf("the race detector needs a C compiler")
+	}
+	fmt.Fprintln(os.Stderr, "NO RACE DETECTOR: it needs a C compiler, and this machine has none")
+	return buildFairlead("fairlead-race")
+})
+
+// shippedProgram is fairlead as people run it, for what the race detector would distort.
+var shippedProgram = sync.OnceValues(func() (string, error) { return buildFairlead("fairlead") })
+
+func buildFairlead(name string, flags ...string) (string, error) {
+	path := filepath.Join(buildDir, name)
+	_, err := goCommand("..", append(append([]string{"build", "-o", path}, flags...), "./cmd/fairlead")...)
+	return path, err
+}
+
+// Programs of other projects. `go tool -n` builds what go.mod pins, keeps it in Go's build cache and names the file.
+var (
+	craneProgram    = tool("crane")
+	regctlProgram   = tool("regctl")
+	registryProgram = tool("registry") // distribution's
+)
+
+func tool(name string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) { return goCommand(".", "tool", "-n", name) })
+}
+
+func goCommand(dir string, args ...string) (string, error) {
+	cmd := exec.Command("go", args...)
+	cmd.Dir = dir
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// built is a program's file name, or the end of the test.
+func built(t testing.TB, program func() (string, error)) string {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func inCI() bool { return os.Getenv("CI") != "" }
+
+// installed is the path of a program from Debian. A missing one skips the test, except in CI.
+func installed(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	switch {
+	case err == nil:
+		return path
+	case inCI():
+		t.Fatalf("%s is not installed: run test/install-clients.sh", name)
+	}
+	t.Skipf("SKIPPED: %s is not installed; test/install-clients.sh installs it on Debian", name)
+	return ""
+}
