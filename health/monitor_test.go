@@ -65,6 +65,7 @@ func TestMonitorFollowsAnOutage(t *testing.T) {
 		}
 		for i, step := range steps {
 			w.set(west, step.finds)
+			w.start()
 			sleep(step.after)
 			if got := upstream(m, "west"); got != step.want {
 				t.Fatalf("step %d: %+v, want %+v", i, got, step.want)
@@ -83,6 +84,7 @@ func TestMonitorFollowsAnOutage(t *testing.T) {
 
 func TestTargetThatHangs(t *testing.T) {
 	bubble(t, []Target{west}, func(w *world, m *Monitor) {
+		w.start()
 		sleep(time.Second)
 		w.set(west, errHanging)
 		sleep(6 * time.Second) // the probe of 5 s has timed out, and the next is under way
@@ -109,6 +111,7 @@ func TestTargetThatHangs(t *testing.T) {
 func TestFirstResultDecides(t *testing.T) {
 	bubble(t, []Target{west, westFront, east}, func(w *world, m *Monitor) {
 		w.set(west, errTestFails)
+		w.start()
 		sleep(0)
 		if upstream(m, "west").Up {
 			t.Error("up after a first failure")
@@ -124,6 +127,7 @@ func TestFrontsAreJudgedApart(t *testing.T) {
 	mapped.Front = netip.AddrFrom16(front4.As16()) // ::ffff:203.0.113.10
 	bubble(t, []Target{west, mapped}, func(w *world, m *Monitor) {
 		w.set(mapped, errTestFails)
+		w.start()
 		sleep(time.Second)
 		got := m.Fleet().Replica("west")
 		if got.Fronts[0].Health.Up || !got.Fronts[1].Health.Up || !got.Upstream.Up {
@@ -134,6 +138,7 @@ func TestFrontsAreJudgedApart(t *testing.T) {
 
 func TestFleetIsReplacedOnlyByChange(t *testing.T) {
 	bubble(t, []Target{west, east}, func(w *world, m *Monitor) {
+		w.start()
 		sleep(time.Second)
 		before := m.Fleet()
 		sleep(time.Hour)
@@ -153,6 +158,7 @@ func TestFleetIsReplacedOnlyByChange(t *testing.T) {
 
 func TestProbesAreSpread(t *testing.T) {
 	bubble(t, []Target{west, westFront, east}, func(w *world, m *Monitor) {
+		w.start()
 		sleep(11 * time.Second)
 		for target, first := range map[*Target]time.Duration{&west: 0, &westFront: time.Second / 3, &east: 2 * (time.Second / 3)} {
 			got := w.starts(*target)
@@ -168,6 +174,7 @@ func TestReady(t *testing.T) {
 	bubble(t, []Target{west, east}, func(w *world, m *Monitor) {
 		w.set(west, errHanging)
 		w.set(east, errTestFails) // known, if not good
+		w.start()
 		sleep(2*time.Second - time.Millisecond)
 		if isClosed(m.Ready()) {
 			t.Error("ready while west is unknown")
@@ -192,6 +199,7 @@ func TestStatus(t *testing.T) {
 		if got := m.Status()[0]; got != unknown {
 			t.Errorf("first: got %+v, want %+v", got, unknown)
 		}
+		w.start()
 		sleep(6 * time.Second)
 		want := []Status{
 			{Replica: "west", URL: "http://west/v2/", Up: true, Known: true, Result: "ok",
@@ -208,6 +216,7 @@ func TestStatus(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	bubble(t, []Target{west, westFront}, func(w *world, m *Monitor) {
 		w.set(westFront, errHanging)
+		w.start()
 		sleep(6 * time.Second)
 		want := `
 # HELP fairlead_health_probes_total Probes by result.
@@ -231,6 +240,7 @@ fairlead_replica_up{address="http://west/v2/",replica="west",target="upstream"} 
 func TestRunEndsWithinAProbe(t *testing.T) {
 	bubble(t, []Target{west, east}, func(w *world, m *Monitor) {
 		w.set(west, errHanging)
+		w.start()
 		sleep(time.Second)
 		w.stop()
 		if ended := time.Since(w.began); ended != time.Second {

@@ -11,6 +11,7 @@ import (
 
 func TestTroubleIsProbedAtOnce(t *testing.T) {
 	bubble(t, []Target{west, westFront}, func(w *world, m *Monitor) {
+		w.start()
 		sleep(2 * time.Second)
 		m.Trouble("west")
 		sleep(0)
@@ -30,6 +31,7 @@ func TestTroubleIsProbedAtOnce(t *testing.T) {
 
 func TestFloodOfTrouble(t *testing.T) {
 	bubble(t, []Target{west}, func(w *world, m *Monitor) {
+		w.start()
 		for range 10_000 {
 			m.Trouble("west")
 			time.Sleep(time.Millisecond)
@@ -46,6 +48,7 @@ func TestFloodOfTrouble(t *testing.T) {
 
 func TestTroubleWhileDeadIsNoticedSooner(t *testing.T) {
 	bubble(t, []Target{west}, func(w *world, m *Monitor) {
+		w.start()
 		sleep(time.Second)
 		w.set(west, errTestFails)
 		for range 2000 { // clients keep coming for 2 s
@@ -61,6 +64,7 @@ func TestTroubleWhileDeadIsNoticedSooner(t *testing.T) {
 
 func TestTroubleDuringAProbeAsksForAnother(t *testing.T) {
 	bubble(t, []Target{west}, func(w *world, m *Monitor) {
+		w.start()
 		sleep(time.Second)
 		w.set(west, errSlow)
 		sleep(4500 * time.Millisecond) // in the probe of 5 s, which began before the trouble

@@ -34,6 +34,7 @@ type world struct {
 	began    time.Time
 	registry *prometheus.Registry
 	log      bytes.Buffer
+	start    func() // begins Run, once; whatever is set before is what the first probes find
 	stop     func() // ends Run and waits for it
 
 	mu sync.Mutex
@@ -81,8 +82,8 @@ func (w *world) starts(t Target) (all []time.Duration) {
 	return all
 }
 
-// bubble runs a monitor with the default interval and timeout in fake time. test runs beside it and
-// sees whole milliseconds, since sleep lets everything that is due at that time happen first.
+// bubble makes a monitor with the default interval and timeout in fake time. test says how the targets
+// do, starts it, and sees whole milliseconds, since sleep lets everything that is due at that time happen first.
 func bubble(t *testing.T, targets []Target, test func(*world, *Monitor)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{began: time.Now(), registry: prometheus.NewRegistry(), finds: map[key]error{}}
@@ -91,9 +92,9 @@ func bubble(t *testing.T, targets []Target, test func(*world, *Monitor)) {
 			Registerer: w.registry, Log: slog.New(slog.NewTextHandler(&w.log, nil)), probe: w.probe,
 		})
 		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() { m.Run(ctx); close(ended) }()
-		w.stop = func() { cancel(); <-ended }
+		var running sync.WaitGroup
+		w.start = sync.OnceFunc(func() { running.Go(func() { m.Run(ctx) }) })
+		w.stop = func() { cancel(); running.Wait() }
 		defer w.stop()
 		test(w, m)
 	})
