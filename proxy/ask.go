@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -45,7 +47,11 @@ func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
 	if kept.err != nil {
 		return nil, kept.err
 	}
-	return x.settle(out, kept)
+	response, err := x.settle(out, kept)
+	if err != nil {
+		return nil, err
+	}
+	return response, nil
 }
 
 // answer is what came of asking one replica: a response or an error.
@@ -135,36 +141,68 @@ func (x *exchange) wait(deadline time.Time, others int) time.Duration {
 // askOne asks one replica, and reports trouble so that a probe looks at it at once.
 func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.Duration) answer {
 	up := x.proxy.upstreams[replica.Name]
-	x.replica.Store(replica)
 	ctx, cancel := context.WithCancelCause(out.Context())
 	x.cutTry.Store(&cancel)
-	if wait > 0 {
-		timer := time.AfterFunc(wait, func() { cancel(errNoAnswer) })
-		defer timer.Stop()
+	x.replica.Store(replica)
+	timer := time.AfterFunc(cmp.Or(wait, never), func() { cancel(errNoAnswer) })
+	response, err := up.transport.RoundTrip(up.request(out.WithContext(ctx))) //nolint:bodyclose // ReverseProxy closes the one it gets, answer.or the others
+	if err == nil {
+		response.Body = &answerBody{ReadCloser: response.Body, x: x, replica: replica, cancel: cancel}
+		err = x.readAbsence(response)
 	}
-	request := out.WithContext(ctx)
-	address := *out.URL
-	address.Scheme, address.Host = up.URL.Scheme, up.URL.Host
-	request.URL = &address
-	if up.Host != "" {
-		request.Host = up.Host
+	if !timer.Stop() && err == nil {
+		response.Body.Close() // too late, if only just: what is left of it has been cut off
+		err = errNoAnswer
 	}
-	response, err := up.transport.RoundTrip(request) //nolint:bodyclose // ReverseProxy closes the one it gets, answer.or the others
 	if err != nil {
-		if why := context.Cause(ctx); why != nil {
-			err = why
-		}
+		err = cmp.Or(context.Cause(ctx), err)
 		cancel(nil)
 		x.trouble(replica, err)
 		return answer{replica: replica, err: err}
 	}
-	response.Body = &answerBody{ReadCloser: response.Body, x: x, replica: replica, cancel: cancel}
 	return answer{replica: replica, response: response}
+}
+
+// never is longer than any request lasts.
+const never = 365 * 24 * time.Hour
+
+// request is out as this replica gets it.
+func (u *upstream) request(out *http.Request) *http.Request {
+	address := *out.URL
+	address.Scheme, address.Host = u.URL.Scheme, u.URL.Host
+	out.URL = &address
+	out.Host = cmp.Or(u.Host, out.Host)
+	return out
+}
+
+// maxAbsence is more than registries say about what they do not have, in bytes.
+const maxAbsence = 4 << 10
+
+// readAbsence takes in a short 404 that may not be the answer, so that its connection can be used
+// again rather than closed. A long one is left alone.
+func (x *exchange) readAbsence(response *http.Response) error {
+	if response.StatusCode != http.StatusNotFound || !x.decision.OnAbsent || response.ContentLength > maxAbsence {
+		return nil
+	}
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAbsence+1))
+	if err != nil {
+		return err
+	}
+	rest := response.Body
+	if len(text) <= maxAbsence {
+		rest.Close()
+		rest = http.NoBody
+	}
+	response.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(text), rest), rest}
+	return nil
 }
 
 // trouble tells the monitor, unless it was the client who went away, or its body that broke or stalled.
 func (x *exchange) trouble(replica *router.Replica, err error) {
-	if x.in.Context().Err() != nil || x.clientFailed.Load() {
+	if x.clientGone() || x.clientFailed.Load() {
 		return
 	}
 	x.proxy.metrics.trouble.WithLabelValues(replica.Name).Inc()
@@ -175,10 +213,10 @@ func (x *exchange) trouble(replica *router.Replica, err error) {
 // settle learns from the answer. Where two pushes began at once at two replicas, the first accepted
 // one owns the repository, and the other is begun again there before its client sends a byte.
 func (x *exchange) settle(out *http.Request, got answer) (*http.Response, error) {
-	owner := x.learn(got.replica.Name, got.response.StatusCode)
+	owner, err := x.take(got)
 	replica := x.fleet.Replica(owner)
-	if owner == got.replica.Name || replica == nil || x.target.kind != router.Write || !x.repeatable() {
-		return got.response, nil
+	if err != nil || owner == got.replica.Name || replica == nil || x.target.kind != router.Write || !x.repeatable() {
+		return got.response, err
 	}
 	got.response.Body.Close()
 	x.reason = router.Leased
@@ -186,8 +224,18 @@ func (x *exchange) settle(out *http.Request, got answer) (*http.Response, error)
 	if again.err != nil {
 		return nil, again.err
 	}
-	x.learn(owner, again.response.StatusCode)
-	return again.response, nil
+	_, err = x.take(again)
+	return again.response, err
+}
+
+// take makes an answer fit for the client, and only then learns from it: what we refuse to pass on has
+// not been accepted as far as the client knows.
+func (x *exchange) take(got answer) (owner string, err error) {
+	if err := x.rewriteLocation(got.response, got.replica.Name); err != nil {
+		got.response.Body.Close()
+		return "", err
+	}
+	return x.learn(got.replica.Name, got.response.StatusCode), nil
 }
 
 // answerBody counts the bytes of an answer, and reports a replica that breaks off in its middle.

@@ -14,8 +14,12 @@ import (
 type target struct {
 	kind       router.Kind
 	repository string // "" where the path names none
-	reference  string // tag, digest or upload id; for logs
+	reference  string // tag, digest or upload id
+	manifest   bool   // the reference is a manifest's
 }
+
+// isDigest: a tag never holds a colon.
+func (t target) isDigest() bool { return strings.Contains(t.reference, ":") }
 
 // A repository's name as the spec has it; 255 is the limit that registries share (spec, "Pulling
 // manifests"). It bounds the key of a lease as well.
@@ -31,11 +35,15 @@ func validRepository(name string) bool {
 // lists beside it. A replica's /metrics or /debug is nobody's business, so a path that a replica may
 // read as another one (dot segments, doubled slashes) is not routable either.
 func routable(p string, listed []string) bool {
-	if strings.ContainsAny(p, "\\\x00") || path.Clean(p) != strings.TrimSuffix(p, "/") {
+	if strings.ContainsFunc(p, misread) || path.Clean(p) != strings.TrimSuffix(p, "/") {
 		return false
 	}
 	return p == "/v2" || strings.HasPrefix(p, "/v2/") || slices.Contains(listed, p)
 }
+
+// misread are characters that the registry API has no use for, and that some server turns into a path
+// of its own: a second decoding, a backslash for a slash, Tomcat's and Jetty's path parameters.
+func misread(c rune) bool { return c < ' ' || strings.ContainsRune("%;\\\x7f", c) }
 
 // classify reads a routable request. The words that end a repository's name (manifests, blobs, tags,
 // referrers) may also stand inside it, so the path is read from its end.
@@ -68,11 +76,11 @@ func classifyUpload(method, rest string) (target, bool) {
 	id := strings.TrimPrefix(tail, "/")
 	switch {
 	case id != "":
-		return target{router.Upload, name, id}, true
+		return target{kind: router.Upload, repository: name, reference: id}, true
 	case method == http.MethodPost:
-		return target{router.Write, name, ""}, true
+		return target{kind: router.Write, repository: name}, true
 	}
-	return target{router.Other, name, ""}, true
+	return target{kind: router.Other, repository: name}, true
 }
 
 // classifyTags reads NAME/tags/list (end-8).
@@ -81,7 +89,7 @@ func classifyTags(method, rest string) (target, bool) {
 	if !ok {
 		return target{}, false
 	}
-	return target{kindOf(method, router.Fresh, router.Fresh), name, ""}, true
+	return target{kind: kindOf(method, router.Fresh, router.Fresh), repository: name}, true
 }
 
 // classifyReferenced reads NAME/{manifests,blobs,referrers}/REFERENCE (end-2, 3, 7, 9, 10, 12).
@@ -92,18 +100,18 @@ func classifyReferenced(method, rest string) (target, bool) {
 	if reference == "" {
 		return target{}, false
 	}
-	isDigest := strings.Contains(reference, ":") // a tag never holds a colon
+	t := target{repository: name, reference: reference, manifest: noun == "manifests"}
 	switch {
-	case noun == "manifests" && isDigest:
-		return target{kindOf(method, router.Pull, router.Pull), name, reference}, true
-	case noun == "manifests":
-		return target{kindOf(method, router.Fresh, router.Fresh), name, reference}, true
+	case t.manifest && t.isDigest():
+		t.kind = kindOf(method, router.Pull, router.Pull)
+	case t.manifest, noun == "referrers":
+		t.kind = kindOf(method, router.Fresh, router.Fresh)
 	case noun == "blobs":
-		return target{kindOf(method, router.Pull, router.Exists), name, reference}, true
-	case noun == "referrers":
-		return target{kindOf(method, router.Fresh, router.Fresh), name, reference}, true
+		t.kind = kindOf(method, router.Pull, router.Exists)
+	default:
+		return target{}, false
 	}
-	return target{}, false
+	return t, true
 }
 
 func kindOf(method string, get, head router.Kind) router.Kind {

@@ -20,7 +20,9 @@ const (
 	codeUploadUnknown = "BLOB_UPLOAD_UNKNOWN"
 	codeUploadInvalid = "BLOB_UPLOAD_INVALID"
 	codeNameUnknown   = "NAME_UNKNOWN"
-	codeUnsupported   = "UNSUPPORTED"
+
+	codeManifestBlobUnknown = "MANIFEST_BLOB_UNKNOWN"
+	codeUnsupported         = "UNSUPPORTED"
 )
 
 // retryAfter is what a client is told to wait for a replica to come back or to be given up: about the

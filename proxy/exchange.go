@@ -3,11 +3,9 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -54,7 +52,7 @@ func (p *Proxy) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	}
 }
 
-// decide gathers what the decision needs, asks router, and ends a lease whose owner is lost.
+// decide gathers what the decision needs and asks router.
 func (x *exchange) decide() {
 	p, now := x.proxy, time.Now()
 	owner, query := cutOwner(x.in.URL.RawQuery)
@@ -72,126 +70,65 @@ func (x *exchange) decide() {
 		Client:    client,
 		Gateway:   gateway,
 		OwnerHome: p.OwnerHome,
+		Manifest:  x.target.manifest && x.in.Method == http.MethodPut,
 	}
 	if repository := x.target.repository; repository != "" {
 		x.request.Lease = p.leases.owner(repository, now)
 		x.request.Bound = p.leases.boundTo(repository, x.client, now)
 	}
-	x.decision = router.Decide(x.request)
-	if x.decision.LeaseEnds {
-		p.leases.end(x.target.repository, x.request.Lease, x.client)
-		p.Log.Info("lease ended", "repository", x.target.repository, "owner", x.request.Lease, "reason", x.decision.Reason)
+	if x.request.Manifest {
+		x.request.PartsAt = p.parts.replicas(x.push(), now)
 	}
+	x.decision = router.Decide(x.request)
 }
+
+// push is what bindings and parts are remembered by: no client names its push in any other way.
+func (x *exchange) push() bindingKey { return bindingKey{x.client, x.target.repository} }
 
 // hold keeps the lease while a request that belongs to writing is under way.
 func (x *exchange) hold() func() {
 	if !x.belongsToWriting() {
 		return func() {}
 	}
-	release := x.proxy.leases.open(x.target.repository, x.decision.Tries[0].Name, time.Now())
-	return func() { release(time.Now()) }
+	return x.proxy.leases.open(x.target.repository, x.decision.Tries[0].Name, time.Now())
 }
 
 func (x *exchange) belongsToWriting() bool {
 	return x.request.Named == "" && (x.target.kind == router.Write || x.target.kind == router.Upload)
 }
 
-// learn remembers what a replica's answer says about who owns the repository, and returns the owner.
-// Only what was accepted counts: a stranger's refused push must not steer a repository.
-func (x *exchange) learn(replica string, status int) (owner string) {
-	p, now := x.proxy, time.Now()
-	if x.request.Named != "" {
-		return replica
+// forward asks replicas and streams both ways, watched until it returns: what watch does to the
+// client's connection must not meet the next request on it.
+func (x *exchange) forward() {
+	ctx, cut := context.WithCancelCause(context.WithValue(x.in.Context(), exchangeKey{}, x))
+	x.ctx = ctx
+	// The copy gets the counting body: net/http knows the original by its type, and answers a client
+	// that waits for 100 Continue only while it does.
+	in := x.in.WithContext(ctx)
+	if in.Body != nil && in.Body != http.NoBody {
+		in.Body = &clientBody{in.Body, x}
+	} else {
+		x.phase.Store(int32(waiting))
 	}
-	repository := x.target.repository
-	switch accepted := router.Accepted(status); {
-	case x.belongsToWriting() && accepted && x.in.Method != http.MethodGet:
-		return p.leases.accept(repository, replica, x.client, now)
-	case x.target.kind == router.Exists && (accepted || status == http.StatusNotFound):
-		p.leases.bind(repository, replica, x.client, now)
-	case x.target.kind == router.Ping && accepted:
-		for _, name := range pushScopes(x.in.URL.Query()["scope"]) {
-			p.leases.bind(name, x.pushReplica(name, now), x.client, now)
-		}
-	}
-	return replica
+	watched := make(chan struct{})
+	go func() { defer close(watched); x.watch(ctx, cut) }()
+	defer func() { cut(nil); <-watched }()
+	x.proxy.reverse.ServeHTTP(x.w, in)
 }
 
-// pushReplica is where a push of this client would go now.
-func (x *exchange) pushReplica(repository string, now time.Time) string {
-	r := x.request
-	r.Kind, r.URLOwner = router.Exists, ""
-	r.Lease = x.proxy.leases.owner(repository, now)
-	r.Bound = x.proxy.leases.boundTo(repository, x.client, now)
-	return router.Decide(r).Tries[0].Name
-}
-
-const maxScopes = 8 // docker asks for two: the repository, and the one that it mounts from
-
-// pushScopes are the repositories that a token request asks to push to: scope=repository:NAME:pull,push
-// (distribution's token specification; several scopes in one parameter are split by spaces).
-func pushScopes(params []string) []string {
-	var names []string
-	for scope := range strings.FieldsSeq(strings.Join(params, " ")) {
-		kind, rest, _ := strings.Cut(scope, ":")
-		i := strings.LastIndexByte(rest, ':')
-		if kind != "repository" || i < 0 || len(names) == maxScopes {
-			continue
-		}
-		name, actions := rest[:i], ","+rest[i+1:]+","
-		if strings.Contains(actions, ",push,") && validRepository(name) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// watch looks at the exchange until it ends. A replica that leaves a request unanswered costs only
-// the try, so that the request can go on elsewhere; a body that stalls costs the whole exchange.
-func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc) {
-	tick := time.NewTicker(max(x.proxy.Limits.Window/30, 10*time.Millisecond))
-	defer tick.Stop()
-	p := pace{phase(x.phase.Load()), time.Now(), 0}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			next, why := p.judge(x.proxy.Limits, now, phase(x.phase.Load()), x.moved.Load(), x.replicaUp())
-			switch {
-			case errors.Is(why, errStalled):
-				if x.reading.Load() {
-					x.clientFailed.Store(true)
-				}
-				cut(why)
-				x.free(now)
-				return
-			case why != nil:
-				(*x.cutTry.Load())(why)
-				next.since = now
-			}
-			p = next
-		}
-	}
-}
-
-// free ends a read of the client's body and a write to the client that would block for ever: no
-// handler can return while one of them runs. A second is left for the few bytes of the error.
-func (x *exchange) free(now time.Time) {
+// boundTheRest bounds what net/http does after the handler has returned: it reads on for what is left
+// of a request's body, and writes what is left of the answer. Deadlines of an earlier exchange on the
+// same connection are taken back first.
+func (x *exchange) boundTheRest() func() {
 	client := http.NewResponseController(x.w)
-	_ = client.SetReadDeadline(now)
-	_ = client.SetWriteDeadline(now.Add(time.Second))
-}
-
-// replicaUp reads the newest fleet, not the one of the decision: news is what it waits for.
-func (x *exchange) replicaUp() bool {
-	asked := x.replica.Load()
-	if asked == nil {
-		return true
+	_ = client.SetWriteDeadline(time.Time{})
+	return func() {
+		now, window := time.Now(), x.proxy.Limits.Window
+		if x.ctx == nil || !errors.Is(context.Cause(x.ctx), errStalled) {
+			_ = client.SetReadDeadline(now.Add(window))
+		}
+		_ = client.SetWriteDeadline(now.Add(2 * window))
 	}
-	now := x.proxy.Fleet().Replica(asked.Name)
-	return now != nil && (now.Upstream.Up || !asked.Upstream.Up)
 }
 
 // refuse answers in the gateway's own name.
@@ -206,6 +143,26 @@ func (x *exchange) refuse(status int, e ociError) {
 	}
 	x.w.Header().Set(replicaHeader, headerValue(replica, x.reason))
 	writeError(x.w, status, e)
+}
+
+// refuseUntried answers a request that no replica may be asked for.
+func (x *exchange) refuseUntried() {
+	if x.decision.Reason == router.Scattered {
+		x.refuseScattered()
+		return
+	}
+	x.refuseLostUpload()
+}
+
+// refuseScattered: no client goes on after this, and that is the point. Its push begins anew, and asks
+// the replica where it goes to now what exists.
+func (x *exchange) refuseScattered() {
+	x.proxy.parts.forget(x.push())
+	x.refuse(http.StatusBadRequest, ociError{
+		Code:    codeManifestBlobUnknown,
+		Message: "parts of this push are on a replica that it no longer goes to: push again",
+		Detail:  map[string][]string{"replicas": x.request.PartsAt},
+	})
 }
 
 // refuseLostUpload: a replica that the fleet does not have will not come back; of one that is down a
@@ -244,33 +201,4 @@ func (x *exchange) log(start time.Time) {
 	log.Debug("request", "method", x.in.Method, "path", x.in.URL.Path, "client", x.client, "kind", x.target.kind,
 		"agent", x.in.UserAgent(), "repository", x.target.repository, "replica", replica, "reason", x.reason, "status", x.status,
 		"bytes", x.moved.Load(), "took", time.Since(start))
-}
-
-// clientBody is the request's body: it counts what is read, says when the end is reached, and whose
-// fault it is if that never comes.
-type clientBody struct {
-	io.ReadCloser
-	x *exchange
-}
-
-func (b *clientBody) Read(buf []byte) (int, error) {
-	b.x.reading.Store(true)
-	n, err := b.ReadCloser.Read(buf)
-	b.x.reading.Store(false)
-	b.x.moved.Add(int64(n))
-	switch {
-	case err == io.EOF:
-		b.x.phase.Store(int32(waiting))
-	case err != nil:
-		b.x.clientFailed.Store(true)
-	}
-	return n, err
-}
-
-// cause is why a round trip ended: the reason of a cut rather than "context canceled".
-func (x *exchange) cause(err error) error {
-	if why := context.Cause(x.ctx); why != nil && !errors.Is(why, context.Canceled) {
-		return why
-	}
-	return err
 }

@@ -90,32 +90,29 @@ func (l *leases) accept(repository, replica string, client netip.Addr, now time.
 }
 
 // open keeps the lease that owner holds, if it does, from ending while a request is under way. The
-// caller calls the returned function once, when that request has ended.
-func (l *leases) open(repository, owner string, now time.Time) func(now time.Time) {
+// caller calls the returned function once, when that request has ended. That does not prolong the
+// lease: only what the replica accepts does, or a stranger could hold a repository where it is.
+func (l *leases) open(repository, owner string, now time.Time) (done func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lease := l.live(repository, now)
 	if lease == nil || lease.Owner != owner {
-		return func(time.Time) {}
+		return func() {}
 	}
 	lease.Open++
-	return func(now time.Time) {
+	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		lease.Open--
-		lease.Last = now
 	}
 }
 
-// end takes a lost owner's lease away, and all that it told clients to exist with it.
-func (l *leases) end(repository, owner string, client netip.Addr) {
+// end takes a lost owner's lease away, when another replica has accepted a write in its place.
+func (l *leases) end(repository, owner string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if lease, ok := l.byName.Peek(repository); ok && lease.Owner == owner {
 		l.byName.Remove(repository)
-	}
-	if b, ok := l.bindings.Peek(bindingKey{client, repository}); ok && b.replica == owner {
-		l.bindings.Remove(bindingKey{client, repository})
 	}
 }
 

@@ -38,12 +38,14 @@ func TestLeases(t *testing.T) {
 	if got := l.owner("app", at(time.Hour)); got != "west" {
 		t.Errorf("while a request is open: %q", got)
 	}
-	release(at(time.Hour))
+	l.accept("app", "west", alice, at(time.Hour))
+	release()
 	if got := l.owner("app", at(time.Hour+9*time.Minute)); got != "west" {
-		t.Errorf("idle counts from the end of the last request: %q", got)
+		t.Errorf("idle counts from the last accepted write: %q", got)
 	}
+	l.open("app", "west", at(time.Hour+9*time.Minute))()
 	if got := l.owner("app", at(time.Hour+10*time.Minute)); got != "" {
-		t.Errorf("after idle: %q", got)
+		t.Errorf("a request that was not accepted has prolonged the lease: %q", got)
 	}
 	if n := l.count(); n != 0 {
 		t.Errorf("%d leases kept after the end", n)
@@ -54,16 +56,16 @@ func TestLeaseEnds(t *testing.T) {
 	l := newLeases(time.Minute)
 	l.accept("app", "west", alice, start)
 	release := l.open("app", "west", start)
-	l.end("app", "east", alice)
+	l.end("app", "east")
 	if got := l.owner("app", start); got != "west" {
 		t.Errorf("ended by another's name: %q", got)
 	}
-	l.end("app", "west", alice)
-	if got, bound := l.owner("app", start), l.boundTo("app", alice, start); got != "" || bound != "" {
-		t.Errorf("after the end: owner %q, bound to %q", got, bound)
+	l.end("app", "west")
+	if got := l.owner("app", start); got != "" {
+		t.Errorf("after the end: owner %q", got)
 	}
 	l.accept("app", "east", alice, start)
-	release(start) // of the lease that is gone: must not count for the new one
+	release() // of the lease that is gone: must not count for the new one
 	if got := l.list(start); len(got) != 1 || got[0].Owner != "east" || got[0].Open != 0 {
 		t.Errorf("the new lease: %+v", got)
 	}

@@ -29,11 +29,9 @@ func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
 	}
 }
 
-// observe counts one request. Status 0 is a client that went away before there was an answer; nginx
-// made 499 the usual word for it.
+// statusClientGone is for a client that went away before there was an answer; nginx made it usual.
+const statusClientGone = 499
+
 func (m *metrics) observe(kind router.Kind, reason router.Reason, status int) {
-	if status < 100 || status > 599 {
-		status = 499
-	}
 	m.requests.WithLabelValues(string(kind), string(reason), strconv.Itoa(status)).Inc()
 }

@@ -69,7 +69,8 @@ func sameHost(a, b string) bool {
 // replica in it: the marker of a page means nothing to another replica.
 func linkWithOwner(link string, asked *url.URL, hosts []string, owner string) string {
 	target, params, ok := strings.Cut(strings.TrimPrefix(link, "<"), ">")
-	if !ok || !strings.HasPrefix(link, "<") {
+	isNext := strings.Contains(strings.ReplaceAll(params, `"`, ""), "rel=next")
+	if !ok || !strings.HasPrefix(link, "<") || !isNext {
 		return link
 	}
 	u, foreign, err := localLocation(target, asked, hosts)

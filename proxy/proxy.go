@@ -4,7 +4,6 @@
 package proxy
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -57,6 +56,7 @@ type Proxy struct {
 	metrics   *metrics
 
 	leases *leases
+	parts  *parts
 }
 
 type upstream struct {
@@ -66,7 +66,7 @@ type upstream struct {
 
 // New makes a proxy over the replicas that the file names.
 func New(c Config) *Proxy {
-	p := &Proxy{Config: c, upstreams: map[string]*upstream{}, leases: newLeases(c.LeaseIdle)}
+	p := &Proxy{Config: c, upstreams: map[string]*upstream{}, leases: newLeases(c.LeaseIdle), parts: newParts(c.LeaseIdle)}
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.count()) })
 	for _, u := range c.Upstreams {
 		p.upstreams[u.Name] = &upstream{u, newTransport(u.TLS, c.Limits)}
@@ -93,6 +93,7 @@ func newTransport(t *tls.Config, l Limits) *http.Transport {
 		TLSHandshakeTimeout:    l.Dial,
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    64,
+		MaxConnsPerHost:        maxUpstreamConns,
 		IdleConnTimeout:        30 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
@@ -101,6 +102,10 @@ func newTransport(t *tls.Config, l Limits) *http.Transport {
 		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
 	}
 }
+
+// maxUpstreamConns bounds the connections to one replica: an HTTP/2 client may ask for hundreds of
+// things at once. What waits for one is bounded as what waits for an answer is.
+const maxUpstreamConns = 2048
 
 // bufferSize: fewer, larger copies; a layer has megabytes.
 const bufferSize = 128 << 10
@@ -127,26 +132,18 @@ func (p *Proxy) Close() {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := p.newExchange(w, r)
 	defer x.log(time.Now())
+	defer x.boundTheRest()()
 	if !routable(r.URL.Path, p.Paths) {
 		x.refuse(http.StatusNotFound, ociError{Code: codeNameUnknown, Message: "this path is not part of the registry"})
 		return
 	}
 	x.decide()
 	if len(x.decision.Tries) == 0 {
-		x.refuseLostUpload()
+		x.refuseUntried()
 		return
 	}
 	defer x.hold()()
-	ctx, cut := context.WithCancelCause(context.WithValue(r.Context(), exchangeKey{}, x))
-	defer cut(nil)
-	x.ctx = ctx
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &clientBody{r.Body, x}
-	} else {
-		x.phase.Store(int32(waiting))
-	}
-	go x.watch(ctx, cut)
-	p.reverse.ServeHTTP(w, r.WithContext(ctx))
+	x.forward()
 }
 
 // named is the replica that a Host of the form <replica>.<hostname> names, "" for any other.

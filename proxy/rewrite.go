@@ -13,6 +13,9 @@ import (
 func rewrite(pr *httputil.ProxyRequest) {
 	x := exchangeOf(pr.In)
 	pr.Out.URL.RawQuery = x.query
+	if pr.Out.Method == http.MethodGet || pr.Out.Method == http.MethodHead {
+		pr.Out.Body, pr.Out.ContentLength = nil, 0 // it means nothing there, and could not be sent twice
+	}
 	pr.Out.Header.Del("Connection") // no upgrade to another protocol: the registry API has none
 	pr.Out.Header.Del("Upgrade")
 	trusted := isTrusted(addrOf(pr.In.RemoteAddr), x.proxy.TrustedProxies)
@@ -39,9 +42,6 @@ func modifyResponse(response *http.Response) error {
 		return errNoExchange
 	}
 	replica := x.replica.Load().Name
-	if err := x.rewriteLocation(response, replica); err != nil {
-		return err
-	}
 	if links := response.Header.Values("Link"); len(links) > 0 && response.StatusCode == http.StatusOK {
 		for i := range links {
 			links[i] = linkWithOwner(links[i], response.Request.URL, x.ownHosts(replica), replica)
@@ -66,6 +66,10 @@ func (x *exchange) rewriteLocation(response *http.Response, replica string) erro
 	}
 	switch response.StatusCode {
 	case http.StatusCreated:
+		if !routable(u.Path, x.proxy.Paths) {
+			response.Header.Del("Location") // what was committed stays so; a client does well without
+			return nil
+		}
 		_, query := cutOwner(u.RawQuery)
 		response.Header.Set("Location", withQuery(u.EscapedPath(), query))
 	case http.StatusAccepted, http.StatusNoContent, http.StatusRequestedRangeNotSatisfiable:
@@ -91,7 +95,11 @@ func withQuery(path, query string) string {
 // ownHosts are the names under which a replica may speak of itself.
 func (x *exchange) ownHosts(replica string) []string {
 	up := x.proxy.upstreams[replica]
-	return []string{up.URL.Host, up.Host, x.in.Host, x.in.Header.Get("X-Forwarded-Host")}
+	hosts := []string{up.URL.Host, up.Host, x.in.Host}
+	if isTrusted(addrOf(x.in.RemoteAddr), x.proxy.TrustedProxies) {
+		hosts = append(hosts, x.in.Header.Get("X-Forwarded-Host"))
+	}
+	return hosts
 }
 
 // handleError says in the registry's own form what went wrong between gateway and replica.
@@ -101,6 +109,10 @@ func handleError(w http.ResponseWriter, r *http.Request, err error) {
 		writeError(w, http.StatusInternalServerError, ociError{Code: codeUnavailable, Message: err.Error()})
 		return
 	}
+	if x.clientGone() {
+		x.status = statusClientGone
+		panic(http.ErrAbortHandler) // a plain return would be an empty 200
+	}
 	err = x.cause(err)
 	status := http.StatusBadGateway
 	e := ociError{Code: codeUnavailable, Message: "the replica cannot be reached"}
@@ -109,11 +121,12 @@ func handleError(w http.ResponseWriter, r *http.Request, err error) {
 		e = ociError{Code: codeUnsupported, Message: err.Error()}
 	case x.clientFailed.Load() && !errors.Is(err, errStalled):
 		status, e = http.StatusBadRequest, ociError{Code: codeUploadInvalid, Message: "the request's body broke off or is malformed"}
-	case errors.Is(err, errNoAnswer), errors.Is(err, errStalled), errors.Is(err, errReplicaDown):
+	case errors.Is(err, errStalled):
 		status, e.Message = http.StatusGatewayTimeout, err.Error()
-	}
-	if x.decision.Reason == router.LastResort && !x.clientFailed.Load() {
+	case x.decision.Reason == router.LastResort:
 		status, e.Message = http.StatusServiceUnavailable, "no replica can be reached"
+	case errors.Is(err, errNoAnswer), errors.Is(err, errReplicaDown):
+		status, e.Message = http.StatusGatewayTimeout, err.Error()
 	}
 	x.proxy.Log.Debug("request failed", "path", x.in.URL.Path, "error", err)
 	x.refuse(status, e)

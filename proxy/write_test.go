@@ -116,7 +116,58 @@ func TestLeaseRules(t *testing.T) {
 	g.set("east", down)
 	g.want(g.do("POST "+uploads, nil), 202, "west; reason=failover")
 	g.set("east", func(r *router.Replica) { r.Operator = router.Online; r.Upstream.Up = true })
+	g.want(g.do("PATCH "+uploads+"1", strings.NewReader("x")), 202, "west; reason=leased")
+}
+
+// The owner dies after it has a layer. The push may go on elsewhere, but its manifest would have a
+// hole there, and not every registry looks: it is refused, once. Pushed again it is whole.
+func TestAManifestDoesNotGoWhereItsLayersAreNot(t *testing.T) {
+	manifest := func(g *rig) reply { return g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}")) }
+	commit := func(g *rig, digest string) reply {
+		return g.do("PUT "+uploads+"1?digest="+digest, strings.NewReader("x"))
+	}
+	head := func(g *rig) reply { return g.do("HEAD /v2/app/blobs/sha256:1", nil) }
+	for _, test := range []struct {
+		name  string
+		first func(*rig) reply // at west, before it dies
+	}{
+		{"a layer was committed", func(g *rig) reply { return commit(g, "sha256:1") }},
+		{"a layer was said to exist", head},
+		{"a layer was mounted", func(g *rig) reply { return g.do("POST "+uploads+"?mount=sha256:1&from=base", nil) }},
+		{"a child of the index was pushed", func(g *rig) reply {
+			return g.do("PUT /v2/app/manifests/sha256:1", strings.NewReader("{}"))
+		}},
+	} {
+		mounts := func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Has("mount") {
+				w.WriteHeader(http.StatusCreated)
+				return
+			}
+			accepts(w, r)
+		}
+		g := newRig(t, map[string]http.HandlerFunc{"west": mounts, "east": accepts}, nil)
+		if got := test.first(g); got.status >= 300 || !strings.HasPrefix(got.by, "west") {
+			t.Fatalf("%s: %v", test.name, got)
+		}
+		g.set("west", down)
+		g.want(commit(g, "sha256:2"), 201, "east; reason=failover")
+		got := manifest(g)
+		g.want(got, 400, "-; reason=scattered")
+		if !strings.Contains(got.body, "MANIFEST_BLOB_UNKNOWN") || !strings.Contains(got.body, "west") {
+			t.Errorf("%s: %v", test.name, got)
+		}
+		g.want(head(g), 202, "east; reason=leased")
+		g.want(manifest(g), 201, "east; reason=leased")
+	}
+}
+
+// What was finished before the owner died does not stand in the way of the next push.
+func TestFinishedPushesAreForgotten(t *testing.T) {
+	g := newRig(t, map[string]http.HandlerFunc{"west": accepts, "east": accepts}, nil)
+	g.want(g.do("PUT "+uploads+"1?digest=sha256:1", strings.NewReader("x")), 201, "west; reason=nearest")
 	g.want(g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}")), 201, "west; reason=leased")
+	g.set("west", down)
+	g.want(g.do("PUT /v2/app/manifests/v2", strings.NewReader("{}")), 201, "east; reason=failover")
 }
 
 func TestBindingKeepsAPushTogether(t *testing.T) {

@@ -1,0 +1,96 @@
+package proxy
+
+import (
+	"cmp"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// learn remembers what a replica's answer says about who owns the repository, and returns the owner.
+// Only what was accepted counts: a stranger's refused push must not steer a repository.
+func (x *exchange) learn(replica string, status int) (owner string) {
+	p, now := x.proxy, time.Now()
+	if x.request.Named != "" {
+		return replica
+	}
+	repository := x.target.repository
+	accepted := router.Accepted(status)
+	if accepted {
+		x.learnParts(replica, status, now)
+	}
+	switch {
+	case x.belongsToWriting() && accepted && changes(x.in.Method):
+		if x.decision.LeaseEnds {
+			p.leases.end(repository, x.request.Lease)
+			p.Log.Info("lease moved", "repository", repository, "from", x.request.Lease, "to", replica)
+		}
+		return p.leases.accept(repository, replica, x.client, now)
+	case x.target.kind == router.Exists && (accepted || status == http.StatusNotFound):
+		p.leases.bind(repository, replica, x.client, now)
+	case x.target.kind == router.Ping && accepted:
+		for _, name := range pushScopes(x.in.URL.Query()["scope"]) {
+			p.leases.bind(name, x.pushReplica(name, now), x.client, now)
+		}
+	}
+	return replica
+}
+
+// changes: some registries and what stands before them answer OPTIONS with 204 to anybody.
+func changes(method string) bool {
+	switch method {
+	case http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
+}
+
+// learnParts remembers where the parts of an unfinished push are. A manifest that is pushed by its tag
+// ends a push; one by its digest is a part of an index to come.
+func (x *exchange) learnParts(replica string, status int, now time.Time) {
+	parts, query := x.proxy.parts, x.in.URL.Query()
+	switch {
+	case x.request.Manifest && x.target.kind == router.Write && !x.target.isDigest():
+		parts.forget(x.push())
+	case x.request.Manifest, x.target.kind == router.Exists, x.saysManifestExists():
+		parts.add(x.push(), x.target.reference, replica, now)
+	case x.belongsToWriting() && status == http.StatusCreated:
+		parts.add(x.push(), cmp.Or(query.Get("digest"), query.Get("mount")), replica, now)
+	}
+}
+
+// saysManifestExists: a client that pushes is told so only by the replica that the push goes to.
+func (x *exchange) saysManifestExists() bool {
+	return x.target.kind == router.Pull && x.request.Head && x.request.Bound != ""
+}
+
+// pushReplica is where a push of this client would go now.
+func (x *exchange) pushReplica(repository string, now time.Time) string {
+	r := x.request
+	r.Kind = router.Exists
+	r.Lease = x.proxy.leases.owner(repository, now)
+	r.Bound = x.proxy.leases.boundTo(repository, x.client, now)
+	return router.Decide(r).Tries[0].Name
+}
+
+const maxScopes = 8 // docker asks for two: the repository, and the one that it mounts from
+
+// pushScopes are the repositories that a token request asks to push to: scope=repository:NAME:pull,push
+// (distribution's token specification; several scopes in one parameter are split by spaces).
+func pushScopes(params []string) []string {
+	var names []string
+	for scope := range strings.FieldsSeq(strings.Join(params, " ")) {
+		kind, rest, _ := strings.Cut(scope, ":")
+		i := strings.LastIndexByte(rest, ':')
+		if kind != "repository" || i < 0 || len(names) == maxScopes {
+			continue
+		}
+		name, actions := rest[:i], ","+rest[i+1:]+","
+		if strings.Contains(actions, ",push,") && validRepository(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,92 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+)
+
+// watch looks at the exchange until it ends. A replica that leaves a request unanswered costs only
+// the try, so that the request can go on elsewhere; a body that stalls costs the whole exchange.
+func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc) {
+	tick := time.NewTicker(max(x.proxy.Limits.Window/30, 10*time.Millisecond))
+	defer tick.Stop()
+	p := pace{phase(x.phase.Load()), time.Now(), 0}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			next, why := p.judge(x.proxy.Limits, now, phase(x.phase.Load()), x.moved.Load(), x.replicaUp())
+			switch {
+			case errors.Is(why, errStalled):
+				if x.reading.Load() {
+					x.clientFailed.Store(true)
+				}
+				cut(why)
+				x.free(now)
+				return
+			case why != nil:
+				(*x.cutTry.Load())(why)
+				next.since = now
+			}
+			p = next
+		}
+	}
+}
+
+// free ends a read of the client's body and a write to the client that would block for ever: no
+// handler can return while one of them runs. A second is left for the few bytes of the error.
+func (x *exchange) free(now time.Time) {
+	client := http.NewResponseController(x.w)
+	_ = client.SetReadDeadline(now)
+	_ = client.SetWriteDeadline(now.Add(time.Second))
+}
+
+// replicaUp reads the newest fleet, not the one of the decision: news is what it waits for.
+func (x *exchange) replicaUp() bool {
+	asked := x.replica.Load()
+	if asked == nil {
+		return true
+	}
+	now := x.proxy.Fleet().Replica(asked.Name)
+	return now != nil && (now.Upstream.Up || !asked.Upstream.Up)
+}
+
+// clientBody is the request's body: it counts what is read, says when the end is reached, and whose
+// fault it is if that never comes.
+type clientBody struct {
+	io.ReadCloser
+	x *exchange
+}
+
+func (b *clientBody) Read(buf []byte) (int, error) {
+	b.x.reading.Store(true)
+	n, err := b.ReadCloser.Read(buf)
+	b.x.reading.Store(false)
+	b.x.moved.Add(int64(n))
+	switch {
+	case err == io.EOF:
+		// An answer may have begun before the request has ended; there is no way back from that.
+		b.x.phase.CompareAndSwap(int32(sending), int32(waiting))
+	case err != nil:
+		b.x.clientFailed.Store(true)
+	}
+	return n, err
+}
+
+// clientGone: net/http ends the request's context when the connection can no longer be read, which is
+// also what free does to one that stalls.
+func (x *exchange) clientGone() bool {
+	return x.in.Context().Err() != nil && !errors.Is(context.Cause(x.ctx), errStalled)
+}
+
+// cause is why a round trip ended: the reason of a cut rather than "context canceled".
+func (x *exchange) cause(err error) error {
+	if why := context.Cause(x.ctx); why != nil && !errors.Is(why, context.Canceled) {
+		return why
+	}
+	return err
+}
