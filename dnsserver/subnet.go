@@ -111,7 +111,9 @@ func (s *subnet) scope(extent netip.Prefix) int {
 	case addr != s.prefix.Addr():
 		return extent.Bits() + 96 // IPv4 in ::ffff:0:0/96
 	}
-	return extent.Bits()
+	// PowerDNS Recursor and dnsdist take a scope of 0 for every client of either family, and this
+	// extent is all of one: the other may be placed differently.
+	return max(1, extent.Bits())
 }
 
 // echo is the option to send back: family, source and address to the byte (RFC 7871, section 11.2:

@@ -17,8 +17,6 @@ const (
 	// maxConns bounds the connections at once. A newer one closes the one that has been without a
 	// whole query for longest: who connects and says nothing, or a byte a second, shuts nobody out.
 	maxConns = 256
-	// maxQueries bounds the queries of one connection.
-	maxQueries = 1000
 	// idleTimeout is how long a connection may be silent between queries (RFC 7766, section 6.2.3).
 	idleTimeout = 10 * time.Second
 	// messageTimeout is how long one message may take, in either direction.
@@ -72,13 +70,14 @@ func (s *Server) accept(ctx context.Context, l net.Listener, conns *errgroup.Gro
 
 // serveConn answers one query after the other, in order, until the client ends or misbehaves. What
 // gets no reply ends the connection: where the framing is lost nothing that follows can be trusted.
-// whole is told of each whole query.
+// The number of queries does not: closing with some unread sends a reset (RFC 1122, section 4.2.2.13),
+// and with it replies are lost that were written already. whole is told of each whole query.
 func (s *Server) serveConn(ctx context.Context, c net.Conn, whole func()) {
 	stop := context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Unix(0, 0)) })
 	defer stop()
 	from := peer(c)
 	r := bufio.NewReader(c)
-	for range maxQueries {
+	for {
 		query, err := readMessage(ctx, c, r)
 		if err != nil {
 			return

@@ -1,7 +1,6 @@
 package dnsserver
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -93,11 +92,12 @@ func wantClosed(t *testing.T, r io.Reader) {
 	}
 }
 
-// Several queries in one write, and one query in many, answered in order.
+// Several queries in one write, and one query in many, answered in order. They are so many because a
+// bound on their number would close the connection with input unread: the reset loses replies.
 func TestServeTCPPipelined(t *testing.T) {
 	c := dial(t, tcpServing(t, serving(nil).Server))
 	var queries [][]byte
-	for i := range 50 {
+	for i := range 600 {
 		m := ask("registry.example A")
 		m.Id = uint16(i)
 		queries = append(queries, wire(t, m))
@@ -106,8 +106,8 @@ func TestServeTCPPipelined(t *testing.T) {
 	for b := range slices.Chunk(framed(queries...), 7) {
 		send(t, c, b)
 	}
-	for i := range 100 {
-		if got := receive(t, c); got.Id != uint16(i%50) || len(got.Answer) != 1 {
+	for i := range 1200 {
+		if got := receive(t, c); got.Id != uint16(i%600) || len(got.Answer) != 1 {
 			t.Fatalf("reply %d: %v", i, got)
 		}
 	}
@@ -162,18 +162,6 @@ func TestServeTCPGarbage(t *testing.T) {
 	if got := receive(t, other); len(got.Answer) != 1 {
 		t.Errorf("want an answer on the same connection: %v", got)
 	}
-}
-
-func TestServeTCPMostQueries(t *testing.T) {
-	c := dial(t, tcpServing(t, serving(nil).Server))
-	q := framed(wire(t, ask("registry.example A")))
-	r := bufio.NewReader(c)
-	for range maxQueries {
-		send(t, c, q)
-		receive(t, r)
-	}
-	_, _ = c.Write(q) // fails if the end is known already
-	wantClosed(t, r)
 }
 
 // One connection more than there may be closes the one that has been quiet for longest.

@@ -86,7 +86,8 @@ func parse(msg []byte) (query, error) {
 
 // readQuestion passes over one question and remembers it if it is the only one.
 func (q *query) readQuestion(msg []byte, start int, only bool) (int, error) {
-	end, err := skipName(msg, start)
+	// There is no name before the first to point to; the bytes of its own labels are none.
+	end, err := skipName(msg, start, false)
 	if err != nil {
 		return 0, err
 	}
@@ -97,7 +98,6 @@ func (q *query) readQuestion(msg []byte, start int, only bool) (int, error) {
 		return end + 4, nil
 	}
 	name := msg[start:end]
-	// A pointer has no name before it to point to, and seen alone none behind it: always an error.
 	if q.name, _, err = dns.UnpackDomainName(name, 0); err != nil {
 		return 0, err
 	}
@@ -109,7 +109,7 @@ func (q *query) readQuestion(msg []byte, start int, only bool) (int, error) {
 
 // readRecord passes over one record and remembers it if it is OPT.
 func (q *query) readRecord(msg []byte, start int, additional bool) (int, error) {
-	end, err := skipName(msg, start)
+	end, err := skipName(msg, start, true)
 	if err != nil {
 		return 0, err
 	}
@@ -136,13 +136,13 @@ func (q *query) readRecord(msg []byte, start int, additional bool) (int, error) 
 	return next, nil
 }
 
-// skipName finds where a name ends, without following its pointer.
-func skipName(msg []byte, start int) (int, error) {
+// skipName finds where a name ends, without following its pointer; only a compressed name may have one.
+func skipName(msg []byte, start int, compressed bool) (int, error) {
 	for off := start; off < len(msg) && off-start < maxName; {
 		switch label := msg[off]; {
 		case label == 0:
 			return off + 1, nil
-		case label&0xC0 == 0xC0 && off+1 < len(msg):
+		case compressed && label&0xC0 == 0xC0 && off+1 < len(msg):
 			return off + 2, nil
 		case label&0xC0 != 0:
 			return 0, errName

@@ -58,6 +58,7 @@ func TestAnswerPackets(t *testing.T) {
 		{"the question is cut after its name", packet(t, id, "0000", "0001", "0000", "0000", "0000", name, "0001"), dns.RcodeFormatError, false, "other formerr"},
 		{"the name points to itself", packet(t, id, "0000", "0001", "0000", "0000", "0000", "c00c", "00010001"), dns.RcodeFormatError, false, "other formerr"},
 		{"the name points into the header", packet(t, id, "0000", "0001", "0000", "0000", "0000", "0161c000", "00010001"), dns.RcodeFormatError, false, "other formerr"},
+		{"the name points into itself", packet(t, id, "0000", "0001", "0000", "0000", "0000", "0402616100", "c001", "00010001"), dns.RcodeFormatError, false, "other formerr"},
 		{"a label type that does not exist", packet(t, id, "0000", "0001", "0000", "0000", "0000", "41", "00", "00010001"), dns.RcodeFormatError, false, "other formerr"},
 		{"a name of 255 bytes", packet(t, id, "0000", "0001", "0000", "0000", "0000", strings.Repeat("0161", 127), "00", "00010001"), dns.RcodeRefused, false, "A refused"},
 		{"a name of 256 bytes", packet(t, id, "0000", "0001", "0000", "0000", "0000", strings.Repeat("0161", 126), "026161", "00", "00010001"), dns.RcodeFormatError, false, "other formerr"},
@@ -103,7 +104,7 @@ func TestAnswerPackets(t *testing.T) {
 // questionOf is the question to the byte.
 func questionOf(t testing.TB, msg []byte) []byte {
 	t.Helper()
-	end, err := skipName(msg, headerSize)
+	end, err := skipName(msg, headerSize, false)
 	if err != nil || len(msg) < end+4 {
 		t.Fatalf("no question in %x", msg)
 	}

@@ -15,9 +15,10 @@ type Answer struct {
 }
 
 // ForDNS chooses the replica whose addresses a client gets: the first whose front and upstream are
-// up; else the first whose front is up, because its gateway forwards elsewhere; else the first that
-// the operator did not take offline, else the first: an answer is never empty. Draining replicas start
-// nothing new while another's front is up.
+// up; else the first whose front is up, because its gateway forwards elsewhere. When no front looks up it
+// is likelier that the probes of fronts are at fault (a certificate, no way from a gateway to its own
+// public address), and what is known of upstreams decides: an answer is never empty, and not needlessly
+// dead (docs/adr/005). Draining replicas start nothing new while another can be named.
 func ForDNS(order Order) Answer {
 	passes := []func(r Ranked) bool{
 		func(r Ranked) bool { return r.Operator == Online && r.FrontUp() && r.Upstream.Up },
@@ -33,14 +34,18 @@ func ForDNS(order Order) Answer {
 			return Answer{order[i].Replica, order.reasonFor(order[i].Replica), consulted.changeIn()}
 		}
 	}
-	last := max(0, slices.IndexFunc(order, func(r Ranked) bool { return r.Operator != Offline }))
-	return Answer{order[last].Replica, LastResort, order.changeIn()}
+	online := func(r *Replica) bool { return r.readable() && r.Operator == Online }
+	last := order.firstOf(online, (*Replica).readable, (*Replica).inService)[0]
+	return Answer{last, LastResort, order.changeIn()}
 }
 
+// changeIn leaves out what the operator took offline: no probe of it changes an answer.
 func (o Order) changeIn() time.Duration {
 	var least time.Duration
 	for _, r := range o {
-		least = sooner(least, r.changeIn())
+		if r.inService() {
+			least = sooner(least, r.changeIn())
+		}
 	}
 	return least
 }

@@ -44,7 +44,10 @@ func TestForDNS(t *testing.T) {
 		{"fronts only: the farther one can come back and win",
 			"west:upstream=down east:upstream=down+6s", "west nearest 6s"},
 		{"draining: all were consulted", "west:drain east:down canada:fronts=down+3s", "west nearest 3s"},
-		{"none up: all were consulted", "west:down east:fronts=down+3s", "west last_resort 3s"},
+		{"no front up: upstreams decide, and all were consulted", "west:down east:fronts=down+3s", "east last_resort 3s"},
+		{"no front up: an online replica before a draining one", "west:drain,fronts=down east:fronts=down", "east last_resort 0s"},
+		{"no front up: a draining one before a dead one", "west:down east:drain,fronts=down", "east last_resort 0s"},
+		{"offline: its probes shorten nothing", "west:offline,fronts=up+3s east", "east failover 0s"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
