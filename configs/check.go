@@ -114,8 +114,12 @@ func (d *decoder) checkListeners(c *Config) {
 	open("admin.listen", c.Admin.Listen)
 }
 
-// overlap blames a listener that was written, rather than a default that nobody can find in the file.
+// overlap blames a listener that was written, rather than a default that nobody can find in the file. A default that
+// stands in for what could not be read says nothing.
 func (d *decoder) overlap(path, other string) {
+	if d.hidden(path) || d.hidden(other) {
+		return
+	}
 	if _, given := d.written[path]; !given {
 		path, other = other, path
 	}
@@ -134,7 +138,7 @@ func (d *decoder) checkProxy(c *Config) {
 	if t := c.Proxy.TLS; t != nil && !d.unread["proxy.tls.acme"] {
 		d.filled("proxy.tls.certificate", t.Certificate)
 		d.filled("proxy.tls.key", t.Key)
-		d.checkPair("proxy.tls.certificate", t.Certificate, "proxy.tls.key", t.Key)
+		c.leaf = d.checkPair("proxy.tls.certificate", t.Certificate, "proxy.tls.key", t.Key)
 	}
 }
 

@@ -117,6 +117,14 @@ func TestUpstreamForms(t *testing.T) {
 	}
 }
 
+func TestHostHeaderForms(t *testing.T) {
+	for _, s := range []string{"", "registry", "Registry.Internal.", "registry.internal:5000", "192.0.2.1", "192.0.2.1:5000", "[::1]", "[2001:db8::5]:5000"} {
+		if got, rule := hostHeader(s); got != s || rule != "" {
+			t.Errorf("%q: %q %s", s, got, rule)
+		}
+	}
+}
+
 func TestDemo(t *testing.T) {
 	c, err := Parse("demo.yaml", Demo())
 	if err != nil {

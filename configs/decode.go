@@ -105,9 +105,11 @@ func (d *decoder) mapping(path string, n *yaml.Node, known fields) {
 		return
 	}
 	first := map[string]int{}
+	merges := false
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, ok := d.key(path, n.Content[i])
 		if !ok {
+			merges = merges || isMerge(n.Content[i])
 			continue
 		}
 		at := join(path, key)
@@ -123,7 +125,12 @@ func (d *decoder) mapping(path string, n *yaml.Node, known fields) {
 		}
 		d.take(at, n.Content[i].Line, n.Content[i+1], take)
 	}
+	if merges {
+		d.unread[path] = true // what seems to be missing may stand in what was not merged
+	}
 }
+
+func isMerge(key *yaml.Node) bool { return key.ShortTag() == "!!merge" }
 
 // key is the text of a mapping's key.
 func (d *decoder) key(path string, n *yaml.Node) (string, bool) {
@@ -132,7 +139,7 @@ func (d *decoder) key(path string, n *yaml.Node) (string, bool) {
 	switch {
 	case !ok:
 		return "", false
-	case n.ShortTag() == "!!merge":
+	case isMerge(n):
 		d.add(Problem{Line: line, Field: path, Rule: ruleMerge})
 		return "", false
 	case n.Kind != yaml.ScalarNode:

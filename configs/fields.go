@@ -13,7 +13,7 @@ import (
 func (d *decoder) config(root *yaml.Node) *Config {
 	c := defaults(d.file)
 	d.mapping("", root, fields{
-		"hostname":    parsed(d, &c.Hostname, fullHostName),
+		"hostname":    parsed(d, &c.Hostname, zoneName),
 		"dns":         d.dns(&c.DNS),
 		"here":        parsed(d, &c.Here, anyText),
 		"proxy":       d.proxy(&c.Proxy),

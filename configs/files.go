@@ -63,19 +63,22 @@ func (d *decoder) content(path, name string) ([]byte, bool) {
 	return nil, false
 }
 
-// checkPair loads a certificate and its key, so that a pair that does not fit is found before a reload needs it.
-func (d *decoder) checkPair(certificatePath, certificate, keyPath, key string) {
+// checkPair loads a certificate and its key, so that a pair that does not fit is found before a reload needs it. It
+// returns the leaf; nil if there is none.
+func (d *decoder) checkPair(certificatePath, certificate, keyPath, key string) *x509.Certificate {
 	if certificate == "" || key == "" {
-		return
+		return nil
 	}
 	certificatePEM, ok := d.content(certificatePath, certificate)
 	keyPEM, ok2 := d.content(keyPath, key)
 	if !ok || !ok2 {
-		return
+		return nil
 	}
-	if _, err := tls.X509KeyPair(certificatePEM, keyPEM); err != nil {
+	pair, err := tls.X509KeyPair(certificatePEM, keyPEM)
+	if err != nil {
 		d.problem(certificatePath, fmt.Sprintf(rulePair, err))
 	}
+	return pair.Leaf
 }
 
 func (d *decoder) checkAuthority(path, name string) {

@@ -33,23 +33,17 @@ type LiveResult struct {
 const maxAsked = 32
 
 // Live asks every upstream and every front of a file, each for at most health.timeout. Results are in the order
-// of the file: a replica's upstream, then its fronts.
+// of Targets.
 func Live(ctx context.Context, c *Config) []LiveResult {
-	var asked []question
-	for _, r := range c.Replicas {
-		asked = append(asked, c.askUpstream(r))
-		for _, addr := range r.Addresses {
-			asked = append(asked, c.askFront(r.Name, addr.String()))
-		}
-	}
-	results := make([]LiveResult, len(asked))
+	targets := c.Targets()
+	results := make([]LiveResult, len(targets))
 	var g errgroup.Group
 	g.SetLimit(maxAsked)
-	for i, q := range asked {
+	for i, t := range targets {
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, c.Health.Timeout)
 			defer cancel()
-			results[i] = q.ask(ctx)
+			results[i] = t.ask(ctx)
 			return nil
 		})
 	}
@@ -57,60 +51,23 @@ func Live(ctx context.Context, c *Config) []LiveResult {
 	return results
 }
 
-// question is one request to make.
-type question struct {
-	result LiveResult // what is known beforehand
-	url    string
-	host   string // Host to send
-	dial   string // host:port to connect to instead of the URL's; empty: the URL's
-	tls    func() (*tls.Config, error)
-}
-
-// askUpstream sends the Host that the proxy would: the client's, which is the hostname, or the one the file insists on.
-func (c *Config) askUpstream(r Replica) question {
-	host := r.Host
-	if host == "" {
-		host = c.Hostname
+func (t Target) ask(ctx context.Context) LiveResult {
+	result := LiveResult{Replica: t.Replica, Target: TargetUpstream, Address: t.Address}
+	if t.Front.IsValid() {
+		result.Target = TargetFront
 	}
-	return question{
-		result: LiveResult{Replica: r.Name, Target: TargetUpstream, Address: r.Upstream.String()},
-		url:    r.Upstream.String() + c.Health.Path,
-		host:   host,
-		tls:    r.ClientTLS,
-	}
-}
-
-// askFront asks an address as a client would that DNS sent there.
-func (c *Config) askFront(replica, addr string) question {
-	scheme := "http"
-	if c.Proxy.TLS != nil {
-		scheme = "https"
-	}
-	_, port := hostPort(c.Proxy.Listen[0])
-	address := net.JoinHostPort(addr, port)
-	return question{
-		result: LiveResult{Replica: replica, Target: TargetFront, Address: address},
-		url:    scheme + "://" + c.Hostname + c.Health.Path,
-		host:   c.Hostname,
-		dial:   address,
-		tls:    c.FrontTLS,
-	}
-}
-
-func (q question) ask(ctx context.Context) LiveResult {
-	result := q.result
-	tlsConfig, err := q.tls()
+	tlsConfig, err := t.TLS()
 	if err != nil {
 		result.Err = err
 		return result
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, q.url, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.URL, nil)
 	if err != nil {
 		result.Err = err
 		return result
 	}
-	request.Host = q.host
-	response, err := q.transport(tlsConfig).RoundTrip(request)
+	request.Host = t.Host
+	response, err := t.transport(tlsConfig).RoundTrip(request)
 	if err != nil {
 		result.Err = plain(err)
 		return result
@@ -126,15 +83,15 @@ func (q question) ask(ctx context.Context) LiveResult {
 
 // transport makes one connection, with no proxy from the environment and no redirects: what is asked is what stands
 // in the file.
-func (q question) transport(tlsConfig *tls.Config) *http.Transport {
+func (t Target) transport(tlsConfig *tls.Config) *http.Transport {
 	var dialer net.Dialer
 	return &http.Transport{
 		TLSClientConfig:        tlsConfig,
 		DisableKeepAlives:      true,
 		MaxResponseHeaderBytes: 64 << 10,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			if q.dial != "" {
-				address = q.dial
+			if t.Dial != "" {
+				address = t.Dial
 			}
 			return dialer.DialContext(ctx, network, address)
 		},

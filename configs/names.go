@@ -1,7 +1,6 @@
 package configs
 
 import (
-	"net"
 	"net/netip"
 	"strings"
 )
@@ -9,6 +8,9 @@ import (
 // maxName is the longest domain name in presentation form without the trailing dot (RFC 1035 section 3.1:
 // 255 bytes on the wire, two of them the first length and the root).
 const maxName = 253
+
+// maxHostname leaves room for the longest name that is made of the hostname alone: the mailbox in its SOA record.
+const maxHostname = maxName - len("hostmaster.")
 
 // hostName takes a name after RFC 1123 section 2.1 and returns it in lower case, without a trailing dot.
 func hostName(s string) (string, string) {
@@ -38,6 +40,15 @@ func fullHostName(s string) (string, string) {
 		return "", ruleFullHostname
 	}
 	return name, ""
+}
+
+// zoneName takes the hostname, below which names are made.
+func zoneName(s string) (string, string) {
+	name, rule := fullHostName(s)
+	if rule == "" && len(name) > maxHostname {
+		return "", ruleHostnameRoom
+	}
+	return name, rule
 }
 
 // endsInNumber reports whether the last label is all digits.
@@ -75,20 +86,35 @@ func atOrBelow(name, zone string) bool {
 
 // hostHeader takes what may stand in a Host header, or nothing.
 func hostHeader(s string) (string, string) {
-	host := s
-	if h, port, err := net.SplitHostPort(s); err == nil {
-		if _, ok := portNumber(port); !ok {
-			return "", rulePort
-		}
-		host = h
+	if s == "" {
+		return "", ""
 	}
-	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil || s == "" {
-		return s, ""
+	host, port, hasPort := s, "", false
+	if colon := strings.LastIndexByte(s, ':'); colon > strings.LastIndexByte(s, ']') {
+		host, port, hasPort = s[:colon], s[colon+1:], true
 	}
-	if _, rule := hostName(host); rule != "" {
+	if !isURIHost(host) {
 		return "", ruleHost
 	}
+	if _, ok := portNumber(port); hasPort && !ok {
+		return "", rulePort
+	}
 	return s, ""
+}
+
+// isURIHost holds for a host as RFC 3986 section 3.2.2 writes it: brackets around an IPv6 address and nowhere else,
+// since a colon would begin the port. A zone means nothing to whoever reads it.
+func isURIHost(s string) bool {
+	if inner, bracketed := strings.CutPrefix(s, "["); bracketed {
+		inner, closed := strings.CutSuffix(inner, "]")
+		addr, err := netip.ParseAddr(inner)
+		return closed && err == nil && addr.Is6() && addr.Zone() == ""
+	}
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return addr.Is4()
+	}
+	_, rule := hostName(s)
+	return rule == ""
 }
 
 func anyText(s string) (string, string) { return s, "" }

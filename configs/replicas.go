@@ -2,7 +2,9 @@ package configs
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
+	"net/url"
 )
 
 func (d *decoder) checkReplicas(c *Config) {
@@ -13,7 +15,7 @@ func (d *decoder) checkReplicas(c *Config) {
 		d.required(path, "name", "place", "addresses", "upstream")
 		d.checkName(c.Hostname, r.Name, path+".name", names)
 		d.checkAddresses(r.Addresses, path+".addresses", addresses)
-		d.checkUpstream(c.Hostname, r, path+".upstream", upstreams)
+		d.checkUpstream(c, r, path+".upstream", upstreams)
 		d.checkUpstreamTLS(r, path)
 	}
 	d.checkHome(c.Replicas)
@@ -38,14 +40,38 @@ func (d *decoder) checkAddresses(addresses []netip.Addr, path string, first map[
 	}
 }
 
-func (d *decoder) checkUpstream(hostname string, r Replica, path string, first map[string]string) {
+func (d *decoder) checkUpstream(c *Config, r Replica, path string, first map[string]string) {
 	if r.Upstream == nil {
 		return
 	}
 	distinct(d, first, endpoint(r.Upstream), path)
-	if hostname != "" && atOrBelow(r.Upstream.Hostname(), hostname) {
+	if c.Hostname != "" && atOrBelow(r.Upstream.Hostname(), c.Hostname) {
 		d.problem(path, ruleLoop)
 	}
+	if d.hidden("proxy.listen") {
+		return
+	}
+	for i, address := range c.Proxy.Listen[:min(len(c.Proxy.Listen), maxListen)] {
+		if listensFor(address, r.Upstream) {
+			d.problem(path, fmt.Sprintf(ruleOwnListen, item("proxy.listen", i)))
+			return
+		}
+	}
+}
+
+// listensFor reports whether a listener at address is surely where connections to u end. The front of another
+// gateway is none, though it may have the port and be this machine's for all that the file tells.
+func listensFor(address string, u *url.URL) bool {
+	host, port, _ := net.SplitHostPort(endpoint(u))
+	addr, own := hostPort(address)
+	if address == "" || port != own {
+		return false
+	}
+	if host == "localhost" {
+		return addr.IsUnspecified() || addr == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || addr == netip.IPv6Loopback()
+	}
+	to, err := netip.ParseAddr(host)
+	return err == nil && (to == addr || addr.IsUnspecified() && to.IsLoopback())
 }
 
 // checkUpstreamTLS checks the files that are for the upstream's TLS alone.

@@ -3,6 +3,7 @@
 package configs
 
 import (
+	"crypto/x509"
 	"net/netip"
 	"net/url"
 	"time"
@@ -39,6 +40,7 @@ type Config struct {
 	Admin    Admin
 
 	written map[string]written // by field path; for problems found after parsing
+	leaf    *x509.Certificate  // of Proxy.TLS when the file was read; nil without
 }
 
 // DNS says where names are answered and what the answers carry.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Warnings tells what is allowed and may still surprise: it goes to the log at start and to `fairlead check`.
@@ -15,6 +16,11 @@ func (c *Config) Warnings() []Problem {
 	}
 	c.warnDNS(warn)
 	c.warnProxy(warn)
+	if c.leaf != nil {
+		for _, what := range certificateWarnings(c.leaf, c.Hostname, c.Replicas, time.Now()) {
+			warn("proxy.tls.certificate", "%s", what)
+		}
+	}
 	c.warnPlaces(warn)
 	c.warnReplicas(warn)
 	if c.Health.Fronts && 2*c.Health.Timeout > c.Health.Interval {

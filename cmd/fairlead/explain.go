@@ -20,8 +20,8 @@ import (
 // explanation is what `fairlead explain -o json` prints: a promise to scripts.
 type explanation struct {
 	Client   string             `json:"client"` // "" with --at
-	Place    explainedPlace     `json:"place"`
-	Scope    string             `json:"scope"` // the addresses that the answer holds for
+	Place    explainedPlace     `json:"place"`  // home's, where source is none
+	Scope    string             `json:"scope"`  // the addresses that the answer holds for; "" with --at
 	Replicas []explainedReplica `json:"replicas"`
 	Chosen   string             `json:"chosen"`
 	Reason   router.Reason      `json:"reason"`
@@ -179,8 +179,15 @@ func (e explanation) print(w io.Writer, output string) error {
 		return encoder.Encode(e)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "client %s is taken to be at %.4f,%.4f %s (%s); this holds for %s\n",
-		e.Client, e.Place.Lat, e.Place.Lon, e.Place.Country, e.Place.Source, e.Scope)
+	switch {
+	case e.Client == "":
+		fmt.Fprintf(w, "a client at %.4f,%.4f\n", e.Place.Lat, e.Place.Lon)
+	case e.Place.Source == string(geo.SourceNone):
+		fmt.Fprintf(w, "nobody can place client %s: it counts as being at home; this holds for %s\n", e.Client, e.Scope)
+	default:
+		fmt.Fprintf(w, "client %s is taken to be at %.4f,%.4f %s (%s); this holds for %s\n",
+			e.Client, e.Place.Lat, e.Place.Lon, e.Place.Country, e.Place.Source, e.Scope)
+	}
 	fmt.Fprintln(t, "REPLICA\tEXPECTED\tSTATE\tREASON")
 	for _, r := range e.Replicas {
 		fmt.Fprintf(t, "%s\t%d ms\t%s\t%s\n", r.Name, r.ExpectedMS, r.State, r.Reason)

@@ -28,7 +28,6 @@ func run(ctx context.Context, args []string) int {
 		Short:         "one hostname for regional container registries: the nearest healthy replica, and pushes that stay whole",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), explainCommand(), versionCommand())

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"net/netip"
 
 	"github.com/fairlead-gateway/fairlead/configs"
@@ -57,42 +56,18 @@ func fronts(addresses []netip.Addr) []router.Front {
 	return out
 }
 
-// targets is what to probe: each upstream as the proxy asks it, each front as a client does that DNS
-// sent there.
+// targets is what to probe; the file may leave the fronts out.
 func targets(c *configs.Config) ([]health.Target, error) {
-	scheme, frontTLS := "http", c.FrontTLS
-	if c.Proxy.TLS != nil {
-		scheme = "https"
-	}
-	front, err := frontTLS()
-	if err != nil {
-		return nil, err
-	}
-	_, port, err := net.SplitHostPort(c.Proxy.Listen[0])
-	if err != nil {
-		return nil, err
-	}
 	var out []health.Target
-	for _, r := range c.Replicas {
-		upstream, err := r.ClientTLS()
+	for _, t := range c.Targets() {
+		if t.Front.IsValid() && !c.Health.Fronts {
+			continue
+		}
+		config, err := t.TLS()
 		if err != nil {
 			return nil, err
 		}
-		host := r.Host
-		if host == "" {
-			host = c.Hostname
-		}
-		out = append(out, health.Target{Replica: r.Name, URL: r.Upstream.String() + c.Health.Path, Host: host, TLS: upstream})
-		if !c.Health.Fronts {
-			continue
-		}
-		for _, a := range r.Addresses {
-			out = append(out, health.Target{
-				Replica: r.Name, Front: a, TLS: front,
-				URL:  scheme + "://" + c.Hostname + c.Health.Path,
-				Dial: net.JoinHostPort(a.String(), port),
-			})
-		}
+		out = append(out, health.Target{Replica: t.Replica, Front: t.Front, URL: t.URL, Host: t.Host, Dial: t.Dial, TLS: config})
 	}
 	return out, nil
 }
