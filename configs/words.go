@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/geo"
 )
 
 // maxListed bounds how many known words a message repeats.
@@ -41,7 +43,7 @@ func suggest(word string, known []string) string {
 	best, least := "", 1+max(2, len(word)/3)
 	if len(word) <= 64 { // longer ones resemble nothing, and comparing costs length times length
 		for _, k := range known {
-			if n := edits(word, k); n < least {
+			if n := geo.EditDistance(word, k); n < least {
 				best, least = k, n
 			}
 		}
@@ -53,25 +55,4 @@ func suggest(word string, known []string) string {
 		return fmt.Sprintf("known are %s and %d more", strings.Join(known[:maxListed], ", "), len(known)-maxListed)
 	}
 	return "known are " + strings.Join(known, ", ")
-}
-
-// edits counts the insertions, deletions and replacements that turn a into b (Levenshtein).
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -48,7 +48,7 @@ func ClosestPlaces(name string, n int) []string {
 	}
 	all := make([]candidate, len(places))
 	for i, p := range places {
-		all[i] = candidate{p.Name, editDistance(name, p.Name)}
+		all[i] = candidate{p.Name, EditDistance(name, p.Name)}
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(a.edits, b.edits) })
 
@@ -59,9 +59,9 @@ func ClosestPlaces(name string, n int) []string {
 	return names
 }
 
-// editDistance counts the bytes to insert, delete or replace to turn a into b
+// EditDistance counts the bytes to insert, delete or replace to turn a into b
 // (Levenshtein), a row of the usual table at a time.
-func editDistance(a, b string) int {
+func EditDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

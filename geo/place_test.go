@@ -78,7 +78,7 @@ func TestEditDistance(t *testing.T) {
 		{"flaw", "lawn", 2},
 		{"ab", "ba", 2},
 	} {
-		if a, b := editDistance(tt.a, tt.b), editDistance(tt.b, tt.a); a != tt.want || b != tt.want {
+		if a, b := EditDistance(tt.a, tt.b), EditDistance(tt.b, tt.a); a != tt.want || b != tt.want {
 			t.Errorf("%q and %q: %d and %d, want %d", tt.a, tt.b, a, b, tt.want)
 		}
 	}

@@ -105,10 +105,10 @@ func (x *exchange) forward() {
 	// The copy gets the counting body: net/http knows the original by its type, and answers a client
 	// that waits for 100 Continue only while it does.
 	in := x.in.WithContext(ctx)
-	if in.Body != nil && in.Body != http.NoBody {
-		in.Body = &clientBody{in.Body, x}
+	if in.Body == nil || in.Body == http.NoBody || in.Method == http.MethodGet || in.Method == http.MethodHead {
+		x.phase.Store(int32(waiting)) // what body there may be with a GET is not passed on
 	} else {
-		x.phase.Store(int32(waiting))
+		in.Body = &clientBody{in.Body, x}
 	}
 	watched := make(chan struct{})
 	go func() { defer close(watched); x.watch(ctx, cut) }()
@@ -117,18 +117,15 @@ func (x *exchange) forward() {
 }
 
 // boundTheRest bounds what net/http does after the handler has returned: it reads on for what is left
-// of a request's body, and writes what is left of the answer. Deadlines of an earlier exchange on the
-// same connection are taken back first.
-func (x *exchange) boundTheRest() func() {
+// of a request's body, and writes what is left of the answer. net/http itself takes the deadlines back
+// before the next request on the connection.
+func (x *exchange) boundTheRest() {
 	client := http.NewResponseController(x.w)
-	_ = client.SetWriteDeadline(time.Time{})
-	return func() {
-		now, window := time.Now(), x.proxy.Limits.Window
-		if x.ctx == nil || !errors.Is(context.Cause(x.ctx), errStalled) {
-			_ = client.SetReadDeadline(now.Add(window))
-		}
-		_ = client.SetWriteDeadline(now.Add(2 * window))
+	now, window := time.Now(), x.proxy.Limits.Window
+	if x.ctx == nil || !errors.Is(context.Cause(x.ctx), errStalled) {
+		_ = client.SetReadDeadline(now.Add(window))
 	}
+	_ = client.SetWriteDeadline(now.Add(2 * window))
 }
 
 // refuse answers in the gateway's own name.

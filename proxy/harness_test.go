@@ -1,16 +1,19 @@
 package proxy
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -130,6 +133,8 @@ type reply struct {
 	header http.Header
 	body   string
 	err    error // while reading the body
+
+	trailer http.Header
 }
 
 var noRedirects = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Timeout: 30 * time.Second}
@@ -154,8 +159,86 @@ func (g *rig) do(line string, body io.Reader, headers ...string) reply {
 		return reply{err: err}
 	}
 	defer response.Body.Close()
+	return read(response)
+}
+
+// patience is when a test gives up. What is right takes a small part of it on any machine.
+const patience = 20 * time.Second
+
+// send opens a connection to the gateway and writes text as it is.
+func (g *rig) send(text string) net.Conn {
+	g.t.Helper()
+	conn, err := net.Dial("tcp", g.gateway.Listener.Addr().String())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	_, _ = io.WriteString(conn, text)
+	return conn
+}
+
+// plain is a request as it goes over the wire.
+func plain(line, body string, headers ...string) string {
+	headers = append(headers, "Host: registry.contoso.com")
+	if body != "" {
+		headers = append(headers, "Content-Length: "+strconv.Itoa(len(body)))
+	}
+	return line + " HTTP/1.1\r\n" + strings.Join(headers, "\r\n") + "\r\n\r\n" + body
+}
+
+// next reads the next answer to a request of that method.
+func (g *rig) next(from *bufio.Reader, method string) reply {
+	g.t.Helper()
+	response, err := http.ReadResponse(from, &http.Request{Method: method})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	return read(response)
+}
+
+func read(response *http.Response) reply {
 	content, err := io.ReadAll(response.Body)
-	return reply{response.StatusCode, response.Header.Get(replicaHeader), response.Header, string(content), err}
+	return reply{response.StatusCode, response.Header.Get(replicaHeader), response.Header, string(content), err, response.Trailer}
+}
+
+// serve puts the clients' server as it is in production in the place of the plain one. start starts it.
+func (g *rig) serve(start func(*httptest.Server)) {
+	s := httptest.NewUnstartedServer(nil)
+	s.Config = NewServer(g.proxy, nil, g.proxy.Log)
+	start(s)
+	g.t.Cleanup(s.Close)
+	g.gateway = s
+}
+
+func await[T any](t *testing.T, c <-chan T, what string) (got T) {
+	t.Helper()
+	select {
+	case got = <-c:
+	case <-time.After(patience):
+		t.Fatal("waited in vain for ", what)
+	}
+	return got
+}
+
+// counted is how many requests the metrics show with this status.
+func (g *rig) counted(code string) (n float64) {
+	g.t.Helper()
+	families, err := g.proxy.Registerer.(*prometheus.Registry).Gather()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				if label.GetName() == "code" && label.GetValue() == code {
+					n += metric.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return n
 }
 
 func (r reply) String() string { return fmt.Sprintf("%d [%s] %s", r.status, r.by, r.body) }

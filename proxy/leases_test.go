@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/netip"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -49,6 +50,20 @@ func TestLeases(t *testing.T) {
 	}
 	if n := l.count(); n != 0 {
 		t.Errorf("%d leases kept after the end", n)
+	}
+}
+
+// What is under way elsewhere says nothing about the owner's writes.
+func TestOpenIsForTheOwnersRequests(t *testing.T) {
+	l := newLeases(time.Minute)
+	l.open("app", "west", start)()
+	l.accept("app", "west", alice, start)
+	defer l.open("app", "east", start)()
+	if got := l.list(start); len(got) != 1 || got[0].Open != 0 {
+		t.Errorf("%+v", got)
+	}
+	if got := l.owner("app", start.Add(time.Hour)); got != "" {
+		t.Errorf("a request to east keeps the lease of %s", got)
 	}
 }
 
@@ -103,6 +118,13 @@ func TestTablesAreBounded(t *testing.T) {
 	}
 	if got := l.owner(strconv.Itoa(maxLeases+999), start); got != "west" {
 		t.Errorf("the newest was dropped: %q", got)
+	}
+}
+
+func TestPushScopesAreBounded(t *testing.T) {
+	scope := strings.Repeat("repository:app:push ", maxScopes+1)
+	if got := pushScopes([]string{scope}); len(got) != maxScopes {
+		t.Errorf("%d repositories in one request", len(got))
 	}
 }
 

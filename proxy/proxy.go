@@ -132,7 +132,7 @@ func (p *Proxy) Close() {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := p.newExchange(w, r)
 	defer x.log(time.Now())
-	defer x.boundTheRest()()
+	defer x.boundTheRest()
 	if !routable(r.URL.Path, p.Paths) {
 		x.refuse(http.StatusNotFound, ociError{Code: codeNameUnknown, Message: "this path is not part of the registry"})
 		return

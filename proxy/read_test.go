@@ -124,8 +124,8 @@ func TestPassesThrough(t *testing.T) {
 	r := g.do("GET "+byDigest, nil, "Host: registry.contoso.com", "Authorization: Bearer x", "Range: bytes=0-3",
 		"Accept: a/b", "X-Forwarded-For: 203.0.113.9", "Connection: Upgrade", "Upgrade: websocket", "Accept-Encoding: identity")
 	g.want(r, 200, "west; reason=nearest")
-	if r.header.Get("Docker-Content-Digest") != digest || r.body != "body" {
-		t.Errorf("%v", r)
+	if r.header.Get("Docker-Content-Digest") != digest || r.body != "body" || r.trailer.Get("Checksum") != "1" {
+		t.Errorf("%v, trailer %q", r, r.trailer)
 	}
 	for name, want := range map[string]string{
 		"Authorization": "Bearer x", "Range": "bytes=0-3", "Accept": "a/b", "Accept-Encoding": "identity",

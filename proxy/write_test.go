@@ -2,9 +2,7 @@ package proxy
 
 import (
 	"bytes"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -134,11 +132,19 @@ func TestAManifestDoesNotGoWhereItsLayersAreNot(t *testing.T) {
 		{"a layer was committed", func(g *rig) reply { return commit(g, "sha256:1") }},
 		{"a layer was said to exist", head},
 		{"a layer was mounted", func(g *rig) reply { return g.do("POST "+uploads+"?mount=sha256:1&from=base", nil) }},
+		{"a child of the index was said to exist", func(g *rig) reply {
+			g.do("HEAD /v2/app/blobs/sha256:absent", nil) // binds
+			return g.do("HEAD /v2/app/manifests/sha256:1", nil)
+		}},
 		{"a child of the index was pushed", func(g *rig) reply {
 			return g.do("PUT /v2/app/manifests/sha256:1", strings.NewReader("{}"))
 		}},
 	} {
 		mounts := func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "absent") {
+				w.WriteHeader(http.StatusNotFound)
+				return
+			}
 			if r.URL.Query().Has("mount") {
 				w.WriteHeader(http.StatusCreated)
 				return
@@ -271,14 +277,7 @@ func TestForeignLocations(t *testing.T) {
 // A client that stops sending, and one that sends a byte now and then, are cut: by rate, not by time.
 func TestStalledBodyIsCut(t *testing.T) {
 	g := newRig(t, map[string]http.HandlerFunc{"west": accepts}, nil)
-	conn, err := net.Dial("tcp", g.gateway.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	fmt.Fprintf(conn, "PATCH %s1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nabc", uploads)
-	answer, err := io.ReadAll(conn)
+	answer, err := io.ReadAll(g.send("PATCH " + uploads + "1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nabc"))
 	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 504 ")) {
 		t.Errorf("%q %v", answer, err)
 	}
@@ -289,14 +288,7 @@ func TestStalledBodyIsCut(t *testing.T) {
 
 func TestMalformedBodyIsTheClientsFault(t *testing.T) {
 	g := newRig(t, map[string]http.HandlerFunc{"west": accepts}, nil)
-	conn, err := net.Dial("tcp", g.gateway.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	fmt.Fprintf(conn, "PATCH %s1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n", uploads)
-	answer, err := io.ReadAll(conn)
+	answer, err := io.ReadAll(g.send("PATCH " + uploads + "1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n"))
 	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 400 ")) || !bytes.Contains(answer, []byte("BLOB_UPLOAD_INVALID")) {
 		t.Errorf("%q %v", answer, err)
 	}

@@ -36,16 +36,7 @@ var demoRegions = []struct{ subnet, client, replica string }{
 func TestDemo(t *testing.T) {
 	skipUnlessDemoPortsAreFree(t)
 	demo := start(t, "demo", nil, built(t, fairleadProgram), "demo")
-	waitFor(t, startBound, "the demo to be ready", func() error {
-		if demo.ended() {
-			t.Fatalf("it ended at once:\n%s", demo.output())
-		}
-		code, _, err := get("http://"+demoAdmin+"/readyz", nil)
-		if err == nil && code != http.StatusOK {
-			err = fmt.Errorf("status %d", code)
-		}
-		return err
-	})
+	waitForDemo(t, demo)
 
 	t.Run("what it prints", func(t *testing.T) { demoLines(t, demo.output()) })
 	t.Run("names", demoNames)
@@ -79,6 +70,20 @@ func skipUnlessDemoPortsAreFree(t *testing.T) {
 		}
 		t.Skipf("SKIPPED: %s is taken, and the demo always listens there", address)
 	}
+}
+
+func waitForDemo(t *testing.T, demo *process) {
+	t.Helper()
+	waitFor(t, startBound, "the demo to be ready", func() error {
+		if demo.ended() {
+			t.Fatalf("it ended at once:\n%s", demo.output())
+		}
+		code, _, err := get("http://"+demoAdmin+"/readyz", nil)
+		if err == nil && code != http.StatusOK {
+			err = fmt.Errorf("status %d", code)
+		}
+		return err
+	})
 }
 
 // demoLines runs every command that the demo prints, as it stands there.

@@ -1,8 +1,6 @@
 package test
 
 import (
-	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,16 +21,7 @@ func TestReadme(t *testing.T) {
 	root, err := filepath.Abs("..")
 	must(t, err)
 	demo := start(t, "make demo", nil, "make", "-C", root, "demo")
-	waitFor(t, startBound, "make demo to be ready", func() error {
-		if demo.ended() {
-			t.Fatalf("it ended at once:\n%s", demo.output())
-		}
-		code, _, err := get("http://"+demoAdmin+"/readyz", nil)
-		if err == nil && code != http.StatusOK {
-			err = fmt.Errorf("status %d", code)
-		}
-		return err
-	})
+	waitForDemo(t, demo)
 	// `make test` is what runs this test; that it exists is all that can be asked here.
 	if _, err := command(t, nil, "make", "-C", root, "-n", "test"); err != nil {
 		t.Error(err)
