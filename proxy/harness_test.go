@@ -190,12 +190,17 @@ func plain(line, body string, headers ...string) string {
 // next reads the next answer to a request of that method.
 func (g *rig) next(from *bufio.Reader, method string) reply {
 	g.t.Helper()
-	response, err := http.ReadResponse(from, &http.Request{Method: method})
-	if err != nil {
-		g.t.Fatal(err)
+	for {
+		response, err := http.ReadResponse(from, &http.Request{Method: method})
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		if response.StatusCode == http.StatusContinue {
+			continue // net/http's own, and now and then the replica's as well: both may come (RFC 9110, 15.2)
+		}
+		defer response.Body.Close()
+		return read(response)
 	}
-	defer response.Body.Close()
-	return read(response)
 }
 
 func read(response *http.Response) reply {
