@@ -28,6 +28,7 @@ func (d *decoder) check(c *Config) {
 	d.checkNetworks(c.Geo.Networks)
 	d.checkHealth(c.Health)
 	d.checkReplicas(c)
+	d.checkCluster(c.Cluster)
 	d.checkHere(c)
 }
 
@@ -84,8 +85,8 @@ func (d *decoder) checkNameservers(c *Config) {
 	}
 }
 
-// checkListeners finds sockets that could not be opened beside one another. DNS takes TCP, too, so that all
-// three listeners share one space of ports.
+// checkListeners finds sockets that could not be opened beside one another. DNS and the cluster take TCP, too, so
+// that all listeners share one space of ports.
 func (d *decoder) checkListeners(c *Config) {
 	type listener struct {
 		path string
@@ -112,6 +113,9 @@ func (d *decoder) checkListeners(c *Config) {
 	each("dns.listen", c.DNS.Listen)
 	each("proxy.listen", c.Proxy.Listen)
 	open("admin.listen", c.Admin.Listen)
+	if c.Cluster != nil {
+		open("cluster.listen", c.Cluster.Listen)
+	}
 }
 
 // overlap blames a listener that was written, rather than a default that nobody can find in the file. A default that

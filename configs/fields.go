@@ -22,7 +22,7 @@ func (d *decoder) config(root *yaml.Node) *Config {
 		"health":      d.health(&c.Health),
 		"state":       d.later(emptyText, "a folder for what must outlive a restart comes in a later version"),
 		"replicas":    d.replicas(&c.Replicas),
-		"cluster":     d.later(emptyMapping, "gateways that know each other come in a later version"),
+		"cluster":     d.cluster(&c.Cluster),
 		"replication": d.replication(),
 		"webhooks":    d.later(emptyList, "webhooks come in a later version"),
 		"admin":       d.section(fields{"listen": parsed(d, &c.Admin.Listen, adminAddress)}),

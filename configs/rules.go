@@ -50,6 +50,10 @@ const (
 	ruleLongitude     = "must be a longitude from -180 to 180"
 	ruleTimeout       = "must not be longer than health.interval"
 
+	rulePeer     = "must be a host or host:port, such as gw1.contoso.com or [2001:db8::10]:7946"
+	ruleNeedsKey = "is missing: only what stays on loopback addresses may go unencrypted"
+	ruleKeys     = "must hold keys of 16, 24 or 32 bytes in base64, one a line: %s"
+
 	ruleName       = "must be a DNS label: lower-case letters, digits and inner hyphens, at most 63 bytes"
 	ruleReserved   = "is reserved: whoami.<hostname> tells askers what was seen of them"
 	ruleNameLong   = "makes <name>.<hostname> longer than 253 bytes"

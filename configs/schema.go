@@ -37,6 +37,7 @@ type Config struct {
 	Health   Health
 	State    string // always empty for now: everything is kept in memory
 	Replicas []Replica
+	Cluster  *Cluster // nil: this gateway is alone
 	Admin    Admin
 
 	written map[string]written // by field path; for problems found after parsing
@@ -108,6 +109,14 @@ type Replica struct {
 	Bias      float64 // milliseconds added to the expected round-trip time, -1000 to 1000
 
 	ClientCertificate, ClientKey string // files; both or neither
+}
+
+// Cluster is how gateways find each other.
+type Cluster struct {
+	Listen string   // host:port with an IP address or no host, for UDP and TCP
+	Name   string   // a DNS label, unique among them
+	Peers  []string // host:port, 1 to 64
+	Key    string   // file name; empty only where all addresses are loopback. See Keys
 }
 
 // Admin is the operators' listener.

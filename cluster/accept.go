@@ -1,0 +1,134 @@
+package cluster
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	askTimeout = 500 * time.Millisecond // in all
+	askAgain   = 150 * time.Millisecond // a packet may be lost; a slow arbiter answers twice the same
+)
+
+// Accept tells that replica accepted a write of the repository, and returns the replica that owns it from then on:
+// replica itself unless a lease holds. arbitrated is false where the owner is the word of a member that got no answer
+// from the arbiter, or where ctx ended first. A known lease is prolonged and costs nothing; else the arbiter is asked,
+// which takes a round trip and never more than 500 ms.
+func (c *Cluster) Accept(ctx context.Context, repository, replica string) (owner string, arbitrated bool) {
+	if !validRepository(repository) || !validName(replica) {
+		return replica, false // nothing that others would take
+	}
+	g, known, prolonged := c.table.keep(repository, c.now())
+	if prolonged {
+		c.announce(g)
+	}
+	if known {
+		c.metrics.grants.WithLabelValues(howKnown).Inc()
+		return g.Owner, !g.Alone
+	}
+	if Arbiter(repository, c.members.names()) == c.cfg.Name {
+		return c.grant(repository, replica, howArbiter, c.now())
+	}
+	return c.ask(ctx, repository, replica)
+}
+
+// grant decides here, and tells all.
+func (c *Cluster) grant(repository, replica, how string, asked time.Time) (string, bool) {
+	g, fresh := c.table.grant(repository, replica, how == howUnarbitrated, c.now())
+	if fresh {
+		c.announce(g)
+	} else if how == howUnarbitrated {
+		how = howArbitrated // its answer came at last, or by another way
+	}
+	c.metrics.grants.WithLabelValues(how).Inc()
+	c.metrics.seconds.Observe(c.now().Sub(asked).Seconds())
+	return g.Owner, !g.Alone
+}
+
+// ask waits for the one question about the repository that is under way.
+func (c *Cluster) ask(ctx context.Context, repository, replica string) (string, bool) {
+	q, first, ok := c.questions.open(repository)
+	if !ok {
+		return c.grant(repository, replica, howUnarbitrated, c.now())
+	}
+	if first {
+		go func() {
+			defer c.questions.done(q)
+			q.owner, q.arbitrated = c.question(q, replica)
+		}()
+	}
+	select {
+	case <-q.over:
+		return q.owner, q.arbitrated
+	case <-ctx.Done():
+		return replica, false
+	}
+}
+
+func (c *Cluster) question(q *question, replica string) (string, bool) {
+	asked := c.now()
+	m := c.message(typeAsk)
+	m.ID, m.Repository, m.Replica = q.id, q.repository, replica
+	deadline := time.NewTimer(askTimeout)
+	defer deadline.Stop()
+	again := time.NewTimer(askAgain)
+	defer again.Stop()
+	for {
+		arbiter := Arbiter(q.repository, c.members.names())
+		if arbiter == c.cfg.Name { // by now
+			return c.grant(q.repository, replica, howArbiter, asked)
+		}
+		if to, ok := c.members.get(arbiter); ok {
+			c.send(to, typeAsk, m.encode())
+		}
+		select {
+		case <-q.told:
+			return c.answerOf(q.repository, replica, asked)
+		case <-again.C:
+		case <-deadline.C:
+			return c.grant(q.repository, replica, howUnarbitrated, asked)
+		case <-c.questions.closed:
+			return c.grant(q.repository, replica, howUnarbitrated, asked)
+		}
+	}
+}
+
+// answerOf is what the arbiter's answer made of our table: an earlier grant that it has not heard of beats it.
+func (c *Cluster) answerOf(repository, replica string, asked time.Time) (string, bool) {
+	g, ok := c.table.owner(repository, c.now())
+	if !ok { // its stamp was refused, or the grant has ended since
+		return c.grant(repository, replica, howUnarbitrated, asked)
+	}
+	c.metrics.grants.WithLabelValues(howArbitrated).Inc()
+	c.metrics.seconds.Observe(c.now().Sub(asked).Seconds())
+	return g.Owner, !g.Alone
+}
+
+// Owner is the replica that holds the repository's lease, "" if none does. It asks nobody.
+func (c *Cluster) Owner(repository string) string {
+	g, _ := c.table.owner(repository, c.now())
+	return g.Owner
+}
+
+// End ends the repository's lease because its owner is lost.
+func (c *Cluster) End(repository, owner string) {
+	if ended := c.table.end(repository, owner, c.now()); len(ended) > 0 {
+		c.announce(ended...)
+	}
+}
+
+// Leases lists the leases that hold, for people. The stamp's member is who granted it.
+func (c *Cluster) Leases() []Grant {
+	now := c.now()
+	byRepository := map[string]Grants{}
+	for _, g := range c.table.all(now) {
+		byRepository[g.Repository] = append(byRepository[g.Repository], g)
+	}
+	out := make([]Grant, 0, len(byRepository))
+	for _, set := range byRepository {
+		if g, ok := set.Owner(now, c.table.life()); ok {
+			out = append(out, g)
+		}
+	}
+	return out
+}

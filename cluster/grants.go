@@ -1,0 +1,105 @@
+package cluster
+
+import (
+	"slices"
+	"time"
+)
+
+// Grant is the word of one member that a repository's writes belong to one replica.
+type Grant struct {
+	Repository string
+	Owner      string // a replica
+	Stamp      Stamp  // when, and by whose word
+	Alone      bool   // granted by a member that got no answer from the arbiter
+	Ended      bool   // its owner was lost
+	Last       time.Time
+}
+
+// live reports whether the grant still holds. Last is by our own clock.
+func (g Grant) live(now time.Time, idle time.Duration) bool {
+	return !g.Ended && now.Sub(g.Last) < idle
+}
+
+// maxGrants bounds what is kept about a repository. More than one is live only when halves of a cluster meet again.
+const maxGrants = 4
+
+// Grants is all that is known about one repository, by stamp, the earliest first. Its zero value is empty.
+type Grants []Grant
+
+// Merge is what is known of either. The order and number of merges make no difference, so that members that have
+// heard the same agree, whatever was lost, repeated or late on its way.
+func (s Grants) Merge(other Grants) Grants {
+	all := slices.Concat(s, other)
+	slices.SortFunc(all, func(a, b Grant) int { return a.Stamp.Compare(b.Stamp) })
+	merged := all[:0]
+	for _, g := range all {
+		if n := len(merged); n > 0 && merged[n-1].Stamp == g.Stamp {
+			merged[n-1] = same(merged[n-1], g)
+		} else {
+			merged = append(merged, g)
+		}
+	}
+	return merged[max(0, len(merged)-maxGrants):]
+}
+
+// same joins two copies of one grant. Copies with different owners come from no member of ours; one of the two has
+// to be taken all the same, and by all.
+func same(a, b Grant) Grant {
+	a.Owner = min(a.Owner, b.Owner)
+	a.Alone = a.Alone || b.Alone
+	a.Ended = a.Ended || b.Ended
+	if b.Last.After(a.Last) {
+		a.Last = b.Last
+	}
+	return a
+}
+
+// Owner is the grant that holds: the earliest of the live ones, so that when halves meet again what was granted
+// first stays.
+func (s Grants) Owner(now time.Time, idle time.Duration) (Grant, bool) {
+	for _, g := range s {
+		if g.live(now, idle) {
+			return g, true
+		}
+	}
+	return Grant{}, false
+}
+
+// ended is the grant with that stamp, if it has ended.
+func (s Grants) ended(stamp Stamp) (Grant, bool) {
+	for _, g := range s {
+		if g.Stamp == stamp && g.Ended {
+			return g, true
+		}
+	}
+	return Grant{}, false
+}
+
+// Live counts the grants that hold or would hold if the earlier ones did not.
+func (s Grants) Live(now time.Time, idle time.Duration) int {
+	count := 0
+	for _, g := range s {
+		if g.live(now, idle) {
+			count++
+		}
+	}
+	return count
+}
+
+// Collect drops what nobody needs any more. A grant outlives its end by as much as it may live, lest somebody who
+// did not hear of the end brings it back.
+func (s Grants) Collect(now time.Time, idle time.Duration) Grants {
+	return slices.DeleteFunc(slices.Clone(s), func(g Grant) bool { return now.Sub(g.Last) >= 2*idle })
+}
+
+// Settle is theirs as it is to be merged into s. What travels as an age arrives late by the time that it was under
+// way; two members that repeat a grant to each other would keep it alive for ever. A copy less than slack younger
+// than ours is therefore no news.
+func (s Grants) Settle(theirs Grant, slack time.Duration) Grant {
+	for _, ours := range s {
+		if ours.Stamp == theirs.Stamp && theirs.Last.Sub(ours.Last) < slack {
+			theirs.Last = ours.Last
+		}
+	}
+	return theirs
+}

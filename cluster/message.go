@@ -1,0 +1,165 @@
+package cluster
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// wireVersion says which version wrote a message. A reader takes the types and fields it knows, whatever the version:
+// what would be misread without a new field needs a new type.
+const wireVersion = 1
+
+// Types of messages. Others are a later version's, and passed over.
+const (
+	typeAsk    = "ask"    // who owns this repository? if nobody, this replica
+	typeGrants = "grants" // an answer, or an announcement
+	typeDigest = "digest" // do we know the same?
+	typeView   = "view"   // what I see of the replicas
+	typeState  = "state"  // all I know
+)
+
+// Bounds of what is sent and taken.
+const (
+	maxPacket     = 1200     // bytes: with encryption and headers below 1,280, the least an IPv6 path carries
+	maxState      = 16 << 20 // memberlist refuses more than 20 MiB
+	maxViewState  = 4 << 20  // of it for opinions
+	maxRepair     = 2048     // grants in answer to one digest
+	maxName       = 64       // bytes of a member's or replica's name, or a front's address
+	maxRepository = 255      // bytes: the distribution specification's advice for a name with its host
+	maxBoot       = 32
+)
+
+type message struct {
+	V    int    `json:"v"`
+	Type string `json:"type"`
+	From string `json:"from"`
+	Boot string `json:"boot"`         // of the process that sent it
+	Up   int64  `json:"up,omitempty"` // milliseconds that it has been running
+
+	ID         uint64      `json:"id,omitempty"` // of a question, and in its answer
+	Repository string      `json:"repository,omitempty"`
+	Replica    string      `json:"replica,omitempty"`
+	Grants     []wireGrant `json:"grants,omitempty"`
+	Digest     []byte      `json:"digest,omitempty"`
+	Seen       uint64      `json:"seen,omitempty"` // the version of the receiver's opinion that the sender has
+	Views      []opinion   `json:"views,omitempty"`
+}
+
+// wireGrant has short names: it makes up nearly all that is sent. An age in place of a time lets clocks differ.
+type wireGrant struct {
+	Repository string `json:"r"`
+	Owner      string `json:"o"`
+	Wall       int64  `json:"w"`
+	Logical    uint32 `json:"l,omitempty"`
+	Member     string `json:"m"`
+	Alone      bool   `json:"a,omitempty"`
+	Ended      bool   `json:"e,omitempty"`
+	AgeMS      int64  `json:"t,omitempty"`
+}
+
+func toWire(g Grant, now time.Time) wireGrant {
+	return wireGrant{g.Repository, g.Owner, g.Stamp.WallMS, g.Stamp.Logical, g.Stamp.Member, g.Alone, g.Ended, max(0, now.Sub(g.Last).Milliseconds())}
+}
+
+// maxAge bounds an age before it is counted with: a larger one would overflow.
+const maxAge = 1000 * time.Hour
+
+func (w wireGrant) grant(now time.Time) Grant {
+	age := time.Duration(min(w.AgeMS, maxAge.Milliseconds())) * time.Millisecond
+	return Grant{w.Repository, w.Owner, Stamp{w.Wall, w.Logical, w.Member}, w.Alone, w.Ended, now.Add(-age)}
+}
+
+func (w wireGrant) valid() bool {
+	return validRepository(w.Repository) && validName(w.Owner) && validName(w.Member) && w.Wall >= 0 && w.AgeMS >= 0
+}
+
+func validName(s string) bool { return len(s) <= maxName && printable(s) }
+
+func validRepository(s string) bool { return len(s) <= maxRepository && printable(s) }
+
+// printable leaves out what JSON writes longer than it is.
+func printable(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`"\<>&`, r)
+	})
+}
+
+// decode reads a message. Grants and opinions that break a rule are left out one by one.
+func decode(data []byte) (message, error) {
+	var m message
+	if len(data) > maxState {
+		return m, fmt.Errorf("%d bytes are too many", len(data))
+	}
+	if err := json.Unmarshal(data, &m); err != nil {
+		return m, fmt.Errorf("no message: %w", err)
+	}
+	if m.V < 1 || !validName(m.From) || m.Boot == "" || len(m.Boot) > maxBoot || m.Up < 0 {
+		return m, errors.New("no sender")
+	}
+	if m.Type == typeAsk && (!validRepository(m.Repository) || !validName(m.Replica)) {
+		return m, errors.New("no question")
+	}
+	m.Grants = keepValid(m.Grants, wireGrant.valid)
+	m.Views = keepValid(m.Views, opinion.valid)
+	return m, nil
+}
+
+func keepValid[T any](list []T, valid func(T) bool) []T {
+	kept := list[:0]
+	for _, v := range list {
+		if valid(v) {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+func (m message) encode() []byte { return marshal(m) }
+
+func marshal(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // only for types that JSON does not have
+	}
+	return data
+}
+
+// packets divides grants over messages that fit a packet each. Two grants with the longest names there are do.
+func packets(m message, grants []wireGrant) [][]byte {
+	var out [][]byte
+	for len(grants) > 0 {
+		count := min(len(grants), 8)
+		for m.Grants = grants[:count]; count > 1 && len(m.encode()) > maxPacket; m.Grants = grants[:count] {
+			count--
+		}
+		out = append(out, m.encode())
+		grants = grants[count:]
+	}
+	return out
+}
+
+// fit drops opinions and grants that are too many for one state, the first grants first: they are the least recently used.
+func fit(m message) message {
+	views := m.Views
+	m.Views = nil
+	size := 0
+	for _, o := range views {
+		if size += len(message{Views: []opinion{o}}.encode()); size <= maxViewState {
+			m.Views = append(m.Views, o)
+		}
+	}
+	for i, size := len(m.Grants)-1, 0; i >= 0; i-- {
+		g := m.Grants[i]
+		if size += len(g.Repository) + len(g.Owner) + len(g.Member) + wireGrantRest; size > maxState-maxViewState-maxPacket {
+			m.Grants = m.Grants[i+1:]
+			break
+		}
+	}
+	return m
+}
+
+// wireGrantRest is the most a grant takes beside its names.
+const wireGrantRest = 128

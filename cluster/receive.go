@@ -1,0 +1,99 @@
+package cluster
+
+import "time"
+
+// receive takes a message from memberlist: whoever sent it has the key.
+func (c *Cluster) receive(data []byte) {
+	m, err := decode(data)
+	if err != nil {
+		c.metrics.drop(droppedGarbage)
+		return
+	}
+	from, ok := c.members.get(m.From)
+	switch {
+	case m.From == c.cfg.Name, !ok, from.meta.Boot != m.Boot:
+		c.metrics.drop(droppedStranger)
+		return
+	case !c.guard.fresh(m.From, m.Boot, time.Duration(min(m.Up, maxUp))*time.Millisecond):
+		c.metrics.drop(droppedStale)
+		return
+	}
+	c.metrics.in(known(m.Type), len(data))
+	c.handle(from, m)
+}
+
+// maxTold bounds the packets that one message can call forth. Comparing digests finds the rest.
+const maxTold = 64
+
+// maxUp is a process that has been running for a century: more would overflow.
+const maxUp = 100 * 365 * 24 * 3600 * 1000
+
+// known bounds the values of a label.
+func known(kind string) string {
+	switch kind {
+	case typeAsk, typeGrants, typeDigest, typeView, typeState:
+		return kind
+	}
+	return "unknown"
+}
+
+func (c *Cluster) handle(from member, m message) {
+	switch m.Type {
+	case typeAsk:
+		c.answer(from, m)
+	case typeGrants:
+		c.learn(from, m.Grants, true)
+		c.questions.answered(m.ID)
+	case typeDigest:
+		c.compareWith(from, m)
+	case typeView:
+		c.learnViews(m.Views)
+	case typeState:
+		c.learn(from, m.Grants, false)
+		c.learnViews(m.Views)
+	}
+}
+
+// answer grants what nobody holds to the replica that the asker proposes. Asked again, it says the same again.
+func (c *Cluster) answer(from member, m message) {
+	g, fresh := c.table.grant(m.Repository, m.Replica, false, c.now())
+	c.tell(from, m.ID, g)
+	if !fresh {
+		return
+	}
+	for _, to := range c.members.others() {
+		if to.node.Name != from.node.Name {
+			c.tell(to, 0, g)
+		}
+	}
+}
+
+// learn takes note of grants. Whoever announces one that loses has not heard of the one it loses to, and is told.
+func (c *Cluster) learn(from member, grants []wireGrant, tellBack bool) {
+	now := c.now()
+	var better []Grant
+	for _, w := range grants {
+		did := c.table.learn(w.grant(now), now)
+		if did.refused {
+			c.metrics.drop(droppedClock)
+		}
+		if did.conflict {
+			c.metrics.conflicts.Inc()
+			c.log.Info("two owners were granted; the earlier grant holds", "repository", w.Repository, "owner", did.winner.Owner)
+		}
+		if did.better {
+			better = append(better, did.winner)
+		}
+	}
+	if tellBack {
+		c.tell(from, 0, better[:min(len(better), maxTold)]...)
+	}
+}
+
+func (c *Cluster) learnViews(views []opinion) {
+	for _, o := range views {
+		if from, ok := c.members.get(o.Member); ok && from.meta.Boot == o.Boot && o.Member != c.cfg.Name {
+			c.opinions.learn(o)
+		}
+	}
+}

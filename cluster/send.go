@@ -1,0 +1,92 @@
+package cluster
+
+import (
+	"context"
+	"time"
+)
+
+// maxParcels bounds what waits to be sent over a connection of its own.
+const maxParcels = 64
+
+// parcel is a message too large for a packet.
+type parcel struct {
+	to   member
+	data []byte
+	kind string
+}
+
+func (c *Cluster) message(kind string) message {
+	return message{V: wireVersion, Type: kind, From: c.cfg.Name, Boot: c.boot, Up: c.up()}
+}
+
+// up is by the monotonic clock: it never goes back while this process runs.
+func (c *Cluster) up() int64 { return time.Since(c.started).Milliseconds() }
+
+// send sends one message and does not wait. It may be lost.
+func (c *Cluster) send(to member, kind string, data []byte) {
+	if len(data) > maxPacket {
+		select {
+		case c.reliable <- parcel{to, data, kind}:
+		default:
+			c.metrics.drop(droppedFull)
+		}
+		return
+	}
+	node := c.list()
+	if node == nil {
+		return
+	}
+	if err := node.SendBestEffort(&to.node, data); err != nil {
+		c.metrics.drop(droppedSend)
+		return
+	}
+	c.metrics.out(kind, len(data))
+}
+
+// deliver sends what needs a connection, one at a time.
+func (c *Cluster) deliver(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case p := <-c.reliable:
+			if err := c.list().SendReliable(&p.to.node, p.data); err != nil {
+				c.metrics.drop(droppedSend)
+				continue
+			}
+			c.metrics.out(p.kind, len(p.data))
+		}
+	}
+}
+
+// announce tells all members about grants.
+func (c *Cluster) announce(grants ...Grant) {
+	for _, to := range c.members.others() {
+		c.tell(to, 0, grants...)
+	}
+}
+
+// tell tells one, in answer to question id unless that is 0.
+func (c *Cluster) tell(to member, id uint64, grants ...Grant) {
+	m := c.message(typeGrants)
+	m.ID = id
+	now := c.now()
+	list := make([]wireGrant, len(grants))
+	for i, g := range grants {
+		list[i] = toWire(g, now)
+	}
+	for _, data := range packets(m, list) {
+		c.send(to, typeGrants, data)
+	}
+}
+
+// state is all we know.
+func (c *Cluster) state() message {
+	m := c.message(typeState)
+	now := c.now()
+	for _, g := range c.table.all(now) {
+		m.Grants = append(m.Grants, toWire(g, now))
+	}
+	m.Views = c.opinions.all()
+	return fit(m)
+}

@@ -1,0 +1,58 @@
+package cluster
+
+import (
+	"cmp"
+	"errors"
+	"math"
+	"time"
+)
+
+// Stamp is a time on the members' common hybrid logical clock (Kulkarni et al., "Logical Physical Clocks", 2014):
+// what a member has heard of never comes later than what it says next, however wrong its own clock is.
+type Stamp struct {
+	WallMS  int64 // milliseconds since 1970, of the fastest clock heard of
+	Logical uint32
+	Member  string // whose stamp it is: no two members make the same one
+}
+
+// Compare orders all stamps: by time, then by name.
+func (s Stamp) Compare(t Stamp) int {
+	return cmp.Or(cmp.Compare(s.WallMS, t.WallMS), cmp.Compare(s.Logical, t.Logical), cmp.Compare(s.Member, t.Member))
+}
+
+// maxAhead is how far ahead of our own clock another's may be. A member that believes a foreign stamp stamps
+// everything later than that from then on, so that one insane clock would take all others along.
+const maxAhead = 24 * time.Hour
+
+var errAhead = errors.New("stamp is more than 24 h ahead of our clock")
+
+// Clock makes one member's stamps. It has no lock of its own.
+type Clock struct {
+	Member string
+	last   Stamp
+}
+
+// Now is a stamp later than all that were made or observed.
+func (c *Clock) Now(physical time.Time) Stamp {
+	switch ms := physical.UnixMilli(); {
+	case ms > c.last.WallMS:
+		c.last = Stamp{WallMS: ms}
+	case c.last.Logical == math.MaxUint32:
+		c.last = Stamp{WallMS: c.last.WallMS + 1}
+	default:
+		c.last.Logical++
+	}
+	c.last.Member = c.Member
+	return c.last
+}
+
+// Observe takes note of another member's stamp. An error means that it is not to be believed, and changes nothing.
+func (c *Clock) Observe(remote Stamp, physical time.Time) error {
+	if remote.WallMS > physical.Add(maxAhead).UnixMilli() {
+		return errAhead
+	}
+	if remote.WallMS > c.last.WallMS || remote.WallMS == c.last.WallMS && remote.Logical > c.last.Logical {
+		c.last = remote
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package cluster
+
+import (
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// maxRepositories bounds the table: some 25 MB when full. The oldest untouched goes first.
+const maxRepositories = 65_536
+
+// table is our copy of what all members know about leases.
+type table struct {
+	// Static after newTable.
+	idle time.Duration
+
+	// Guarded by mu.
+	mu     sync.Mutex
+	clock  Clock
+	grants *simplelru.LRU[string, Grants]
+}
+
+func newTable(member string, idle time.Duration) *table {
+	grants, err := simplelru.NewLRU[string, Grants](maxRepositories, nil)
+	if err != nil {
+		panic(err) // only for a size below one
+	}
+	return &table{idle: idle, clock: Clock{Member: member}, grants: grants}
+}
+
+// life is how long a grant lives after the last write that was announced. Not every write is, and an announcement may
+// be lost: half as long again is room for both, so that a lease never ends before idle has been quiet.
+func (t *table) life() time.Duration { return t.idle + t.idle/2 }
+
+// owner is the grant that holds.
+func (t *table) owner(repository string, now time.Time) (Grant, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	set, _ := t.grants.Peek(repository)
+	return set.Owner(now, t.life())
+}
+
+// keep prolongs the grant that holds, if one does. Only a prolonged one needs to be announced: Last moves in steps
+// of a quarter of idle, so that all members' copies stay alike with few messages.
+func (t *table) keep(repository string, now time.Time) (g Grant, known, prolonged bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	set, _ := t.grants.Get(repository)
+	g, known = set.Owner(now, t.life())
+	if !known || now.Sub(g.Last) < t.idle/4 {
+		return g, known, false
+	}
+	g.Last = now
+	t.grants.Add(repository, set.Merge(Grants{g}))
+	return g, true, true
+}
+
+// grant gives the repository to owner, unless a grant holds: then that one is returned.
+func (t *table) grant(repository, owner string, alone bool, now time.Time) (g Grant, fresh bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	set, _ := t.grants.Get(repository)
+	if g, ok := set.Owner(now, t.life()); ok {
+		return g, false
+	}
+	g = Grant{Repository: repository, Owner: owner, Stamp: t.clock.Now(now), Alone: alone, Last: now}
+	t.grants.Add(repository, set.Collect(now, t.life()).Merge(Grants{g}))
+	return g, true
+}
+
+// end ends what was granted to owner, and returns it as far as it was alive.
+func (t *table) end(repository, owner string, now time.Time) Grants {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	set, _ := t.grants.Peek(repository)
+	var ended Grants
+	for _, g := range set {
+		if g.Owner == owner && g.live(now, t.life()) {
+			g.Ended, g.Last = true, now
+			ended = append(ended, g)
+		}
+	}
+	if len(ended) > 0 {
+		t.grants.Add(repository, set.Merge(ended))
+	}
+	return ended
+}
+
+// learned is what came of hearing a grant.
+type learned struct {
+	refused  bool // its stamp is not to be believed
+	conflict bool // another is live beside it, and that was not known before
+	better   bool // it was told as live, and lost to the grant in winner, or has ended as winner says
+	winner   Grant
+}
+
+// learn takes note of another member's grant.
+func (t *table) learn(g Grant, now time.Time) learned {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now.Sub(g.Last) >= 2*t.life() {
+		return learned{}
+	}
+	if t.clock.Observe(g.Stamp, now) != nil {
+		return learned{refused: true}
+	}
+	set, _ := t.grants.Get(g.Repository)
+	wasLive := g.live(now, t.life())
+	merged := set.Collect(now, t.life()).Merge(Grants{set.Settle(g, t.idle/8)})
+	t.grants.Add(g.Repository, merged)
+	before, after := set.Live(now, t.life()), merged.Live(now, t.life())
+	winner, ok := merged.Owner(now, t.life())
+	if !ok {
+		winner, ok = merged.ended(g.Stamp)
+	}
+	return learned{
+		conflict: after > 1 && after > before,
+		better:   ok && wasLive && (winner.Stamp != g.Stamp || winner.Ended),
+		winner:   winner,
+	}
+}
+
+// all returns every grant that is worth telling, and drops the rest. The least recently used come first.
+func (t *table) all(now time.Time) []Grant {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]Grant, 0, t.grants.Len())
+	for _, name := range t.grants.Keys() {
+		set, _ := t.grants.Peek(name)
+		kept := set.Collect(now, t.life())
+		if len(kept) == 0 {
+			t.grants.Remove(name)
+		}
+		out = append(out, kept...)
+	}
+	return out
+}
+
+// digest sums up the table, and drops what nobody needs any more.
+func (t *table) digest(now time.Time) (d digest) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, name := range t.grants.Keys() {
+		set, _ := t.grants.Peek(name)
+		needed := false
+		for _, g := range set {
+			d.add(g, now, t.life())
+			needed = needed || now.Sub(g.Last) < 2*t.life()
+		}
+		if !needed {
+			t.grants.Remove(name)
+		}
+	}
+	return d
+}
+
+func (t *table) full() bool { return t.count() == maxRepositories }
+
+func (t *table) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.grants.Len()
+}

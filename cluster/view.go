@@ -1,0 +1,64 @@
+package cluster
+
+import "maps"
+
+// View is what one member sees of one replica.
+type View struct {
+	Upstream bool            `json:"u"` // whether it is up
+	Fronts   map[string]bool `json:"f,omitempty"`
+}
+
+// Majority is what most of those that know say; when they are as many, it is up: a replica that half of the members
+// reach is better tried than not.
+func Majority(opinions []bool) bool {
+	up := 0
+	for _, o := range opinions {
+		if o {
+			up++
+		}
+	}
+	return 2*up >= len(opinions)
+}
+
+// Bounds of one member's opinion: those of the configuration file.
+const (
+	maxReplicas = 256
+	maxFronts   = 16
+)
+
+// opinion is one member's view of all replicas. The newest version that one process has given out counts.
+type opinion struct {
+	Member  string          `json:"m"`
+	Boot    string          `json:"b"`
+	Version uint64          `json:"n"`
+	Views   map[string]View `json:"v,omitempty"`
+}
+
+func (o opinion) valid() bool {
+	if !validName(o.Member) || len(o.Boot) > maxBoot || len(o.Views) > maxReplicas {
+		return false
+	}
+	for replica, v := range o.Views {
+		if !validName(replica) || len(v.Fronts) > maxFronts {
+			return false
+		}
+		for front := range v.Fronts {
+			if !validName(front) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func cloneViews(views map[string]View) map[string]View {
+	out := make(map[string]View, len(views))
+	for replica, v := range views {
+		out[replica] = View{v.Upstream, maps.Clone(v.Fronts)}
+	}
+	return out
+}
+
+func equalViews(a, b map[string]View) bool {
+	return maps.EqualFunc(a, b, func(v, w View) bool { return v.Upstream == w.Upstream && maps.Equal(v.Fronts, w.Fronts) })
+}
