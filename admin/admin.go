@@ -19,6 +19,7 @@ type Config struct {
 	Ready    func() []Check
 	Fleet    func() Fleet
 	Leases   func() []Lease
+	Cluster  func() Cluster
 	Log      *slog.Logger
 }
 
@@ -77,6 +78,21 @@ type Lease struct {
 	Open       int       `json:"open"` // requests under way
 }
 
+// Cluster is the answer of /cluster.
+type Cluster struct {
+	Name    string   `json:"name"` // of this gateway; "" if it knows no other
+	Members []Member `json:"members"`
+}
+
+// Member is one gateway that is alive as far as this one knows.
+type Member struct {
+	Name    string    `json:"name"`
+	Here    string    `json:"here"`
+	Address string    `json:"address"`
+	Version string    `json:"version"`
+	Since   time.Time `json:"since"`
+}
+
 // New makes the handler.
 func New(c Config) http.Handler {
 	mux := http.NewServeMux()
@@ -87,6 +103,7 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, c.Ready()) })
 	mux.HandleFunc("GET /fleet", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Fleet()) })
 	mux.HandleFunc("GET /leases", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Leases()) })
+	mux.HandleFunc("GET /cluster", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Cluster()) })
 	mux.HandleFunc("/", notFound)
 	return mux
 }
@@ -130,5 +147,5 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 		Title  string `json:"title"`
 		Status int    `json:"status"`
 		Detail string `json:"detail"`
-	}{title, status, "there are /metrics, /healthz, /readyz, /fleet and /leases"})
+	}{title, status, "there are /metrics, /healthz, /readyz, /fleet, /leases and /cluster"})
 }

@@ -23,7 +23,10 @@ func TestAdmin(t *testing.T) {
 			return Fleet{Hostname: "registry.contoso.com", Replicas: []Replica{{Name: "westus", Up: true}}}
 		},
 		Leases: func() []Lease { return []Lease{{Repository: "app", Owner: "westus", Granted: time.Unix(1, 0)}} },
-		Log:    slog.New(slog.DiscardHandler),
+		Cluster: func() Cluster {
+			return Cluster{Name: "gw1", Members: []Member{{Name: "gw2", Here: "westus", Address: "127.0.0.2:7946"}}}
+		},
+		Log: slog.New(slog.DiscardHandler),
 	})
 	ask := func(line string) *httptest.ResponseRecorder {
 		method, path, _ := strings.Cut(line, " ")
@@ -44,6 +47,7 @@ func TestAdmin(t *testing.T) {
 		{"GET /readyz", "not yet", 503, "[-] health: not yet\n"},
 		{"GET /fleet", "", 200, `"name": "westus"`},
 		{"GET /leases", "", 200, `"repository": "app"`},
+		{"GET /cluster", "", 200, `"here": "westus"`},
 		{"GET /", "", 404, `"status":404`},
 		{"DELETE /leases", "", 405, `"status":405`},
 	} {

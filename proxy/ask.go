@@ -145,7 +145,7 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 	x.cutTry.Store(&cancel)
 	x.replica.Store(replica)
 	timer := time.AfterFunc(cmp.Or(wait, never), func() { cancel(errNoAnswer) })
-	response, err := up.transport.RoundTrip(up.request(out.WithContext(ctx)))
+	response, err := x.send(up, out.WithContext(ctx))
 	if err == nil {
 		response.Body = &answerBody{ReadCloser: response.Body, x: x, replica: replica, cancel: cancel}
 		err = x.readAbsence(response)

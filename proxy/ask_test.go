@@ -203,7 +203,7 @@ func TestTheAnswerOfTheSecondBeginning(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var g *rig
 			g = newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
-				g.proxy.leases.accept("app", "europe", bob, time.Now())
+				g.proxy.leases.accept(t.Context(), "app", "europe", bob, time.Now())
 				accepts(w, r)
 			}, "europe": test.europe}, nil)
 			got := g.do("POST "+uploads, nil)
@@ -223,7 +223,7 @@ func TestASecondMount(t *testing.T) {
 	var g *rig
 	mounts := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusCreated) }
 	g = newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
-		g.proxy.leases.accept("app", "europe", bob, time.Now())
+		g.proxy.leases.accept(t.Context(), "app", "europe", bob, time.Now())
 		mounts(w, r)
 	}, "europe": mounts}, nil)
 	g.want(g.do("POST "+uploads+"?mount=sha256:1&from=base", nil), 201, "europe; reason=leased")

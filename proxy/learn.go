@@ -27,7 +27,7 @@ func (x *exchange) learn(replica string, status int) (owner string) {
 			p.leases.end(repository, x.request.Lease)
 			p.Log.Info("lease moved", "repository", repository, "from", x.request.Lease, "to", replica)
 		}
-		return p.leases.accept(repository, replica, x.client, now)
+		return p.leases.accept(x.ctx, repository, replica, x.client, now)
 	case x.target.kind == router.Exists && (accepted || status == http.StatusNotFound):
 		p.leases.bind(repository, replica, x.client, now)
 	case x.target.kind == router.Ping && accepted:

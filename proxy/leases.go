@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"net/netip"
 	"sync"
 	"time"
@@ -18,10 +19,31 @@ const (
 	bindingLife = time.Minute
 )
 
+// Agreement is what gateways that know each other agree on. Its methods may be called by many
+// goroutines at once; all but Accept answer from a local copy.
+type Agreement interface {
+	// Owner is the owner of a repository as far as this gateway has heard, "" if nobody is.
+	Owner(repository string) string
+	// Accept tells that replica accepted a write, and returns the owner from then on. It asks another
+	// gateway at most once and within a bound.
+	Accept(ctx context.Context, repository, replica string) (owner string)
+	// End tells that owner is lost and the repository's writes have moved.
+	End(repository, owner string)
+}
+
+// alone is the agreement of a gateway that knows no other.
+type alone struct{}
+
+func (alone) Owner(string) string                                { return "" }
+func (alone) Accept(_ context.Context, _, replica string) string { return replica }
+func (alone) End(string, string)                                 {}
+
 // leases remembers who owns which repository's writes, and which replica a client was just told
 // about a repository by. Decisions about them are router's.
 type leases struct {
-	idle time.Duration // Static after newLeases.
+	// Static after newLeases.
+	idle   time.Duration
+	agreed Agreement
 
 	// Guarded by mu.
 	mu       sync.Mutex
@@ -39,7 +61,10 @@ type binding struct {
 	until   time.Time
 }
 
-func newLeases(idle time.Duration) *leases {
+func newLeases(idle time.Duration, agreed Agreement) *leases {
+	if agreed == nil {
+		agreed = alone{}
+	}
 	byName, err := simplelru.NewLRU[string, *router.Lease](maxLeases, nil)
 	if err != nil {
 		panic(err) // only for a size below one
@@ -48,11 +73,15 @@ func newLeases(idle time.Duration) *leases {
 	if err != nil {
 		panic(err)
 	}
-	return &leases{idle: idle, byName: byName, bindings: bindings}
+	return &leases{idle: idle, agreed: agreed, byName: byName, bindings: bindings}
 }
 
-// owner is the replica that holds the repository's live lease, "" if none does.
+// owner is the replica that holds the repository's live lease, "" if none does. What gateways agree on
+// comes first: where two of them had granted, one has lost.
 func (l *leases) owner(repository string, now time.Time) string {
+	if agreed := l.agreed.Owner(repository); agreed != "" {
+		return agreed
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if lease := l.live(repository, now); lease != nil {
@@ -75,18 +104,32 @@ func (l *leases) live(repository string, now time.Time) *router.Lease {
 }
 
 // accept notes that replica accepted a write of client, and returns the owner of the repository from
-// then on: replica itself, unless another's lease is live.
-func (l *leases) accept(repository, replica string, client netip.Addr, now time.Time) string {
+// then on: replica itself, unless another's lease is live here or gateways agree on another.
+func (l *leases) accept(ctx context.Context, repository, replica string, client netip.Addr, now time.Time) string {
+	if held := l.held(repository, now); held != "" {
+		replica = held
+	}
+	owner := l.agreed.Accept(ctx, repository, replica)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lease := l.live(repository, now)
-	if lease == nil {
+	if lease == nil || owner != replica && lease.Owner != owner {
 		lease = &router.Lease{}
 		l.byName.Add(repository, lease)
 	}
-	*lease = lease.Accept(replica, now, l.idle)
+	*lease = lease.Accept(owner, now, l.idle)
 	l.bindings.Add(bindingKey{client, repository}, binding{lease.Owner, now.Add(bindingLife)})
 	return lease.Owner
+}
+
+// held is the owner by this gateway's own table.
+func (l *leases) held(repository string, now time.Time) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if lease := l.live(repository, now); lease != nil {
+		return lease.Owner
+	}
+	return ""
 }
 
 // open keeps the lease that owner holds, if it does, from ending while a request is under way. The
@@ -109,6 +152,7 @@ func (l *leases) open(repository, owner string, now time.Time) (done func()) {
 
 // end takes a lost owner's lease away, when another replica has accepted a write in its place.
 func (l *leases) end(repository, owner string) {
+	l.agreed.End(repository, owner)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if lease, ok := l.byName.Peek(repository); ok && lease.Owner == owner {

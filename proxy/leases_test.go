@@ -16,14 +16,14 @@ var (
 
 func TestLeases(t *testing.T) {
 	at := func(d time.Duration) time.Time { return start.Add(d) }
-	l := newLeases(10 * time.Minute)
+	l := newLeases(10*time.Minute, nil)
 	if got := l.owner("app", start); got != "" {
 		t.Errorf("owner before any write: %q", got)
 	}
-	if got := l.accept("app", "west", alice, start); got != "west" {
+	if got := l.accept(t.Context(), "app", "west", alice, start); got != "west" {
 		t.Errorf("the first accepted write grants to its replica, got %q", got)
 	}
-	if got := l.accept("app", "east", bob, at(time.Minute)); got != "west" {
+	if got := l.accept(t.Context(), "app", "east", bob, at(time.Minute)); got != "west" {
 		t.Errorf("a later write elsewhere moves nothing, got %q", got)
 	}
 	if got := l.boundTo("app", bob, at(time.Minute)); got != "west" {
@@ -39,7 +39,7 @@ func TestLeases(t *testing.T) {
 	if got := l.owner("app", at(time.Hour)); got != "west" {
 		t.Errorf("while a request is open: %q", got)
 	}
-	l.accept("app", "west", alice, at(time.Hour))
+	l.accept(t.Context(), "app", "west", alice, at(time.Hour))
 	release()
 	if got := l.owner("app", at(time.Hour+9*time.Minute)); got != "west" {
 		t.Errorf("idle counts from the last accepted write: %q", got)
@@ -55,9 +55,9 @@ func TestLeases(t *testing.T) {
 
 // What is under way elsewhere says nothing about the owner's writes.
 func TestOpenIsForTheOwnersRequests(t *testing.T) {
-	l := newLeases(time.Minute)
+	l := newLeases(time.Minute, nil)
 	l.open("app", "west", start)()
-	l.accept("app", "west", alice, start)
+	l.accept(t.Context(), "app", "west", alice, start)
 	defer l.open("app", "east", start)()
 	if got := l.list(start); len(got) != 1 || got[0].Open != 0 {
 		t.Errorf("%+v", got)
@@ -68,8 +68,8 @@ func TestOpenIsForTheOwnersRequests(t *testing.T) {
 }
 
 func TestLeaseEnds(t *testing.T) {
-	l := newLeases(time.Minute)
-	l.accept("app", "west", alice, start)
+	l := newLeases(time.Minute, nil)
+	l.accept(t.Context(), "app", "west", alice, start)
 	release := l.open("app", "west", start)
 	l.end("app", "east")
 	if got := l.owner("app", start); got != "west" {
@@ -79,7 +79,7 @@ func TestLeaseEnds(t *testing.T) {
 	if got := l.owner("app", start); got != "" {
 		t.Errorf("after the end: owner %q", got)
 	}
-	l.accept("app", "east", alice, start)
+	l.accept(t.Context(), "app", "east", alice, start)
 	release() // of the lease that is gone: must not count for the new one
 	if got := l.list(start); len(got) != 1 || got[0].Owner != "east" || got[0].Open != 0 {
 		t.Errorf("the new lease: %+v", got)
@@ -87,7 +87,7 @@ func TestLeaseEnds(t *testing.T) {
 }
 
 func TestBindings(t *testing.T) {
-	l := newLeases(time.Minute)
+	l := newLeases(time.Minute, nil)
 	l.bind("app", "west", alice, start)
 	for _, test := range []struct {
 		repository string
@@ -107,10 +107,10 @@ func TestBindings(t *testing.T) {
 }
 
 func TestTablesAreBounded(t *testing.T) {
-	l := newLeases(time.Hour)
+	l := newLeases(time.Hour, nil)
 	for i := range maxLeases + 1000 {
 		name := strconv.Itoa(i)
-		l.accept(name, "west", alice, start)
+		l.accept(t.Context(), name, "west", alice, start)
 		l.bind(name, "west", bob, start)
 	}
 	if l.byName.Len() > maxLeases || l.bindings.Len() > maxBindings {

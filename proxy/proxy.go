@@ -30,7 +30,8 @@ type Upstream struct {
 	TLS  *tls.Config // for https; nil is the system's
 }
 
-// Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies and OwnerHome are required.
+// Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome and
+// Agreement are required.
 type Config struct {
 	Hostname       string
 	Here           string // the replica beside this gateway; "" if there is none
@@ -43,8 +44,18 @@ type Config struct {
 	Locate         func(netip.Addr) geo.Location
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string) // must not block
+	Agreement      Agreement            // nil: this gateway decides alone
+	Detour         Detour
 	Registerer     prometheus.Registerer
 	Log            *slog.Logger
+}
+
+// Detour is the way to a replica whose upstream this gateway cannot reach while others can: through its
+// front, where another gateway stands. The zero value has none.
+type Detour struct {
+	Front  func(replica string) (address string, ok bool) // host:port of a front to go through, where that is needed
+	Scheme string
+	TLS    *tls.Config
 }
 
 // Proxy is an http.Handler for the clients' listener.
@@ -52,6 +63,7 @@ type Proxy struct {
 	// Static after New.
 	Config
 	upstreams map[string]*upstream
+	detour    *http.Transport
 	reverse   *httputil.ReverseProxy
 	metrics   *metrics
 
@@ -66,11 +78,12 @@ type upstream struct {
 
 // New makes a proxy over the replicas that the file names.
 func New(c Config) *Proxy {
-	p := &Proxy{Config: c, upstreams: map[string]*upstream{}, leases: newLeases(c.LeaseIdle), parts: newParts(c.LeaseIdle)}
+	p := &Proxy{Config: c, upstreams: map[string]*upstream{}, leases: newLeases(c.LeaseIdle, c.Agreement), parts: newParts(c.LeaseIdle)}
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.count()) })
 	for _, u := range c.Upstreams {
 		p.upstreams[u.Name] = &upstream{u, newTransport(u.TLS, c.Limits)}
 	}
+	p.detour = newTransport(c.Detour.TLS, c.Limits)
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      roundTripper(ask),
@@ -127,6 +140,7 @@ func (p *Proxy) Close() {
 	for _, u := range p.upstreams {
 		u.transport.CloseIdleConnections()
 	}
+	p.detour.CloseIdleConnections()
 }
 
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -18,6 +18,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	}
 	pr.Out.Header.Del("Connection") // no upgrade to another protocol: the registry API has none
 	pr.Out.Header.Del("Upgrade")
+	pr.Out.Header.Del(hopHeader) // is between gateways
 	trusted := isTrusted(addrOf(pr.In.RemoteAddr), x.proxy.TrustedProxies)
 	if trusted {
 		pr.Out.Header["X-Forwarded-For"] = pr.In.Header["X-Forwarded-For"]
@@ -95,7 +96,7 @@ func withQuery(path, query string) string {
 // ownHosts are the names under which a replica may speak of itself.
 func (x *exchange) ownHosts(replica string) []string {
 	up := x.proxy.upstreams[replica]
-	hosts := []string{up.URL.Host, up.Host, x.in.Host}
+	hosts := []string{up.URL.Host, up.Host, x.in.Host, replica + "." + x.proxy.Hostname}
 	if isTrusted(addrOf(x.in.RemoteAddr), x.proxy.TrustedProxies) {
 		hosts = append(hosts, x.in.Header.Get("X-Forwarded-Host"))
 	}

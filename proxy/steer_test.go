@@ -56,7 +56,7 @@ func TestStrangersDoNotTouchALease(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			g := newRig(t, map[string]http.HandlerFunc{"west": status(401), "east": status(401)}, nil)
-			g.proxy.leases.accept("app", "east", bob, time.Now().Add(-time.Second))
+			g.proxy.leases.accept(t.Context(), "app", "east", bob, time.Now().Add(-time.Second))
 			before := g.proxy.Leases()[0]
 			if test.east != nil {
 				g.set("east", test.east)
@@ -78,7 +78,7 @@ func TestOwnerInTheURLOfAWrite(t *testing.T) {
 		"DELETE /v2/app/manifests/v1", "DELETE /v2/app/blobs/" + digest, "HEAD /v2/app/blobs/" + digest,
 	} {
 		g := newRig(t, everywhere, nil)
-		g.proxy.leases.accept("app", "east", bob, time.Now())
+		g.proxy.leases.accept(t.Context(), "app", "east", bob, time.Now())
 		and := "?"
 		if strings.Contains(line, "?") {
 			and = "&"

@@ -221,7 +221,7 @@ func TestRacingPushesMeetAtOneOwner(t *testing.T) {
 	second := make(chan reply)
 	go func() { second <- g.do("POST "+uploads, nil) }()
 	<-arrived
-	g.proxy.leases.accept("app", "europe", alice, time.Now())
+	g.proxy.leases.accept(t.Context(), "app", "europe", alice, time.Now())
 	close(goOn)
 	got := <-second
 	g.want(got, 202, "europe; reason=leased")

@@ -32,6 +32,7 @@ type file struct {
 	health   string // the mapping of the key health
 	networks []network
 	replicas []replica
+	cluster  string // the mapping of the key cluster
 }
 
 func (f file) String() string {
@@ -50,6 +51,9 @@ func (f file) String() string {
 	b.WriteString("replicas:\n")
 	for _, r := range f.replicas {
 		fmt.Fprintf(&b, "  - {name: %s, place: %s, addresses: [%s], upstream: %q, home: %t}\n", r.name, r.place, r.address, r.upstream, r.home)
+	}
+	if f.cluster != "" {
+		fmt.Fprintf(&b, "cluster: %s\n", f.cluster)
 	}
 	fmt.Fprintf(&b, "admin: {listen: %q}\n", f.admin)
 	return b.String()
@@ -138,7 +142,22 @@ func (g *gateway) adminText(t testing.TB, path string) string {
 // metric is the sum of all series of a name on /metrics; labels, if any, must all stand in the series.
 func (g *gateway) metric(t testing.TB, name string, labels ...string) float64 {
 	t.Helper()
-	sum, found := 0.0, false
+	sum, found := g.sum(t, name, labels)
+	if !found {
+		t.Fatalf("%s has no metric %s %v", g.name, name, labels)
+	}
+	return sum
+}
+
+// metricOrZero is for what may not have happened yet.
+func (g *gateway) metricOrZero(t testing.TB, name string, labels ...string) float64 {
+	t.Helper()
+	sum, _ := g.sum(t, name, labels)
+	return sum
+}
+
+func (g *gateway) sum(t testing.TB, name string, labels []string) (sum float64, found bool) {
+	t.Helper()
 	for line := range strings.Lines(g.adminText(t, "/metrics")) {
 		series, value, ok := strings.Cut(strings.TrimSpace(line), " ")
 		base, set, _ := strings.Cut(series, "{")
@@ -149,10 +168,7 @@ func (g *gateway) metric(t testing.TB, name string, labels ...string) float64 {
 		must(t, err)
 		sum, found = sum+v, true
 	}
-	if !found {
-		t.Fatalf("%s has no metric %s %v", g.name, name, labels)
-	}
-	return sum
+	return sum, found
 }
 
 func containsAll(s string, parts []string) bool {

@@ -36,6 +36,7 @@ type gateway struct {
 	dns     *dnsserver.Server
 	proxy   *proxy.Proxy
 	tls     *tls.Config // nil: clear text
+	agreed  *agreement  // nil: this gateway knows no other
 
 	draining atomic.Bool
 }
@@ -49,7 +50,7 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	reached, err := upstreams(c)
+	registries, err := upstreams(c)
 	if err != nil {
 		return nil, err
 	}
@@ -67,17 +68,30 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 		Interval: c.Health.Interval, Timeout: c.Health.Timeout,
 		Registerer: g.metrics, Log: log,
 	})
+	named, reached := g.monitor.Fleet, g.monitor.Fleet
+	var agreement proxy.Agreement
+	var detour proxy.Detour
+	if c.Cluster != nil {
+		if g.agreed, err = newAgreement(c, g.monitor, g.metrics, log); err != nil {
+			return nil, err
+		}
+		named, reached, agreement = g.agreed.Agreed, g.agreed.Reach, g.agreed
+		if detour, err = detourOf(c, g.agreed); err != nil {
+			return nil, err
+		}
+	}
 	g.dns = dnsserver.New(dnsserver.Config{
 		Hostname: c.Hostname, Nameservers: c.DNS.Nameservers, TTL: c.DNS.TTL,
-		Locate: l.Locate, Fleet: g.monitor.Fleet,
+		Locate: l.Locate, Fleet: named,
 		Registerer: g.metrics, Log: log,
 	})
 	g.proxy = proxy.New(proxy.Config{
-		Hostname: c.Hostname, Here: c.Here, Upstreams: reached,
+		Hostname: c.Hostname, Here: c.Here, Upstreams: registries,
 		Paths: c.Proxy.Paths, TrustedProxies: c.Proxy.TrustedProxies,
 		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
 		Limits: proxy.DefaultLimits(),
-		Locate: l.Locate, Fleet: g.monitor.Fleet, Trouble: g.monitor.Trouble,
+		Locate: l.Locate, Fleet: reached, Trouble: g.monitor.Trouble,
+		Agreement: agreement, Detour: detour,
 		Registerer: g.metrics, Log: log,
 	})
 	return g, nil
@@ -98,6 +112,9 @@ func (g *gateway) run(ctx context.Context, ready func()) error {
 	defer stop()
 	all, failed := errgroup.WithContext(serving)
 	all.Go(func() error { g.monitor.Run(failed); return nil })
+	if g.agreed != nil {
+		all.Go(func() error { return g.agreed.run(failed) })
+	}
 	for _, conn := range open.udp {
 		all.Go(func() error { return g.dns.ServeUDP(failed, conn) })
 	}
@@ -157,7 +174,7 @@ func (g *gateway) drain(clients *http.Server) {
 }
 
 func (g *gateway) adminHandler() http.Handler {
-	return admin.New(admin.Config{Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Log: g.log})
+	return admin.New(admin.Config{Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Cluster: g.members, Log: g.log})
 }
 
 func (g *gateway) checks() []admin.Check {
@@ -170,7 +187,11 @@ func (g *gateway) checks() []admin.Check {
 	if g.draining.Load() {
 		stopping.Problem = "requests under way may finish, new ones are refused"
 	}
-	return []admin.Check{probed, stopping}
+	checks := []admin.Check{probed, stopping}
+	if g.agreed != nil {
+		checks = append(checks, g.agreed.joined())
+	}
+	return checks
 }
 
 func (g *gateway) fleet() admin.Fleet {
@@ -197,6 +218,18 @@ func (g *gateway) fleet() admin.Fleet {
 			shown.Fronts = append(shown.Fronts, admin.Front{Address: f.Addr.String(), Up: f.Health.Up})
 		}
 		out.Replicas = append(out.Replicas, shown)
+	}
+	return out
+}
+
+func (g *gateway) members() admin.Cluster {
+	out := admin.Cluster{Members: []admin.Member{}}
+	if g.agreed == nil {
+		return out
+	}
+	out.Name = g.config.Cluster.Name
+	for _, m := range g.agreed.Members() {
+		out.Members = append(out.Members, admin.Member(m))
 	}
 	return out
 }

@@ -83,3 +83,13 @@ func upstreams(c *configs.Config) ([]proxy.Upstream, error) {
 	}
 	return out, nil
 }
+
+func detourOf(c *configs.Config, a *agreement) (proxy.Detour, error) {
+	d := proxy.Detour{Front: a.Front, Scheme: "http"}
+	if c.Proxy.TLS == nil {
+		return d, nil
+	}
+	t, err := c.FrontTLS()
+	d.Scheme, d.TLS = "https", t
+	return d, err
+}

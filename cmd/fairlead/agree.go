@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fairlead-gateway/fairlead/admin"
+	"github.com/fairlead-gateway/fairlead/cluster"
+	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/health"
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// How often what members see is compared, and the key file read again. Both cost next to nothing.
+const (
+	compareEvery = 250 * time.Millisecond
+	keysEvery    = 5 * time.Second
+)
+
+// agreement is what a gateway that knows others does with them: it agrees on owners, and on what DNS
+// takes for up.
+type agreement struct {
+	// Static after newAgreement.
+	*cluster.Cluster
+	config  *configs.Cluster
+	here    string
+	monitor *health.Monitor
+	log     *slog.Logger
+	port    string // of fronts
+
+	// Written by compare, as one.
+	seen atomic.Pointer[sight]
+}
+
+// sight is what is known of the fleet at one moment.
+type sight struct {
+	own    *router.Fleet // by our own probes
+	agreed *router.Fleet // as most members see it: for DNS, since one gateway that is blind moves nobody
+	reach  *router.Fleet // what requests can reach from here, if need be through a front
+}
+
+func newAgreement(c *configs.Config, m *health.Monitor, reg prometheus.Registerer, log *slog.Logger) (*agreement, error) {
+	keys, err := c.Cluster.Keys()
+	if err != nil {
+		return nil, err
+	}
+	members, err := cluster.New(cluster.Config{
+		Name: c.Cluster.Name, Listen: c.Cluster.Listen, Peers: c.Cluster.Peers, Keys: keys,
+		Here: c.Here, Version: version().release, Idle: c.Lease.Idle, Log: log, Registerer: reg,
+	})
+	if err != nil {
+		return nil, err
+	}
+	_, port, err := net.SplitHostPort(c.Proxy.Listen[0])
+	if err != nil {
+		return nil, err
+	}
+	a := &agreement{Cluster: members, config: c.Cluster, here: c.Here, monitor: m, log: log, port: port}
+	a.seen.Store(&sight{m.Fleet(), m.Fleet(), m.Fleet()})
+	return a, nil
+}
+
+// Accept outlives a client that goes away: its write has been accepted all the same.
+func (a *agreement) Accept(ctx context.Context, repository, replica string) string {
+	owner, _ := a.Cluster.Accept(context.WithoutCancel(ctx), repository, replica)
+	return owner
+}
+
+// Agreed is the fleet for DNS, Reach the one for requests.
+func (a *agreement) Agreed() *router.Fleet { return a.seen.Load().agreed }
+func (a *agreement) Reach() *router.Fleet  { return a.seen.Load().reach }
+
+// Front is the way to a replica whose upstream we cannot reach while most members can: a front of it
+// that is up. Our own region's front is ourselves.
+func (a *agreement) Front(replica string) (address string, ok bool) {
+	s := a.seen.Load()
+	if replica == a.here {
+		return "", false
+	}
+	front := detour(s.own.Replica(replica), s.agreed.Replica(replica))
+	return net.JoinHostPort(front.String(), a.port), front.IsValid()
+}
+
+// detour is the zero Addr where none is needed, or none is to be had.
+func detour(own, agreed *router.Replica) netip.Addr {
+	if own.Upstream.Up || !agreed.Upstream.Up {
+		return netip.Addr{}
+	}
+	for _, f := range agreed.Fronts {
+		if f.Health.Up {
+			return f.Addr
+		}
+	}
+	return netip.Addr{}
+}
+
+// joined: until the others were asked for what they know, leases would be granted that they hold.
+func (a *agreement) joined() admin.Check {
+	check := admin.Check{Name: "every peer tried once"}
+	select {
+	case <-a.Tried():
+	default:
+		check.Problem = "not yet"
+	}
+	return check
+}
+
+func (a *agreement) run(ctx context.Context) error {
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error { return a.Run(ctx) })
+	all.Go(func() error { a.compare(ctx); return nil })
+	all.Go(func() error { a.followKeys(ctx); return nil })
+	return all.Wait()
+}
+
+// compare tells the others what we see once we have seen everything, and keeps the fleet of the
+// majority current.
+func (a *agreement) compare(ctx context.Context) {
+	tick := time.NewTicker(compareEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		own := a.monitor.Fleet()
+		select {
+		case <-a.monitor.Ready():
+			a.SetView(viewOf(own))
+		default:
+		}
+		a.seen.Store(a.look(own))
+	}
+}
+
+func (a *agreement) look(own *router.Fleet) *sight {
+	most := agreed(own, a.Views())
+	reach := own.With(func(replica string, front netip.Addr) bool {
+		if front.IsValid() || replica == a.here {
+			return ownWord(own, replica, front)
+		}
+		return ownWord(own, replica, front) || detour(own.Replica(replica), most.Replica(replica)).IsValid()
+	})
+	return &sight{own, most, reach}
+}
+
+func viewOf(f *router.Fleet) map[string]cluster.View {
+	views := map[string]cluster.View{}
+	for _, r := range f.Replicas() {
+		v := cluster.View{Upstream: r.Upstream.Up, Fronts: map[string]bool{}}
+		for _, front := range r.Fronts {
+			v.Fronts[front.Addr.String()] = front.Health.Up
+		}
+		views[r.Name] = v
+	}
+	return views
+}
+
+// agreed is own with the majority's word, where anybody knows. Members with another file may know
+// nothing of a replica.
+func agreed(own *router.Fleet, views map[string]map[string]cluster.View) *router.Fleet {
+	return own.With(func(replica string, front netip.Addr) bool {
+		var opinions []bool
+		for _, of := range views {
+			v, knows := of[replica]
+			if !knows {
+				continue
+			}
+			up := v.Upstream
+			if front.IsValid() {
+				up, knows = v.Fronts[front.String()]
+			}
+			if knows {
+				opinions = append(opinions, up)
+			}
+		}
+		if len(opinions) == 0 {
+			return ownWord(own, replica, front)
+		}
+		return cluster.Majority(opinions)
+	})
+}
+
+func ownWord(own *router.Fleet, replica string, front netip.Addr) bool {
+	r := own.Replica(replica)
+	if !front.IsValid() {
+		return r.Upstream.Up
+	}
+	return slices.ContainsFunc(r.Fronts, func(f router.Front) bool { return f.Addr == front && f.Health.Up })
+}
+
+// followKeys takes over a key file that has changed: keys can be rotated without an outage.
+func (a *agreement) followKeys(ctx context.Context) {
+	tick := time.NewTicker(keysEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		keys, err := a.config.Keys()
+		if err == nil && len(keys) > 0 {
+			err = a.SetKeys(keys)
+		}
+		if err != nil {
+			a.log.Warn("the cluster's key file cannot be taken over; the old keys go on", "error", err)
+		}
+	}
+}

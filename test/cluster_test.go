@@ -1,0 +1,288 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+const clusterRounds = 300
+
+// TestCluster: three gateways in three regions that know each other.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	registries := startRegistries(t, memoryKind, splitReplicas)
+	gateways := startCluster(t, registries, nil)
+	t.Run("members", func(t *testing.T) { clusterMembers(t, gateways) })
+	t.Run("races", func(t *testing.T) { clusterRaces(t, gateways, registries) })
+	t.Run("arbiter killed", func(t *testing.T) { clusterLosesOne(t, gateways, registries) })
+}
+
+// startCluster starts a gateway beside each replica. change, if not nil, has the last word on each file.
+func startCluster(t testing.TB, registries []*registry, change func(i int, f *file)) []*gateway {
+	t.Helper()
+	replicas := withUpstreams(splitReplicas, registries)
+	var listens, peers []string
+	for range replicas {
+		listens = append(listens, freeAddress(t, "127.0.0.1"))
+	}
+	for _, l := range listens {
+		peers = append(peers, fmt.Sprintf("%q", l))
+	}
+	gateways := make([]*gateway, len(replicas))
+	for i, r := range replicas {
+		f := file{
+			here: r.name, health: "{fronts: false, interval: 1s, timeout: 1s}", networks: splitNetworks, replicas: replicas,
+			cluster: fmt.Sprintf("{listen: %q, peers: [%s], name: gw-%s}", listens[i], strings.Join(peers, ", "), r.name),
+		}
+		if change != nil {
+			change(i, &f)
+		}
+		gateways[i] = startGateway(t, "gateway-"+r.name, "127.0.0.1", f)
+	}
+	for _, g := range gateways {
+		waitFor(t, startBound, g.name+" to know all", func() error {
+			if n := len(g.members(t)); n != len(gateways) {
+				return fmt.Errorf("%d members", n)
+			}
+			return nil
+		})
+	}
+	return gateways
+}
+
+func (g *gateway) members(t testing.TB) []string {
+	t.Helper()
+	var c struct{ Members []struct{ Name string } }
+	g.adminJSON(t, "/cluster", &c)
+	var names []string
+	for _, m := range c.Members {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+func clusterMembers(t *testing.T, gateways []*gateway) {
+	for _, g := range gateways {
+		out, code := fairlead(t, "cluster", "members", "--admin", "http://"+g.admin)
+		for _, other := range splitReplicas {
+			if code != 0 || !strings.Contains(out, "gw-"+other.name) {
+				t.Errorf("%s: exit code %d, no gw-%s in:\n%s", g.name, code, other.name, out)
+			}
+		}
+	}
+}
+
+// regional is a client in one region, who keeps to the gateway there.
+type regional struct {
+	http    *http.Client
+	gateway *gateway
+}
+
+func newRegional(t testing.TB, region int, g *gateway) regional {
+	transport := &http.Transport{DialContext: from(fmt.Sprintf("127.0.%d.7", region)).DialContext}
+	t.Cleanup(transport.CloseIdleConnections)
+	return regional{&http.Client{Transport: transport, Timeout: startBound}, g}
+}
+
+func (c regional) send(method, path, mediaType string, body []byte, want int) (location string, err error) {
+	request, err := http.NewRequest(method, c.gateway.url()+path, bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	request.Header.Set("Content-Type", mediaType)
+	response, err := c.http.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if response.StatusCode != want {
+		return "", fmt.Errorf("%s %s: status %d, want %d [%s]: %s", method, path, response.StatusCode, want,
+			response.Header.Get("Fairlead-Replica"), answer)
+	}
+	return response.Header.Get("Location"), err
+}
+
+// push makes the smallest image: a config and no layers. ready, if not nil, is waited for before the first request.
+func (c regional) push(t testing.TB, repository, tag string, ready *meeting) (descriptor, error) {
+	config := []byte(fmt.Sprintf(`{"architecture":%q,"os":"linux","author":%q}`, tag, repository))
+	manifest := encode(t, map[string]any{
+		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []string{},
+		"config": map[string]any{"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digestOf(config), "size": len(config)},
+	})
+	of := descriptor{MediaType: "application/vnd.oci.image.manifest.v1+json", Digest: digestOf(manifest), Size: int64(len(manifest))}
+	if ready != nil {
+		ready.wait()
+	}
+	location, err := c.send(http.MethodPost, "/v2/"+repository+"/blobs/uploads/", "", nil, http.StatusAccepted)
+	if err != nil {
+		return of, err
+	}
+	separator := "?"
+	if strings.Contains(location, "?") {
+		separator = "&"
+	}
+	if _, err := c.send(http.MethodPut, location+separator+"digest="+digestOf(config), "application/octet-stream", config, http.StatusCreated); err != nil {
+		return of, err
+	}
+	_, err = c.send(http.MethodPut, "/v2/"+repository+"/manifests/"+tag, of.MediaType, manifest, http.StatusCreated)
+	return of, err
+}
+
+// clusterRaces: two clients in two regions begin at once, through two gateways, to push two halves of one image; a
+// third makes the index. One replica must have all of it.
+func clusterRaces(t *testing.T, gateways []*gateway, registries []*registry) {
+	clients := []regional{newRegional(t, 1, gateways[0]), newRegional(t, 2, gateways[1]), newRegional(t, 3, gateways[2])}
+	owners, failed := map[string]int{}, 0
+	for round := range clusterRounds {
+		repository := fmt.Sprintf("race-%d", round)
+		race := newMeeting(2)
+		var halves [2]descriptor
+		var errs [2]error
+		var pushes sync.WaitGroup
+		for i := range 2 {
+			c := clients[(round+i)%3]
+			pushes.Go(func() { halves[i], errs[i] = c.push(t, repository, []string{"amd64", "arm64"}[i], race) })
+		}
+		pushes.Wait()
+		index := encode(t, map[string]any{
+			"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": halves[:],
+		})
+		_, err := clients[(round+2)%3].send(http.MethodPut, "/v2/"+repository+"/manifests/latest", "application/vnd.oci.image.index.v1+json", index, http.StatusCreated)
+		for _, err := range append(errs[:], err) {
+			if err != nil {
+				failed++
+				t.Errorf("%s: %v", repository, err)
+			}
+		}
+		owners[wholeOn(t, registries, repository, "amd64", "arm64", "latest")]++
+	}
+	grants := map[string]int{}
+	for _, g := range gateways {
+		for _, how := range []string{"arbiter", "arbitrated", "unarbitrated"} {
+			grants[how] += int(g.metricOrZero(t, "fairlead_cluster_grants_total", `how="`+how+`"`))
+		}
+	}
+	t.Logf("figure: %d repositories, two pushes at once through two gateways: %d requests failed, owners %v, grants %v",
+		clusterRounds, failed, owners, grants)
+	if delete(owners, ""); len(owners) < 2 {
+		t.Errorf("owners %v: fewer than two show nothing", owners)
+	}
+}
+
+// wholeOn is the one replica that has all the tags, whole.
+func wholeOn(t testing.TB, registries []*registry, repository string, tags ...string) string {
+	t.Helper()
+	owner := ""
+	for _, tag := range tags {
+		h, err := whereIs(registries, repository, tag)
+		must(t, err)
+		if len(h.owners) != 1 || len(h.missing) > 0 || owner != "" && owner != h.owners[0] {
+			t.Errorf("%s:%s is on %v (others on %q), missing there: %v", repository, tag, h.owners, owner, h.missing)
+			return ""
+		}
+		owner = h.owners[0]
+	}
+	return owner
+}
+
+// clusterLosesOne kills a gateway, which arbitrates a third of all repositories, in the middle of pushes through the
+// other two.
+func clusterLosesOne(t *testing.T, gateways []*gateway, registries []*registry) {
+	var pushes sync.WaitGroup
+	var done atomic.Int32
+	for i, g := range gateways[:2] {
+		c := newRegional(t, i+1, g)
+		pushes.Go(func() {
+			for n := range 100 {
+				repository := fmt.Sprintf("killed-%d-%d", i, n)
+				if _, err := c.push(t, repository, "v1", nil); err != nil {
+					t.Errorf("%s: %v", repository, err)
+				}
+				wholeOn(t, registries, repository, "v1")
+				done.Add(1)
+			}
+		})
+	}
+	waitFor(t, startBound, "pushes to be under way", func() error {
+		if n := done.Load(); n < 40 {
+			return fmt.Errorf("%d pushes", n)
+		}
+		return nil
+	})
+	gateways[2].kill()
+	pushes.Wait()
+	t.Logf("figure: %d pushes while the gateway that arbitrates a third of them is killed", done.Load())
+	for _, g := range gateways[:2] {
+		waitFor(t, startBound, g.name+" to give the dead one up", func() error {
+			if names := g.members(t); len(names) != 2 {
+				return fmt.Errorf("members %v", names)
+			}
+			return nil
+		})
+	}
+}
+
+// TestClusterBlind: one gateway cannot reach one upstream. Its answers do not move, and what it is asked for goes
+// through the front of that region.
+func TestClusterBlind(t *testing.T) {
+	t.Parallel()
+	registries := startRegistries(t, distributionKind, splitReplicas)
+	ips := []string{"127.3.0.1", "127.3.0.2", "127.3.0.3"}
+	port, dead := freePort(t, ips...), freeAddress(t, "127.3.0.9")
+	gateways := startCluster(t, registries, func(i int, f *file) {
+		f.listen = net.JoinHostPort(ips[i], port)
+		f.health = "{interval: 1s, timeout: 1s}"
+		f.replicas = append([]replica{}, f.replicas...)
+		for j := range f.replicas {
+			f.replicas[j].address = ips[j]
+		}
+		if i == 0 {
+			f.replicas[2].upstream = "http://" + dead
+		}
+	})
+	blind, client := gateways[0], newRegional(t, 3, gateways[0])
+	waitFor(t, startBound, "the blind one to know that it is", func() error {
+		if n := blind.metric(t, "fairlead_replica_up", `replica="westeurope"`, `target="upstream"`); n != 0 {
+			return fmt.Errorf("up: %v", n)
+		}
+		return nil
+	})
+	asked := func() error {
+		answer, err := askDNS("udp", blind.dns, hostname, dns.TypeA, "127.0.3.0/24")
+		if err == nil && (len(answer.Answer) != 1 || !strings.HasSuffix(answer.Answer[0].String(), ips[2])) {
+			err = fmt.Errorf("answer %v", answer.Answer)
+		}
+		return err
+	}
+	// It was alone with its opinion until the others came.
+	waitFor(t, startBound, "the others' opinions", asked)
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	defer stop()
+	for n := 0; ctx.Err() == nil; n++ {
+		if err := asked(); err != nil {
+			t.Fatalf("the blind one's answer moved: %v", err)
+		}
+		repository := fmt.Sprintf("blind-%d", n)
+		if _, err := client.push(t, repository, "v1", nil); err != nil {
+			t.Fatal(err)
+		}
+		if owner := wholeOn(t, registries, repository, "v1"); owner != "westeurope" {
+			t.Fatalf("%s went to %q", repository, owner)
+		}
+		if digest, err := pulled("http://"+blind.listen, repository, "v1"); err != nil || digest == "" {
+			t.Fatal(err)
+		}
+	}
+}
