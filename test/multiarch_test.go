@@ -25,15 +25,15 @@ func TestMultiArch(t *testing.T) {
 			})
 			owners := map[string]int{}
 			for round := range multiarchRounds {
-				owners[multiarchRound(t, g, registries, round)]++
+				owners[multiarchRound(t, []*gateway{g, g, g}, registries, round)]++
 			}
 			t.Logf("figure: %d rounds, each whole on one replica: %v", multiarchRounds, owners)
 		})
 	}
 }
 
-// multiarchRound returns the name of the replica where all of it ended.
-func multiarchRound(t *testing.T, g *gateway, registries []*registry, round int) string {
+// multiarchRound returns the name of the replica where all of it ended. Each of the three clients keeps to a gateway.
+func multiarchRound(t *testing.T, gateways []*gateway, registries []*registry, round int) string {
 	t.Helper()
 	repository := fmt.Sprintf("multi-%d", round)
 	race := newMeeting(2)
@@ -42,7 +42,7 @@ func multiarchRound(t *testing.T, g *gateway, registries []*registry, round int)
 	for i, architecture := range architectures {
 		img := newImage(t, architecture)
 		client := 1 + (round+i)%2 // either region begins
-		via := meetingFront(t, fmt.Sprintf("127.0.%d.1", client), fmt.Sprintf("127.0.%d.7", client), g.listen, race)
+		via := meetingFront(t, fmt.Sprintf("127.0.%d.1", client), fmt.Sprintf("127.0.%d.7", client), gateways[client-1].listen, race)
 		pushes.Go(func() {
 			if err := cranePush(t, img, via.address+"/"+repository+":"+architecture); err != nil {
 				t.Error(err)
@@ -50,7 +50,7 @@ func multiarchRound(t *testing.T, g *gateway, registries []*registry, round int)
 		})
 	}
 	pushes.Wait()
-	third := connectionFront(t, "127.0.3.1", dialAlways("127.0.3.7", g.listen)).address + "/" + repository
+	third := connectionFront(t, "127.0.3.1", dialAlways("127.0.3.7", gateways[2].listen)).address + "/" + repository
 	makeIndexes(t, third, architectures)
 	if t.Failed() {
 		t.FailNow()
@@ -60,7 +60,7 @@ func multiarchRound(t *testing.T, g *gateway, registries []*registry, round int)
 		h, err := whereIs(registries, repository, tag)
 		must(t, err)
 		if len(h.owners) != 1 || len(h.missing) > 0 {
-			t.Fatalf("%s:%s is on %v, missing there: %v; leases %v", repository, tag, h.owners, h.missing, g.leases(t))
+			t.Fatalf("%s:%s is on %v, missing there: %v; leases %v", repository, tag, h.owners, h.missing, gateways[0].leases(t))
 		}
 		owners[h.owners[0]] = true
 	}
