@@ -124,9 +124,12 @@ func TestKilledArbiter(t *testing.T) {
 		t.Errorf("%s, arbitrated %v: a known grant stays what it is", owner, arbitrated)
 	}
 	poll(t, "it is given up", func() bool { return len(nodes[0].Members()) == 2 })
-	if _, arbitrated := nodes[0].Accept(t.Context(), repository+"-after", "at-gw1"); !arbitrated {
-		t.Error("unarbitrated among the living")
-	}
+	attempt := 0
+	poll(t, "a grant is arbitrated among the living", func() bool { // on a busy machine one answer may come late
+		attempt++
+		_, arbitrated := nodes[0].Accept(t.Context(), fmt.Sprintf("after-%d", attempt), "at-gw1")
+		return arbitrated
+	})
 }
 
 func TestClocksAnHourApart(t *testing.T) {

@@ -43,6 +43,12 @@ func (t *transport) DialAddressTimeout(a memberlist.Address, timeout time.Durati
 	if err != nil {
 		return nil, err
 	}
+	// memberlist sets a deadline where it reads, but none where it sends a message: a peer that is frozen would
+	// hold up all that is to be delivered to others.
+	if err := conn.SetDeadline(time.Now().Add(streamTimeout)); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
 	stop := context.AfterFunc(t.ctx, func() { _ = conn.Close() })
 	return &dialled{conn, stop}, nil
 }

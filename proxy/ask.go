@@ -211,11 +211,12 @@ func (x *exchange) trouble(replica *router.Replica, err error) {
 }
 
 // settle learns from the answer. Where two pushes began at once at two replicas, the first accepted
-// one owns the repository, and the other is begun again there before its client sends a byte.
+// one owns the repository, and the other is begun again there before its client sends a byte. Where
+// gateways agree on an owner that this one cannot reach, the push goes on where it was accepted.
 func (x *exchange) settle(out *http.Request, got answer) (*http.Response, error) {
 	owner, err := x.take(got)
 	replica := x.fleet.Replica(owner)
-	if err != nil || owner == got.replica.Name || replica == nil || x.target.kind != router.Write || !x.repeatable() {
+	if err != nil || owner == got.replica.Name || !replica.Readable() || x.target.kind != router.Write || !x.repeatable() {
 		return got.response, err
 	}
 	got.response.Body.Close()

@@ -68,7 +68,7 @@ func Decide(r Request) Decision {
 		return pull(r.Gateway)
 	}
 	// The next page of a list goes on where the page before it came from.
-	if page := r.Gateway.find(r.URLOwner); page.readable() {
+	if page := r.Gateway.find(r.URLOwner); page.Readable() {
 		return only(Owner, page)
 	}
 	if r.Kind == Fresh {
@@ -86,7 +86,7 @@ func (r Request) upload() Decision {
 	}
 	owner := r.Client.find(r.URLOwner)
 	switch {
-	case owner.readable():
+	case owner.Readable():
 		return only(Owner, owner)
 	case slices.Contains(r.Client.usable(), owner):
 		return only(LastResort, owner)
@@ -98,7 +98,7 @@ func (r Request) upload() Decision {
 // it cannot.
 func (r Request) writing() Decision {
 	owner := r.Client.find(r.Lease)
-	if owner.readable() {
+	if owner.Readable() {
 		return only(Leased, owner)
 	}
 	d := r.start()
@@ -127,7 +127,7 @@ func (r Request) start() Decision {
 	// To ask a draining replica is better than one that is down, and that better than one that says no.
 	tries := order.firstOf(
 		(*Replica).startable,
-		func(x *Replica) bool { return x.readable() && x.Writable },
+		func(x *Replica) bool { return x.Readable() && x.Writable },
 		func(x *Replica) bool { return x.inService() && x.Writable },
 		(*Replica).inService)
 	switch {
@@ -154,7 +154,7 @@ func (r Request) bound(to *Replica) Decision {
 // have been pushed elsewhere before the lease, so its 404 falls through.
 func (r Request) fresh() Decision {
 	d := pull(r.Gateway)
-	if owner := r.Gateway.find(r.Lease); owner.readable() {
+	if owner := r.Gateway.find(r.Lease); owner.Readable() {
 		d.Reason, d.Tries = Leased, toFront(d.Tries, slices.Index(d.Tries, owner))
 	}
 	return d
@@ -166,7 +166,7 @@ func pull(order Order) Decision {
 	tries := order.usable()
 	slices.SortStableFunc(tries, drainingLast)
 	reason := order.reasonFor(tries[0])
-	if !tries[0].readable() {
+	if !tries[0].Readable() {
 		reason = LastResort
 	}
 	return Decision{Reason: reason, Tries: tries, OnAbsent: true}

@@ -34,8 +34,8 @@ func ForDNS(order Order) Answer {
 			return Answer{order[i].Replica, order.reasonFor(order[i].Replica), consulted.changeIn()}
 		}
 	}
-	online := func(r *Replica) bool { return r.readable() && r.Operator == Online }
-	last := order.firstOf(online, (*Replica).readable, (*Replica).inService)[0]
+	online := func(r *Replica) bool { return r.Readable() && r.Operator == Online }
+	last := order.firstOf(online, (*Replica).Readable, (*Replica).inService)[0]
 	return Answer{last, LastResort, order.changeIn()}
 }
 

@@ -57,11 +57,11 @@ func (r *Replica) FrontUp() bool {
 // inService: the operator did not take it offline.
 func (r *Replica) inService() bool { return r.Operator != Offline }
 
-// readable: what is there can be read, and what was begun there can be finished. Nil is not.
-func (r *Replica) readable() bool { return r != nil && r.Upstream.Up && r.inService() }
+// Readable: what is there can be read, and what was begun there can be finished. Nil is not.
+func (r *Replica) Readable() bool { return r != nil && r.Upstream.Up && r.inService() }
 
 // startable: a push may begin there. Nil is not.
-func (r *Replica) startable() bool { return r.readable() && r.Operator == Online && r.Writable }
+func (r *Replica) startable() bool { return r.Readable() && r.Operator == Online && r.Writable }
 
 // drainingLast is a sort order of replicas that are in service.
 func drainingLast(a, b *Replica) int {

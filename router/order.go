@@ -71,7 +71,7 @@ func (o Order) find(name string) *Replica {
 // usable is what may be asked at all: what is up; if nothing is, all that the operator did not take
 // offline, since it is likelier that the probes are wrong (fail open); if he took all, all.
 func (o Order) usable() []*Replica {
-	return o.firstOf((*Replica).readable, (*Replica).inService)
+	return o.firstOf((*Replica).Readable, (*Replica).inService)
 }
 
 // firstOf gives those replicas that pass the first test that any passes; all, if none passes any.

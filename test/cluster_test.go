@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -53,7 +54,7 @@ func startCluster(t testing.TB, registries []*registry, change func(i int, f *fi
 	gateways := make([]*gateway, len(replicas))
 	for i, r := range replicas {
 		f := file{
-			here: r.name, health: "{fronts: false, interval: 1s, timeout: 1s}", networks: splitNetworks, replicas: replicas,
+			here: r.name, health: "{fronts: false}", networks: splitNetworks, replicas: replicas,
 			cluster: fmt.Sprintf("{listen: %q, peers: [%s], name: gw-%s}", listens[i], strings.Join(peers, ", "), r.name),
 		}
 		if change != nil {
@@ -171,11 +172,10 @@ func clusterRaces(t *testing.T, gateways []*gateway, registries []*registry) {
 			"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": halves[:],
 		})
 		_, err := clients[(round+2)%3].send(http.MethodPut, "/v2/"+repository+"/manifests/latest", "application/vnd.oci.image.index.v1+json", index, http.StatusCreated)
-		for _, err := range append(errs[:], err) {
-			if err != nil {
-				failed++
-				t.Errorf("%s: %v", repository, err)
-			}
+		if err := errors.Join(append(errs[:], err)...); err != nil {
+			failed++
+			t.Logf("%s: %v", repository, err)
+			continue
 		}
 		owners[wholeOn(t, registries, repository, "amd64", "arm64", "latest")]++
 	}
@@ -187,6 +187,11 @@ func clusterRaces(t *testing.T, gateways []*gateway, registries []*registry) {
 	}
 	t.Logf("figure: %d repositories, two pushes at once through two gateways: %d requests failed, owners %v, grants %v",
 		clusterRounds, failed, owners, grants)
+	// On a machine that is so busy that a question stays without an answer a gateway decides alone, and says so. Then a
+	// push may be refused; none may be damaged.
+	if failed > grants["unarbitrated"] {
+		t.Errorf("%d repositories failed", failed)
+	}
 	if delete(owners, ""); len(owners) < 2 {
 		t.Errorf("owners %v: fewer than two show nothing", owners)
 	}
@@ -254,7 +259,7 @@ func TestClusterBlind(t *testing.T) {
 	port, dead := freePort(t, ips...), freeAddress(t, "127.3.0.9")
 	gateways := startCluster(t, registries, func(i int, f *file) {
 		f.listen = net.JoinHostPort(ips[i], port)
-		f.health = "{interval: 1s, timeout: 1s}"
+		f.health = "{interval: 2s, timeout: 2s}" // generous: a busy machine must not look like a dead one
 		f.replicas = append([]replica{}, f.replicas...)
 		for j := range f.replicas {
 			f.replicas[j].address = ips[j]

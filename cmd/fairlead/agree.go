@@ -89,17 +89,32 @@ func (a *agreement) Front(replica string) (address string, ok bool) {
 	return net.JoinHostPort(front.String(), a.port), front.IsValid()
 }
 
-// detour is the zero Addr where none is needed, or none is to be had.
+// detour is the zero Addr where none is needed, or none is to be had: a front that only others reach is
+// no way for us.
 func detour(own, agreed *router.Replica) netip.Addr {
 	if own.Upstream.Up || !agreed.Upstream.Up {
 		return netip.Addr{}
 	}
-	for _, f := range agreed.Fronts {
+	for _, f := range own.Fronts {
 		if f.Health.Up {
 			return f.Addr
 		}
 	}
 	return netip.Addr{}
+}
+
+// End tells all that an owner is lost, if it is for most of us. A gateway that is cut off, or alone in not
+// reaching the owner, goes elsewhere by itself and takes the lease from nobody.
+func (a *agreement) End(repository, owner string) {
+	if mayEnd(a.Agreed().Replica(owner), len(a.Members()), len(a.config.Peers)) {
+		a.Cluster.End(repository, owner)
+	}
+}
+
+// mayEnd: owner is nil for one that only others' files know. Whether peers hold this gateway itself or not,
+// half of them or fewer is no majority.
+func mayEnd(owner *router.Replica, members, peers int) bool {
+	return owner != nil && !owner.Upstream.Up && 2*members > peers
 }
 
 // joined: until the others were asked for what they know, leases would be granted that they hold.
