@@ -13,7 +13,7 @@ import (
 )
 
 // Bounds of the clients' listener. Headers have no reason to take longer; bodies are judged by pace,
-// not by the server. A connection costs some 10 kB while idle.
+// not by the server.
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute

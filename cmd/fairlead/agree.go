@@ -139,14 +139,7 @@ func (a *agreement) run(ctx context.Context) error {
 // compare tells the others what we see once we have seen everything, and keeps the fleet of the
 // majority current.
 func (a *agreement) compare(ctx context.Context) {
-	tick := time.NewTicker(compareEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every(ctx, compareEvery, func() {
 		own := a.monitor.Fleet()
 		select {
 		case <-a.monitor.Ready():
@@ -154,6 +147,20 @@ func (a *agreement) compare(ctx context.Context) {
 		default:
 		}
 		a.seen.Store(a.look(own))
+	})
+}
+
+// every runs do once in each pause, until ctx ends.
+func every(ctx context.Context, pause time.Duration, do func()) {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			do()
+		}
 	}
 }
 
@@ -215,14 +222,7 @@ func ownWord(own *router.Fleet, replica string, front netip.Addr) bool {
 
 // followKeys takes over a key file that has changed: keys can be rotated without an outage.
 func (a *agreement) followKeys(ctx context.Context) {
-	tick := time.NewTicker(keysEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every(ctx, keysEvery, func() {
 		keys, err := a.config.Keys()
 		if err == nil && len(keys) > 0 {
 			err = a.SetKeys(keys)
@@ -230,5 +230,5 @@ func (a *agreement) followKeys(ctx context.Context) {
 		if err != nil {
 			a.log.Warn("the cluster's key file cannot be taken over; the old keys go on", "error", err)
 		}
-	}
+	})
 }
