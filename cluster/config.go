@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,7 +24,7 @@ const maxMembers = 256
 // Config is how a member takes part.
 type Config struct {
 	Name       string   // unique among the members, at most 64 bytes
-	Listen     string   // host:port, UDP and TCP; no host: all addresses
+	Listen     string   // host:port, UDP and TCP; no host: all addresses, of IPv4 alone where there is no IPv6
 	Advertise  string   // the address, without a port, at which others reach us; empty: the one we listen on, else that of the interface towards the first peer
 	Peers      []string // host or host:port, by name or address; need not be all, may hold ourselves
 	Keys       [][]byte // 16, 24 or 32 bytes each; the first encrypts, all decrypt. None only where every address is loopback
@@ -89,13 +90,31 @@ func (c Config) listen() (netip.Addr, int, error) {
 		return netip.Addr{}, 0, fmt.Errorf("listen %q: bad port", c.Listen)
 	}
 	if host == "" {
-		return netip.IPv6Unspecified(), int(port), nil
+		return unspecified(listenUDP), int(port), nil
 	}
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
 		return netip.Addr{}, 0, fmt.Errorf("listen %q: %w", c.Listen, err)
 	}
 	return addr.Unmap(), int(port), nil
+}
+
+// unspecified is all addresses of both families, or those of IPv4 where the kernel has no IPv6. It is found out
+// beforehand, so that TCP and UDP get the same, and because memberlist's error no longer holds the kernel's.
+func unspecified(listen func(netip.AddrPort) error) netip.Addr {
+	err := listen(netip.AddrPortFrom(netip.IPv6Unspecified(), 0))
+	if errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
+}
+
+func listenUDP(at netip.AddrPort) error {
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // advertise is the address that others are told. memberlist's own choice would refuse a machine without a private address.
