@@ -71,7 +71,9 @@ func newCluster(cfg Config, out outside) (*Cluster, error) {
 		tried: make(chan struct{}),
 	}
 	c.metrics = newMetrics(cfg.Registerer,
-		func() float64 { return float64(len(c.members.names())) }, func() float64 { return float64(c.table.count()) })
+		func() float64 { return float64(len(c.members.names())) },
+		func() float64 { return float64(c.table.count()) },
+		func() float64 { return float64(c.repairs.lasting(c.members.names())) })
 	if len(cfg.Keys) > 0 {
 		ring, err := memberlist.NewKeyring(cfg.Keys, cfg.Keys[0])
 		if err != nil {

@@ -93,6 +93,9 @@ func TestAShortCutIsRepaired(t *testing.T) {
 	nodes[0].Accept(t.Context(), repository, "at-gw1")
 	net.isolate(nodes[2].Cluster, plain(nodes), false)
 	poll(t, "all agree", func() bool { return agree(nodes, repository) })
+	poll(t, "nothing differs", func() bool {
+		return nodes[0].metric(t, "fairlead_cluster_divergence", "", "")+nodes[2].metric(t, "fairlead_cluster_divergence", "", "") == 0
+	})
 }
 
 func TestOneDirectionLost(t *testing.T) {
@@ -164,6 +167,10 @@ func TestAnInsaneClockPoisonsNothing(t *testing.T) {
 	if at := nodes[0].Leases()[0].Stamp.WallMS; at > time.Now().Add(time.Hour).UnixMilli() {
 		t.Error("its time was taken over")
 	}
+	divergence := func(n *node) float64 { return n.metric(t, "fairlead_cluster_divergence", "", "") }
+	poll(t, "the refused grant is a part that differs", func() bool { return divergence(nodes[0]) > 0 && divergence(nodes[2]) > 0 })
+	nodes[2].stop()
+	poll(t, "who has left differs from nobody", func() bool { return divergence(nodes[0])+divergence(nodes[1]) == 0 })
 }
 
 func TestARestartedMemberLearnsAll(t *testing.T) {

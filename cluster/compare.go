@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"math/bits"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -39,6 +40,7 @@ func (c *Cluster) compareWith(from member, m message) {
 	}
 	theirs, ok := parseDigest(m.Digest)
 	if !ok || c.table.full() {
+		c.repairs.forget(from.node.Name) // what cannot be compared is not known to differ
 		return
 	}
 	now := c.now()
@@ -64,8 +66,9 @@ type repairs struct {
 
 type repair struct {
 	differed uint64
-	done     int // repairs since the tables were last alike
-	pause    int // rounds to let pass
+	lasting  uint64 // what differed before, too
+	done     int    // repairs since the tables were last alike
+	pause    int    // rounds to let pass
 }
 
 func newRepairs() *repairs { return &repairs{byMember: map[string]repair{}} }
@@ -82,19 +85,32 @@ func (r *repairs) due(member string, mask uint64) uint64 {
 }
 
 func (r repair) step(mask uint64) (next repair, due uint64) {
+	lasting := mask & r.differed
 	switch {
 	case mask == 0:
 		return repair{}, 0
 	case r.pause > 0:
-		return repair{mask, r.done, r.pause - 1}, 0
-	case mask&r.differed == 0:
-		return repair{mask, r.done, 0}, 0
+		return repair{mask, lasting, r.done, r.pause - 1}, 0
+	case lasting == 0:
+		return repair{mask, 0, r.done, 0}, 0
 	}
 	pause := 0
 	if r.done >= 4 { // a large difference takes several
 		pause = min(1<<min(r.done-3, 6), maxPause)
 	}
-	return repair{mask, r.done + 1, pause}, mask & r.differed
+	return repair{mask, lasting, r.done + 1, pause}, lasting
+}
+
+// lasting counts the parts that differ from those of any of the members and are no news under way. Only live members
+// are asked for: a digest that was still being compared when its sender was lost may have come after forget.
+func (r *repairs) lasting(members []string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var mask uint64
+	for _, m := range members {
+		mask |= r.byMember[m].lasting
+	}
+	return bits.OnesCount64(mask)
 }
 
 func (r *repairs) forget(member string) {

@@ -32,7 +32,7 @@ type metrics struct {
 	dropped   *prometheus.CounterVec
 }
 
-func newMetrics(reg prometheus.Registerer, members, leases func() float64) *metrics {
+func newMetrics(reg prometheus.Registerer, members, leases, divergence func() float64) *metrics {
 	with := promauto.With(reg)
 	with.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "fairlead_cluster_members", Help: "Live members, this one included.",
@@ -40,6 +40,10 @@ func newMetrics(reg prometheus.Registerer, members, leases func() float64) *metr
 	with.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "fairlead_cluster_repositories", Help: "Repositories with a lease, those included whose lease has just ended.",
 	}, leases)
+	with.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "fairlead_cluster_divergence",
+		Help: "Of the 64 parts of the lease table, those that differ from a live member's twice in a row. Above 0 for minutes: something cannot be repaired.",
+	}, divergence)
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return with.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}

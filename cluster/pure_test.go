@@ -213,13 +213,39 @@ func TestMajority(t *testing.T) {
 func TestRepairSteps(t *testing.T) {
 	var r repair
 	var due uint64
-	steps := []struct{ mask, want uint64 }{
-		{1, 0}, {3, 1}, {2, 2}, {0, 0}, {2, 0}, {1, 0}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 0}, {1, 0}, {1, 1}, {1, 0},
+	steps := []struct{ mask, due, lasting uint64 }{
+		{1, 0, 0}, {3, 1, 1}, {2, 2, 2}, {0, 0, 0}, {2, 0, 0}, {1, 0, 0}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1},
+		{1, 0, 1}, {3, 0, 1}, {3, 3, 3}, {1, 0, 1}, {4, 0, 0}, {4, 0, 4}, {4, 0, 4}, {4, 4, 4}, {4, 0, 4}, {0, 0, 0},
 	}
 	for i, s := range steps {
-		if r, due = r.step(s.mask); due != s.want {
-			t.Errorf("step %d: %b, want %b", i, due, s.want)
+		if r, due = r.step(s.mask); due != s.due || r.lasting != s.lasting {
+			t.Errorf("step %d: %b due, want %b; %b lasting, want %b", i, due, s.due, r.lasting, s.lasting)
 		}
+	}
+}
+
+func TestDivergence(t *testing.T) {
+	r := newRepairs()
+	members := []string{"gw1", "gw2", "gw3"}
+	for i, s := range []struct {
+		member string
+		mask   uint64
+		want   int
+	}{
+		{"gw2", 0b11, 0}, {"gw2", 0b11, 2}, {"gw3", 0b110, 2}, {"gw3", 0b110, 3}, {"gw2", 0b1, 3}, {"gw2", 0, 2}, {"gw3", 0, 0},
+		{"gw9", 0b1, 0}, {"gw9", 0b1, 0}, // of no live member
+		{"gw3", 0b1, 0}, {"gw3", 0b1, 1},
+	} {
+		r.due(s.member, s.mask)
+		if got := r.lasting(members); got != s.want {
+			t.Errorf("%d: %d parts, want %d", i, got, s.want)
+		}
+	}
+	if got := r.lasting(members[:2]); got != 0 {
+		t.Errorf("%d parts differ from a member that has left", got)
+	}
+	if r.forget("gw3"); r.lasting(members) != 0 {
+		t.Error("a member that was forgotten counts")
 	}
 }
 
