@@ -20,6 +20,9 @@ func (g Grant) live(now time.Time, idle time.Duration) bool {
 	return !g.Ended && now.Sub(g.Last) < idle
 }
 
+// needed: a grant outlives its end by as much as it may live, lest somebody who did not hear of the end brings it back.
+func (g Grant) needed(now time.Time, idle time.Duration) bool { return now.Sub(g.Last) < 2*idle }
+
 // maxGrants bounds what is kept about a repository. More than one is live only when halves of a cluster meet again.
 const maxGrants = 4
 
@@ -86,10 +89,9 @@ func (s Grants) Live(now time.Time, idle time.Duration) int {
 	return count
 }
 
-// Collect drops what nobody needs any more. A grant outlives its end by as much as it may live, lest somebody who
-// did not hear of the end brings it back.
+// Collect drops what nobody needs any more.
 func (s Grants) Collect(now time.Time, idle time.Duration) Grants {
-	return slices.DeleteFunc(slices.Clone(s), func(g Grant) bool { return now.Sub(g.Last) >= 2*idle })
+	return slices.DeleteFunc(slices.Clone(s), func(g Grant) bool { return !g.needed(now, idle) })
 }
 
 // Settle is theirs as it is to be merged into s. What travels as an age arrives late by the time that it was under

@@ -121,38 +121,50 @@ func (t *table) learn(g Grant, now time.Time) learned {
 	}
 }
 
-// all returns every grant that is worth telling, and drops the rest. The least recently used come first.
-func (t *table) all(now time.Time) []Grant {
+// snapshot is what is known of each repository, the least recently used first. What is known is never changed, only
+// replaced, so that all that takes time is done with a snapshot and not under the lock, where a writer would wait.
+func (t *table) snapshot() []Grants {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := make([]Grant, 0, t.grants.Len())
-	for _, name := range t.grants.Keys() {
-		set, _ := t.grants.Peek(name)
-		kept := set.Collect(now, t.life())
-		if len(kept) == 0 {
-			t.grants.Remove(name)
+	return t.grants.Values()
+}
+
+// all returns every grant that is worth telling. The least recently used come first.
+func (t *table) all(now time.Time) []Grant {
+	sets := t.snapshot()
+	out := make([]Grant, 0, len(sets))
+	for _, set := range sets {
+		for _, g := range set {
+			if g.needed(now, t.life()) {
+				out = append(out, g)
+			}
 		}
-		out = append(out, kept...)
 	}
 	return out
 }
 
 // digest sums up the table, and drops what nobody needs any more.
 func (t *table) digest(now time.Time) (d digest) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, name := range t.grants.Keys() {
-		set, _ := t.grants.Peek(name)
+	for _, set := range t.snapshot() {
 		needed := false
 		for _, g := range set {
 			d.add(g, now, t.life())
-			needed = needed || now.Sub(g.Last) < 2*t.life()
+			needed = needed || g.needed(now, t.life())
 		}
 		if !needed {
-			t.grants.Remove(name)
+			t.drop(set[0].Repository, now)
 		}
 	}
 	return d
+}
+
+// drop looks again: the repository may have been granted anew since the snapshot.
+func (t *table) drop(repository string, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if set, _ := t.grants.Peek(repository); len(set.Collect(now, t.life())) == 0 {
+		t.grants.Remove(repository)
+	}
 }
 
 func (t *table) full() bool { return t.count() == maxRepositories }
