@@ -19,6 +19,7 @@ type Config struct {
 	Ready    func() []Check
 	Fleet    func() Fleet
 	Leases   func() []Lease
+	Lease    func(repository string) RepositoryLease
 	Cluster  func() Cluster
 	Log      *slog.Logger
 }
@@ -73,9 +74,17 @@ type Probe struct {
 type Lease struct {
 	Repository string    `json:"repository"`
 	Owner      string    `json:"owner"`
-	Granted    time.Time `json:"granted"`
-	Last       time.Time `json:"last"` // accepted write, or end of a request that belonged to it
-	Open       int       `json:"open"` // requests under way
+	Granted    time.Time `json:"granted"`    // by the clock of the gateway that did
+	Last       time.Time `json:"last"`       // accepted write, or end of a request that belonged to it
+	Open       int       `json:"open"`       // requests under way through this gateway
+	GrantedBy  string    `json:"granted_by"` // the gateway that did; "" if only this one knows of the lease, as without a cluster
+	Arbitrated bool      `json:"arbitrated"` // false: a gateway decided alone
+}
+
+// RepositoryLease is the answer of /leases?repository=NAME.
+type RepositoryLease struct {
+	Lease   *Lease `json:"lease"`   // null: none holds
+	Arbiter string `json:"arbiter"` // the gateway that would be asked for a lease now; "" without a cluster
 }
 
 // Cluster is the answer of /cluster.
@@ -102,7 +111,13 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, c.Ready()) })
 	mux.HandleFunc("GET /fleet", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Fleet()) })
-	mux.HandleFunc("GET /leases", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Leases()) })
+	mux.HandleFunc("GET /leases", func(w http.ResponseWriter, r *http.Request) {
+		if query := r.URL.Query(); query.Has("repository") {
+			writeJSON(w, c.Lease(query.Get("repository")))
+			return
+		}
+		writeJSON(w, c.Leases())
+	})
 	mux.HandleFunc("GET /cluster", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Cluster()) })
 	mux.HandleFunc("/", notFound)
 	return mux

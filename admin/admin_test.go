@@ -23,6 +23,12 @@ func TestAdmin(t *testing.T) {
 			return Fleet{Hostname: "registry.contoso.com", Replicas: []Replica{{Name: "westus", Up: true}}}
 		},
 		Leases: func() []Lease { return []Lease{{Repository: "app", Owner: "westus", Granted: time.Unix(1, 0)}} },
+		Lease: func(repository string) RepositoryLease {
+			if repository != "team/app" {
+				return RepositoryLease{Arbiter: "gw2"}
+			}
+			return RepositoryLease{&Lease{Repository: repository, Owner: "eastus", GrantedBy: "gw1", Arbitrated: true}, "gw1"}
+		},
 		Cluster: func() Cluster {
 			return Cluster{Name: "gw1", Members: []Member{{Name: "gw2", Here: "westus", Address: "127.0.0.2:7946"}}}
 		},
@@ -47,6 +53,10 @@ func TestAdmin(t *testing.T) {
 		{"GET /readyz", "not yet", 503, "[-] health: not yet\n"},
 		{"GET /fleet", "", 200, `"name": "westus"`},
 		{"GET /leases", "", 200, `"repository": "app"`},
+		{"GET /leases?repository=team/app", "", 200, `"granted_by": "gw1"`},
+		{"GET /leases?repository=team%2Fapp", "", 200, `"owner": "eastus"`},
+		{"GET /leases?repository=other", "", 200, "{\n  \"lease\": null,\n  \"arbiter\": \"gw2\"\n}"},
+		{"GET /leases?repository=", "", 200, `"lease": null`},
 		{"GET /cluster", "", 200, `"here": "westus"`},
 		{"GET /", "", 404, `"status":404`},
 		{"DELETE /leases", "", 405, `"status":405`},

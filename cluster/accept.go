@@ -26,7 +26,7 @@ func (c *Cluster) Accept(ctx context.Context, repository, replica string) (owner
 		c.metrics.grants.WithLabelValues(howKnown).Inc()
 		return g.Owner, !g.Alone
 	}
-	if Arbiter(repository, c.members.names()) == c.cfg.Name {
+	if c.Arbiter(repository) == c.cfg.Name {
 		return c.grant(repository, replica, howArbiter, c.now())
 	}
 	return c.ask(ctx, repository, replica)
@@ -74,7 +74,7 @@ func (c *Cluster) question(q *question, replica string) (string, bool) {
 	again := time.NewTimer(askAgain)
 	defer again.Stop()
 	for {
-		arbiter := Arbiter(q.repository, c.members.names())
+		arbiter := c.Arbiter(q.repository)
 		if arbiter == c.cfg.Name { // by now
 			return c.grant(q.repository, replica, howArbiter, asked)
 		}
@@ -106,9 +106,15 @@ func (c *Cluster) answerOf(repository, replica string, asked time.Time) (string,
 
 // Owner is the replica that holds the repository's lease, "" if none does. It asks nobody.
 func (c *Cluster) Owner(repository string) string {
-	g, _ := c.table.owner(repository, c.now())
+	g, _ := c.Lease(repository)
 	return g.Owner
 }
+
+// Lease is the grant that holds, if one does. Its stamp's member is who granted it.
+func (c *Cluster) Lease(repository string) (Grant, bool) { return c.table.owner(repository, c.now()) }
+
+// Arbiter is the member that is asked about a repository which nobody holds.
+func (c *Cluster) Arbiter(repository string) string { return Arbiter(repository, c.members.names()) }
 
 // End ends the repository's lease because its owner is lost.
 func (c *Cluster) End(repository, owner string) {
@@ -117,18 +123,17 @@ func (c *Cluster) End(repository, owner string) {
 	}
 }
 
-// Leases lists the leases that hold, for people. The stamp's member is who granted it.
+// Leases lists the leases that hold, for people; the least recently used come first.
 func (c *Cluster) Leases() []Grant {
 	now := c.now()
-	byRepository := map[string]Grants{}
-	for _, g := range c.table.all(now) {
-		byRepository[g.Repository] = append(byRepository[g.Repository], g)
-	}
-	out := make([]Grant, 0, len(byRepository))
-	for _, set := range byRepository {
+	var out []Grant
+	for _, set := range c.table.snapshot() {
 		if g, ok := set.Owner(now, c.table.life()); ok {
 			out = append(out, g)
 		}
 	}
 	return out
 }
+
+// Held counts the leases that hold.
+func (c *Cluster) Held() int { return len(c.Leases()) }

@@ -182,8 +182,11 @@ func TestARestartedMemberLearnsAll(t *testing.T) {
 	nodes[2].stop()
 	again := start(t, net, "gw3", options{peers: []string{nodes[0].Address()}})
 	<-again.Tried()
-	if got := len(again.Leases()); got != 300 || len(again.Views()) != 1 {
+	if got := len(again.Leases()); got != 300 || again.Held() != 300 || len(again.Views()) != 1 {
 		t.Errorf("%d leases, views %v", got, again.Views())
+	}
+	if g, ok := again.Lease("app-7"); !ok || g.Stamp.Member != Arbiter("app-7", []string{"gw1", "gw2", "gw3"}) && !g.Alone {
+		t.Errorf("granted by %+v", g)
 	}
 	nodes[2] = again
 	together(t, nodes...)

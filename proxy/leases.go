@@ -29,6 +29,8 @@ type Agreement interface {
 	Accept(ctx context.Context, repository, replica string) (owner string)
 	// End tells that owner is lost and the repository's writes have moved.
 	End(repository, owner string)
+	// Held counts the leases that they agree on.
+	Held() int
 }
 
 // alone is the agreement of a gateway that knows no other.
@@ -37,6 +39,7 @@ type alone struct{}
 func (alone) Owner(string) string                                { return "" }
 func (alone) Accept(_ context.Context, _, replica string) string { return replica }
 func (alone) End(string, string)                                 {}
+func (alone) Held() int                                          { return 0 }
 
 // leases remembers who owns which repository's writes, and which replica a client was just told
 // about a repository by. Decisions about them are router's.
@@ -178,7 +181,7 @@ func (l *leases) boundTo(repository string, client netip.Addr, now time.Time) st
 	return b.replica
 }
 
-// LeaseInfo is one live lease, for people.
+// LeaseInfo is one live lease as this gateway alone remembers it, for people.
 type LeaseInfo struct {
 	Repository string
 	Owner      string
@@ -197,6 +200,24 @@ func (l *leases) list(now time.Time) []LeaseInfo {
 		}
 	}
 	return out
+}
+
+// info is this gateway's own lease of a repository; the zero LeaseInfo if none is live.
+func (l *leases) info(repository string, now time.Time) LeaseInfo {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if lease, ok := l.byName.Peek(repository); ok && lease.Live(now, l.idle) {
+		return LeaseInfo{repository, lease.Owner, lease.Granted, lease.Last, lease.Open}
+	}
+	return LeaseInfo{}
+}
+
+// countHeld is what gateways agree on, for one that knows others: its own table has but the writes that it passed on.
+func (l *leases) countHeld() int {
+	if _, single := l.agreed.(alone); single {
+		return l.count()
+	}
+	return l.agreed.Held()
 }
 
 func (l *leases) count() int {

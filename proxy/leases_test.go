@@ -86,6 +86,38 @@ func TestLeaseEnds(t *testing.T) {
 	}
 }
 
+func TestOneLeaseForPeople(t *testing.T) {
+	l := newLeases(time.Minute, nil)
+	l.accept(t.Context(), "app", "west", alice, start)
+	if got := l.info("app", start); got != l.list(start)[0] {
+		t.Errorf("%+v, listed is %+v", got, l.list(start))
+	}
+	if got := l.info("app", start.Add(time.Minute)); got != (LeaseInfo{}) {
+		t.Errorf("after its end: %+v", got)
+	}
+	if got := l.info("other", start); got != (LeaseInfo{}) {
+		t.Errorf("of another repository: %+v", got)
+	}
+}
+
+// several agree on seven leases, whatever this gateway remembers.
+type several struct{ alone }
+
+func (several) Held() int { return 7 }
+
+func TestLeasesAreCountedAsAgreedOn(t *testing.T) {
+	for _, test := range []struct {
+		agreed Agreement
+		want   int
+	}{{nil, 1}, {several{}, 7}} {
+		l := newLeases(time.Minute, test.agreed)
+		l.accept(t.Context(), "app", "west", alice, start)
+		if got := l.countHeld(); got != test.want {
+			t.Errorf("%T: %d leases, want %d", test.agreed, got, test.want)
+		}
+	}
+}
+
 func TestBindings(t *testing.T) {
 	l := newLeases(time.Minute, nil)
 	l.bind("app", "west", alice, start)

@@ -17,7 +17,7 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
 	with := promauto.With(reg)
 	with.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "fairlead_proxy_leases", Help: "Leases held, those included that have ended and were not asked for since.",
+		Name: "fairlead_proxy_leases", Help: "Leases that gateways agree on. Without a cluster those of this gateway, those included that have ended and were not asked for since.",
 	}, leases)
 	return &metrics{
 		requests: with.NewCounterVec(prometheus.CounterOpts{

@@ -79,7 +79,7 @@ type upstream struct {
 // New makes a proxy over the replicas that the file names.
 func New(c Config) *Proxy {
 	p := &Proxy{Config: c, upstreams: map[string]*upstream{}, leases: newLeases(c.LeaseIdle, c.Agreement), parts: newParts(c.LeaseIdle)}
-	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.count()) })
+	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	for _, u := range c.Upstreams {
 		p.upstreams[u.Name] = &upstream{u, newTransport(u.TLS, c.Limits)}
 	}
@@ -132,8 +132,9 @@ func newBuffers() *buffers {
 func (b *buffers) Get() []byte  { return *b.pool.Get().(*[]byte) }
 func (b *buffers) Put(s []byte) { b.pool.Put(&s) }
 
-// Leases lists the live leases, for people.
-func (p *Proxy) Leases() []LeaseInfo { return p.leases.list(time.Now()) }
+// Leases lists this gateway's own live leases, for people; Lease is that of one repository, or the zero value.
+func (p *Proxy) Leases() []LeaseInfo               { return p.leases.list(time.Now()) }
+func (p *Proxy) Lease(repository string) LeaseInfo { return p.leases.info(repository, time.Now()) }
 
 // Close drops idle connections to the replicas.
 func (p *Proxy) Close() {

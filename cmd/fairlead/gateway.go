@@ -174,7 +174,9 @@ func (g *gateway) drain(clients *http.Server) {
 }
 
 func (g *gateway) adminHandler() http.Handler {
-	return admin.New(admin.Config{Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Cluster: g.members, Log: g.log})
+	return admin.New(admin.Config{
+		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members, Log: g.log,
+	})
 }
 
 func (g *gateway) checks() []admin.Check {
@@ -230,14 +232,6 @@ func (g *gateway) members() admin.Cluster {
 	out.Name = g.config.Cluster.Name
 	for _, m := range g.agreed.Members() {
 		out.Members = append(out.Members, admin.Member(m))
-	}
-	return out
-}
-
-func (g *gateway) leases() []admin.Lease {
-	out := []admin.Lease{}
-	for _, l := range g.proxy.Leases() {
-		out = append(out, admin.Lease(l))
 	}
 	return out
 }
