@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,7 @@ func TestCluster(t *testing.T) {
 	registries := startRegistries(t, memoryKind, splitReplicas)
 	gateways := startCluster(t, registries, nil)
 	t.Run("members", func(t *testing.T) { clusterMembers(t, gateways) })
+	t.Run("explain", func(t *testing.T) { clusterExplains(t, gateways) })
 	t.Run("races", func(t *testing.T) { clusterRaces(t, gateways, registries) })
 	t.Run("multi-arch", func(t *testing.T) {
 		owners := map[string]int{}
@@ -92,6 +94,39 @@ func clusterMembers(t *testing.T, gateways []*gateway) {
 				t.Errorf("%s: exit code %d, no gw-%s in:\n%s", g.name, code, other.name, out)
 			}
 		}
+	}
+}
+
+// clusterExplains: what one gateway was asked to accept, another one can explain.
+func clusterExplains(t *testing.T, gateways []*gateway) {
+	asked, config := gateways[1], filepath.Join(t.TempDir(), "fairlead.yaml")
+	writeFile(t, config, asked.String())
+	explain := []string{"--client", "127.0.1.7", "--repository", "team/explained", "--write", "--admin", "http://" + asked.admin}
+	if e := explainJSON(t, config, explain...); e.Lease != nil || e.Arbiter == nil || !strings.HasPrefix(*e.Arbiter, "gw-") {
+		t.Errorf("before any push: lease %v, arbiter %v", e.Lease, e.Arbiter)
+	}
+	_, err := newRegional(t, 3, gateways[2]).push(t, "team/explained", "v1", nil)
+	must(t, err)
+	waitFor(t, startBound, "the other gateway to hear of it", func() error {
+		if owner := asked.leases(t)["team/explained"]; owner != "westeurope" {
+			return fmt.Errorf("owner %q", owner)
+		}
+		return nil
+	})
+	// By its own file the client in the west would be sent to the west.
+	e := explainJSON(t, config, explain...)
+	if *e.Chosen != "westeurope" || *e.Reason != "leased" || e.Lease == nil {
+		t.Fatalf("%s (%s), lease %+v", *e.Chosen, *e.Reason, e.Lease)
+	}
+	if by := e.Lease.GrantedBy; e.Lease.Arbitrated && by != *e.Arbiter || !e.Lease.Arbitrated && by != "gw-westeurope" {
+		t.Errorf("granted by %q, arbitrated %v; the arbiter is %s", by, e.Lease.Arbitrated, *e.Arbiter)
+	}
+	table, _ := fairlead(t, append([]string{"explain", "--config", config}, explain...)...)
+	if want := "lease: westeurope, granted by " + e.Lease.GrantedBy; !strings.Contains(table, want) {
+		t.Errorf("no %q in:\n%s", want, table)
+	}
+	if n := asked.metric(t, "fairlead_proxy_leases"); n == 0 {
+		t.Error("no lease is counted by a gateway that has heard of one")
 	}
 }
 

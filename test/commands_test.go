@@ -130,6 +130,8 @@ type explanation struct {
 	Replicas *[]explainedReplica `json:"replicas"`
 	Chosen   *string             `json:"chosen"`
 	Reason   *string             `json:"reason"`
+	Lease    *lease              `json:"lease"`
+	Arbiter  *string             `json:"arbiter"`
 }
 
 type explainedReplica struct {
@@ -140,10 +142,10 @@ type explainedReplica struct {
 	Reason     *string          `json:"reason"`
 }
 
-// explainJSON runs explain on the demo's file and holds its output to the shape.
-func explainJSON(t testing.TB, args ...string) explanation {
+// explainJSON runs explain on a file and holds its output to the shape.
+func explainJSON(t testing.TB, config string, args ...string) explanation {
 	t.Helper()
-	out, code := fairlead(t, append([]string{"explain", "--config", "../configs/demo.yaml", "-o", "json"}, args...)...)
+	out, code := fairlead(t, append([]string{"explain", "--config", config, "-o", "json"}, args...)...)
 	if code != 0 {
 		t.Fatal(out)
 	}
@@ -153,7 +155,7 @@ func explainJSON(t testing.TB, args ...string) explanation {
 	decoder.DisallowUnknownFields()
 	var e explanation
 	must(t, decoder.Decode(&e))
-	if len(keys) != 6 || e.Client == nil || e.Place == nil || e.Scope == nil || e.Replicas == nil || e.Chosen == nil || e.Reason == nil {
+	if len(keys) != 8 || e.Client == nil || e.Place == nil || e.Scope == nil || e.Replicas == nil || e.Chosen == nil || e.Reason == nil {
 		t.Fatalf("a key is missing:\n%s", out)
 	}
 	if p := e.Place; p.Lat == nil || p.Lon == nil || p.Country == nil || p.Source == nil {
@@ -184,7 +186,7 @@ func TestExplain(t *testing.T) {
 		{[]string{"--at", "52.37,4.9"}, "westeurope", "nearest"},
 		{[]string{"--at", "43.65,-79.38", "--repository", "app", "--write"}, "canadacentral", "nearest"},
 	} {
-		e := explainJSON(t, c.args...)
+		e := explainJSON(t, "../configs/demo.yaml", c.args...)
 		if *e.Chosen != c.chosen || *e.Reason != c.reason || len(*e.Replicas) != 4 {
 			t.Errorf("explain %v: %s (%s), %d replicas", c.args, *e.Chosen, *e.Reason, len(*e.Replicas))
 		}

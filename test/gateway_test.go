@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 const hostname = "registry.example.test"
@@ -106,9 +107,13 @@ func (g *gateway) waitReady(t testing.TB) {
 
 // lease is an entry of /leases.
 type lease struct {
-	Repository string `json:"repository"`
-	Owner      string `json:"owner"`
-	Open       int    `json:"open"`
+	Repository string    `json:"repository"`
+	Owner      string    `json:"owner"`
+	Granted    time.Time `json:"granted"`
+	Last       time.Time `json:"last"`
+	Open       int       `json:"open"`
+	GrantedBy  string    `json:"granted_by"`
+	Arbitrated bool      `json:"arbitrated"`
 }
 
 // leases is what the gateway says on /leases: the owner of each repository.

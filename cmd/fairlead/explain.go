@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairlead-gateway/fairlead/admin"
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/geo"
 	"github.com/fairlead-gateway/fairlead/router"
@@ -25,6 +28,8 @@ type explanation struct {
 	Replicas []explainedReplica `json:"replicas"`
 	Chosen   string             `json:"chosen"`
 	Reason   router.Reason      `json:"reason"`
+	Lease    *admin.Lease       `json:"lease"`   // null: none holds, or no gateway was asked
+	Arbiter  *string            `json:"arbiter"` // null: no gateway was asked; "": it knows no other
 }
 
 type explainedPlace struct {
@@ -46,25 +51,36 @@ type explainedReplica struct {
 type asked struct {
 	client, at, repository string
 	write                  bool
+	running                *admin.RepositoryLease // what a running gateway says of repository; nil: none was asked
 }
 
 func explainCommand() *cobra.Command {
-	var file, output string
+	var file, output, at string
 	var a asked
 	cmd := &cobra.Command{
 		Use:   "explain --config FILE (--client ADDR | --at LAT,LON)",
 		Short: "where a client is taken to be, and which replica it is sent to",
 		Long: `Where a client is taken to be, every replica with its expected round-trip time, and the one chosen:
-by DNS; with --repository for a pull of it, with --write for a push. It reads the file and asks no
-running gateway, so every replica counts as up but for the operator's word.`,
+by DNS; with --repository for a pull of it, with --write for a push. It reads the file, so every
+replica counts as up but for the operator's word. No running gateway is asked, unless --admin names
+one: then it says who holds the repository's lease, who granted it, or who would.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if output != "table" && output != "json" {
 				return fmt.Errorf("-o: table or json, not %q", output)
 			}
+			if cmd.Flags().Changed("admin") && a.repository == "" {
+				return errors.New("--admin: the lease of which --repository?")
+			}
 			c, err := configs.Load(file)
 			if err != nil {
 				return err
+			}
+			if cmd.Flags().Changed("admin") {
+				a.running = &admin.RepositoryLease{}
+				if err := askAdmin(cmd.Context(), at, "/leases?repository="+url.QueryEscape(a.repository), a.running); err != nil {
+					return err
+				}
 			}
 			e, err := explain(c, a)
 			if err != nil {
@@ -79,6 +95,7 @@ running gateway, so every replica counts as up but for the operator's word.`,
 	f.StringVar(&a.at, "at", "", "a point on the map instead, LAT,LON in degrees")
 	f.StringVar(&a.repository, "repository", "", "a registry request for this repository, rather than a DNS query")
 	f.BoolVar(&a.write, "write", false, "a push, rather than a pull")
+	f.StringVar(&at, "admin", "", "the admin listener of a running gateway to ask about the repository's lease")
 	f.StringVarP(&output, "output", "o", "table", "table or json")
 	cmd.MarkFlagsOneRequired("client", "at")
 	cmd.MarkFlagsMutuallyExclusive("client", "at")
@@ -102,6 +119,9 @@ func explain(c *configs.Config, a asked) (explanation, error) {
 	if loc.Scope.IsValid() {
 		e.Scope = loc.Scope.String()
 	}
+	if a.running != nil {
+		e.Lease, e.Arbiter = a.running.Lease, &a.running.Arbiter
+	}
 	switch {
 	case a.repository == "" && !a.write:
 		answer := router.ForDNS(order)
@@ -115,6 +135,9 @@ func explain(c *configs.Config, a asked) (explanation, error) {
 			r.Kind = router.Write
 		} else {
 			order = r.Gateway
+		}
+		if a.running != nil && a.running.Lease != nil {
+			r.Lease = a.running.Lease.Owner
 		}
 		d := router.Decide(r)
 		e.Chosen, e.Reason = d.Tries[0].Name, d.Reason
@@ -195,6 +218,29 @@ func (e explanation) print(w io.Writer, output string) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	if e.Arbiter != nil {
+		fmt.Fprintln(w, leaseText(e.Lease, *e.Arbiter, time.Now()))
+	}
 	_, err := fmt.Fprintf(w, "chosen: %s (%s)\n", e.Chosen, e.Reason)
 	return err
+}
+
+// leaseText is what a running gateway says of a repository. Whoever granted may have had a clock ahead of ours.
+func leaseText(l *admin.Lease, arbiter string, now time.Time) string {
+	switch {
+	case l == nil && arbiter == "":
+		return "no lease"
+	case l == nil:
+		return "no lease; " + arbiter + " would arbitrate"
+	}
+	age := max(0, now.Sub(l.Granted)).Truncate(time.Second)
+	switch {
+	case l.Arbitrated:
+		return fmt.Sprintf("lease: %s, granted by %s as arbiter, %v ago", l.Owner, l.GrantedBy, age)
+	case l.GrantedBy != "":
+		return fmt.Sprintf("lease: %s, granted by %s alone, %v ago: no arbiter answered", l.Owner, l.GrantedBy, age)
+	case arbiter != "":
+		return fmt.Sprintf("lease: %s, granted %v ago; the other gateways do not know of it", l.Owner, age)
+	}
+	return fmt.Sprintf("lease: %s, granted %v ago", l.Owner, age)
 }
