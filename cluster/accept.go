@@ -5,15 +5,20 @@ import (
 	"time"
 )
 
+// The steps of a question. The first is nearly always the only one.
 const (
-	askTimeout = 500 * time.Millisecond // in all
-	askAgain   = 150 * time.Millisecond // a packet may be lost; a slow arbiter answers twice the same
+	askAgain   = 200 * time.Millisecond // a packet may be lost, or only our own way to the arbiter be cut
+	askDeputy  = 450 * time.Millisecond // longer than a round trip between any two regions: the arbiter is not there
+	askTimeout = 900 * time.Millisecond // in all: time for the deputy, too
 )
+
+// maxRelays bounds the members that ask the arbiter on our behalf.
+const maxRelays = 3
 
 // Accept tells that replica accepted a write of the repository, and returns the replica that owns it from then on:
 // replica itself unless a lease holds. arbitrated is false where the owner is the word of a member that got no answer
 // from the arbiter, or where ctx ended first. A known lease is prolonged and costs nothing; else the arbiter is asked,
-// which takes a round trip and never more than 500 ms.
+// which takes a round trip and never more than 900 ms.
 func (c *Cluster) Accept(ctx context.Context, repository, replica string) (owner string, arbitrated bool) {
 	if !validRepository(repository) || !validName(replica) {
 		return replica, false // nothing that others would take
@@ -65,32 +70,61 @@ func (c *Cluster) ask(ctx context.Context, repository, replica string) (string, 
 	}
 }
 
+// question asks the arbiter; then it again, also by way of others; then the deputy, whom all others ask then, too, so that
+// they agree while nobody knows yet that the arbiter is gone. What nobody answers is decided here.
 func (c *Cluster) question(q *question, replica string) (string, bool) {
 	asked := c.now()
-	m := c.message(typeAsk)
-	m.ID, m.Repository, m.Replica = q.id, q.repository, replica
-	deadline := time.NewTimer(askTimeout)
-	defer deadline.Stop()
-	again := time.NewTimer(askAgain)
-	defer again.Stop()
-	for {
-		arbiter := c.Arbiter(q.repository)
-		if arbiter == c.cfg.Name { // by now
+	for _, step := range []struct {
+		ask  func(q *question, replica string, ranked []string) (decided bool)
+		wait time.Duration
+	}{
+		{c.askArbiter, askAgain},
+		{c.askAround, askDeputy - askAgain},
+		{c.askDeputy, askTimeout - askDeputy},
+	} {
+		ranked := Ranked(q.repository, c.members.names())
+		if ranked[0] == c.cfg.Name { // by now
 			return c.grant(q.repository, replica, howArbiter, asked)
 		}
-		if to, ok := c.members.get(arbiter); ok {
-			c.send(to, typeAsk, m.encode())
+		if step.ask(q, replica, ranked) {
+			break
 		}
-		select {
-		case <-q.told:
+		if c.questions.wait(q, step.wait) {
 			return c.answerOf(q.repository, replica, asked)
-		case <-again.C:
-		case <-deadline.C:
-			return c.grant(q.repository, replica, howUnarbitrated, asked)
-		case <-c.questions.closed:
-			return c.grant(q.repository, replica, howUnarbitrated, asked)
 		}
 	}
+	return c.grant(q.repository, replica, howUnarbitrated, asked)
+}
+
+func (c *Cluster) askArbiter(q *question, replica string, ranked []string) (decided bool) {
+	c.askMember(ranked[0], typeAsk, q, replica)
+	return false
+}
+
+func (c *Cluster) askAround(q *question, replica string, ranked []string) (decided bool) {
+	c.askMember(ranked[0], typeAsk, q, replica)
+	for _, name := range ranked[1:min(len(ranked), 1+maxRelays)] {
+		if name != c.cfg.Name {
+			c.askMember(name, typeRelay, q, replica)
+		}
+	}
+	return false
+}
+
+// askDeputy: if that is us, we decide, and whoever asks us then hears what.
+func (c *Cluster) askDeputy(q *question, replica string, ranked []string) (decided bool) {
+	c.askMember(ranked[1], typeAsk, q, replica)
+	return ranked[1] == c.cfg.Name
+}
+
+func (c *Cluster) askMember(name, kind string, q *question, replica string) {
+	to, ok := c.members.get(name)
+	if !ok || name == c.cfg.Name {
+		return
+	}
+	m := c.message(kind)
+	m.ID, m.Repository, m.Replica = q.id, q.repository, replica
+	c.send(to, kind, m.encode())
 }
 
 // answerOf is what the arbiter's answer made of our table: an earlier grant that it has not heard of beats it.

@@ -160,7 +160,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 	c.questions.close()
 	err := c.list().Shutdown()
 	wg.Wait()
-	c.questions.wait()
+	c.questions.drain()
 	if err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}

@@ -15,6 +15,7 @@ const wireVersion = 1
 // Types of messages. Others are a later version's, and passed over.
 const (
 	typeAsk    = "ask"    // who owns this repository? if nobody, this replica
+	typeRelay  = "relay"  // ask the arbiter that for me: I may not reach it
 	typeGrants = "grants" // an answer, or an announcement
 	typeDigest = "digest" // do we know the same?
 	typeView   = "view"   // what I see of the replicas
@@ -39,7 +40,8 @@ type message struct {
 	Boot string `json:"boot"`         // of the process that sent it
 	Up   int64  `json:"up,omitempty"` // milliseconds that it has been running
 
-	ID         uint64      `json:"id,omitempty"` // of a question, and in its answer
+	ID         uint64      `json:"id,omitempty"`  // of a question, and in its answer
+	For        string      `json:"for,omitempty"` // who asks, where another asks on its behalf, and in the answer
 	Repository string      `json:"repository,omitempty"`
 	Replica    string      `json:"replica,omitempty"`
 	Grants     []wireGrant `json:"grants,omitempty"`
@@ -99,8 +101,11 @@ func decode(data []byte) (message, error) {
 	if m.V < 1 || !validName(m.From) || m.Boot == "" || len(m.Boot) > maxBoot || m.Up < 0 {
 		return m, errors.New("no sender")
 	}
-	if m.Type == typeAsk && (!validRepository(m.Repository) || !validName(m.Replica)) {
+	if (m.Type == typeAsk || m.Type == typeRelay) && (!validRepository(m.Repository) || !validName(m.Replica)) {
 		return m, errors.New("no question")
+	}
+	if m.For != "" && !validName(m.For) {
+		return m, errors.New("a question of nobody")
 	}
 	m.Grants = keepValid(m.Grants, wireGrant.valid)
 	m.Views = keepValid(m.Views, opinion.valid)

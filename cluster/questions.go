@@ -3,6 +3,7 @@ package cluster
 import (
 	"math/rand/v2"
 	"sync"
+	"time"
 )
 
 // maxQuestions bounds how many repositories are asked about at a time.
@@ -73,6 +74,19 @@ func (s *questions) done(q *question) {
 	s.wg.Done()
 }
 
+// wait reports whether an answer to q came within d. It returns at once when nobody is there any more.
+func (s *questions) wait(q *question, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-q.told:
+		return true
+	case <-timer.C:
+	case <-s.closed:
+	}
+	return false
+}
+
 func (s *questions) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,4 +94,5 @@ func (s *questions) close() {
 	close(s.closed)
 }
 
-func (s *questions) wait() { s.wg.Wait() }
+// drain returns when no question is under way any more, after close.
+func (s *questions) drain() { s.wg.Wait() }

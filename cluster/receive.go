@@ -31,7 +31,7 @@ const maxUp = 100 * 365 * 24 * 3600 * 1000
 // known bounds the values of a label.
 func known(kind string) string {
 	switch kind {
-	case typeAsk, typeGrants, typeDigest, typeView, typeState:
+	case typeAsk, typeRelay, typeGrants, typeDigest, typeView, typeState:
 		return kind
 	}
 	return "unknown"
@@ -41,9 +41,15 @@ func (c *Cluster) handle(from member, m message) {
 	switch m.Type {
 	case typeAsk:
 		c.answer(from, m)
+	case typeRelay:
+		c.relay(from, m)
 	case typeGrants:
 		c.learn(from, m.Grants, true)
-		c.questions.answered(m.ID)
+		if m.For == "" {
+			c.questions.answered(m.ID)
+		} else {
+			c.passOn(m)
+		}
 	case typeDigest:
 		c.compareWith(from, m)
 	case typeView:
@@ -57,14 +63,43 @@ func (c *Cluster) handle(from member, m message) {
 // answer grants what nobody holds to the replica that the asker proposes. Asked again, it says the same again.
 func (c *Cluster) answer(from member, m message) {
 	g, fresh := c.table.grant(m.Repository, m.Replica, false, c.now())
-	c.tell(from, m.ID, g)
+	c.tell(from, ticket{m.ID, m.For}, g)
 	if !fresh {
 		return
 	}
 	for _, to := range c.members.others() {
 		if to.node.Name != from.node.Name {
-			c.tell(to, 0, g)
+			c.tell(to, ticket{}, g)
 		}
+	}
+}
+
+// relay asks the arbiter on behalf of from, unless the answer is known here, or is ours to give.
+func (c *Cluster) relay(from member, m message) {
+	if g, known := c.table.owner(m.Repository, c.now()); known {
+		c.tell(from, ticket{id: m.ID}, g)
+		return
+	}
+	arbiter := Arbiter(m.Repository, c.members.names())
+	if arbiter == c.cfg.Name {
+		c.answer(from, m)
+		return
+	}
+	if to, ok := c.members.get(arbiter); ok && arbiter != from.node.Name {
+		ask := c.message(typeAsk)
+		ask.ID, ask.For, ask.Repository, ask.Replica = m.ID, from.node.Name, m.Repository, m.Replica
+		c.send(to, typeAsk, ask.encode())
+	}
+}
+
+// passOn gives the arbiter's answer to whom it is for, who has a number for the question and we have none.
+func (c *Cluster) passOn(m message) {
+	to, ok := c.members.get(m.For)
+	if !ok || len(m.Grants) != 1 {
+		return
+	}
+	if g, known := c.table.owner(m.Grants[0].Repository, c.now()); known {
+		c.tell(to, ticket{id: m.ID}, g)
 	}
 }
 
@@ -86,7 +121,7 @@ func (c *Cluster) learn(from member, grants []wireGrant, tellBack bool) {
 		}
 	}
 	if tellBack {
-		c.tell(from, 0, better[:min(len(better), maxTold)]...)
+		c.tell(from, ticket{}, better[:min(len(better), maxTold)]...)
 	}
 }
 

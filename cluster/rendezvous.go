@@ -1,19 +1,26 @@
 package cluster
 
-import "hash/fnv"
+import (
+	"cmp"
+	"hash/fnv"
+	"slices"
+)
 
-// Arbiter is the member that grants a repository's lease: the one with the highest hash together with it (rendezvous
-// hashing, Thaler and Ravishankar 1998). All that see the same members name the same one, in any order, and when a
-// member goes only its own repositories move. No members: "".
+// Ranked is the members in the order in which they grant a repository's lease: the first is its arbiter, the second the
+// deputy. It is the order of their hashes together with it (rendezvous hashing, Thaler and Ravishankar 1998): all that
+// see the same members name the same ones, and when a member goes only its own repositories move.
+func Ranked(repository string, members []string) []string {
+	return slices.SortedFunc(slices.Values(members), func(a, b string) int {
+		return cmp.Or(cmp.Compare(weight(b, repository), weight(a, repository)), cmp.Compare(a, b))
+	})
+}
+
+// Arbiter is the first of Ranked, "" without members.
 func Arbiter(repository string, members []string) string {
-	var best string
-	var most uint64
-	for _, m := range members {
-		if w := weight(m, repository); best == "" || w > most || w == most && m < best {
-			best, most = m, w
-		}
+	if len(members) == 0 {
+		return ""
 	}
-	return best
+	return Ranked(repository, members)[0]
 }
 
 // weight hashes with FNV-1a and spreads the result (the finalizer of MurmurHash3): FNV alone leaves the high bits

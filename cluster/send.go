@@ -62,14 +62,20 @@ func (c *Cluster) deliver(ctx context.Context) {
 // announce tells all members about grants.
 func (c *Cluster) announce(grants ...Grant) {
 	for _, to := range c.members.others() {
-		c.tell(to, 0, grants...)
+		c.tell(to, ticket{}, grants...)
 	}
 }
 
-// tell tells one, in answer to question id unless that is 0.
-func (c *Cluster) tell(to member, id uint64, grants ...Grant) {
+// ticket is the number of the question that is answered, and who has it where that is not who is told. The zero ticket
+// is no answer.
+type ticket struct {
+	id     uint64
+	origin string
+}
+
+func (c *Cluster) tell(to member, of ticket, grants ...Grant) {
 	m := c.message(typeGrants)
-	m.ID = id
+	m.ID, m.For = of.id, of.origin
 	now := c.now()
 	list := make([]wireGrant, len(grants))
 	for i, g := range grants {
