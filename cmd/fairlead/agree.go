@@ -19,9 +19,11 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// How often what members see is compared, and the key file read again. Both cost next to nothing.
+// How often what members see is compared, what only this gateway cannot reach probed, and the key file read again. All cost
+// next to nothing.
 const (
 	compareEvery = 250 * time.Millisecond
+	blindEvery   = 2 * time.Second
 	keysEvery    = 5 * time.Second
 )
 
@@ -42,9 +44,11 @@ type agreement struct {
 
 // sight is what is known of the fleet at one moment.
 type sight struct {
-	own    *router.Fleet // by our own probes
-	agreed *router.Fleet // as most members see it: for DNS, since one gateway that is blind moves nobody
-	reach  *router.Fleet // what requests can reach from here, if need be through a front
+	own       *router.Fleet   // by our own probes
+	agreed    *router.Fleet   // as most members see it: for DNS, since one gateway that is blind moves nobody
+	reach     *router.Fleet   // what requests can reach from here, if need be through a front
+	witnessed map[string]bool // see there
+	lost      map[string]int  // by replica, how many members have lost its upstream
 }
 
 func newAgreement(c *configs.Config, m *health.Monitor, reg prometheus.Registerer, log *slog.Logger) (*agreement, error) {
@@ -64,7 +68,7 @@ func newAgreement(c *configs.Config, m *health.Monitor, reg prometheus.Registere
 		return nil, err
 	}
 	a := &agreement{Cluster: members, config: c.Cluster, here: c.Here, monitor: m, log: log, port: port}
-	a.seen.Store(&sight{m.Fleet(), m.Fleet(), m.Fleet()})
+	a.seen.Store(&sight{own: m.Fleet(), agreed: m.Fleet(), reach: m.Fleet()})
 	return a, nil
 }
 
@@ -92,7 +96,7 @@ func (a *agreement) Front(replica string) (address string, ok bool) {
 // detour is the zero Addr where none is needed, or none is to be had: a front that only others reach is
 // no way for us.
 func detour(own, agreed *router.Replica) netip.Addr {
-	if own.Upstream.Up || !agreed.Upstream.Up {
+	if reachable(own, true) || !agreed.Upstream.Up {
 		return netip.Addr{}
 	}
 	for _, f := range own.Fronts {
@@ -103,19 +107,20 @@ func detour(own, agreed *router.Replica) netip.Addr {
 	return netip.Addr{}
 }
 
-// End tells all that an owner is lost, if it is for most of us. A gateway that is cut off, or alone in not
-// reaching the owner, goes elsewhere by itself and takes the lease from nobody.
+// End tells all that an owner is lost, if most of us have said so and nobody beside it says otherwise: most may only
+// have lost the way to it. A gateway that is cut off, has only just come back, or is alone in not reaching the owner,
+// goes elsewhere by itself and takes the lease from nobody.
 func (a *agreement) End(repository, owner string) {
-	if mayEnd(a.Agreed().Replica(owner), len(a.Members()), len(a.config.Peers)) {
+	s := a.seen.Load()
+	if !s.witnessed[owner] && mayEnd(s.lost[owner], len(a.Members()), len(a.config.Peers)) {
+		a.log.Info("lease ended: its owner is lost", "repository", repository, "owner", owner, "lost_for", s.lost[owner])
 		a.Cluster.End(repository, owner)
 	}
 }
 
-// mayEnd: owner is nil for one that only others' files know. Whether peers hold this gateway itself or not,
-// half of them or fewer is no majority.
-func mayEnd(owner *router.Replica, members, peers int) bool {
-	return owner != nil && !owner.Upstream.Up && 2*members > peers
-}
+// mayEnd: lost counts the members that see the owner down. Whether peers hold this gateway itself or not, half of
+// them or fewer is no majority; nor is it of members, who may be more than our file knows.
+func mayEnd(lost, members, peers int) bool { return 2*lost > max(members, peers) }
 
 // joined: until the others were asked for what they know, leases would be granted that they hold.
 func (a *agreement) joined() admin.Check {
@@ -132,6 +137,7 @@ func (a *agreement) run(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error { return a.Run(ctx) })
 	all.Go(func() error { a.compare(ctx); return nil })
+	all.Go(func() error { every(ctx, blindEvery, a.lookAgain); return nil })
 	all.Go(func() error { a.followKeys(ctx); return nil })
 	return all.Wait()
 }
@@ -165,20 +171,66 @@ func every(ctx context.Context, pause time.Duration, do func()) {
 }
 
 func (a *agreement) look(own *router.Fleet) *sight {
-	most := agreed(own, a.Views())
+	views := a.Views()
+	most, witnessed := agreed(own, views), witnessed(a.Members(), views)
 	reach := own.With(func(replica string, front netip.Addr) bool {
 		if front.IsValid() || replica == a.here {
 			return ownWord(own, replica, front)
 		}
-		return ownWord(own, replica, front) || detour(own.Replica(replica), most.Replica(replica)).IsValid()
+		mine, theirs := own.Replica(replica), most.Replica(replica)
+		return reachable(mine, theirs.Upstream.Up || witnessed[replica]) || detour(mine, theirs).IsValid()
 	})
-	return &sight{own, most, reach}
+	return &sight{own, most, reach, witnessed, lost(views)}
+}
+
+// reachable: what is down by our own probes takes ten good ones to be up. Where others vouch for it, only the way to it
+// was cut, and one is enough.
+func reachable(own *router.Replica, vouched bool) bool {
+	return own.Upstream.Up || vouched && answers(own)
+}
+
+// answers: it is down, and its last probe was good.
+func answers(r *router.Replica) bool { return !r.Upstream.Up && r.Upstream.ChangeIn > 0 }
+
+// witnessed are the replicas that a member beside them sees up. That one knows best: after a cut most others may still
+// think of the way as lost.
+func witnessed(members []cluster.Member, views map[string]map[string]cluster.View) map[string]bool {
+	by := map[string]bool{}
+	for _, m := range members {
+		if views[m.Name][m.Here].Upstream {
+			by[m.Here] = true
+		}
+	}
+	return by
+}
+
+// lookAgain probes out of turn what only this gateway cannot reach: the way to it may be mended by now.
+func (a *agreement) lookAgain() {
+	s := a.seen.Load()
+	for _, own := range s.own.Replicas() {
+		if !own.Upstream.Up && (s.agreed.Replica(own.Name).Upstream.Up || s.witnessed[own.Name]) {
+			a.monitor.Trouble(own.Name)
+		}
+	}
+}
+
+// lost counts the members that see a replica's upstream down, and have not heard from it since.
+func lost(views map[string]map[string]cluster.View) map[string]int {
+	count := map[string]int{}
+	for _, of := range views {
+		for replica, v := range of {
+			if !v.Upstream && !v.Answers {
+				count[replica]++
+			}
+		}
+	}
+	return count
 }
 
 func viewOf(f *router.Fleet) map[string]cluster.View {
 	views := map[string]cluster.View{}
 	for _, r := range f.Replicas() {
-		v := cluster.View{Upstream: r.Upstream.Up, Fronts: map[string]bool{}}
+		v := cluster.View{Upstream: r.Upstream.Up, Answers: answers(&r), Fronts: map[string]bool{}}
 		for _, front := range r.Fronts {
 			v.Fronts[front.Addr.String()] = front.Health.Up
 		}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"maps"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/fairlead-gateway/fairlead/cluster"
 	"github.com/fairlead-gateway/fairlead/router"
@@ -51,23 +53,69 @@ func TestWhatGatewaysAgreeOn(t *testing.T) {
 }
 
 func TestWhoMayEndALease(t *testing.T) {
-	down, up := oneReplica(false, true).Replica("west"), oneReplica(true, true).Replica("west")
 	for _, test := range []struct {
-		name           string
-		owner          *router.Replica // as most see it
-		members, peers int
-		want           bool
+		name                 string
+		lost, members, peers int
+		want                 bool
 	}{
-		{"down for most, all are there", down, 3, 3, true},
-		{"down for most, one is away", down, 2, 3, true},
-		{"peers without this gateway itself", down, 2, 2, true},
-		{"cut off from the others", down, 1, 3, false},
-		{"cut off, peers without this gateway itself", down, 1, 2, false},
-		{"only this gateway cannot reach it", up, 3, 3, false},
-		{"a replica of a newer file", nil, 3, 3, false},
+		{"down for all", 3, 3, 3, true},
+		{"down for most", 2, 3, 3, true},
+		{"down for most, one is away", 2, 2, 3, true},
+		{"peers without this gateway itself", 2, 2, 2, true},
+		{"cut off from the others", 1, 1, 3, false},
+		{"cut off, peers without this gateway itself", 1, 1, 2, false},
+		{"just back, and the others have not spoken yet", 1, 3, 3, false},
+		{"more members than the file has peers", 2, 5, 2, false},
+		{"nobody says so", 0, 3, 3, false},
 	} {
-		if got := mayEnd(test.owner, test.members, test.peers); got != test.want {
+		if got := mayEnd(test.lost, test.members, test.peers); got != test.want {
 			t.Errorf("%s: %v", test.name, got)
 		}
+	}
+}
+
+func TestLostIsWhatMembersSay(t *testing.T) {
+	got := lost(map[string]map[string]cluster.View{
+		"a": {"west": {}, "east": {Upstream: true}},
+		"b": {"west": {}, "other": {}},
+		"c": {"west": {Answers: true}},
+	})
+	if want := map[string]int{"west": 2, "other": 1}; !maps.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestWhatIsReachable(t *testing.T) {
+	up, down := router.Health{Up: true}, router.Health{}
+	answers, fails := router.Health{ChangeIn: time.Second}, router.Health{Up: true, ChangeIn: time.Second}
+	for _, test := range []struct {
+		name    string
+		own     router.Health
+		vouched bool
+		want    bool
+	}{
+		{"up", up, true, true},
+		{"up here alone", up, false, true},
+		{"down", down, false, false},
+		{"down here alone", down, true, false},
+		{"answers again, and others vouch for it", answers, true, true},
+		{"answers again, and nobody vouches for it", answers, false, false},
+		{"up, with failures", fails, false, true},
+	} {
+		if got := reachable(&router.Replica{Upstream: test.own}, test.vouched); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+}
+
+func TestWhoIsWitnessed(t *testing.T) {
+	views := map[string]map[string]cluster.View{
+		"a": {"west": {Upstream: true}, "east": {}},
+		"b": {"west": {Upstream: true}, "east": {}},
+		"c": {"west": {Upstream: true}},
+	}
+	members := []cluster.Member{{Name: "a", Here: "west"}, {Name: "b", Here: "east"}, {Name: "c"}, {Name: "d", Here: "north"}}
+	if got := witnessed(members, views); !maps.Equal(got, map[string]bool{"west": true}) {
+		t.Errorf("%v", got)
 	}
 }
