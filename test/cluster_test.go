@@ -3,6 +3,8 @@ package test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -42,27 +44,30 @@ func TestCluster(t *testing.T) {
 	t.Run("arbiter killed", func(t *testing.T) { clusterLosesOne(t, gateways, registries) })
 }
 
-// startCluster starts a gateway beside each replica. change, if not nil, has the last word on each file.
+// startCluster starts a gateway beside each replica, at the address of its registry. change, if not nil, has the last
+// word on each file.
 func startCluster(t testing.TB, registries []*registry, change func(i int, f *file)) []*gateway {
 	t.Helper()
 	replicas := withUpstreams(splitReplicas, registries)
 	var listens, peers []string
-	for range replicas {
-		listens = append(listens, freeAddress(t, "127.0.0.1"))
+	for _, r := range registries {
+		listens = append(listens, freeAddress(t, r.ip()))
+		peers = append(peers, fmt.Sprintf("%q", listens[len(listens)-1]))
 	}
-	for _, l := range listens {
-		peers = append(peers, fmt.Sprintf("%q", l))
+	key := ""
+	if placeOf(registries[0].address) != (place{}) {
+		key = ", key: " + newKey(t)
 	}
 	gateways := make([]*gateway, len(replicas))
 	for i, r := range replicas {
 		f := file{
 			here: r.name, health: "{fronts: false}", networks: splitNetworks, replicas: replicas,
-			cluster: fmt.Sprintf("{listen: %q, peers: [%s], name: gw-%s}", listens[i], strings.Join(peers, ", "), r.name),
+			cluster: fmt.Sprintf("{listen: %q, peers: [%s], name: gw-%s%s}", listens[i], strings.Join(peers, ", "), r.name, key),
 		}
 		if change != nil {
 			change(i, &f)
 		}
-		gateways[i] = startGateway(t, "gateway-"+r.name, "127.0.0.1", f)
+		gateways[i] = startGateway(t, "gateway-"+r.name, registries[i].ip(), f)
 	}
 	for _, g := range gateways {
 		waitFor(t, startBound, g.name+" to know all", func() error {
@@ -73,6 +78,15 @@ func startCluster(t testing.TB, registries []*registry, change func(i int, f *fi
 		})
 	}
 	return gateways
+}
+
+// newKey is a file with a new key.
+func newKey(t testing.TB) string {
+	var key [32]byte
+	_, _ = rand.Read(key[:])
+	name := filepath.Join(t.TempDir(), "key")
+	writeFile(t, name, base64.StdEncoding.EncodeToString(key[:])+"\n")
+	return name
 }
 
 func (g *gateway) members(t testing.TB) []string {
@@ -134,12 +148,17 @@ func clusterExplains(t *testing.T, gateways []*gateway) {
 type regional struct {
 	http    *http.Client
 	gateway *gateway
+	history *history // nil: nobody asks
 }
 
 func newRegional(t testing.TB, region int, g *gateway) regional {
-	transport := &http.Transport{DialContext: from(fmt.Sprintf("127.0.%d.7", region)).DialContext}
+	return newClient(t, fmt.Sprintf("127.0.%d.7", region), g)
+}
+
+func newClient(t testing.TB, ip string, g *gateway) regional {
+	transport := &http.Transport{DialContext: from(ip).DialContext}
 	t.Cleanup(transport.CloseIdleConnections)
-	return regional{&http.Client{Transport: transport, Timeout: startBound}, g}
+	return regional{http: &http.Client{Transport: transport, Timeout: startBound}, gateway: g}
 }
 
 func (c regional) send(method, path, mediaType string, body []byte, want int) (location string, err error) {
@@ -147,7 +166,9 @@ func (c regional) send(method, path, mediaType string, body []byte, want int) (l
 	if err != nil {
 		return "", err
 	}
+	request.Header = manifestTypes.Clone()
 	request.Header.Set("Content-Type", mediaType)
+	began := c.history.now()
 	response, err := c.http.Do(request)
 	if err != nil {
 		return "", err
@@ -157,6 +178,9 @@ func (c regional) send(method, path, mediaType string, body []byte, want int) (l
 	if response.StatusCode != want {
 		return "", fmt.Errorf("%s %s: status %d, want %d [%s]: %s", method, path, response.StatusCode, want,
 			response.Header.Get("Fairlead-Replica"), answer)
+	}
+	if method != http.MethodGet {
+		c.history.accepted(path, response.Header.Get("Fairlead-Replica"), began)
 	}
 	return response.Header.Get("Location"), err
 }

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -19,7 +20,14 @@ func askDNS(transport, server, name string, qtype uint16, subnet string) (*dns.M
 			Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: uint8(p.Bits()), Address: p.Addr().AsSlice(),
 		}}
 	}
-	answer, _, err := (&dns.Client{Net: transport, Timeout: 2 * time.Second}).Exchange(q, server)
+	ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
+	defer stop()
+	conn, err := caller{}.DialContext(ctx, transport, server)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	answer, _, err := (&dns.Client{Net: transport, Timeout: 2 * time.Second}).ExchangeWithConnContext(ctx, q, &dns.Conn{Conn: conn})
 	return answer, err
 }
 

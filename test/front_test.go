@@ -34,11 +34,6 @@ func dialAlways(client, gateway string) func(context.Context) (net.Conn, error) 
 	return func(ctx context.Context) (net.Conn, error) { return from(client).DialContext(ctx, "tcp", gateway) }
 }
 
-// from dials from a client's own address.
-func from(client string) *net.Dialer {
-	return &net.Dialer{Timeout: 10 * time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(client)}}
-}
-
 // connectionFront gives every TCP connection of the client to dial.
 func connectionFront(t testing.TB, listen string, dial func(context.Context) (net.Conn, error)) front {
 	t.Helper()

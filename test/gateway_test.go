@@ -1,8 +1,11 @@
 package test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strconv"
@@ -64,6 +67,8 @@ func (f file) String() string {
 type gateway struct {
 	*process
 	file
+	at      place
+	restart func() // after it has ended
 }
 
 // startGateway fills in the addresses that the file leaves open, all on ip, and waits until the gateway is ready.
@@ -84,8 +89,12 @@ func startProgram(t testing.TB, program, name, ip string, f file) *gateway {
 	}
 	config := filepath.Join(t.TempDir(), "fairlead.yaml")
 	writeFile(t, config, f.String())
-	g := &gateway{start(t, name, nil, program, "serve", "--config", config), f}
-	g.waitReady(t)
+	g := &gateway{file: f, at: placeOf(ip)}
+	g.restart = func() {
+		g.process = startAt(t, g.at, name, nil, program, "serve", "--config", config)
+		g.waitReady(t)
+	}
+	g.restart()
 	return g
 }
 
@@ -95,9 +104,9 @@ func (g *gateway) waitReady(t testing.TB) {
 	t.Helper()
 	waitFor(t, startBound, g.name+" to be ready", func() error {
 		if g.ended() {
-			t.Fatalf("%s ended at once:\n%s", g.name, g.output())
+			t.Fatalf("%s ended at once: %v\n%s", g.name, g.cmd.ProcessState, g.output())
 		}
-		code, body, err := get("http://"+g.admin+"/readyz", nil)
+		code, body, err := g.askAdmin("/readyz")
 		if err == nil && code != http.StatusOK {
 			err = fmt.Errorf("status %d: %s", code, body)
 		}
@@ -135,9 +144,25 @@ func (g *gateway) adminJSON(t testing.TB, path string, into any) {
 	}
 }
 
+// askAdmin asks from where the gateway is: nobody else can.
+func (g *gateway) askAdmin(path string) (code int, body []byte, err error) {
+	dial := func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+		err = g.at.do(func() (err error) { conn, err = (&net.Dialer{}).DialContext(ctx, network, address); return err })
+		return conn, err
+	}
+	client := &http.Client{Timeout: plain.Timeout, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	response, err := client.Get("http://" + g.admin + path)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(response.Body)
+	return response.StatusCode, body, err
+}
+
 func (g *gateway) adminText(t testing.TB, path string) string {
 	t.Helper()
-	code, body, err := get("http://"+g.admin+path, nil)
+	code, body, err := g.askAdmin(path)
 	if err != nil || code != http.StatusOK {
 		t.Fatalf("%s %s: status %d, %v: %s", g.name, path, code, err, body)
 	}

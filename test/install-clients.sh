@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs the clients and the registry that the tests take from Debian, and that CI insists on.
+# Installs what the tests take from Debian, clients, a registry and iproute2, and CI insists on.
 # It may be run again: what is there already is left alone.
 set -eu
 
-packages="skopeo podman bind9-dnsutils knot-dnsutils docker-registry curl"
+packages="skopeo podman bind9-dnsutils knot-dnsutils docker-registry curl iproute2"
 
 missing=""
 for package in $packages; do

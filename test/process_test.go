@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -27,6 +28,13 @@ type process struct {
 // start runs a program in the background. What it prints is shown if the test fails.
 func start(t testing.TB, name string, env []string, program string, args ...string) *process {
 	t.Helper()
+	return startAt(t, place{}, name, env, program, args...)
+}
+
+// startAt runs it on another machine.
+func startAt(t testing.TB, at place, name string, env []string, program string, args ...string) *process {
+	t.Helper()
+	program, args = at.command(program, args...)
 	logFile, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
@@ -164,20 +172,23 @@ func freePort(t testing.TB, ips ...string) string {
 }
 
 func allFree(ips []string, port string) bool {
-	for _, ip := range ips {
-		address := net.JoinHostPort(ip, port)
+	return !slices.ContainsFunc(ips, func(ip string) bool { return !free(ip, port) })
+}
+
+func free(ip, port string) bool {
+	address := net.JoinHostPort(ip, port)
+	return placeOf(ip).do(func() error {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
-			return false
+			return err
 		}
 		l.Close()
 		p, err := net.ListenPacket("udp", address)
 		if err != nil {
-			return false
+			return err
 		}
-		p.Close()
-	}
-	return true
+		return p.Close()
+	}) == nil
 }
 
 // freeAddress is IP:PORT, free on TCP and UDP.

@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,6 +21,11 @@ type registry struct {
 
 func (r *registry) url() string { return "http://" + r.address }
 
+func (r *registry) ip() string {
+	ip, _, _ := net.SplitHostPort(r.address)
+	return ip
+}
+
 // registryKind is a registry program that replicas may run.
 type registryKind struct {
 	name  string
@@ -36,7 +42,7 @@ var distributionKind = registryKind{"distribution", func(t testing.TB, name, add
 var memoryKind = registryKind{"pkg/registry", func(t testing.TB, name, address string) *registry {
 	crane := built(t, craneProgram)
 	return startRegistry(t, address, func() *process {
-		return start(t, name, nil, crane, "registry", "serve", "--address", address)
+		return startAt(t, placeOf(address), name, nil, crane, "registry", "serve", "--address", address)
 	})
 }}
 
@@ -54,7 +60,7 @@ storage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}, maintenance:
 http: {addr: %q, secret: %q}
 %s`, filepath.Join(dir, "data"), address, name, auth))
 	return startRegistry(t, address, func() *process {
-		return start(t, name, []string{"OTEL_TRACES_EXPORTER=none"}, program, "serve", config)
+		return startAt(t, placeOf(address), name, []string{"OTEL_TRACES_EXPORTER=none"}, program, "serve", config)
 	})
 }
 
@@ -72,7 +78,7 @@ func (r *registry) waitReady(t testing.TB) {
 	t.Helper()
 	waitFor(t, startBound, r.name+" to answer /v2/", func() error {
 		if r.ended() {
-			t.Fatalf("%s ended at once:\n%s", r.name, r.output())
+			t.Fatalf("%s ended at once: %v\n%s", r.name, r.cmd.ProcessState, r.output())
 		}
 		code, _, err := get(r.url()+"/v2/", nil)
 		if err == nil && code != http.StatusOK && code != http.StatusUnauthorized {
@@ -96,7 +102,7 @@ func writeFile(t testing.TB, name, content string) {
 // plain is for asking directly. It follows no redirects and uses no proxy of the environment's.
 var plain = &http.Client{
 	Timeout:       20 * time.Second,
-	Transport:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16},
+	Transport:     &http.Transport{DialContext: caller{}.DialContext, DisableCompression: true, MaxIdleConnsPerHost: 16},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 

@@ -2,6 +2,7 @@ package test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -173,7 +174,7 @@ func refuseMany(t *testing.T, g *gateway, n int) {
 }
 
 func refuseOver(gateway, client string, n int) error {
-	conn, err := from(client).Dial("tcp", gateway)
+	conn, err := from(client).DialContext(context.Background(), "tcp", gateway)
 	if err != nil {
 		return err
 	}
