@@ -80,7 +80,7 @@ func (c *Cluster) relay(from member, m message) {
 		c.tell(from, ticket{id: m.ID}, g)
 		return
 	}
-	arbiter := Arbiter(m.Repository, c.members.names())
+	arbiter := c.Arbiter(m.Repository)
 	if arbiter == c.cfg.Name {
 		c.answer(from, m)
 		return

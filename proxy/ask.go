@@ -221,6 +221,7 @@ func (x *exchange) settle(out *http.Request, got answer) (*http.Response, error)
 	}
 	got.response.Body.Close()
 	x.reason = router.Leased
+	x.proxy.metrics.begunAgain.Inc()
 	again := x.askOne(out, replica, 0)
 	if again.err != nil {
 		return nil, again.err

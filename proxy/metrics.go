@@ -10,8 +10,9 @@ import (
 )
 
 type metrics struct {
-	requests *prometheus.CounterVec
-	trouble  *prometheus.CounterVec
+	requests   *prometheus.CounterVec
+	trouble    *prometheus.CounterVec
+	begunAgain prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
@@ -26,6 +27,9 @@ func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
 		trouble: with.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_proxy_trouble_total", Help: "Requests that a replica did not answer or broke off.",
 		}, []string{"replica"}),
+		begunAgain: with.NewCounter(prometheus.CounterOpts{
+			Name: "fairlead_proxy_begun_again_total", Help: "Pushes that began at once with another at another replica, and were begun again there unseen.",
+		}),
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 const (
 	typeManifest = "application/vnd.oci.image.manifest.v1+json"
+	typeIndex    = "application/vnd.oci.image.index.v1+json"
 	typeConfig   = "application/vnd.oci.image.config.v1+json"
 	typeLayer    = "application/vnd.oci.image.layer.v1.tar+gzip"
 	imageTag     = "v1"

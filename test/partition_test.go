@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -12,83 +11,7 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/fairlead-gateway/fairlead/test/machines"
 )
-
-// regions are three machines, on each a registry, the gateway beside it, and a client.
-type regions struct {
-	network    *machines.Network
-	registries []*registry
-	gateways   []*gateway
-	clients    []regional
-	history    *history
-}
-
-func newRegions(t testing.TB) *regions {
-	t.Helper()
-	r := &regions{network: newMachines(t, len(splitReplicas)), history: newHistory()}
-	var networks []network
-	for i, to := range splitReplicas {
-		ip := r.network.IP(i, 1).String()
-		r.registries = append(r.registries, distributionKind.start(t, to.name, freeAddress(t, ip)))
-		networks = append(networks, network{r.network.IP(i, 0).String() + "/24", to.place})
-	}
-	r.gateways = startCluster(t, r.registries, func(i int, f *file) {
-		f.networks = networks
-		f.health = "{interval: 1s, timeout: 1s}"
-		f.listen = net.JoinHostPort(r.registries[i].ip(), "5000")
-		f.replicas = slices.Clone(f.replicas)
-		for j := range f.replicas {
-			f.replicas[j].address = r.registries[j].ip()
-		}
-	})
-	for i, g := range r.gateways {
-		c := newClient(t, r.network.IP(i, 7).String(), g)
-		c.history = r.history
-		r.clients = append(r.clients, c)
-	}
-	waitFor(t, startBound, "all to see all", func() error { return r.whole(t, nil) })
-	return r
-}
-
-// whole: every gateway has all members, sees everything up, and knows the same owner as the others of each repository.
-func (r *regions) whole(t testing.TB, repositories map[string]bool) error {
-	for _, g := range r.gateways {
-		if names := g.members(t); len(names) != len(r.gateways) {
-			return fmt.Errorf("%s has the members %v", g.name, names)
-		}
-	}
-	owners := map[string]string{}
-	for _, g := range r.gateways {
-		known := g.leases(t)
-		for repository := range repositories {
-			owner := known[repository]
-			if first, other := owners[repository]; other && first != owner {
-				return fmt.Errorf("%s: of %s for %s, of %s before", repository, owner, g.name, first)
-			}
-			owners[repository] = owner
-		}
-	}
-	return nil
-}
-
-// down are the replicas whose upstreams this gateway cannot reach.
-func (g *gateway) down(t testing.TB) (names []string) {
-	var fleet struct {
-		Replicas []struct {
-			Name string
-			Up   bool
-		}
-	}
-	g.adminJSON(t, "/fleet", &fleet)
-	for _, r := range fleet.Replicas {
-		if !r.Up {
-			names = append(names, r.Name)
-		}
-	}
-	return names
-}
 
 // TestPartitions: cuts between machines while each of them pushes and pulls. What does not cross a cut never fails,
 // nothing hangs, and when a cut has healed all agree again.

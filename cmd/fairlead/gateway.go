@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,7 +25,12 @@ import (
 
 // drainTime is how long a stop waits for requests under way. Container runtimes kill after 30 s
 // unless told otherwise; a layer takes longer than that often enough to be worth telling.
-const drainTime = time.Minute
+// net/http drops what it reads once it stops: first, for lastRequests, what clients have already sent is still
+// answered, and they are told that the connection ends.
+const (
+	drainTime    = time.Minute
+	lastRequests = time.Second
+)
 
 // gateway is one running `fairlead serve`.
 type gateway struct {
@@ -121,9 +127,12 @@ func (g *gateway) run(ctx context.Context, ready func()) error {
 	for _, l := range open.tcp {
 		all.Go(func() error { return g.dns.ServeTCP(failed, l) })
 	}
-	clients := proxy.NewServer(g.proxy, g.tls, g.log)
+	clients := proxy.NewServer(http.HandlerFunc(g.serveClient), g.tls, g.log)
+	var doors []io.Closer
 	for _, l := range open.proxy {
-		all.Go(func() error { return g.serveHTTP(clients, proxy.Listener(l, g.config.Proxy.TrustedProxies)) })
+		door := &lastCall{Listener: proxy.Listener(l, g.config.Proxy.TrustedProxies), socket: l}
+		doors = append(doors, door)
+		all.Go(func() error { return g.serveHTTP(clients, door) })
 	}
 	operators := &http.Server{
 		Handler:           g.adminHandler(),
@@ -137,7 +146,7 @@ func (g *gateway) run(ctx context.Context, ready func()) error {
 	all.Go(func() error {
 		select {
 		case <-ctx.Done():
-			g.drain(clients)
+			g.drain(clients, doors)
 		case <-failed.Done():
 		}
 		_ = clients.Close()
@@ -157,17 +166,28 @@ func (g *gateway) serveHTTP(s *http.Server, l net.Listener) error {
 }
 
 func served(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return err
 }
 
-func (g *gateway) drain(clients *http.Server) {
+func (g *gateway) serveClient(w http.ResponseWriter, r *http.Request) {
+	if g.draining.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	g.proxy.ServeHTTP(w, r)
+}
+
+func (g *gateway) drain(clients *http.Server, doors []io.Closer) {
 	g.draining.Store(true)
 	g.log.Info("stopping: requests under way may finish", "for", drainTime)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
+	for _, door := range doors {
+		_ = door.Close()
+	}
+	time.Sleep(lastRequests)
 	if err := clients.Shutdown(ctx); err != nil {
 		g.log.Warn("requests were cut off", "error", err)
 	}
