@@ -150,6 +150,17 @@ func (c *Cluster) Lease(repository string) (Grant, bool) { return c.table.owner(
 // Arbiter is the member that is asked about a repository which nobody holds.
 func (c *Cluster) Arbiter(repository string) string { return Arbiter(repository, c.members.names()) }
 
+// Keep prolongs the lease that owner holds, if it does, without a write.
+func (c *Cluster) Keep(repository, owner string) {
+	now := c.now()
+	if g, known := c.table.owner(repository, now); !known || g.Owner != owner {
+		return
+	}
+	if g, _, prolonged := c.table.keep(repository, now); prolonged {
+		c.announce(g)
+	}
+}
+
 // End ends the repository's lease because its owner is lost.
 func (c *Cluster) End(repository, owner string) {
 	if ended := c.table.end(repository, owner, c.now()); len(ended) > 0 {

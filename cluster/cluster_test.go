@@ -307,6 +307,11 @@ func TestAlone(t *testing.T) {
 	if got := n.Leases(); len(got) != 1 || got[0].Stamp.Member != "gw1" || n.Owner("app") != "here" || len(n.Members()) != 1 {
 		t.Errorf("leases %v", got)
 	}
+	n.Keep("app", "other")
+	n.Keep("nobody's", "here")
+	if n.Owner("nobody's") != "" {
+		t.Error("granted by keeping it")
+	}
 	n.End("app", "other")
 	if n.Owner("app") != "here" {
 		t.Error("ended by another owner's name")

@@ -193,6 +193,24 @@ func TestLeaseLivesWhileItIsUsed(t *testing.T) {
 	}
 }
 
+func TestWhatIsUnderWayProlongs(t *testing.T) {
+	now := epoch
+	c := &Cluster{table: newTable("a", idle), members: newMembers("a"), now: func() time.Time { return now }}
+	c.table.grant("app", "westus", false, now)
+	for _, owner := range []string{"eastus", "westus"} { // only its owner's
+		now = now.Add(c.table.life() - 1)
+		c.Keep("app", owner)
+		if got := c.Owner("app"); got != "westus" {
+			t.Fatalf("%s: %q", owner, got)
+		}
+		now = now.Add(2)
+		if got := c.Owner("app"); (got != "") != (owner == "westus") {
+			t.Errorf("kept by %s: %q", owner, got)
+		}
+		c.table.grant("app", "westus", false, now)
+	}
+}
+
 func TestWhoHasNotHeardIsTold(t *testing.T) {
 	at := func(wall int64, owner string, ended bool) Grant {
 		return Grant{"app", owner, Stamp{WallMS: wall, Member: "b"}, false, ended, epoch}

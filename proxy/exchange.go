@@ -26,6 +26,7 @@ type exchange struct {
 	request  router.Request
 	query    string // the raw query without the owner
 	decision router.Decision
+	held     bool // it keeps the lease of its repository; static while watch runs
 	ctx      context.Context
 	reason   router.Reason // of the replica that answered; "" until then
 	status   int
@@ -90,7 +91,9 @@ func (x *exchange) hold() func() {
 	if !x.belongsToWriting() {
 		return func() {}
 	}
-	return x.proxy.leases.open(x.target.repository, x.decision.Tries[0].Name, time.Now())
+	done, held := x.proxy.leases.open(x.target.repository, x.decision.Tries[0].Name, time.Now())
+	x.held = held
+	return done
 }
 
 func (x *exchange) belongsToWriting() bool {

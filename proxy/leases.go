@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"sync"
@@ -24,9 +25,11 @@ const (
 type Agreement interface {
 	// Owner is the owner of a repository as far as this gateway has heard, "" if nobody is.
 	Owner(repository string) string
-	// Accept tells that replica accepted a write, and returns the owner from then on. It asks another
-	// gateway at most once and within a bound.
+	// Accept tells that replica accepted a write, and returns the owner from then on, "" where that is
+	// this gateway's own business. It may ask other gateways, within a bound.
 	Accept(ctx context.Context, repository, replica string) (owner string)
+	// Keep prolongs the lease that owner holds, if it does: a request that belongs to it is under way.
+	Keep(repository, owner string)
 	// End tells that owner is lost and the repository's writes have moved.
 	End(repository, owner string)
 	// Held counts the leases that they agree on.
@@ -36,10 +39,11 @@ type Agreement interface {
 // alone is the agreement of a gateway that knows no other.
 type alone struct{}
 
-func (alone) Owner(string) string                                { return "" }
-func (alone) Accept(_ context.Context, _, replica string) string { return replica }
-func (alone) End(string, string)                                 {}
-func (alone) Held() int                                          { return 0 }
+func (alone) Owner(string) string                           { return "" }
+func (alone) Accept(context.Context, string, string) string { return "" }
+func (alone) Keep(string, string)                           {}
+func (alone) End(string, string)                            {}
+func (alone) Held() int                                     { return 0 }
 
 // leases remembers who owns which repository's writes, and which replica a client was just told
 // about a repository by. Decisions about them are router's.
@@ -116,11 +120,11 @@ func (l *leases) accept(ctx context.Context, repository, replica string, client 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lease := l.live(repository, now)
-	if lease == nil || owner != replica && lease.Owner != owner {
+	if lease == nil || owner != "" && lease.Owner != owner {
 		lease = &router.Lease{}
 		l.byName.Add(repository, lease)
 	}
-	*lease = lease.Accept(owner, now, l.idle)
+	*lease = lease.Accept(cmp.Or(owner, replica), now, l.idle)
 	l.bindings.Add(bindingKey{client, repository}, binding{lease.Owner, now.Add(bindingLife)})
 	return lease.Owner
 }
@@ -136,21 +140,21 @@ func (l *leases) held(repository string, now time.Time) string {
 }
 
 // open keeps the lease that owner holds, if it does, from ending while a request is under way. The
-// caller calls the returned function once, when that request has ended. That does not prolong the
-// lease: only what the replica accepts does, or a stranger could hold a repository where it is.
-func (l *leases) open(repository, owner string, now time.Time) (done func()) {
+// caller calls done once, when that request has ended. That does not prolong the lease beyond it: only
+// what the replica accepts does, or a stranger could hold a repository where it is.
+func (l *leases) open(repository, owner string, now time.Time) (done func(), held bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lease := l.live(repository, now)
 	if lease == nil || lease.Owner != owner {
-		return func() {}
+		return func() {}, false
 	}
 	lease.Open++
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		lease.Open--
-	}
+	}, true
 }
 
 // end takes a lost owner's lease away, when another replica has accepted a write in its place.

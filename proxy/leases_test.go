@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"io"
+	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -35,7 +37,7 @@ func TestLeases(t *testing.T) {
 	if got := l.owner("app", at(11*time.Minute-time.Second)); got != "west" {
 		t.Errorf("within idle of the last write: %q", got)
 	}
-	release := l.open("app", "west", at(10*time.Minute))
+	release, _ := l.open("app", "west", at(10*time.Minute))
 	if got := l.owner("app", at(time.Hour)); got != "west" {
 		t.Errorf("while a request is open: %q", got)
 	}
@@ -44,7 +46,7 @@ func TestLeases(t *testing.T) {
 	if got := l.owner("app", at(time.Hour+9*time.Minute)); got != "west" {
 		t.Errorf("idle counts from the last accepted write: %q", got)
 	}
-	l.open("app", "west", at(time.Hour+9*time.Minute))()
+	open(l, "west", at(time.Hour+9*time.Minute))()
 	if got := l.owner("app", at(time.Hour+10*time.Minute)); got != "" {
 		t.Errorf("a request that was not accepted has prolonged the lease: %q", got)
 	}
@@ -56,9 +58,9 @@ func TestLeases(t *testing.T) {
 // What is under way elsewhere says nothing about the owner's writes.
 func TestOpenIsForTheOwnersRequests(t *testing.T) {
 	l := newLeases(time.Minute, nil)
-	l.open("app", "west", start)()
+	open(l, "west", start)()
 	l.accept(t.Context(), "app", "west", alice, start)
-	defer l.open("app", "east", start)()
+	defer open(l, "east", start)()
 	if got := l.list(start); len(got) != 1 || got[0].Open != 0 {
 		t.Errorf("%+v", got)
 	}
@@ -70,7 +72,7 @@ func TestOpenIsForTheOwnersRequests(t *testing.T) {
 func TestLeaseEnds(t *testing.T) {
 	l := newLeases(time.Minute, nil)
 	l.accept(t.Context(), "app", "west", alice, start)
-	release := l.open("app", "west", start)
+	release, _ := l.open("app", "west", start)
 	l.end("app", "east")
 	if got := l.owner("app", start); got != "west" {
 		t.Errorf("ended by another's name: %q", got)
@@ -183,6 +185,69 @@ func TestPushScopes(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%q: %q, want %q", scope, got, want)
+		}
+	}
+}
+
+func open(l *leases, owner string, now time.Time) (done func()) {
+	done, _ = l.open("app", owner, now)
+	return done
+}
+
+// keeper is told what is under way.
+type keeper struct {
+	alone
+	kept chan string
+}
+
+func (k keeper) Keep(repository, owner string) {
+	select {
+	case k.kept <- repository + " " + owner:
+	default:
+	}
+}
+
+func TestWhatIsUnderWayKeepsTheLease(t *testing.T) {
+	agreed := keeper{kept: make(chan string, 1)}
+	g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Location", "/v2/app/blobs/uploads/1")
+		w.WriteHeader(http.StatusAccepted)
+	}}, func(c *Config) { c.LeaseIdle, c.Agreement = 40*time.Millisecond, agreed })
+	for _, test := range []struct {
+		name, path string
+		want       string
+	}{
+		{"nobody's upload", "/v2/other/blobs/uploads/1?fairlead-replica=west", ""},
+		{"the owner's", "/v2/app/blobs/uploads/1?fairlead-replica=west", "app west"},
+	} {
+		if test.want != "" {
+			g.proxy.leases.accept(t.Context(), "app", "west", alice, time.Now())
+		}
+		body, send := io.Pipe()
+		request, err := http.NewRequest(http.MethodPatch, g.gateway.URL+test.path, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answered := make(chan error, 1)
+		go func() {
+			response, err := http.DefaultClient.Do(request)
+			if err == nil {
+				response.Body.Close()
+			}
+			answered <- err
+		}()
+		got := ""
+		for i := 0; i < 40 && got == ""; i++ { // at pace, for more than a watch's first looks
+			_, _ = send.Write(make([]byte, 2000))
+			select {
+			case got = <-agreed.kept:
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+		send.Close()
+		if err := <-answered; err != nil || got != test.want {
+			t.Errorf("%s: kept %q, %v", test.name, got, err)
 		}
 	}
 }

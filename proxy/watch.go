@@ -14,11 +14,16 @@ func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc) {
 	tick := time.NewTicker(max(x.proxy.Limits.Window/30, 10*time.Millisecond))
 	defer tick.Stop()
 	p := pace{phase(x.phase.Load()), time.Now(), 0}
+	kept := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
+			if x.held && now.Sub(kept) >= x.proxy.LeaseIdle/4 { // a large layer over a thin line takes longer than a lease lives
+				x.proxy.leases.agreed.Keep(x.target.repository, x.decision.Tries[0].Name)
+				kept = now
+			}
 			next, why := p.judge(x.proxy.Limits, now, phase(x.phase.Load()), x.moved.Load(), x.replicaUp())
 			switch {
 			case errors.Is(why, errStalled):

@@ -44,6 +44,11 @@ func TestCluster(t *testing.T) {
 // word on each file.
 func startCluster(t testing.TB, registries []*registry, change func(i int, f *file)) []*gateway {
 	t.Helper()
+	return startClusterOf(t, built(t, fairleadProgram), registries, change)
+}
+
+func startClusterOf(t testing.TB, program string, registries []*registry, change func(i int, f *file)) []*gateway {
+	t.Helper()
 	replicas := withUpstreams(splitReplicas, registries)
 	var listens, peers []string
 	for _, r := range registries {
@@ -63,7 +68,7 @@ func startCluster(t testing.TB, registries []*registry, change func(i int, f *fi
 		if change != nil {
 			change(i, &f)
 		}
-		gateways[i] = startGateway(t, "gateway-"+r.name, registries[i].ip(), f)
+		gateways[i] = startProgram(t, program, "gateway-"+r.name, registries[i].ip(), f)
 	}
 	for _, g := range gateways {
 		waitFor(t, startBound, g.name+" to know all", func() error {
