@@ -155,8 +155,8 @@ func (n *Network) Dial(ctx context.Context, i int, d net.Dialer, network, addres
 }
 
 // Listen listens on machine i.
-func (n *Network) Listen(i int, address string) (l net.Listener, err error) {
-	err = n.On(i, func() (err error) { l, err = net.Listen("tcp", address); return err })
+func (n *Network) Listen(ctx context.Context, i int, address string) (l net.Listener, err error) {
+	err = n.On(i, func() (err error) { l, err = new(net.ListenConfig).Listen(ctx, "tcp", address); return err })
 	return l, err
 }
 
@@ -210,7 +210,9 @@ func (n *Network) Heal() {
 }
 
 func ip(args ...string) error {
-	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+	ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+	defer stop()
+	if out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, out)
 	}
 	return nil

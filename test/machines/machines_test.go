@@ -35,7 +35,7 @@ func newNetwork(t *testing.T, count int) *Network {
 
 func TestMachines(t *testing.T) {
 	n := newNetwork(t, 2)
-	l, err := n.Listen(1, "0.0.0.0:7000")
+	l, err := n.Listen(t.Context(), 1, "0.0.0.0:7000")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestDelay(t *testing.T) {
 	n := newNetwork(t, 2)
 	const oneWay = 50 * time.Millisecond
 	n.Delay(oneWay)
-	l, err := n.Listen(1, "0.0.0.0:7000")
+	l, err := n.Listen(t.Context(), 1, "0.0.0.0:7000")
 	if err != nil {
 		t.Fatal(err)
 	}
