@@ -142,7 +142,7 @@ func demoNames(t *testing.T) {
 			t.Errorf("%s and %s get the same answer %s", other, region.subnet, named)
 		}
 		seen[named] = region.subnet
-		if e := explainJSON(t, "--client", region.client); *e.Chosen != region.replica {
+		if e := explainJSON(t, "../configs/demo.yaml", "--client", region.client); *e.Chosen != region.replica {
 			t.Errorf("explain says %s for %s, DNS %s", *e.Chosen, region.client, region.replica)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 // TestClusterLeases: many repositories leased at a time, and what each gateway pays for them.
 func TestClusterLeases(t *testing.T) {
+	t.Parallel()
 	n := 10_000
 	if testing.Short() {
 		n = 1000
@@ -38,7 +39,7 @@ func TestClusterLeases(t *testing.T) {
 		return nil
 	})
 	for i, after := range costs() {
-		t.Logf("figure: %s, %d repositories leased: %.0f bytes sent for each to both others; before: %v; after: %v",
+		t.Logf("figure: %s, %d repositories leased: %.0f bytes sent for each; before: %v; after: %v",
 			gateways[i].name, n, (after.sent-before[i].sent)/float64(n), before[i].memory, after.memory)
 		// A table that grew with anything but the leases would pass this by far.
 		if grown := after.memory.heap - before[i].memory.heap; grown > n*4096+maxGrownHeap {

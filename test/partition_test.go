@@ -68,7 +68,7 @@ type worker struct {
 }
 
 const (
-	phasePushes = 12 // of each worker in each phase, at least
+	phasePushes = 8 // of each worker in each phase, at least
 	pushEvery   = 200 * time.Millisecond
 )
 
