@@ -135,8 +135,8 @@ func TestKilledArbiter(t *testing.T) {
 	for _, n := range nodes[:2] {
 		unarbitrated += n.metric(t, "fairlead_cluster_grants_total", "how", howUnarbitrated)
 	}
-	if unarbitrated > 1 {
-		t.Errorf("%v unarbitrated", unarbitrated)
+	if unarbitrated == 0 {
+		t.Error("none unarbitrated")
 	}
 	poll(t, "it is given up", func() bool { return len(nodes[0].Members()) == 2 })
 	attempt := 0

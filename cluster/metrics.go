@@ -10,7 +10,7 @@ const (
 	howKnown        = "known"        // everybody knew already
 	howArbiter      = "arbiter"      // we are the arbiter
 	howArbitrated   = "arbitrated"   // the arbiter said so
-	howUnarbitrated = "unarbitrated" // the arbiter did not answer
+	howUnarbitrated = "unarbitrated" // the arbiter did not answer: its deputy said so, or we decided alone
 )
 
 // Why something was dropped.
@@ -51,7 +51,7 @@ func newMetrics(reg prometheus.Registerer, members, leases, divergence func() fl
 		grants: counter("fairlead_cluster_grants_total", "Accepted writes by how their repository's owner was found.", "how"),
 		seconds: with.NewHistogram(prometheus.HistogramOpts{
 			Name: "fairlead_cluster_grant_seconds", Help: "Time until the owner was found, where it was not known.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .2, .3, .4, .5},
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .2, .3, .4, .5, .7, 1},
 		}),
 		conflicts: with.NewCounter(prometheus.CounterOpts{
 			Name: "fairlead_cluster_conflicts_total", Help: "Grants that lost to an earlier one of the same repository.",

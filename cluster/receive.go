@@ -60,9 +60,11 @@ func (c *Cluster) handle(from member, m message) {
 	}
 }
 
-// answer grants what nobody holds to the replica that the asker proposes. Asked again, it says the same again.
+// answer grants what nobody holds to the replica that the asker proposes. Asked again, it says the same again. Where we
+// are not the arbiter we are asked as its deputy.
 func (c *Cluster) answer(from member, m message) {
-	g, fresh := c.table.grant(m.Repository, m.Replica, false, c.now())
+	deputy := c.Arbiter(m.Repository) != c.cfg.Name
+	g, fresh := c.table.grant(m.Repository, m.Replica, deputy, c.now())
 	c.tell(from, ticket{m.ID, m.For}, g)
 	if !fresh {
 		return

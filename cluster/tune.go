@@ -12,7 +12,7 @@ const streamTimeout = 10 * time.Second
 
 // tuned is memberlist's WAN profile, made quicker: there are a few gateways and not thousands of nodes, so that a
 // packet more each second costs nothing, and every second in which a dead arbiter still counts as alive costs each
-// new push half a second.
+// new push 0.7 s.
 func tuned(logs io.Writer) *memberlist.Config {
 	c := memberlist.DefaultWANConfig()
 	c.Label = "fairlead"                      // other programs on memberlist's usual port are told apart

@@ -4,8 +4,7 @@ import "maps"
 
 // View is what one member sees of one replica.
 type View struct {
-	Upstream bool            `json:"u"`           // whether it is up
-	Answers  bool            `json:"a,omitempty"` // while it is down: whether it answered last
+	Upstream bool            `json:"u"` // whether it is up
 	Fronts   map[string]bool `json:"f,omitempty"`
 }
 
@@ -55,13 +54,13 @@ func (o opinion) valid() bool {
 func cloneViews(views map[string]View) map[string]View {
 	out := make(map[string]View, len(views))
 	for replica, v := range views {
-		out[replica] = View{v.Upstream, v.Answers, maps.Clone(v.Fronts)}
+		out[replica] = View{v.Upstream, maps.Clone(v.Fronts)}
 	}
 	return out
 }
 
 func equalViews(a, b map[string]View) bool {
 	return maps.EqualFunc(a, b, func(v, w View) bool {
-		return v.Upstream == w.Upstream && v.Answers == w.Answers && maps.Equal(v.Fronts, w.Fronts)
+		return v.Upstream == w.Upstream && maps.Equal(v.Fronts, w.Fronts)
 	})
 }

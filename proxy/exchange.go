@@ -91,8 +91,9 @@ func (x *exchange) hold() func() {
 	if !x.belongsToWriting() {
 		return func() {}
 	}
-	done, held := x.proxy.leases.open(x.target.repository, x.decision.Tries[0].Name, time.Now())
-	x.held = held
+	owner := x.decision.Tries[0].Name
+	done, held := x.proxy.leases.open(x.target.repository, owner, time.Now())
+	x.held = held || x.proxy.leases.agreed.Owner(x.target.repository) == owner
 	return done
 }
 

@@ -140,8 +140,8 @@ func (l *leases) held(repository string, now time.Time) string {
 }
 
 // open keeps the lease that owner holds, if it does, from ending while a request is under way. The
-// caller calls done once, when that request has ended. That does not prolong the lease beyond it: only
-// what the replica accepts does, or a stranger could hold a repository where it is.
+// caller calls done once, when that request has ended. Here that does not prolong the lease: only what
+// the replica accepts does, or a stranger could hold a repository where it is.
 func (l *leases) open(repository, owner string, now time.Time) (done func(), held bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

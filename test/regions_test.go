@@ -71,6 +71,16 @@ func (r *regions) whole(t testing.TB, repositories map[string]bool) error {
 	return nil
 }
 
+// allUp: no gateway sees anything down any more.
+func (r *regions) allUp(t testing.TB) error {
+	for _, g := range r.gateways {
+		if down := g.down(t); len(down) > 0 {
+			return fmt.Errorf("%s sees %v down", g.name, down)
+		}
+	}
+	return nil
+}
+
 // down are the replicas whose upstreams this gateway cannot reach.
 func (g *gateway) down(t testing.TB) (names []string) {
 	var fleet struct {
@@ -100,7 +110,7 @@ func TestRegions(t *testing.T) {
 	t.Run("races", func(t *testing.T) { regionsRace(t, r) })
 }
 
-// oneQuestion: a push through a gateway that is not the arbiter of the repository asks it once, with the first write.
+// oneQuestion: a push through a gateway that is not the arbiter of the repository asks it with the first write, and no more.
 func oneQuestion(t *testing.T, r *regions) {
 	c := r.clients[0]
 	took := map[bool][]time.Duration{} // of first writes, by whether another member had to be asked

@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -42,15 +40,6 @@ type agreement struct {
 	seen atomic.Pointer[sight]
 }
 
-// sight is what is known of the fleet at one moment.
-type sight struct {
-	own       *router.Fleet   // by our own probes
-	agreed    *router.Fleet   // as most members see it: for DNS, since one gateway that is blind moves nobody
-	reach     *router.Fleet   // what requests can reach from here, if need be through a front
-	witnessed map[string]bool // see there
-	lost      map[string]int  // by replica, how many members have lost its upstream
-}
-
 func newAgreement(c *configs.Config, m *health.Monitor, reg prometheus.Registerer, log *slog.Logger) (*agreement, error) {
 	keys, err := c.Cluster.Keys()
 	if err != nil {
@@ -68,7 +57,7 @@ func newAgreement(c *configs.Config, m *health.Monitor, reg prometheus.Registere
 		return nil, err
 	}
 	a := &agreement{Cluster: members, config: c.Cluster, here: c.Here, monitor: m, log: log, port: port}
-	a.seen.Store(&sight{own: m.Fleet(), agreed: m.Fleet(), reach: m.Fleet()})
+	a.seen.Store(newSight(m.Fleet(), nil, nil, c.Here, &sight{}, time.Now()))
 	return a, nil
 }
 
@@ -82,37 +71,18 @@ func (a *agreement) Accept(ctx context.Context, repository, replica string) stri
 func (a *agreement) Agreed() *router.Fleet { return a.seen.Load().agreed }
 func (a *agreement) Reach() *router.Fleet  { return a.seen.Load().reach }
 
-// Front is the way to a replica whose upstream we cannot reach while most members can: a front of it
-// that is up. Our own region's front is ourselves.
+// Front is the way to a replica whose upstream we cannot reach while others can: a front of it that is up.
 func (a *agreement) Front(replica string) (address string, ok bool) {
 	s := a.seen.Load()
-	if replica == a.here {
-		return "", false
-	}
-	front := detour(s.own.Replica(replica), s.agreed.Replica(replica))
+	front := s.detour(replica)
 	return net.JoinHostPort(front.String(), a.port), front.IsValid()
 }
 
-// detour is the zero Addr where none is needed, or none is to be had: a front that only others reach is
-// no way for us.
-func detour(own, agreed *router.Replica) netip.Addr {
-	if reachable(own, true) || !agreed.Upstream.Up {
-		return netip.Addr{}
-	}
-	for _, f := range own.Fronts {
-		if f.Health.Up {
-			return f.Addr
-		}
-	}
-	return netip.Addr{}
-}
-
-// End tells all that an owner is lost, if most of us have said so and nobody beside it says otherwise: most may only
-// have lost the way to it. A gateway that is cut off, has only just come back, or is alone in not reaching the owner,
-// goes elsewhere by itself and takes the lease from nobody.
+// End tells all that an owner is lost, if most of us have said so. A gateway that is cut off, has only just come
+// back, or is alone in not reaching the owner, goes elsewhere by itself and takes the lease from nobody.
 func (a *agreement) End(repository, owner string) {
 	s := a.seen.Load()
-	if !s.witnessed[owner] && mayEnd(s.lost[owner], len(a.Members()), len(a.config.Peers)) {
+	if mayEnd(s.lost[owner], len(a.Members()), len(a.config.Peers)) {
 		a.log.Info("lease ended: its owner is lost", "repository", repository, "owner", owner, "lost_for", s.lost[owner])
 		a.Cluster.End(repository, owner)
 	}
@@ -152,7 +122,7 @@ func (a *agreement) compare(ctx context.Context) {
 			a.SetView(viewOf(own))
 		default:
 		}
-		a.seen.Store(a.look(own))
+		a.seen.Store(newSight(own, a.Views(), a.Members(), a.here, a.seen.Load(), time.Now()))
 	})
 }
 
@@ -170,106 +140,14 @@ func every(ctx context.Context, pause time.Duration, do func()) {
 	}
 }
 
-func (a *agreement) look(own *router.Fleet) *sight {
-	views := a.Views()
-	most, witnessed := agreed(own, views), witnessed(a.Members(), views)
-	reach := own.With(func(replica string, front netip.Addr) bool {
-		if front.IsValid() || replica == a.here {
-			return ownWord(own, replica, front)
-		}
-		mine, theirs := own.Replica(replica), most.Replica(replica)
-		return reachable(mine, theirs.Upstream.Up || witnessed[replica]) || detour(mine, theirs).IsValid()
-	})
-	return &sight{own, most, reach, witnessed, lost(views)}
-}
-
-// reachable: what is down by our own probes takes ten good ones to be up. Where others vouch for it, only the way to it
-// was cut, and one is enough.
-func reachable(own *router.Replica, vouched bool) bool {
-	return own.Upstream.Up || vouched && answers(own)
-}
-
-// answers: it is down, and its last probe was good.
-func answers(r *router.Replica) bool { return !r.Upstream.Up && r.Upstream.ChangeIn > 0 }
-
-// witnessed are the replicas that a member beside them sees up. That one knows best: after a cut most others may still
-// think of the way as lost.
-func witnessed(members []cluster.Member, views map[string]map[string]cluster.View) map[string]bool {
-	by := map[string]bool{}
-	for _, m := range members {
-		if views[m.Name][m.Here].Upstream {
-			by[m.Here] = true
-		}
-	}
-	return by
-}
-
 // lookAgain probes out of turn what only this gateway cannot reach: the way to it may be mended by now.
 func (a *agreement) lookAgain() {
 	s := a.seen.Load()
 	for _, own := range s.own.Replicas() {
-		if !own.Upstream.Up && (s.agreed.Replica(own.Name).Upstream.Up || s.witnessed[own.Name]) {
+		if !own.Upstream.Up && s.vouched[own.Name] {
 			a.monitor.Trouble(own.Name)
 		}
 	}
-}
-
-// lost counts the members that see a replica's upstream down, and have not heard from it since.
-func lost(views map[string]map[string]cluster.View) map[string]int {
-	count := map[string]int{}
-	for _, of := range views {
-		for replica, v := range of {
-			if !v.Upstream && !v.Answers {
-				count[replica]++
-			}
-		}
-	}
-	return count
-}
-
-func viewOf(f *router.Fleet) map[string]cluster.View {
-	views := map[string]cluster.View{}
-	for _, r := range f.Replicas() {
-		v := cluster.View{Upstream: r.Upstream.Up, Answers: answers(&r), Fronts: map[string]bool{}}
-		for _, front := range r.Fronts {
-			v.Fronts[front.Addr.String()] = front.Health.Up
-		}
-		views[r.Name] = v
-	}
-	return views
-}
-
-// agreed is own with the majority's word, where anybody knows. Members with another file may know
-// nothing of a replica.
-func agreed(own *router.Fleet, views map[string]map[string]cluster.View) *router.Fleet {
-	return own.With(func(replica string, front netip.Addr) bool {
-		var opinions []bool
-		for _, of := range views {
-			v, knows := of[replica]
-			if !knows {
-				continue
-			}
-			up := v.Upstream
-			if front.IsValid() {
-				up, knows = v.Fronts[front.String()]
-			}
-			if knows {
-				opinions = append(opinions, up)
-			}
-		}
-		if len(opinions) == 0 {
-			return ownWord(own, replica, front)
-		}
-		return cluster.Majority(opinions)
-	})
-}
-
-func ownWord(own *router.Fleet, replica string, front netip.Addr) bool {
-	r := own.Replica(replica)
-	if !front.IsValid() {
-		return r.Upstream.Up
-	}
-	return slices.ContainsFunc(r.Fronts, func(f router.Front) bool { return f.Addr == front && f.Health.Up })
 }
 
 // followKeys takes over a key file that has changed: keys can be rotated without an outage.

@@ -21,7 +21,6 @@ func oneReplica(upstream, frontUp bool) *router.Fleet {
 }
 
 func TestWhatGatewaysAgreeOn(t *testing.T) {
-	type views = map[string]map[string]cluster.View
 	says := func(upstream, front bool) map[string]cluster.View {
 		return map[string]cluster.View{"west": {Upstream: upstream, Fronts: map[string]bool{"192.0.2.1": front}}}
 	}
@@ -42,11 +41,12 @@ func TestWhatGatewaysAgreeOn(t *testing.T) {
 		{"one does not know this front", [2]bool{true, false}, views{"b": {"west": {Upstream: true}}}, true, false, false},
 	} {
 		own := oneReplica(test.own[0], test.own[1])
-		got := agreed(own, test.views).Replica("west")
+		s := newSight(own, test.views, nil, "", &sight{}, time.Now())
+		got := s.agreed.Replica("west")
 		if got.Upstream.Up != test.upstream || got.FrontUp() != test.front {
 			t.Errorf("%s: upstream %v, front %v", test.name, got.Upstream.Up, got.FrontUp())
 		}
-		if trip := detour(own.Replica("west"), got); trip.IsValid() != test.trip {
+		if trip := s.detour("west"); trip.IsValid() != test.trip {
 			t.Errorf("%s: detour by %v", test.name, trip)
 		}
 	}
@@ -78,7 +78,6 @@ func TestLostIsWhatMembersSay(t *testing.T) {
 	got := lost(map[string]map[string]cluster.View{
 		"a": {"west": {}, "east": {Upstream: true}},
 		"b": {"west": {}, "other": {}},
-		"c": {"west": {Answers: true}},
 	})
 	if want := map[string]int{"west": 2, "other": 1}; !maps.Equal(got, want) {
 		t.Errorf("%v", got)
@@ -88,34 +87,54 @@ func TestLostIsWhatMembersSay(t *testing.T) {
 func TestWhatIsReachable(t *testing.T) {
 	up, down := router.Health{Up: true}, router.Health{}
 	answers, fails := router.Health{ChangeIn: time.Second}, router.Health{Up: true, ChangeIn: time.Second}
+	now := time.Now()
 	for _, test := range []struct {
 		name    string
 		own     router.Health
+		before  time.Duration // since the last good probe; 0: none
 		vouched bool
 		want    bool
 	}{
-		{"up", up, true, true},
-		{"up here alone", up, false, true},
-		{"down", down, false, false},
-		{"down here alone", down, true, false},
-		{"answers again, and others vouch for it", answers, true, true},
-		{"answers again, and nobody vouches for it", answers, false, false},
-		{"up, with failures", fails, false, true},
+		{"up", up, 0, true, true},
+		{"up here alone", up, 0, false, true},
+		{"down", down, 0, false, false},
+		{"down here alone", down, 0, true, false},
+		{"answers again, and others vouch for it", answers, 0, true, true},
+		{"answered, then lost a probe", down, time.Second, true, true},
+		{"answered too long ago", down, answersFor, true, false},
+		{"answers again, and nobody vouches for it", answers, 0, false, false},
+		{"up, with failures", fails, 0, false, true},
 	} {
-		if got := reachable(&router.Replica{Upstream: test.own}, test.vouched); got != test.want {
+		own := router.NewFleet([]router.Replica{{Name: "west", Operator: router.Online, Upstream: test.own}})
+		before := &sight{answered: map[string]time.Time{}}
+		if test.before > 0 {
+			before.answered["west"] = now.Add(-test.before)
+		}
+		seen := views{"a": {"west": {Upstream: test.vouched}}, "b": {"west": {Upstream: false}}, "c": {"west": {Upstream: false}}}
+		s := newSight(own, seen, []cluster.Member{{Name: "a", Here: "west"}}, "east", before, now)
+		if got := s.reach.Replica("west").Upstream.Up; got != test.want {
 			t.Errorf("%s: %v", test.name, got)
 		}
 	}
 }
 
+// The gateway beside a replica vouches for it, when most others have lost the way: through its front it can be reached.
+func TestDetourToAWitnessedReplica(t *testing.T) {
+	seen := views{"a": {"west": {Upstream: true}}, "b": {"west": {}}, "c": {"west": {}}}
+	s := newSight(oneReplica(false, true), seen, []cluster.Member{{Name: "a", Here: "west"}}, "east", &sight{}, time.Now())
+	if s.detour("west") != front || !s.reach.Replica("west").Upstream.Up || s.agreed.Replica("west").Upstream.Up {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestWhoIsWitnessed(t *testing.T) {
-	views := map[string]map[string]cluster.View{
+	seen := views{
 		"a": {"west": {Upstream: true}, "east": {}},
 		"b": {"west": {Upstream: true}, "east": {}},
 		"c": {"west": {Upstream: true}},
 	}
 	members := []cluster.Member{{Name: "a", Here: "west"}, {Name: "b", Here: "east"}, {Name: "c"}, {Name: "d", Here: "north"}}
-	if got := witnessed(members, views); !maps.Equal(got, map[string]bool{"west": true}) {
+	if got := witnessed(members, seen); !maps.Equal(got, map[string]bool{"west": true}) {
 		t.Errorf("%v", got)
 	}
 }

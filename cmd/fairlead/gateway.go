@@ -130,9 +130,8 @@ func (g *gateway) run(ctx context.Context, ready func()) error {
 	clients := proxy.NewServer(http.HandlerFunc(g.serveClient), g.tls, g.log)
 	var doors []io.Closer
 	for _, l := range open.proxy {
-		door := &lastCall{Listener: proxy.Listener(l, g.config.Proxy.TrustedProxies), socket: l}
-		doors = append(doors, door)
-		all.Go(func() error { return g.serveHTTP(clients, door) })
+		doors = append(doors, l)
+		all.Go(func() error { return g.serveHTTP(clients, proxy.Listener(l, g.config.Proxy.TrustedProxies)) })
 	}
 	operators := &http.Server{
 		Handler:           g.adminHandler(),
@@ -207,7 +206,7 @@ func (g *gateway) checks() []admin.Check {
 		probed.Problem = "not yet"
 	}
 	if g.draining.Load() {
-		stopping.Problem = "requests under way may finish, new ones are refused"
+		stopping.Problem = "requests under way may finish, new connections are refused"
 	}
 	checks := []admin.Check{probed, stopping}
 	if g.agreed != nil {

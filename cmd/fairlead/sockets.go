@@ -14,7 +14,7 @@ import (
 type sockets struct {
 	udp   []*net.UDPConn
 	tcp   []net.Listener // DNS
-	proxy []*net.TCPListener
+	proxy []net.Listener
 	admin net.Listener
 }
 
@@ -30,7 +30,7 @@ func (s *sockets) all(ctx context.Context, c *configs.Config) error {
 			errs = append(errs, fmt.Errorf("proxy.listen: %w", err))
 			continue
 		}
-		s.proxy = append(s.proxy, l.(*net.TCPListener))
+		s.proxy = append(s.proxy, l)
 	}
 	l, err := listen.Listen(ctx, "tcp", c.Admin.Listen)
 	if err != nil {
@@ -66,10 +66,7 @@ func (s *sockets) close() {
 	for _, c := range s.udp {
 		_ = c.Close()
 	}
-	for _, l := range s.tcp {
-		_ = l.Close()
-	}
-	for _, l := range s.proxy {
+	for _, l := range append(s.tcp, s.proxy...) {
 		_ = l.Close()
 	}
 	if s.admin != nil {
