@@ -1,0 +1,69 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func sha(n int) string { return fmt.Sprintf("sha256:%064d", n) }
+
+func blob(n int) Part    { return Part{Digest: sha(n)} }
+func child(n int) Part   { return Part{Digest: sha(n), Manifest: true, Optional: true} }
+func sparsed(n int) Part { return Part{Digest: sha(n), Optional: true} }
+
+func TestNeeds(t *testing.T) {
+	for _, test := range []struct {
+		name, body string
+		want       []Part
+	}{
+		{"image", `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"digest":"1"},"layers":[{"digest":"2"},{"digest":"3"},{"digest":"2"}]}`, []Part{blob(1), blob(2), blob(3)}},
+		{"docker schema 2", `{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json","config":{"digest":"1"},"layers":[{"mediaType":"application/vnd.docker.image.rootfs.diff.tar.gzip","digest":"2"}]}`, []Part{blob(1), blob(2)}},
+		{"windows", `{"schemaVersion":2,"config":{"digest":"1"},"layers":[{"mediaType":"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip","digest":"2","urls":["https://example.test"]},{"mediaType":"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip","digest":"3"},{"digest":"4"}]}`, []Part{blob(1), blob(4)}},
+		{"index", `{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"1"},{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"2"},{"digest":"3"}]}`, []Part{child(1), child(2), child(3)}},
+		{"build cache", `{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.docker.image.rootfs.diff.tar.gzip","digest":"1"},{"mediaType":"application/vnd.buildkit.cacheconfig.v0","digest":"2"}]}`, []Part{sparsed(1), sparsed(2)}},
+		{"helm", `{"schemaVersion":2,"config":{"mediaType":"application/vnd.cncf.helm.config.v1+json","digest":"1"},"layers":[{"mediaType":"application/vnd.cncf.helm.chart.content.v1.tar+gzip","digest":"2"}]}`, []Part{blob(1), blob(2)}},
+		{"signature with its subject", `{"schemaVersion":2,"artifactType":"x","config":{"digest":"1"},"layers":[{"mediaType":"application/vnd.dev.cosign.simplesigning.v1+json","digest":"2"}],"subject":{"digest":"9"}}`, []Part{blob(1), blob(2)}},
+		{"artifact of old", `{"mediaType":"application/vnd.oci.artifact.manifest.v1+json","blobs":[{"digest":"1"}],"subject":{"digest":"9"}}`, []Part{blob(1)}},
+		{"embedded", `{"schemaVersion":2,"config":{"digest":"1","data":"e30="},"layers":[]}`, []Part{sparsed(1)}},
+		{"schema 1", `{"schemaVersion":1,"layers":[{"digest":"1"}]}`, nil},
+		{"no digest", `{"schemaVersion":2,"config":{"digest":"../../_catalog"},"layers":[{"digest":"sha256:x"}]}`, nil},
+		{"no JSON", `hello`, nil},
+		{"no object", `[]`, nil},
+		{"other types", `{"layers":"x"}`, nil},
+		{"nothing", `{}`, nil},
+	} {
+		body := test.body
+		for n := 1; n <= 9; n++ {
+			body = strings.ReplaceAll(body, fmt.Sprintf(`"digest":"%d"`, n), fmt.Sprintf(`"digest":"%s"`, sha(n)))
+		}
+		if got := Needs([]byte(body)); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+}
+
+func TestNeedsAreBounded(t *testing.T) {
+	var layers []string
+	for n := range 2 * maxNeeds {
+		layers = append(layers, fmt.Sprintf(`{"digest":%q}`, sha(n)))
+	}
+	if got := len(Needs([]byte(`{"layers":[` + strings.Join(layers, ",") + `]}`))); got != maxNeeds {
+		t.Errorf("%d parts", got)
+	}
+	if got := Needs([]byte(`{"config":{"digest":"` + sha(1) + `"}}` + strings.Repeat(" ", MaxSize))); got != nil {
+		t.Errorf("of what is too large: %v", got)
+	}
+}
+
+func FuzzNeeds(f *testing.F) {
+	f.Add([]byte(`{"schemaVersion":2,"config":{"digest":"` + sha(1) + `"},"manifests":[{"digest":"` + sha(2) + `"}]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, p := range Needs(body) {
+			if strings.ContainsAny(p.Digest, "/?#% ") || !strings.Contains(p.Digest, ":") {
+				t.Fatalf("%q would go into a path", p.Digest)
+			}
+		}
+	})
+}
