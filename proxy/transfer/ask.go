@@ -1,0 +1,142 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+)
+
+const (
+	maxRedirects = 5
+	maxManifest  = 4 << 20
+)
+
+var (
+	errRedirects = errors.New("too many redirects")
+	errDigest    = errors.New("the content has another digest")
+	errTooLarge  = errors.New("the manifest is larger than 4 MiB")
+)
+
+// fetch asks for content by GET or HEAD and follows redirects: object storage. Once these have left
+// the replica nothing of the client's goes along.
+func (p *peer) fetch(ctx context.Context, method, what string, header http.Header) (*http.Response, error) {
+	c := call{method: method, at: p.at(what), header: header}
+	for i := 0; ; i++ {
+		response, err := p.send(ctx, c)
+		if err != nil || !redirects(response.StatusCode) {
+			return response, err
+		}
+		if i == maxRedirects {
+			return nil, p.refused(response, errRedirects)
+		}
+		at, foreign, err := p.locate(c.at, response.Header.Get("Location"), strings.EqualFold)
+		if err != nil {
+			return nil, p.refused(response, err)
+		}
+		response.Body.Close()
+		c.at, c.foreign = at, c.foreign || foreign
+	}
+}
+
+func redirects(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
+// HasBlob asks whether a replica has a blob. With an error it is not known.
+func HasBlob(ctx context.Context, of Replica, repository, digest string, credential http.Header) (bool, error) {
+	return standard().peer(of, repository, credential).has(ctx, "blobs", digest)
+}
+
+// HasManifest asks whether a replica has a manifest. With an error it is not known.
+func HasManifest(ctx context.Context, of Replica, repository, digest string, credential http.Header) (bool, error) {
+	return standard().peer(of, repository, credential).has(ctx, "manifests", digest)
+}
+
+func (p *peer) has(ctx context.Context, kind, digest string) (bool, error) {
+	if _, _, err := parseDigest(digest); err != nil {
+		return false, err
+	}
+	response, err := p.fetch(ctx, http.MethodHead, kind+"/"+digest, accepted(kind))
+	switch {
+	case err != nil:
+		return false, err
+	case response.StatusCode == http.StatusOK:
+		response.Body.Close()
+		return true, nil
+	case response.StatusCode == http.StatusNotFound:
+		response.Body.Close()
+		return false, nil
+	}
+	return false, p.refused(response, nil)
+}
+
+// accepted: without these a registry may say that it has no such manifest, or convert it.
+func accepted(kind string) http.Header {
+	if kind != "manifests" {
+		return nil
+	}
+	return http.Header{"Accept": {
+		"application/vnd.oci.image.index.v1+json",
+		"application/vnd.oci.image.manifest.v1+json",
+		"application/vnd.docker.distribution.manifest.list.v2+json",
+		"application/vnd.docker.distribution.manifest.v2+json",
+		"*/*",
+	}}
+}
+
+// Manifest gets a manifest by its digest, which is verified.
+func Manifest(ctx context.Context, from Replica, repository, digest string, credential http.Header) (mediaType string, body []byte, err error) {
+	if _, _, err := parseDigest(digest); err != nil {
+		return "", nil, err
+	}
+	p := standard().peer(from, repository, credential)
+	response, err := p.fetch(ctx, http.MethodGet, "manifests/"+digest, accepted("manifests"))
+	if err != nil {
+		return "", nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return "", nil, p.refused(response, nil)
+	}
+	defer response.Body.Close()
+	broken := func(err error) error {
+		return &Error{Replica: p.Name, Method: http.MethodGet, Status: response.StatusCode, Err: err}
+	}
+	body, err = io.ReadAll(io.LimitReader(response.Body, maxManifest+1))
+	if err != nil {
+		return "", nil, broken(err)
+	}
+	if len(body) > maxManifest {
+		return "", nil, broken(errTooLarge)
+	}
+	if err := verifies(body, digest); err != nil {
+		return "", nil, broken(err)
+	}
+	return response.Header.Get("Content-Type"), body, nil
+}
+
+// PutManifest puts a manifest by its digest.
+func PutManifest(ctx context.Context, to Replica, repository, digest, mediaType string, body []byte, credential http.Header) error {
+	if err := verifies(body, digest); err != nil {
+		return err
+	}
+	p := standard().peer(to, repository, credential)
+	response, err := p.send(ctx, call{
+		method: http.MethodPut, at: p.at("manifests/" + digest), header: http.Header{"Content-Type": {mediaType}},
+		body: bytes.NewReader(body), length: int64(len(body)),
+	})
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusCreated {
+		return p.refused(response, nil)
+	}
+	response.Body.Close()
+	return nil
+}

@@ -1,0 +1,144 @@
+package transfer
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestRedirects(t *testing.T) {
+	blob := content(1000)
+	var leaked string
+	storage := newFake(t, nil)
+	storage.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		leaked += r.Header.Get("Authorization")
+		w.Write(blob)
+	})
+	hops := 0
+	from := newFake(t, func(f *fake, w http.ResponseWriter, r *http.Request) bool {
+		hops++
+		to := storage.URL + "/bucket?signature=hidden"
+		switch r.URL.Query().Get("to") {
+		case "":
+			to = "http://registry.test" + r.URL.Path + "?to=there" // itself, by the name it was asked by
+		case "loop":
+			to = r.URL.Path + "?to=loop"
+		}
+		if r.Host != "registry.test" {
+			t.Errorf("asked as %s", r.Host)
+		}
+		http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+		return true
+	})
+	to := newFake(t, nil)
+	replica := from.replica("from")
+	replica.Host = "registry.test"
+	if err := quick().blob(t.Context(), replica, to.replica("to"), "team/app", sum(blob), alice); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(to.has[sum(blob)], blob) || hops != 2 {
+		t.Errorf("%d bytes, %d hops", len(to.has[sum(blob)]), hops)
+	}
+	if leaked != "" {
+		t.Errorf("storage was told %q", leaked)
+	}
+	hops = 0
+	from.fault = func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
+		hops++
+		http.Redirect(w, r, r.URL.Path, http.StatusFound)
+		return true
+	}
+	if ok, err := HasBlob(t.Context(), replica, "team/app", sum(blob), alice); ok || err == nil || hops != 6 {
+		t.Errorf("a loop: %v, %v, %d hops", ok, err, hops)
+	}
+}
+
+func TestHas(t *testing.T) {
+	f := newFake(t, nil)
+	f.has[sum(nil)] = nil
+	for _, has := range []func() (bool, error){
+		func() (bool, error) { return HasBlob(t.Context(), f.replica("a"), "team/app", sum(nil), alice) },
+		func() (bool, error) { return HasManifest(t.Context(), f.replica("a"), "team/app", sum(nil), alice) },
+	} {
+		if ok, err := has(); !ok || err != nil {
+			t.Errorf("%v, %v", ok, err)
+		}
+	}
+	if ok, err := HasBlob(t.Context(), f.replica("a"), "team/app", sum([]byte("x")), alice); ok || err != nil {
+		t.Errorf("%v, %v", ok, err)
+	}
+	if ok, err := HasBlob(t.Context(), f.replica("a"), "team/app", sum(nil), nil); ok || err == nil || err.Error() != "a: HEAD: 401" {
+		t.Errorf("%v, %v", ok, err)
+	}
+}
+
+func TestManifest(t *testing.T) {
+	body := []byte(`{"schemaVersion":2}`)
+	from, to := newFake(t, nil), newFake(t, nil)
+	from.has[sum(body)] = body
+	mediaType, got, err := Manifest(t.Context(), from.replica("from"), "team/app", sum(body), alice)
+	if err != nil || mediaType != "application/vnd.oci.image.manifest.v1+json" || !bytes.Equal(got, body) {
+		t.Errorf("%q %q %v", mediaType, got, err)
+	}
+	if err := PutManifest(t.Context(), to.replica("to"), "team/app", sum(body), mediaType, got, alice); err != nil || !bytes.Equal(to.has[sum(body)], body) {
+		t.Errorf("%q %v", to.has[sum(body)], err)
+	}
+	if err := PutManifest(t.Context(), to.replica("to"), "team/app", sum(nil), mediaType, got, alice); err != errDigest {
+		t.Error(err)
+	}
+	large := make([]byte, maxManifest+1)
+	from.has[sum(nil)], from.has[sum(large)] = body, large
+	for digest, want := range map[string]error{sum(nil): errDigest, sum(large): errTooLarge} {
+		_, got, err := Manifest(t.Context(), from.replica("from"), "team/app", digest, alice)
+		if e, ok := err.(*Error); !ok || e.Err != want || got != nil {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	}
+}
+
+func TestExcerpt(t *testing.T) {
+	p := standard().peer(Replica{}, "app", alice)
+	got := p.excerpt("no\r\n" + secret + "\xff" + strings.Repeat("é", 200))
+	if !strings.HasPrefix(got, "no  ***é") || len(got) > maxErrorText {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestReceived(t *testing.T) {
+	for text, want := range map[string]int64{
+		"0-9": 10, "0-1": 2, "0-0": -1, "": -1, "0--1": -1, "bytes=0-9": -1, "5-9": -1, "0-9999999999999999999": -1,
+	} {
+		if got := received(text); got != want {
+			t.Errorf("%q: %d", text, got)
+		}
+	}
+}
+
+func FuzzRanges(f *testing.F) {
+	for _, s := range []string{"bytes 5-9/10", "bytes 5-9/*", "bytes */10", "0-9", "", "bytes -/-", "bytes 0-0/9223372036854775807"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if start, size := contentRange(s); start < -1 || size < -1 {
+			t.Errorf("%d of %d", start, size)
+		}
+		if n := received(s); n < -1 || n == 0 {
+			t.Errorf("%d", n)
+		}
+	})
+}
+
+func FuzzLocation(f *testing.F) {
+	for _, s := range []string{"/v2/a?x=1", "http://registry.test:80/x", "//other/x", "?y", "mailto:a", "http://a@other", "%zz", ""} {
+		f.Add(s)
+	}
+	p := standard().peer(Replica{URL: &url.URL{Scheme: "http", Host: "10.0.0.1:5000"}, Host: "registry.test"}, "app", nil)
+	f.Fuzz(func(t *testing.T, s string) {
+		u, foreign, err := p.locate(p.at("blobs/uploads/"), s, sameName)
+		if err == nil && !foreign && (u.Host != p.URL.Host || u.Scheme != "http") {
+			t.Errorf("%s is no place of the replica", u)
+		}
+	})
+}

@@ -1,0 +1,87 @@
+package transfer
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
+	"net/http"
+	"strings"
+)
+
+var errAlgorithm = errors.New("not a sha256 or sha512 digest")
+
+// parseDigest returns an empty hash and what its sum must be.
+func parseDigest(digest string) (hash.Cloner, []byte, error) {
+	algorithm, text, _ := strings.Cut(digest, ":")
+	var h hash.Hash
+	switch algorithm {
+	case "sha256":
+		h = sha256.New()
+	case "sha512":
+		h = sha512.New()
+	default:
+		return nil, nil, errAlgorithm
+	}
+	want, err := hex.DecodeString(text)
+	c, ok := h.(hash.Cloner)
+	if err != nil || len(want) != h.Size() || text != strings.ToLower(text) || !ok {
+		return nil, nil, errAlgorithm
+	}
+	return c, want, nil
+}
+
+func verifies(body []byte, digest string) error {
+	h, want, err := parseDigest(digest)
+	if err != nil {
+		return err
+	}
+	h.Write(body)
+	if !bytes.Equal(h.Sum(nil), want) {
+		return errDigest
+	}
+	return nil
+}
+
+// take accounts for what was read. What is read for the second time must be what was sent before.
+func (s *source) take(b []byte) error {
+	s.offset += int64(len(b))
+	s.tries.moved(s.offset)
+	s.hash.Write(b)
+	if s.offset == s.mark && !bytes.Equal(s.hash.Sum(nil), s.sum) {
+		return s.wrong(errChanged)
+	}
+	return nil
+}
+
+// back goes back to an offset, by way of an earlier one of which the hash is known: no other can be
+// hashed on from.
+func (s *source) back(to, from int64, state hash.Cloner) error {
+	s.close()
+	if s.offset > s.mark {
+		s.mark, s.sum = s.offset, s.hash.Sum(nil)
+	}
+	h, err := state.Clone()
+	if err != nil {
+		return err
+	}
+	s.hash, s.offset, s.tries.offset = h, from, from
+	_, err = io.CopyN(io.Discard, s, to-from)
+	return err
+}
+
+// verify: all of it has been read.
+func (s *source) verify() error {
+	if !bytes.Equal(s.hash.Sum(nil), s.want) {
+		return s.wrong(errDigest)
+	}
+	return nil
+}
+
+// wrong: it came whole, but is not what it should be.
+func (s *source) wrong(err error) error {
+	return &Error{Replica: s.Name, Method: http.MethodGet, Status: http.StatusOK, Err: err}
+}

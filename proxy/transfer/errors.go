@@ -1,0 +1,81 @@
+package transfer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// Error is what went wrong with a request to a replica.
+type Error struct {
+	Replica, Method string
+	Status          int    // 0: no answer
+	Text            string // of the OCI error, shortened
+	Err             error
+}
+
+func (e *Error) Error() string {
+	s := e.Replica + ": " + e.Method
+	if e.Status != 0 {
+		s += fmt.Sprintf(": %d", e.Status)
+	}
+	if e.Text != "" {
+		s += ": " + e.Text
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// passing: another try may go better.
+func passing(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Status == 0 || e.Status >= 500 || e.Status == http.StatusTooManyRequests)
+}
+
+func hasStatus(err error, status int) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == status
+}
+
+// Bounds of what is read of an OCI error, and of what is said of it.
+const (
+	maxErrorBody = 4 << 10
+	maxErrorText = 200
+)
+
+// refused is an answer as an error, and the end of that answer.
+func (p *peer) refused(response *http.Response, err error) error {
+	defer response.Body.Close()
+	e := &Error{Replica: p.Name, Method: response.Request.Method, Status: response.StatusCode, Err: err}
+	var envelope struct {
+		Errors []struct{ Code, Message string }
+	}
+	body, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
+	if json.Unmarshal(body, &envelope) == nil && len(envelope.Errors) > 0 {
+		e.Text = p.excerpt(envelope.Errors[0].Code + ": " + envelope.Errors[0].Message)
+	}
+	return e
+}
+
+// excerpt is without what a replica may have repeated of the client's credential.
+func (p *peer) excerpt(text string) string {
+	if _, secret, ok := strings.Cut(p.authorization, " "); ok && secret != "" {
+		text = strings.ReplaceAll(text, secret, "***")
+	} else if p.authorization != "" {
+		text = strings.ReplaceAll(text, p.authorization, "***")
+	}
+	text = strings.ToValidUTF8(text[:min(len(text), maxErrorText)], "")
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, text)
+}
