@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -31,16 +32,19 @@ func ask(out *http.Request) (*http.Response, error) {
 // the one that has it; a 404 only if every replica asked has answered so.
 func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
 	deadline := time.Now().Add(x.proxy.Limits.FirstByte)
-	again := x.repeatable()
-	var kept answer
-	for i, replica := range x.decision.Tries {
-		got := x.askOne(out, replica, x.wait(deadline, len(x.decision.Tries)-i-1))
-		got.reason = x.reasonFor(i, kept)
-		final := x.final(got)
-		kept = kept.or(got, final)
-		if final || !again || x.ctx.Err() != nil {
-			break
+	if x.putsManifest() {
+		if err := x.readManifest(out); err != nil {
+			return nil, err
 		}
+	}
+	kept := x.askEach(out, deadline)
+	until := time.Now().Add(x.proxy.Limits.Outlive)
+	if x.in.Method == http.MethodHead {
+		until = deadline
+	}
+	if x.outlives(kept, until) {
+		x.decide()
+		kept = x.askEach(out, later(deadline, time.Now().Add(time.Second)))
 	}
 	x.replica.Store(kept.replica)
 	x.reason = kept.reason
@@ -53,6 +57,59 @@ func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
 	}
 	return response, nil
 }
+
+func (x *exchange) askEach(out *http.Request, deadline time.Time) (kept answer) {
+	again := x.repeatable()
+	for i, replica := range x.decision.Tries {
+		got := x.askOne(out, replica, x.wait(deadline, len(x.decision.Tries)-i-1))
+		got.reason = x.reasonFor(i, kept)
+		final := x.final(got)
+		kept = kept.or(got, final)
+		if final || !again || x.ctx.Err() != nil {
+			break
+		}
+	}
+	return kept
+}
+
+// outlives waits, where only one replica may take a write that could be sent again and that one did not answer, until
+// the probes have made up their mind about it. It reports whether the replica is down: then the write is decided anew.
+func (x *exchange) outlives(got answer, until time.Time) bool {
+	if got.err == nil || errors.As(got.err, new(guardError)) || !x.repeatable() || len(x.decision.Tries) != 1 || !x.asksOwner() {
+		return false
+	}
+	ctx, cancel := context.WithDeadline(x.ctx, until)
+	defer cancel()
+	tick := time.NewTicker(fleetEvery)
+	defer tick.Stop()
+	for {
+		fleet := x.proxy.Fleet()
+		if !fleet.Replica(got.replica.Name).Readable() {
+			x.fleet = fleet
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+}
+
+// asksOwner: what belongs to writing, and what a client that pushes asks before it writes.
+func (x *exchange) asksOwner() bool {
+	return x.request.Named == "" && (x.target.kind == router.Write || x.target.kind == router.Exists)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// fleetEvery is how often a request that waits for the probes looks at what they say.
+const fleetEvery = 50 * time.Millisecond
 
 // answer is what came of asking one replica: a response or an error.
 type answer struct {
@@ -96,7 +153,7 @@ func (a answer) rank() int {
 func (x *exchange) final(got answer) bool {
 	switch {
 	case got.err != nil:
-		return false
+		return errors.As(got.err, new(guardError))
 	case got.response.StatusCode == http.StatusNotFound:
 		return !x.decision.OnAbsent
 	}
@@ -104,8 +161,11 @@ func (x *exchange) final(got answer) bool {
 }
 
 // repeatable: asking again elsewhere does no harm. Reads do none; an upload that was started and not
-// used is swept up by its registry.
+// used is swept up by its registry; a manifest is what its digest says wherever it is put.
 func (x *exchange) repeatable() bool {
+	if x.manifest != nil {
+		return true
+	}
 	switch x.in.Method {
 	case http.MethodGet, http.MethodHead:
 		return true
@@ -141,6 +201,12 @@ func (x *exchange) wait(deadline time.Time, others int) time.Duration {
 // askOne asks one replica, and reports trouble so that a probe looks at it at once.
 func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.Duration) answer {
 	up := x.proxy.upstreams[replica.Name]
+	if x.manifest != nil {
+		if err := x.guard(replica); err != nil {
+			return answer{replica: replica, err: err}
+		}
+		out = withBody(out, x.manifest)
+	}
 	ctx, cancel := context.WithCancelCause(out.Context())
 	x.cutTry.Store(&cancel)
 	x.replica.Store(replica)
@@ -161,6 +227,14 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 		return answer{replica: replica, err: err}
 	}
 	return answer{replica: replica, response: response}
+}
+
+// withBody is out with a body that has been taken in already.
+func withBody(out *http.Request, body []byte) *http.Request {
+	out = out.Clone(out.Context())
+	out.Header.Del("Expect")
+	out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return out
 }
 
 // never is longer than any request lasts.

@@ -51,7 +51,9 @@ func TestClientThatLeaves(t *testing.T) {
 			g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
 				arrived <- true
 				hang(w, r)
-			}}, func(c *Config) { c.Limits = Limits{time.Hour, time.Hour, time.Hour, 1, time.Hour} })
+			}}, func(c *Config) {
+				c.Limits = Limits{time.Hour, time.Hour, time.Hour, 1, time.Hour, time.Hour, time.Hour}
+			})
 			conn := g.send(request)
 			await(t, arrived, "the request")
 			conn.Close()

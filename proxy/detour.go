@@ -1,6 +1,11 @@
 package proxy
 
-import "net/http"
+import (
+	"cmp"
+	"net/http"
+
+	"github.com/fairlead-gateway/fairlead/proxy/transfer"
+)
 
 // hopHeader marks a request that came through another gateway because that one could not reach the
 // replica. It takes no second detour, so that nothing circles. Whoever sets it himself only gives up
@@ -9,17 +14,38 @@ const hopHeader = "Fairlead-Hop"
 
 // send puts a request to a replica: to its upstream, or through its front.
 func (x *exchange) send(up *upstream, out *http.Request) (*http.Response, error) {
+	if x.in.Header.Get(hopHeader) != "" {
+		return up.transport.RoundTrip(up.request(out))
+	}
+	return x.proxy.send(up, out)
+}
+
+func (p *Proxy) send(up *upstream, out *http.Request) (*http.Response, error) {
 	front, blind := "", false
-	if x.proxy.Detour.Front != nil && x.in.Header.Get(hopHeader) == "" {
-		front, blind = x.proxy.Detour.Front(up.Name)
+	if p.Detour.Front != nil {
+		front, blind = p.Detour.Front(up.Name)
 	}
 	if !blind {
 		return up.transport.RoundTrip(up.request(out))
 	}
 	address := *out.URL
-	address.Scheme, address.Host = x.proxy.Detour.Scheme, front
+	address.Scheme, address.Host = p.Detour.Scheme, front
 	out.URL, out.Header = &address, out.Header.Clone()
-	out.Host = up.Name + "." + x.proxy.Hostname // that replica and no other, whatever that gateway thinks
+	out.Host = up.Name + "." + p.Hostname // that replica and no other, whatever that gateway thinks
 	out.Header.Set(hopHeader, "1")
-	return x.proxy.detour.RoundTrip(out)
+	return p.detour.RoundTrip(out)
+}
+
+// reach is a replica as healing reaches it: as requests do, under the name that the client asked for.
+func (p *Proxy) reach(replica, host string) transfer.Replica {
+	up := p.upstreams[replica]
+	return transfer.Replica{
+		Name: replica, URL: up.URL, Host: cmp.Or(up.Host, host),
+		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Host != up.URL.Host {
+				return up.transport.RoundTrip(r) // redirected, to an object store
+			}
+			return p.send(up, r.Clone(r.Context()))
+		}),
+	}
 }

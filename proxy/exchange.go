@@ -26,7 +26,8 @@ type exchange struct {
 	request  router.Request
 	query    string // the raw query without the owner
 	decision router.Decision
-	held     bool // it keeps the lease of its repository; static while watch runs
+	manifest []byte // to be put; nil for all else
+	held     bool   // it keeps the lease of its repository; static while watch runs
 	ctx      context.Context
 	reason   router.Reason // of the replica that answered; "" until then
 	status   int
@@ -71,14 +72,10 @@ func (x *exchange) decide() {
 		Client:    client,
 		Gateway:   gateway,
 		OwnerHome: p.OwnerHome,
-		Manifest:  x.target.manifest && x.in.Method == http.MethodPut,
 	}
 	if repository := x.target.repository; repository != "" {
 		x.request.Lease = p.leases.owner(repository, now)
 		x.request.Bound = p.leases.boundTo(repository, x.client, now)
-	}
-	if x.request.Manifest {
-		x.request.PartsAt = p.parts.replicas(x.push(), now)
 	}
 	x.decision = router.Decide(x.request)
 }
@@ -146,37 +143,29 @@ func (x *exchange) refuse(status int, e ociError) {
 	writeError(x.w, status, e)
 }
 
-// refuseUntried answers a request that no replica may be asked for.
-func (x *exchange) refuseUntried() {
-	if x.decision.Reason == router.Scattered {
-		x.refuseScattered()
-		return
-	}
-	x.refuseLostUpload()
-}
-
-// refuseScattered: no client goes on after this, and that is the point. Its push begins anew, and asks
-// the replica where it goes to now what exists.
-func (x *exchange) refuseScattered() {
-	x.proxy.parts.forget(x.push())
-	x.refuse(http.StatusBadRequest, ociError{
-		Code:    codeManifestBlobUnknown,
-		Message: "parts of this push are on a replica that it no longer goes to: push again",
-		Detail:  map[string][]string{"replicas": x.request.PartsAt},
-	})
-}
-
-// refuseLostUpload: a replica that the fleet does not have will not come back; of one that is down a
-// client is told to try again, which is what most clients survive.
+// refuseLostUpload answers a part that the replica of its upload does not take, because that is down, did not answer, or
+// is none of the fleet's. Most clients begin the blob, or the push, anew when the connection breaks. Who comes with the
+// same upload again does not, and is told that there is none (docs/request-handling.md has what each client does).
 func (x *exchange) refuseLostUpload() {
-	e := ociError{Code: codeUploadUnknown, Message: "the replica that holds this upload is lost: start the upload again"}
-	status := http.StatusNotFound
-	if owner := x.fleet.Replica(x.request.URLOwner); owner != nil {
+	x.reason = router.UploadLost
+	owner := x.fleet.Replica(x.request.URLOwner)
+	if owner != nil {
 		x.replica.Store(owner)
-		status = http.StatusServiceUnavailable
+		if x.proxy.lost.first("upload "+x.in.URL.Path, time.Now()) {
+			x.breakOff()
+		}
+	}
+	e := ociError{Code: codeUploadUnknown, Message: "the replica that holds this upload is lost: start the upload again"}
+	if owner != nil {
 		e.Detail = map[string]string{"replica": owner.Name}
 	}
-	x.refuse(status, e)
+	x.refuse(http.StatusNotFound, e)
+}
+
+// breakOff ends the client's connection without an answer.
+func (x *exchange) breakOff() {
+	x.status = statusBrokenOff
+	panic(http.ErrAbortHandler)
 }
 
 // replicaHeader says on every response which replica answered and why. "-" stands for none.

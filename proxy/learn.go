@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -27,7 +28,11 @@ func (x *exchange) learn(replica string, status int) (owner string) {
 			p.leases.end(repository, x.request.Lease)
 			p.Log.Info("lease moved", "repository", repository, "from", x.request.Lease, "to", replica)
 		}
-		return p.leases.accept(x.ctx, repository, replica, x.client, now)
+		owner = p.leases.accept(x.ctx, repository, replica, x.client, now)
+		if status == http.StatusCreated && !x.target.manifest {
+			x.bringHome(committed(x.in.URL.Query()), replica, owner)
+		}
+		return owner
 	case x.target.kind == router.Exists && (accepted || status == http.StatusNotFound):
 		p.leases.bind(repository, replica, x.client, now)
 	case x.target.kind == router.Ping && accepted:
@@ -52,14 +57,17 @@ func changes(method string) bool {
 func (x *exchange) learnParts(replica string, status int, now time.Time) {
 	parts, query := x.proxy.parts, x.in.URL.Query()
 	switch {
-	case x.request.Manifest && x.target.kind == router.Write && !x.target.isDigest():
+	case x.manifest != nil && !x.target.isDigest():
 		parts.forget(x.push())
-	case x.request.Manifest, x.target.kind == router.Exists, x.saysManifestExists():
+	case x.manifest != nil, x.target.kind == router.Exists, x.saysManifestExists():
 		parts.add(x.push(), x.target.reference, replica, now)
 	case x.belongsToWriting() && status == http.StatusCreated:
-		parts.add(x.push(), cmp.Or(query.Get("digest"), query.Get("mount")), replica, now)
+		parts.add(x.push(), committed(query), replica, now)
 	}
 }
+
+// committed is the digest of the blob that a 201 is about (end-4b, end-6, end-11).
+func committed(query url.Values) string { return cmp.Or(query.Get("digest"), query.Get("mount")) }
 
 // saysManifestExists: a client that pushes is told so only by the replica that the push goes to.
 func (x *exchange) saysManifestExists() bool {

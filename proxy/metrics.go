@@ -13,6 +13,7 @@ type metrics struct {
 	requests   *prometheus.CounterVec
 	trouble    *prometheus.CounterVec
 	begunAgain prometheus.Counter
+	copies     *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
@@ -30,11 +31,25 @@ func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
 		begunAgain: with.NewCounter(prometheus.CounterOpts{
 			Name: "fairlead_proxy_begun_again_total", Help: "Pushes that began at once with another at another replica, and were begun again there unseen.",
 		}),
+		copies: with.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_proxy_healed_total", Help: "Parts of pushes that were copied to the replica that their manifest goes to, by how that ended.",
+		}, []string{"result"}),
 	}
+}
+
+func (m *metrics) healed(err error) {
+	if err != nil {
+		m.copies.WithLabelValues("failed").Inc()
+		return
+	}
+	m.copies.WithLabelValues("copied").Inc()
 }
 
 // statusClientGone is for a client that went away before there was an answer; nginx made it usual.
 const statusClientGone = 499
+
+// statusBrokenOff is for a connection that we broke, so that the client tries again; nginx has it for that, too.
+const statusBrokenOff = 444
 
 func (m *metrics) observe(kind router.Kind, reason router.Reason, status int) {
 	m.requests.WithLabelValues(string(kind), string(reason), strconv.Itoa(status)).Inc()

@@ -11,18 +11,23 @@ type Limits struct {
 	FirstByte time.Duration // of a GET or HEAD, over all replicas tried
 	Window    time.Duration // over which a body must move at least Least bytes, in either direction
 	Least     int64
+	Outlive   time.Duration // that a write waits for the probes to decide about a replica that did not answer
+	Heal      time.Duration // that a manifest waits for its parts
 	Commit    time.Duration // from a request's last byte to its answer, while the replica is up
 }
 
 // DefaultLimits: the first byte of a GET comes within 5 s or the client is told; a layer may take
 // hours, but not below some 500 bytes a second; docker gives up on a commit by itself after 30 s,
-// others wait, and registries on object storage need minutes for large blobs.
+// others wait, and registries on object storage need minutes for large blobs. The commit itself takes
+// some of what docker gives it, so healing has less.
 func DefaultLimits() Limits {
 	return Limits{
 		Dial:      2 * time.Second,
 		FirstByte: 4500 * time.Millisecond,
 		Window:    30 * time.Second,
 		Least:     16 << 10,
+		Outlive:   10 * time.Second,
+		Heal:      20 * time.Second,
 		Commit:    15 * time.Minute,
 	}
 }

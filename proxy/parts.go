@@ -84,6 +84,16 @@ func (p *parts) replicas(k bindingKey, now time.Time) []string {
 	return names
 }
 
+// at is the replica that has a part of the push, "" if that is not known.
+func (p *parts) at(k bindingKey, digest string, now time.Time) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if of := p.live(k, now); of != nil {
+		return of.at[digest]
+	}
+	return ""
+}
+
 // forget ends a push: it is finished, or was refused and begins anew.
 func (p *parts) forget(k bindingKey) {
 	p.mu.Lock()

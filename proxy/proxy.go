@@ -69,6 +69,8 @@ type Proxy struct {
 
 	leases *leases
 	parts  *parts
+	lost   *lost
+	healer *healer
 }
 
 type upstream struct {
@@ -78,12 +80,13 @@ type upstream struct {
 
 // New makes a proxy over the replicas that the file names.
 func New(c Config) *Proxy {
-	p := &Proxy{Config: c, upstreams: map[string]*upstream{}, leases: newLeases(c.LeaseIdle, c.Agreement), parts: newParts(c.LeaseIdle)}
+	p := &Proxy{Config: c, upstreams: map[string]*upstream{}, leases: newLeases(c.LeaseIdle, c.Agreement), parts: newParts(c.LeaseIdle), lost: newLost(c.LeaseIdle)}
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	for _, u := range c.Upstreams {
 		p.upstreams[u.Name] = &upstream{u, newTransport(u.TLS, c.Limits)}
 	}
 	p.detour = newTransport(c.Detour.TLS, c.Limits)
+	p.healer = newHealer(p.reach, p.metrics)
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      roundTripper(ask),
@@ -136,8 +139,9 @@ func (b *buffers) Put(s []byte) { b.pool.Put(&s) }
 func (p *Proxy) Leases() []LeaseInfo               { return p.leases.list(time.Now()) }
 func (p *Proxy) Lease(repository string) LeaseInfo { return p.leases.info(repository, time.Now()) }
 
-// Close drops idle connections to the replicas.
+// Close ends what is being copied between replicas, and drops idle connections to them.
 func (p *Proxy) Close() {
+	p.healer.close()
 	for _, u := range p.upstreams {
 		u.transport.CloseIdleConnections()
 	}
@@ -154,7 +158,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.decide()
 	if len(x.decision.Tries) == 0 {
-		x.refuseUntried()
+		x.refuseLostUpload()
 		return
 	}
 	defer x.hold()()

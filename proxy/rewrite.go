@@ -103,6 +103,12 @@ func (x *exchange) ownHosts(replica string) []string {
 	return hosts
 }
 
+// losesUpload: the replica of an upload did not answer, for no fault of the client's or of what it sent.
+func (x *exchange) losesUpload(err error) bool {
+	return x.target.kind == router.Upload && x.request.URLOwner != "" && x.request.Named == "" && !x.clientFailed.Load() &&
+		!errors.Is(x.cause(err), errStalled) && !errors.Is(err, errForeignLocation) && !errors.Is(err, errPushRedirected) && !errors.Is(err, errBadLocation)
+}
+
 // handleError says in the registry's own form what went wrong between gateway and replica.
 func handleError(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r)
@@ -113,6 +119,14 @@ func handleError(w http.ResponseWriter, r *http.Request, err error) {
 	if x.clientGone() {
 		x.status = statusClientGone
 		panic(http.ErrAbortHandler) // a plain return would be an empty 200
+	}
+	if refused := (guardError{}); errors.As(err, &refused) {
+		x.refuseHole(refused)
+		return
+	}
+	if x.losesUpload(err) {
+		x.refuseLostUpload()
+		return
 	}
 	err = x.cause(err)
 	status := http.StatusBadGateway

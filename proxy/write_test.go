@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,16 +87,30 @@ func TestOwnerTravelsInTheURL(t *testing.T) {
 func TestLostUploads(t *testing.T) {
 	g := newRig(t, map[string]http.HandlerFunc{"west": accepts, "east": accepts}, nil)
 	g.set("east", down)
-	got := g.do("PATCH "+uploads+"1?fairlead-replica=east", strings.NewReader("x"))
-	g.want(got, 503, "east; reason=upload_lost")
-	if got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "BLOB_UPLOAD_UNKNOWN") {
-		t.Errorf("%v %v", got, got.header)
+	part := func(id string) reply {
+		return g.do("PATCH "+uploads+id+"?fairlead-replica=east", strings.NewReader("x"))
+	}
+	if got := part("1"); got.err == nil {
+		t.Errorf("no broken connection: %v", got)
+	}
+	got := part("1")
+	g.want(got, 404, "east; reason=upload_lost")
+	if !strings.Contains(got.body, "BLOB_UPLOAD_UNKNOWN") {
+		t.Errorf("%v", got)
+	}
+	if got := part("2"); got.err == nil || g.counted("444") != 2 {
+		t.Errorf("another upload: %v, %v broken off", got, g.counted("444"))
 	}
 	got = g.do("PATCH "+uploads+"1?fairlead-replica=mars", strings.NewReader("x"))
 	g.want(got, 404, "-; reason=upload_lost")
 	if seen := g.take(); len(seen) != 0 {
 		t.Errorf("a lost upload was rerouted silently: %q", seen)
 	}
+	g = newRig(t, map[string]http.HandlerFunc{"west": accepts, "east": breakOff}, nil) // and nobody has noticed yet
+	if got := part("1"); got.err == nil {
+		t.Errorf("no broken connection: %v", got)
+	}
+	g.want(part("1"), 404, "east; reason=upload_lost")
 }
 
 func TestLeaseRules(t *testing.T) {
@@ -115,56 +130,6 @@ func TestLeaseRules(t *testing.T) {
 	g.want(g.do("POST "+uploads, nil), 202, "west; reason=failover")
 	g.set("east", func(r *router.Replica) { r.Operator = router.Online; r.Upstream.Up = true })
 	g.want(g.do("PATCH "+uploads+"1", strings.NewReader("x")), 202, "west; reason=leased")
-}
-
-// The owner dies after it has a layer. The push may go on elsewhere, but its manifest would have a
-// hole there, and not every registry looks: it is refused, once. Pushed again it is whole.
-func TestAManifestDoesNotGoWhereItsLayersAreNot(t *testing.T) {
-	manifest := func(g *rig) reply { return g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}")) }
-	commit := func(g *rig, digest string) reply {
-		return g.do("PUT "+uploads+"1?digest="+digest, strings.NewReader("x"))
-	}
-	head := func(g *rig) reply { return g.do("HEAD /v2/app/blobs/sha256:1", nil) }
-	for _, test := range []struct {
-		name  string
-		first func(*rig) reply // at west, before it dies
-	}{
-		{"a layer was committed", func(g *rig) reply { return commit(g, "sha256:1") }},
-		{"a layer was said to exist", head},
-		{"a layer was mounted", func(g *rig) reply { return g.do("POST "+uploads+"?mount=sha256:1&from=base", nil) }},
-		{"a child of the index was said to exist", func(g *rig) reply {
-			g.do("HEAD /v2/app/blobs/sha256:absent", nil) // binds
-			return g.do("HEAD /v2/app/manifests/sha256:1", nil)
-		}},
-		{"a child of the index was pushed", func(g *rig) reply {
-			return g.do("PUT /v2/app/manifests/sha256:1", strings.NewReader("{}"))
-		}},
-	} {
-		mounts := func(w http.ResponseWriter, r *http.Request) {
-			if strings.HasSuffix(r.URL.Path, "absent") {
-				w.WriteHeader(http.StatusNotFound)
-				return
-			}
-			if r.URL.Query().Has("mount") {
-				w.WriteHeader(http.StatusCreated)
-				return
-			}
-			accepts(w, r)
-		}
-		g := newRig(t, map[string]http.HandlerFunc{"west": mounts, "east": accepts}, nil)
-		if got := test.first(g); got.status >= 300 || !strings.HasPrefix(got.by, "west") {
-			t.Fatalf("%s: %v", test.name, got)
-		}
-		g.set("west", down)
-		g.want(commit(g, "sha256:2"), 201, "east; reason=failover")
-		got := manifest(g)
-		g.want(got, 400, "-; reason=scattered")
-		if !strings.Contains(got.body, "MANIFEST_BLOB_UNKNOWN") || !strings.Contains(got.body, "west") {
-			t.Errorf("%s: %v", test.name, got)
-		}
-		g.want(head(g), 202, "east; reason=leased")
-		g.want(manifest(g), 201, "east; reason=leased")
-	}
 }
 
 // What was finished before the owner died does not stand in the way of the next push.
@@ -238,7 +203,7 @@ func TestPushesAreTriedElsewhereOnlyAsFarAsThatIsSafe(t *testing.T) {
 	}{
 		{"POST " + uploads, "", 202, "east; reason=failover"},
 		{"POST " + uploads + "?digest=" + digest, "body", 502, "west; reason=nearest"},
-		{"PUT /v2/app/manifests/v1", "{}", 502, "west; reason=nearest"},
+		{"PUT /v2/app/manifests/v1", "{}", 201, "east; reason=failover"},
 		{"DELETE /v2/app/manifests/v1", "", 502, "west; reason=nearest"},
 	} {
 		g := newRig(t, map[string]http.HandlerFunc{"west": breakOff, "east": accepts}, nil)
@@ -324,7 +289,7 @@ func TestCommitIsAwaitedWhileTheReplicaIsUp(t *testing.T) {
 	}}, func(c *Config) { c.Limits.FirstByte, c.Limits.Commit = time.Millisecond, time.Minute })
 	put := func() chan reply {
 		got := make(chan reply, 1)
-		go func() { got <- g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}")) }()
+		go func() { got <- g.do("DELETE /v2/app/manifests/v1", nil) }()
 		<-committing
 		return got
 	}
@@ -352,4 +317,36 @@ func TestARealRegistry(t *testing.T) {
 	if got.body != blob {
 		t.Errorf("%q", got.body)
 	}
+}
+
+// The owner of a lease dies without a word. What can be sent again waits for the probes and then goes elsewhere; the rest
+// is answered.
+func TestAWriteOutlivesItsOwner(t *testing.T) {
+	for _, test := range []struct {
+		line, body string
+		status     int
+		by         string
+	}{
+		{"POST " + uploads, "", 202, "east; reason=failover"},
+		{"PUT /v2/app/manifests/v1", "{}", 201, "east; reason=failover"},
+		{"DELETE /v2/app/manifests/v1", "", 502, "west; reason=leased"},
+		{"POST " + uploads + "?digest=" + digest, "body", 502, "west; reason=leased"},
+	} {
+		var g *rig
+		var dead atomic.Bool
+		g = newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
+			if !dead.Load() {
+				accepts(w, r)
+				return
+			}
+			go g.set("west", down) // the probes take their time
+			breakOff(w, r)
+		}, "east": accepts}, func(c *Config) { c.Limits.Outlive = patience })
+		g.want(g.do("POST "+uploads, nil), 202, "west; reason=nearest")
+		dead.Store(true)
+		g.want(g.do(test.line, strings.NewReader(test.body)), test.status, test.by)
+	}
+	g := newRig(t, map[string]http.HandlerFunc{"west": breakOff, "east": accepts}, nil)
+	g.proxy.leases.accept(t.Context(), "app", "west", alice, time.Now())
+	g.want(g.do("POST "+uploads, nil), 502, "west; reason=leased") // never found to be down
 }

@@ -26,16 +26,13 @@ type Request struct {
 	Lease     string // owner of the repository's live lease
 	Bound     string // replica that this client and repository are bound to for a minute
 	OwnerHome bool   // the file's `lease: {owner: home}`
-
-	Manifest bool     // a manifest PUT
-	PartsAt  []string // replicas that have, as this client knows, a part of its unfinished push
 }
 
 // Decision is where a request goes.
 type Decision struct {
 	Reason Reason
 	// Tries are the replicas to ask, in order. The first is the one chosen; the others are for when
-	// it cannot be reached and the request can safely be sent again. Empty for UploadLost and Scattered.
+	// it cannot be reached and the request can safely be sent again. Empty for UploadLost.
 	Tries []*Replica
 	// OnAbsent: a 404 of one try is not the answer, the next is asked.
 	OnAbsent bool
@@ -54,11 +51,7 @@ func Decide(r Request) Decision {
 		return r.upload()
 	case Exists, Write:
 		// No URL that we hand out for these names a replica: one that does may not overrule the lease.
-		d := r.writing()
-		if r.Manifest && slices.ContainsFunc(r.PartsAt, func(at string) bool { return at != d.Tries[0].Name }) {
-			return Decision{Reason: Scattered}
-		}
-		return d
+		return r.writing()
 	case Pull:
 		if r.Head && r.Bound != "" {
 			// A pusher that asks for a manifest by digest skips pushing it when told it exists: only

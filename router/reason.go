@@ -25,12 +25,14 @@ const (
 	LastResort Reason = "last_resort"
 	// UploadLost is an upload whose replica is down or gone: no other replica can go on with it.
 	UploadLost Reason = "upload_lost"
-	// Scattered is a manifest whose layers this client left, or was told of, on another replica than
-	// the one that the manifest goes to: accepted there, it would be an image with a hole.
+	// Healing is a manifest some of whose parts are still being copied to where it goes.
+	Healing Reason = "healing"
+	// Scattered is a manifest some of whose parts cannot be brought to where it goes: accepted there, it
+	// would be an image with a hole.
 	Scattered Reason = "scattered"
 )
 
 // Reasons lists the closed set, so that metrics can start every label at zero.
 func Reasons() []Reason {
-	return []Reason{Nearest, Failover, Home, Leased, Bound, Owner, Named, Fallthrough, LastResort, UploadLost, Scattered}
+	return []Reason{Nearest, Failover, Home, Leased, Bound, Owner, Named, Fallthrough, LastResort, UploadLost, Healing, Scattered}
 }

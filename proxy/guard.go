@@ -1,0 +1,114 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/proxy/manifest"
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// putsManifest: whoever names a replica, and no other, looks after the parts himself.
+func (x *exchange) putsManifest() bool {
+	return x.target.manifest && x.in.Method == http.MethodPut && x.request.Named == ""
+}
+
+// guardError is why a manifest was not put.
+type guardError struct{ error }
+
+func (e guardError) Unwrap() error { return e.error }
+
+// readManifest takes the manifest in, so that it can be looked at, and sent more than once. One that is too large to be
+// one passes unread.
+func (x *exchange) readManifest(out *http.Request) error {
+	if out.Body == nil {
+		return nil
+	}
+	body, err := io.ReadAll(io.LimitReader(out.Body, manifest.MaxSize+1))
+	if err != nil {
+		return err
+	}
+	if len(body) > manifest.MaxSize {
+		out.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(bytes.NewReader(body), out.Body), out.Body}
+		return nil
+	}
+	x.manifest = body
+	return nil
+}
+
+// guard sees to it that the replica has all that the manifest needs before it is put there: registries are not obliged to
+// look, and some do not (OCI distribution spec 1.1, "Pushing Manifests"; zot and go-containerregistry's accept a manifest
+// whose layers are missing).
+func (x *exchange) guard(owner *router.Replica) error {
+	needs := manifest.Needs(x.manifest)
+	ctx, cancel := context.WithTimeout(x.ctx, x.proxy.Limits.Heal)
+	defer cancel()
+	now := time.Now()
+	err := x.proxy.healer.whole(ctx, x.pushing(owner.Name), needs, func(digest string) bool {
+		return x.proxy.parts.at(x.push(), digest, now) == owner.Name
+	}, 0)
+	if err != nil {
+		return guardError{err}
+	}
+	for _, n := range needs {
+		x.proxy.parts.add(x.push(), n.Digest, owner.Name, now)
+	}
+	return nil
+}
+
+func (x *exchange) pushing(owner string) pushing {
+	p := pushing{repository: x.target.repository, owner: owner, host: x.in.Host, credential: credentialOf(x.in)}
+	for _, r := range x.request.Gateway {
+		if r.Name != owner && r.Operator != router.Offline {
+			p.others = append(p.others, r.Name)
+		}
+	}
+	// Where this push has left parts they are most likely to be.
+	left := x.proxy.parts.replicas(x.push(), time.Now())
+	slices.SortStableFunc(p.others, func(a, b string) int {
+		return boolOrder(slices.Contains(left, b)) - boolOrder(slices.Contains(left, a))
+	})
+	return p
+}
+
+func boolOrder(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// bringHome starts to copy a blob that was committed elsewhere than where its push's manifest will go, so that the
+// manifest need not wait for it.
+func (x *exchange) bringHome(digest, at, owner string) {
+	if digest == "" || owner == at || x.fleet.Replica(owner) == nil {
+		return
+	}
+	_, _ = x.proxy.healer.begin(x.pushing(owner), manifest.Part{Digest: digest}, at, 0) // else the manifest waits
+}
+
+// refuseHole answers a manifest that would be damaged if it were committed. What may be mended by time, and by a client
+// that pushes the missing part again, ends in a broken connection first: most clients try again then, and none goes on after
+// an answer in words. Whoever comes again gets that.
+func (x *exchange) refuseHole(err error) {
+	var hole *holeError
+	if !errors.As(err, &hole) || hole.why != nil && x.proxy.lost.first("manifest "+x.client.String()+" "+x.in.URL.Path, time.Now()) {
+		x.reason = router.Healing
+		x.breakOff()
+	}
+	x.reason = router.Scattered
+	x.proxy.parts.forget(x.push())
+	x.refuse(http.StatusBadRequest, ociError{
+		Code:    codeManifestBlobUnknown,
+		Message: hole.Error(),
+		Detail:  map[string]any{"digest": hole.digest, "owner": hole.owner, "asked": hole.asked},
+	})
+}

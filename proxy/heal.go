@@ -1,0 +1,245 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fairlead-gateway/fairlead/proxy/manifest"
+	"github.com/fairlead-gateway/fairlead/proxy/transfer"
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// Bounds of healing.
+const (
+	maxCopies   = 16              // transfers at a time
+	maxCopyJobs = 256             // under way or waiting for a transfer to end
+	maxAsked    = 8               // parts asked about at a time, for one manifest
+	maxNesting  = 4               // indexes in an index
+	copyBound   = time.Hour       // for one part; a transfer that stalls ends earlier
+	askBound    = 5 * time.Second // for one question
+)
+
+// healer copies what a push has on one replica to the one that it belongs to. It reads only the repository that is
+// pushed to, and writes only with the credential of the client that pushes.
+type healer struct {
+	// Static after newHealer.
+	reach   func(replica, host string) transfer.Replica
+	metrics *metrics
+	ctx     context.Context
+	cancel  context.CancelFunc
+	slots   chan struct{}
+
+	mu   sync.Mutex
+	jobs map[jobKey]*job // Guarded by mu. At most maxCopyJobs.
+	all  sync.WaitGroup  // incremented under mu only
+}
+
+// jobKey: one copy of one part to one replica at a time, whoever wants it.
+type jobKey struct{ repository, digest, owner string }
+
+type job struct {
+	done chan struct{} // closed when err is there
+	err  error
+}
+
+// pushing is the push that is healed.
+type pushing struct {
+	repository string
+	owner      string   // where its manifest goes
+	others     []string // all other replicas, in the order in which they are to be copied from
+	host       string   // that the client asked
+	credential http.Header
+}
+
+func newHealer(reach func(replica, host string) transfer.Replica, m *metrics) *healer {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &healer{reach: reach, metrics: m, ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxCopies), jobs: map[jobKey]*job{}}
+}
+
+// close ends all copies and waits for them.
+func (h *healer) close() {
+	h.mu.Lock()
+	h.cancel()
+	h.mu.Unlock()
+	h.all.Wait()
+}
+
+// Why a manifest cannot be committed now.
+var (
+	errHealing = errors.New("parts of this push are still being copied to the replica that it goes to")
+	errBusy    = errors.New("too much is being copied at once")
+)
+
+// holeError is a part that the owner lacks and that cannot be copied there.
+type holeError struct {
+	digest string
+	owner  string
+	asked  []string
+	why    error // nil: nobody has it
+}
+
+func (e *holeError) Error() string {
+	if e.why == nil {
+		return fmt.Sprintf("%s is on no replica: push it again", e.digest)
+	}
+	return fmt.Sprintf("%s is not on %s and cannot be copied there: %v", e.digest, e.owner, e.why)
+}
+
+// whole sees to it that the owner has all that a manifest needs, until ctx ends: then copying goes on, and the error is
+// errHealing. has says what is known to be there.
+func (h *healer) whole(ctx context.Context, p pushing, needs []manifest.Part, has func(digest string) bool, nesting int) error {
+	if nesting > maxNesting {
+		return fmt.Errorf("more than %d indexes in each other", maxNesting)
+	}
+	var group errgroup.Group
+	group.SetLimit(maxAsked)
+	errs := make([]error, len(needs))
+	for i, need := range needs {
+		if has(need.Digest) {
+			continue
+		}
+		group.Go(func() error {
+			errs[i] = h.part(ctx, p, need, nesting)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return worst(errs)
+}
+
+// worst: what makes waiting useless comes before what is worth waiting for.
+func worst(errs []error) error {
+	var found error
+	for _, err := range errs {
+		if err != nil && (found == nil || errors.Is(found, errHealing)) {
+			found = err
+		}
+	}
+	return found
+}
+
+func (h *healer) part(ctx context.Context, p pushing, need manifest.Part, nesting int) error {
+	at, err := h.ask(ctx, p, p.owner, need)
+	if err != nil || at != router.Lacks {
+		return err
+	}
+	others := make([]router.Holder, len(p.others))
+	var group sync.WaitGroup
+	for i, name := range p.others {
+		group.Go(func() {
+			at, _ := h.ask(ctx, p, name, need)
+			others[i] = router.Holder{Replica: name, Presence: at}
+		})
+	}
+	group.Wait()
+	switch mend := router.MendPart(at, others, need.Optional); {
+	case mend.From != "":
+		return h.copied(ctx, p, need, mend.From, nesting)
+	case mend.Lost:
+		return &holeError{need.Digest, p.owner, p.others, errors.New("a replica that may have it does not answer")}
+	case mend.Hole:
+		return &holeError{need.Digest, p.owner, p.others, nil}
+	}
+	return nil
+}
+
+// ask is an error only when ctx has ended.
+func (h *healer) ask(ctx context.Context, p pushing, replica string, need manifest.Part) (router.Presence, error) {
+	bounded, cancel := context.WithTimeout(ctx, askBound)
+	defer cancel()
+	has := transfer.HasBlob
+	if need.Manifest {
+		has = transfer.HasManifest
+	}
+	switch there, err := has(bounded, h.reach(replica, p.host), p.repository, need.Digest, p.credential); {
+	case ctx.Err() != nil:
+		return router.Unknown, errHealing
+	case err != nil:
+		return router.Unknown, nil
+	case there:
+		return router.Has, nil
+	}
+	return router.Lacks, nil
+}
+
+// copied returns when the part is on the owner, or ctx has ended.
+func (h *healer) copied(ctx context.Context, p pushing, need manifest.Part, from string, nesting int) error {
+	j, err := h.begin(p, need, from, nesting)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-j.done:
+		if j.err != nil && !errors.Is(j.err, errHealing) {
+			return &holeError{need.Digest, p.owner, p.others, j.err}
+		}
+		return j.err
+	case <-ctx.Done():
+		return errHealing
+	}
+}
+
+// begin finds or starts the copy of a part.
+func (h *healer) begin(p pushing, need manifest.Part, from string, nesting int) (*job, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := jobKey{p.repository, need.Digest, p.owner}
+	if j, ok := h.jobs[key]; ok {
+		return j, nil
+	}
+	if h.ctx.Err() != nil || len(h.jobs) == maxCopyJobs {
+		return nil, errBusy
+	}
+	j := &job{done: make(chan struct{})}
+	h.jobs[key] = j
+	h.all.Go(func() {
+		ctx, cancel := context.WithTimeout(h.ctx, copyBound)
+		defer cancel()
+		j.err = h.copy(ctx, p, need, from, nesting)
+		h.metrics.healed(j.err)
+		h.mu.Lock()
+		delete(h.jobs, key)
+		h.mu.Unlock()
+		close(j.done)
+	})
+	return j, nil
+}
+
+func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from string, nesting int) error {
+	source, target := h.reach(from, p.host), h.reach(p.owner, p.host)
+	if !need.Manifest {
+		select {
+		case h.slots <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		defer func() { <-h.slots }()
+		return transfer.Blob(ctx, source, target, p.repository, need.Digest, p.credential)
+	}
+	mediaType, body, err := transfer.Manifest(ctx, source, p.repository, need.Digest, p.credential)
+	if err != nil {
+		return err
+	}
+	if err := h.whole(ctx, p, manifest.Needs(body), nothing, nesting+1); err != nil {
+		return err
+	}
+	return transfer.PutManifest(ctx, target, p.repository, need.Digest, mediaType, body, p.credential)
+}
+
+func nothing(string) bool { return false }
+
+// credentialOf is what a client shows to be allowed to push.
+func credentialOf(r *http.Request) http.Header {
+	out := http.Header{}
+	if v := r.Header.Get("Authorization"); v != "" {
+		out.Set("Authorization", strings.Clone(v))
+	}
+	return out
+}

@@ -1,0 +1,26 @@
+package proxy
+
+import (
+	"strconv"
+	"testing"
+	"time"
+)
+
+func TestLost(t *testing.T) {
+	l := newLost(time.Minute)
+	for _, test := range []struct {
+		what  string
+		after time.Duration
+		want  bool
+	}{{"a", 0, true}, {"b", 0, true}, {"a", time.Second, false}, {"a", 59 * time.Second, false}, {"a", 2 * time.Minute, true}} {
+		if got := l.first(test.what, start.Add(test.after)); got != test.want {
+			t.Errorf("%+v: %v", test, got)
+		}
+	}
+	for i := range 2 * maxLost {
+		l.first(strconv.Itoa(i), start)
+	}
+	if l.at.Len() != maxLost {
+		t.Errorf("%d kept", l.at.Len())
+	}
+}
