@@ -22,6 +22,7 @@ const (
 	codeNameUnknown   = "NAME_UNKNOWN"
 
 	codeManifestBlobUnknown = "MANIFEST_BLOB_UNKNOWN"
+	codeManifestInvalid     = "MANIFEST_INVALID"
 	codeUnsupported         = "UNSUPPORTED"
 )
 

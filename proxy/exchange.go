@@ -27,7 +27,7 @@ type exchange struct {
 	query    string // the raw query without the owner
 	decision router.Decision
 	manifest []byte // to be put; nil for all else
-	held     bool   // it keeps the lease of its repository; static while watch runs
+	held     string // the owner whose lease it keeps; static while watch runs
 	ctx      context.Context
 	reason   router.Reason // of the replica that answered; "" until then
 	status   int
@@ -90,7 +90,9 @@ func (x *exchange) hold() func() {
 	}
 	owner := x.decision.Tries[0].Name
 	done, held := x.proxy.leases.open(x.target.repository, owner, time.Now())
-	x.held = held || x.proxy.leases.agreed.Owner(x.target.repository) == owner
+	if held || x.proxy.leases.agreed.Owner(x.target.repository) == owner {
+		x.held = owner
+	}
 	return done
 }
 

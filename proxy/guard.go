@@ -48,18 +48,19 @@ func (x *exchange) readManifest(out *http.Request) error {
 // look, and some do not (OCI distribution spec 1.1, "Pushing Manifests"; zot and go-containerregistry's accept a manifest
 // whose layers are missing).
 func (x *exchange) guard(owner *router.Replica) error {
-	needs := manifest.Needs(x.manifest)
-	ctx, cancel := context.WithTimeout(x.ctx, x.proxy.Limits.Heal)
-	defer cancel()
-	now := time.Now()
-	err := x.proxy.healer.whole(ctx, x.pushing(owner.Name), needs, func(digest string) bool {
-		return x.proxy.parts.at(x.push(), digest, now) == owner.Name
-	}, 0)
+	needs, err := manifest.Needs(x.manifest)
 	if err != nil {
 		return guardError{err}
 	}
-	for _, n := range needs {
-		x.proxy.parts.add(x.push(), n.Digest, owner.Name, now)
+	ctx, cancel := context.WithTimeout(x.ctx, x.proxy.Limits.Heal)
+	defer cancel()
+	now := time.Now()
+	err = x.proxy.healer.whole(ctx, x.pushing(owner.Name), needs, memory{
+		has: func(digest string) bool { return x.proxy.parts.at(x.push(), digest, now) == owner.Name },
+		add: func(digest string) { x.proxy.parts.add(x.push(), digest, owner.Name, now) },
+	}, 0)
+	if err != nil {
+		return guardError{err}
 	}
 	return nil
 }
@@ -92,13 +93,18 @@ func (x *exchange) bringHome(digest, at, owner string) {
 	if digest == "" || owner == at || x.fleet.Replica(owner) == nil {
 		return
 	}
-	_, _ = x.proxy.healer.begin(x.pushing(owner), manifest.Part{Digest: digest}, at, 0) // else the manifest waits
+	_, _, _ = x.proxy.healer.begin(x.pushing(owner), manifest.Part{Digest: digest}, at, 0) // else the manifest waits
 }
 
 // refuseHole answers a manifest that would be damaged if it were committed. What may be mended by time, and by a client
 // that pushes the missing part again, ends in a broken connection first: most clients try again then, and none goes on after
 // an answer in words. Whoever comes again gets that.
 func (x *exchange) refuseHole(err error) {
+	if errors.Is(err, manifest.ErrTooMany) {
+		x.reason = router.Scattered
+		x.refuse(http.StatusBadRequest, ociError{Code: codeManifestInvalid, Message: err.Error()})
+		return
+	}
 	var hole *holeError
 	if !errors.As(err, &hole) || hole.why != nil && x.proxy.lost.first("manifest "+x.client.String()+" "+x.in.URL.Path, time.Now()) {
 		x.reason = router.Healing

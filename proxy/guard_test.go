@@ -339,3 +339,28 @@ type decided struct {
 func (d decided) Accept(context.Context, string, string) string { return d.owner }
 
 func sha256Of(content []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(content)) }
+
+// Trouble at the owner is no answer: what it did not confirm is neither put nor remembered.
+func TestTroubleIsNoConfirmation(t *testing.T) {
+	s := newScattered(t)
+	var trouble atomic.Bool
+	trouble.Store(true)
+	s.rig = newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead && trouble.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		s.at["west"].ServeHTTP(w, r)
+	}, "east": s.at["east"].ServeHTTP}, nil)
+	s.at["west"].blob("config")
+	s.at["east"].blob("one")
+	image := imageOf("config", "one")
+	if got := s.putManifest("v1", image); got.err == nil {
+		t.Fatalf("%v", got)
+	}
+	trouble.Store(false)
+	s.want(s.putManifest("v1", image), 201, "west; reason=nearest")
+	s.wholeAt("west", image, []byte("one"))
+	many := []byte(`{"schemaVersion":2,"layers":[{}` + strings.Repeat(",{}", 5000) + `]}`)
+	s.want(s.putManifest("v2", many), 400, "west; reason=scattered")
+}

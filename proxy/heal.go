@@ -24,6 +24,8 @@ const (
 	maxNesting  = 4               // indexes in an index
 	copyBound   = time.Hour       // for one part; a transfer that stalls ends earlier
 	askBound    = 5 * time.Second // for one question
+	ownerTries  = 3               // for one question to the owner
+	askAgain    = 300 * time.Millisecond
 )
 
 // healer copies what a push has on one replica to the one that it belongs to. It reads only the repository that is
@@ -93,8 +95,8 @@ func (e *holeError) Error() string {
 }
 
 // whole sees to it that the owner has all that a manifest needs, until ctx ends: then copying goes on, and the error is
-// errHealing. has says what is known to be there.
-func (h *healer) whole(ctx context.Context, p pushing, needs []manifest.Part, has func(digest string) bool, nesting int) error {
+// errHealing. What is known to be there is not asked, and what turns out to be is remembered.
+func (h *healer) whole(ctx context.Context, p pushing, needs []manifest.Part, memory memory, nesting int) error {
 	if nesting > maxNesting {
 		return fmt.Errorf("more than %d indexes in each other", maxNesting)
 	}
@@ -102,11 +104,15 @@ func (h *healer) whole(ctx context.Context, p pushing, needs []manifest.Part, ha
 	group.SetLimit(maxAsked)
 	errs := make([]error, len(needs))
 	for i, need := range needs {
-		if has(need.Digest) {
+		if memory.has(need.Digest) {
 			continue
 		}
 		group.Go(func() error {
-			errs[i] = h.part(ctx, p, need, nesting)
+			there, err := h.part(ctx, p, need, nesting)
+			if there {
+				memory.add(need.Digest)
+			}
+			errs[i] = err
 			return nil
 		})
 	}
@@ -125,32 +131,54 @@ func worst(errs []error) error {
 	return found
 }
 
-func (h *healer) part(ctx context.Context, p pushing, need manifest.Part, nesting int) error {
-	at, err := h.ask(ctx, p, p.owner, need)
+// part reports whether the owner has the part for certain. Without an error its manifest may be put all the same.
+func (h *healer) part(ctx context.Context, p pushing, need manifest.Part, nesting int) (there bool, err error) {
+	at, err := h.askOwner(ctx, p, need)
 	if err != nil || at != router.Lacks {
-		return err
+		return at == router.Has, err
 	}
 	others := make([]router.Holder, len(p.others))
 	var group sync.WaitGroup
 	for i, name := range p.others {
 		group.Go(func() {
-			at, _ := h.ask(ctx, p, name, need)
+			at, _ := h.ask(ctx, p, name, need) // trouble says nothing
 			others[i] = router.Holder{Replica: name, Presence: at}
 		})
 	}
 	group.Wait()
 	switch mend := router.MendPart(at, others, need.Optional); {
 	case mend.From != "":
-		return h.copied(ctx, p, need, mend.From, nesting)
+		err := h.copied(ctx, p, need, mend.From, nesting)
+		return err == nil, err
 	case mend.Lost:
-		return &holeError{need.Digest, p.owner, p.others, errors.New("a replica that may have it does not answer")}
+		return false, &holeError{need.Digest, p.owner, p.others, errors.New("a replica that may have it does not answer")}
 	case mend.Hole:
-		return &holeError{need.Digest, p.owner, p.others, nil}
+		return false, &holeError{need.Digest, p.owner, p.others, nil}
 	}
-	return nil
+	return false, nil
 }
 
-// ask is an error only when ctx has ended.
+// askOwner asks again after trouble, which is no refusal to say. An error means that the client has to come again.
+func (h *healer) askOwner(ctx context.Context, p pushing, need manifest.Part) (router.Presence, error) {
+	for try := 1; ; try++ {
+		at, err := h.ask(ctx, p, p.owner, need)
+		switch {
+		case ctx.Err() != nil:
+			return router.Unknown, errHealing
+		case !transfer.Passing(err):
+			return at, nil
+		case try == ownerTries:
+			return router.Unknown, fmt.Errorf("%w: %w", errHealing, err)
+		}
+		timer := time.NewTimer(askAgain)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
 func (h *healer) ask(ctx context.Context, p pushing, replica string, need manifest.Part) (router.Presence, error) {
 	bounded, cancel := context.WithTimeout(ctx, askBound)
 	defer cancel()
@@ -159,10 +187,8 @@ func (h *healer) ask(ctx context.Context, p pushing, replica string, need manife
 		has = transfer.HasManifest
 	}
 	switch there, err := has(bounded, h.reach(replica, p.host), p.repository, need.Digest, p.credential); {
-	case ctx.Err() != nil:
-		return router.Unknown, errHealing
 	case err != nil:
-		return router.Unknown, nil
+		return router.Unknown, err
 	case there:
 		return router.Has, nil
 	}
@@ -171,12 +197,15 @@ func (h *healer) ask(ctx context.Context, p pushing, replica string, need manife
 
 // copied returns when the part is on the owner, or ctx has ended.
 func (h *healer) copied(ctx context.Context, p pushing, need manifest.Part, from string, nesting int) error {
-	j, err := h.begin(p, need, from, nesting)
+	j, joined, err := h.begin(p, need, from, nesting)
 	if err != nil {
 		return err
 	}
 	select {
 	case <-j.done:
+		if joined && transfer.Refused(j.err) { // somebody else was
+			return h.copied(ctx, p, need, from, nesting)
+		}
 		if j.err != nil && !errors.Is(j.err, errHealing) {
 			return &holeError{need.Digest, p.owner, p.others, j.err}
 		}
@@ -186,18 +215,18 @@ func (h *healer) copied(ctx context.Context, p pushing, need manifest.Part, from
 	}
 }
 
-// begin finds or starts the copy of a part.
-func (h *healer) begin(p pushing, need manifest.Part, from string, nesting int) (*job, error) {
+// begin starts the copy of a part, or joins the one that is under way.
+func (h *healer) begin(p pushing, need manifest.Part, from string, nesting int) (j *job, joined bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	key := jobKey{p.repository, need.Digest, p.owner}
 	if j, ok := h.jobs[key]; ok {
-		return j, nil
+		return j, true, nil
 	}
 	if h.ctx.Err() != nil || len(h.jobs) == maxCopyJobs {
-		return nil, errBusy
+		return nil, false, errBusy
 	}
-	j := &job{done: make(chan struct{})}
+	j = &job{done: make(chan struct{})}
 	h.jobs[key] = j
 	h.all.Go(func() {
 		ctx, cancel := context.WithTimeout(h.ctx, copyBound)
@@ -209,7 +238,7 @@ func (h *healer) begin(p pushing, need manifest.Part, from string, nesting int) 
 		h.mu.Unlock()
 		close(j.done)
 	})
-	return j, nil
+	return j, false, nil
 }
 
 func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from string, nesting int) error {
@@ -227,13 +256,23 @@ func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from s
 	if err != nil {
 		return err
 	}
-	if err := h.whole(ctx, p, manifest.Needs(body), nothing, nesting+1); err != nil {
+	needs, err := manifest.Needs(body)
+	if err != nil {
+		return err
+	}
+	if err := h.whole(ctx, p, needs, noMemory, nesting+1); err != nil {
 		return err
 	}
 	return transfer.PutManifest(ctx, target, p.repository, need.Digest, mediaType, body, p.credential)
 }
 
-func nothing(string) bool { return false }
+// memory is what a push knows to be at its owner.
+type memory struct {
+	has func(digest string) bool
+	add func(digest string)
+}
+
+var noMemory = memory{func(string) bool { return false }, func(string) {}}
 
 // credentialOf is what a client shows to be allowed to push.
 func credentialOf(r *http.Request) http.Header {

@@ -20,8 +20,8 @@ func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if x.held && now.Sub(kept) >= x.proxy.LeaseIdle/4 { // a large layer over a thin line takes longer than a lease lives
-				x.proxy.leases.agreed.Keep(x.target.repository, x.decision.Tries[0].Name)
+			if x.held != "" && now.Sub(kept) >= x.proxy.LeaseIdle/4 { // a large layer over a thin line takes longer than a lease lives
+				x.proxy.leases.agreed.Keep(x.target.repository, x.held)
 				kept = now
 			}
 			next, why := p.judge(x.proxy.Limits, now, phase(x.phase.Load()), x.moved.Load(), x.replicaUp())
@@ -34,7 +34,9 @@ func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc) {
 				x.free(now)
 				return
 			case why != nil:
-				(*x.cutTry.Load())(why)
+				if cutTry := x.cutTry.Load(); cutTry != nil { // none while a manifest waits for its parts
+					(*cutTry)(why)
+				}
 				next.since = now
 			}
 			p = next

@@ -2,7 +2,9 @@
 package manifest
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,17 +26,27 @@ type Part struct {
 	Optional bool
 }
 
+// ErrTooMany is for a manifest that names more than is looked after.
+var ErrTooMany = errors.New("a manifest may name 4096 parts")
+
 // Needs lists what a manifest names, each digest once, in its order. A subject is none of it: registries accept
-// referrers before what they refer to. Of what is no manifest that this package knows, nothing is needed.
-func Needs(body []byte) []Part {
+// referrers before what they refer to. Of what is no manifest that this package knows, nothing is needed. The error is
+// ErrTooMany.
+func Needs(body []byte) ([]Part, error) {
 	var doc document
-	if len(body) > MaxSize || json.Unmarshal(body, &doc) != nil || doc.SchemaVersion == 1 {
-		return nil
+	if len(body) > MaxSize {
+		return nil, nil
+	}
+	if err := json.Unmarshal(body, &doc); err != nil || doc.SchemaVersion == 1 {
+		if errors.Is(err, ErrTooMany) {
+			return nil, ErrTooMany
+		}
+		return nil, nil
 	}
 	var parts []Part
 	known := map[string]bool{}
 	add := func(p Part) {
-		if len(parts) < maxNeeds && validDigest(p.Digest) && !known[p.Digest] {
+		if validDigest(p.Digest) && !known[p.Digest] {
 			parts, known[p.Digest] = append(parts, p), true
 		}
 	}
@@ -49,16 +61,37 @@ func Needs(body []byte) []Part {
 	for _, d := range doc.Manifests {
 		add(Part{Digest: d.Digest, Manifest: !isBlob(d.MediaType), Optional: true})
 	}
-	return parts
+	return parts, nil
 }
 
 // document is what OCI images, indexes and artifacts and docker's schema 2 have in common.
 type document struct {
-	SchemaVersion int          `json:"schemaVersion"`
-	Config        *descriptor  `json:"config"`
-	Layers        []descriptor `json:"layers"`
-	Blobs         []descriptor `json:"blobs"` // of the artifact manifest that OCI 1.1 dropped before its release
-	Manifests     []descriptor `json:"manifests"`
+	SchemaVersion int         `json:"schemaVersion"`
+	Config        *descriptor `json:"config"`
+	Layers        list        `json:"layers"`
+	Blobs         list        `json:"blobs"` // of the artifact manifest that OCI 1.1 dropped before its release
+	Manifests     list        `json:"manifests"`
+}
+
+// list stops at maxNeeds: a manifest of 4 MiB has room for a million empty descriptors, of 400 MiB when decoded.
+type list []descriptor
+
+func (l *list) UnmarshalJSON(data []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	if open, err := decoder.Token(); err != nil || open != json.Delim('[') {
+		return err // null is no list
+	}
+	for decoder.More() {
+		var d descriptor
+		if err := decoder.Decode(&d); err != nil {
+			return err
+		}
+		if len(*l) == maxNeeds {
+			return ErrTooMany
+		}
+		*l = append(*l, d)
+	}
+	return nil
 }
 
 type descriptor struct {

@@ -38,7 +38,7 @@ func TestNeeds(t *testing.T) {
 		for n := 1; n <= 9; n++ {
 			body = strings.ReplaceAll(body, fmt.Sprintf(`"digest":"%d"`, n), fmt.Sprintf(`"digest":"%s"`, sha(n)))
 		}
-		if got := Needs([]byte(body)); !slices.Equal(got, test.want) {
+		if got, err := Needs([]byte(body)); err != nil || !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v", test.name, got)
 		}
 	}
@@ -49,10 +49,16 @@ func TestNeedsAreBounded(t *testing.T) {
 	for n := range 2 * maxNeeds {
 		layers = append(layers, fmt.Sprintf(`{"digest":%q}`, sha(n)))
 	}
-	if got := len(Needs([]byte(`{"layers":[` + strings.Join(layers, ",") + `]}`))); got != maxNeeds {
-		t.Errorf("%d parts", got)
+	if got, err := Needs([]byte(`{"layers":[` + strings.Join(layers, ",") + `]}`)); err != ErrTooMany || got != nil {
+		t.Errorf("%d parts, %v", len(got), err)
 	}
-	if got := Needs([]byte(`{"config":{"digest":"` + sha(1) + `"}}` + strings.Repeat(" ", MaxSize))); got != nil {
+	if got, err := Needs([]byte(`{"layers":[` + strings.Join(layers[:maxNeeds], ",") + `]}`)); err != nil || len(got) != maxNeeds {
+		t.Errorf("%d parts, %v", len(got), err)
+	}
+	if _, err := Needs([]byte(`{"layers":[{}` + strings.Repeat(",{}", 1<<20) + `]}`)); err != ErrTooMany {
+		t.Errorf("a million of nothing: %v", err)
+	}
+	if got, _ := Needs([]byte(`{"config":{"digest":"` + sha(1) + `"}}` + strings.Repeat(" ", MaxSize))); got != nil {
 		t.Errorf("of what is too large: %v", got)
 	}
 }
@@ -60,7 +66,8 @@ func TestNeedsAreBounded(t *testing.T) {
 func FuzzNeeds(f *testing.F) {
 	f.Add([]byte(`{"schemaVersion":2,"config":{"digest":"` + sha(1) + `"},"manifests":[{"digest":"` + sha(2) + `"}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, p := range Needs(body) {
+		parts, _ := Needs(body)
+		for _, p := range parts {
 			if strings.ContainsAny(p.Digest, "/?#% ") || !strings.Contains(p.Digest, ":") {
 				t.Fatalf("%q would go into a path", p.Digest)
 			}

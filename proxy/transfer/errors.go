@@ -39,6 +39,14 @@ func passing(err error) bool {
 	return errors.As(err, &e) && (e.Status == 0 || e.Status >= 500 || e.Status == http.StatusTooManyRequests)
 }
 
+// Passing: another try may go better. What is not passing a replica will say again.
+func Passing(err error) bool { return passing(err) }
+
+// Refused: the replica does not let this client.
+func Refused(err error) bool {
+	return hasStatus(err, http.StatusUnauthorized) || hasStatus(err, http.StatusForbidden)
+}
+
 func hasStatus(err error, status int) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Status == status
