@@ -195,21 +195,6 @@ func TestArbitersShareTheWork(t *testing.T) {
 	}
 }
 
-func TestMajority(t *testing.T) {
-	tests := []struct {
-		opinions []bool
-		want     bool
-	}{
-		{nil, true}, {[]bool{true}, true}, {[]bool{false}, false}, {[]bool{true, false}, true},
-		{[]bool{false, false, true}, false}, {[]bool{false, true, true}, true}, {[]bool{false, true, false, true}, true},
-	}
-	for _, tt := range tests {
-		if got := Majority(tt.opinions); got != tt.want {
-			t.Errorf("%v: %v", tt.opinions, got)
-		}
-	}
-}
-
 func TestRepairSteps(t *testing.T) {
 	var r repair
 	var due uint64

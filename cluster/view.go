@@ -8,18 +8,6 @@ type View struct {
 	Fronts   map[string]bool `json:"f,omitempty"`
 }
 
-// Majority is what most of those that know say; when they are as many, it is up: a replica that half of the members
-// reach is better tried than not.
-func Majority(opinions []bool) bool {
-	up := 0
-	for _, o := range opinions {
-		if o {
-			up++
-		}
-	}
-	return 2*up >= len(opinions)
-}
-
 // Bounds of one member's opinion: those of the configuration file.
 const (
 	maxReplicas = 256

@@ -37,7 +37,7 @@ type agreement struct {
 	port    string // of fronts
 
 	// Written by compare, as one.
-	seen atomic.Pointer[sight]
+	seen atomic.Pointer[router.Sight]
 }
 
 func newAgreement(c *configs.Config, m *health.Monitor, reg prometheus.Registerer, log *slog.Logger) (*agreement, error) {
@@ -57,7 +57,7 @@ func newAgreement(c *configs.Config, m *health.Monitor, reg prometheus.Registere
 		return nil, err
 	}
 	a := &agreement{Cluster: members, config: c.Cluster, here: c.Here, monitor: m, log: log, port: port}
-	a.seen.Store(newSight(m.Fleet(), nil, nil, c.Here, &sight{}, time.Now()))
+	a.seen.Store(router.NewSight(m.Fleet(), nil, c.Here, &router.Sight{}, time.Now()))
 	return a, nil
 }
 
@@ -68,29 +68,23 @@ func (a *agreement) Accept(ctx context.Context, repository, replica string) stri
 }
 
 // Agreed is the fleet for DNS, Reach the one for requests.
-func (a *agreement) Agreed() *router.Fleet { return a.seen.Load().agreed }
-func (a *agreement) Reach() *router.Fleet  { return a.seen.Load().reach }
+func (a *agreement) Agreed() *router.Fleet { return a.seen.Load().Agreed }
+func (a *agreement) Reach() *router.Fleet  { return a.seen.Load().Reach }
 
 // Front is the way to a replica whose upstream we cannot reach while others can: a front of it that is up.
 func (a *agreement) Front(replica string) (address string, ok bool) {
-	s := a.seen.Load()
-	front := s.detour(replica)
+	front := a.seen.Load().Detour(replica)
 	return net.JoinHostPort(front.String(), a.port), front.IsValid()
 }
 
 // End tells all that an owner is lost, if most of us have said so. A gateway that is cut off, has only just come
 // back, or is alone in not reaching the owner, goes elsewhere by itself and takes the lease from nobody.
 func (a *agreement) End(repository, owner string) {
-	s := a.seen.Load()
-	if mayEnd(s.lost[owner], len(a.Members()), len(a.config.Peers)) {
-		a.log.Info("lease ended: its owner is lost", "repository", repository, "owner", owner, "lost_for", s.lost[owner])
+	if a.seen.Load().MayEnd(owner, len(a.Members()), len(a.config.Peers)) {
+		a.log.Info("lease ended: its owner is lost", "repository", repository, "owner", owner)
 		a.Cluster.End(repository, owner)
 	}
 }
-
-// mayEnd: lost counts the members that see the owner down. Whether peers hold this gateway itself or not, half of
-// them or fewer is no majority; nor is it of members, who may be more than our file knows.
-func mayEnd(lost, members, peers int) bool { return 2*lost > max(members, peers) }
 
 // joined: until the others were asked for what they know, leases would be granted that they hold.
 func (a *agreement) joined() admin.Check {
@@ -122,7 +116,7 @@ func (a *agreement) compare(ctx context.Context) {
 			a.SetView(viewOf(own))
 		default:
 		}
-		a.seen.Store(newSight(own, a.Views(), a.Members(), a.here, a.seen.Load(), time.Now()))
+		a.seen.Store(router.NewSight(own, a.witnesses(), a.here, a.seen.Load(), time.Now()))
 	})
 }
 
@@ -143,11 +137,36 @@ func every(ctx context.Context, pause time.Duration, do func()) {
 // lookAgain probes out of turn what only this gateway cannot reach: the way to it may be mended by now.
 func (a *agreement) lookAgain() {
 	s := a.seen.Load()
-	for _, own := range s.own.Replicas() {
-		if !own.Upstream.Up && s.vouched[own.Name] {
-			a.monitor.Trouble(own.Name)
+	for _, r := range s.Own.Replicas() {
+		if s.Blind(r.Name) {
+			a.monitor.Trouble(r.Name)
 		}
 	}
+}
+
+func viewOf(f *router.Fleet) map[string]cluster.View {
+	all := map[string]cluster.View{}
+	for _, r := range f.Replicas() {
+		v := cluster.View{Upstream: r.Upstream.Up, Fronts: map[string]bool{}}
+		for _, front := range r.Fronts {
+			v.Fronts[front.Addr.String()] = front.Health.Up
+		}
+		all[r.Name] = v
+	}
+	return all
+}
+
+func (a *agreement) witnesses() []router.Witness {
+	views := a.Views()
+	var all []router.Witness
+	for _, m := range a.Members() {
+		w := router.Witness{Here: m.Here, Sees: map[string]router.Seen{}}
+		for replica, v := range views[m.Name] {
+			w.Sees[replica] = router.Seen(v)
+		}
+		all = append(all, w)
+	}
+	return all
 }
 
 // followKeys takes over a key file that has changed: keys can be rotated without an outage.
