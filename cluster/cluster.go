@@ -137,7 +137,7 @@ func (c *Cluster) Address() string {
 	return net.JoinHostPort(n.Addr.String(), fmt.Sprint(n.Port))
 }
 
-// Tried is closed when each peer has been tried once, which takes three seconds at most. Before that a gateway that has just
+// Tried is closed when each peer has been tried once, which takes some seconds where one does not answer. Before that a gateway that has just
 // started may not know of a lease, and would grant it anew: who can wait before serving clients had better.
 func (c *Cluster) Tried() <-chan struct{} { return c.tried }
 

@@ -72,45 +72,6 @@ func (x *exchange) askEach(out *http.Request, deadline time.Time) (kept answer) 
 	return kept
 }
 
-// outlives waits, where only one replica may take a write that could be sent again and that one did not answer, until
-// the probes have made up their mind about it. It reports whether the replica is down: then the write is decided anew.
-func (x *exchange) outlives(got answer, until time.Time) bool {
-	if got.err == nil || errors.As(got.err, new(guardError)) || !x.repeatable() || len(x.decision.Tries) != 1 || !x.asksOwner() {
-		return false
-	}
-	ctx, cancel := context.WithDeadline(x.ctx, until)
-	defer cancel()
-	tick := time.NewTicker(fleetEvery)
-	defer tick.Stop()
-	for {
-		fleet := x.proxy.Fleet()
-		if !fleet.Replica(got.replica.Name).Readable() {
-			x.fleet = fleet
-			return true
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-tick.C:
-		}
-	}
-}
-
-// asksOwner: what belongs to writing, and what a client that pushes asks before it writes.
-func (x *exchange) asksOwner() bool {
-	return x.request.Named == "" && (x.target.kind == router.Write || x.target.kind == router.Exists)
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-// fleetEvery is how often a request that waits for the probes looks at what they say.
-const fleetEvery = 50 * time.Millisecond
-
 // answer is what came of asking one replica: a response or an error.
 type answer struct {
 	replica  *router.Replica
@@ -134,6 +95,11 @@ func (a answer) or(b answer, final bool) answer {
 	return b
 }
 
+// guarded: the guard refuses the manifest, and would at any replica.
+func (a answer) guarded() bool {
+	return errors.As(a.err, new(guardError)) && !errors.Is(a.err, errUnsaid)
+}
+
 // rank: what the client should hear of rather than of what ranks lower. Trouble outranks a 404: what
 // could not be asked may have it.
 func (a answer) rank() int {
@@ -153,7 +119,7 @@ func (a answer) rank() int {
 func (x *exchange) final(got answer) bool {
 	switch {
 	case got.err != nil:
-		return errors.As(got.err, new(guardError))
+		return got.guarded()
 	case got.response.StatusCode == http.StatusNotFound:
 		return !x.decision.OnAbsent
 	}
@@ -203,6 +169,9 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 	up := x.proxy.upstreams[replica.Name]
 	if x.manifest != nil {
 		if err := x.guard(replica); err != nil {
+			if errors.Is(err, errUnsaid) {
+				x.trouble(replica, err)
+			}
 			return answer{replica: replica, err: err}
 		}
 		out = withBody(out, x.manifest)

@@ -67,24 +67,20 @@ func (x *exchange) guard(owner *router.Replica) error {
 
 func (x *exchange) pushing(owner string) pushing {
 	p := pushing{repository: x.target.repository, owner: owner, host: x.in.Host, credential: credentialOf(x.in)}
-	for _, r := range x.request.Gateway {
-		if r.Name != owner && r.Operator != router.Offline {
-			p.others = append(p.others, r.Name)
-		}
-	}
 	// Where this push has left parts they are most likely to be.
 	left := x.proxy.parts.replicas(x.push(), time.Now())
-	slices.SortStableFunc(p.others, func(a, b string) int {
-		return boolOrder(slices.Contains(left, b)) - boolOrder(slices.Contains(left, a))
-	})
-	return p
-}
-
-func boolOrder(b bool) int {
-	if b {
-		return 1
+	var rest []string
+	for _, r := range x.request.Gateway {
+		switch {
+		case r.Name == owner || r.Operator == router.Offline:
+		case slices.Contains(left, r.Name):
+			p.others = append(p.others, r.Name)
+		default:
+			rest = append(rest, r.Name)
+		}
 	}
-	return 0
+	p.others = append(p.others, rest...)
+	return p
 }
 
 // bringHome starts to copy a blob that was committed elsewhere than where its push's manifest will go, so that the

@@ -76,6 +76,7 @@ func (h *healer) close() {
 // Why a manifest cannot be committed now.
 var (
 	errHealing = errors.New("parts of this push are still being copied to the replica that it goes to")
+	errUnsaid  = errors.New("the replica that this push goes to does not say what it has")
 	errBusy    = errors.New("too much is being copied at once")
 )
 
@@ -124,7 +125,7 @@ func (h *healer) whole(ctx context.Context, p pushing, needs []manifest.Part, me
 func worst(errs []error) error {
 	var found error
 	for _, err := range errs {
-		if err != nil && (found == nil || errors.Is(found, errHealing)) {
+		if err != nil && (found == nil || errors.Is(found, errHealing) || errors.Is(found, errUnsaid)) {
 			found = err
 		}
 	}
@@ -158,7 +159,7 @@ func (h *healer) part(ctx context.Context, p pushing, need manifest.Part, nestin
 	return false, nil
 }
 
-// askOwner asks again after trouble, which is no refusal to say. An error means that the client has to come again.
+// askOwner asks again after trouble, which is no refusal to say.
 func (h *healer) askOwner(ctx context.Context, p pushing, need manifest.Part) (router.Presence, error) {
 	for try := 1; ; try++ {
 		at, err := h.ask(ctx, p, p.owner, need)
@@ -168,7 +169,7 @@ func (h *healer) askOwner(ctx context.Context, p pushing, need manifest.Part) (r
 		case !transfer.Passing(err):
 			return at, nil
 		case try == ownerTries:
-			return router.Unknown, fmt.Errorf("%w: %w", errHealing, err)
+			return router.Unknown, fmt.Errorf("%w: %w", errUnsaid, err)
 		}
 		timer := time.NewTimer(askAgain)
 		select {

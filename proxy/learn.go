@@ -57,9 +57,9 @@ func changes(method string) bool {
 func (x *exchange) learnParts(replica string, status int, now time.Time) {
 	parts, query := x.proxy.parts, x.in.URL.Query()
 	switch {
-	case x.manifest != nil && !x.target.isDigest():
+	case x.putsManifest() && !x.target.isDigest():
 		parts.forget(x.push())
-	case x.manifest != nil, x.target.kind == router.Exists, x.saysManifestExists():
+	case x.putsManifest(), x.target.kind == router.Exists, x.saysManifestExists():
 		parts.add(x.push(), x.target.reference, replica, now)
 	case x.belongsToWriting() && status == http.StatusCreated:
 		parts.add(x.push(), committed(query), replica, now)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -14,24 +15,26 @@ const maxLost = 4096
 // that comes with the same one again gets an answer.
 type lost struct {
 	life time.Duration // Static.
+	seed maphash.Seed  // Static.
 
 	mu sync.Mutex
-	at *simplelru.LRU[string, time.Time] // Guarded by mu.
+	at *simplelru.LRU[uint64, time.Time] // by the request's hash, since a path may be long. Guarded by mu.
 }
 
 func newLost(life time.Duration) *lost {
-	at, err := simplelru.NewLRU[string, time.Time](maxLost, nil)
+	at, err := simplelru.NewLRU[uint64, time.Time](maxLost, nil)
 	if err != nil {
 		panic(err) // only for a size below one
 	}
-	return &lost{life: life, at: at}
+	return &lost{life: life, seed: maphash.MakeSeed(), at: at}
 }
 
 // first reports whether what was not lost within life.
 func (l *lost) first(what string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	last, known := l.at.Get(what)
-	l.at.Add(what, now)
+	key := maphash.String(l.seed, what)
+	last, known := l.at.Get(key)
+	l.at.Add(key, now)
 	return !known || now.Sub(last) >= l.life
 }

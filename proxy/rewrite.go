@@ -54,6 +54,11 @@ func modifyResponse(response *http.Response) error {
 
 var errPushRedirected = errors.New("the replica redirects a push")
 
+// unpassable: the replica did answer, but with what must not be passed on.
+func unpassable(err error) bool {
+	return errors.Is(err, errForeignLocation) || errors.Is(err, errPushRedirected) || errors.Is(err, errBadLocation)
+}
+
 // rewriteLocation: a push never leaves its replica. Uploads in progress (202, 204, 416) get a relative
 // Location that names the replica, finished content (201) a bare one. Redirects of pulls pass.
 func (x *exchange) rewriteLocation(response *http.Response, replica string) error {
@@ -106,7 +111,7 @@ func (x *exchange) ownHosts(replica string) []string {
 // losesUpload: the replica of an upload did not answer, for no fault of the client's or of what it sent.
 func (x *exchange) losesUpload(err error) bool {
 	return x.target.kind == router.Upload && x.request.URLOwner != "" && x.request.Named == "" && !x.clientFailed.Load() &&
-		!errors.Is(x.cause(err), errStalled) && !errors.Is(err, errForeignLocation) && !errors.Is(err, errPushRedirected) && !errors.Is(err, errBadLocation)
+		!errors.Is(x.cause(err), errStalled) && !unpassable(err)
 }
 
 // handleError says in the registry's own form what went wrong between gateway and replica.
@@ -132,7 +137,7 @@ func handleError(w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusBadGateway
 	e := ociError{Code: codeUnavailable, Message: "the replica cannot be reached"}
 	switch {
-	case errors.Is(err, errForeignLocation), errors.Is(err, errPushRedirected), errors.Is(err, errBadLocation):
+	case unpassable(err):
 		e = ociError{Code: codeUnsupported, Message: err.Error()}
 	case x.clientFailed.Load() && !errors.Is(err, errStalled):
 		status, e = http.StatusBadRequest, ociError{Code: codeUploadInvalid, Message: "the request's body broke off or is malformed"}

@@ -2,10 +2,8 @@ package test
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -114,12 +112,12 @@ func TestPlaces(t *testing.T) {
 			t.Errorf("%s: %v", address, got)
 		}
 	}
-	if _, err := os.Stat("/proc/self"); err != nil { // this process itself has gone nowhere
-		t.Error(err)
-	}
 	err := place{n, 1}.do(func() error {
 		l, err := net.Listen("tcp", net.JoinHostPort(there, "0"))
-		return errors.Join(err, l.Close())
+		if err == nil {
+			l.Close()
+		}
+		return err
 	})
 	if err != nil {
 		t.Error(err)

@@ -1,0 +1,47 @@
+package proxy
+
+import (
+	"context"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// outlives waits, where only one replica may take a write that could be sent again and that one did not answer, until
+// the probes have made up their mind about it. It reports whether the replica is down: then the write is decided anew.
+func (x *exchange) outlives(got answer, until time.Time) bool {
+	if got.err == nil || got.guarded() || !x.repeatable() || len(x.decision.Tries) != 1 || !x.asksOwner() {
+		return false
+	}
+	ctx, cancel := context.WithDeadline(x.ctx, until)
+	defer cancel()
+	tick := time.NewTicker(fleetEvery)
+	defer tick.Stop()
+	for {
+		fleet := x.proxy.Fleet()
+		if !fleet.Replica(got.replica.Name).Readable() {
+			x.fleet = fleet
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+}
+
+// asksOwner: what belongs to writing, and what a client that pushes asks before it writes.
+func (x *exchange) asksOwner() bool {
+	return x.request.Named == "" && (x.target.kind == router.Write || x.target.kind == router.Exists)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// fleetEvery is how often a request that waits for the probes looks at what they say.
+const fleetEvery = 50 * time.Millisecond
