@@ -116,7 +116,7 @@ func (d *decoder) replica(path string, n *yaml.Node, to *Replica) {
 		"home":               d.flag(&to.Home),
 		"state":              parsed(d, &to.State, oneOf(StateOnline, StateDrain, StateOffline)),
 		"write":              d.flag(&to.Write),
-		"storage":            d.later(emptyText, "replicas that share their storage come in a later version"),
+		"storage":            parsed(d, &to.Storage, storageName),
 		"host":               parsed(d, &to.Host, hostHeader),
 		"ca":                 parsed(d, &to.CA, d.fileName),
 		"client_certificate": parsed(d, &to.ClientCertificate, d.fileName),

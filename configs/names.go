@@ -79,6 +79,14 @@ func replicaName(s string) (string, string) {
 	return s, ""
 }
 
+// storageName takes the name of a storage that replicas share; "" is a replica's own.
+func storageName(s string) (string, string) {
+	if s != "" && (!isLabel(s) || s != strings.ToLower(s)) {
+		return "", ruleName
+	}
+	return s, ""
+}
+
 // atOrBelow reports whether name is zone or lies in it; both in lower case.
 func atOrBelow(name, zone string) bool {
 	return name == zone || strings.HasSuffix(name, "."+zone)

@@ -104,6 +104,7 @@ type Replica struct {
 	Home      bool
 	State     string  // StateOnline, StateDrain or StateOffline
 	Write     bool    // false: a read-only replica
+	Storage   string  // replicas that bear the same have the same content; "" is the replica's own
 	Host      string  // Host to send upstream; empty: the client's own
 	CA        string  // file with the certificates to trust for Upstream; empty: the system's
 	Bias      float64 // milliseconds added to the expected round-trip time, -1000 to 1000

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
@@ -38,13 +39,20 @@ func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
 		}
 	}
 	kept := x.askEach(out, deadline)
+	for x.refusedAsReadOnly(kept) { // each replica once, since it is known for what it is then
+		kept.response.Body.Close()
+		x.proxy.readOnly.note(kept.replica.Name, time.Now())
+		x.decide()
+		kept = x.askEach(out, deadline)
+	}
 	until := time.Now().Add(x.proxy.Limits.Outlive)
 	if x.in.Method == http.MethodHead {
 		until = deadline
 	}
 	if x.outlives(kept, until) {
-		x.decide()
-		kept = x.askEach(out, later(deadline, time.Now().Add(time.Second)))
+		if x.decide(); len(x.decision.Tries) > 0 {
+			kept = x.askEach(out, later(deadline, time.Now().Add(time.Second)))
+		}
 	}
 	x.replica.Store(kept.replica)
 	x.reason = kept.reason
@@ -60,70 +68,23 @@ func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
 
 func (x *exchange) askEach(out *http.Request, deadline time.Time) (kept answer) {
 	again := x.repeatable()
+	var absent []*router.Replica
 	for i, replica := range x.decision.Tries {
-		got := x.askOne(out, replica, x.wait(deadline, len(x.decision.Tries)-i-1))
+		if slices.ContainsFunc(absent, replica.Shares) {
+			continue // it has the same content
+		}
+		got := x.askOne(out, replica, x.wait(deadline, len(x.decision.Tries)-i-1), kept)
 		got.reason = x.reasonFor(i, kept)
 		final := x.final(got)
+		if got.absent() {
+			absent = append(absent, replica)
+		}
 		kept = kept.or(got, final)
 		if final || !again || x.ctx.Err() != nil {
 			break
 		}
 	}
 	return kept
-}
-
-// answer is what came of asking one replica: a response or an error.
-type answer struct {
-	replica  *router.Replica
-	reason   router.Reason
-	response *http.Response
-	err      error
-}
-
-// or keeps the later answer if it is final, else the better of the two, the earlier among equals. The
-// other is dropped.
-func (a answer) or(b answer, final bool) answer {
-	if a.replica == nil {
-		return b
-	}
-	if !final && a.rank() >= b.rank() {
-		a, b = b, a
-	}
-	if a.response != nil {
-		a.response.Body.Close()
-	}
-	return b
-}
-
-// guarded: the guard refuses the manifest, and would at any replica.
-func (a answer) guarded() bool {
-	return errors.As(a.err, new(guardError)) && !errors.Is(a.err, errUnsaid)
-}
-
-// rank: what the client should hear of rather than of what ranks lower. Trouble outranks a 404: what
-// could not be asked may have it.
-func (a answer) rank() int {
-	switch {
-	case a.err != nil:
-		return 1
-	case a.response.StatusCode == http.StatusNotFound:
-		return 0
-	case a.response.StatusCode >= 400:
-		return 2
-	}
-	return 3
-}
-
-// final: nothing better is to be had by asking on. 429 means that the replica is alive and wants to be
-// asked less; asking the others in its place would only carry the load over.
-func (x *exchange) final(got answer) bool {
-	switch {
-	case got.err != nil:
-		return got.guarded()
-	case got.response.StatusCode == http.StatusNotFound:
-		return !x.decision.OnAbsent
-	}
-	return got.response.StatusCode < 500
 }
 
 // repeatable: asking again elsewhere does no harm. Reads do none; an upload that was started and not
@@ -145,7 +106,7 @@ func (x *exchange) reasonFor(try int, before answer) router.Reason {
 	switch {
 	case try == 0 || x.decision.Reason == router.LastResort:
 		return x.decision.Reason
-	case before.rank() == 0:
+	case before.err == nil && (before.absent() || before.lesser):
 		return router.Fallthrough
 	}
 	return router.Failover
@@ -164,8 +125,8 @@ func (x *exchange) wait(deadline time.Time, others int) time.Duration {
 	return left
 }
 
-// askOne asks one replica, and reports trouble so that a probe looks at it at once.
-func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.Duration) answer {
+// askOne asks one replica, after others have given the answer before, and reports trouble so that a probe looks at it at once.
+func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.Duration, before answer) answer {
 	up := x.proxy.upstreams[replica.Name]
 	if x.manifest != nil {
 		if err := x.guard(replica); err != nil {
@@ -181,9 +142,10 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 	x.replica.Store(replica)
 	timer := time.AfterFunc(cmp.Or(wait, never), func() { cancel(errNoAnswer) })
 	response, err := x.send(up, out.WithContext(ctx))
+	got := answer{replica: replica, response: response}
 	if err == nil {
 		response.Body = &answerBody{ReadCloser: response.Body, x: x, replica: replica, cancel: cancel}
-		err = x.readAbsence(response)
+		err = x.weigh(&got, before)
 	}
 	if !timer.Stop() && err == nil {
 		response.Body.Close() // too late, if only just: what is left of it has been cut off
@@ -195,7 +157,7 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 		x.trouble(replica, err)
 		return answer{replica: replica, err: err}
 	}
-	return answer{replica: replica, response: response}
+	return got
 }
 
 // withBody is out with a body that has been taken in already.
@@ -218,31 +180,6 @@ func (u *upstream) request(out *http.Request) *http.Request {
 	return out
 }
 
-// maxAbsence is more than registries say about what they do not have, in bytes.
-const maxAbsence = 4 << 10
-
-// readAbsence takes in a short 404 that may not be the answer, so that its connection can be used
-// again rather than closed. A long one is left alone.
-func (x *exchange) readAbsence(response *http.Response) error {
-	if response.StatusCode != http.StatusNotFound || !x.decision.OnAbsent || response.ContentLength > maxAbsence {
-		return nil
-	}
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxAbsence+1))
-	if err != nil {
-		return err
-	}
-	rest := response.Body
-	if len(text) <= maxAbsence {
-		rest.Close()
-		rest = http.NoBody
-	}
-	response.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(text), rest), rest}
-	return nil
-}
-
 // trouble tells the monitor, unless it was the client who went away, or its body that broke or stalled.
 func (x *exchange) trouble(replica *router.Replica, err error) {
 	if x.clientGone() || x.clientFailed.Load() {
@@ -257,6 +194,9 @@ func (x *exchange) trouble(replica *router.Replica, err error) {
 // one owns the repository, and the other is begun again there before its client sends a byte. Where
 // gateways agree on an owner that this one cannot reach, the push goes on where it was accepted.
 func (x *exchange) settle(out *http.Request, got answer) (*http.Response, error) {
+	if x.deletes() {
+		return x.settleDelete(out, got)
+	}
 	owner, err := x.take(got)
 	replica := x.fleet.Replica(owner)
 	if err != nil || owner == got.replica.Name || !replica.Readable() || x.target.kind != router.Write || !x.repeatable() {
@@ -265,7 +205,7 @@ func (x *exchange) settle(out *http.Request, got answer) (*http.Response, error)
 	got.response.Body.Close()
 	x.reason = router.Leased
 	x.proxy.metrics.begunAgain.Inc()
-	again := x.askOne(out, replica, 0)
+	again := x.askOne(out, replica, 0, answer{})
 	if again.err != nil {
 		return nil, again.err
 	}
@@ -280,7 +220,7 @@ func (x *exchange) take(got answer) (owner string, err error) {
 		got.response.Body.Close()
 		return "", err
 	}
-	return x.learn(got.replica.Name, got.response.StatusCode), nil
+	return x.learn(got.replica.Name, got.response), nil
 }
 
 // answerBody counts the bytes of an answer, and reports a replica that breaks off in its middle.

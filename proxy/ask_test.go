@@ -93,7 +93,7 @@ func TestDroppedAnswersAreClosed(t *testing.T) {
 		dropped := make(chan bool)
 		g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(code)
-			_, _ = w.Write(random(maxAbsence + 1))
+			_, _ = w.Write(random(maxShort + 1))
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
 			close(dropped)
@@ -119,7 +119,7 @@ func TestFallthroughKeepsTheConnection(t *testing.T) {
 		"in chunks": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusNotFound)
 			_ = http.NewResponseController(w).Flush()
-			_, _ = w.Write(random(maxAbsence))
+			_, _ = w.Write(random(maxShort))
 		},
 	} {
 		var mu sync.Mutex
@@ -141,7 +141,7 @@ func TestFallthroughKeepsTheConnection(t *testing.T) {
 
 // What the replica says of what nobody has reaches the client whole, read ahead or not.
 func TestAbsencePasses(t *testing.T) {
-	for _, size := range []int{0, 10, maxAbsence, maxAbsence + 1, 1 << 20} {
+	for _, size := range []int{0, 10, maxShort, maxShort + 1, 1 << 20} {
 		for _, chunked := range []bool{false, true} {
 			text := random(size)
 			g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, _ *http.Request) {

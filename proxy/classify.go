@@ -16,10 +16,28 @@ type target struct {
 	repository string // "" where the path names none
 	reference  string // tag, digest or upload id
 	manifest   bool   // the reference is a manifest's
+	blob       bool   // it is a blob's
 }
 
 // isDigest: a tag never holds a colon.
 func (t target) isDigest() bool { return strings.Contains(t.reference, ":") }
+
+// belongsTo is the digest of the manifest that is asked about, or that what is asked about belongs to: its referrers, and the
+// tags that name it (OCI distribution spec 1.1, "Referrers Tag Schema"; cosign appends .sig, .att and .sbom). "" if none.
+func (t target) belongsTo() string {
+	switch {
+	case t.blob:
+		return ""
+	case t.isDigest():
+		return t.reference
+	}
+	algorithm, rest, ok := strings.Cut(t.reference, "-")
+	encoded, _, _ := strings.Cut(rest, ".")
+	if !ok || !t.manifest || algorithm != "sha256" && algorithm != "sha512" {
+		return ""
+	}
+	return algorithm + ":" + encoded
+}
 
 // A repository's name as the spec has it; 255 is the limit that registries share (spec, "Pulling
 // manifests"). It bounds the key of a lease as well.
@@ -100,13 +118,13 @@ func classifyReferenced(method, rest string) (target, bool) {
 	if reference == "" {
 		return target{}, false
 	}
-	t := target{repository: name, reference: reference, manifest: noun == "manifests"}
+	t := target{repository: name, reference: reference, manifest: noun == "manifests", blob: noun == "blobs"}
 	switch {
 	case t.manifest && t.isDigest():
 		t.kind = kindOf(method, router.Pull, router.Pull)
 	case t.manifest, noun == "referrers":
 		t.kind = kindOf(method, router.Fresh, router.Fresh)
-	case noun == "blobs":
+	case t.blob:
 		t.kind = kindOf(method, router.Pull, router.Exists)
 	default:
 		return target{}, false

@@ -22,6 +22,8 @@ const (
 	codeNameUnknown   = "NAME_UNKNOWN"
 
 	codeManifestBlobUnknown = "MANIFEST_BLOB_UNKNOWN"
+	codeManifestUnknown     = "MANIFEST_UNKNOWN"
+	codeBlobUnknown         = "BLOB_UNKNOWN"
 	codeManifestInvalid     = "MANIFEST_INVALID"
 	codeUnsupported         = "UNSUPPORTED"
 )
@@ -30,13 +32,18 @@ const (
 // time that the probes need to decide.
 const retryAfter = 5 * time.Second
 
-func writeError(w http.ResponseWriter, status int, e ociError) {
+func encodeError(e ociError) []byte {
 	body, err := json.Marshal(struct {
 		Errors []ociError `json:"errors"`
 	}{[]ociError{e}})
 	if err != nil {
-		body = []byte(`{"errors":[]}`)
+		return []byte(`{"errors":[]}`)
 	}
+	return body
+}
+
+func writeError(w http.ResponseWriter, status int, e ociError) {
+	body := encodeError(e)
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))

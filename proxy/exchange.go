@@ -19,10 +19,10 @@ type exchange struct {
 	w      http.ResponseWriter
 	in     *http.Request
 	client netip.Addr
-	fleet  *router.Fleet // read once
 	target target
 
 	// Owned by the handler's goroutine.
+	fleet    *router.Fleet // of the decision
 	request  router.Request
 	query    string // the raw query without the owner
 	decision router.Decision
@@ -49,7 +49,6 @@ func (p *Proxy) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 		w:      w,
 		in:     r,
 		client: clientAddr(r, p.TrustedProxies),
-		fleet:  p.Fleet(),
 		target: classify(r.Method, r.URL.Path),
 	}
 }
@@ -59,6 +58,7 @@ func (x *exchange) decide() {
 	p, now := x.proxy, time.Now()
 	owner, query := cutOwner(x.in.URL.RawQuery)
 	x.query = query
+	x.fleet = p.present(now)
 	client := x.fleet.Order(p.Locate(x.client))
 	gateway := x.fleet.OrderHere(p.Here)
 	if gateway == nil {
@@ -76,6 +76,12 @@ func (x *exchange) decide() {
 	if repository := x.target.repository; repository != "" {
 		x.request.Lease = p.leases.owner(repository, now)
 		x.request.Bound = p.leases.boundTo(repository, x.client, now)
+		if digest := x.target.belongsTo(); digest != "" {
+			x.request.Follow = p.recent.follow(reference{repository, digest}, now)
+		}
+		if x.target.manifest || x.target.blob {
+			x.request.Barred = p.tombstones.barred(reference{repository, x.target.reference})
+		}
 	}
 	x.decision = router.Decide(x.request)
 }
@@ -143,6 +149,15 @@ func (x *exchange) refuse(status int, e ociError) {
 	}
 	x.w.Header().Set(replicaHeader, headerValue(replica, x.reason))
 	writeError(x.w, status, e)
+}
+
+// refuseToAsk answers where the decision has nobody to ask.
+func (x *exchange) refuseToAsk() {
+	if x.decision.Reason == router.Deleted {
+		x.refuse(http.StatusNotFound, x.unknown())
+		return
+	}
+	x.refuseLostUpload()
 }
 
 // refuseLostUpload answers a part that the replica of its upload does not take, because that is down, did not answer, or

@@ -66,13 +66,17 @@ func (x *exchange) guard(owner *router.Replica) error {
 }
 
 func (x *exchange) pushing(owner string) pushing {
-	p := pushing{repository: x.target.repository, owner: owner, host: x.in.Host, credential: credentialOf(x.in)}
+	repository, to := x.target.repository, x.fleet.Replica(owner)
+	p := pushing{
+		repository: repository, owner: owner, host: x.in.Host, credential: credentialOf(x.in),
+		barred: func(digest string) []string { return x.proxy.tombstones.barred(reference{repository, digest}) },
+	}
 	// Where this push has left parts they are most likely to be.
 	left := x.proxy.parts.replicas(x.push(), time.Now())
 	var rest []string
 	for _, r := range x.request.Gateway {
 		switch {
-		case r.Name == owner || r.Operator == router.Offline:
+		case r.Shares(to) || r.Operator == router.Offline:
 		case slices.Contains(left, r.Name):
 			p.others = append(p.others, r.Name)
 		default:

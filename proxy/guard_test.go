@@ -26,7 +26,7 @@ type store struct {
 }
 
 func newStore(t *testing.T) store {
-	return store{t, registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
+	return store{t, registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true))}
 }
 
 // put stores something behind the gateway's back.

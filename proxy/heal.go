@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -54,9 +55,10 @@ type job struct {
 // pushing is the push that is healed.
 type pushing struct {
 	repository string
-	owner      string   // where its manifest goes
-	others     []string // all other replicas, in the order in which they are to be copied from
-	host       string   // that the client asked
+	owner      string                       // where its manifest goes
+	others     []string                     // all other replicas, in the order in which they are to be copied from
+	host       string                       // that the client asked
+	barred     func(digest string) []string // replicas whose word about a part does not count, since it was deleted
 	credential http.Header
 }
 
@@ -134,13 +136,20 @@ func worst(errs []error) error {
 
 // part reports whether the owner has the part for certain. Without an error its manifest may be put all the same.
 func (h *healer) part(ctx context.Context, p pushing, need manifest.Part, nesting int) (there bool, err error) {
-	at, err := h.askOwner(ctx, p, need)
-	if err != nil || at != router.Lacks {
-		return at == router.Has, err
+	barred := p.barred(need.Digest)
+	at := router.Lacks
+	if !slices.Contains(barred, p.owner) {
+		if at, err = h.askOwner(ctx, p, need); err != nil || at != router.Lacks {
+			return at == router.Has, err
+		}
 	}
 	others := make([]router.Holder, len(p.others))
 	var group sync.WaitGroup
 	for i, name := range p.others {
+		if slices.Contains(barred, name) {
+			others[i] = router.Holder{Replica: name, Presence: router.Lacks}
+			continue
+		}
 		group.Go(func() {
 			at, _ := h.ask(ctx, p, name, need) // trouble says nothing
 			others[i] = router.Holder{Replica: name, Presence: at}

@@ -12,8 +12,8 @@ import (
 
 // learn remembers what a replica's answer says about who owns the repository, and returns the owner.
 // Only what was accepted counts: a stranger's refused push must not steer a repository.
-func (x *exchange) learn(replica string, status int) (owner string) {
-	p, now := x.proxy, time.Now()
+func (x *exchange) learn(replica string, response *http.Response) (owner string) {
+	p, now, status := x.proxy, time.Now(), response.StatusCode
 	if x.request.Named != "" {
 		return replica
 	}
@@ -21,6 +21,7 @@ func (x *exchange) learn(replica string, status int) (owner string) {
 	accepted := router.Accepted(status)
 	if accepted {
 		x.learnParts(replica, status, now)
+		x.learnContent(replica, response, now)
 	}
 	switch {
 	case x.belongsToWriting() && accepted && changes(x.in.Method):
@@ -66,6 +67,25 @@ func (x *exchange) learnParts(replica string, status int, now time.Time) {
 	}
 }
 
+// learnContent remembers what a tag was pushed as or resolved to, and that what was deleted is back.
+func (x *exchange) learnContent(replica string, response *http.Response, now time.Time) {
+	recent, tombstones := x.proxy.recent, x.proxy.tombstones
+	repository, named := x.target.repository, reference{x.target.repository, x.target.reference}
+	digest := response.Header.Get("Docker-Content-Digest")
+	switch {
+	case x.putsManifest():
+		tombstones.lift(named)
+		tombstones.lift(reference{repository, digest})
+		if !x.target.isDigest() && digest != "" {
+			recent.push(named, pushed{digest, replica, now})
+		}
+	case x.belongsToWriting() && response.StatusCode == http.StatusCreated:
+		tombstones.lift(reference{repository, committed(x.in.URL.Query())})
+	case x.target.kind == router.Fresh && x.target.manifest && digest != "" && replica != x.request.Gateway[0].Name:
+		recent.resolve(reference{repository, digest}, replica, now)
+	}
+}
+
 // committed is the digest of the blob that a 201 is about (end-4b, end-6, end-11).
 func committed(query url.Values) string { return cmp.Or(query.Get("digest"), query.Get("mount")) }
 
@@ -77,7 +97,7 @@ func (x *exchange) saysManifestExists() bool {
 // pushReplica is where a push of this client would go now.
 func (x *exchange) pushReplica(repository string, now time.Time) string {
 	r := x.request
-	r.Kind = router.Exists
+	r.Kind, r.Barred = router.Exists, nil
 	r.Lease = x.proxy.leases.owner(repository, now)
 	r.Bound = x.proxy.leases.boundTo(repository, x.client, now)
 	return router.Decide(r).Tries[0].Name

@@ -12,8 +12,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// Bounds of the tables, in entries. Measured full, with names of 35 bytes: 31 MiB for both. The
-// oldest untouched goes first.
+// Bounds of the tables, in entries. The oldest untouched goes first.
 const (
 	maxLeases   = 65_536
 	maxBindings = 65_536
@@ -55,6 +54,7 @@ type leases struct {
 	// Guarded by mu.
 	mu       sync.Mutex
 	byName   *simplelru.LRU[string, *router.Lease]
+	quotas   *quotas
 	bindings *simplelru.LRU[bindingKey, binding]
 }
 
@@ -72,15 +72,13 @@ func newLeases(idle time.Duration, agreed Agreement) *leases {
 	if agreed == nil {
 		agreed = alone{}
 	}
-	byName, err := simplelru.NewLRU[string, *router.Lease](maxLeases, nil)
+	l := &leases{idle: idle, agreed: agreed, quotas: newQuotas(maxPerClient), bindings: newLRU[bindingKey, binding](maxBindings)}
+	byName, err := simplelru.NewLRU(maxLeases, func(repository string, _ *router.Lease) { l.quotas.release(repository) })
 	if err != nil {
 		panic(err) // only for a size below one
 	}
-	bindings, err := simplelru.NewLRU[bindingKey, binding](maxBindings, nil)
-	if err != nil {
-		panic(err)
-	}
-	return &leases{idle: idle, agreed: agreed, byName: byName, bindings: bindings}
+	l.byName = byName
+	return l
 }
 
 // owner is the replica that holds the repository's live lease, "" if none does. What gateways agree on
@@ -116,17 +114,33 @@ func (l *leases) accept(ctx context.Context, repository, replica string, client 
 	if held := l.held(repository, now); held != "" {
 		replica = held
 	}
-	owner := l.agreed.Accept(ctx, repository, replica)
+	owner := l.agreed.Owner(repository)
+	if owner != "" || l.grantable(client, now) {
+		owner = l.agreed.Accept(ctx, repository, replica)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lease := l.live(repository, now)
 	if lease == nil || owner != "" && lease.Owner != owner {
+		if own := l.quotas.oldest(client); own != "" {
+			l.byName.Remove(own)
+		}
 		lease = &router.Lease{}
 		l.byName.Add(repository, lease)
+		l.quotas.take(client, repository)
 	}
 	*lease = lease.Accept(cmp.Or(owner, replica), now, l.idle)
 	l.bindings.Add(bindingKey{client, repository}, binding{lease.Owner, now.Add(bindingLife)})
 	return lease.Owner
+}
+
+// grantable: a client that has as many leases as one may have gets no more that others would have to remember. Here the
+// oldest of its own goes for each new one.
+func (l *leases) grantable(client netip.Addr, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	own := l.quotas.oldest(client)
+	return own == "" || l.live(own, now) == nil
 }
 
 // held is the owner by this gateway's own table.

@@ -22,11 +22,7 @@ type lost struct {
 }
 
 func newLost(life time.Duration) *lost {
-	at, err := simplelru.NewLRU[uint64, time.Time](maxLost, nil)
-	if err != nil {
-		panic(err) // only for a size below one
-	}
-	return &lost{life: life, seed: maphash.MakeSeed(), at: at}
+	return &lost{life: life, seed: maphash.MakeSeed(), at: newLRU[uint64, time.Time](maxLost)}
 }
 
 // first reports whether what was not lost within life.

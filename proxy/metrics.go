@@ -14,6 +14,7 @@ type metrics struct {
 	trouble    *prometheus.CounterVec
 	begunAgain prometheus.Counter
 	copies     *prometheus.CounterVec
+	deletes    *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
@@ -33,6 +34,9 @@ func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
 		}),
 		copies: with.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_proxy_healed_total", Help: "Parts of pushes that were copied to the replica that their manifest goes to, by how that ended.",
+		}, []string{"result"}),
+		deletes: with.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_proxy_deletes_total", Help: "Replicas that a deletion on another was passed on to, by whether they no longer have what was deleted.",
 		}, []string{"result"}),
 	}
 }

@@ -18,9 +18,7 @@ func (x *exchange) outlives(got answer, until time.Time) bool {
 	tick := time.NewTicker(fleetEvery)
 	defer tick.Stop()
 	for {
-		fleet := x.proxy.Fleet()
-		if !fleet.Replica(got.replica.Name).Readable() {
-			x.fleet = fleet
+		if !x.proxy.Fleet().Replica(got.replica.Name).Readable() {
 			return true
 		}
 		select {

@@ -32,11 +32,7 @@ type push struct {
 }
 
 func newParts(idle time.Duration) *parts {
-	pushes, err := simplelru.NewLRU[bindingKey, *push](maxPushes, nil)
-	if err != nil {
-		panic(err) // only for a size below one
-	}
-	return &parts{idle: idle, pushes: pushes}
+	return &parts{idle: idle, pushes: newLRU[bindingKey, *push](maxPushes)}
 }
 
 // add notes that replica has a part. What is pushed or asked again moves to where that is answered.
@@ -99,4 +95,15 @@ func (p *parts) forget(k bindingKey) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pushes.Remove(k)
+}
+
+// drop: nobody has it any more, whoever pushed it.
+func (p *parts) drop(repository, digest string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, k := range p.pushes.Keys() {
+		if of, ok := p.pushes.Peek(k); ok && k.repository == repository {
+			delete(of.at, digest)
+		}
+	}
 }

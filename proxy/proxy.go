@@ -67,10 +67,13 @@ type Proxy struct {
 	reverse   *httputil.ReverseProxy
 	metrics   *metrics
 
-	leases *leases
-	parts  *parts
-	lost   *lost
-	healer *healer
+	leases     *leases
+	parts      *parts
+	recent     *recent
+	tombstones *tombstones
+	readOnly   readOnly
+	lost       *lost
+	healer     *healer
 }
 
 type upstream struct {
@@ -80,7 +83,10 @@ type upstream struct {
 
 // New makes a proxy over the replicas that the file names.
 func New(c Config) *Proxy {
-	p := &Proxy{Config: c, upstreams: map[string]*upstream{}, leases: newLeases(c.LeaseIdle, c.Agreement), parts: newParts(c.LeaseIdle), lost: newLost(c.LeaseIdle)}
+	p := &Proxy{
+		Config: c, upstreams: map[string]*upstream{}, leases: newLeases(c.LeaseIdle, c.Agreement), parts: newParts(c.LeaseIdle),
+		recent: newRecent(), tombstones: newTombstones(), lost: newLost(c.LeaseIdle),
+	}
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	for _, u := range c.Upstreams {
 		p.upstreams[u.Name] = &upstream{u, newTransport(u.TLS, c.Limits)}
@@ -158,7 +164,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.decide()
 	if len(x.decision.Tries) == 0 {
-		x.refuseLostUpload()
+		x.refuseToAsk()
 		return
 	}
 	defer x.hold()()

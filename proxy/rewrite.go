@@ -143,6 +143,8 @@ func handleError(w http.ResponseWriter, r *http.Request, err error) {
 		status, e = http.StatusBadRequest, ociError{Code: codeUploadInvalid, Message: "the request's body broke off or is malformed"}
 	case errors.Is(err, errStalled):
 		status, e.Message = http.StatusGatewayTimeout, err.Error()
+	case errors.Is(err, errOlder):
+		status, e.Message = http.StatusServiceUnavailable, err.Error()
 	case x.decision.Reason == router.LastResort:
 		status, e.Message = http.StatusServiceUnavailable, "no replica can be reached"
 	case errors.Is(err, errNoAnswer), errors.Is(err, errReplicaDown):

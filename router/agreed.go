@@ -19,3 +19,15 @@ func (f *Fleet) With(up func(replica string, front netip.Addr) bool) *Fleet {
 	}
 	return NewFleet(replicas)
 }
+
+// WithReadOnly is the fleet in which these replicas are known to answer writes with 405.
+func (f *Fleet) WithReadOnly(names []string) *Fleet {
+	if len(names) == 0 {
+		return f
+	}
+	replicas := slices.Clone(f.replicas)
+	for i := range replicas {
+		replicas[i].ReadOnly = slices.Contains(names, replicas[i].Name)
+	}
+	return NewFleet(replicas)
+}

@@ -18,21 +18,23 @@ const (
 // Request is what a decision needs to know of a request.
 type Request struct {
 	Kind      Kind
-	Head      bool   // a HEAD
-	Named     string // the replica of the fleet that Host names; "" for the one hostname
-	URLOwner  string // the replica that the URL of an upload or of a next page names; may be gone
-	Client    Order  // as the client sees the replicas: writes
-	Gateway   Order  // as this gateway sees them: reads
-	Lease     string // owner of the repository's live lease
-	Bound     string // replica that this client and repository are bound to for a minute
-	OwnerHome bool   // the file's `lease: {owner: home}`
+	Head      bool     // a HEAD
+	Named     string   // the replica of the fleet that Host names; "" for the one hostname
+	URLOwner  string   // the replica that the URL of an upload or of a next page names; may be gone
+	Client    Order    // as the client sees the replicas: writes
+	Gateway   Order    // as this gateway sees them: reads
+	Lease     string   // owner of the repository's live lease
+	Bound     string   // replica that this client and repository are bound to for a minute
+	Follow    string   // the replica that lately resolved a tag to the digest that is asked about
+	Barred    []string // replicas that have not confirmed that what is asked for was deleted: their word about it does not count
+	OwnerHome bool     // the file's `lease: {owner: home}`
 }
 
 // Decision is where a request goes.
 type Decision struct {
 	Reason Reason
 	// Tries are the replicas to ask, in order. The first is the one chosen; the others are for when
-	// it cannot be reached and the request can safely be sent again. Empty for UploadLost.
+	// it cannot be reached and the request can safely be sent again. Empty for UploadLost and Deleted.
 	Tries []*Replica
 	// OnAbsent: a 404 of one try is not the answer, the next is asked.
 	OnAbsent bool
@@ -46,6 +48,10 @@ func Decide(r Request) Decision {
 	if r.Named != "" {
 		return only(Named, r.Client.find(r.Named))
 	}
+	return r.byKind().without(r.Barred)
+}
+
+func (r Request) byKind() Decision {
 	switch r.Kind {
 	case Upload:
 		return r.upload()
@@ -58,7 +64,7 @@ func Decide(r Request) Decision {
 			// the replica that the rest of the push goes to may say so.
 			return r.writing()
 		}
-		return pull(r.Gateway)
+		return r.follow(pull(r.Gateway))
 	}
 	// The next page of a list goes on where the page before it came from.
 	if page := r.Gateway.find(r.URLOwner); page.Readable() {
@@ -84,6 +90,11 @@ func (r Request) upload() Decision {
 	case slices.Contains(r.Client.usable(), owner):
 		return only(LastResort, owner)
 	}
+	for _, x := range r.Client {
+		if x.Readable() && x.Shares(owner) {
+			return only(Failover, x.Replica) // it can go on with the upload, if it is set up to
+		}
+	}
 	return Decision{Reason: UploadLost}
 }
 
@@ -91,10 +102,13 @@ func (r Request) upload() Decision {
 // it cannot.
 func (r Request) writing() Decision {
 	owner := r.Client.find(r.Lease)
-	if owner.Readable() {
+	if owner.Readable() && !owner.ReadOnly {
 		return only(Leased, owner)
 	}
 	d := r.start()
+	if i := slices.IndexFunc(d.Tries, owner.Shares); owner != nil && i > 0 && d.Tries[i] != owner {
+		d.Tries = toFront(d.Tries, i) // all that the push has left with the owner is there
+	}
 	if slices.Contains(d.Tries, owner) {
 		// Nothing that is up can take it: among those tried all the same it is the one with the push.
 		return only(LastResort, owner)
@@ -120,8 +134,8 @@ func (r Request) start() Decision {
 	// To ask a draining replica is better than one that is down, and that better than one that says no.
 	tries := order.firstOf(
 		(*Replica).startable,
-		func(x *Replica) bool { return x.Readable() && x.Writable },
-		func(x *Replica) bool { return x.inService() && x.Writable },
+		func(x *Replica) bool { return x.Readable() && x.takesWrites() },
+		func(x *Replica) bool { return x.inService() && x.takesWrites() },
 		(*Replica).inService)
 	switch {
 	case !tries[0].startable():
@@ -149,6 +163,31 @@ func (r Request) fresh() Decision {
 	d := pull(r.Gateway)
 	if owner := r.Gateway.find(r.Lease); owner.Readable() {
 		d.Reason, d.Tries = Leased, toFront(d.Tries, slices.Index(d.Tries, owner))
+		return d
+	}
+	return r.follow(d)
+}
+
+// follow asks first where a tag was resolved to the digest: the nearest may not have it yet, or lack its signatures.
+func (r Request) follow(d Decision) Decision {
+	if to := r.Gateway.find(r.Follow); to.Readable() && to != d.Tries[0] {
+		d.Reason, d.Tries = Followed, toFront(d.Tries, slices.Index(d.Tries, to))
+	}
+	return d
+}
+
+// without: what is left to ask when the word of some does not count.
+func (d Decision) without(barred []string) Decision {
+	if len(barred) == 0 || len(d.Tries) == 0 {
+		return d
+	}
+	first := d.Tries[0]
+	d.Tries = slices.DeleteFunc(slices.Clone(d.Tries), func(x *Replica) bool { return slices.Contains(barred, x.Name) })
+	switch {
+	case len(d.Tries) == 0:
+		return Decision{Reason: Deleted}
+	case d.Tries[0] != first:
+		d.Reason = Fallthrough
 	}
 	return d
 }

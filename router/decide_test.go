@@ -101,6 +101,44 @@ func TestDecide(t *testing.T) {
 		{"a binding does not draw tags",
 			"west east", "", Request{Kind: Fresh, Bound: "east"}, "nearest: west, east; 404 asks on"},
 
+		// Where a tag was resolved.
+		{"a digest is asked for where its tag was resolved",
+			"west east canada", "", Request{Kind: Pull, Follow: "canada"}, "followed: canada, west, east; 404 asks on"},
+		{"it was resolved at the nearest",
+			"west east canada", "", Request{Kind: Pull, Follow: "west"}, "nearest: west, east, canada; 404 asks on"},
+		{"where it was resolved is down",
+			"west east canada:down", "", Request{Kind: Pull, Follow: "canada"}, "nearest: west, east; 404 asks on"},
+		{"a signature's tag",
+			"west east canada", "", Request{Kind: Fresh, Follow: "canada"}, "followed: canada, west, east; 404 asks on"},
+		{"a lease comes before",
+			"west east canada", "", Request{Kind: Fresh, Follow: "canada", Lease: "east"}, "leased: east, west, canada; 404 asks on"},
+
+		// What was deleted.
+		{"the nearest has not confirmed",
+			"west east canada", "", Request{Kind: Pull, Barred: []string{"west"}}, "fallthrough: east, canada; 404 asks on"},
+		{"a farther one has not",
+			"west east canada", "", Request{Kind: Pull, Barred: []string{"canada"}}, "nearest: west, east; 404 asks on"},
+		{"nobody has",
+			"west east", "", Request{Kind: Fresh, Barred: []string{"west", "east"}}, "deleted: "},
+		{"a client that pushes is told that it does not exist",
+			"west east", "", Request{Kind: Exists, Head: true, Lease: "east", Barred: []string{"east"}}, "deleted: "},
+
+		// Writes that were answered with 405.
+		{"a push starts elsewhere",
+			"west:405 east canada", "", Request{Kind: Write}, "failover: east, canada"},
+		{"an owner that became read-only has lost the lease",
+			"west east:405 canada", "", Request{Kind: Write, Lease: "east"}, "failover: west, canada; lease ends"},
+		{"all are read-only",
+			"west:405 east:405", "", Request{Kind: Write, Lease: "east"}, "last_resort: east"},
+
+		// Shared storage.
+		{"a lost owner's storage has another door",
+			"west east canada:down,storage=s europe:storage=s", "", Request{Kind: Write, Lease: "canada"}, "failover: europe, west, east; lease ends"},
+		{"so has an upload",
+			"west east canada:down,storage=s europe:storage=s", "", Request{Kind: Upload, URLOwner: "canada"}, "failover: europe"},
+		{"another storage has not",
+			"west:storage=t canada:down,storage=s", "", Request{Kind: Upload, URLOwner: "canada"}, "upload_lost: "},
+
 		// The next page of a list.
 		{"next page: where the last one came from",
 			"west east canada", "", Request{Kind: Fresh, URLOwner: "east", Lease: "canada"}, "owner: east"},

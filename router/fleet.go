@@ -44,6 +44,10 @@ type Replica struct {
 	Home     bool
 	Operator Operator
 	Writable bool // the file's `write`
+	// ReadOnly: it has lately answered a write with 405, whatever the file says.
+	ReadOnly bool
+	// Storage: replicas that bear the same one have the same content. "" is the replica's own.
+	Storage  string
 	Fronts   []Front
 	Upstream Health
 }
@@ -61,7 +65,14 @@ func (r *Replica) inService() bool { return r.Operator != Offline }
 func (r *Replica) Readable() bool { return r != nil && r.Upstream.Up && r.inService() }
 
 // startable: a push may begin there. Nil is not.
-func (r *Replica) startable() bool { return r.Readable() && r.Operator == Online && r.Writable }
+func (r *Replica) startable() bool { return r.Readable() && r.Operator == Online && r.takesWrites() }
+
+func (r *Replica) takesWrites() bool { return r.Writable && !r.ReadOnly }
+
+// Shares reports whether two replicas have the same content because it is the same.
+func (r *Replica) Shares(other *Replica) bool {
+	return r == other || r != nil && other != nil && r.Storage != "" && r.Storage == other.Storage
+}
 
 // drainingLast is a sort order of replicas that are in service.
 func drainingLast(a, b *Replica) int {

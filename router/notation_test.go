@@ -14,6 +14,8 @@ import (
 // steadily up. The words:
 //
 //	home, ro, drain, offline
+//	405                   answers writes so
+//	storage=S
 //	down                  fronts and upstream
 //	upstream=H, fronts=H/H…  H is up or down, and +2s with it the time until it can change
 func fleetOf(t testing.TB, line string) *Fleet {
@@ -37,6 +39,10 @@ func replicaOf(t testing.TB, word string) Replica {
 			r.Home = true
 		case "ro":
 			r.Writable = false
+		case "405":
+			r.ReadOnly = true
+		case "storage":
+			r.Storage = value
 		case "drain", "offline":
 			r.Operator = Operator(key)
 		case "down":

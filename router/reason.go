@@ -21,6 +21,10 @@ const (
 	Named Reason = "named"
 	// Fallthrough is the nearest replica that has what nearer ones answered 404 to.
 	Fallthrough Reason = "fallthrough"
+	// Followed is the replica that lately said which digest a tag has, asked about that digest and what belongs to it.
+	Followed Reason = "followed"
+	// Deleted is content that was deleted, asked of replicas none of which has confirmed that it is gone.
+	Deleted Reason = "deleted"
 	// LastResort is a replica tried although none is known to be fit for it: fail open.
 	LastResort Reason = "last_resort"
 	// UploadLost is an upload whose replica is down or gone: no other replica can go on with it.
@@ -34,5 +38,5 @@ const (
 
 // Reasons lists the closed set, so that metrics can start every label at zero.
 func Reasons() []Reason {
-	return []Reason{Nearest, Failover, Home, Leased, Bound, Owner, Named, Fallthrough, LastResort, UploadLost, Healing, Scattered}
+	return []Reason{Nearest, Failover, Home, Leased, Bound, Owner, Named, Fallthrough, Followed, Deleted, LastResort, UploadLost, Healing, Scattered}
 }

@@ -41,6 +41,7 @@ func replicas(c *configs.Config) []router.Replica {
 			Home:     r.Home,
 			Operator: router.Operator(r.State),
 			Writable: r.Write,
+			Storage:  r.Storage,
 			Fronts:   fronts(r.Addresses),
 			Upstream: router.Health{Up: true},
 		}

@@ -1,0 +1,195 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// answer is what came of asking one replica: a response or an error.
+type answer struct {
+	replica  *router.Replica
+	reason   router.Reason
+	response *http.Response
+	err      error
+	lesser   bool // a success, but another replica may have more to say
+}
+
+// or keeps the later answer if it is final, else the better of the two, the earlier among equals. The
+// other is dropped.
+func (a answer) or(b answer, final bool) answer {
+	if a.replica == nil {
+		return b
+	}
+	if !final && a.rank() >= b.rank() {
+		a, b = b, a
+	}
+	if a.response != nil {
+		a.response.Body.Close()
+	}
+	return b
+}
+
+// rank: what the client should hear of rather than of what ranks lower. Trouble outranks a 404: what
+// could not be asked may have it.
+func (a answer) rank() int {
+	switch {
+	case a.err != nil:
+		return 1
+	case a.absent():
+		return 0
+	case a.response.StatusCode >= 400:
+		return 2
+	}
+	return 3
+}
+
+func (a answer) absent() bool { return a.err == nil && a.response.StatusCode == http.StatusNotFound }
+
+func (a answer) accepted() bool { return a.err == nil && router.Accepted(a.response.StatusCode) }
+
+// guarded: the guard refuses the manifest, and would at any replica.
+func (a answer) guarded() bool {
+	return errors.As(a.err, new(guardError)) && !errors.Is(a.err, errUnsaid)
+}
+
+// final: nothing better is to be had by asking on. 429 means that the replica is alive and wants to be
+// asked less; asking the others in its place would only carry the load over.
+func (x *exchange) final(got answer) bool {
+	switch {
+	case got.err != nil:
+		return got.guarded()
+	case got.absent():
+		return !x.decision.OnAbsent
+	}
+	return got.response.StatusCode < 500 && !got.lesser
+}
+
+// weigh sees what an answer is worth beyond its status.
+func (x *exchange) weigh(got *answer, before answer) error {
+	switch {
+	case got.absent():
+		_, _, err := short(got.response)
+		return err
+	case got.response.StatusCode != http.StatusOK || !x.decision.OnAbsent:
+		return nil
+	case x.target.manifest && !x.target.isDigest():
+		x.weighTag(got, before)
+		return nil
+	case x.target.blob:
+		got.lesser = resumes(x.in.Header)
+		return nil
+	case x.target.kind == router.Fresh && x.target.isDigest():
+		empty, err := emptyIndex(got.response)
+		got.lesser = empty
+		return err
+	}
+	return nil
+}
+
+var errOlder = errors.New("the replica that this tag was pushed to cannot be reached, and the others have an older one")
+
+// weighTag: a tag never goes back to an older digest, nor to one that was deleted. Who owns the repository, or took the tag, is
+// right about it.
+func (x *exchange) weighTag(got *answer, before answer) {
+	repository, digest := x.target.repository, got.response.Header.Get("Docker-Content-Digest")
+	if digest == "" {
+		return
+	}
+	if slices.Contains(x.proxy.tombstones.barred(reference{repository, digest}), got.replica.Name) {
+		x.makeAbsent(got)
+		return
+	}
+	now, ok := x.proxy.recent.current(reference{repository, x.target.reference}, x.since(time.Now()))
+	right := func(a answer) bool { return a.replica.Name == now.replica || a.replica.Name == x.request.Lease }
+	switch {
+	case !ok || now.digest == digest || right(*got):
+	case before.replica != nil && before.absent() && right(before):
+		x.makeAbsent(got)
+	default:
+		got.response.Body.Close()
+		*got = answer{replica: got.replica, err: errOlder}
+	}
+}
+
+// since is when what is known of a repository's tags begins to count: with the lease that holds, or some time before.
+func (x *exchange) since(now time.Time) time.Time {
+	since := now.Add(-x.proxy.LeaseIdle)
+	if granted := x.proxy.leases.info(x.target.repository, now).Granted; !granted.IsZero() && granted.Before(since) {
+		return granted
+	}
+	return since
+}
+
+// makeAbsent puts a 404 in the place of an answer that does not count.
+func (x *exchange) makeAbsent(got *answer) {
+	got.response.Body.Close()
+	text := encodeError(x.unknown())
+	got.response.StatusCode, got.response.Status = http.StatusNotFound, ""
+	got.response.Header = http.Header{"Content-Type": {"application/json"}, "Content-Length": {strconv.Itoa(len(text))}}
+	got.response.Body, got.response.ContentLength = http.NoBody, int64(len(text))
+	if x.in.Method != http.MethodHead {
+		got.response.Body = io.NopCloser(bytes.NewReader(text))
+	}
+}
+
+// unknown is how a registry says that it does not have what is asked for.
+func (x *exchange) unknown() ociError {
+	if x.target.blob {
+		return ociError{Code: codeBlobUnknown, Message: "blob unknown to registry"}
+	}
+	return ociError{Code: codeManifestUnknown, Message: "manifest unknown to registry"}
+}
+
+// resumes: the client has the beginning of a blob already, and can do nothing with an answer that starts anew.
+func resumes(h http.Header) bool {
+	first, ok := strings.CutPrefix(h.Get("Range"), "bytes=")
+	from, _, _ := strings.Cut(first, "-")
+	n, err := strconv.ParseUint(from, 10, 63)
+	return ok && err == nil && n > 0 && h.Get("If-Range") == ""
+}
+
+// maxShort is more than registries say about what they do not have, in bytes.
+const maxShort = 4 << 10
+
+// short takes in a short answer that may not be the one, so that its connection can be used again rather than closed. A long
+// one is left alone.
+func short(response *http.Response) (text []byte, whole bool, err error) {
+	if response.ContentLength > maxShort {
+		return nil, false, nil
+	}
+	text, err = io.ReadAll(io.LimitReader(response.Body, maxShort+1))
+	if err != nil {
+		return nil, false, err
+	}
+	rest, whole := response.Body, len(text) <= maxShort
+	if whole {
+		rest.Close()
+		rest = http.NoBody
+	}
+	response.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(text), rest), rest}
+	return text, whole, nil
+}
+
+// emptyIndex: a list of referrers with none in it, and no further page.
+func emptyIndex(response *http.Response) (bool, error) {
+	text, whole, err := short(response)
+	if err != nil || !whole || response.Header.Get("Link") != "" {
+		return false, err
+	}
+	var doc struct {
+		Manifests []json.RawMessage `json:"manifests"`
+	}
+	return json.Unmarshal(text, &doc) == nil && len(doc.Manifests) == 0, nil
+}

@@ -1,0 +1,124 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// deletes: content goes on every replica. Whoever names a replica means that one.
+func (x *exchange) deletes() bool {
+	return x.in.Method == http.MethodDelete && x.request.Named == "" && (x.target.manifest || x.target.blob)
+}
+
+// settleDelete deletes on all other replicas what the first has deleted or does not have. A refusal is the answer, and nothing
+// else is asked. The client is told of success if any replica had it.
+func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, error) {
+	here := got.accepted()
+	if !here && !got.absent() {
+		return got.response, nil
+	}
+	others := x.elsewhere(got.replica)
+	if here {
+		if _, err := x.take(got); err != nil {
+			return nil, err
+		}
+		x.bury(others)
+	}
+	answers := x.deleteOn(out, others)
+	first := slices.IndexFunc(answers, answer.accepted)
+	if !here && first < 0 {
+		return got.response, nil
+	}
+	if !here {
+		x.bury(others)
+	}
+	for _, a := range answers {
+		x.confirm(a)
+	}
+	if here {
+		return got.response, nil
+	}
+	got.response.Body.Close()
+	x.replica.Store(answers[first].replica)
+	x.reason = router.Fallthrough
+	return answers[first].response, nil
+}
+
+// elsewhere are the replicas, in the gateway's order, that have content of their own.
+func (x *exchange) elsewhere(asked *router.Replica) (others []*router.Replica) {
+	for _, r := range x.request.Gateway {
+		if !r.Shares(asked) {
+			others = append(others, r.Replica)
+		}
+	}
+	return others
+}
+
+// bury: from now on what was deleted must not come back from any of these.
+func (x *exchange) bury(from []*router.Replica) {
+	var names []string
+	for _, r := range from {
+		names = append(names, r.Name)
+	}
+	what := reference{x.target.repository, x.target.reference}
+	x.proxy.tombstones.add(what, names)
+	x.proxy.parts.drop(what.repository, what.name)
+	if x.target.manifest && !x.target.isDigest() {
+		x.proxy.recent.forget(what)
+	}
+}
+
+func (x *exchange) confirm(a answer) {
+	what := reference{x.target.repository, x.target.reference}
+	log := x.proxy.Log.With("replica", a.replica.Name, "repository", what.repository, "reference", what.name)
+	switch {
+	case a.accepted() || a.absent():
+		x.proxy.tombstones.confirm(what, a.replica.Name)
+		x.proxy.metrics.deletes.WithLabelValues("confirmed").Inc()
+		return
+	case a.err != nil:
+		log.Warn("a replica could not be told of a deletion", "error", a.err)
+	default:
+		log.Warn("a replica does not delete what another has deleted", "status", a.response.StatusCode)
+	}
+	x.proxy.metrics.deletes.WithLabelValues("unconfirmed").Inc()
+}
+
+// deleteOn asks them all at once, as far as they are up.
+func (x *exchange) deleteOn(out *http.Request, replicas []*router.Replica) []answer {
+	answers := make([]answer, len(replicas))
+	var all sync.WaitGroup
+	for i, r := range replicas {
+		answers[i] = answer{replica: r, err: errReplicaDown}
+		if r.Readable() {
+			all.Go(func() { answers[i] = x.deleteAt(out, r) })
+		}
+	}
+	all.Wait()
+	return answers
+}
+
+func (x *exchange) deleteAt(out *http.Request, r *router.Replica) answer {
+	ctx, cancel := context.WithTimeout(out.Context(), x.proxy.Limits.FirstByte)
+	defer cancel()
+	out = out.Clone(ctx)
+	out.Body, out.ContentLength = nil, 0
+	response, err := x.send(x.proxy.upstreams[r.Name], out)
+	if err != nil {
+		x.trouble(r, err)
+		return answer{replica: r, err: err}
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxShort))
+	if err != nil {
+		return answer{replica: r, err: err}
+	}
+	response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+	return answer{replica: r, response: response}
+}

@@ -1,0 +1,388 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// referrers lists descriptors, as end-12 has it.
+func referrers(digests ...string) http.HandlerFunc {
+	list := []any{}
+	for _, d := range digests {
+		list = append(list, map[string]any{"mediaType": typeImage, "digest": d, "size": 1})
+	}
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", typeIndex)
+		_ = json.NewEncoder(w).Encode(map[string]any{"schemaVersion": 2, "mediaType": typeIndex, "manifests": list})
+	}
+}
+
+func linked(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", `</v2/app/referrers/`+digest+`?n=2>; rel="next"`)
+		next(w, r)
+	}
+}
+
+func TestAnswersThatAnotherMayBetter(t *testing.T) {
+	type upstreams = map[string]http.HandlerFunc
+	const blob, list = "GET /v2/app/blobs/" + digest, "GET /v2/app/referrers/" + digest
+	for _, test := range []struct {
+		name      string
+		line      string
+		headers   []string
+		upstreams upstreams
+		status    int
+		by        string
+		body      string // a part of it
+		asked     int
+	}{
+		{"referrers that the nearest does not have yet", list, nil, upstreams{"west": referrers(), "east": referrers(), "europe": referrers("sha256:1")},
+			200, "europe; reason=fallthrough", "sha256:1", 3},
+		{"referrers that the nearest has", list, nil, upstreams{"west": referrers("sha256:2"), "east": referrers("sha256:1")},
+			200, "west; reason=nearest", "sha256:2", 1},
+		{"referrers that nobody has", list, nil, upstreams{"west": referrers(), "east": referrers(), "europe": referrers()},
+			200, "west; reason=nearest", `"manifests":[]`, 3},
+		{"no referrers where some do not know of such things", list, nil, upstreams{"west": status(404), "east": referrers(), "europe": status(404)},
+			200, "east; reason=fallthrough", `"manifests":[]`, 3},
+		{"no referrers where one cannot be asked", list, nil, upstreams{"west": referrers(), "east": breakOff, "europe": referrers()},
+			200, "west; reason=nearest", `"manifests":[]`, 3},
+		{"an empty first page of referrers", list, nil, upstreams{"west": linked(referrers()), "east": referrers("sha256:1")},
+			200, "west; reason=nearest", `"manifests":[]`, 1},
+		{"a long list of referrers", list, nil, upstreams{"west": referrers(strings.Split(strings.Repeat("sha256:2 ", 500), " ")...), "east": referrers("sha256:1")},
+			200, "west; reason=nearest", "sha256:2", 1},
+
+		{"a blob resumed where ranges are ignored", blob, []string{"Range: bytes=3-"}, upstreams{"west": status(200), "east": status(206), "europe": status(206)},
+			206, "east; reason=fallthrough", "", 2},
+		{"all ignore ranges", blob, []string{"Range: bytes=3-"}, upstreams{"west": status(200), "east": status(200), "europe": status(200)},
+			200, "west; reason=nearest", "content", 3},
+		{"a range from the start", blob, []string{"Range: bytes=0-2"}, upstreams{"west": status(200), "east": status(206)},
+			200, "west; reason=nearest", "content", 1},
+		{"a range of what may have changed", blob, []string{"Range: bytes=3-", `If-Range: "x"`}, upstreams{"west": status(200), "east": status(206)},
+			200, "west; reason=nearest", "content", 1},
+		{"a range beyond the end", blob, []string{"Range: bytes=3-"}, upstreams{"west": status(416), "east": status(206)},
+			416, "west; reason=nearest", "", 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			g := newRig(t, test.upstreams, nil)
+			got := g.do(test.line, nil, test.headers...)
+			g.want(got, test.status, test.by)
+			if !strings.Contains(got.body, test.body) {
+				t.Errorf("got %s", got.body)
+			}
+			if seen := g.take(); len(seen) != test.asked {
+				t.Errorf("asked %q", seen)
+			}
+		})
+	}
+}
+
+// tagAt puts an image with only a config behind the gateway's back.
+func (s scattered) tagAt(replica, tag, config string) (content []byte, digest string) {
+	s.t.Helper()
+	content = imageOf(config)
+	s.at[replica].blob(config)
+	s.at[replica].put("/v2/app/manifests/"+tag, typeImage, content)
+	return content, sha256Of(content)
+}
+
+const tagged = "GET /v2/app/manifests/v1"
+
+// A tag that was pushed through us is never answered with an older digest, wherever that still stands.
+func TestATagDoesNotGoBack(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(s scattered)
+		status int
+		by     string
+	}{
+		{"its owner answers", func(scattered) {}, 200, "west; reason=leased"},
+		{"its owner is down", func(s scattered) { s.set("west", down) }, 503, "east; reason=nearest"},
+		{"its owner is down, another has it", func(s scattered) {
+			s.set("west", down)
+			s.tagAt("europe", "v1", "new")
+		}, 200, "europe; reason=failover"},
+		{"it was deleted behind our back", func(s scattered) { s.at["west"].do("DELETE", "/v2/app/manifests/v1") }, 404, "west; reason=leased"},
+		{"it was pushed behind our back", func(s scattered) { s.tagAt("west", "v1", "newer") }, 200, "west; reason=leased"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newScattered(t)
+			s.tagAt("east", "v1", "old")
+			s.at["west"].blob("new")
+			s.want(s.putManifest("v1", imageOf("new")), 201, "west; reason=nearest")
+			test.change(s)
+			got := s.do(tagged, nil, "Accept: "+typeImage)
+			if got.status != test.status || !strings.HasPrefix(got.by, strings.Split(test.by, ";")[0]) {
+				t.Errorf("got %v, want %d %s", got, test.status, test.by)
+			}
+			if strings.Contains(got.body, sha256Of([]byte("old"))) {
+				t.Error("the older one came back")
+			}
+		})
+	}
+}
+
+// What another tag of the same repository was is not known, and another gateway's push may be newer than ours.
+func TestWhatIsNotKnownOfTags(t *testing.T) {
+	s := newScattered(t)
+	s.tagAt("east", "v2", "other")
+	s.at["west"].blob("new")
+	s.want(s.putManifest("v1", imageOf("new")), 201, "west; reason=nearest")
+	s.want(s.do("GET /v2/app/manifests/v2", nil, "Accept: "+typeImage), 200, "east; reason=fallthrough")
+	s.tagAt("europe", "v1", "newest")
+	s.proxy.leases.agreed = owned("europe")
+	s.want(s.do(tagged, nil, "Accept: "+typeImage), 200, "europe; reason=leased")
+}
+
+// owned is an agreement on one owner of everything.
+type ownedBy struct {
+	alone
+	owner string
+}
+
+func owned(by string) ownedBy { return ownedBy{owner: by} }
+
+func (o ownedBy) Owner(string) string { return o.owner }
+
+// The digest that a tag was resolved to, its referrers and its signatures are asked for where that was.
+func TestDigestFollow(t *testing.T) {
+	s := newScattered(t)
+	content, digest := s.tagAt("europe", "v1", "new")
+	s.tagAt("europe", strings.Replace(digest, ":", "-", 1)+".sig", "signature")
+	s.tagAt("west", strings.Replace(digest, ":", "-", 1)+".sig", "older signature")
+	s.want(s.do("GET /v2/app/manifests/"+digest, nil), 200, "europe; reason=fallthrough")
+	s.want(s.do(tagged, nil), 200, "europe; reason=fallthrough")
+	for _, line := range []string{
+		"GET /v2/app/manifests/" + digest, "HEAD /v2/app/manifests/" + digest, "GET /v2/app/referrers/" + digest,
+		"GET /v2/app/manifests/" + strings.Replace(digest, ":", "-", 1) + ".sig",
+	} {
+		s.want(s.do(line, nil), 200, "europe; reason=followed")
+	}
+	if got := s.do("GET /v2/app/blobs/"+sha256Of([]byte("new")), nil); got.by != "europe; reason=fallthrough" {
+		t.Errorf("layers stay with the nearest that has them: %v", got)
+	}
+	s.at["west"].manifest(content)
+	s.set("europe", down)
+	s.want(s.do("GET /v2/app/manifests/"+digest, nil), 200, "west; reason=nearest")
+}
+
+func TestBelongsTo(t *testing.T) {
+	hex := strings.Repeat("ab", 32)
+	for path, want := range map[string]string{
+		"manifests/sha256:" + hex: "sha256:" + hex, "referrers/sha256:" + hex: "sha256:" + hex, "blobs/sha256:" + hex: "",
+		"manifests/sha256-" + hex: "sha256:" + hex, "manifests/sha256-" + hex + ".sig": "sha256:" + hex, "manifests/v1": "", "manifests/v1-2": "", "tags/list": "",
+	} {
+		if got := classify("GET", "/v2/app/"+path).belongsTo(); got != want {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+}
+
+// do asks behind the gateway's back.
+func (s store) do(method, path string) int {
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	return w.Code
+}
+
+func TestDelete(t *testing.T) {
+	image := imageOf("config")
+	byDigest := "/v2/app/manifests/" + sha256Of(image)
+	blob := "/v2/app/blobs/" + sha256Of([]byte("config"))
+	for _, test := range []struct {
+		name   string
+		line   string
+		at     []string // who has it
+		change func(s scattered)
+		status int
+		by     string
+		left   []string // who has it after that
+		gone   int      // what a pull gets then
+	}{
+		{"everywhere", "DELETE " + byDigest, []string{"west", "east", "europe"}, nil, 202, "west; reason=nearest", nil, 404},
+		{"not at the nearest", "DELETE " + byDigest, []string{"europe"}, nil, 202, "europe; reason=fallthrough", nil, 404},
+		{"nowhere", "DELETE " + byDigest, nil, nil, 404, "west; reason=nearest", nil, 404},
+		{"one is down", "DELETE " + byDigest, []string{"west", "east"}, func(s scattered) { s.set("east", down) }, 202, "west; reason=nearest", []string{"east"}, 404},
+		{"a tag", "DELETE /v2/app/manifests/v1", []string{"west", "east"}, nil, 202, "west; reason=nearest", nil, 404},
+		{"a blob", "DELETE " + blob, []string{"west", "east"}, nil, 202, "west; reason=nearest", nil, 404},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newScattered(t)
+			for _, name := range test.at {
+				s.tagAt(name, "v1", "config")
+			}
+			if test.change != nil {
+				test.change(s)
+			}
+			s.want(s.do(test.line, nil), test.status, test.by)
+			path := strings.TrimPrefix(test.line, "DELETE ")
+			for name, at := range s.at {
+				want := false
+				for _, left := range test.left {
+					want = want || left == name
+				}
+				if at.has(path) != want {
+					t.Errorf("%s has it: %v", name, !want)
+				}
+			}
+			s.set("east", func(r *router.Replica) { r.Upstream.Up = true })
+			for _, method := range []string{"GET", "HEAD"} {
+				if got := s.do(method+" "+path, nil); got.status != test.gone {
+					t.Errorf("%s: %v", method, got)
+				}
+			}
+		})
+	}
+}
+
+// What was deleted does not come back from a replica that was away: by its digest, by a tag that still stands there, or by
+// healing. Pushed anew it is there again.
+func TestTheDeletedStaysDeleted(t *testing.T) {
+	s := newScattered(t)
+	image, digest := s.tagAt("east", "v1", "config")
+	s.tagAt("west", "v1", "config")
+	s.set("east", down)
+	s.want(s.do("DELETE /v2/app/manifests/"+digest, nil), 202, "west; reason=nearest")
+	s.at["west"].do("DELETE", "/v2/app/manifests/v1") // which most registries do by themselves
+	s.want(s.do("DELETE /v2/app/blobs/"+sha256Of([]byte("config")), nil), 202, "west; reason=leased")
+	s.set("east", func(r *router.Replica) { r.Upstream.Up = true })
+	s.want(s.do("HEAD /v2/app/manifests/"+digest, nil), 404, "west; reason=leased")
+	if got := s.do(tagged, nil); got.status != 404 || !strings.Contains(got.body, "MANIFEST_UNKNOWN") {
+		t.Errorf("by its tag: %v", got)
+	}
+	s.putManifest("v2", indexOf(image)) // which the registry refuses
+	if s.at["west"].has("/v2/app/manifests/" + digest) {
+		t.Error("healing brought it back")
+	}
+	s.want(s.putManifest("v1", image), 400, "west; reason=scattered")
+	s.proxy.leases.end("app", "west")
+	s.proxy.leases.accept(t.Context(), "app", "east", bob, start)
+	s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("config")), strings.NewReader("config")), 201, "west; reason=bound")
+	s.want(s.putManifest("v1", image), 201, "west; reason=leased")
+	s.want(s.do(tagged, nil), 200, "west; reason=leased")
+	s.want(s.do("GET /v2/app/manifests/"+digest, nil), 200, "west; reason=nearest")
+}
+
+// A replica that cannot be made to delete must not answer for what others have deleted, not even to a client that pushes: it
+// would skip what is about to be missing.
+func TestAReplicaThatDoesNotDelete(t *testing.T) {
+	at := newStore(t)
+	east := func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete {
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		at.ServeHTTP(w, r)
+	}
+	west := newStore(t)
+	g := newRig(t, map[string]http.HandlerFunc{"west": west.ServeHTTP, "east": east}, nil)
+	at.blob("config")
+	west.blob("config")
+	path := "/v2/app/blobs/" + sha256Of([]byte("config"))
+	g.want(g.do("DELETE "+path, nil), 202, "west; reason=nearest")
+	g.want(g.do("GET "+path, nil), 404, "west; reason=nearest")
+	g.set("west", down)
+	g.want(g.do("GET "+path, nil), 404, "europe; reason=fallthrough")
+	g.proxy.leases.end("app", "west")
+	g.proxy.leases.accept(t.Context(), "app", "east", bob, start)
+	g.proxy.leases.agreed = owned("east")
+	got := g.do("HEAD "+path, nil)
+	g.want(got, 404, "-; reason=deleted")
+	g.want(g.do("POST "+uploads+"?digest="+sha256Of([]byte("config")), strings.NewReader("config")), 201, "east; reason=leased")
+	g.want(g.do("HEAD "+path, nil), 200, "east; reason=leased")
+}
+
+func TestARefusedDeleteIsTheAnswer(t *testing.T) {
+	for code := range map[int]bool{401: true, 403: true, 405: true, 429: true} {
+		g := newRig(t, map[string]http.HandlerFunc{"west": status(code), "east": status(202)}, nil)
+		g.want(g.do("DELETE "+byDigest, nil), code, "west; reason=nearest")
+		if seen := g.take(); len(seen) != 1 {
+			t.Errorf("%d: %q", code, seen)
+		}
+	}
+}
+
+// 405 to a write is how pull-through caches and registries under maintenance answer.
+func TestReadOnlyReplicas(t *testing.T) {
+	readOnly := func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		http.NotFound(w, r)
+	}
+	g := newRig(t, map[string]http.HandlerFunc{"west": readOnly, "east": accepts, "europe": accepts}, nil)
+	g.want(g.do("POST "+uploads, nil), 202, "east; reason=failover")
+	if seen := g.take(); len(seen) != 2 {
+		t.Errorf("asked %q", seen)
+	}
+	g.want(g.do("POST /v2/other/blobs/uploads/", nil), 202, "east; reason=failover")
+	if seen := g.take(); len(seen) != 1 {
+		t.Errorf("known by now, asked %q", seen)
+	}
+	g.want(g.do("GET "+byDigest, nil), 202, "east; reason=fallthrough")
+
+	t.Run("an owner that has become so", func(t *testing.T) {
+		g := newRig(t, map[string]http.HandlerFunc{"west": readOnly, "east": accepts}, nil)
+		g.proxy.leases.accept(t.Context(), "app", "west", bob, start)
+		g.proxy.leases.agreed = &endable{owner: "west"}
+		g.want(g.do("POST "+uploads, nil), 202, "east; reason=failover")
+	})
+	t.Run("all are", func(t *testing.T) {
+		g := newRig(t, map[string]http.HandlerFunc{"west": readOnly, "east": readOnly, "europe": readOnly}, nil)
+		if got := g.do("POST "+uploads, nil); got.status != 405 {
+			t.Errorf("%v", got)
+		}
+		if seen := g.take(); len(seen) != 4 {
+			t.Errorf("asked %q", seen)
+		}
+	})
+	t.Run("what cannot be sent twice", func(t *testing.T) {
+		g := newRig(t, map[string]http.HandlerFunc{"west": readOnly, "east": accepts}, nil)
+		g.want(g.do("POST "+uploads+"?digest="+digest, bytes.NewReader([]byte("x"))), 405, "west; reason=nearest")
+	})
+}
+
+// endable is an agreement that ends when it is told to.
+type endable struct {
+	alone
+	owner string
+}
+
+func (e *endable) Owner(string) string { return e.owner }
+func (e *endable) End(string, string)  { e.owner = "" }
+
+// Replicas that share their storage are one place with two doors.
+func TestSharedStorage(t *testing.T) {
+	shared := func(r *router.Replica) { r.Storage = "bucket" }
+	g := newRig(t, map[string]http.HandlerFunc{"east": breakOff}, nil)
+	g.set("west", shared)
+	g.set("europe", shared)
+	got := g.do("GET "+byDigest, nil)
+	if seen := g.take(); got.status != 502 || len(seen) != 2 {
+		t.Errorf("%v; asked %q", got, seen)
+	}
+
+	s := newScattered(t)
+	bucket := s.at["west"]
+	s.rig = newRig(t, map[string]http.HandlerFunc{"west": bucket.ServeHTTP, "europe": bucket.ServeHTTP, "east": s.at["east"].ServeHTTP}, nil)
+	s.set("west", shared)
+	s.set("europe", shared)
+	bucket.blob("config")
+	s.want(s.putManifest("v1", imageOf("config")), 201, "west; reason=nearest")
+	s.take()
+	s.want(s.do("DELETE /v2/app/manifests/"+sha256Of(imageOf("config")), nil), 202, "west; reason=leased")
+	if seen := s.take(); fmt.Sprint(seen) != fmt.Sprintf("[west DELETE /v2/app/manifests/%[1]s east DELETE /v2/app/manifests/%[1]s]", sha256Of(imageOf("config"))) {
+		t.Errorf("asked %q", seen)
+	}
+	if got := s.putManifest("v2", imageOf("nowhere")); got.status != 400 || !strings.Contains(got.body, `"asked":["east"]`) {
+		t.Errorf("%v", got)
+	}
+}
