@@ -32,9 +32,12 @@ func (c *Cluster) Accept(ctx context.Context, repository, replica string) (owner
 		return g.Owner, !g.Alone
 	}
 	if c.Arbiter(repository) == c.cfg.Name {
-		return c.grant(repository, replica, howArbiter, c.now())
+		owner, arbitrated = c.grant(repository, replica, howArbiter, c.now())
+	} else {
+		owner, arbitrated = c.ask(ctx, repository, replica)
 	}
-	return c.ask(ctx, repository, replica)
+	c.spread(repository) // in good time before a manifest waits for it
+	return owner, arbitrated
 }
 
 // grant decides here, and tells all.

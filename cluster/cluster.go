@@ -37,6 +37,7 @@ type Cluster struct {
 	guard     *guard
 	repairs   *repairs
 	questions *questions
+	spreads   *spreads
 	keyring   *memberlist.Keyring // nil: in clear text
 	joins     chan struct{}
 	reliable  chan parcel
@@ -67,7 +68,7 @@ func newCluster(cfg Config, out outside) (*Cluster, error) {
 		table:    newTable(cfg.Name, cfg.Idle),
 		opinions: &opinions{byMember: map[string]opinion{}},
 		members:  newMembers(cfg.Name), guard: &guard{seen: map[string]running{}}, repairs: newRepairs(),
-		questions: newQuestions(), joins: make(chan struct{}, maxJoins), reliable: make(chan parcel, maxParcels),
+		questions: newQuestions(), spreads: newSpreads(), joins: make(chan struct{}, maxJoins), reliable: make(chan parcel, maxParcels),
 		tried: make(chan struct{}),
 	}
 	c.metrics = newMetrics(cfg.Registerer,
@@ -158,9 +159,11 @@ func (c *Cluster) Run(ctx context.Context) error {
 		c.log.Debug("left the cluster without anybody noticing", "error", err)
 	}
 	c.questions.close()
+	c.spreads.close()
 	err := c.list().Shutdown()
 	wg.Wait()
 	c.questions.drain()
+	c.spreads.wg.Wait()
 	if err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}

@@ -28,7 +28,7 @@ func sum(g Grant) uint64 {
 		_, _ = h.Write([]byte(s))
 		_, _ = h.Write([]byte{0})
 	}
-	return spread(h.Sum64())
+	return scramble(h.Sum64())
 }
 
 // add takes a grant in, unless it is older than life: then it is about to be collected, here sooner and there later.

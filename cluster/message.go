@@ -17,6 +17,8 @@ const (
 	typeAsk    = "ask"    // who owns this repository? if nobody, this replica
 	typeRelay  = "relay"  // ask the arbiter that for me: I may not reach it
 	typeGrants = "grants" // an answer, or an announcement
+	typeSpread = "spread" // a grant that the sender wants to know heard
+	typeHeard  = "heard"  // it was
 	typeDigest = "digest" // do we know the same?
 	typeView   = "view"   // what I see of the replicas
 	typeState  = "state"  // all I know
@@ -103,6 +105,9 @@ func decode(data []byte) (message, error) {
 	}
 	if (m.Type == typeAsk || m.Type == typeRelay) && (!validRepository(m.Repository) || !validName(m.Replica)) {
 		return m, errors.New("no question")
+	}
+	if (m.Type == typeSpread || m.Type == typeHeard) && !validRepository(m.Repository) {
+		return m, errors.New("of no repository")
 	}
 	if m.For != "" && !validName(m.For) {
 		return m, errors.New("a question of nobody")

@@ -31,7 +31,7 @@ const maxUp = 100 * 365 * 24 * 3600 * 1000
 // known bounds the values of a label.
 func known(kind string) string {
 	switch kind {
-	case typeAsk, typeRelay, typeGrants, typeDigest, typeView, typeState:
+	case typeAsk, typeRelay, typeGrants, typeSpread, typeHeard, typeDigest, typeView, typeState:
 		return kind
 	}
 	return "unknown"
@@ -50,6 +50,10 @@ func (c *Cluster) handle(from member, m message) {
 		} else {
 			c.passOn(m)
 		}
+	case typeSpread:
+		c.confirm(from, m)
+	case typeHeard:
+		c.spreads.heard(m.Repository, m.From)
 	case typeDigest:
 		c.compareWith(from, m)
 	case typeView:

@@ -30,10 +30,10 @@ func weight(member, repository string) uint64 {
 	_, _ = h.Write([]byte(member))
 	_, _ = h.Write([]byte{0})
 	_, _ = h.Write([]byte(repository))
-	return spread(h.Sum64())
+	return scramble(h.Sum64())
 }
 
-func spread(x uint64) uint64 {
+func scramble(x uint64) uint64 {
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd
 	x ^= x >> 33

@@ -30,6 +30,9 @@ func (x *exchange) learn(replica string, response *http.Response) (owner string)
 			p.Log.Info("lease moved", "repository", repository, "from", x.request.Lease, "to", replica)
 		}
 		owner = p.leases.accept(x.ctx, repository, replica, x.client, now)
+		if x.target.manifest { // whoever hears of it next may ask any gateway
+			p.leases.agreed.Spread(x.ctx, repository)
+		}
 		if status == http.StatusCreated && !x.target.manifest {
 			x.bringHome(committed(x.in.URL.Query()), replica, owner)
 		}

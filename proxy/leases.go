@@ -29,6 +29,8 @@ type Agreement interface {
 	Accept(ctx context.Context, repository, replica string) (owner string)
 	// Keep prolongs the lease that owner holds, if it does: a request that belongs to it is under way.
 	Keep(repository, owner string)
+	// Spread returns when all gateways know who owns the repository, within a bound.
+	Spread(ctx context.Context, repository string)
 	// End tells that owner is lost and the repository's writes have moved.
 	End(repository, owner string)
 	// Held counts the leases that they agree on.
@@ -41,6 +43,7 @@ type alone struct{}
 func (alone) Owner(string) string                           { return "" }
 func (alone) Accept(context.Context, string, string) string { return "" }
 func (alone) Keep(string, string)                           {}
+func (alone) Spread(context.Context, string)                {}
 func (alone) End(string, string)                            {}
 func (alone) Held() int                                     { return 0 }
 

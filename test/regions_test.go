@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -107,6 +108,7 @@ func TestRegions(t *testing.T) {
 	r := newRegions(t)
 	r.network.Delay(oneWay)
 	t.Run("one question", func(t *testing.T) { oneQuestion(t, r) })
+	t.Run("read your push", func(t *testing.T) { readYourPush(t, r) })
 	t.Run("races", func(t *testing.T) { regionsRace(t, r) })
 }
 
@@ -142,6 +144,100 @@ func oneQuestion(t *testing.T, r *regions) {
 	}
 	t.Logf("figure: 80 ms between regions, medians: the first write of a push %v where another gateway arbitrates (%d), %v where its own does (%d); a later write %v",
 		median(took[true]), len(took[true]), median(took[false]), len(took[false]), median(rest))
+}
+
+// readYourPush moves a tag with one request through one gateway, and reads it through the others as soon as word of that can
+// have come to them. All registries hold what it was before.
+func readYourPush(t *testing.T, r *regions) {
+	const rounds = 40
+	config := []byte("{}")
+	before := encode(t, document{SchemaVersion: 2, MediaType: typeManifest, Config: &descriptor{MediaType: typeConfig, Digest: digestOf(config), Size: int64(len(config))}, Layers: []descriptor{}})
+	after := append(before[:len(before)-1:len(before)-1], `,"annotations":{"now":"newer"}}`...)
+	var readers []regional
+	for _, g := range r.gateways[1:] {
+		readers = append(readers, newClient(t, r.network.IP(0, 8).String(), g))
+	}
+	var all sync.WaitGroup
+	var stale, failed atomic.Int32
+	for n := range rounds {
+		repository := fmt.Sprintf("moved-%d", n)
+		for _, at := range r.registries {
+			must(t, at.putBlob(repository, config))
+			must(t, at.put("/v2/"+repository+"/manifests/v1", typeManifest, before))
+		}
+	}
+	for n := range rounds {
+		path := fmt.Sprintf("/v2/moved-%d/manifests/v1", n)
+		_, err := r.clients[0].send(http.MethodPut, path, typeManifest, after, http.StatusCreated)
+		must(t, err)
+		for _, reader := range readers {
+			all.Go(func() {
+				switch got, err := reader.digest(path); {
+				case err != nil:
+					failed.Add(1)
+					t.Log(err)
+				case got != digestOf(after):
+					stale.Add(1)
+				}
+			})
+		}
+		all.Wait()
+	}
+	t.Logf("figure: %d tags moved through one gateway and read at once through two others 80 ms away: %d stale, %d failed", rounds, stale.Load(), failed.Load())
+	if stale.Load() > 0 || failed.Load() > 0 {
+		t.Error("a tag went back")
+	}
+}
+
+// digest asks which digest a tag has.
+func (c regional) digest(path string) (string, error) {
+	request, err := http.NewRequest(http.MethodHead, c.gateway.url()+path, nil)
+	if err != nil {
+		return "", err
+	}
+	request.Header = manifestTypes
+	response, err := c.http.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s: status %d [%s]", path, response.StatusCode, response.Header.Get("Fairlead-Replica"))
+	}
+	return response.Header.Get("Docker-Content-Digest"), nil
+}
+
+// putBlob and put store something at a registry behind the gateways' back.
+func (r *registry) putBlob(repository string, content []byte) error {
+	response, err := plain.Post(r.url()+"/v2/"+repository+"/blobs/uploads/", "", nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	to, err := response.Location()
+	if err != nil {
+		return err
+	}
+	query := to.Query()
+	query.Set("digest", digestOf(content))
+	return r.put(to.Path+"?"+query.Encode(), "application/octet-stream", content)
+}
+
+func (r *registry) put(path, mediaType string, content []byte) error {
+	request, err := http.NewRequest(http.MethodPut, r.url()+path, bytes.NewReader(content))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", mediaType)
+	response, err := plain.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusCreated {
+		return fmt.Errorf("PUT %s: status %d", path, response.StatusCode)
+	}
+	return nil
 }
 
 func median(d []time.Duration) time.Duration {
