@@ -17,6 +17,7 @@ import (
 // answer is what came of asking one replica: a response or an error.
 type answer struct {
 	replica  *router.Replica
+	owner    bool // that holds the repository's lease
 	reason   router.Reason
 	response *http.Response
 	err      error
@@ -42,14 +43,16 @@ func (a answer) or(b answer, final bool) answer {
 // could not be asked may have it.
 func (a answer) rank() int {
 	switch {
-	case a.err != nil:
-		return 1
-	case a.absent():
+	case a.absent() && !a.owner:
 		return 0
-	case a.response.StatusCode >= 400:
+	case a.absent():
+		return 1
+	case a.err != nil:
 		return 2
+	case a.response.StatusCode >= 400:
+		return 3
 	}
-	return 3
+	return 4
 }
 
 func (a answer) absent() bool { return a.err == nil && a.response.StatusCode == http.StatusNotFound }

@@ -30,7 +30,8 @@ func ask(out *http.Request) (*http.Response, error) {
 }
 
 // askInTurn: a success is the answer; else what a replica said that is not a 404, because it may be
-// the one that has it; a 404 only if every replica asked has answered so.
+// the one that has it; a 404 only if every replica asked has answered so. Of these the one that counts is that of the
+// lease's owner: others may never have heard of the repository.
 func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
 	deadline := time.Now().Add(x.proxy.Limits.FirstByte)
 	if x.putsManifest() {
@@ -75,6 +76,7 @@ func (x *exchange) askEach(out *http.Request, deadline time.Time) (kept answer) 
 		}
 		got := x.askOne(out, replica, x.wait(deadline, len(x.decision.Tries)-i-1), kept)
 		got.reason = x.reasonFor(i, kept)
+		got.owner = replica.Name == x.request.Lease
 		final := x.final(got)
 		if got.absent() {
 			absent = append(absent, replica)
@@ -106,7 +108,7 @@ func (x *exchange) reasonFor(try int, before answer) router.Reason {
 	switch {
 	case try == 0 || x.decision.Reason == router.LastResort:
 		return x.decision.Reason
-	case before.err == nil && (before.absent() || before.lesser):
+	case before.absent() || before.lesser:
 		return router.Fallthrough
 	}
 	return router.Failover

@@ -122,7 +122,21 @@ func (x *exchange) forward() {
 	watched := make(chan struct{})
 	go func() { defer close(watched); x.watch(ctx, cut) }()
 	defer func() { cut(nil); <-watched }()
+	defer x.passOnTheBeginning()
 	x.proxy.reverse.ServeHTTP(x.w, in)
+}
+
+// passOnTheBeginning: ReverseProxy panics when an answer breaks off, and net/http then drops what is in its buffer. For
+// the client that may be all of the answer that matters.
+func (x *exchange) passOnTheBeginning() {
+	why := recover()
+	if why == nil {
+		return
+	}
+	if phase(x.phase.Load()) == receiving {
+		_ = http.NewResponseController(x.w).Flush()
+	}
+	panic(why)
 }
 
 // boundTheRest bounds what net/http does after the handler has returned: it reads on for what is left

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
 )
@@ -168,6 +169,34 @@ func TestAnswerBreaksOff(t *testing.T) {
 	if !g.troubled("west") {
 		t.Error("no trouble was reported")
 	}
+}
+
+// What was read until then is passed on: docker's registry 2 says 416 with the length of the blob, and breaks off.
+func TestAnswerThatBreaksOffHasItsStatus(t *testing.T) {
+	g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+		_, _ = io.WriteString(w, "no such range")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}}, nil)
+	got := g.do("GET /v2/app/blobs/"+digest, nil, "Range: bytes=1000-")
+	if g.want(got, 416, "west; reason=nearest"); got.body != "no such range" || got.err == nil {
+		t.Errorf("%v, %v", got, got.err)
+	}
+}
+
+// Who has been pushed to knows better what there is not.
+func TestOwnersAbsenceIsTold(t *testing.T) {
+	g := newRig(t, map[string]http.HandlerFunc{"east": status(404, "Says: manifest unknown")}, nil)
+	g.proxy.leases.accept(t.Context(), "app", "east", bob, time.Now())
+	got := g.do("GET "+byDigest, nil)
+	if g.want(got, 404, "east; reason=fallthrough"); got.header.Get("Says") == "" {
+		t.Errorf("%v", got)
+	}
+	g = newRig(t, map[string]http.HandlerFunc{"east": status(404), "europe": breakOff}, nil)
+	g.proxy.leases.accept(t.Context(), "app", "east", bob, time.Now())
+	g.want(g.do("GET "+byDigest, nil), 502, "europe; reason=fallthrough")
 }
 
 func TestListedPaths(t *testing.T) {

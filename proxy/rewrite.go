@@ -60,7 +60,8 @@ func unpassable(err error) bool {
 }
 
 // rewriteLocation: a push never leaves its replica. Uploads in progress (202, 204, 416) get a relative
-// Location that names the replica, finished content (201) a bare one. Redirects of pulls pass.
+// Location that names the replica, finished content (201) a bare one. Redirects of pulls pass, and of a push without a
+// body the one to the same path with a slash.
 func (x *exchange) rewriteLocation(response *http.Response, replica string) error {
 	location := response.Header.Get("Location")
 	if x.target.kind != router.Write && x.target.kind != router.Upload || location == "" {
@@ -84,9 +85,14 @@ func (x *exchange) rewriteLocation(response *http.Response, replica string) erro
 		}
 		response.Header.Set("Location", withOwner(u, replica))
 	default:
-		if response.StatusCode >= 300 && response.StatusCode < 400 {
+		if response.StatusCode < 300 || response.StatusCode >= 400 {
+			return nil
+		}
+		if foreign || u.Path != x.in.URL.Path+"/" || x.in.ContentLength != 0 {
 			return errPushRedirected
 		}
+		_, query := cutOwner(u.RawQuery)
+		response.Header.Set("Location", withQuery(u.EscapedPath(), query))
 	}
 	return nil
 }

@@ -239,6 +239,23 @@ func TestForeignLocations(t *testing.T) {
 	}
 }
 
+// Routers of registries redirect to the path with a slash; with nothing to send again that is harmless.
+func TestRedirectToTheSamePath(t *testing.T) {
+	const path = "/v2/app/blobs/uploads"
+	toSlash := status(301, "Location: http://registry.contoso.com"+path+"/?a=b&fairlead-replica=west")
+	g := newRig(t, map[string]http.HandlerFunc{"west": toSlash}, nil)
+	got := g.do("POST "+path+"?a=b", nil, "Host: registry.contoso.com")
+	if at := got.header.Get("Location"); got.status != 301 || at != path+"/?a=b" {
+		t.Errorf("%v, Location %q", got, at)
+	}
+	if got := g.do("POST "+path, strings.NewReader("a blob"), "Host: registry.contoso.com"); got.status != 502 {
+		t.Errorf("with a body: %v", got)
+	}
+	if got := g.do("POST "+path, nil, "Host: other.example"); got.status != 502 {
+		t.Errorf("to another host: %v", got)
+	}
+}
+
 // A client that stops sending, and one that sends a byte now and then, are cut: by rate, not by time.
 func TestStalledBodyIsCut(t *testing.T) {
 	g := newRig(t, map[string]http.HandlerFunc{"west": accepts}, nil)
