@@ -45,6 +45,16 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
+// TestEndpointsDenied is the same with registries that want a password.
+func TestEndpointsDenied(t *testing.T) {
+	t.Parallel()
+	var registries []*registry
+	for _, r := range splitReplicas {
+		registries = append(registries, startLocked(t, r.name))
+	}
+	compare(t, registryKind{}, false, deniedScript(t), directly(t, startLocked(t, "direct")), inTurns(t, splitGateways(t, registries), 0))
+}
+
 var endpointKinds = []registryKind{distributionKind, memoryKind, referrersKind, debianKind}
 
 // row is one request of a script, and what its answer is compared with.
@@ -96,6 +106,9 @@ func sendTo(t testing.TB, base func() string) sender {
 		must(t, err)
 		for name, values := range header {
 			request.Header[name] = values
+		}
+		if header.Get("Transfer-Encoding") != "" {
+			request.ContentLength = -1
 		}
 		response, err := transport.RoundTrip(request)
 		if err != nil {

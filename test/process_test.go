@@ -110,23 +110,22 @@ func (p *process) ended() bool {
 	}
 }
 
-// residentKiB is the memory that the kernel counts as the program's own.
-func (p *process) residentKiB(t testing.TB) int {
+// residentKiB is the memory that the kernel counts as the program's own; peakKiB is the most that it ever was.
+func (p *process) residentKiB(t testing.TB) int { t.Helper(); return p.statusKiB(t, "VmRSS:") }
+func (p *process) peakKiB(t testing.TB) int     { t.Helper(); return p.statusKiB(t, "VmHWM:") }
+
+func (p *process) statusKiB(t testing.TB, field string) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, field); ok {
 			kib, err := strconv.Atoi(strings.Fields(rest)[0])
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			return kib
 		}
 	}
-	t.Fatal("no VmRSS")
+	t.Fatal("no ", field)
 	return 0
 }
 

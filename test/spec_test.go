@@ -2,6 +2,7 @@ package test
 
 import (
 	"crypto/sha512"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -64,6 +65,9 @@ func (s *script) index(children ...[]byte) []byte {
 }
 
 var octets = http.Header{"Content-Type": {"application/octet-stream"}}
+
+// streamed is a body whose length nobody knows before.
+var streamed = http.Header{"Content-Type": {"application/octet-stream"}, "Transfer-Encoding": {"chunked"}}
 
 func accepting(types ...string) http.Header { return http.Header{"Accept": types} }
 
@@ -130,10 +134,12 @@ func (s *script) uploads() []row {
 		{name: "end-2 HEAD after end-4b", method: "HEAD", path: s.at + "/blobs/" + s.digest("at once")},
 		{name: "end-4b digest invalid", method: "POST", path: s.at + "/blobs/uploads/?digest=" + s.digest("another"), header: octets, body: s.blob("at once")},
 		{name: "end-4b digest malformed", method: "POST", path: s.at + "/blobs/uploads/?digest=sha256:short", header: octets, body: s.blob("at once")},
+		{name: "end-4b empty", method: "POST", path: s.at + "/blobs/uploads/?digest=" + digestOf(nil), header: octets},
+		{name: "end-4b streamed", method: "POST", path: s.at + "/blobs/uploads/?digest=" + s.digest("at once"), header: streamed, body: s.blob("at once")},
 		{name: "end-4a with a body", method: "POST", path: s.at + "/blobs/uploads/", header: octets, body: s.blob("at once")},
 
 		{name: "end-4a for a stream", method: "POST", path: s.at + "/blobs/uploads/", save: "stream"},
-		{name: "end-5 stream", method: "PATCH", path: "@stream", header: octets, body: s.blob("streamed"), save: "stream", status: 202},
+		{name: "end-5 stream", method: "PATCH", path: "@stream", header: streamed, body: s.blob("streamed"), save: "stream", status: 202},
 		{name: "end-6 closes", method: "PUT", path: "@stream&digest=" + s.digest("streamed"), header: octets, status: 201},
 		{name: "end-2 HEAD after end-6", method: "HEAD", path: s.at + "/blobs/" + s.digest("streamed"), status: 200},
 		{name: "end-6 again", method: "PUT", path: "@stream&digest=" + s.digest("streamed"), header: octets},
@@ -342,6 +348,43 @@ func (s *script) manifests() []row {
 		{name: "end-12a digest malformed", method: "GET", path: referrers + "sha256:short"},
 		{name: "end-12a HEAD", method: "HEAD", path: referrers + digestOf(image)},
 	}...)
+}
+
+// deniedScript asks without a password, with a wrong one, and with the right one.
+func deniedScript(t testing.TB) []row {
+	var rows []row
+	s := &script{t: t, at: "/v2/locked", other: "locked/other"}
+	for _, who := range []string{"", "user:wrong", "user:password"} {
+		pushes := slices.Concat(s.push(s.at, "config"), s.push(s.at, "layer"))
+		if who != "user:password" {
+			pushes = pushes[:1] // there is no upload to go on with
+		}
+		asked := slices.Concat(pushes, []row{
+			{name: "end-2", method: "GET", path: s.at + "/blobs/" + s.digest("layer"), status: 200},
+			{name: "end-2 HEAD", method: "HEAD", path: s.at + "/blobs/" + s.digest("layer"), status: 200},
+			{name: "end-1", method: "GET", path: "/v2/"},
+			s.put("end-7", "v1", s.image(nil)),
+			{name: "end-3", method: "GET", path: s.at + "/manifests/v1", header: manifestTypes},
+			{name: "end-8a", method: "GET", path: s.at + "/tags/list"},
+			{name: "end-9", method: "DELETE", path: s.at + "/manifests/" + digestOf(s.image(nil))},
+			{name: "end-10", method: "DELETE", path: s.at + "/blobs/" + s.digest("layer")},
+			{name: "catalog", method: "GET", path: "/v2/_catalog?n=0"},
+		})
+		for _, r := range asked {
+			r.name, r.header = who+" "+r.name, maps.Clone(r.header)
+			if r.header == nil {
+				r.header = http.Header{}
+			}
+			if who != "" {
+				r.header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(who)))
+			}
+			if who != "user:password" {
+				r.status = http.StatusUnauthorized
+			}
+			rows = append(rows, r)
+		}
+	}
+	return rows
 }
 
 func (s *script) lists() []row {
