@@ -110,6 +110,10 @@ func TestATagDoesNotGoBack(t *testing.T) {
 			s.tagAt("europe", "v1", "new")
 		}, 200, "europe; reason=failover"},
 		{"it was deleted behind our back", func(s scattered) { s.at["west"].do("DELETE", "/v2/app/manifests/v1") }, 404, "west; reason=leased"},
+		{"its lease has ended, and it was pushed behind our back", func(s scattered) {
+			s.proxy.leases.end("app", "west")
+			s.tagAt("west", "v1", "newer")
+		}, 200, "west; reason=nearest"},
 		{"it was pushed behind our back", func(s scattered) { s.tagAt("west", "v1", "newer") }, 200, "west; reason=leased"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -210,6 +214,7 @@ func TestDelete(t *testing.T) {
 		{"not at the nearest", "DELETE " + byDigest, []string{"europe"}, nil, 202, "europe; reason=fallthrough", nil, 404},
 		{"nowhere", "DELETE " + byDigest, nil, nil, 404, "west; reason=nearest", nil, 404},
 		{"one is down", "DELETE " + byDigest, []string{"west", "east"}, func(s scattered) { s.set("east", down) }, 202, "west; reason=nearest", []string{"east"}, 404},
+		{"not at the nearest, and one is down", "DELETE " + byDigest, []string{"east", "europe"}, func(s scattered) { s.set("east", down) }, 202, "europe; reason=fallthrough", []string{"east"}, 404},
 		{"a tag", "DELETE /v2/app/manifests/v1", []string{"west", "east"}, nil, 202, "west; reason=nearest", nil, 404},
 		{"a blob", "DELETE " + blob, []string{"west", "east"}, nil, 202, "west; reason=nearest", nil, 404},
 	} {
@@ -268,6 +273,16 @@ func TestTheDeletedStaysDeleted(t *testing.T) {
 	s.want(s.putManifest("v1", image), 201, "west; reason=leased")
 	s.want(s.do(tagged, nil), 200, "west; reason=leased")
 	s.want(s.do("GET /v2/app/manifests/"+digest, nil), 200, "west; reason=nearest")
+	s.set("west", down)
+	s.want(s.do("GET /v2/app/manifests/"+digest, nil), 200, "east; reason=failover")
+}
+
+// What this client's push had there is there no longer.
+func TestADeletedPartIsAskedForAgain(t *testing.T) {
+	s := newScattered(t)
+	s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("config")), strings.NewReader("config")), 201, "west; reason=nearest")
+	s.want(s.do("DELETE /v2/app/blobs/"+sha256Of([]byte("config")), nil), 202, "west; reason=leased")
+	s.want(s.putManifest("v1", imageOf("config")), 400, "west; reason=scattered")
 }
 
 // A replica that cannot be made to delete must not answer for what others have deleted, not even to a client that pushes: it
@@ -295,6 +310,7 @@ func TestAReplicaThatDoesNotDelete(t *testing.T) {
 	g.proxy.leases.agreed = owned("east")
 	got := g.do("HEAD "+path, nil)
 	g.want(got, 404, "-; reason=deleted")
+	g.want(g.do("PUT /v2/app/manifests/v1", bytes.NewReader(imageOf("config")), "Content-Type: "+typeImage), 400, "east; reason=scattered")
 	g.want(g.do("POST "+uploads+"?digest="+sha256Of([]byte("config")), strings.NewReader("config")), 201, "east; reason=leased")
 	g.want(g.do("HEAD "+path, nil), 200, "east; reason=leased")
 }

@@ -358,9 +358,25 @@ func TestTroubleIsNoConfirmation(t *testing.T) {
 	if got := s.putManifest("v1", image); got.err == nil {
 		t.Fatalf("%v", got)
 	}
+	if !s.troubled("west") {
+		t.Error("nobody was told")
+	}
 	trouble.Store(false)
 	s.want(s.putManifest("v1", image), 201, "west; reason=nearest")
 	s.wholeAt("west", image, []byte("one"))
 	many := []byte(`{"schemaVersion":2,"layers":[{}` + strings.Repeat(",{}", 5000) + `]}`)
 	s.want(s.putManifest("v2", many), 400, "west; reason=scattered")
+}
+
+// An owner that goes down while it is asked what it has loses the push as one does that goes down in any other request.
+func TestTheOwnerIsLostUnderTheGuard(t *testing.T) {
+	s := newScattered(t)
+	s.rig = newRig(t, map[string]http.HandlerFunc{"west": status(503), "east": s.at["east"].ServeHTTP}, func(c *Config) {
+		c.Limits.Outlive = patience
+		c.Trouble = func(name string) { s.set(name, down) } // as the probes find
+	})
+	s.at["east"].blob("config")
+	s.proxy.leases.accept(t.Context(), "app", "west", bob, time.Now())
+	s.want(s.putManifest("v1", imageOf("config")), 201, "east; reason=failover")
+	s.wholeAt("east", imageOf("config"), []byte("config"))
 }

@@ -65,3 +65,32 @@ func TestHousehold(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// spreading is an agreement that counts how often all are told.
+type spreading struct {
+	alone
+	spread int
+}
+
+func (s *spreading) Spread(context.Context, string) { s.spread++ }
+
+// Before a client hears that a manifest was accepted or deleted, all gateways know whom to ask for it.
+func TestAManifestIsSpreadBeforeItsAnswer(t *testing.T) {
+	agreed := &spreading{}
+	s := newScattered(t)
+	s.proxy.leases.agreed = agreed
+	s.at["west"].blob("config")
+	for _, test := range []struct {
+		do   func() reply
+		want int
+	}{
+		{func() reply { return s.do("POST "+uploads, nil) }, 0},
+		{func() reply { return s.do("HEAD "+byDigest, nil) }, 0},
+		{func() reply { return s.putManifest("v1", imageOf("config")) }, 1},
+		{func() reply { return s.do("DELETE /v2/app/manifests/v1", nil) }, 2},
+	} {
+		if got := test.do(); agreed.spread != test.want {
+			t.Errorf("after %v: %d", got, agreed.spread)
+		}
+	}
+}
