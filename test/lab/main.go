@@ -1,0 +1,216 @@
+// Command lab pushes images with real clients while their connections are thrown from one region to the other: to the
+// registries themselves, with dnsmasq on the client's host, and with Fairlead in front. docs/lab.md says more.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	filter filter
+	wanted wanted
+	file   string
+	jobs   int
+	table  bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	if len(os.Args) == 2 && os.Args[1] == inside {
+		err = work(ctx)
+	} else {
+		err = lab(ctx, parse())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func parse() options {
+	var o options
+	list := func(name, usage string, into *[]string, known []string) {
+		flag.Func(name, usage+", comma-separated; all by default: "+strings.Join(known, ", "), func(s string) error {
+			*into = strings.Split(s, ",")
+			for _, one := range *into {
+				if !slices.Contains(known, one) {
+					return fmt.Errorf("there is no %q", one)
+				}
+			}
+			return nil
+		})
+	}
+	list("client", "clients", &o.filter.clients, clientNames())
+	list("setup", "set-ups", &o.filter.setups, setups)
+	list("mode", "modes", &o.filter.modes, modes)
+	list("registry", "registries", &o.filter.registries, registries)
+	flag.IntVar(&o.wanted.fairlead, "n", 20, "pushes of each cell with Fairlead")
+	flag.IntVar(&o.wanted.baseline, "baseline", 5, "pushes of each cell without Fairlead")
+	flag.IntVar(&o.wanted.kill, "kill", 50, "pushes of each client whose replica is killed")
+	flag.IntVar(&o.jobs, "jobs", 3, "clients that run at once")
+	flag.StringVar(&o.file, "results", filepath.Join("lab", "results.jsonl"), "results file")
+	flag.BoolVar(&o.table, "table", false, "print the tables of what there is, and run nothing")
+	flag.Parse()
+	return o
+}
+
+func clientNames() []string {
+	var names []string
+	for _, c := range clients {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// lab runs what is missing, and prints the tables.
+func lab(ctx context.Context, o options) error {
+	done, err := readResults(o.file)
+	if err != nil {
+		return err
+	}
+	if !o.table {
+		errRun := runMissing(ctx, o, done)
+		if done, err = readResults(o.file); err != nil {
+			return errors.Join(errRun, err)
+		}
+		err = errRun
+	}
+	fmt.Println()
+	writeTables(os.Stdout, done)
+	return err
+}
+
+// runMissing runs a few clients at once, each in namespaces of its own.
+func runMissing(ctx context.Context, o options, done []result) error {
+	if os.Geteuid() != 0 {
+		return errors.New("network namespaces need root")
+	}
+	root, err := filepath.Abs("..")
+	if err != nil {
+		return err
+	}
+	sweep()
+	tmp, err := os.MkdirTemp("", tmpPrefix+strconv.Itoa(os.Getpid())+"-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	gateway, err := findFairlead(ctx, root)
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex // of the results file
+	save := func(r result) error {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Printf("%s: %v in %v s\n", r.cell, r.Outcomes, r.Seconds)
+		return appendResult(o.file, r)
+	}
+	return inParallel(len(clients), o.jobs, func(i int) error {
+		c := clients[i]
+		steps := plan([]string{c.name}, o.filter, o.wanted, done)
+		if len(steps) == 0 || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		programs, err := findPrograms(ctx, root, c)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		dir := filepath.Join(tmp, c.name)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		began := time.Now()
+		err = runJob(ctx, job{
+			Client: c.name, Steps: steps, Programs: programs, Fairlead: gateway, Parallel: 5,
+			Dir: dir, Keep: filepath.Join(root, "bin", "lab", "wrong"),
+		}, save)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		fmt.Printf("%s: done in %v\n", c.name, time.Since(began).Round(time.Second))
+		return nil
+	})
+}
+
+const tmpPrefix = "fairlead-lab-"
+
+// sweep removes what labs have left behind that were killed. Of their namespaces nothing is left.
+func sweep() {
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), tmpPrefix+"*")) // the pattern is good
+	for _, dir := range left {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), tmpPrefix), "-")
+		if _, err := strconv.Atoi(pid); err == nil && !exists("/proc/"+pid) {
+			_ = os.RemoveAll(dir)
+		}
+	}
+}
+
+// findFairlead is what `make lab` has built from this checkout.
+func findFairlead(ctx context.Context, root string) (program, error) {
+	version, err := output(ctx, nil, "git", "-C", root, "describe", "--always", "--dirty")
+	return program{filepath.Join(root, "bin", "fairlead"), version}, err
+}
+
+func findPrograms(ctx context.Context, root string, c client) (map[string]program, error) {
+	found := map[string]program{}
+	for _, name := range append([]string{"registry", "crane", "dnsmasq"}, c.needs...) {
+		p, err := sources[name].find(ctx, name, root)
+		if err != nil {
+			return nil, err
+		}
+		found[name] = p
+	}
+	return found, nil
+}
+
+// runJob hands each result over as soon as it is there.
+func runJob(ctx context.Context, j job, save func(result) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	text, err := json.Marshal(j)
+	if err != nil {
+		return err
+	}
+	cmd, err := inNamespaces(ctx, bytes.NewReader(text), os.Stderr)
+	if err != nil {
+		return err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	for d := json.NewDecoder(out); err == nil; {
+		var r result
+		if err = d.Decode(&r); err == nil {
+			err = save(r)
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		cancel()
+		return errors.Join(err, cmd.Wait())
+	}
+	return cmd.Wait()
+}

@@ -1,0 +1,92 @@
+package main
+
+import "slices"
+
+// cell is one thing to measure.
+type cell struct {
+	Client   string `json:"client"`
+	Setup    string `json:"setup"`
+	Mode     string `json:"mode"`
+	Registry string `json:"registry"`
+}
+
+// The order of these lists is that of the runs and of the tables.
+var (
+	setups     = []string{"none", "dnsmasq", "dnsmasq-best", "fairlead", "fairlead-cluster"}
+	modes      = []string{"connection", "request", "dns-alternate", "dns-random", "flip", "kill"}
+	registries = []string{"distribution", "crane"}
+)
+
+func (c cell) String() string { return c.Client + " " + c.Setup + " " + c.Mode + " " + c.Registry }
+
+func (c cell) fairlead() bool { return c.Setup == "fairlead" || c.Setup == "fairlead-cluster" }
+
+func (c cell) dnsmasq() bool { return c.Setup == "dnsmasq" || c.Setup == "dnsmasq-best" }
+
+// front: whether something stands between the client and the ends, so that only one address is ever looked up.
+func (c cell) front() bool { return c.Mode == "connection" || c.Mode == "request" }
+
+// makesSense: dnsmasq changes nothing where there is one address. The replica that is killed has to be one of
+// several behind one gateway, and its files are what is asked afterwards.
+func (c cell) makesSense() bool {
+	if c.Mode == "kill" {
+		return c.Setup == "fairlead" && c.Registry == "distribution"
+	}
+	return !c.dnsmasq() || !c.front()
+}
+
+// filter says what to run; an empty list means all.
+type filter struct{ clients, setups, modes, registries []string }
+
+func (f filter) takes(c cell) bool {
+	takes := func(list []string, s string) bool { return len(list) == 0 || slices.Contains(list, s) }
+	return takes(f.clients, c.Client) && takes(f.setups, c.Setup) && takes(f.modes, c.Mode) && takes(f.registries, c.Registry)
+}
+
+// wanted is how many pushes each kind of cell is to have.
+type wanted struct{ baseline, fairlead, kill int }
+
+func (w wanted) of(c cell) int {
+	switch {
+	case c.Mode == "kill":
+		return w.kill
+	case c.fairlead():
+		return w.fairlead
+	}
+	return w.baseline
+}
+
+// step is a cell and the pushes that it still lacks. First tells those from earlier ones: it is where the seeds begin.
+type step struct {
+	Cell   cell `json:"cell"`
+	First  int  `json:"first"`
+	Pushes int  `json:"pushes"`
+}
+
+// maxPushes of one step: what was done when a run is broken off is kept by steps.
+const maxPushes = 20
+
+// plan lists what is missing, for one client after the other.
+func plan(clients []string, f filter, w wanted, done []result) []step {
+	have := map[cell]int{}
+	for _, r := range done {
+		have[r.cell] += r.pushes()
+	}
+	var steps []step
+	for _, client := range clients {
+		for _, setup := range setups {
+			for _, mode := range modes {
+				for _, registry := range registries {
+					c := cell{client, setup, mode, registry}
+					if !c.makesSense() || !f.takes(c) {
+						continue
+					}
+					for first := have[c]; first < w.of(c); first += maxPushes {
+						steps = append(steps, step{c, first, min(maxPushes, w.of(c)-first)})
+					}
+				}
+			}
+		}
+	}
+	return steps
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// count is what tables show: how many pushes of how many ended in a way.
+type count struct{ failed, damaged, hung, n int }
+
+func (c count) plus(r result) count {
+	return count{c.failed + r.Outcomes[failed], c.damaged + r.Outcomes[damaged], c.hung + r.Outcomes[hung], c.n + r.pushes()}
+}
+
+func (c count) bad() int { return c.failed + c.damaged + c.hung }
+
+// String is "failed+damaged of n"; the hung ones are named only if there are any.
+func (c count) String() string {
+	switch {
+	case c.n == 0:
+		return "–"
+	case c.hung > 0:
+		return fmt.Sprintf("%d+%d+%d hung of %d", c.failed, c.damaged, c.hung, c.n)
+	}
+	return fmt.Sprintf("%d+%d of %d", c.failed, c.damaged, c.n)
+}
+
+// writeTables writes everything there is to say about the results, in Markdown.
+func writeTables(w io.Writer, results []result) {
+	scattered := slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.Mode == "kill" })
+	fmt.Fprint(w, "Pushes that failed + pushes that were damaged, of all pushes; all modes and registries.\n\n")
+	writeTable(w, scattered)
+	for _, mode := range modes {
+		of := slices.DeleteFunc(slices.Clone(scattered), func(r result) bool { return r.Mode != mode })
+		if len(of) > 0 {
+			fmt.Fprintf(w, "\nMode `%s`.\n\n", mode)
+			writeTable(w, of)
+		}
+	}
+	writeKilled(w, slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.Mode != "kill" }))
+	writeVersions(w, results)
+}
+
+func writeTable(w io.Writer, results []result) {
+	counts, totals := map[[2]string]count{}, map[string]count{}
+	for _, r := range results {
+		counts[[2]string{r.Client, r.Setup}] = counts[[2]string{r.Client, r.Setup}].plus(r)
+		totals[r.Setup] = totals[r.Setup].plus(r)
+	}
+	row(w, append([]string{"client"}, setups...)...)
+	row(w, slices.Repeat([]string{"---"}, len(setups)+1)...)
+	for _, client := range clientsOf(results) {
+		cells := []string{client}
+		for _, setup := range setups {
+			cells = append(cells, counts[[2]string{client, setup}].String())
+		}
+		row(w, cells...)
+	}
+	all, shares := []string{"all"}, []string{"bad, and at most, with 95 % confidence"}
+	for _, setup := range setups {
+		c := totals[setup]
+		all = append(all, c.String())
+		share := "–"
+		if c.n > 0 {
+			share = fmt.Sprintf("%.1f %%, %.2f %%", 100*float64(c.bad())/float64(c.n), 100*upperBound(c.bad(), c.n))
+		}
+		shares = append(shares, share)
+	}
+	row(w, all...)
+	row(w, shares...)
+}
+
+// writeKilled: with Fairlead in front, the replica that owns the push is killed.
+func writeKilled(w io.Writer, results []result) {
+	if len(results) == 0 {
+		return
+	}
+	fmt.Fprint(w, "\nThe replica that owns the push is killed at a random moment of it; Fairlead in front of three.\n\n")
+	ends := []string{ok, failed, damaged, hung, unharmed}
+	row(w, "client", "whole on another", "failed, and the client says so", "damaged", "hung", "finished before")
+	row(w, slices.Repeat([]string{"---"}, len(ends)+1)...)
+	for _, client := range clientsOf(results) {
+		sums := map[string]int{}
+		for _, r := range results {
+			if r.Client == client {
+				for end, n := range r.Outcomes {
+					sums[end] += n
+				}
+			}
+		}
+		cells := []string{client}
+		for _, end := range ends {
+			cells = append(cells, fmt.Sprint(sums[end]))
+		}
+		row(w, cells...)
+	}
+}
+
+// writeVersions says what was measured. More than one version of a thing is worth seeing.
+func writeVersions(w io.Writer, results []result) {
+	versions, fairleads := []string{}, []string{}
+	for _, r := range results {
+		versions = append(versions, r.Client+" "+r.Version)
+		if r.fairlead() {
+			fairleads = append(fairleads, r.Fairlead)
+		}
+	}
+	slices.Sort(versions)
+	slices.Sort(fairleads)
+	fmt.Fprintf(w, "\nClients: %s. Fairlead: %s.\n", strings.Join(slices.Compact(versions), ", "), strings.Join(slices.Compact(fairleads), ", "))
+}
+
+// clientsOf keeps the order in which clients are run.
+func clientsOf(results []result) []string {
+	var names []string
+	for _, c := range clients {
+		if slices.ContainsFunc(results, func(r result) bool { return r.Client == c.name }) {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
+func row(w io.Writer, cells ...string) { fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | ")) }

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	prepareBound = time.Minute
+	pushBound    = 3 * time.Minute // what takes longer counts as hung
+	maxDetails   = 5
+)
+
+// job is all that is to be run with one client.
+type job struct {
+	Client   string             `json:"client"`
+	Steps    []step             `json:"steps"`
+	Programs map[string]program `json:"programs"`
+	Fairlead program            `json:"fairlead"`
+	Dir      string             `json:"dir"`  // for what is made on the way
+	Keep     string             `json:"keep"` // where the logs of cells go in which something went wrong
+	Parallel int                `json:"parallel"`
+}
+
+// work runs a job inside the namespaces. Results go to standard output, one a line.
+func work(ctx context.Context) error {
+	var j job
+	if err := json.NewDecoder(os.Stdin).Decode(&j); err != nil {
+		return err
+	}
+	if err := settle(ctx, j.Dir); err != nil {
+		return err
+	}
+	at := slices.IndexFunc(clients, func(c client) bool { return c.name == j.Client })
+	w := worker{job: j, client: clients[at], host: host{j.Dir, j.Programs}}
+	if w.client.start != nil {
+		if err := w.client.start(ctx, w.host); err != nil {
+			return err
+		}
+	}
+	var all error
+	for i, s := range j.Steps {
+		r, err := w.step(ctx, i, s)
+		if err != nil {
+			all = errors.Join(all, fmt.Errorf("%s: %w", s.Cell, err)) // the others may still be run
+			continue
+		}
+		if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
+			return err
+		}
+	}
+	return all
+}
+
+// worker runs a client's cells one after the other.
+type worker struct {
+	job
+	client client
+	host   host
+}
+
+// step runs what is missing of a cell.
+func (w *worker) step(ctx context.Context, number int, s step) (result, error) {
+	b := &bench{dir: filepath.Join(w.Dir, fmt.Sprintf("cell-%d", number)), fairlead: w.Fairlead.Path, programs: w.Programs}
+	if err := os.Mkdir(b.dir, 0o700); err != nil {
+		return result{}, err
+	}
+	defer os.RemoveAll(b.dir)
+	defer b.close()
+	images := make([]image, s.Pushes)
+	err := inParallel(len(images), w.Parallel, func(i int) (err error) {
+		images[i], err = newImage(b.file(fmt.Sprintf("image-%d", i)), fmt.Sprintf("%s/c%d-p%d", w.client.name, number, i))
+		if err == nil && w.client.load != nil {
+			err = w.client.load(ctx, w.host, images[i])
+		}
+		return err
+	})
+	if err != nil {
+		return result{}, err
+	}
+	runCell := w.scatter
+	if s.Cell.Mode == "kill" {
+		runCell = w.kill
+	}
+	began := time.Now()
+	ends, err := runCell(ctx, b, s, images)
+	if err != nil {
+		return result{}, err
+	}
+	r := result{
+		cell: s.Cell, Outcomes: map[string]int{}, Seconds: time.Since(began).Round(100 * time.Millisecond).Seconds(),
+		Version: w.Programs[w.client.needs[0]].Version, Fairlead: w.Fairlead.Version, Date: began.UTC().Truncate(time.Second),
+	}
+	for _, e := range ends {
+		r.Outcomes[e.outcome]++
+		if e.detail != "" && len(r.Details) < maxDetails && !slices.Contains(r.Details, e.detail) {
+			r.Details = append(r.Details, e.detail)
+		}
+	}
+	if r.bad() > 0 {
+		err = w.keep(b, s, images, ends)
+	}
+	return r, err
+}
+
+// end is how one push ended.
+type end struct {
+	outcome string
+	detail  string // one line
+	printed string // by the client
+}
+
+// scatter pushes the images while their connections are thrown about.
+func (w *worker) scatter(ctx context.Context, b *bench, s step, images []image) ([]end, error) {
+	ips, err := b.ends(ctx, s.Cell)
+	if err != nil {
+		return nil, err
+	}
+	slow := newPace(flipPush)
+	if err := b.route(ctx, s.Cell, ips, slow); err != nil {
+		return nil, err
+	}
+	ends := make([]end, len(images))
+	err = inParallel(len(images), w.Parallel, func(i int) (err error) {
+		if s.Cell.Mode == "flip" {
+			time.Sleep(rand.N(flipEvery)) // or all pushes would begin just after a flip
+		}
+		slow.begin()
+		pushed := w.push(ctx, images[i])
+		slow.end()
+		readers := ips
+		if !s.Cell.fairlead() {
+			readers = nil
+		}
+		ends[i], err = judge(ctx, images[i], pushed, registryAddresses(replicas[:2]), readers)
+		return err
+	})
+	return ends, err
+}
+
+func (w *worker) push(ctx context.Context, i image) error {
+	line := w.client.push(w.host, i)
+	return run(ctx, w.host.dir, pushBound, line[0], line[1:]...)
+}
+
+// judge says how a push ended, by what the client says and what the registries have. Readers, which may be none, have
+// to find all of the image, too.
+func judge(ctx context.Context, i image, pushed error, registries, readers []string) (end, error) {
+	if pushed != nil {
+		return failure(pushed), nil
+	}
+	owners, missing, err := audit(ctx, registries, i.repository)
+	if err != nil {
+		return end{}, err
+	}
+	for _, reader := range readers {
+		lacks, err := lacks(ctx, "http://"+reader+port+"/v2/"+i.repository, imageTag)
+		if err != nil || len(lacks) > 0 {
+			missing = append(missing, fmt.Sprintf("by way of %s: %v, not found %v", reader, err, lacks))
+		}
+	}
+	switch {
+	case len(missing) > 0:
+		return end{outcome: damaged, detail: strings.Join(missing, "; ")}, nil
+	case len(owners) == 0:
+		return end{outcome: damaged, detail: "no registry has the tag"}, nil
+	}
+	return end{outcome: ok}, nil
+}
+
+func failure(err error) end {
+	e := end{outcome: failed, detail: lastLine(err.Error()), printed: err.Error()}
+	if errors.Is(err, errHung) {
+		e.outcome = hung
+	}
+	return e
+}
+
+// keep saves what may explain what went wrong: all logs and files, and what the clients printed.
+func (w *worker) keep(b *bench, s step, images []image, ends []end) error {
+	dir := filepath.Join(w.Keep, strings.ReplaceAll(s.Cell.String(), " ", "_"))
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	var said strings.Builder
+	for i, e := range ends {
+		if e.outcome != ok {
+			fmt.Fprintf(&said, "--- %s %s %s\n%s\n", images[i].repository, e.outcome, e.detail, e.printed)
+		}
+	}
+	files := map[string]string{"pushes.txt": said.String()}
+	for _, pattern := range []string{w.Dir + "/*.log", b.dir + "/*.log", b.dir + "/*.yaml", b.dir + "/round-*/*.log"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			inside := strings.TrimPrefix(strings.TrimPrefix(name, b.dir+"/"), w.Dir+"/")
+			files[strings.ReplaceAll(inside, "/", "_")] = contentOf(name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(files[name]), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inParallel calls do for 0 to n-1, width at a time.
+func inParallel(n, width int, do func(i int) error) error {
+	turns, errs := make(chan int), make([]error, n)
+	var all sync.WaitGroup
+	for range min(width, n) {
+		all.Go(func() {
+			for i := range turns {
+				errs[i] = do(i)
+			}
+		})
+	}
+	for i := range n {
+		turns <- i
+	}
+	close(turns)
+	all.Wait()
+	return errors.Join(errs...)
+}
