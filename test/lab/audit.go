@@ -32,8 +32,8 @@ func audit(ctx context.Context, addresses []string, repository string) (owners, 
 			return nil, nil, fmt.Errorf("%s: %w", address, err)
 		}
 		owners = append(owners, address)
-		for _, digest := range lacks {
-			missing = append(missing, address+" lacks "+digest)
+		if len(lacks) > 0 {
+			missing = append(missing, fmt.Sprintf("%s has the tag, and %d parts are missing there", address, len(lacks)))
 		}
 	}
 	return owners, missing, nil

@@ -34,7 +34,7 @@ func (h host) command(name string, args ...string) []string {
 }
 
 func (h host) run(ctx context.Context, name string, args ...string) error {
-	return run(ctx, h.dir, prepareBound, h.programs[name].Path, args...)
+	return run(ctx, prepareBound, h.programs[name].Path, args...)
 }
 
 // daemon starts a program that listens on a Unix socket.
@@ -52,12 +52,8 @@ func (h host) daemon(ctx context.Context, name, socket string, args ...string) e
 	})
 }
 
-// clients in the order in which they are run.
+// clients in the order in which they are run: docker takes longest, because it tries again and again.
 var clients = []client{
-	{
-		name: "crane", needs: []string{"crane"},
-		push: func(h host, i image) []string { return h.command("crane", "--insecure", "push", i.dir, i.ref()) },
-	},
 	{
 		name: "docker", needs: []string{"dockerd", "docker"},
 		start: func(ctx context.Context, h host) error {
@@ -71,6 +67,10 @@ var clients = []client{
 		push: func(h host, i image) []string {
 			return h.command("docker", "--host", "unix://"+h.file("docker.sock"), "push", "--quiet", i.ref())
 		},
+	},
+	{
+		name: "crane", needs: []string{"crane"},
+		push: func(h host, i image) []string { return h.command("crane", "--insecure", "push", i.dir, i.ref()) },
 	},
 	{
 		name: "regctl", needs: []string{"regctl"},

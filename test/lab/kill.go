@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -94,7 +95,7 @@ func judgeKilled(ctx context.Context, i image, pushed error) (end, error) {
 	case err != nil:
 		return end{}, err
 	case len(missing) > 0:
-		return end{outcome: damaged, detail: fmt.Sprint(missing)}, nil
+		return end{outcome: damaged, detail: strings.Join(missing, "; ")}, nil
 	case pushed != nil:
 		return failure(pushed), nil
 	case alive > 0:

@@ -65,7 +65,7 @@ func parse() options {
 	flag.IntVar(&o.wanted.fairlead, "n", 20, "pushes of each cell with Fairlead")
 	flag.IntVar(&o.wanted.baseline, "baseline", 5, "pushes of each cell without Fairlead")
 	flag.IntVar(&o.wanted.kill, "kill", 50, "pushes of each client whose replica is killed")
-	flag.IntVar(&o.jobs, "jobs", 3, "clients that run at once")
+	flag.IntVar(&o.jobs, "jobs", 4, "hosts that run at once")
 	flag.StringVar(&o.file, "results", filepath.Join("lab", "results.jsonl"), "results file")
 	flag.BoolVar(&o.table, "table", false, "print the tables of what there is, and run nothing")
 	flag.Parse()
@@ -98,7 +98,7 @@ func lab(ctx context.Context, o options) error {
 	return err
 }
 
-// runMissing runs a few clients at once, each in namespaces of its own.
+// runMissing runs a few hosts at once, each in namespaces of its own.
 func runMissing(ctx context.Context, o options, done []result) error {
 	if os.Geteuid() != 0 {
 		return errors.New("network namespaces need root")
@@ -124,32 +124,35 @@ func runMissing(ctx context.Context, o options, done []result) error {
 		fmt.Printf("%s: %v in %v s\n", r.cell, r.Outcomes, r.Seconds)
 		return appendResult(o.file, r)
 	}
-	return inParallel(len(clients), o.jobs, func(i int) error {
-		c := clients[i]
-		steps := plan([]string{c.name}, o.filter, o.wanted, done)
-		if len(steps) == 0 || ctx.Err() != nil {
+	programs, err := findPrograms(ctx, root, o.filter)
+	var names []string
+	for _, c := range clients {
+		if programs[c.name] != nil {
+			names = append(names, c.name)
+		}
+	}
+	queue := hosts(plan(names, o.filter, o.wanted, done))
+	return errors.Join(err, inParallel(len(queue), o.jobs, func(i int) error {
+		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		programs, err := findPrograms(ctx, root, c)
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
-		}
-		dir := filepath.Join(tmp, c.name)
+		client := queue[i][0].Cell.Client
+		dir := filepath.Join(tmp, strconv.Itoa(i))
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return err
 		}
 		defer os.RemoveAll(dir)
 		began := time.Now()
-		err = runJob(ctx, job{
-			Client: c.name, Steps: steps, Programs: programs, Fairlead: gateway, Parallel: 5,
+		err := runJob(ctx, job{
+			Client: client, Steps: queue[i], Programs: programs[client], Fairlead: gateway, Parallel: 5,
 			Dir: dir, Keep: filepath.Join(root, "bin", "lab", "wrong"),
 		}, save)
+		fmt.Printf("host %d of %d, %s, ended after %v\n", i+1, len(queue), client, time.Since(began).Round(time.Second))
 		if err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+			return fmt.Errorf("%s: %w", client, err)
 		}
-		fmt.Printf("%s: done in %v\n", c.name, time.Since(began).Round(time.Second))
 		return nil
-	})
+	}))
 }
 
 const tmpPrefix = "fairlead-lab-"
@@ -165,22 +168,44 @@ func sweep() {
 	}
 }
 
-// findFairlead is what `make lab` has built from this checkout.
+// findFairlead is what `make lab` has built from this checkout. Its version is the commit; what else has changed in the
+// checkout counts only where it is part of Fairlead.
 func findFairlead(ctx context.Context, root string) (program, error) {
-	version, err := output(ctx, nil, "git", "-C", root, "describe", "--always", "--dirty")
-	return program{filepath.Join(root, "bin", "fairlead"), version}, err
+	commit, err := output(ctx, nil, "git", "-C", root, "rev-parse", "--short", "HEAD")
+	if err != nil {
+		return program{}, err
+	}
+	changed, err := output(ctx, nil, "git", "-C", root, "status", "--porcelain", "--", ".", ":(exclude)test", ":(exclude)docs")
+	if changed != "" {
+		commit += "-dirty"
+	}
+	return program{filepath.Join(root, "bin", "fairlead"), commit}, err
 }
 
-func findPrograms(ctx context.Context, root string, c client) (map[string]program, error) {
-	found := map[string]program{}
-	for _, name := range append([]string{"registry", "crane", "dnsmasq"}, c.needs...) {
-		p, err := sources[name].find(ctx, name, root)
-		if err != nil {
-			return nil, err
+// findPrograms of each client. One that lacks any is left out, and is in the error.
+func findPrograms(ctx context.Context, root string, f filter) (map[string]map[string]program, error) {
+	all := map[string]map[string]program{}
+	var missing error
+	for _, c := range clients {
+		if len(f.clients) > 0 && !slices.Contains(f.clients, c.name) {
+			continue
 		}
-		found[name] = p
+		found := map[string]program{}
+		var err error
+		for _, name := range append([]string{"registry", "crane", "dnsmasq"}, c.needs...) {
+			if found[name], err = sources[name].find(ctx, name, root); err != nil {
+				missing = errors.Join(missing, fmt.Errorf("%s is left out: %w", c.name, err))
+				break
+			}
+		}
+		if err == nil {
+			all[c.name] = found
+		}
 	}
-	return found, nil
+	if missing != nil {
+		fmt.Fprintln(os.Stderr, missing)
+	}
+	return all, missing
 }
 
 // runJob hands each result over as soon as it is there.

@@ -90,3 +90,19 @@ func plan(clients []string, f filter, w wanted, done []result) []step {
 	}
 	return steps
 }
+
+// hosts are the steps that share a host, and so a client's daemon. They are cut small enough to be run side by side.
+func hosts(steps []step) [][]step {
+	together := func(a, b step) bool {
+		return a.Cell.Client == b.Cell.Client && a.Cell.Setup == b.Cell.Setup && (a.Cell.Mode == "kill") == (b.Cell.Mode == "kill")
+	}
+	var all [][]step
+	for _, s := range steps {
+		if last := len(all) - 1; last >= 0 && together(all[last][0], s) {
+			all[last] = append(all[last], s)
+		} else {
+			all = append(all, []step{s})
+		}
+	}
+	return all
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -27,7 +28,7 @@ func startProcess(log string, program string, args ...string) (*process, error) 
 	}
 	defer f.Close()
 	p := &process{cmd: exec.CommandContext(context.Background(), program, args...), done: make(chan struct{}), log: log}
-	p.cmd.Env = environment(filepath.Dir(log))
+	p.cmd.Env = environment()
 	p.cmd.Stdout, p.cmd.Stderr = f, f
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
@@ -96,7 +97,7 @@ func contentOf(file string) string {
 }
 
 // environment has no credentials, no proxies and no settings of the user's.
-func environment(home string) []string {
+func environment() []string {
 	return []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=" + home, "DOCKER_CONFIG=" + home, "XDG_RUNTIME_DIR=" + home, "TMPDIR=" + home, "OTEL_TRACES_EXPORTER=none",
@@ -106,11 +107,11 @@ func environment(home string) []string {
 var errHung = errors.New("hung")
 
 // run runs a client's command to its end, or to its bound. The error has what it printed.
-func run(ctx context.Context, home string, bound time.Duration, program string, args ...string) error {
+func run(ctx context.Context, bound time.Duration, program string, args ...string) error {
 	limited, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	cmd := exec.CommandContext(limited, program, args...)
-	cmd.Env = environment(home)
+	cmd.Env = environment()
 	cmd.Dir = home
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -127,9 +128,12 @@ func run(ctx context.Context, home string, bound time.Duration, program string, 
 	return fmt.Errorf("%s: %w\n%s", filepath.Base(program), err, out.String())
 }
 
+// unique is what differs from push to push in what clients say: digests, uploads, and the state of those.
+var unique = regexp.MustCompile(`(_state=)?[0-9A-Za-z_%-]{30,}(%3D)*`)
+
 // lastLine is where clients say why.
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
-	last := lines[len(lines)-1]
+	last := unique.ReplaceAllString(lines[len(lines)-1], "…")
 	return last[:min(len(last), 300)]
 }

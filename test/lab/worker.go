@@ -18,7 +18,7 @@ import (
 const (
 	prepareBound = time.Minute
 	pushBound    = 3 * time.Minute // what takes longer counts as hung
-	maxDetails   = 5
+	maxDetails   = 3
 )
 
 // job is all that is to be run with one client.
@@ -27,7 +27,7 @@ type job struct {
 	Steps    []step             `json:"steps"`
 	Programs map[string]program `json:"programs"`
 	Fairlead program            `json:"fairlead"`
-	Dir      string             `json:"dir"`  // for what is made on the way
+	Dir      string             `json:"dir"`  // for what is made on the way; the host has it at home
 	Keep     string             `json:"keep"` // where the logs of cells go in which something went wrong
 	Parallel int                `json:"parallel"`
 }
@@ -42,7 +42,7 @@ func work(ctx context.Context) error {
 		return err
 	}
 	at := slices.IndexFunc(clients, func(c client) bool { return c.name == j.Client })
-	w := worker{job: j, client: clients[at], host: host{j.Dir, j.Programs}}
+	w := worker{job: j, client: clients[at], host: host{home, j.Programs}}
 	if w.client.start != nil {
 		if err := w.client.start(ctx, w.host); err != nil {
 			return err
@@ -71,7 +71,7 @@ type worker struct {
 
 // step runs what is missing of a cell.
 func (w *worker) step(ctx context.Context, number int, s step) (result, error) {
-	b := &bench{dir: filepath.Join(w.Dir, fmt.Sprintf("cell-%d", number)), fairlead: w.Fairlead.Path, programs: w.Programs}
+	b := &bench{dir: filepath.Join(home, fmt.Sprintf("cell-%d", number)), fairlead: w.Fairlead.Path, programs: w.Programs}
 	if err := os.Mkdir(b.dir, 0o700); err != nil {
 		return result{}, err
 	}
@@ -150,7 +150,7 @@ func (w *worker) scatter(ctx context.Context, b *bench, s step, images []image) 
 
 func (w *worker) push(ctx context.Context, i image) error {
 	line := w.client.push(w.host, i)
-	return run(ctx, w.host.dir, pushBound, line[0], line[1:]...)
+	return run(ctx, pushBound, line[0], line[1:]...)
 }
 
 // judge says how a push ended, by what the client says and what the registries have. Readers, which may be none, have
@@ -166,7 +166,7 @@ func judge(ctx context.Context, i image, pushed error, registries, readers []str
 	for _, reader := range readers {
 		lacks, err := lacks(ctx, "http://"+reader+port+"/v2/"+i.repository, imageTag)
 		if err != nil || len(lacks) > 0 {
-			missing = append(missing, fmt.Sprintf("by way of %s: %v, not found %v", reader, err, lacks))
+			missing = append(missing, fmt.Sprintf("%d parts cannot be read by way of %s (%v)", len(lacks), reader, err))
 		}
 	}
 	switch {
@@ -202,13 +202,13 @@ func (w *worker) keep(b *bench, s step, images []image, ends []end) error {
 		}
 	}
 	files := map[string]string{"pushes.txt": said.String()}
-	for _, pattern := range []string{w.Dir + "/*.log", b.dir + "/*.log", b.dir + "/*.yaml", b.dir + "/round-*/*.log"} {
+	for _, pattern := range []string{home + "/*.log", b.dir + "/*.log", b.dir + "/*.yaml", b.dir + "/round-*/*.log"} {
 		names, err := filepath.Glob(pattern)
 		if err != nil {
 			return err
 		}
 		for _, name := range names {
-			inside := strings.TrimPrefix(strings.TrimPrefix(name, b.dir+"/"), w.Dir+"/")
+			inside := strings.TrimPrefix(strings.TrimPrefix(name, b.dir+"/"), home+"/")
 			files[strings.ReplaceAll(inside, "/", "_")] = contentOf(name)
 		}
 	}
