@@ -27,6 +27,10 @@ demo: build ## four regions on this machine, with what to try next
 test: ## unit and whole-program tests with the race detector; ARGS are passed to go test
 	@go run -C test ./report $(ARGS)
 
+.PHONY: lab
+lab: build ## what is missing of test/lab/results.jsonl, and its tables (docs/lab.md); ARGS are passed to it
+	@go run -C test ./lab $(ARGS)
+
 .PHONY: lint
 lint: $(LINTER) ## gofmt, go vet, and the linters that .golangci.yml names
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt would change these files'; exit 1; }

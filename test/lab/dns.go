@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"math/rand/v2"
 	"net"
 	"sync/atomic"
@@ -50,8 +51,8 @@ func (a answers) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 }
 
 // serveDNS answers until it is closed.
-func serveDNS(address string, a answers) (stop func(), err error) {
-	conn, err := net.ListenPacket("udp", address)
+func serveDNS(ctx context.Context, address string, a answers) (stop func(), err error) {
+	conn, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp", address)
 	if err != nil {
 		return nil, err
 	}

@@ -21,12 +21,12 @@ type inTurn struct {
 func (t *inTurn) next() string { return t.ends[t.n.Add(1)%uint64(len(t.ends))] }
 
 // connectionFront gives every TCP connection to the next end; with a pace, not faster than that.
-func connectionFront(address string, next func() string, slow *pace) (stop func(), err error) {
-	l, err := net.Listen("tcp", address)
+func connectionFront(ctx context.Context, address string, next func() string, slow *pace) (stop func(), err error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		for {
 			client, err := l.Accept()
@@ -68,8 +68,8 @@ func copyHalf(to net.Conn, from io.Reader) {
 }
 
 // requestFront gives every HTTP request to the next end.
-func requestFront(address string, next func() string) (stop func(), err error) {
-	l, err := net.Listen("tcp", address)
+func requestFront(ctx context.Context, address string, next func() string) (stop func(), err error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}

@@ -187,9 +187,9 @@ func (b *bench) route(ctx context.Context, c cell, ips []string, slow *pace) err
 	turns := &inTurn{ends: ends}
 	switch c.Mode {
 	case "connection":
-		return errors.Join(b.front(connectionFront(frontIP+port, turns.next, nil)), b.resolve(ctx, c, always(frontIP)))
+		return errors.Join(b.front(connectionFront(ctx, frontIP+port, turns.next, nil)), b.resolve(ctx, c, always(frontIP)))
 	case "request":
-		return errors.Join(b.front(requestFront(frontIP+port, turns.next)), b.resolve(ctx, c, always(frontIP)))
+		return errors.Join(b.front(requestFront(ctx, frontIP+port, turns.next)), b.resolve(ctx, c, always(frontIP)))
 	case "dns-alternate":
 		return b.resolve(ctx, c, alternately(ips))
 	case "dns-random":
@@ -199,7 +199,7 @@ func (b *bench) route(ctx context.Context, c cell, ips []string, slow *pace) err
 	for i, end := range ends {
 		ip := fmt.Sprintf("127.0.4.%d", i+1)
 		slowed = append(slowed, ip)
-		if err := b.front(connectionFront(ip+port, func() string { return end }, slow)); err != nil {
+		if err := b.front(connectionFront(ctx, ip+port, func() string { return end }, slow)); err != nil {
 			return err
 		}
 	}
@@ -219,9 +219,9 @@ const dnsmasqBest = "--min-cache-ttl=3600"
 // resolve makes the answers those of the resolver, or of the server behind it.
 func (b *bench) resolve(ctx context.Context, c cell, a answers) error {
 	if !c.dnsmasq() {
-		return b.front(serveDNS(resolver, a))
+		return b.front(serveDNS(ctx, resolver, a))
 	}
-	if err := b.front(serveDNS(behind, a)); err != nil {
+	if err := b.front(serveDNS(ctx, behind, a)); err != nil {
 		return err
 	}
 	ip, _, _ := strings.Cut(resolver, ":")
