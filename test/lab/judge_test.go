@@ -75,8 +75,8 @@ func TestJudge(t *testing.T) {
 }
 
 func TestLastLine(t *testing.T) {
-	got := lastLine("1st\nblob sha256:" + strings.Repeat("0a", 32) + " unknown, ?_state=" + strings.Repeat("x-Y", 20) + "%3D%3D\" EOF\n\n")
-	if want := `blob sha256:… unknown, ?…" EOF`; got != want {
+	got := lastLine("1st\ntime=\"2026-11-22T04:55:17Z\" level=fatal /v2/crane/c12-p3/blobs/uploads/7340165449349238145: blob sha256:" + strings.Repeat("0a", 32) + " unknown, ?_state=" + strings.Repeat("x-Y", 20) + "%3D%3D\" EOF\n\n")
+	if want := `…level=fatal /v2/crane/…/blobs/uploads/…: blob sha256:… unknown, ?…" EOF`; got != want {
 		t.Errorf("%q, not %q", got, want)
 	}
 }

@@ -128,8 +128,8 @@ func run(ctx context.Context, bound time.Duration, program string, args ...strin
 	return fmt.Errorf("%s: %w\n%s", filepath.Base(program), err, out.String())
 }
 
-// unique is what differs from push to push in what clients say: digests, uploads, and the state of those.
-var unique = regexp.MustCompile(`(_state=)?[0-9A-Za-z_%-]{30,}(%3D)*`)
+// unique is what differs from push to push in what clients say: digests, uploads, the state of those, repositories, times.
+var unique = regexp.MustCompile(`(_state=)?[0-9A-Za-z_%-]{30,}(%3D)*|[0-9]{12,}|\bc[0-9]+-p[0-9]+\b|time="[^"]*" `)
 
 // lastLine is where clients say why.
 func lastLine(s string) string {

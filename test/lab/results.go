@@ -23,6 +23,7 @@ const (
 type result struct {
 	cell
 	Outcomes map[string]int `json:"outcomes"`
+	Split    int            `json:"split"`             // how many of the pushes came to both ends; the others were not tried at all
 	Details  []string       `json:"details,omitempty"` // of what went wrong, each once
 	Seconds  float64        `json:"seconds"`           // with the start of registries and gateways, without that of the client
 	Version  string         `json:"version"`           // the client's

@@ -8,10 +8,10 @@ import (
 )
 
 // count is what tables show: how many pushes of how many ended in a way.
-type count struct{ failed, damaged, hung, n int }
+type count struct{ failed, damaged, hung, n, split int }
 
 func (c count) plus(r result) count {
-	return count{c.failed + r.Outcomes[failed], c.damaged + r.Outcomes[damaged], c.hung + r.Outcomes[hung], c.n + r.pushes()}
+	return count{c.failed + r.Outcomes[failed], c.damaged + r.Outcomes[damaged], c.hung + r.Outcomes[hung], c.n + r.pushes(), c.split + r.Split}
 }
 
 func (c count) bad() int { return c.failed + c.damaged + c.hung }
@@ -29,6 +29,10 @@ func (c count) String() string {
 
 // writeTables writes everything there is to say about the results, in Markdown.
 func writeTables(w io.Writer, results []result) {
+	if len(results) == 0 {
+		fmt.Fprintln(w, "There are no results yet.")
+		return
+	}
 	scattered := slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.Mode == "kill" })
 	fmt.Fprint(w, "Pushes that failed + pushes that were damaged, of all pushes; all modes and registries.\n\n")
 	writeTable(w, scattered)
@@ -58,18 +62,20 @@ func writeTable(w io.Writer, results []result) {
 		}
 		row(w, cells...)
 	}
-	all, shares := []string{"all"}, []string{"bad, and at most, with 95 % confidence"}
+	all, shares, split := []string{"all"}, []string{"bad, and at most, with 95 % confidence"}, []string{"came to both ends"}
 	for _, setup := range setups {
 		c := totals[setup]
 		all = append(all, c.String())
-		share := "–"
+		share, both := "–", "–"
 		if c.n > 0 {
+			both = fmt.Sprint(c.split)
 			share = fmt.Sprintf("%.1f %%, %.2f %%", 100*float64(c.bad())/float64(c.n), 100*upperBound(c.bad(), c.n))
 		}
-		shares = append(shares, share)
+		shares, split = append(shares, share), append(split, both)
 	}
 	row(w, all...)
 	row(w, shares...)
+	row(w, split...)
 }
 
 // writeKilled: with Fairlead in front, the replica that owns the push is killed.

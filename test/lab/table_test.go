@@ -36,8 +36,8 @@ func TestUpperBoundIsOne(t *testing.T) {
 func results() []result {
 	return []result{
 		{cell: cell{"crane", "none", "request", "crane"}, Outcomes: map[string]int{ok: 1, failed: 2, damaged: 2}, Version: "v1", Fairlead: "old"},
-		{cell: cell{"crane", "none", "flip", "crane"}, Outcomes: map[string]int{ok: 4, hung: 1}, Version: "v1", Fairlead: "old"},
-		{cell: cell{"docker", "none", "flip", "crane"}, Outcomes: map[string]int{ok: 5}, Version: "20.10", Fairlead: "old"},
+		{cell: cell{"crane", "none", "flip", "crane"}, Outcomes: map[string]int{ok: 4, hung: 1}, Split: 3, Version: "v1", Fairlead: "old"},
+		{cell: cell{"docker", "none", "flip", "crane"}, Outcomes: map[string]int{ok: 5}, Split: 1, Version: "20.10", Fairlead: "old"},
 		{cell: cell{"crane", "fairlead", "flip", "distribution"}, Outcomes: map[string]int{ok: 20}, Version: "v1", Fairlead: "new"},
 		{cell: cell{"crane", "fairlead", "flip", "crane"}, Outcomes: map[string]int{ok: 20}, Version: "v1", Fairlead: "new"},
 		{cell: cell{"crane", "fairlead", "kill", "distribution"}, Outcomes: map[string]int{ok: 3, failed: 1}, Version: "v1", Fairlead: "new"},
@@ -52,7 +52,8 @@ func TestTables(t *testing.T) {
 		"| client | none | dnsmasq | dnsmasq-best | fairlead | fairlead-cluster |\n| --- | --- | --- | --- | --- | --- |\n" +
 			"| docker | 0+0 of 5 | – | – | – | – |\n| crane | 2+2+1 hung of 10 | – | – | 0+0 of 40 | – |\n" +
 			"| all | 2+2+1 hung of 15 | – | – | 0+0 of 40 | – |\n" +
-			"| bad, and at most, with 95 % confidence | 33.3 %, 57.74 % | – | – | 0.0 %, 7.22 % | – |\n",
+			"| bad, and at most, with 95 % confidence | 33.3 %, 57.74 % | – | – | 0.0 %, 7.22 % | – |\n" +
+			"| came to both ends | 4 | – | – | 0 | – |\n",
 		"Mode `request`.\n\n", "| crane | 2+2 of 5 | – | – | – | – |\n",
 		"| client | whole on another | failed, and the client says so | damaged | hung | finished before |\n| --- | --- | --- | --- | --- | --- |\n| crane | 3 | 1 | 0 | 0 | 2 |\n",
 		"Clients: crane v1, docker 20.10. Fairlead: new.\n",

@@ -103,6 +103,9 @@ func (w *worker) step(ctx context.Context, number int, s step) (result, error) {
 	}
 	for _, e := range ends {
 		r.Outcomes[e.outcome]++
+		if e.split {
+			r.Split++
+		}
 		if e.detail != "" && len(r.Details) < maxDetails && !slices.Contains(r.Details, e.detail) {
 			r.Details = append(r.Details, e.detail)
 		}
@@ -118,6 +121,7 @@ type end struct {
 	outcome string
 	detail  string // one line
 	printed string // by the client
+	split   bool   // it came to both ends
 }
 
 // scatter pushes the images while their connections are thrown about.
@@ -138,14 +142,26 @@ func (w *worker) scatter(ctx context.Context, b *bench, s step, images []image) 
 		slow.begin()
 		pushed := w.push(ctx, images[i])
 		slow.end()
-		readers := ips
-		if !s.Cell.fairlead() {
-			readers = nil
+		kind, readers := "registry", []string{}
+		if s.Cell.fairlead() {
+			kind, readers = "gateway", ips
 		}
+		split := b.split(kind, images[i].repository)
 		ends[i], err = judge(ctx, images[i], pushed, registryAddresses(replicas[:2]), readers)
+		ends[i].split = split
 		return err
 	})
 	return ends, err
+}
+
+// split: whether requests of a push came to both ends, by what those have logged.
+func (b *bench) split(kind, repository string) bool {
+	for _, r := range replicas[:2] {
+		if !strings.Contains(contentOf(b.file(kind+"-"+r.name+".log")), "/v2/"+repository+"/") {
+			return false
+		}
+	}
+	return true
 }
 
 func (w *worker) push(ctx context.Context, i image) error {
