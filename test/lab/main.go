@@ -66,7 +66,7 @@ func parse() options {
 	flag.IntVar(&o.wanted.baseline, "baseline", 5, "pushes of each cell without Fairlead")
 	flag.IntVar(&o.wanted.kill, "kill", 50, "pushes of each client whose replica is killed")
 	flag.IntVar(&o.jobs, "jobs", 4, "hosts that run at once")
-	flag.StringVar(&o.file, "results", filepath.Join("lab", "results.jsonl"), "results file")
+	flag.StringVar(&o.file, "results", filepath.Join("lab", "results.jsonl"), "results file, from the folder test on")
 	flag.BoolVar(&o.table, "table", false, "print the tables of what there is, and run nothing")
 	flag.Parse()
 	return o

@@ -240,7 +240,7 @@ func (w *worker) keep(b *bench, s step, images []image, ends []end) error {
 func inParallel(n, width int, do func(i int) error) error {
 	turns, errs := make(chan int), make([]error, n)
 	var all sync.WaitGroup
-	for range min(width, n) {
+	for range min(max(width, 1), n) {
 		all.Go(func() {
 			for i := range turns {
 				errs[i] = do(i)
