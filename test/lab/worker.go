@@ -134,24 +134,34 @@ func (w *worker) scatter(ctx context.Context, b *bench, s step, images []image) 
 	if err := b.route(ctx, s.Cell, ips, slow); err != nil {
 		return nil, err
 	}
-	ends := make([]end, len(images))
-	err = inParallel(len(images), w.Parallel, func(i int) (err error) {
+	pushed := make([]error, len(images))
+	_ = inParallel(len(images), w.Parallel, func(i int) error { // how a push ends is no error of the lab's
 		if s.Cell.Mode == "flip" {
 			time.Sleep(rand.N(flipEvery)) // or all pushes would begin just after a flip
 		}
 		slow.begin()
-		pushed := w.push(ctx, images[i])
-		slow.end()
-		kind, readers := "registry", []string{}
-		if s.Cell.fairlead() {
-			kind, readers = "gateway", ips
-		}
+		defer slow.end()
+		pushed[i] = w.push(ctx, images[i])
+		return nil
+	})
+	kind, readers := "registry", []string{}
+	if s.Cell.fairlead() {
+		kind, readers = "gateway", ips
+	}
+	// Not before all have ended: crane's registry answers nobody while it takes in a blob.
+	ends := make([]end, len(images))
+	err = inParallel(len(images), w.Parallel, func(i int) (err error) {
 		split := b.split(kind, images[i].repository)
-		ends[i], err = judge(ctx, images[i], pushed, registryAddresses(replicas[:2]), readers)
+		ends[i], err = judge(ctx, images[i], pushed[i], registryAddresses(replicas[:2]), readers)
 		ends[i].split = split
 		return err
 	})
 	return ends, err
+}
+
+func (w *worker) push(ctx context.Context, i image) error {
+	line := w.client.push(w.host, i)
+	return run(ctx, pushBound, line[0], line[1:]...)
 }
 
 // split: whether requests of a push came to both ends, by what those have logged.
@@ -162,11 +172,6 @@ func (b *bench) split(kind, repository string) bool {
 		}
 	}
 	return true
-}
-
-func (w *worker) push(ctx context.Context, i image) error {
-	line := w.client.push(w.host, i)
-	return run(ctx, pushBound, line[0], line[1:]...)
 }
 
 // judge says how a push ended, by what the client says and what the registries have. Readers, which may be none, have
