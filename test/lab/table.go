@@ -34,8 +34,10 @@ func writeTables(w io.Writer, results []result) {
 		return
 	}
 	scattered := slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.Mode == "kill" })
-	fmt.Fprint(w, "Pushes that failed + pushes that were damaged, of all pushes; all modes and registries.\n\n")
-	writeTable(w, scattered)
+	if len(scattered) > 0 {
+		fmt.Fprint(w, "Pushes that failed + pushes that were damaged, of all pushes; all modes and registries.\n\n")
+		writeTable(w, scattered)
+	}
 	for _, mode := range modes {
 		of := slices.DeleteFunc(slices.Clone(scattered), func(r result) bool { return r.Mode != mode })
 		if len(of) > 0 {
