@@ -466,19 +466,8 @@ func (s *script) deletes() []row {
 		{name: "end-10 unknown", method: "DELETE", path: s.at + "/blobs/" + digestOf([]byte("nobody has this"))},
 		{name: "end-10 digest malformed", method: "DELETE", path: s.at + "/blobs/sha256:short"},
 	}
-	elsewhere := func(kinds ...string) []unlike {
-		return []unlike{{kinds: kinds, filled: true, answer: "200 OK", reason: "what is deleted at the owner is found elsewhere"}}
-	}
 	for i := range rows {
 		rows[i].deletes = true
-		switch rows[i].name {
-		case "end-3 deleted", "end-2 deleted":
-			rows[i].unlike = elsewhere(everyKind...)
-		case "end-3 deleted tag", "end-3 HEAD deleted tag": // distribution 2 deletes none
-			rows[i].unlike = elsewhere(append([]string{distributionKind.name}, inMemory...)...)
-		case "end-3 deleted, by its tag": // in memory tags outlive their manifests
-			rows[i].unlike = elsewhere(distributionKind.name, debianKind.name)
-		}
 	}
 	return rows
 }
