@@ -19,7 +19,9 @@ func TestSpreadTellsAll(t *testing.T) {
 			t.Fatalf("%s: not all know it", repository)
 		}
 	}
-	told := func() float64 { return testutil.ToFloat64(nodes[0].metrics.messages.WithLabelValues(typeSpread, "out")) }
+	told := func() float64 {
+		return testutil.ToFloat64(nodes[0].metrics.messages.WithLabelValues(typeSpread, "out"))
+	}
 	before := told()
 	if mute := float64(17 * 2 * 2); before >= mute { // 17 grants to two members, each told twice
 		t.Errorf("%v messages: nobody confirms", before)
