@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs what the tests take from Debian, clients, a registry and iproute2, and CI insists on.
+# Installs the packages that it is called with, or what the tests take from Debian, clients, a registry and iproute2, and CI insists on.
 # It may be run again: what is there already is left alone.
 set -eu
 
-packages="skopeo podman bind9-dnsutils knot-dnsutils docker-registry curl iproute2"
+packages="${*:-skopeo podman bind9-dnsutils knot-dnsutils docker-registry curl iproute2}"
 
 missing=""
 for package in $packages; do
@@ -22,7 +22,7 @@ if [ "$(id -u)" -ne 0 ]; then
 	as_root="sudo"
 fi
 
-# docker-registry would start as a service on port 5000, which is the demo's.
+# None may start as a service: docker-registry would take port 5000, which is the demo's.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
 	printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
