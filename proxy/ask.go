@@ -42,7 +42,7 @@ func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
 	kept := x.askEach(out, deadline)
 	for x.refusedAsReadOnly(kept) { // each replica once, since it is known for what it is then
 		kept.response.Body.Close()
-		x.proxy.readOnly.note(kept.replica.Name, time.Now())
+		x.proxy.readOnly.note(x.target.repository, kept.replica.Name, time.Now())
 		x.decide()
 		kept = x.askEach(out, deadline)
 	}

@@ -58,7 +58,7 @@ func (x *exchange) decide() {
 	p, now := x.proxy, time.Now()
 	owner, query := cutOwner(x.in.URL.RawQuery)
 	x.query = query
-	x.fleet = p.present(now)
+	x.fleet = x.present(now)
 	client := x.fleet.Order(p.Locate(x.client))
 	gateway := x.fleet.OrderHere(p.Here)
 	if gateway == nil {

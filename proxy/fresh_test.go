@@ -339,9 +339,15 @@ func TestReadOnlyReplicas(t *testing.T) {
 	if seen := g.take(); len(seen) != 2 {
 		t.Errorf("asked %q", seen)
 	}
-	g.want(g.do("POST /v2/other/blobs/uploads/", nil), 202, "east; reason=failover")
+	g.proxy.leases.end("app", "east")
+	g.proxy.leases.bind("app", "", addrOf("127.0.0.1:1"), start)
+	g.want(g.do("POST "+uploads, nil), 202, "east; reason=failover")
 	if seen := g.take(); len(seen) != 1 {
 		t.Errorf("known by now, asked %q", seen)
+	}
+	g.want(g.do("POST /v2/other/blobs/uploads/", nil), 202, "east; reason=failover")
+	if seen := g.take(); len(seen) != 2 {
+		t.Errorf("another repository, asked %q", seen)
 	}
 	g.want(g.do("GET "+byDigest, nil), 202, "east; reason=fallthrough")
 

@@ -71,7 +71,7 @@ type Proxy struct {
 	parts      *parts
 	recent     *recent
 	tombstones *tombstones
-	readOnly   readOnly
+	readOnly   *readOnly
 	lost       *lost
 	healer     *healer
 }
@@ -85,7 +85,7 @@ type upstream struct {
 func New(c Config) *Proxy {
 	p := &Proxy{
 		Config: c, upstreams: map[string]*upstream{}, leases: newLeases(c.LeaseIdle, c.Agreement), parts: newParts(c.LeaseIdle),
-		recent: newRecent(), tombstones: newTombstones(), lost: newLost(c.LeaseIdle),
+		recent: newRecent(), tombstones: newTombstones(), readOnly: newReadOnly(), lost: newLost(c.LeaseIdle),
 	}
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	for _, u := range c.Upstreams {

@@ -5,31 +5,41 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// readOnlyLife is how long a replica that answered a write with 405 is not asked to take one.
+// readOnlyLife is how long a replica that answered a write with 405 is not asked to take one of the same repository.
 const readOnlyLife = time.Minute
 
-// readOnly remembers which replicas answer writes with 405: pull-through caches, and registries under maintenance.
+// readOnly remembers which replicas answer writes with 405: pull-through caches, and registries under maintenance. It
+// does so for each repository alone: what one client provokes must not move the others.
 type readOnly struct {
-	mu    sync.Mutex
-	until map[string]time.Time // Guarded by mu. At most the fleet.
+	mu sync.Mutex
+	of *simplelru.LRU[string, map[string]time.Time] // until when, by replica, by repository. Guarded by mu.
 }
 
-func (r *readOnly) note(replica string, now time.Time) {
+func newReadOnly() *readOnly {
+	return &readOnly{of: newLRU[string, map[string]time.Time](maxRecent)}
+}
+
+func (r *readOnly) note(repository, replica string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.until == nil {
-		r.until = map[string]time.Time{}
+	until, ok := r.of.Get(repository)
+	if !ok {
+		until = map[string]time.Time{}
+		r.of.Add(repository, until)
 	}
-	r.until[replica] = now.Add(readOnlyLife)
+	until[replica] = now.Add(readOnlyLife)
 }
 
-func (r *readOnly) names(now time.Time) (names []string) {
+func (r *readOnly) names(repository string, now time.Time) (names []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for name, until := range r.until {
+	all, _ := r.of.Get(repository)
+	for name, until := range all {
 		if now.Before(until) {
 			names = append(names, name)
 		}
@@ -37,9 +47,9 @@ func (r *readOnly) names(now time.Time) (names []string) {
 	return names
 }
 
-// present is the fleet as the probes, and answers to writes, have it now.
-func (p *Proxy) present(now time.Time) *router.Fleet {
-	return p.Fleet().WithReadOnly(p.readOnly.names(now))
+// present is the fleet as the probes, and answers to the repository's writes, have it now.
+func (x *exchange) present(now time.Time) *router.Fleet {
+	return x.proxy.Fleet().WithReadOnly(x.proxy.readOnly.names(x.target.repository, now))
 }
 
 // refusedAsReadOnly: the replica takes no writes, so that another has to. Other methods may be refused for what they ask.
