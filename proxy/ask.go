@@ -55,6 +55,7 @@ func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
 			kept = x.askEach(out, later(deadline, time.Now().Add(time.Second)))
 		}
 	}
+	kept = x.existsElsewhere(out, kept)
 	x.replica.Store(kept.replica)
 	x.reason = kept.reason
 	if kept.err != nil {

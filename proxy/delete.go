@@ -1,12 +1,8 @@
 package proxy
 
 import (
-	"bytes"
-	"context"
-	"io"
 	"net/http"
 	"slices"
-	"sync"
 
 	"github.com/fairlead-gateway/fairlead/router"
 )
@@ -30,7 +26,7 @@ func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, 
 		}
 		x.bury(others)
 	}
-	answers := x.deleteOn(out, others)
+	answers := x.askAll(out, others)
 	first := slices.IndexFunc(answers, answer.accepted)
 	if !here && first < 0 {
 		return got.response, nil
@@ -88,37 +84,4 @@ func (x *exchange) confirm(a answer) {
 		log.Warn("a replica does not delete what another has deleted", "status", a.response.StatusCode)
 	}
 	x.proxy.metrics.deletes.WithLabelValues("unconfirmed").Inc()
-}
-
-// deleteOn asks them all at once, as far as they are up.
-func (x *exchange) deleteOn(out *http.Request, replicas []*router.Replica) []answer {
-	answers := make([]answer, len(replicas))
-	var all sync.WaitGroup
-	for i, r := range replicas {
-		answers[i] = answer{replica: r, err: errReplicaDown}
-		if r.Readable() {
-			all.Go(func() { answers[i] = x.deleteAt(out, r) })
-		}
-	}
-	all.Wait()
-	return answers
-}
-
-func (x *exchange) deleteAt(out *http.Request, r *router.Replica) answer {
-	ctx, cancel := context.WithTimeout(out.Context(), x.proxy.Limits.FirstByte)
-	defer cancel()
-	out = out.Clone(ctx)
-	out.Body, out.ContentLength = nil, 0
-	response, err := x.send(x.proxy.upstreams[r.Name], out)
-	if err != nil {
-		x.trouble(r, err)
-		return answer{replica: r, err: err}
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxShort))
-	if err != nil {
-		return answer{replica: r, err: err}
-	}
-	response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
-	return answer{replica: r, response: response}
 }

@@ -28,6 +28,7 @@ type exchange struct {
 	decision router.Decision
 	manifest []byte // to be put; nil for all else
 	held     string // the owner whose lease it keeps; static while watch runs
+	pushTo   string // the replica that a push goes to, where another one said that a part exists
 	ctx      context.Context
 	reason   router.Reason // of the replica that answered; "" until then
 	status   int

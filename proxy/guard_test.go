@@ -380,3 +380,23 @@ func TestTheOwnerIsLostUnderTheGuard(t *testing.T) {
 	s.want(s.putManifest("v1", imageOf("config")), 201, "east; reason=failover")
 	s.wholeAt("east", imageOf("config"), []byte("config"))
 }
+
+// What exists elsewhere need not be pushed: it is on its way before the manifest comes, and the rest of the push goes where it
+// would have gone.
+func TestWhatExistsElsewhereNeedNotBePushed(t *testing.T) {
+	s := newScattered(t)
+	s.at["europe"].blob("config")
+	head := "HEAD /v2/app/blobs/" + sha256Of([]byte("config"))
+	s.want(s.do(head, nil), 200, "europe; reason=fallthrough")
+	s.proxy.healer.all.Wait()
+	if s.at["west"].has("/v2/app/blobs/" + sha256Of([]byte("config"))) {
+		t.Error("copied for somebody who only asked")
+	}
+	s.want(s.do("POST "+uploads, nil), 202, "west; reason=bound")
+	s.want(s.do(head, nil), 200, "europe; reason=fallthrough")
+	s.proxy.healer.all.Wait()
+	if !s.at["west"].has("/v2/app/blobs/" + sha256Of([]byte("config"))) {
+		t.Error("not copied in the middle of a push")
+	}
+	s.want(s.putManifest("v1", imageOf("config")), 201, "west; reason=leased")
+}

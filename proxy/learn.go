@@ -38,7 +38,7 @@ func (x *exchange) learn(replica string, response *http.Response) (owner string)
 		}
 		return owner
 	case x.target.kind == router.Exists && (accepted || status == http.StatusNotFound):
-		p.leases.bind(repository, replica, x.client, now)
+		p.leases.bind(repository, cmp.Or(x.pushTo, replica), x.client, now)
 	case x.target.kind == router.Ping && accepted:
 		for _, name := range pushScopes(x.in.URL.Query()["scope"]) {
 			p.leases.bind(name, x.pushReplica(name, now), x.client, now)

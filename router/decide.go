@@ -38,6 +38,9 @@ type Decision struct {
 	Tries []*Replica
 	// OnAbsent: a 404 of one try is not the answer, the next is asked.
 	OnAbsent bool
+	// Elsewhere are the replicas that may be asked whether something exists when the first says that it does not: what
+	// they have is copied before a manifest needs it.
+	Elsewhere []*Replica
 	// LeaseEnds: the lease's owner is down, offline or gone, so the lease ends and moves as a whole.
 	LeaseEnds bool
 }
@@ -55,7 +58,11 @@ func (r Request) byKind() Decision {
 	switch r.Kind {
 	case Upload:
 		return r.upload()
-	case Exists, Write:
+	case Exists:
+		d := r.writing()
+		d.Elsewhere = r.elsewhere(d.Tries[0])
+		return d
+	case Write:
 		// No URL that we hand out for these names a replica: one that does may not overrule the lease.
 		return r.writing()
 	case Pull:
@@ -96,6 +103,16 @@ func (r Request) upload() Decision {
 		}
 	}
 	return Decision{Reason: UploadLost}
+}
+
+// elsewhere are those that are up and have content of their own.
+func (r Request) elsewhere(asked *Replica) (others []*Replica) {
+	for _, x := range r.Gateway {
+		if x.Readable() && !x.Shares(asked) {
+			others = append(others, x.Replica)
+		}
+	}
+	return others
 }
 
 // writing: a lease stays with its owner for as long as that can be asked, and moves as a whole when
@@ -182,7 +199,8 @@ func (d Decision) without(barred []string) Decision {
 		return d
 	}
 	first := d.Tries[0]
-	d.Tries = slices.DeleteFunc(slices.Clone(d.Tries), func(x *Replica) bool { return slices.Contains(barred, x.Name) })
+	out := func(x *Replica) bool { return slices.Contains(barred, x.Name) }
+	d.Tries, d.Elsewhere = slices.DeleteFunc(slices.Clone(d.Tries), out), slices.DeleteFunc(slices.Clone(d.Elsewhere), out)
 	switch {
 	case len(d.Tries) == 0:
 		return Decision{Reason: Deleted}

@@ -104,11 +104,14 @@ func orderOf(t testing.TB, f *Fleet, line string) Order {
 	return order
 }
 
-// String is a decision as the tests' rows have it: "leased: west, east; 404 asks on; lease ends".
+// String is a decision as the tests' rows have it: "leased: west, east; 404 asks on; elsewhere: east; lease ends".
 func (d Decision) String() string {
 	s := fmt.Sprintf("%s: %s", d.Reason, strings.Join(names(d.Tries), ", "))
 	if d.OnAbsent {
 		s += "; 404 asks on"
+	}
+	if len(d.Elsewhere) > 0 {
+		s += "; elsewhere: " + strings.Join(names(d.Elsewhere), ", ")
 	}
 	if d.LeaseEnds {
 		s += "; lease ends"

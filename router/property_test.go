@@ -146,7 +146,7 @@ func TestDecideWriteGoesToTheOwner(t *testing.T) {
 		if owner == nil || !up(owner) {
 			t.Skip("no usable lease")
 		}
-		if got := Decide(r).String(); got != "leased: "+r.Lease {
+		if got := Decide(r); got.Reason != Leased || len(got.Tries) != 1 || got.Tries[0] != owner || got.LeaseEnds {
 			t.Errorf("got %s, leased to %s", got, r.Lease)
 		}
 	})

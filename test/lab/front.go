@@ -20,8 +20,22 @@ type inTurn struct {
 
 func (t *inTurn) next() string { return t.ends[t.n.Add(1)%uint64(len(t.ends))] }
 
+// way is where a connection goes, and from which address; "" is any.
+type way struct{ end, from string }
+
+// straight goes from any address.
+func straight(next func() string) func() way {
+	return func() way { return way{end: next()} }
+}
+
+// roaming comes from another region every second time, so that both ends see clients of both.
+func (t *inTurn) roaming() way {
+	n := t.n.Add(1)
+	return way{t.ends[n%uint64(len(t.ends))], []string{"127.0.0.1", elsewhere}[n/2%2]}
+}
+
 // connectionFront gives every TCP connection to the next end; with a pace, not faster than that.
-func connectionFront(ctx context.Context, address string, next func() string, slow *pace) (stop func(), err error) {
+func connectionFront(ctx context.Context, address string, next func() way, slow *pace) (stop func(), err error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
@@ -39,10 +53,13 @@ func connectionFront(ctx context.Context, address string, next func() string, sl
 	return func() { cancel(); _ = l.Close() }, nil
 }
 
-func forward(ctx context.Context, client net.Conn, end string, slow *pace) {
+func forward(ctx context.Context, client net.Conn, to way, slow *pace) {
 	defer client.Close()
 	dialer := net.Dialer{Timeout: 5 * time.Second}
-	conn, err := dialer.DialContext(ctx, "tcp", end)
+	if to.from != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(to.from)}
+	}
+	conn, err := dialer.DialContext(ctx, "tcp", to.end)
 	if err != nil {
 		return
 	}

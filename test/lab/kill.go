@@ -56,7 +56,7 @@ func (w *worker) killOnce(ctx context.Context, b *bench, c cell, i image, after 
 	began := make(chan struct{})
 	first := sync.OnceFunc(func() { close(began) })
 	gateway := func() string { first(); return replicas[0].gateway + port }
-	if err := b.front(connectionFront(ctx, frontIP+port, gateway, slow)); err != nil {
+	if err := b.front(connectionFront(ctx, frontIP+port, straight(gateway), slow)); err != nil {
 		return end{}, err
 	}
 	if err := b.resolve(ctx, c, always(frontIP)); err != nil {

@@ -13,7 +13,7 @@ type cell struct {
 // The order of these lists is that of the runs and of the tables.
 var (
 	setups     = []string{"none", "dnsmasq", "dnsmasq-best", "fairlead", "fairlead-cluster"}
-	modes      = []string{"connection", "request", "dns-alternate", "dns-random", "flip", "kill"}
+	modes      = []string{"connection", "request", "dns-alternate", "dns-random", "flip", "roam", "kill"}
 	registries = []string{"distribution", "crane"}
 )
 
@@ -24,13 +24,16 @@ func (c cell) fairlead() bool { return c.Setup == "fairlead" || c.Setup == "fair
 func (c cell) dnsmasq() bool { return c.Setup == "dnsmasq" || c.Setup == "dnsmasq-best" }
 
 // front: whether something stands between the client and the ends, so that only one address is ever looked up.
-func (c cell) front() bool { return c.Mode == "connection" || c.Mode == "request" }
+func (c cell) front() bool { return c.Mode == "connection" || c.Mode == "request" || c.Mode == "roam" }
 
 // makesSense: dnsmasq changes nothing where there is one address. The replica that is killed has to be one of
-// several behind one gateway, and its files are what is asked afterwards.
+// several behind one gateway, and its files are what is asked afterwards. Where a client stands only gateways ask.
 func (c cell) makesSense() bool {
 	if c.Mode == "kill" {
 		return c.Setup == "fairlead" && c.Registry == "distribution"
+	}
+	if c.Mode == "roam" {
+		return c.fairlead()
 	}
 	return !c.dnsmasq() || !c.front()
 }

@@ -20,7 +20,7 @@ const (
 // replica is a region: a registry, and where it may have a gateway.
 type replica struct{ name, registry, gateway string }
 
-// The first is home. The clients, which are all of 127.0.0.0/8, stand near the second.
+// The first is home. The clients, which are all of 127.0.0.0/8 but one, stand near the second.
 var replicas = []replica{
 	{"westus", "127.0.1.10", "127.0.1.1"},
 	{"westeurope", "127.0.2.10", "127.0.2.1"},
@@ -28,6 +28,9 @@ var replicas = []replica{
 }
 
 const clientsPlace, near = "azure/northeurope", 1
+
+// elsewhere is the one client's address that is near home.
+const elsewhere, elsewherePlace = "127.0.5.1", "azure/westus2"
 
 func registryAddresses(list []replica) []string {
 	var addresses []string
@@ -92,9 +95,9 @@ here: %s
 dns: {listen: ["%s:53"], nameservers: [ns1.example.test]}
 proxy: {listen: [%q]}
 admin: {listen: "%s:9180"}
-geo: {networks: [{network: 127.0.0.0/8, place: %s}]}
+geo: {networks: [{network: 127.0.0.0/8, place: %s}, {network: %s/32, place: %s}]}
 %sreplicas:
-`, hostname, here.name, here.gateway, here.gateway+port, here.gateway, clientsPlace, more)
+`, hostname, here.name, here.gateway, here.gateway+port, here.gateway, clientsPlace, elsewhere, elsewherePlace, more)
 	for i, r := range all {
 		fmt.Fprintf(&config, "  - {name: %s, place: azure/%s, addresses: [%s], upstream: \"http://%s%s\", home: %t}\n", r.name, r.name, r.gateway, r.registry, port, i == 0)
 	}
@@ -187,7 +190,9 @@ func (b *bench) route(ctx context.Context, c cell, ips []string, slow *pace) err
 	turns := &inTurn{ends: ends}
 	switch c.Mode {
 	case "connection":
-		return errors.Join(b.front(connectionFront(ctx, frontIP+port, turns.next, nil)), b.resolve(ctx, c, always(frontIP)))
+		return errors.Join(b.front(connectionFront(ctx, frontIP+port, straight(turns.next), nil)), b.resolve(ctx, c, always(frontIP)))
+	case "roam":
+		return errors.Join(b.front(connectionFront(ctx, frontIP+port, turns.roaming, nil)), b.resolve(ctx, c, always(frontIP)))
 	case "request":
 		return errors.Join(b.front(requestFront(ctx, frontIP+port, turns.next)), b.resolve(ctx, c, always(frontIP)))
 	case "dns-alternate":
@@ -199,7 +204,7 @@ func (b *bench) route(ctx context.Context, c cell, ips []string, slow *pace) err
 	for i, end := range ends {
 		ip := fmt.Sprintf("127.0.4.%d", i+1)
 		slowed = append(slowed, ip)
-		if err := b.front(connectionFront(ctx, ip+port, func() string { return end }, slow)); err != nil {
+		if err := b.front(connectionFront(ctx, ip+port, func() way { return way{end: end} }, slow)); err != nil {
 			return err
 		}
 	}

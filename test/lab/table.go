@@ -35,8 +35,8 @@ func writeTables(w io.Writer, results []result) {
 	}
 	scattered := slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.Mode == "kill" })
 	if len(scattered) > 0 {
-		fmt.Fprint(w, "Pushes that failed + pushes that were damaged, of all pushes; all modes and registries.\n\n")
-		writeTable(w, scattered)
+		fmt.Fprint(w, "Pushes that failed + pushes that were damaged, of all pushes; all registries, all modes but `roam`.\n\n")
+		writeTable(w, slices.DeleteFunc(slices.Clone(scattered), func(r result) bool { return r.Mode == "roam" }))
 	}
 	for _, mode := range modes {
 		of := slices.DeleteFunc(slices.Clone(scattered), func(r result) bool { return r.Mode != mode })

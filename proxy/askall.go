@@ -1,0 +1,47 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// askAll asks them the same at once, as far as they are up, and takes in their answers, which are short.
+func (x *exchange) askAll(out *http.Request, replicas []*router.Replica) []answer {
+	answers := make([]answer, len(replicas))
+	var all sync.WaitGroup
+	for i, r := range replicas {
+		answers[i] = answer{replica: r, err: errReplicaDown}
+		if r.Readable() {
+			all.Go(func() { answers[i] = x.askOneOf(out, r) })
+		}
+	}
+	all.Wait()
+	return answers
+}
+
+func (x *exchange) askOneOf(out *http.Request, r *router.Replica) answer {
+	ctx, cancel := context.WithTimeout(out.Context(), x.proxy.Limits.FirstByte)
+	defer cancel()
+	out = out.Clone(ctx)
+	out.Body, out.ContentLength = nil, 0
+	response, err := x.send(x.proxy.upstreams[r.Name], out)
+	if err != nil {
+		x.trouble(r, err)
+		return answer{replica: r, err: err}
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxShort))
+	if err != nil {
+		return answer{replica: r, err: err}
+	}
+	response.Body = io.NopCloser(bytes.NewReader(text))
+	if x.in.Method != http.MethodHead {
+		response.ContentLength = int64(len(text))
+	}
+	return answer{replica: r, response: response}
+}
