@@ -53,7 +53,9 @@ func (c *Cluster) handle(from member, m message) {
 	case typeSpread:
 		c.confirm(from, m)
 	case typeHeard:
-		c.spreads.heard(m.Repository, m.From)
+		for _, w := range m.Grants {
+			c.spreads.heard(w.grant(c.now()), m.From)
+		}
 	case typeDigest:
 		c.compareWith(from, m)
 	case typeView:

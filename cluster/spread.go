@@ -21,13 +21,21 @@ type spread struct {
 	over chan struct{}   // closed when all have, or the bound has passed
 }
 
+// granted names one grant.
+type granted struct {
+	repository string
+	stamp      Stamp
+}
+
+func (g Grant) name() granted { return granted{g.Repository, g.Stamp} }
+
 // spreads are those under way, and the grants that have gone to all.
 type spreads struct {
 	closed chan struct{} // Static.
 
 	// Guarded by mu.
 	mu   sync.Mutex
-	of   map[string]*spread // by repository
+	of   map[granted]*spread
 	shut bool
 	told *simplelru.LRU[string, Stamp]
 	wg   sync.WaitGroup // incremented under mu only, and never once shut
@@ -38,7 +46,7 @@ func newSpreads() *spreads {
 	if err != nil {
 		panic(err) // only for a size below one
 	}
-	return &spreads{closed: make(chan struct{}), of: map[string]*spread{}, told: told}
+	return &spreads{closed: make(chan struct{}), of: map[granted]*spread{}, told: told}
 }
 
 // open finds or makes the spread of a grant; first: the caller runs it. nil: it has gone to all, or there are too many.
@@ -48,7 +56,7 @@ func (s *spreads) open(g Grant, members []string) (p *spread, first bool) {
 	if told, ok := s.told.Get(g.Repository); ok && told == g.Stamp {
 		return nil, false
 	}
-	if p, ok := s.of[g.Repository]; ok {
+	if p, ok := s.of[g.name()]; ok {
 		return p, false
 	}
 	if s.shut || len(s.of) == maxSpreads || len(members) == 0 {
@@ -58,16 +66,16 @@ func (s *spreads) open(g Grant, members []string) (p *spread, first bool) {
 	for _, name := range members {
 		p.left[name] = true
 	}
-	s.of[g.Repository] = p
+	s.of[g.name()] = p
 	s.wg.Add(1)
 	return p, true
 }
 
-// heard: a member knows who owns the repository.
-func (s *spreads) heard(repository, member string) {
+// heard: a member knows the grant.
+func (s *spreads) heard(g Grant, member string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p, ok := s.of[repository]; ok && p.left[member] {
+	if p, ok := s.of[g.name()]; ok && p.left[member] {
 		if delete(p.left, member); len(p.left) == 0 {
 			close(p.over)
 		}
@@ -88,7 +96,7 @@ func (s *spreads) done(g Grant, p *spread) {
 	if len(p.left) > 0 {
 		close(p.over)
 	}
-	delete(s.of, g.Repository)
+	delete(s.of, g.name())
 	s.told.Add(g.Repository, g.Stamp)
 	s.wg.Done()
 }
@@ -156,6 +164,6 @@ func (c *Cluster) tellAll(g Grant, p *spread, wait time.Duration) {
 func (c *Cluster) confirm(from member, m message) {
 	c.learn(from, m.Grants, true)
 	answer := c.message(typeHeard)
-	answer.Repository = m.Repository
+	answer.Repository, answer.Grants = m.Repository, m.Grants
 	c.send(from, typeHeard, answer.encode())
 }

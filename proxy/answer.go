@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -17,7 +18,7 @@ import (
 // answer is what came of asking one replica: a response or an error.
 type answer struct {
 	replica  *router.Replica
-	owner    bool // that holds the repository's lease
+	right    bool // about the tag, or the repository that it owns, whatever others say
 	reason   router.Reason
 	response *http.Response
 	err      error
@@ -40,19 +41,21 @@ func (a answer) or(b answer, final bool) answer {
 }
 
 // rank: what the client should hear of rather than of what ranks lower. Trouble outranks a 404: what
-// could not be asked may have it.
+// could not be asked may have it. Who is right about a tag knows that it is gone, whatever older ones there are.
 func (a answer) rank() int {
 	switch {
-	case a.absent() && !a.owner:
+	case a.absent() && !a.right:
 		return 0
-	case a.absent():
+	case errors.Is(a.err, errOlder):
 		return 1
-	case a.err != nil:
+	case a.absent():
 		return 2
-	case a.response.StatusCode >= 400:
+	case a.err != nil:
 		return 3
+	case a.response.StatusCode >= 400:
+		return 4
 	}
-	return 4
+	return 5
 }
 
 func (a answer) absent() bool { return a.err == nil && a.response.StatusCode == http.StatusNotFound }
@@ -66,10 +69,12 @@ func (a answer) guarded() bool {
 
 // final: nothing better is to be had by asking on. 429 means that the replica is alive and wants to be
 // asked less; asking the others in its place would only carry the load over.
-func (x *exchange) final(got answer) bool {
+func (x *exchange) final(got, before answer) bool {
 	switch {
 	case got.err != nil:
 		return got.guarded()
+	case before.lesser: // no refusal is better than that
+		return got.response.StatusCode < 400 && !got.lesser
 	case got.absent():
 		return !x.decision.OnAbsent
 	}
@@ -77,15 +82,17 @@ func (x *exchange) final(got answer) bool {
 }
 
 // weigh sees what an answer is worth beyond its status.
-func (x *exchange) weigh(got *answer, before answer) error {
+func (x *exchange) weigh(got *answer) error {
+	status := got.response.StatusCode
+	got.right = got.replica.Name == x.request.Lease
+	tag := x.target.manifest && !x.target.isDigest() && (status == http.StatusOK || status == http.StatusNotModified || got.absent())
 	switch {
+	case !x.decision.OnAbsent, tag && x.isOlder(got):
+		return nil
 	case got.absent():
 		_, _, err := short(got.response)
 		return err
-	case got.response.StatusCode != http.StatusOK || !x.decision.OnAbsent:
-		return nil
-	case x.target.manifest && !x.target.isDigest():
-		x.weighTag(got, before)
+	case status != http.StatusOK:
 		return nil
 	case x.target.blob:
 		got.lesser = resumes(x.in.Header)
@@ -93,6 +100,9 @@ func (x *exchange) weigh(got *answer, before answer) error {
 	case x.target.kind == router.Fresh && x.target.isDigest():
 		empty, err := emptyIndex(got.response)
 		got.lesser = empty
+		if !empty && x.decision.Tries[0] != got.replica && x.proxy.tombstones.owes(x.target.repository, got.replica.Name, time.Now()) {
+			x.makeAbsent(got) // it may list what was deleted
+		}
 		return err
 	}
 	return nil
@@ -100,36 +110,35 @@ func (x *exchange) weigh(got *answer, before answer) error {
 
 var errOlder = errors.New("the replica that this tag was pushed to cannot be reached, and the others have an older one")
 
-// weighTag: a tag never goes back to an older digest, nor to one that was deleted. Who owns the repository, or took the tag, is
-// right about it.
-func (x *exchange) weighTag(got *answer, before answer) {
-	repository, digest := x.target.repository, got.response.Header.Get("Docker-Content-Digest")
-	if digest == "" {
-		return
+// isOlder: a tag never goes back to an older digest, nor to one that was deleted. Who took the tag is right about it, and
+// who owns the repository by agreement: others may have pushed to it through other gateways.
+func (x *exchange) isOlder(got *answer) bool {
+	repository, now := x.target.repository, time.Now()
+	agreed := x.proxy.leases.agreed.Owner(repository)
+	current, known := x.proxy.recent.current(reference{repository, x.target.reference}, x.request.Lease, x.proxy.LeaseIdle, now)
+	if known {
+		got.right = got.replica.Shares(x.fleet.Replica(current.replica)) || got.replica.Name == agreed
 	}
-	if slices.Contains(x.proxy.tombstones.barred(reference{repository, digest}), got.replica.Name) {
-		x.makeAbsent(got)
-		return
-	}
-	now, ok := x.proxy.recent.current(reference{repository, x.target.reference}, x.since(time.Now()))
-	right := func(a answer) bool { return a.replica.Name == now.replica || a.replica.Name == x.request.Lease }
+	digest := x.tagged(got.response)
 	switch {
-	case !ok || now.digest == digest || right(*got):
-	case before.replica != nil && before.absent() && right(before):
+	case got.absent() || digest == "" || got.replica.Name == agreed:
+	case slices.Contains(x.proxy.tombstones.barred(reference{repository, digest}, now), got.replica.Name):
 		x.makeAbsent(got)
-	default:
+	case known && !got.right && current.digest != digest:
 		got.response.Body.Close()
 		*got = answer{replica: got.replica, err: errOlder}
+		return true
 	}
+	return false
 }
 
-// since is when what is known of a repository's tags begins to count: with the lease that holds, or some time before.
-func (x *exchange) since(now time.Time) time.Time {
-	since := now.Add(-x.proxy.LeaseIdle)
-	if granted := x.proxy.leases.info(x.target.repository, now).Granted; !granted.IsZero() && granted.Before(since) {
-		return granted
+// tagged is the digest that an answer gives a tag; "" if it does not say. 304 confirms the one that the client has, and
+// registries use digests as entity tags.
+func (x *exchange) tagged(response *http.Response) string {
+	if digest := response.Header.Get("Docker-Content-Digest"); digest != "" || response.StatusCode != http.StatusNotModified {
+		return digest
 	}
-	return since
+	return strings.Trim(strings.TrimPrefix(cmp.Or(response.Header.Get("Etag"), x.in.Header.Get("If-None-Match")), "W/"), `"`)
 }
 
 // makeAbsent puts a 404 in the place of an answer that does not count.

@@ -41,9 +41,9 @@ func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
 	}
 	kept := x.askEach(out, deadline)
 	for x.refusedAsReadOnly(kept) { // each replica once, since it is known for what it is then
-		kept.response.Body.Close()
 		x.proxy.readOnly.note(x.target.repository, kept.replica.Name, time.Now())
 		x.decide()
+		kept.response.Body.Close()
 		kept = x.askEach(out, deadline)
 	}
 	until := time.Now().Add(x.proxy.Limits.Outlive)
@@ -75,10 +75,9 @@ func (x *exchange) askEach(out *http.Request, deadline time.Time) (kept answer) 
 		if slices.ContainsFunc(absent, replica.Shares) {
 			continue // it has the same content
 		}
-		got := x.askOne(out, replica, x.wait(deadline, len(x.decision.Tries)-i-1), kept)
+		got := x.askOne(out, replica, x.wait(deadline, len(x.decision.Tries)-i-1))
 		got.reason = x.reasonFor(i, kept)
-		got.owner = replica.Name == x.request.Lease
-		final := x.final(got)
+		final := x.final(got, kept)
 		if got.absent() {
 			absent = append(absent, replica)
 		}
@@ -128,8 +127,8 @@ func (x *exchange) wait(deadline time.Time, others int) time.Duration {
 	return left
 }
 
-// askOne asks one replica, after others have given the answer before, and reports trouble so that a probe looks at it at once.
-func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.Duration, before answer) answer {
+// askOne asks one replica, and reports trouble so that a probe looks at it at once.
+func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.Duration) answer {
 	up := x.proxy.upstreams[replica.Name]
 	if x.manifest != nil {
 		if err := x.guard(replica); err != nil {
@@ -148,7 +147,7 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 	got := answer{replica: replica, response: response}
 	if err == nil {
 		response.Body = &answerBody{ReadCloser: response.Body, x: x, replica: replica, cancel: cancel}
-		err = x.weigh(&got, before)
+		err = x.weigh(&got)
 	}
 	if !timer.Stop() && err == nil {
 		response.Body.Close() // too late, if only just: what is left of it has been cut off
@@ -202,13 +201,13 @@ func (x *exchange) settle(out *http.Request, got answer) (*http.Response, error)
 	}
 	owner, err := x.take(got)
 	replica := x.fleet.Replica(owner)
-	if err != nil || owner == got.replica.Name || !replica.Readable() || x.target.kind != router.Write || !x.repeatable() {
+	if err != nil || owner == got.replica.Name || !replica.Readable() || replica.ReadOnly || x.target.kind != router.Write || !x.repeatable() {
 		return got.response, err
 	}
 	got.response.Body.Close()
 	x.reason = router.Leased
 	x.proxy.metrics.begunAgain.Inc()
-	again := x.askOne(out, replica, 0, answer{})
+	again := x.askOne(out, replica, 0)
 	if again.err != nil {
 		return nil, again.err
 	}

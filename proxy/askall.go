@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strconv"
 	"sync"
 
 	"github.com/fairlead-gateway/fairlead/router"
@@ -25,7 +26,11 @@ func (x *exchange) askAll(out *http.Request, replicas []*router.Replica) []answe
 }
 
 func (x *exchange) askOneOf(out *http.Request, r *router.Replica) answer {
-	ctx, cancel := context.WithTimeout(out.Context(), x.proxy.Limits.FirstByte)
+	ctx := out.Context()
+	if x.deletes() {
+		ctx = context.WithoutCancel(ctx) // what was begun must be finished, whether its client is still there or not
+	}
+	ctx, cancel := context.WithTimeout(ctx, x.proxy.Limits.FirstByte)
 	defer cancel()
 	out = out.Clone(ctx)
 	out.Body, out.ContentLength = nil, 0
@@ -42,6 +47,7 @@ func (x *exchange) askOneOf(out *http.Request, r *router.Replica) answer {
 	response.Body = io.NopCloser(bytes.NewReader(text))
 	if x.in.Method != http.MethodHead {
 		response.ContentLength = int64(len(text))
+		response.Header.Set("Content-Length", strconv.Itoa(len(text)))
 	}
 	return answer{replica: r, response: response}
 }

@@ -1,8 +1,9 @@
 package proxy
 
 import (
+	"errors"
 	"net/http"
-	"slices"
+	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
 )
@@ -27,9 +28,14 @@ func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, 
 		x.bury(others)
 	}
 	answers := x.askAll(out, others)
-	first := slices.IndexFunc(answers, answer.accepted)
-	if !here && first < 0 {
-		return got.response, nil
+	best := got
+	for _, a := range answers {
+		if !here && !errors.Is(a.err, errReplicaDown) && (a.accepted() && !best.accepted() || !best.accepted() && a.rank() > best.rank()) {
+			best = a
+		}
+	}
+	if !best.accepted() {
+		return best.response, best.err
 	}
 	if !here {
 		x.bury(others)
@@ -37,13 +43,12 @@ func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, 
 	for _, a := range answers {
 		x.confirm(a)
 	}
-	if here {
-		return got.response, nil
+	if !here {
+		got.response.Body.Close()
+		x.replica.Store(best.replica)
+		x.reason = router.Fallthrough
 	}
-	got.response.Body.Close()
-	x.replica.Store(answers[first].replica)
-	x.reason = router.Fallthrough
-	return answers[first].response, nil
+	return best.response, nil
 }
 
 // elsewhere are the replicas, in the gateway's order, that have content of their own.
@@ -63,10 +68,10 @@ func (x *exchange) bury(from []*router.Replica) {
 		names = append(names, r.Name)
 	}
 	what := reference{x.target.repository, x.target.reference}
-	x.proxy.tombstones.add(what, names)
+	x.proxy.tombstones.add(what, names, time.Now())
 	x.proxy.parts.drop(what.repository, what.name)
 	if x.target.manifest && !x.target.isDigest() {
-		x.proxy.recent.forget(what)
+		x.proxy.recent.pushed.remove(what)
 	}
 }
 
@@ -75,7 +80,11 @@ func (x *exchange) confirm(a answer) {
 	log := x.proxy.Log.With("replica", a.replica.Name, "repository", what.repository, "reference", what.name)
 	switch {
 	case a.accepted() || a.absent():
-		x.proxy.tombstones.confirm(what, a.replica.Name)
+		for _, r := range x.request.Gateway {
+			if r.Shares(a.replica) {
+				x.proxy.tombstones.trust(what, r.Name)
+			}
+		}
 		x.proxy.metrics.deletes.WithLabelValues("confirmed").Inc()
 		return
 	case a.err != nil:

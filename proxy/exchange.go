@@ -6,9 +6,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/proxy/manifest"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
@@ -26,9 +28,10 @@ type exchange struct {
 	request  router.Request
 	query    string // the raw query without the owner
 	decision router.Decision
-	manifest []byte // to be put; nil for all else
-	held     string // the owner whose lease it keeps; static while watch runs
-	pushTo   string // the replica that a push goes to, where another one said that a part exists
+	manifest []byte          // to be put; nil for all else
+	needs    []manifest.Part // of it
+	held     string          // the owner whose lease it keeps; static while watch runs
+	pushTo   string          // the replica that a push goes to, where another one said that a part exists
 	ctx      context.Context
 	reason   router.Reason // of the replica that answered; "" until then
 	status   int
@@ -50,7 +53,7 @@ func (p *Proxy) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 		w:      w,
 		in:     r,
 		client: clientAddr(r, p.TrustedProxies),
-		target: classify(r.Method, r.URL.Path),
+		target: classify(r.Method, strings.Clone(r.URL.Path)), // what is remembered must not keep the whole request
 	}
 }
 
@@ -80,8 +83,10 @@ func (x *exchange) decide() {
 		if digest := x.target.belongsTo(); digest != "" {
 			x.request.Follow = p.recent.follow(reference{repository, digest}, now)
 		}
-		if x.target.manifest || x.target.blob {
-			x.request.Barred = p.tombstones.barred(reference{repository, x.target.reference})
+		if x.reads() && (x.target.manifest || x.target.blob) {
+			what := reference{repository, x.target.reference}
+			p.tombstones.trust(what, p.leases.agreed.Owner(repository)) // may have been given it anew through another gateway
+			x.request.Barred = p.tombstones.barred(what, now)
 		}
 	}
 	x.decision = router.Decide(x.request)
@@ -101,6 +106,10 @@ func (x *exchange) hold() func() {
 		x.held = owner
 	}
 	return done
+}
+
+func (x *exchange) reads() bool {
+	return x.in.Method == http.MethodGet || x.in.Method == http.MethodHead
 }
 
 func (x *exchange) belongsToWriting() bool {

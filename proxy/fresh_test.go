@@ -2,12 +2,15 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
 )
@@ -59,6 +62,10 @@ func TestAnswersThatAnotherMayBetter(t *testing.T) {
 		{"a long list of referrers", list, nil, upstreams{"west": referrers(strings.Split(strings.Repeat("sha256:2 ", 500), " ")...), "east": referrers("sha256:1")},
 			200, "west; reason=nearest", "sha256:2", 1},
 
+		{"no referrers, and who is asked next refuses", list, nil, upstreams{"west": referrers(), "east": status(401), "europe": status(429)},
+			200, "west; reason=nearest", `"manifests":[]`, 3},
+		{"a blob resumed where ranges are ignored, and the next refuses", blob, []string{"Range: bytes=3-"}, upstreams{"west": status(200), "east": status(403), "europe": status(206)},
+			206, "europe; reason=fallthrough", "", 3},
 		{"a blob resumed where ranges are ignored", blob, []string{"Range: bytes=3-"}, upstreams{"west": status(200), "east": status(206), "europe": status(206)},
 			206, "east; reason=fallthrough", "", 2},
 		{"all ignore ranges", blob, []string{"Range: bytes=3-"}, upstreams{"west": status(200), "east": status(200), "europe": status(200)},
@@ -109,9 +116,21 @@ func TestATagDoesNotGoBack(t *testing.T) {
 			s.set("west", down)
 			s.tagAt("europe", "v1", "new")
 		}, 200, "europe; reason=failover"},
+		{"another push has moved the lease", func(s scattered) {
+			s.set("west", down)
+			s.at["east"].blob("other")
+			s.want(s.putManifest("v2", imageOf("other")), 201, "east; reason=failover")
+			s.set("west", func(r *router.Replica) { r.Upstream.Up = true })
+		}, 200, "west; reason=fallthrough"},
+		{"its owner is down and shares its storage", func(s scattered) {
+			s.set("west", func(r *router.Replica) { r.Storage = "bucket" })
+			s.set("europe", func(r *router.Replica) { r.Storage = "bucket" })
+			s.tagAt("europe", "v1", "newer")
+			s.set("west", down)
+		}, 200, "europe; reason=nearest"},
 		{"it was deleted behind our back", func(s scattered) { s.at["west"].do("DELETE", "/v2/app/manifests/v1") }, 404, "west; reason=leased"},
 		{"its lease has ended, and it was pushed behind our back", func(s scattered) {
-			s.proxy.leases.end("app", "west")
+			s.proxy.leases.end("app", "west", nil)
 			s.tagAt("west", "v1", "newer")
 		}, 200, "west; reason=nearest"},
 		{"it was pushed behind our back", func(s scattered) { s.tagAt("west", "v1", "newer") }, 200, "west; reason=leased"},
@@ -122,7 +141,7 @@ func TestATagDoesNotGoBack(t *testing.T) {
 			s.at["west"].blob("new")
 			s.want(s.putManifest("v1", imageOf("new")), 201, "west; reason=nearest")
 			test.change(s)
-			got := s.do(tagged, nil, "Accept: "+typeImage)
+			got := s.do(tagged, nil, "Accept: "+typeImage, "If-None-Match: \""+sha256Of(imageOf("old"))+"\"")
 			if got.status != test.status || !strings.HasPrefix(got.by, strings.Split(test.by, ";")[0]) {
 				t.Errorf("got %v, want %d %s", got, test.status, test.by)
 			}
@@ -267,7 +286,7 @@ func TestTheDeletedStaysDeleted(t *testing.T) {
 		t.Error("healing brought it back")
 	}
 	s.want(s.putManifest("v1", image), 400, "west; reason=scattered")
-	s.proxy.leases.end("app", "west")
+	s.proxy.leases.end("app", "west", nil)
 	s.proxy.leases.accept(t.Context(), "app", "east", bob, start)
 	s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("config")), strings.NewReader("config")), 201, "west; reason=bound")
 	s.want(s.putManifest("v1", image), 201, "west; reason=leased")
@@ -305,14 +324,80 @@ func TestAReplicaThatDoesNotDelete(t *testing.T) {
 	g.want(g.do("GET "+path, nil), 404, "west; reason=nearest")
 	g.set("west", down)
 	g.want(g.do("GET "+path, nil), 404, "europe; reason=fallthrough")
-	g.proxy.leases.end("app", "west")
+	g.proxy.leases.end("app", "west", nil)
 	g.proxy.leases.accept(t.Context(), "app", "east", bob, start)
-	g.proxy.leases.agreed = owned("east")
+	g.proxy.leases.accept(t.Context(), "app", "east", bob, time.Now())
 	got := g.do("HEAD "+path, nil)
 	g.want(got, 404, "-; reason=deleted")
-	g.want(g.do("PUT /v2/app/manifests/v1", bytes.NewReader(imageOf("config")), "Content-Type: "+typeImage), 400, "east; reason=scattered")
 	g.want(g.do("POST "+uploads+"?digest="+sha256Of([]byte("config")), strings.NewReader("config")), 201, "east; reason=leased")
 	g.want(g.do("HEAD "+path, nil), 200, "east; reason=leased")
+}
+
+// A replica that missed a deletion takes what is pushed to it, by this gateway, by its own name, or by other gateways.
+func TestWhatIsPushedAnewIsThere(t *testing.T) {
+	config := "/v2/app/blobs/" + sha256Of([]byte("config"))
+	for name, push := range map[string]func(s scattered){
+		"the tag": func(s scattered) {
+			s.want(s.putManifest("v1", imageOf("config")), 201, "east; reason=failover")
+		},
+		"by another gateway, to the owner that all agree on": func(s scattered) {
+			s.tagAt("east", "v1", "config")
+			s.proxy.leases.agreed = owned("east")
+		},
+		"by the replica's own name": func(s scattered) {
+			s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("config")), strings.NewReader("config"), "Host: east.registry.contoso.com"), 201, "east; reason=named")
+			s.want(s.putManifest("v1", imageOf("config"), "Host: east.registry.contoso.com"), 201, "east; reason=named")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScattered(t)
+			s.tagAt("west", "v1", "config")
+			s.tagAt("east", "v1", "config")
+			s.set("east", down)
+			for _, path := range []string{"/v2/app/manifests/v1", "/v2/app/manifests/" + sha256Of(imageOf("config")), config} {
+				if got := s.do("DELETE "+path, nil); got.status != 202 {
+					t.Fatal(path, got)
+				}
+			}
+			s.proxy.leases = newLeases(time.Minute, nil)
+			s.set("east", func(r *router.Replica) { r.Upstream.Up = true })
+			s.set("west", down)
+			s.set("europe", down)
+			if got := s.do(tagged, nil); got.status != 404 {
+				t.Errorf("before: %v", got)
+			}
+			push(s)
+			for _, path := range []string{"/v2/app/manifests/v1", "/v2/app/manifests/" + sha256Of(imageOf("config")), config} {
+				if got := s.do("GET "+path, nil); got.status != 200 {
+					t.Errorf("%s: %v", path, got)
+				}
+			}
+		})
+	}
+}
+
+// A deletion that one replica missed is completed by asking for it again.
+func TestADeletionIsCompleted(t *testing.T) {
+	s := newScattered(t)
+	_, digest := s.tagAt("west", "v1", "config")
+	s.tagAt("east", "v1", "config")
+	s.set("east", down)
+	s.want(s.do("DELETE /v2/app/manifests/"+digest, nil), 202, "west; reason=nearest")
+	s.set("east", func(r *router.Replica) { r.Upstream.Up = true })
+	s.want(s.do("DELETE /v2/app/manifests/"+digest, nil), 202, "east; reason=fallthrough")
+	if s.at["east"].has("/v2/app/manifests/" + digest) {
+		t.Error("still there")
+	}
+	s.at["east"].manifest(imageOf("config"))
+	s.want(s.do("GET /v2/app/manifests/"+digest, nil), 200, "east; reason=fallthrough")
+}
+
+// What somebody who cannot be asked has may be what was to be deleted.
+func TestADeletionThatNobodyCanConfirm(t *testing.T) {
+	g := newRig(t, map[string]http.HandlerFunc{"east": breakOff, "europe": status(403)}, nil)
+	g.want(g.do("DELETE "+byDigest, nil), 403, "west; reason=nearest")
+	g = newRig(t, map[string]http.HandlerFunc{"east": breakOff}, nil)
+	g.want(g.do("DELETE "+byDigest, nil), 502, "west; reason=nearest")
 }
 
 func TestARefusedDeleteIsTheAnswer(t *testing.T) {
@@ -339,7 +424,7 @@ func TestReadOnlyReplicas(t *testing.T) {
 	if seen := g.take(); len(seen) != 2 {
 		t.Errorf("asked %q", seen)
 	}
-	g.proxy.leases.end("app", "east")
+	g.proxy.leases.end("app", "east", nil)
 	g.proxy.leases.bind("app", "", addrOf("127.0.0.1:1"), start)
 	g.want(g.do("POST "+uploads, nil), 202, "east; reason=failover")
 	if seen := g.take(); len(seen) != 1 {
@@ -356,6 +441,20 @@ func TestReadOnlyReplicas(t *testing.T) {
 		g.proxy.leases.accept(t.Context(), "app", "west", bob, start)
 		g.proxy.leases.agreed = &endable{owner: "west"}
 		g.want(g.do("POST "+uploads, nil), 202, "east; reason=failover")
+	})
+	t.Run("an owner that all agree on has become so", func(t *testing.T) {
+		g := newRig(t, map[string]http.HandlerFunc{"west": readOnly, "east": accepts}, nil)
+		g.proxy.leases.agreed = &releasable{owner: "west"}
+		g.want(g.do("POST "+uploads, nil), 202, "east; reason=failover")
+		g.want(g.do("POST "+uploads, nil), 202, "east; reason=leased")
+	})
+	t.Run("something is locked there", func(t *testing.T) {
+		g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, _ *http.Request) {
+			writeError(w, 405, ociError{Code: "REGISTRY_DISALLOWED_OPERATION"})
+		}, "east": accepts}, nil)
+		for _, line := range []string{"POST " + uploads, "PUT /v2/app/manifests/v1"} {
+			g.want(g.do(line, nil), 405, "west; reason=nearest")
+		}
 	})
 	t.Run("all are", func(t *testing.T) {
 		g := newRig(t, map[string]http.HandlerFunc{"west": readOnly, "east": readOnly, "europe": readOnly}, nil)
@@ -380,6 +479,19 @@ type endable struct {
 
 func (e *endable) Owner(string) string { return e.owner }
 func (e *endable) End(string, string)  { e.owner = "" }
+
+// releasable is an agreement on an owner until that is released.
+type releasable struct {
+	alone
+	owner string
+}
+
+func (r *releasable) Owner(string) string    { return r.owner }
+func (r *releasable) Release(string, string) { r.owner = "" }
+func (r *releasable) Accept(_ context.Context, _, replica string) string {
+	r.owner = cmp.Or(r.owner, replica)
+	return r.owner
+}
 
 // Replicas that share their storage are one place with two doors.
 func TestSharedStorage(t *testing.T) {

@@ -52,6 +52,7 @@ func (x *exchange) guard(owner *router.Replica) error {
 	if err != nil {
 		return guardError{err}
 	}
+	x.needs = needs
 	ctx, cancel := context.WithTimeout(x.ctx, x.proxy.Limits.Heal)
 	defer cancel()
 	now := time.Now()
@@ -69,7 +70,10 @@ func (x *exchange) pushing(owner string) pushing {
 	repository, to := x.target.repository, x.fleet.Replica(owner)
 	p := pushing{
 		repository: repository, owner: owner, host: x.in.Host, credential: credentialOf(x.in),
-		barred: func(digest string) []string { return x.proxy.tombstones.barred(reference{repository, digest}) },
+		barred: func(digest string) []string {
+			return x.proxy.tombstones.barred(reference{repository, digest}, time.Now())
+		},
+		trusted: func(digest string) { x.proxy.tombstones.trust(reference{repository, digest}, owner) },
 	}
 	// Where this push has left parts they are most likely to be.
 	left := x.proxy.parts.replicas(x.push(), time.Now())

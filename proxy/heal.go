@@ -59,6 +59,7 @@ type pushing struct {
 	others     []string                     // all other replicas, in the order in which they are to be copied from
 	host       string                       // that the client asked
 	barred     func(digest string) []string // replicas whose word about a part does not count, since it was deleted
+	trusted    func(digest string)          // the owner has it now
 	credential http.Header
 }
 
@@ -136,13 +137,11 @@ func worst(errs []error) error {
 
 // part reports whether the owner has the part for certain. Without an error its manifest may be put all the same.
 func (h *healer) part(ctx context.Context, p pushing, need manifest.Part, nesting int) (there bool, err error) {
-	barred := p.barred(need.Digest)
-	at := router.Lacks
-	if !slices.Contains(barred, p.owner) {
-		if at, err = h.askOwner(ctx, p, need); err != nil || at != router.Lacks {
-			return at == router.Has, err
-		}
+	at, err := h.askOwner(ctx, p, need)
+	if err != nil || at != router.Lacks {
+		return at == router.Has, err
 	}
+	barred := p.barred(need.Digest)
 	others := make([]router.Holder, len(p.others))
 	var group sync.WaitGroup
 	for i, name := range p.others {
@@ -243,6 +242,9 @@ func (h *healer) begin(p pushing, need manifest.Part, from string, nesting int) 
 		defer cancel()
 		j.err = h.copy(ctx, p, need, from, nesting)
 		h.metrics.healed(j.err)
+		if j.err == nil {
+			p.trusted(need.Digest)
+		}
 		h.mu.Lock()
 		delete(h.jobs, key)
 		h.mu.Unlock()

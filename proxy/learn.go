@@ -14,11 +14,14 @@ import (
 // Only what was accepted counts: a stranger's refused push must not steer a repository.
 func (x *exchange) learn(replica string, response *http.Response) (owner string) {
 	p, now, status := x.proxy, time.Now(), response.StatusCode
+	accepted := router.Accepted(status)
 	if x.request.Named != "" {
+		if accepted && changes(x.in.Method) && x.in.Method != http.MethodDelete {
+			x.trust(replica, response)
+		}
 		return replica
 	}
 	repository := x.target.repository
-	accepted := router.Accepted(status)
 	if accepted {
 		x.learnParts(replica, status, now)
 		x.learnContent(replica, response, now)
@@ -26,7 +29,7 @@ func (x *exchange) learn(replica string, response *http.Response) (owner string)
 	switch {
 	case x.belongsToWriting() && accepted && changes(x.in.Method):
 		if x.decision.LeaseEnds {
-			p.leases.end(repository, x.request.Lease)
+			p.leases.end(repository, x.request.Lease, x.fleet.Replica(x.request.Lease))
 			p.Log.Info("lease moved", "repository", repository, "from", x.request.Lease, "to", replica)
 		}
 		owner = p.leases.accept(x.ctx, repository, replica, x.client, now)
@@ -41,7 +44,7 @@ func (x *exchange) learn(replica string, response *http.Response) (owner string)
 		p.leases.bind(repository, cmp.Or(x.pushTo, replica), x.client, now)
 	case x.target.kind == router.Ping && accepted:
 		for _, name := range pushScopes(x.in.URL.Query()["scope"]) {
-			p.leases.bind(name, x.pushReplica(name, now), x.client, now)
+			p.leases.bind(strings.Clone(name), x.pushReplica(name, now), x.client, now)
 		}
 	}
 	return replica
@@ -74,13 +77,16 @@ func (x *exchange) learnParts(replica string, status int, now time.Time) {
 func (x *exchange) learnContent(replica string, response *http.Response, now time.Time) {
 	recent, tombstones := x.proxy.recent, x.proxy.tombstones
 	repository, named := x.target.repository, reference{x.target.repository, x.target.reference}
-	digest := response.Header.Get("Docker-Content-Digest")
+	digest := strings.Clone(response.Header.Get("Docker-Content-Digest"))
 	switch {
 	case x.putsManifest():
 		tombstones.lift(named)
 		tombstones.lift(reference{repository, digest})
+		for _, part := range x.needs { // it is pushed with them, wherever they were
+			tombstones.lift(reference{repository, part.Digest})
+		}
 		if !x.target.isDigest() && digest != "" {
-			recent.push(named, pushed{digest, replica, now})
+			recent.pushed.set(named, pushed{digest, replica, now})
 		}
 	case x.belongsToWriting() && response.StatusCode == http.StatusCreated:
 		tombstones.lift(reference{repository, committed(x.in.URL.Query())})
@@ -90,7 +96,16 @@ func (x *exchange) learnContent(replica string, response *http.Response, now tim
 }
 
 // committed is the digest of the blob that a 201 is about (end-4b, end-6, end-11).
-func committed(query url.Values) string { return cmp.Or(query.Get("digest"), query.Get("mount")) }
+func committed(query url.Values) string {
+	return strings.Clone(cmp.Or(query.Get("digest"), query.Get("mount")))
+}
+
+// trust: whoever named the replica has given it something anew.
+func (x *exchange) trust(replica string, response *http.Response) {
+	for _, name := range []string{x.target.reference, response.Header.Get("Docker-Content-Digest"), committed(x.in.URL.Query())} {
+		x.proxy.tombstones.trust(reference{x.target.repository, name}, replica)
+	}
+}
 
 // saysManifestExists: a client that pushes is told so only by the replica that the push goes to.
 func (x *exchange) saysManifestExists() bool {

@@ -31,8 +31,10 @@ type Agreement interface {
 	Keep(repository, owner string)
 	// Spread returns when all gateways know who owns the repository, within a bound.
 	Spread(ctx context.Context, repository string)
-	// End tells that owner is lost and the repository's writes have moved.
+	// End tells that owner is lost and the repository's writes have moved. Others may know better.
 	End(repository, owner string)
+	// Release tells that owner takes no writes of the repository any more, as it has said itself.
+	Release(repository, owner string)
 	// Held counts the leases that they agree on.
 	Held() int
 }
@@ -45,6 +47,7 @@ func (alone) Accept(context.Context, string, string) string { return "" }
 func (alone) Keep(string, string)                           {}
 func (alone) Spread(context.Context, string)                {}
 func (alone) End(string, string)                            {}
+func (alone) Release(string, string)                        {}
 func (alone) Held() int                                     { return 0 }
 
 // leases remembers who owns which repository's writes, and which replica a client was just told
@@ -174,9 +177,13 @@ func (l *leases) open(repository, owner string, now time.Time) (done func(), hel
 	}, true
 }
 
-// end takes a lost owner's lease away, when another replica has accepted a write in its place.
-func (l *leases) end(repository, owner string) {
-	l.agreed.End(repository, owner)
+// end takes an owner's lease away that is lost or read-only, when another replica has accepted a write in its place.
+func (l *leases) end(repository, owner string, known *router.Replica) {
+	if known != nil && known.ReadOnly {
+		l.agreed.Release(repository, owner)
+	} else {
+		l.agreed.End(repository, owner)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if lease, ok := l.byName.Peek(repository); ok && lease.Owner == owner {

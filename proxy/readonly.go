@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"encoding/json"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +23,7 @@ type readOnly struct {
 }
 
 func newReadOnly() *readOnly {
-	return &readOnly{of: newLRU[string, map[string]time.Time](maxRecent)}
+	return &readOnly{of: newLRU[string, map[string]time.Time](maxShelves)}
 }
 
 func (r *readOnly) note(repository, replica string, now time.Time) {
@@ -52,8 +54,17 @@ func (x *exchange) present(now time.Time) *router.Fleet {
 	return x.proxy.Fleet().WithReadOnly(x.proxy.readOnly.names(x.target.repository, now))
 }
 
-// refusedAsReadOnly: the replica takes no writes, so that another has to. Other methods may be refused for what they ask.
+// refusedAsReadOnly: the replica takes no push, so that another has to. Some registries say 405 of what their operator has
+// locked, and say so in the error's code (Azure's REGISTRY_DISALLOWED_OPERATION): to go elsewhere would be to open it.
 func (x *exchange) refusedAsReadOnly(got answer) bool {
-	return got.err == nil && got.response.StatusCode == http.StatusMethodNotAllowed && x.asksOwner() && x.repeatable() &&
-		x.in.Method != http.MethodHead && !got.replica.ReadOnly
+	if got.err != nil || got.response.StatusCode != http.StatusMethodNotAllowed || got.replica.ReadOnly || x.request.Named != "" ||
+		x.in.Method != http.MethodPost || x.target.kind != router.Write || !x.repeatable() || !strings.HasSuffix(x.in.URL.Path, "/") {
+		return false
+	}
+	text, _, err := short(got.response)
+	if err != nil {
+		return false
+	}
+	var said struct{ Errors []ociError }
+	return json.Unmarshal(text, &said) != nil || len(said.Errors) == 0 || said.Errors[0].Code == codeUnsupported
 }

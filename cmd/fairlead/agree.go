@@ -86,6 +86,12 @@ func (a *agreement) End(repository, owner string) {
 	}
 }
 
+// Release ends the lease of an owner that refuses the repository's writes: any gateway would be told the same.
+func (a *agreement) Release(repository, owner string) {
+	a.log.Info("lease ended: its owner is read-only", "repository", repository, "owner", owner)
+	a.Cluster.End(repository, owner)
+}
+
 // joined: until the others were asked for what they know, leases would be granted that they hold.
 func (a *agreement) joined() admin.Check {
 	check := admin.Check{Name: "every peer tried once"}

@@ -15,7 +15,7 @@ type answers struct {
 	next func() (ip string, ttl uint32)
 }
 
-func always(ip string) answers { return answers{func() (string, uint32) { return ip, 0 }} }
+func atTheFront() answers { return answers{func() (string, uint32) { return frontIP, 0 }} }
 
 func alternately(ips []string) answers {
 	var n atomic.Uint64

@@ -59,7 +59,7 @@ func (w *worker) killOnce(ctx context.Context, b *bench, c cell, i image, after 
 	if err := b.front(connectionFront(ctx, frontIP+port, straight(gateway), slow)); err != nil {
 		return end{}, err
 	}
-	if err := b.resolve(ctx, c, always(frontIP)); err != nil {
+	if err := b.resolve(ctx, c, atTheFront()); err != nil {
 		return end{}, err
 	}
 	var killer sync.WaitGroup

@@ -28,13 +28,14 @@ func TestPlan(t *testing.T) {
 			[]step{{baseline, 0, 5}}},
 		{"where there is a front, dnsmasq changes nothing", filter{setups: []string{"dnsmasq", "dnsmasq-best"}, modes: []string{"connection", "request"}}, nil, nil},
 		{"a replica is killed in one way only", filter{modes: []string{"kill"}}, nil, []step{{cell{"a", "fairlead", "kill", "distribution"}, 0, 1}}},
+		{"only gateways ask where a client stands", filter{setups: []string{"none", "dnsmasq-best"}, modes: []string{"roam"}}, nil, nil},
 		{"another client", filter{clients: []string{"b"}}, nil, nil},
 	} {
 		if got := plan([]string{"a"}, c.f, w, c.done); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s:\n%v, not\n%v", c.name, got, c.want)
 		}
 	}
-	if got := plan([]string{"a", "b"}, filter{}, wanted{1, 1, 1}, nil); len(got) != 2*(10+6+6+10+1+10) {
+	if got := plan([]string{"a", "b"}, filter{}, wanted{1, 1, 1}, nil); len(got) != 2*(10+6+6+12+1+12) {
 		t.Errorf("%d steps in all", len(got))
 	}
 }

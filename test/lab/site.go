@@ -190,11 +190,11 @@ func (b *bench) route(ctx context.Context, c cell, ips []string, slow *pace) err
 	turns := &inTurn{ends: ends}
 	switch c.Mode {
 	case "connection":
-		return errors.Join(b.front(connectionFront(ctx, frontIP+port, straight(turns.next), nil)), b.resolve(ctx, c, always(frontIP)))
+		return errors.Join(b.front(connectionFront(ctx, frontIP+port, straight(turns.next), nil)), b.resolve(ctx, c, atTheFront()))
 	case "roam":
-		return errors.Join(b.front(connectionFront(ctx, frontIP+port, turns.roaming, nil)), b.resolve(ctx, c, always(frontIP)))
+		return errors.Join(b.front(connectionFront(ctx, frontIP+port, turns.roaming, nil)), b.resolve(ctx, c, atTheFront()))
 	case "request":
-		return errors.Join(b.front(requestFront(ctx, frontIP+port, turns.next)), b.resolve(ctx, c, always(frontIP)))
+		return errors.Join(b.front(requestFront(ctx, frontIP+port, turns.next)), b.resolve(ctx, c, atTheFront()))
 	case "dns-alternate":
 		return b.resolve(ctx, c, alternately(ips))
 	case "dns-random":
