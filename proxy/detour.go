@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"net/http"
 
-	"github.com/fairlead-gateway/fairlead/proxy/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
 // hopHeader marks a request that came through another gateway because that one could not reach the

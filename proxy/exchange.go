@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fairlead-gateway/fairlead/proxy/manifest"
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
 // exchange is one request of a client and all that is asked of replicas for it.

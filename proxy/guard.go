@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fairlead-gateway/fairlead/proxy/manifest"
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
 // putsManifest: whoever names a replica, and no other, looks after the parts himself.

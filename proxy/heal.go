@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/fairlead-gateway/fairlead/proxy/manifest"
-	"github.com/fairlead-gateway/fairlead/proxy/transfer"
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
 // Bounds of healing.

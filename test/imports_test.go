@@ -40,7 +40,7 @@ func bans() []ban {
 		{pure, "sync/...", false, nil, "decisions are values: there is nothing to lock"},
 		{pure, "context", false, nil, "a decision does not wait, so it cannot be cancelled"},
 		{[]string{"geo"}, module + "/...", false, nil, "geo is the bottom: places and distances know nothing of replicas"},
-		{[]string{"proxy/transfer"}, module + "/...", false, nil, "copying knows two registries and no fleet"},
+		{[]string{"transfer", "transfer/manifest"}, module + "/...", false, nil, "copying knows two registries and no fleet"},
 		{[]string{"router"}, module + "/...", false, []string{"geo"}, "router knows places and nothing else"},
 		{all, "github.com/miekg/dns/...", false, []string{"dnsserver", "agent"}, "its upstream is frozen: its types stay where they can be replaced"},
 		{all, "github.com/spf13/...", false, []string{"cmd/fairlead"}, "commands are main's"},
@@ -89,7 +89,7 @@ func productPackages(t *testing.T) []listed {
 
 func TestImports(t *testing.T) {
 	packages := productPackages(t)
-	for _, want := range append([]string{"cmd/fairlead", "dnsserver", "proxy", "health", "admin", "configs", "proxy/transfer"}, pure...) {
+	for _, want := range append([]string{"cmd/fairlead", "dnsserver", "proxy", "health", "admin", "configs", "transfer"}, pure...) {
 		if !slices.ContainsFunc(packages, func(p listed) bool { return p.ImportPath == module+"/"+want }) {
 			t.Errorf("there is no package %s: a ban on it would hold nothing", want)
 		}
