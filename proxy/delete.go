@@ -30,9 +30,14 @@ func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, 
 	answers := x.askAll(out, others)
 	best := got
 	for _, a := range answers {
-		if !here && !errors.Is(a.err, errReplicaDown) && (a.accepted() && !best.accepted() || !best.accepted() && a.rank() > best.rank()) {
+		if asked := !errors.Is(a.err, errReplicaDown); asked && !best.accepted() && a.rank() > best.rank() {
 			best = a
 		}
+	}
+	if best.replica != got.replica {
+		got.response.Body.Close()
+		x.replica.Store(best.replica)
+		x.reason = router.Fallthrough
 	}
 	if !best.accepted() {
 		return best.response, best.err
@@ -42,11 +47,6 @@ func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, 
 	}
 	for _, a := range answers {
 		x.confirm(a)
-	}
-	if !here {
-		got.response.Body.Close()
-		x.replica.Store(best.replica)
-		x.reason = router.Fallthrough
 	}
 	return best.response, nil
 }

@@ -395,9 +395,9 @@ func TestADeletionIsCompleted(t *testing.T) {
 // What somebody who cannot be asked has may be what was to be deleted.
 func TestADeletionThatNobodyCanConfirm(t *testing.T) {
 	g := newRig(t, map[string]http.HandlerFunc{"east": breakOff, "europe": status(403)}, nil)
-	g.want(g.do("DELETE "+byDigest, nil), 403, "west; reason=nearest")
+	g.want(g.do("DELETE "+byDigest, nil), 403, "europe; reason=fallthrough")
 	g = newRig(t, map[string]http.HandlerFunc{"east": breakOff}, nil)
-	g.want(g.do("DELETE "+byDigest, nil), 502, "west; reason=nearest")
+	g.want(g.do("DELETE "+byDigest, nil), 502, "east; reason=fallthrough")
 }
 
 func TestARefusedDeleteIsTheAnswer(t *testing.T) {
