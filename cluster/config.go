@@ -31,6 +31,7 @@ type Config struct {
 	Here       string   // the replica beside us; may be empty
 	Version    string   // of the program, for people
 	Idle       time.Duration
+	OnNote     func(from string, data []byte) // takes what Note sent, and must not wait; may be nil
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }

@@ -87,10 +87,11 @@ func (n *node) stop() {
 }
 
 type options struct {
-	ahead time.Duration
-	keys  [][]byte
-	peers []string
-	idle  time.Duration
+	onNote func(from string, data []byte)
+	ahead  time.Duration
+	keys   [][]byte
+	peers  []string
+	idle   time.Duration
 }
 
 func start(t *testing.T, net *cable, name string, o options) *node {
@@ -104,7 +105,7 @@ func start(t *testing.T, net *cable, name string, o options) *node {
 		o.idle = 10 * time.Minute
 	}
 	cfg := Config{
-		Name: name, Listen: "127.0.0.1:0", Peers: o.peers, Keys: o.keys, Here: "at-" + name, Version: "test", Idle: o.idle,
+		Name: name, Listen: "127.0.0.1:0", Peers: o.peers, Keys: o.keys, Here: "at-" + name, Version: "test", Idle: o.idle, OnNote: o.onNote,
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level})), Registerer: reg,
 	}
 	c, err := newCluster(cfg, outside{

@@ -22,6 +22,7 @@ const (
 	typeDigest = "digest" // do we know the same?
 	typeView   = "view"   // what I see of the replicas
 	typeState  = "state"  // all I know
+	typeNote   = "note"   // what is not the cluster's own
 )
 
 // Bounds of what is sent and taken.
@@ -50,6 +51,7 @@ type message struct {
 	Digest     []byte      `json:"digest,omitempty"`
 	Seen       uint64      `json:"seen,omitempty"` // the version of the receiver's opinion that the sender has
 	Views      []opinion   `json:"views,omitempty"`
+	Note       []byte      `json:"note,omitempty"`
 }
 
 // wireGrant has short names: it makes up nearly all that is sent. An age in place of a time lets clocks differ.

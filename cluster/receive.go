@@ -31,7 +31,7 @@ const maxUp = 100 * 365 * 24 * 3600 * 1000
 // known bounds the values of a label.
 func known(kind string) string {
 	switch kind {
-	case typeAsk, typeRelay, typeGrants, typeSpread, typeHeard, typeDigest, typeView, typeState:
+	case typeAsk, typeRelay, typeGrants, typeSpread, typeHeard, typeDigest, typeView, typeState, typeNote:
 		return kind
 	}
 	return "unknown"
@@ -55,6 +55,10 @@ func (c *Cluster) handle(from member, m message) {
 	case typeHeard:
 		for _, w := range m.Grants {
 			c.spreads.heard(w.grant(c.now()), m.From)
+		}
+	case typeNote:
+		if c.cfg.OnNote != nil {
+			c.cfg.OnNote(m.From, m.Note)
 		}
 	case typeDigest:
 		c.compareWith(from, m)
