@@ -20,7 +20,7 @@ func (d *decoder) config(root *yaml.Node) *Config {
 		"geo":         d.geo(&c.Geo),
 		"lease":       d.lease(&c.Lease),
 		"health":      d.health(&c.Health),
-		"state":       d.later(emptyText, "a folder for what must outlive a restart comes in a later version"),
+		"state":       parsed(d, &c.State, d.folderName),
 		"replicas":    d.replicas(&c.Replicas),
 		"cluster":     d.cluster(&c.Cluster),
 		"replication": d.replication(),

@@ -25,6 +25,24 @@ func (d *decoder) fileName(s string) (string, string) {
 	return name, ""
 }
 
+// folderName takes the name of a folder that is there or will be made, relative to the folder of the configuration, or nothing.
+func (d *decoder) folderName(s string) (string, string) {
+	if s == "" {
+		return "", ""
+	}
+	name := s
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(d.file), name)
+	}
+	switch info, err := os.Stat(name); {
+	case err == nil && !info.IsDir():
+		return "", fmt.Sprintf(ruleFolder, "it is a file")
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Sprintf(ruleFolder, unwrapped(err))
+	}
+	return name, ""
+}
+
 // regular returns why name is no regular file; symbolic links are followed, since that is how a Kubernetes
 // ConfigMap is mounted.
 func regular(name string) error {

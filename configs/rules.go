@@ -40,6 +40,7 @@ const (
 	rulePrefix        = "must be an address prefix such as 10.20.0.0/16, or a single address"
 	ruleHostBits      = "has bits set beyond its length: write %s"
 	ruleFile          = "must name a regular file: %s"
+	ruleFolder        = "must name a folder, which is made if it is not there: %s"
 	ruleNoCertificate = "holds no certificate in PEM form"
 	rulePair          = "certificate and key do not load as a pair: %s"
 	ruleAlone         = "is of no use without %s"

@@ -35,7 +35,7 @@ type Config struct {
 	Geo      Geo
 	Lease    Lease
 	Health   Health
-	State    string // always empty for now: everything is kept in memory
+	State    string // folder for what must outlive a restart; empty: it does not
 	Replicas []Replica
 	Cluster  *Cluster // nil: this gateway is alone
 	Admin    Admin

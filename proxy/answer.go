@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
 )
@@ -100,9 +99,6 @@ func (x *exchange) weigh(got *answer) error {
 	case x.target.kind == router.Fresh && x.target.isDigest():
 		empty, err := emptyIndex(got.response)
 		got.lesser = empty
-		if !empty && x.decision.Tries[0] != got.replica && x.proxy.tombstones.owes(x.target.repository, got.replica.Name, time.Now()) {
-			x.makeAbsent(got) // it may list what was deleted
-		}
 		return err
 	}
 	return nil
@@ -110,21 +106,19 @@ func (x *exchange) weigh(got *answer) error {
 
 var errOlder = errors.New("the replica that this tag was pushed to cannot be reached, and the others have an older one")
 
-// isOlder: a tag never goes back to an older digest, nor to one that was deleted. Who took the tag is right about it, and
-// who owns the repository by agreement: others may have pushed to it through other gateways.
+// isOlder: a tag never goes back to an older digest, nor to one that was deleted. Whose word counts is right about it, since
+// somebody may push to him without us.
 func (x *exchange) isOlder(got *answer) bool {
-	repository, now := x.target.repository, time.Now()
-	agreed := x.proxy.leases.agreed.Owner(repository)
-	current, known := x.proxy.recent.current(reference{repository, x.target.reference}, x.request.Lease, x.proxy.LeaseIdle, now)
-	if known {
-		got.right = got.replica.Shares(x.fleet.Replica(current.replica)) || got.replica.Name == agreed
+	known, ok := x.proxy.Record.Known(x.named())
+	if ok {
+		got.right = x.counts(got.replica.Name, known)
 	}
 	digest := x.tagged(got.response)
 	switch {
-	case got.absent() || digest == "" || got.replica.Name == agreed:
-	case slices.Contains(x.proxy.tombstones.barred(reference{repository, digest}, now), got.replica.Name):
+	case got.absent() || digest == "":
+	case ok && known.Deleted && !got.right, slices.Contains(x.barred(Reference{Repository: x.target.repository, Name: digest}), got.replica.Name):
 		x.makeAbsent(got)
-	case known && !got.right && current.digest != digest:
+	case ok && !got.right && known.Digest != digest:
 		got.response.Body.Close()
 		*got = answer{replica: got.replica, err: errOlder}
 		return true

@@ -201,7 +201,7 @@ func (x *exchange) settle(out *http.Request, got answer) (*http.Response, error)
 	}
 	owner, err := x.take(got)
 	replica := x.fleet.Replica(owner)
-	if err != nil || owner == got.replica.Name || !replica.Readable() || replica.ReadOnly || x.target.kind != router.Write || !x.repeatable() {
+	if err != nil || !x.beginsAgain(got.replica.Name, replica) {
 		return got.response, err
 	}
 	got.response.Body.Close()
@@ -215,6 +215,11 @@ func (x *exchange) settle(out *http.Request, got answer) (*http.Response, error)
 	return again.response, err
 }
 
+// beginsAgain: a write that one replica accepted belongs to another, and can be sent there.
+func (x *exchange) beginsAgain(accepted string, owner *router.Replica) bool {
+	return owner.Readable() && owner.Name != accepted && !owner.ReadOnly && x.target.kind == router.Write && x.repeatable()
+}
+
 // take makes an answer fit for the client, and only then learns from it: what we refuse to pass on has
 // not been accepted as far as the client knows.
 func (x *exchange) take(got answer) (owner string, err error) {
@@ -222,7 +227,11 @@ func (x *exchange) take(got answer) (owner string, err error) {
 		got.response.Body.Close()
 		return "", err
 	}
-	return x.learn(got.replica.Name, got.response), nil
+	owner, err = x.learn(got.replica.Name, got.response)
+	if err != nil {
+		got.response.Body.Close()
+	}
+	return owner, err
 }
 
 // answerBody counts the bytes of an answer, and reports a replica that breaks off in its middle.

@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
 )
@@ -25,7 +24,9 @@ func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, 
 		if _, err := x.take(got); err != nil {
 			return nil, err
 		}
-		x.bury(others)
+		if err := x.bury(got); err != nil {
+			return nil, err
+		}
 	}
 	answers := x.askAll(out, others)
 	best := got
@@ -43,7 +44,9 @@ func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, 
 		return best.response, best.err
 	}
 	if !here {
-		x.bury(others)
+		if err := x.bury(best); err != nil {
+			return nil, err
+		}
 	}
 	for _, a := range answers {
 		x.confirm(a)
@@ -61,30 +64,21 @@ func (x *exchange) elsewhere(asked *router.Replica) (others []*router.Replica) {
 	return others
 }
 
-// bury: from now on what was deleted must not come back from any of these.
-func (x *exchange) bury(from []*router.Replica) {
-	var names []string
-	for _, r := range from {
-		names = append(names, r.Name)
+// bury: from now on what was deleted must not come back from any other replica.
+func (x *exchange) bury(by answer) error {
+	x.proxy.parts.drop(x.target.repository, x.target.reference)
+	if err := x.proxy.Record.Delete(x.named(), by.replica.Name); err != nil {
+		by.response.Body.Close()
+		return errors.Join(errUnrecorded, err)
 	}
-	what := reference{x.target.repository, x.target.reference}
-	x.proxy.tombstones.add(what, names, time.Now())
-	x.proxy.parts.drop(what.repository, what.name)
-	if x.target.manifest && !x.target.isDigest() {
-		x.proxy.recent.pushed.remove(what)
-	}
+	return nil
 }
 
 func (x *exchange) confirm(a answer) {
-	what := reference{x.target.repository, x.target.reference}
-	log := x.proxy.Log.With("replica", a.replica.Name, "repository", what.repository, "reference", what.name)
+	log := x.proxy.Log.With("replica", a.replica.Name, "repository", x.target.repository, "reference", x.target.reference)
 	switch {
 	case a.accepted() || a.absent():
-		for _, r := range x.request.Gateway {
-			if r.Shares(a.replica) {
-				x.proxy.tombstones.trust(what, r.Name)
-			}
-		}
+		x.proxy.Record.Confirm(x.named(), a.replica.Name)
 		x.proxy.metrics.deletes.WithLabelValues("confirmed").Inc()
 		return
 	case a.err != nil:

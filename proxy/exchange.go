@@ -80,13 +80,9 @@ func (x *exchange) decide() {
 	if repository := x.target.repository; repository != "" {
 		x.request.Lease = p.leases.owner(repository, now)
 		x.request.Bound = p.leases.boundTo(repository, x.client, now)
-		if digest := x.target.belongsTo(); digest != "" {
-			x.request.Follow = p.recent.follow(reference{repository, digest}, now)
-		}
+		x.request.Follow = x.holder(gateway, x.target.belongsTo())
 		if x.reads() && (x.target.manifest || x.target.blob) {
-			what := reference{repository, x.target.reference}
-			p.tombstones.trust(what, p.leases.agreed.Owner(repository)) // may have been given it anew through another gateway
-			x.request.Barred = p.tombstones.barred(what, now)
+			x.request.Barred = x.barred(x.named())
 		}
 	}
 	x.decision = router.Decide(x.request)

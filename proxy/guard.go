@@ -70,10 +70,7 @@ func (x *exchange) pushing(owner string) pushing {
 	repository, to := x.target.repository, x.fleet.Replica(owner)
 	p := pushing{
 		repository: repository, owner: owner, host: x.in.Host, credential: credentialOf(x.in),
-		barred: func(digest string) []string {
-			return x.proxy.tombstones.barred(reference{repository, digest}, time.Now())
-		},
-		trusted: func(digest string) { x.proxy.tombstones.trust(reference{repository, digest}, owner) },
+		barred: func(p manifest.Part) []string { return x.barred(Reference{repository, p.Digest, !p.Manifest}) },
 	}
 	// Where this push has left parts they are most likely to be.
 	left := x.proxy.parts.replicas(x.push(), time.Now())

@@ -52,7 +52,7 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*Co
 	t.Helper()
 	g := &rig{t: t}
 	c := Config{
-		Hostname: "registry.contoso.com", LeaseIdle: time.Minute, Limits: quick,
+		Hostname: "registry.contoso.com", LeaseIdle: time.Minute, Limits: quick, Record: newMemoryRecord(),
 		Locate: func(netip.Addr) geo.Location {
 			return geo.Location{Point: points["west"], Source: geo.SourceNetworks}
 		},

@@ -58,8 +58,7 @@ type pushing struct {
 	owner      string                       // where its manifest goes
 	others     []string                     // all other replicas, in the order in which they are to be copied from
 	host       string                       // that the client asked
-	barred     func(digest string) []string // replicas whose word about a part does not count, since it was deleted
-	trusted    func(digest string)          // the owner has it now
+	barred     func(manifest.Part) []string // replicas whose word about a part does not count, since it was deleted
 	credential http.Header
 }
 
@@ -141,7 +140,7 @@ func (h *healer) part(ctx context.Context, p pushing, need manifest.Part, nestin
 	if err != nil || at != router.Lacks {
 		return at == router.Has, err
 	}
-	barred := p.barred(need.Digest)
+	barred := p.barred(need)
 	others := make([]router.Holder, len(p.others))
 	var group sync.WaitGroup
 	for i, name := range p.others {
@@ -242,9 +241,6 @@ func (h *healer) begin(p pushing, need manifest.Part, from string, nesting int) 
 		defer cancel()
 		j.err = h.copy(ctx, p, need, from, nesting)
 		h.metrics.healed(j.err)
-		if j.err == nil {
-			p.trusted(need.Digest)
-		}
 		h.mu.Lock()
 		delete(h.jobs, key)
 		h.mu.Unlock()

@@ -12,19 +12,18 @@ import (
 
 // learn remembers what a replica's answer says about who owns the repository, and returns the owner.
 // Only what was accepted counts: a stranger's refused push must not steer a repository.
-func (x *exchange) learn(replica string, response *http.Response) (owner string) {
+func (x *exchange) learn(replica string, response *http.Response) (owner string, err error) {
 	p, now, status := x.proxy, time.Now(), response.StatusCode
 	accepted := router.Accepted(status)
 	if x.request.Named != "" {
-		if accepted && changes(x.in.Method) && x.in.Method != http.MethodDelete {
+		if accepted && changes(x.in.Method) {
 			x.trust(replica, response)
 		}
-		return replica
+		return replica, nil
 	}
 	repository := x.target.repository
 	if accepted {
 		x.learnParts(replica, status, now)
-		x.learnContent(replica, response, now)
 	}
 	switch {
 	case x.belongsToWriting() && accepted && changes(x.in.Method):
@@ -33,21 +32,31 @@ func (x *exchange) learn(replica string, response *http.Response) (owner string)
 			p.Log.Info("lease moved", "repository", repository, "from", x.request.Lease, "to", replica)
 		}
 		owner = p.leases.accept(x.ctx, repository, replica, x.client, now)
+		if x.beginsAgain(replica, x.fleet.Replica(owner)) {
+			return owner, nil // what counts is what that one accepts
+		}
+		if err := x.recordWrite(replica, response); err != nil {
+			return "", err
+		}
 		if x.target.manifest { // whoever hears of it next may ask any gateway
 			p.leases.agreed.Spread(x.ctx, repository)
 		}
 		if status == http.StatusCreated && !x.target.manifest {
 			x.bringHome(committed(x.in.URL.Query()), replica, owner)
 		}
-		return owner
+		return owner, nil
 	case x.target.kind == router.Exists && (accepted || status == http.StatusNotFound):
 		p.leases.bind(repository, cmp.Or(x.pushTo, replica), x.client, now)
+	case x.target.kind == router.Fresh && x.target.manifest && accepted && replica != x.request.Gateway[0].Name:
+		if digest := response.Header.Get("Docker-Content-Digest"); digest != "" {
+			p.resolutions.note(Reference{Repository: repository, Name: strings.Clone(digest)}, replica, now)
+		}
 	case x.target.kind == router.Ping && accepted:
 		for _, name := range pushScopes(x.in.URL.Query()["scope"]) {
 			p.leases.bind(strings.Clone(name), x.pushReplica(name, now), x.client, now)
 		}
 	}
-	return replica
+	return replica, nil
 }
 
 // changes: some registries and what stands before them answer OPTIONS with 204 to anybody.
@@ -73,26 +82,15 @@ func (x *exchange) learnParts(replica string, status int, now time.Time) {
 	}
 }
 
-// learnContent remembers what a tag was pushed as or resolved to, and that what was deleted is back.
-func (x *exchange) learnContent(replica string, response *http.Response, now time.Time) {
-	recent, tombstones := x.proxy.recent, x.proxy.tombstones
-	repository, named := x.target.repository, reference{x.target.repository, x.target.reference}
-	digest := strings.Clone(response.Header.Get("Docker-Content-Digest"))
-	switch {
-	case x.putsManifest():
-		tombstones.lift(named)
-		tombstones.lift(reference{repository, digest})
-		for _, part := range x.needs { // it is pushed with them, wherever they were
-			tombstones.lift(reference{repository, part.Digest})
-		}
-		if !x.target.isDigest() && digest != "" {
-			recent.pushed.set(named, pushed{digest, replica, now})
-		}
-	case x.belongsToWriting() && response.StatusCode == http.StatusCreated:
-		tombstones.lift(reference{repository, committed(x.in.URL.Query())})
-	case x.target.kind == router.Fresh && x.target.manifest && digest != "" && replica != x.request.Gateway[0].Name:
-		recent.resolve(reference{repository, digest}, replica, now)
+// recordWrite keeps what was pushed. Deletions are kept when all replicas were asked.
+func (x *exchange) recordWrite(replica string, response *http.Response) error {
+	switch digest := response.Header.Get("Docker-Content-Digest"); {
+	case x.putsManifest() && digest != "":
+		return x.recordPush(replica, strings.Clone(digest), x.in.Header.Get("Content-Type"))
+	case response.StatusCode == http.StatusCreated && !x.target.manifest:
+		return x.recordBlob(replica, committed(x.in.URL.Query()))
 	}
+	return nil
 }
 
 // committed is the digest of the blob that a 201 is about (end-4b, end-6, end-11).
@@ -100,10 +98,15 @@ func committed(query url.Values) string {
 	return strings.Clone(cmp.Or(query.Get("digest"), query.Get("mount")))
 }
 
-// trust: whoever named the replica has given it something anew.
+// trust: whoever named the replica has given it something anew, or taken it away.
 func (x *exchange) trust(replica string, response *http.Response) {
-	for _, name := range []string{x.target.reference, response.Header.Get("Docker-Content-Digest"), committed(x.in.URL.Query())} {
-		x.proxy.tombstones.trust(reference{x.target.repository, name}, replica)
+	for _, what := range []Reference{
+		x.named(), {Repository: x.target.repository, Name: response.Header.Get("Docker-Content-Digest")},
+		{Repository: x.target.repository, Name: committed(x.in.URL.Query()), Blob: true},
+	} {
+		if known, ok := x.proxy.Record.Known(what); ok && known.Deleted {
+			x.proxy.Record.Confirm(what, replica)
+		}
 	}
 }
 

@@ -44,7 +44,8 @@ type Config struct {
 	Locate         func(netip.Addr) geo.Location
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string) // must not block
-	Agreement      Agreement            // nil: this gateway decides alone
+	Record         Record
+	Agreement      Agreement // nil: this gateway decides alone
 	Detour         Detour
 	Registerer     prometheus.Registerer
 	Log            *slog.Logger
@@ -67,13 +68,12 @@ type Proxy struct {
 	reverse   *httputil.ReverseProxy
 	metrics   *metrics
 
-	leases     *leases
-	parts      *parts
-	recent     *recent
-	tombstones *tombstones
-	readOnly   *readOnly
-	lost       *lost
-	healer     *healer
+	leases      *leases
+	parts       *parts
+	resolutions *resolutions
+	readOnly    *readOnly
+	lost        *lost
+	healer      *healer
 }
 
 type upstream struct {
@@ -85,7 +85,7 @@ type upstream struct {
 func New(c Config) *Proxy {
 	p := &Proxy{
 		Config: c, upstreams: map[string]*upstream{}, leases: newLeases(c.LeaseIdle, c.Agreement), parts: newParts(c.LeaseIdle),
-		recent: newRecent(), tombstones: newTombstones(), readOnly: newReadOnly(), lost: newLost(c.LeaseIdle),
+		resolutions: newResolutions(), readOnly: newReadOnly(), lost: newLost(c.LeaseIdle),
 	}
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	for _, u := range c.Upstreams {

@@ -149,7 +149,7 @@ func handleError(w http.ResponseWriter, r *http.Request, err error) {
 		status, e = http.StatusBadRequest, ociError{Code: codeUploadInvalid, Message: "the request's body broke off or is malformed"}
 	case errors.Is(err, errStalled):
 		status, e.Message = http.StatusGatewayTimeout, err.Error()
-	case errors.Is(err, errOlder):
+	case errors.Is(err, errOlder), errors.Is(err, errUnrecorded):
 		status, e.Message = http.StatusServiceUnavailable, err.Error()
 	case x.decision.Reason == router.LastResort:
 		status, e.Message = http.StatusServiceUnavailable, "no replica can be reached"

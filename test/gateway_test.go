@@ -37,6 +37,7 @@ type file struct {
 	networks []network
 	replicas []replica
 	cluster  string // the mapping of the key cluster
+	state    string // a folder
 }
 
 func (f file) String() string {
@@ -55,6 +56,9 @@ func (f file) String() string {
 	b.WriteString("replicas:\n")
 	for _, r := range f.replicas {
 		fmt.Fprintf(&b, "  - {name: %s, place: %s, addresses: [%s], upstream: %q, home: %t}\n", r.name, r.place, r.address, r.upstream, r.home)
+	}
+	if f.state != "" {
+		fmt.Fprintf(&b, "state: %q\n", f.state)
 	}
 	if f.cluster != "" {
 		fmt.Fprintf(&b, "cluster: %s\n", f.cluster)

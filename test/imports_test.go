@@ -40,6 +40,7 @@ func bans() []ban {
 		{pure, "sync/...", false, nil, "decisions are values: there is nothing to lock"},
 		{pure, "context", false, nil, "a decision does not wait, so it cannot be cancelled"},
 		{[]string{"geo"}, module + "/...", false, nil, "geo is the bottom: places and distances know nothing of replicas"},
+		{[]string{"replication/ledger"}, module + "/...", false, nil, "a record of facts knows nothing of who uses it"},
 		{[]string{"transfer", "transfer/manifest"}, module + "/...", false, nil, "copying knows two registries and no fleet"},
 		{[]string{"router"}, module + "/...", false, []string{"geo"}, "router knows places and nothing else"},
 		{all, "github.com/miekg/dns/...", false, []string{"dnsserver", "agent"}, "its upstream is frozen: its types stay where they can be replaced"},

@@ -14,6 +14,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/cluster"
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/health"
+	"github.com/fairlead-gateway/fairlead/replication/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
@@ -35,30 +36,45 @@ type agreement struct {
 	monitor *health.Monitor
 	log     *slog.Logger
 	port    string // of fronts
+	gossip  *ledger.Gossip
 
 	// Written by compare, as one.
 	seen atomic.Pointer[router.Sight]
 }
 
-func newAgreement(c *configs.Config, m *health.Monitor, reg prometheus.Registerer, log *slog.Logger) (*agreement, error) {
+func newAgreement(c *configs.Config, m *health.Monitor, kept *record, reg prometheus.Registerer, log *slog.Logger) (*agreement, error) {
 	keys, err := c.Cluster.Keys()
 	if err != nil {
 		return nil, err
 	}
-	members, err := cluster.New(cluster.Config{
+	a := &agreement{config: c.Cluster, here: c.Here, monitor: m, log: log}
+	a.gossip = ledger.NewGossip(kept.ledger, ledger.Wire{
+		Tell:    func(member string, data []byte) { a.Note(member, data) },
+		TellAll: func(data []byte) { a.NoteAll(data) },
+		Members: a.others,
+	}, log)
+	kept.changed = a.gossip.Changed
+	a.Cluster, err = cluster.New(cluster.Config{
 		Name: c.Cluster.Name, Listen: c.Cluster.Listen, Peers: c.Cluster.Peers, Keys: keys,
-		Here: c.Here, Version: version().release, Idle: c.Lease.Idle, Log: log, Registerer: reg,
+		Here: c.Here, Version: version().release, Idle: c.Lease.Idle, OnNote: a.gossip.Hear, Log: log, Registerer: reg,
 	})
 	if err != nil {
 		return nil, err
 	}
-	_, port, err := net.SplitHostPort(c.Proxy.Listen[0])
-	if err != nil {
+	if _, a.port, err = net.SplitHostPort(c.Proxy.Listen[0]); err != nil {
 		return nil, err
 	}
-	a := &agreement{Cluster: members, config: c.Cluster, here: c.Here, monitor: m, log: log, port: port}
 	a.seen.Store(router.NewSight(m.Fleet(), nil, c.Here, &router.Sight{}, time.Now()))
 	return a, nil
+}
+
+func (a *agreement) others() (names []string) {
+	for _, m := range a.Members() {
+		if m.Name != a.config.Name {
+			names = append(names, m.Name)
+		}
+	}
+	return names
 }
 
 // Accept outlives a client that goes away: its write has been accepted all the same.
@@ -106,6 +122,7 @@ func (a *agreement) joined() admin.Check {
 func (a *agreement) run(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error { return a.Run(ctx) })
+	all.Go(func() error { a.gossip.Run(ctx); return nil })
 	all.Go(func() error { a.compare(ctx); return nil })
 	all.Go(func() error { every(ctx, blindEvery, a.lookAgain); return nil })
 	all.Go(func() error { a.followKeys(ctx); return nil })

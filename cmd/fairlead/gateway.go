@@ -41,6 +41,7 @@ type gateway struct {
 	monitor *health.Monitor
 	dns     *dnsserver.Server
 	proxy   *proxy.Proxy
+	record  *record
 	tls     *tls.Config // nil: clear text
 	agreed  *agreement  // nil: this gateway knows no other
 
@@ -75,15 +76,18 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 		Registerer: g.metrics, Log: log,
 	})
 	named, reached := g.monitor.Fleet, g.monitor.Fleet
+	if g.record, err = openRecord(c, log); err != nil {
+		return nil, err
+	}
 	var agreement proxy.Agreement
 	var detour proxy.Detour
 	if c.Cluster != nil {
-		if g.agreed, err = newAgreement(c, g.monitor, g.metrics, log); err != nil {
-			return nil, err
+		if g.agreed, err = newAgreement(c, g.monitor, g.record, g.metrics, log); err != nil {
+			return nil, errors.Join(err, g.record.ledger.Close())
 		}
 		named, reached, agreement = g.agreed.Agreed, g.agreed.Reach, g.agreed
 		if detour, err = detourOf(c, g.agreed); err != nil {
-			return nil, err
+			return nil, errors.Join(err, g.record.ledger.Close())
 		}
 	}
 	g.dns = dnsserver.New(dnsserver.Config{
@@ -97,7 +101,7 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
 		Limits: proxy.DefaultLimits(),
 		Locate: l.Locate, Fleet: reached, Trouble: g.monitor.Trouble,
-		Agreement: agreement, Detour: detour,
+		Record: g.record, Agreement: agreement, Detour: detour,
 		Registerer: g.metrics, Log: log,
 	})
 	return g, nil
@@ -107,6 +111,11 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 // the admin listener go on; run returns when all has stopped. It says on ready, once, that all
 // listeners are open.
 func (g *gateway) run(ctx context.Context, ready func()) error {
+	defer func() {
+		if err := g.record.ledger.Close(); err != nil {
+			g.log.Error("the record of pushes and deletions was not closed", "error", err)
+		}
+	}()
 	var open sockets
 	defer open.close()
 	if err := open.all(ctx, g.config); err != nil {

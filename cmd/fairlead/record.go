@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/proxy"
+	"github.com/fairlead-gateway/fairlead/replication/ledger"
+)
+
+// record is the ledger as proxy sees it.
+type record struct {
+	// Static after openRecord, but for changed: until run.
+	ledger  *ledger.Ledger
+	changed func() // tells other gateways
+	log     *slog.Logger
+}
+
+// openRecord opens the ledger that the file gives a place, or one that ends with this process.
+func openRecord(c *configs.Config, log *slog.Logger) (*record, error) {
+	if c.State == "" {
+		log.Warn("no state in the file: a restart loses the record of pushes and deletions")
+	}
+	member := "gateway"
+	if c.Cluster != nil {
+		member = c.Cluster.Name
+	}
+	var names []string
+	for _, r := range c.Replicas {
+		names = append(names, r.Name)
+	}
+	l, err := ledger.Open(c.State, member, names, time.Now)
+	if errors.Is(err, ledger.ErrDamaged) {
+		log.Error("the record of pushes and deletions begins anew; other gateways may know what is lost", "error", err)
+		l, err = ledger.Open(c.State, member, names, time.Now)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &record{ledger: l, changed: func() {}, log: log}, nil
+}
+
+func entryOf(r proxy.Reference) ledger.Reference {
+	return ledger.Reference{Repository: r.Repository, Name: r.Name, Blob: r.Blob}
+}
+
+func (r *record) Push(what proxy.Reference, content proxy.Content, replica string) error {
+	_, err := r.ledger.Push(entryOf(what), content.Digest, content.MediaType, content.Size, replica)
+	return r.kept(err)
+}
+
+func (r *record) Delete(what proxy.Reference, replica string) error {
+	_, err := r.ledger.Delete(entryOf(what), replica)
+	return r.kept(err)
+}
+
+func (r *record) kept(err error) error {
+	if err != nil {
+		r.log.Error("a push or deletion cannot be recorded", "error", err)
+		return err
+	}
+	r.changed()
+	return nil
+}
+
+func (r *record) Confirm(what proxy.Reference, replica string) {
+	e, known, err := r.ledger.Get(entryOf(what))
+	if err == nil && known {
+		err = r.ledger.Confirm(e, replica)
+	}
+	if err != nil {
+		r.log.Warn("what a replica has cannot be recorded", "replica", replica, "repository", what.Repository, "reference", what.Name, "error", err)
+		return
+	}
+	r.changed()
+}
+
+// Known: what cannot be read is not known. Requests go on without it.
+func (r *record) Known(what proxy.Reference) (proxy.Known, bool) {
+	e, known, err := r.ledger.Get(entryOf(what))
+	if err != nil {
+		r.log.Warn("the record of pushes and deletions cannot be read", "error", err)
+		return proxy.Known{}, false
+	}
+	return proxy.Known{Digest: e.Digest, Deleted: e.Deleted, At: e.Confirmed}, known
+}

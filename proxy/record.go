@@ -1,0 +1,111 @@
+package proxy
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// Record is what gateways remember of pushes and deletions, beyond a lease and, where the file gives it a place, beyond a
+// restart. Its methods may be called by many goroutines at once.
+type Record interface {
+	// Push says that replica accepted content under a name, Delete that it deleted what a reference names. Nil: it is kept.
+	Push(what Reference, content Content, replica string) error
+	Delete(what Reference, replica string) error
+	// Confirm says that replica has what the record says of the reference, or is rid of it where that was deleted.
+	Confirm(what Reference, replica string)
+	// Known is what the record says of the reference.
+	Known(what Reference) (Known, bool)
+}
+
+// Reference is a tag, or the digest of a manifest or blob.
+type Reference struct {
+	Repository, Name string
+	Blob             bool
+}
+
+// Content is what a name was given to.
+type Content struct {
+	Digest, MediaType string
+	Size              int64 // bytes
+}
+
+// Known is the last that was done to a reference.
+type Known struct {
+	Digest  string
+	Deleted bool
+	At      []string // replicas known to have it, or to be rid of it
+}
+
+// errUnrecorded: a write is done, and not remembered. Its client has to come again.
+var errUnrecorded = errors.New("the gateway cannot keep record of pushes now")
+
+func (x *exchange) named() Reference {
+	return Reference{x.target.repository, x.target.reference, x.target.blob}
+}
+
+// counts reports whether a replica's word about something counts: it is known to be up to date, or is the owner that
+// gateways agree on, who may have got it anew through another one of them before we hear of that.
+func (x *exchange) counts(replica string, about Known) bool {
+	of := x.fleet.Replica(replica)
+	return replica == x.proxy.leases.agreed.Owner(x.target.repository) ||
+		slices.ContainsFunc(about.At, func(name string) bool { return name == replica || of.Shares(x.fleet.Replica(name)) })
+}
+
+// barred are the replicas that may still have what was deleted.
+func (x *exchange) barred(what Reference) (names []string) {
+	known, ok := x.proxy.Record.Known(what)
+	if !ok || !known.Deleted {
+		return nil
+	}
+	for _, r := range x.fleet.Replicas() {
+		if !x.counts(r.Name, known) {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
+
+// holder is the nearest replica that is known to have what is asked for, or that lately resolved a tag to its digest.
+func (x *exchange) holder(order router.Order, digest string) string {
+	if known, ok := x.proxy.Record.Known(x.named()); ok && !known.Deleted {
+		for _, r := range order {
+			if r.Readable() && slices.Contains(known.At, r.Name) {
+				return r.Name
+			}
+		}
+	}
+	return x.proxy.resolutions.follow(Reference{Repository: x.target.repository, Name: digest})
+}
+
+// recordPush keeps what a replica accepted. What it was pushed with is there again, too, if it was deleted.
+func (x *exchange) recordPush(replica string, digest string, mediaType string) error {
+	record, repository := x.proxy.Record, x.target.repository
+	for _, part := range x.needs {
+		of := Reference{repository, part.Digest, !part.Manifest}
+		if known, ok := record.Known(of); ok && known.Deleted {
+			if err := record.Push(of, Content{Digest: part.Digest}, replica); err != nil {
+				return errors.Join(errUnrecorded, err)
+			}
+		}
+	}
+	content := Content{digest, strings.Clone(mediaType), int64(len(x.manifest))}
+	if err := record.Push(x.named(), content, replica); err != nil {
+		return errors.Join(errUnrecorded, err)
+	}
+	return nil
+}
+
+// recordBlob: a blob that was deleted is there again.
+func (x *exchange) recordBlob(replica, digest string) error {
+	of := Reference{x.target.repository, digest, true}
+	if known, ok := x.proxy.Record.Known(of); !ok || !known.Deleted {
+		return nil
+	}
+	if err := x.proxy.Record.Push(of, Content{Digest: digest}, replica); err != nil {
+		return errors.Join(errUnrecorded, err)
+	}
+	return nil
+}

@@ -1,0 +1,29 @@
+package proxy
+
+import "time"
+
+// followLife is how long after a tag was resolved its digest is asked for at the same place: clients do so at once.
+const followLife = time.Minute
+
+// resolutions remembers which replica lately said a tag to be which digest.
+type resolutions struct{ of *shelf[resolved] }
+
+type resolved struct {
+	replica string
+	until   time.Time
+}
+
+func newResolutions() *resolutions { return &resolutions{newShelf[resolved]()} }
+
+func (r *resolutions) note(digest Reference, replica string, now time.Time) {
+	r.of.set(digest, resolved{replica, now.Add(followLife)})
+}
+
+// follow is the replica that lately resolved a tag to this digest, "" if none did.
+func (r *resolutions) follow(digest Reference) string {
+	got, ok := r.of.get(digest)
+	if !ok || time.Now().After(got.until) {
+		return ""
+	}
+	return got.replica
+}

@@ -1,0 +1,93 @@
+package ledger
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// rowVersion is raised when a row would be misread without a new field. A reader refuses rows that it does not know,
+// and learns them when it does.
+const rowVersion = 1
+
+// wireRow has short names: rows make up nearly all that is stored and sent.
+type wireRow struct {
+	V          int               `json:"v"`
+	Repository string            `json:"r"`
+	Name       string            `json:"n"`
+	Blob       bool              `json:"b,omitempty"`
+	Digest     string            `json:"d,omitempty"` // left out where the name is the digest
+	MediaType  string            `json:"m,omitempty"`
+	Size       int64             `json:"s,omitempty"`
+	Replica    string            `json:"p"`
+	Stamp      wireStamp         `json:"t"`
+	Deleted    bool              `json:"x,omitempty"`
+	Confirmed  []string          `json:"c,omitempty"`
+	Seen       []wireStamp       `json:"k,omitempty"`
+	Changes    map[string]uint64 `json:"o,omitempty"`
+}
+
+type wireStamp struct {
+	WallMS  int64  `json:"w"`
+	Logical uint32 `json:"l,omitempty"`
+	Member  string `json:"m"`
+}
+
+func (r Row) wire() wireRow {
+	w := wireRow{V: rowVersion, Repository: r.Repository, Name: r.Name, Blob: r.Blob, Digest: r.Digest, MediaType: r.MediaType, Size: r.Size,
+		Replica: r.Replica, Stamp: wireStamp(r.Stamp), Deleted: r.Deleted, Confirmed: r.Confirmed, Changes: r.Changes}
+	if r.isDigest() {
+		w.Digest = ""
+	}
+	for _, s := range r.Seen {
+		w.Seen = append(w.Seen, wireStamp(s))
+	}
+	return w
+}
+
+// row of a later version keeps only its Changes, and is refused by check.
+func (w wireRow) row() Row {
+	if w.V != rowVersion {
+		return Row{Changes: w.Changes}
+	}
+	r := Row{Entry: Entry{Reference{w.Repository, w.Name, w.Blob}, w.Digest, w.MediaType, w.Size, w.Replica, Stamp(w.Stamp), w.Deleted, w.Confirmed},
+		Changes: w.Changes}
+	if r.isDigest() {
+		r.Digest = r.Name
+	}
+	for _, s := range w.Seen {
+		r.Seen = append(r.Seen, Stamp(s))
+	}
+	return r
+}
+
+func (r Row) encode() []byte { return marshal(r.wire()) }
+
+func decodeRow(data []byte) (Row, error) {
+	var w wireRow
+	if err := json.Unmarshal(data, &w); err != nil {
+		return Row{}, fmt.Errorf("%w: no row: %w", ErrInvalid, err)
+	}
+	r := w.row()
+	return r, r.check()
+}
+
+// MarshalJSON is the row as part of a page or an event.
+func (r Row) MarshalJSON() ([]byte, error) { return r.encode(), nil }
+
+// UnmarshalJSON leaves it to Learn to refuse the row.
+func (r *Row) UnmarshalJSON(data []byte) error {
+	var w wireRow
+	if err := json.Unmarshal(data, &w); err != nil {
+		return err
+	}
+	*r = w.row()
+	return nil
+}
+
+func marshal(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // only for types that JSON does not have
+	}
+	return data
+}

@@ -1,0 +1,165 @@
+package ledger
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Reference is what a fact is about.
+type Reference struct {
+	Repository string
+	Name       string // a tag or a digest
+	Blob       bool   // the digest is a blob's, not a manifest's; of blobs only deletions are recorded, and what lifts them
+}
+
+func (r Reference) isDigest() bool { return strings.Contains(r.Name, ":") }
+
+// Entry is the last that is known to have been done to a reference.
+type Entry struct {
+	Reference
+	Digest    string // what a tag names, or named; for a digest its own; empty where a tag was deleted that was not known
+	MediaType string
+	Size      int64
+	Replica   string   // that accepted it
+	Stamp     Stamp    // of the write
+	Deleted   bool     // a tombstone
+	Confirmed []string // sorted: replicas known to have exactly this, or, if Deleted, to be rid of it
+}
+
+// Row is an entry with what gateways need to exchange it.
+type Row struct {
+	Entry
+	Seen    []Stamp           // the last of each other member's writes of the reference that the writer knew of, the earliest first
+	Changes map[string]uint64 // by origin, the number of the last change it made to this entry
+}
+
+// Bounds of a row. Merge keeps them, by an order that makes no difference to it.
+const (
+	maxRepository = 255 // bytes
+	maxReference  = 300
+	maxMediaType  = 255
+	maxMember     = 64 // bytes of a member's or replica's name
+	maxConfirmed  = 256
+	maxSeen       = 64
+	maxChanges    = 256
+)
+
+// Merge is what is known of either of two rows of one reference: of two writes the later, of two copies of one write
+// all that was confirmed. The order and number of merges make no difference, so that members that have heard the
+// same agree, whatever was lost, repeated or late on its way.
+func Merge(a, b Row) Row {
+	switch order := a.Stamp.Compare(b.Stamp); {
+	case order < 0:
+		return b
+	case order > 0:
+		return a
+	}
+	merged := a
+	if compareWrites(a.Entry, b.Entry) < 0 {
+		merged = b
+	}
+	merged.Confirmed = bounded(union(a.Confirmed, b.Confirmed), maxConfirmed)
+	merged.Seen = mergeSeen(a.Seen, b.Seen)
+	merged.Changes = mergeChanges(a.Changes, b.Changes)
+	return merged
+}
+
+// compareWrites orders different writes with the same stamp: tombstones that were made of different copies of a tag, or what
+// a member wrote that lost its file and then its time. One of them has to be taken all the same, and by all.
+func compareWrites(a, b Entry) int {
+	deleted := func(e Entry) int {
+		if e.Deleted {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(deleted(a), deleted(b)), cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.MediaType, b.MediaType),
+		cmp.Compare(a.Size, b.Size), cmp.Compare(a.Replica, b.Replica))
+}
+
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func bounded[T any](list []T, most int) []T { return list[:min(len(list), most)] }
+
+// mergeSeen keeps the latest of each member, and of too many members the latest.
+func mergeSeen(a, b []Stamp) []Stamp {
+	latest := map[string]Stamp{}
+	for _, s := range slices.Concat(a, b) {
+		if have, ok := latest[s.Member]; !ok || s.Compare(have) > 0 {
+			latest[s.Member] = s
+		}
+	}
+	all := slices.SortedFunc(maps.Values(latest), Stamp.Compare)
+	return all[max(0, len(all)-maxSeen):]
+}
+
+func mergeChanges(a, b map[string]uint64) map[string]uint64 {
+	merged := maps.Clone(a)
+	for origin, number := range b {
+		if merged == nil {
+			merged = map[string]uint64{}
+		}
+		merged[origin] = max(merged[origin], number)
+	}
+	if len(merged) > maxChanges {
+		for _, origin := range slices.Sorted(maps.Keys(merged))[maxChanges:] {
+			delete(merged, origin)
+		}
+	}
+	return merged
+}
+
+// follow is what the writer of a row has seen that replaces old.
+func follow(old Row, member string) []Stamp {
+	if old.Stamp == (Stamp{}) { // there was none
+		return nil
+	}
+	seen := mergeSeen(old.Seen, []Stamp{old.Stamp})
+	return slices.DeleteFunc(seen, func(s Stamp) bool { return s.Member == member })
+}
+
+// knew: the row's writer knew of the write with that stamp, of the same reference.
+func (r Row) knew(stamp Stamp) bool {
+	return stamp.Member == r.Stamp.Member || slices.ContainsFunc(r.Seen, func(s Stamp) bool {
+		return s.Member == stamp.Member && s.Compare(stamp) >= 0
+	})
+}
+
+// overrules: the row replaces what somebody else has pushed without having known of it.
+func (r Row) overrules(old Row) bool {
+	return r.Stamp.Compare(old.Stamp) > 0 && !old.Deleted && old.Digest != r.Digest && !r.knew(old.Stamp)
+}
+
+// buriedBy: the row is a tag that names what tombstone says to have been deleted since.
+func (r Row) buriedBy(tombstone Row) bool {
+	return !r.Deleted && !r.isDigest() && tombstone.Deleted && !tombstone.Blob && tombstone.Repository == r.Repository &&
+		tombstone.Name == r.Digest && tombstone.Stamp.Compare(r.Stamp) > 0
+}
+
+// bury is the tag's tombstone. It has the stamp of its digest's, so that all who make one make the same.
+func (r Row) bury(tombstone Row) Row {
+	r.Seen = follow(r, tombstone.Stamp.Member)
+	r.Stamp, r.Replica, r.Deleted = tombstone.Stamp, tombstone.Replica, true
+	r.Confirmed, r.Changes = []string{tombstone.Replica}, nil
+	return r
+}
+
+// pending: a replica may have to be told. Blobs come with their manifests, so that only their deletions are.
+func (r Row) pending(replica string) bool {
+	_, confirmed := slices.BinarySearch(r.Confirmed, replica)
+	return !confirmed && (r.Deleted || !r.Blob)
+}
+
+// finished: nobody needs the row once it is old. A live blob's was there to beat its tombstone.
+func (r Row) finished(replicas []string) bool {
+	if !r.Deleted {
+		return r.Blob
+	}
+	return !slices.ContainsFunc(replicas, r.pending)
+}

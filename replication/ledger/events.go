@@ -1,0 +1,119 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"encoding/json"
+)
+
+// Kind is what an event says to have happened.
+type Kind string
+
+// The closed set of kinds.
+const (
+	Pushed    Kind = "pushed"
+	Deleted   Kind = "deleted"
+	Confirmed Kind = "confirmed"
+)
+
+// Event is something that was recorded here, not learnt from another gateway.
+type Event struct {
+	Number  uint64
+	Kind    Kind
+	Entry   Entry
+	Replica string // that accepted or confirmed it
+	WallMS  int64  // when it was recorded, by our own clock
+}
+
+// Conflict is a write that lost to a later one whose writer did not know of it.
+type Conflict struct {
+	Number        uint64
+	Winner, Loser Entry
+	WallMS        int64 // when it was found, by our own clock
+}
+
+// The oldest go when there are more.
+const (
+	maxEvents    = 65_536
+	maxConflicts = 1024
+)
+
+type wireEvent struct {
+	Kind    Kind   `json:"k"`
+	Entry   Row    `json:"e"`
+	Replica string `json:"p"`
+	WallMS  int64  `json:"t"`
+}
+
+type wireConflict struct {
+	Winner Row   `json:"w"`
+	Loser  Row   `json:"l"`
+	WallMS int64 `json:"t"`
+}
+
+func (t *tx) event(e Event) error {
+	return t.log(bucketEvents, wireEvent{e.Kind, Row{Entry: e.Entry}, e.Replica, t.l.now().UnixMilli()}, maxEvents)
+}
+
+func (t *tx) conflict(loser, winner Entry) error {
+	return t.log(bucketConflicts, wireConflict{Row{Entry: winner}, Row{Entry: loser}, t.l.now().UnixMilli()}, maxConflicts)
+}
+
+// log appends to a numbered list, which it keeps to the last most.
+func (t *tx) log(bucket string, v any, most uint64) error {
+	n, err := t.bucket(bucket).NextSequence()
+	if err != nil {
+		return err
+	}
+	if n > most {
+		if err := t.delete(bucket, number(n-most)); err != nil {
+			return err
+		}
+	}
+	return t.put(bucket, number(n), marshal(v))
+}
+
+// logged reads up to limit of a numbered list after one of its numbers. What cannot be read is left out.
+func logged[W any](t *tx, bucket string, after uint64, limit int, visit func(n uint64, w W)) {
+	for _, k := range t.keys(bucket, "", number(after), atMost(limit)) {
+		var w W
+		if json.Unmarshal(t.bucket(bucket).Get([]byte(k)), &w) == nil {
+			visit(binary.BigEndian.Uint64([]byte(k)), w)
+		}
+	}
+}
+
+// Events lists what came after the event with that number, by number. Numbers that are missing were trimmed, or were too many.
+func (l *Ledger) Events(after uint64, limit int) (events []Event, err error) {
+	err = l.read(func(t *tx) {
+		logged(t, bucketEvents, after, limit, func(n uint64, w wireEvent) {
+			events = append(events, Event{n, w.Kind, w.Entry.Entry, w.Replica, w.WallMS})
+		})
+	})
+	return events, err
+}
+
+// Trim forgets the events up to that number.
+func (l *Ledger) Trim(upTo uint64) error {
+	return l.submit(func(t *tx) error {
+		for _, k := range t.keys(bucketEvents, "", "", maxEvents) {
+			if binary.BigEndian.Uint64([]byte(k)) > upTo {
+				return nil
+			}
+			if err := t.delete(bucketEvents, k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Conflicts lists the conflicts after that number, and tells how many there have been in all.
+func (l *Ledger) Conflicts(after uint64, limit int) (conflicts []Conflict, total uint64, err error) {
+	err = l.read(func(t *tx) {
+		total = t.bucket(bucketConflicts).Sequence()
+		logged(t, bucketConflicts, after, limit, func(n uint64, w wireConflict) {
+			conflicts = append(conflicts, Conflict{n, w.Winner.Entry, w.Loser.Entry, w.WallMS})
+		})
+	})
+	return conflicts, total, err
+}

@@ -1,0 +1,174 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+)
+
+// Bounds of the exchange.
+const (
+	askEvery = time.Second // one member after another at random: what a packet lost comes so
+	newsRows = 100         // of what has just changed here
+	pageRows = 500
+	maxWaits = 256 // messages that wait to be read
+)
+
+// Wire is how gateways reach each other. Its functions do not wait, and what they send may be lost.
+type Wire struct {
+	Tell    func(member string, data []byte)
+	TellAll func(data []byte)
+	Members func() []string // the others that are alive
+}
+
+// Gossip keeps the ledgers of gateways alike.
+type Gossip struct {
+	// Static after NewGossip.
+	ledger  *Ledger
+	wire    Wire
+	log     *slog.Logger
+	inbox   chan heard
+	changed chan struct{}
+}
+
+type heard struct {
+	from string
+	data []byte
+}
+
+// news is what travels: a question about all that the asker does not have, or a page.
+type news struct {
+	Asks bool              `json:"asks,omitempty"`
+	Have map[string]uint64 `json:"have,omitempty"`
+	Page json.RawMessage   `json:"page,omitempty"`
+}
+
+// NewGossip makes a Gossip that begins with Run.
+func NewGossip(l *Ledger, w Wire, log *slog.Logger) *Gossip {
+	return &Gossip{l, w, log, make(chan heard, maxWaits), make(chan struct{}, 1)}
+}
+
+// Hear takes what another gateway sent. It does not wait: with too much to read it is dropped, and asked for later.
+func (g *Gossip) Hear(from string, data []byte) {
+	select {
+	case g.inbox <- heard{from, data}:
+	default:
+	}
+}
+
+// Changed says that something was recorded here.
+func (g *Gossip) Changed() {
+	select {
+	case g.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Run tells the others what changes here and learns from them, until ctx ends.
+func (g *Gossip) Run(ctx context.Context) {
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	told, err := g.last()
+	g.complain(err)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-g.changed:
+			told, err = g.announce(told)
+			g.complain(err)
+		case <-tick.C:
+			if others := g.wire.Members(); len(others) > 0 {
+				g.ask(others[rand.IntN(len(others))])
+			}
+		case h := <-g.inbox:
+			g.read(h)
+		}
+	}
+}
+
+// last is the number of our own last change.
+func (g *Gossip) last() (n uint64, err error) {
+	err = g.ledger.read(func(t *tx) { n = t.known(t.origin()) })
+	return n, err
+}
+
+// announce tells all what changed here after a change, and returns the number of the last one. What does not fit, and
+// what is lost, is asked for.
+func (g *Gossip) announce(after uint64) (last uint64, err error) {
+	var page Page
+	err = g.ledger.read(func(t *tx) {
+		vector := t.vector()
+		last = t.known(t.origin())
+		vector[t.origin()] = after
+		page = t.since(vector, newsRows)
+	})
+	if err != nil {
+		return after, err
+	}
+	if len(page.Rows) > 0 {
+		g.wire.TellAll(marshal(news{Page: page.Encode()}))
+	}
+	return last, nil
+}
+
+func (g *Gossip) ask(member string) {
+	vector, err := g.ledger.Vector()
+	if err != nil {
+		g.complain(err)
+		return
+	}
+	g.wire.Tell(member, marshal(news{Asks: true, Have: vector}))
+}
+
+func (g *Gossip) read(h heard) {
+	var n news
+	if err := json.Unmarshal(h.data, &n); err != nil {
+		g.log.Warn("news that cannot be read", "from", h.from, "error", err)
+		return
+	}
+	if n.Asks {
+		g.answer(h.from, n.Have)
+	}
+	if n.Page != nil {
+		g.learn(h.from, n.Page)
+	}
+}
+
+func (g *Gossip) answer(member string, vector map[string]uint64) {
+	page, err := g.ledger.Since(vector, pageRows)
+	if err != nil {
+		g.complain(err)
+		return
+	}
+	if len(page.Rows) > 0 {
+		g.wire.Tell(member, marshal(news{Page: page.Encode()}))
+	}
+}
+
+func (g *Gossip) learn(member string, data []byte) {
+	page, err := DecodePage(data)
+	if err != nil {
+		g.log.Warn("news that cannot be read", "from", member, "error", err)
+		return
+	}
+	did, err := g.ledger.Learn(page)
+	g.complain(err)
+	if did.Refused > 0 {
+		g.log.Warn("news that is not to be believed", "from", member, "entries", did.Refused)
+	}
+	if did.Conflicts > 0 {
+		g.log.Info("tags were written on two sides at once: the later write holds", "tags", did.Conflicts)
+	}
+	if page.More && err == nil {
+		g.ask(member)
+	}
+}
+
+func (g *Gossip) complain(err error) {
+	if err != nil {
+		g.log.Warn("the record of pushes and deletions cannot be exchanged", "error", err)
+	}
+}

@@ -1,0 +1,132 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// net joins gossips in a test. It loses some of what is sent, and all that goes to whoever is cut off.
+type net struct {
+	mu   sync.Mutex
+	of   map[string]*Gossip
+	cut  map[string]bool
+	lose int // of a hundred
+}
+
+func (n *net) tell(from, to string, data []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if g := n.of[to]; g != nil && !n.cut[from] && !n.cut[to] && rand.IntN(100) >= n.lose {
+		g.Hear(from, data)
+	}
+}
+
+func (n *net) join(t *testing.T, ctx context.Context, name string, members []string) *Ledger {
+	l, err := Open(t.TempDir(), name, []string{"west", "east"}, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	others := slices.DeleteFunc(slices.Clone(members), func(m string) bool { return m == name })
+	g := NewGossip(l, Wire{
+		Tell: func(to string, data []byte) { n.tell(name, to, data) },
+		TellAll: func(data []byte) {
+			for _, to := range others {
+				n.tell(name, to, data)
+			}
+		},
+		Members: func() []string { return others },
+	}, slog.New(slog.DiscardHandler))
+	n.mu.Lock()
+	n.of[name] = g
+	n.mu.Unlock()
+	go g.Run(ctx)
+	return l
+}
+
+func (n *net) push(t *testing.T, l *Ledger, by, tag string, i int) {
+	t.Helper()
+	if _, err := l.Push(Reference{Repository: "app", Name: tag}, fmt.Sprintf("sha256:%064x", i), "", 1, "west"); err != nil {
+		t.Error(err)
+	}
+	n.of[by].Changed()
+}
+
+// Whatever is lost on the way, and whoever was away, all know all in the end.
+func TestGossipsAgree(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	members := []string{"gw1", "gw2", "gw3"}
+	n := &net{of: map[string]*Gossip{}, cut: map[string]bool{"gw3": true}, lose: 30}
+	var all []*Ledger
+	for _, name := range members {
+		all = append(all, n.join(t, ctx, name, members))
+	}
+	for i := range 300 {
+		by := rand.IntN(3)
+		n.push(t, all[by], members[by], fmt.Sprint("v", rand.IntN(100)), i)
+	}
+	if _, err := all[0].Delete(Reference{Repository: "app", Name: "v1"}, "west"); err != nil {
+		t.Error(err)
+	}
+	n.mu.Lock()
+	n.cut["gw3"] = false
+	n.mu.Unlock()
+	poll(t, "all know the same", func() bool { return alike(t, all) })
+}
+
+func alike(t *testing.T, all []*Ledger) bool {
+	t.Helper()
+	var first []Entry
+	for i, l := range all {
+		entries, err := l.List("app", "", 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			first = entries
+		}
+		if len(entries) < 100 || !slices.EqualFunc(first, entries, func(a, b Entry) bool {
+			return a.Name == b.Name && a.Digest == b.Digest && a.Deleted == b.Deleted && a.Stamp == b.Stamp
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// What is recorded is told at once.
+func TestNewsIsTold(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	members := []string{"gw1", "gw2"}
+	n := &net{of: map[string]*Gossip{}, cut: map[string]bool{}}
+	one, two := n.join(t, ctx, "gw1", members), n.join(t, ctx, "gw2", members)
+	n.push(t, one, "gw1", "v1", 1)
+	poll(t, "it is known", func() bool {
+		e, known, err := two.Get(Reference{Repository: "app", Name: "v1"})
+		return err == nil && known && slices.Equal(e.Confirmed, []string{"west"})
+	})
+	n.of["gw2"].Hear("gw1", []byte("{"))
+	n.of["gw2"].Hear("gw1", []byte(`{"page": {"rows": 1}}`))
+	n.push(t, one, "gw1", "v2", 2)
+	poll(t, "it goes on after what cannot be read", func() bool {
+		_, known, err := two.Get(Reference{Repository: "app", Name: "v2"})
+		return err == nil && known
+	})
+}
+
+func poll(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for begin := time.Now(); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Since(begin) > 60*time.Second {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}

@@ -1,0 +1,235 @@
+package ledger
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+const (
+	fileName = "ledger.db"
+	lockWait = 2 * time.Second // for a predecessor that is stopping
+	lockTry  = 50 * time.Millisecond
+
+	// maxFile bounds the file, at some 1.5 KB a reference. So much of the address space is mapped from the start: mapping
+	// more later would make writes wait for reads, and reads for them.
+	maxFile = min(4<<30, math.MaxInt)
+
+	maxReplicas = 256
+
+	fileVersion = "1"
+	keyVersion  = "version"
+	keyOrigin   = "origin"
+	keyClock    = "clock"
+	keyReplicas = "replicas" // whose pending entries are indexed; empty while the index is being made
+)
+
+// Open opens the ledger in dir, which it makes. An empty dir is a temporary one. Only one process has a ledger open at a
+// time. Replicas are those that Pending is asked about.
+func Open(dir, member string, replicas []string, now func() time.Time) (*Ledger, error) {
+	if !validText(member, maxMember) {
+		return nil, fmt.Errorf("%w: member %.300q", ErrInvalid, member)
+	}
+	if len(replicas) > maxReplicas {
+		return nil, fmt.Errorf("%w: %d replicas", ErrInvalid, len(replicas))
+	}
+	for _, r := range replicas {
+		if err := checkReplica(r); err != nil {
+			return nil, err
+		}
+	}
+	l := &Ledger{member: member, replicas: union(replicas, nil), now: now, patience: patience, clock: clock{member: member},
+		writes: make(chan write), stop: make(chan struct{}), stopped: make(chan struct{})}
+	if dir == "" {
+		var err error
+		if dir, err = os.MkdirTemp("", "fairlead-ledger-"); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		l.temporary = dir
+	}
+	l.path = filepath.Join(dir, fileName)
+	if err := l.open(dir); err != nil {
+		if l.temporary != "" {
+			err = errors.Join(err, os.RemoveAll(l.temporary))
+		}
+		return nil, err
+	}
+	go l.write()
+	return l, nil
+}
+
+func (l *Ledger) open(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	_, statErr := os.Stat(l.path)
+	err := l.guard(func() (err error) {
+		l.db, err = bolt.Open(l.path, 0o600, &bolt.Options{OpenFile: openSound, Timeout: lockWait, FreelistType: bolt.FreelistMapType,
+			InitialMmapSize: maxFile, MaxSize: maxFile, NoStatistics: true})
+		if err == nil {
+			err = syncDir(dir)
+		}
+		if err == nil {
+			err = l.prepare()
+		}
+		return err
+	})
+	if err == nil {
+		return nil
+	}
+	if l.db != nil && !l.broken.Load() {
+		_ = l.db.Close()
+	}
+	if l.broken.Load() || errors.Is(err, errUnsound) {
+		return l.putAside(err)
+	}
+	if l.db == nil && errors.Is(statErr, fs.ErrNotExist) && !errors.Is(err, errLocked) {
+		_ = os.Remove(l.path) // half of a new one would count as damaged
+	}
+	return fmt.Errorf("%w: %s: %w", ErrUnavailable, l.path, err)
+}
+
+var (
+	errUnsound = errors.New("not a sound file")
+	errLocked  = errors.New("another process has it open")
+)
+
+// openSound opens a file for bbolt, which reads nothing of it before it was locked and checked.
+func openSound(path string, flag int, mode os.FileMode) (*os.File, error) {
+	file, err := os.OpenFile(path, flag, mode)
+	if err != nil {
+		return nil, err
+	}
+	if err = lock(file); err == nil {
+		err = checkFile(file)
+		var refused syscall.Errno
+		if err != nil && !errors.As(err, &refused) { // what the system refuses says nothing about the file
+			err = fmt.Errorf("%w: %w", errUnsound, err)
+		}
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// lock is bbolt's own lock, which it then takes again.
+func lock(file *os.File) error {
+	for tries := lockWait / lockTry; ; tries-- {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			return err
+		case tries <= 0:
+			return errLocked
+		}
+		time.Sleep(lockTry)
+	}
+}
+
+// putAside keeps the last damaged file for people to look at.
+func (l *Ledger) putAside(why error) error {
+	aside := l.path + ".damaged"
+	if err := os.Rename(l.path, aside); err != nil {
+		return fmt.Errorf("%w: %s is damaged (%w) and cannot be moved aside: %w", ErrUnavailable, l.path, why, err)
+	}
+	return fmt.Errorf("%w: %s: %w; it is now %s", ErrDamaged, l.path, why, aside)
+}
+
+// syncDir makes the name of a new file as durable as what is in it.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// prepare makes what a new file lacks, and reads what the writing goroutine goes on from.
+func (l *Ledger) prepare() error {
+	indexed := false
+	if err := l.db.Update(func(b *bolt.Tx) error {
+		for _, name := range buckets {
+			if _, err := b.CreateBucketIfNotExists([]byte(name)); err != nil {
+				return err
+			}
+		}
+		meta := b.Bucket([]byte(bucketMeta))
+		if meta.Get([]byte(keyVersion)) == nil {
+			if err := errors.Join(meta.Put([]byte(keyVersion), []byte(fileVersion)), meta.Put([]byte(keyOrigin), []byte(newOrigin(l.member)))); err != nil {
+				return err
+			}
+		}
+		if v := meta.Get([]byte(keyVersion)); string(v) != fileVersion {
+			return fmt.Errorf("it is of version %.20q, this program knows %s", v, fileVersion)
+		}
+		if last := meta.Get([]byte(keyClock)); last != nil {
+			if err := json.Unmarshal(last, &l.clock.last); err != nil {
+				return fmt.Errorf("%w: its clock: %w", errUnsound, err)
+			}
+		}
+		var before []string
+		_ = json.Unmarshal(meta.Get([]byte(keyReplicas)), &before) // none: the index is made anew
+		if indexed = before != nil && slices.Equal(before, l.replicas); indexed {
+			return nil
+		}
+		if err := b.DeleteBucket([]byte(bucketPending)); err != nil {
+			return err
+		}
+		_, err := b.CreateBucket([]byte(bucketPending))
+		return errors.Join(err, meta.Delete([]byte(keyReplicas)))
+	}); err != nil || indexed {
+		return err
+	}
+	return l.indexPending()
+}
+
+// indexPending makes the index of pending entries in steps that fit in memory.
+func (l *Ledger) indexPending() error {
+	const step = 10_000
+	for after, done := "", false; !done; {
+		if err := l.db.Update(func(b *bolt.Tx) error {
+			t := &tx{Tx: b, l: l}
+			var rows []Row
+			after, done = t.scan(after, step, func(r Row) { rows = append(rows, r) })
+			for _, r := range rows {
+				for _, k := range indexed(r, l.replicas) {
+					if k.bucket == bucketPending {
+						if err := t.bucket(k.bucket).Put([]byte(k.key), nil); err != nil {
+							return err
+						}
+					}
+				}
+			}
+			if !done {
+				return nil
+			}
+			return t.bucket(bucketMeta).Put([]byte(keyReplicas), marshal(append([]string{}, l.replicas...)))
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const maxOrigin = maxMember + 1 + 16
+
+// newOrigin names a file: one that was lost and made anew counts its changes anew.
+func newOrigin(member string) string {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return member + "/" + hex.EncodeToString(id[:])
+}

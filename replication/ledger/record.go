@@ -1,0 +1,133 @@
+package ledger
+
+import "slices"
+
+// Push records that replica accepted a manifest, by tag or digest; of a tag, the digest, too. It is durable when it returns.
+// A blob is recorded only where it has a tombstone, which it lifts; else the entry is empty.
+func (l *Ledger) Push(what Reference, digest, mediaType string, size int64, replica string) (Entry, error) {
+	e := Entry{Reference: what, Digest: digest, MediaType: mediaType, Size: size, Replica: replica}
+	if err := e.check(); err != nil {
+		return Entry{}, err
+	}
+	var pushed Row
+	err := l.submit(func(t *tx) (err error) {
+		if old, ok := t.row(what.key()); what.Blob && (!ok || !old.Deleted) {
+			return nil
+		}
+		e.Stamp = l.clock.now(l.now())
+		if !what.isDigest() {
+			content := e
+			content.Name = digest
+			if _, err := t.record(content); err != nil {
+				return err
+			}
+		}
+		if pushed, err = t.record(e); err != nil {
+			return err
+		}
+		return t.event(Event{Kind: Pushed, Entry: pushed.Entry, Replica: replica})
+	})
+	if err != nil {
+		return Entry{}, err
+	}
+	return pushed.Entry, nil
+}
+
+// Delete records that replica has deleted a tag, a manifest with the tags that name it, or a blob. What it returns is
+// durable; what was asked for comes first.
+func (l *Ledger) Delete(what Reference, replica string) ([]Entry, error) {
+	e := Entry{Reference: what, Replica: replica, Deleted: true}
+	if what.isDigest() {
+		e.Digest = what.Name
+	}
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	var deleted []Entry
+	err := l.submit(func(t *tx) error {
+		e := e
+		e.Stamp = l.clock.now(l.now())
+		if old, ok := t.row(what.key()); ok {
+			e.Digest, e.MediaType, e.Size = old.Digest, old.MediaType, old.Size
+		}
+		tombstone, err := t.record(e)
+		if err != nil {
+			return err
+		}
+		tags, err := t.buryTags(tombstone)
+		for _, r := range append([]Row{tombstone}, tags...) {
+			deleted = append(deleted, r.Entry)
+			if err == nil {
+				err = t.event(Event{Kind: Deleted, Entry: r.Entry, Replica: replica})
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return deleted, nil
+}
+
+// Confirm records that replica has exactly what the entry says, or is rid of it. If something newer is known, it changes nothing.
+func (l *Ledger) Confirm(e Entry, replica string) error {
+	if err := checkReplica(replica); err != nil {
+		return err
+	}
+	return l.submit(func(t *tx) error {
+		old, ok := t.row(e.key())
+		if !ok || old.Stamp != e.Stamp || slices.Contains(old.Confirmed, replica) {
+			return nil
+		}
+		row := old
+		row.Confirmed = bounded(union(old.Confirmed, []string{replica}), maxConfirmed)
+		if err := t.changeRow(old, row); err != nil {
+			return err
+		}
+		return t.event(Event{Kind: Confirmed, Entry: row.Entry, Replica: replica})
+	})
+}
+
+// record writes what has just been done, which is later than all that is known.
+func (t *tx) record(e Entry) (Row, error) {
+	old, _ := t.row(e.key())
+	e.Confirmed = []string{e.Replica}
+	row := Row{Entry: e, Seen: follow(old, t.l.member)}
+	return row, t.changeRow(old, row)
+}
+
+// changeRow replaces a row by one that we have changed.
+func (t *tx) changeRow(old, row Row) error {
+	origin, n, err := t.change()
+	if err != nil {
+		return err
+	}
+	row.Changes = mergeChanges(row.Changes, map[string]uint64{origin: n})
+	return t.replace(old, row)
+}
+
+// buryTags makes tombstones of the tags that name what was deleted before the tombstone was made.
+func (t *tx) buryTags(tombstone Row) (buried []Row, err error) {
+	if tombstone.Blob || !tombstone.isDigest() || !tombstone.Deleted {
+		return nil, nil
+	}
+	prefix := tagsOf(tombstone.Repository, tombstone.Digest)
+	for after := ""; ; {
+		keys := t.keys(bucketTags, prefix, after, 1000)
+		if len(keys) == 0 {
+			return buried, nil
+		}
+		for _, k := range keys {
+			after = k
+			tag, ok := t.row(Reference{Repository: tombstone.Repository, Name: k[len(prefix):]}.key())
+			if !ok || !tag.buriedBy(tombstone) {
+				continue
+			}
+			row := tag.bury(tombstone)
+			if err := t.changeRow(tag, row); err != nil {
+				return nil, err
+			}
+			buried = append(buried, row)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// ErrInvalid is what is refused because no such thing can be recorded.
+var ErrInvalid = errors.New("refused by the ledger")
+
+func validText(s string, most int) bool { return len(s) <= most && printable(s) }
+
+// printable leaves out what separates the parts of a key, and what JSON writes longer than it is.
+func printable(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`"\<>&`, r)
+	})
+}
+
+func validDigest(s string) bool {
+	algorithm, hash, ok := strings.Cut(s, ":")
+	return ok && algorithm != "" && hash != "" && validText(s, maxReference)
+}
+
+func (r Reference) check() error {
+	switch {
+	case !validText(r.Repository, maxRepository):
+		return fmt.Errorf("%w: repository %.300q", ErrInvalid, r.Repository)
+	case !validText(r.Name, maxReference) || r.isDigest() && !validDigest(r.Name) || r.Blob && !r.isDigest():
+		return fmt.Errorf("%w: reference %.300q", ErrInvalid, r.Name)
+	}
+	return nil
+}
+
+func checkReplica(name string) error {
+	if !validText(name, maxMember) {
+		return fmt.Errorf("%w: replica %.300q", ErrInvalid, name)
+	}
+	return nil
+}
+
+func (e Entry) check() error {
+	if err := e.Reference.check(); err != nil {
+		return err
+	}
+	if err := checkReplica(e.Replica); err != nil {
+		return err
+	}
+	unknown := e.Digest == "" && e.Deleted && !e.isDigest()
+	switch {
+	case !unknown && !validDigest(e.Digest) || e.isDigest() && e.Digest != e.Name:
+		return fmt.Errorf("%w: digest %.300q of %s", ErrInvalid, e.Digest, e.Name)
+	case e.MediaType != "" && !validText(e.MediaType, maxMediaType):
+		return fmt.Errorf("%w: media type %.300q", ErrInvalid, e.MediaType)
+	case e.Size < 0:
+		return fmt.Errorf("%w: size %d", ErrInvalid, e.Size)
+	}
+	return nil
+}
+
+// check judges a row that somebody else has made.
+func (r Row) check() error {
+	if err := r.Entry.check(); err != nil {
+		return err
+	}
+	validStamp := func(s Stamp) bool { return s.WallMS >= 0 && validText(s.Member, maxMember) }
+	switch {
+	case !validStamp(r.Stamp) || len(r.Seen) > maxSeen || !slices.IsSortedFunc(r.Seen, Stamp.Compare):
+		return fmt.Errorf("%w: stamps of %s", ErrInvalid, r.Name)
+	case len(r.Confirmed) > maxConfirmed || !slices.IsSorted(r.Confirmed):
+		return fmt.Errorf("%w: confirmations of %s", ErrInvalid, r.Name)
+	case len(r.Changes) > maxChanges:
+		return fmt.Errorf("%w: changes of %s", ErrInvalid, r.Name)
+	}
+	for _, s := range r.Seen {
+		if !validStamp(s) {
+			return fmt.Errorf("%w: stamps of %s", ErrInvalid, r.Name)
+		}
+	}
+	for _, name := range r.Confirmed {
+		if err := checkReplica(name); err != nil {
+			return err
+		}
+	}
+	return checkVector(r.Changes)
+}
+
+// checkVector: origins are ours to print and to sort.
+func checkVector(v map[string]uint64) error {
+	for origin := range v {
+		if !validText(origin, maxOrigin) {
+			return fmt.Errorf("%w: origin %.300q", ErrInvalid, origin)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// maxTogether bounds the writes that share a flush.
+const maxTogether = 256
+
+type write struct {
+	do   func(*tx) error
+	done chan error // has room for the one answer
+}
+
+// submit returns when the write is durable. What do returns undoes all writes of the same flush.
+func (l *Ledger) submit(do func(*tx) error) error {
+	w := write{do, make(chan error, 1)}
+	wait := time.NewTimer(l.patience)
+	defer wait.Stop()
+	select {
+	case l.writes <- w:
+	case <-l.stop:
+		return fmt.Errorf("%w: it is closed", ErrUnavailable)
+	case <-wait.C:
+		return fmt.Errorf("%w: %s: busy for %v", ErrUnavailable, l.path, l.patience)
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-wait.C:
+		return fmt.Errorf("%w: %s: no answer for %v", ErrUnavailable, l.path, l.patience)
+	}
+}
+
+// write flushes together what came while the disk was busy with the flush before.
+func (l *Ledger) write() {
+	defer close(l.stopped)
+	for {
+		select {
+		case <-l.stop:
+			return
+		case first := <-l.writes:
+			together := l.gather(first)
+			err := l.commit(together)
+			for _, w := range together {
+				w.done <- err
+			}
+		}
+	}
+}
+
+func (l *Ledger) gather(first write) []write {
+	together := []write{first}
+	for len(together) < maxTogether {
+		select {
+		case w := <-l.writes:
+			together = append(together, w)
+		default:
+			return together
+		}
+	}
+	return together
+}
+
+var errUnchanged = errors.New("nothing to write")
+
+func (l *Ledger) commit(together []write) error {
+	err := l.guard(func() error {
+		return l.db.Update(func(b *bolt.Tx) error {
+			t := &tx{Tx: b, l: l}
+			for _, w := range together {
+				if err := w.do(t); err != nil {
+					return err
+				}
+			}
+			if !t.changed {
+				return errUnchanged
+			}
+			return t.put(bucketMeta, keyClock, marshal(l.clock.last))
+		})
+	})
+	if err != nil && !errors.Is(err, errUnchanged) {
+		return fmt.Errorf("%w: %s: %w", ErrUnavailable, l.path, err)
+	}
+	return nil
+}
+
+// read runs look with the last durable state.
+func (l *Ledger) read(look func(*tx)) error {
+	err := l.guard(func() error {
+		return l.db.View(func(b *bolt.Tx) error {
+			look(&tx{Tx: b, l: l})
+			return nil
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrUnavailable, l.path, err)
+	}
+	return nil
+}
+
+// guard makes an error of what bbolt panics about, and of what the disk does not give back of the mapped file. After that
+// nothing is done with it any more: locks may be held, and only opening it anew checks the whole file.
+func (l *Ledger) guard(do func() error) (err error) {
+	if l.broken.Load() {
+		return errors.New("it was found damaged; a restart checks it")
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			l.broken.Store(true)
+			err = fmt.Errorf("damaged: %v", p)
+		}
+	}()
+	return do()
+}

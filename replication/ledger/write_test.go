@@ -1,0 +1,121 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// block keeps the writing goroutine busy until release is called.
+func block(t *testing.T, l *Ledger) (release func()) {
+	t.Helper()
+	held, free := make(chan struct{}), make(chan struct{})
+	over := make(chan error, 1)
+	go func() {
+		over <- l.submit(func(*tx) error { close(held); <-free; return nil })
+	}()
+	<-held
+	return func() { close(free); must(t, <-over) }
+}
+
+func TestReadsDoNotWaitForWrites(t *testing.T) {
+	l, _ := one(t)
+	push(t, l, tag("v1"), digest(1), "east")
+	release := block(t, l)
+	defer release()
+	if get(t, l, tag("v1")).Digest != digest(1) {
+		t.Error("not read")
+	}
+	if got := pending(t, l, "west"); len(got) != 2 {
+		t.Errorf("pending %v", got)
+	}
+	must1(l.Since(nil, 9))(t)
+	must1(l.Events(0, 9))(t)
+}
+
+func TestWritesShareAFlush(t *testing.T) {
+	l, _ := one(t)
+	change := func() (id int) {
+		must(t, l.db.View(func(b *bolt.Tx) error { id = b.ID(); return nil }))
+		return id
+	}
+	release := block(t, l)
+	before := change()
+	const many = 2*maxTogether + 10
+	var all, begun sync.WaitGroup
+	begun.Add(many)
+	for i := range many {
+		all.Go(func() {
+			begun.Done()
+			push(t, l, tag(fmt.Sprint("v", i)), digest(i), "east")
+		})
+	}
+	begun.Wait()
+	release()
+	all.Wait()
+	flushes := change() - before
+	t.Logf("%d writes in %d flushes", many, flushes)
+	if flushes < 3 || flushes > many/4 {
+		t.Errorf("%d writes in %d flushes", many, flushes)
+	}
+	if got := pending(t, l, "west"); len(got) != 2*many {
+		t.Errorf("%d pending", len(got))
+	}
+}
+
+func TestWaitsAreBounded(t *testing.T) {
+	l, err := Open(t.TempDir(), "gw1", nil, newWall().now)
+	must(t, err)
+	l.patience = 20 * time.Millisecond
+	held, free := make(chan struct{}), make(chan struct{})
+	wantError(t, l.submit(func(*tx) error { close(held); <-free; return nil }), ErrUnavailable) // under way
+	<-held
+	_, err = l.Push(tag("v1"), digest(1), "", 0, "east") // waiting
+	wantError(t, err, ErrUnavailable)
+	wantError(t, l.Close(), ErrUnavailable)
+	close(free)
+	<-l.stopped
+	must(t, l.db.Close())
+}
+
+func TestWhatBboltPanicsAboutIsAnError(t *testing.T) {
+	l, err := Open(t.TempDir(), "gw1", nil, newWall().now)
+	must(t, err)
+	push(t, l, tag("v1"), digest(1), "east")
+	wantError(t, l.submit(func(*tx) error { panic("page 7: neither branch nor leaf") }), ErrUnavailable)
+	_, err = l.Push(tag("v1"), digest(1), "", 0, "east")
+	wantError(t, err, ErrUnavailable)
+	_, _, err = l.Get(tag("v1"))
+	wantError(t, err, ErrUnavailable)
+	must(t, l.Close())
+	_ = l.db.Close() // the lock, which only the end of the process frees otherwise
+	l, err = Open(l.path[:len(l.path)-len(fileName)], "gw1", nil, newWall().now)
+	must(t, err)
+	defer l.Close()
+	if get(t, l, tag("v1")).Name == "" {
+		t.Error("a sound file was lost")
+	}
+}
+
+func TestAFailedFlushChangesNothing(t *testing.T) {
+	l, _ := one(t)
+	release := block(t, l)
+	var all sync.WaitGroup
+	all.Go(func() {
+		if _, err := l.Push(tag("v1"), digest(1), "", 0, "east"); err != nil {
+			wantError(t, err, ErrUnavailable) // shared the flush
+			if get(t, l, tag("v1")).Name != "" {
+				t.Error("written all the same")
+			}
+		}
+	})
+	all.Go(func() { wantError(t, l.submit(func(*tx) error { return errors.New("no") }), ErrUnavailable) })
+	release()
+	all.Wait()
+	push(t, l, tag("v2"), digest(2), "east")
+	sound(t, l)
+}
