@@ -80,7 +80,29 @@ func (d document) blobs() []descriptor {
 	return append([]descriptor{*d.Config}, d.Layers...)
 }
 
-func get(ctx context.Context, url string) ([]byte, error) {
+// Retries of what is answered with 5xx: how soon a busy machine answers is not what is asked.
+const (
+	getTries = 5
+	getPause = time.Second
+)
+
+func get(ctx context.Context, url string) (body []byte, err error) {
+	for range getTries {
+		if body, err = getOnce(ctx, url); !errors.Is(err, errBusy) {
+			break
+		}
+		select {
+		case <-time.After(getPause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return body, err
+}
+
+var errBusy = errors.New("not now")
+
+func getOnce(ctx context.Context, url string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
@@ -97,5 +119,9 @@ func get(ctx context.Context, url string) ([]byte, error) {
 	case http.StatusNotFound:
 		return nil, errNotFound
 	}
-	return nil, fmt.Errorf("GET %s: status %d", url, response.StatusCode)
+	err = fmt.Errorf("GET %s: status %d", url, response.StatusCode)
+	if response.StatusCode >= 500 {
+		err = fmt.Errorf("%w: %w", errBusy, err)
+	}
+	return nil, err
 }
