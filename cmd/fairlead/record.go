@@ -20,9 +20,6 @@ type record struct {
 
 // openRecord opens the ledger that the file gives a place, or one that ends with this process.
 func openRecord(c *configs.Config, log *slog.Logger) (*record, error) {
-	if c.State == "" {
-		log.Warn("no state in the file: a restart loses the record of pushes and deletions")
-	}
 	member := "gateway"
 	if c.Cluster != nil {
 		member = c.Cluster.Name
