@@ -84,7 +84,11 @@ func (x *exchange) learnParts(replica string, status int, now time.Time) {
 
 // recordWrite keeps what was pushed. Deletions are kept when all replicas were asked.
 func (x *exchange) recordWrite(replica string, response *http.Response) error {
-	switch digest := response.Header.Get("Docker-Content-Digest"); {
+	digest := response.Header.Get("Docker-Content-Digest")
+	if x.target.isDigest() {
+		digest = x.target.reference
+	}
+	switch {
 	case x.putsManifest() && digest != "":
 		return x.recordPush(replica, strings.Clone(digest), x.in.Header.Get("Content-Type"))
 	case response.StatusCode == http.StatusCreated && !x.target.manifest:

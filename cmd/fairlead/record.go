@@ -45,6 +45,9 @@ func entryOf(r proxy.Reference) ledger.Reference {
 
 func (r *record) Push(what proxy.Reference, content proxy.Content, replica string) error {
 	_, err := r.ledger.Push(entryOf(what), content.Digest, content.MediaType, content.Size, replica)
+	if errors.Is(err, ledger.ErrInvalid) && content.MediaType != "" { // clients may write anything there
+		_, err = r.ledger.Push(entryOf(what), content.Digest, "", content.Size, replica)
+	}
 	return r.kept(err)
 }
 
@@ -53,7 +56,12 @@ func (r *record) Delete(what proxy.Reference, replica string) error {
 	return r.kept(err)
 }
 
+// kept: some registries accept what has no valid name. There is nothing to remember of that, and it is theirs to give out.
 func (r *record) kept(err error) error {
+	if errors.Is(err, ledger.ErrInvalid) {
+		r.log.Debug("accepted by a replica, and nothing that can be recorded", "error", err)
+		return nil
+	}
 	if err != nil {
 		r.log.Error("a push or deletion cannot be recorded", "error", err)
 		return err
