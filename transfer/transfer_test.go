@@ -33,7 +33,7 @@ func quick() bounds {
 // impatient does not wait for what stands still.
 func impatient() bounds {
 	b := quick()
-	b.answer, b.still = 50*time.Millisecond, 50*time.Millisecond
+	b.answer, b.still = 250*time.Millisecond, 250*time.Millisecond
 	b.tries = 3
 	return b
 }
