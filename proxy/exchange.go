@@ -80,9 +80,8 @@ func (x *exchange) decide() {
 	if repository := x.target.repository; repository != "" {
 		x.request.Lease = p.leases.owner(repository, now)
 		x.request.Bound = p.leases.boundTo(repository, x.client, now)
-		x.request.Follow = x.holder(gateway, x.target.belongsTo())
-		if x.reads() && (x.target.manifest || x.target.blob) {
-			x.request.Barred = x.barred(x.named())
+		if x.reads() {
+			x.consult(gateway)
 		}
 	}
 	x.decision = router.Decide(x.request)

@@ -54,30 +54,45 @@ func (x *exchange) counts(replica string, about Known) bool {
 		slices.ContainsFunc(about.At, func(name string) bool { return name == replica || of.Shares(x.fleet.Replica(name)) })
 }
 
+// consult asks the record once for what the decision about a read needs of it.
+func (x *exchange) consult(order router.Order) {
+	if digest := x.target.belongsTo(); digest != "" {
+		x.request.Follow = x.proxy.resolutions.follow(Reference{Repository: x.target.repository, Name: digest})
+	}
+	if !x.target.manifest && !x.target.blob {
+		return
+	}
+	known, ok := x.proxy.Record.Known(x.named())
+	switch {
+	case ok && known.Deleted:
+		x.request.Barred = x.without(known)
+	case ok:
+		for _, r := range order { // the nearest that is known to have it
+			if r.Readable() && slices.Contains(known.At, r.Name) {
+				x.request.Follow = r.Name
+				return
+			}
+		}
+	}
+}
+
 // barred are the replicas that may still have what was deleted.
-func (x *exchange) barred(what Reference) (names []string) {
+func (x *exchange) barred(what Reference) []string {
 	known, ok := x.proxy.Record.Known(what)
 	if !ok || !known.Deleted {
 		return nil
 	}
+	return x.without(known)
+}
+
+// without are the replicas whose word about it does not count.
+func (x *exchange) without(known Known) (names []string) {
 	for _, r := range x.fleet.Replicas() {
 		if !x.counts(r.Name, known) {
 			names = append(names, r.Name)
 		}
 	}
 	return names
-}
-
-// holder is the nearest replica that is known to have what is asked for, or that lately resolved a tag to its digest.
-func (x *exchange) holder(order router.Order, digest string) string {
-	if known, ok := x.proxy.Record.Known(x.named()); ok && !known.Deleted {
-		for _, r := range order {
-			if r.Readable() && slices.Contains(known.At, r.Name) {
-				return r.Name
-			}
-		}
-	}
-	return x.proxy.resolutions.follow(Reference{Repository: x.target.repository, Name: digest})
 }
 
 // recordPush keeps what a replica accepted. What it was pushed with is there again, too, if it was deleted.
