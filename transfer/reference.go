@@ -61,6 +61,7 @@ func DeleteBlob(ctx context.Context, at Replica, repository, digest string, cred
 	return standard().peer(at, repository, credential).delete(ctx, "blobs/"+digest)
 }
 
+// delete asks after a refusal whether there is anything to delete: some registries fail, or refuse, all the same.
 func (p *peer) delete(ctx context.Context, what string) error {
 	response, err := p.send(ctx, call{method: http.MethodDelete, at: p.at(what)})
 	if err != nil {
@@ -71,7 +72,16 @@ func (p *peer) delete(ctx context.Context, what string) error {
 		response.Body.Close()
 		return nil
 	}
-	return p.refused(response, nil)
+	refused := p.refused(response, nil)
+	response, err = p.fetch(ctx, http.MethodHead, what, accepted("manifests"))
+	if err != nil {
+		return refused
+	}
+	response.Body.Close()
+	if response.StatusCode == http.StatusNotFound {
+		return nil
+	}
+	return refused
 }
 
 // Referrers lists the digests of what refers to a manifest: the first page of it, and none where the replica has no such

@@ -26,8 +26,12 @@ func TestPutTag(t *testing.T) {
 
 func TestDelete(t *testing.T) {
 	var path string
-	status := 0
+	status, there := 0, http.StatusOK
 	at := newFake(t, func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodHead {
+			w.WriteHeader(there)
+			return true
+		}
 		path = r.Method + " " + r.URL.Path
 		say(w, status, "UNSUPPORTED", "no")
 		return true
@@ -48,6 +52,10 @@ func TestDelete(t *testing.T) {
 	}
 	if path != "DELETE /v2/team/app/blobs/"+sum(nil) {
 		t.Error(path)
+	}
+	status, there = 405, 404
+	if err := DeleteManifest(t.Context(), at.replica("at"), "team/app", "v1", alice); err != nil {
+		t.Errorf("refused, but it is not there: %v", err)
 	}
 	path = ""
 	if DeleteManifest(t.Context(), at.replica("at"), "team/app", "../x", alice) == nil || DeleteBlob(t.Context(), at.replica("at"), "team/app", "v1", alice) == nil || path != "" {
