@@ -116,4 +116,3 @@ func Referrers(ctx context.Context, at Replica, repository, digest string, crede
 	}
 	return digests, nil
 }
-
