@@ -155,7 +155,7 @@ func (f Fleet) same(a, b *Replica) bool {
 func (f Fleet) sources(entries []Entry, to *Replica) (names []string) {
 	for _, name := range to.Sources {
 		r := f.replica(name)
-		if r == nil || !r.readable() || f.same(r, to) {
+		if r == nil || !r.readable() {
 			continue
 		}
 		if slices.ContainsFunc(entries, func(e Entry) bool { return slices.Contains(e.Confirmed, name) }) {
