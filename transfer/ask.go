@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -17,6 +16,7 @@ const (
 var (
 	errRedirects = errors.New("too many redirects")
 	errDigest    = errors.New("the content has another digest")
+	errTag       = errors.New("not a tag")
 	errTooLarge  = errors.New("the manifest is larger than 4 MiB")
 )
 
@@ -123,20 +123,5 @@ func Manifest(ctx context.Context, from Replica, repository, digest string, cred
 
 // PutManifest puts a manifest by its digest.
 func PutManifest(ctx context.Context, to Replica, repository, digest, mediaType string, body []byte, credential http.Header) error {
-	if err := verifies(body, digest); err != nil {
-		return err
-	}
-	p := standard().peer(to, repository, credential)
-	response, err := p.send(ctx, call{
-		method: http.MethodPut, at: p.at("manifests/" + digest), header: http.Header{"Content-Type": {mediaType}},
-		body: bytes.NewReader(body), length: int64(len(body)),
-	})
-	if err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusCreated {
-		return p.refused(response, nil)
-	}
-	response.Body.Close()
-	return nil
+	return standard().peer(to, repository, credential).put(ctx, digest, digest, mediaType, body)
 }

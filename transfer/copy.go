@@ -29,7 +29,7 @@ type bounds struct {
 	pause   time.Duration // before the second try; doubled before each further one
 	tries   int           // after the first, in a row and without progress
 	anew    int           // uploads after the first
-	chunk   int64         // bytes of a PATCH; as many are read again when one breaks off
+	chunk   int64         // bytes of a PATCH
 }
 
 func standard() bounds {

@@ -54,22 +54,47 @@ func (s *source) take(b []byte) error {
 	if s.offset == s.mark && !bytes.Equal(s.hash.Sum(nil), s.sum) {
 		return s.wrong(errChanged)
 	}
+	if s.offset-s.states[len(s.states)-1].offset >= stride {
+		return s.keep()
+	}
 	return nil
 }
 
-// back goes back to an offset, by way of an earlier one of which the hash is known: no other can be
-// hashed on from.
-func (s *source) back(to, from int64, state hash.Cloner) error {
+// state is a hash of all before an offset.
+type state struct {
+	offset int64
+	hash   hash.Cloner
+}
+
+// stride is how much is read again at most, beside what was on its way, when an upload breaks off.
+const stride = 256 << 10
+
+// keep remembers the present state, to go back to.
+func (s *source) keep() error {
+	h, err := s.hash.Clone()
+	if err == nil {
+		s.states = append(s.states, state{s.offset, h})
+	}
+	return err
+}
+
+// back goes back to an offset, by way of the last one before it of which the hash is known: no other can be hashed on from.
+// It is not before the first that was kept.
+func (s *source) back(to int64) error {
 	s.close()
 	if s.offset > s.mark {
 		s.mark, s.sum = s.offset, s.hash.Sum(nil)
 	}
-	h, err := state.Clone()
+	for s.states[len(s.states)-1].offset > to {
+		s.states = s.states[:len(s.states)-1]
+	}
+	from := s.states[len(s.states)-1]
+	h, err := from.hash.Clone()
 	if err != nil {
 		return err
 	}
-	s.hash, s.offset, s.tries.offset = h, from, from
-	_, err = io.CopyN(io.Discard, s, to-from)
+	s.hash, s.offset, s.tries.offset = h, from.offset, from.offset
+	_, err = io.CopyN(io.Discard, s, to-from.offset)
 	return err
 }
 

@@ -47,6 +47,21 @@ func Refused(err error) bool {
 	return hasStatus(err, http.StatusUnauthorized) || hasStatus(err, http.StatusForbidden)
 }
 
+// Missing: the replica does not have what it was asked for.
+func Missing(err error) bool { return hasStatus(err, http.StatusNotFound) }
+
+// Unsupported: the replica does not do this at all.
+func Unsupported(err error) bool { return hasStatus(err, http.StatusMethodNotAllowed) }
+
+// At is the replica that an error is about; "" if it is about none.
+func At(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Replica
+	}
+	return ""
+}
+
 func hasStatus(err error, status int) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Status == status

@@ -24,6 +24,8 @@ type source struct {
 	want []byte
 	mark int64 // as far as it has been read before it was taken back, and the sum there
 	sum  []byte
+
+	states []state // of the chunk that is sent, in their order; the first is of its beginning
 }
 
 var (

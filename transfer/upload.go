@@ -67,8 +67,8 @@ func (s *session) ask(ctx context.Context, c call, want int) (http.Header, error
 func (s *session) chunk(ctx context.Context, in *source) error {
 	start := in.offset
 	end := min(start+s.bounds.chunk, in.size)
-	state, err := in.hash.Clone()
-	if err != nil {
+	in.states = nil
+	if err := in.keep(); err != nil {
 		return err
 	}
 	for {
@@ -88,7 +88,7 @@ func (s *session) chunk(ctx context.Context, in *source) error {
 		}
 		s.tries.moved(at)
 		if at < in.offset {
-			if err := in.back(at, start, state); err != nil {
+			if err := in.back(at); err != nil {
 				return err
 			}
 		}

@@ -1,0 +1,115 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/transfer"
+)
+
+// copyBound is for one blob; a transfer that stalls ends earlier.
+const copyBound = 6 * time.Hour
+
+var errNowhere = errors.New("no replica that should have it does")
+
+// blobs copies blobs, each once at a time to a replica, whoever wants it: first the push that committed it, then the manifest
+// that names it.
+type blobs struct {
+	// Static after newBlobs.
+	ctx   context.Context
+	reach func(replica string) transfer.Replica
+	most  int // at a time to one replica
+	moved func(err error)
+
+	mu    sync.Mutex
+	jobs  map[blobKey]*blobJob     // Guarded by mu. As many as callers wait, and what those who went away left.
+	slots map[string]chan struct{} // Guarded by mu; by replica.
+	all   sync.WaitGroup           // incremented under mu only
+}
+
+type blobKey struct{ target, repository, digest string }
+
+type blobJob struct {
+	done chan struct{} // closed when err is there
+	err  error
+}
+
+func newBlobs(ctx context.Context, reach func(replica string) transfer.Replica, most int, moved func(err error)) *blobs {
+	return &blobs{ctx: ctx, reach: reach, most: most, moved: moved, jobs: map[blobKey]*blobJob{}, slots: map[string]chan struct{}{}}
+}
+
+// bring returns when the target has the blob, from the first of the sources that has it.
+func (b *blobs) bring(ctx context.Context, key blobKey, sources []string) error {
+	for {
+		j, joined := b.begin(key, sources)
+		select {
+		case <-j.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if j.err == nil || !joined || b.ctx.Err() != nil {
+			return j.err
+		}
+		// Who began it may have known fewer sources.
+	}
+}
+
+func (b *blobs) begin(key blobKey, sources []string) (j *blobJob, joined bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if j, ok := b.jobs[key]; ok {
+		return j, true
+	}
+	if b.slots[key.target] == nil {
+		b.slots[key.target] = make(chan struct{}, b.most)
+	}
+	slots := b.slots[key.target]
+	j = &blobJob{done: make(chan struct{})}
+	b.jobs[key] = j
+	b.all.Go(func() {
+		j.err = b.run(key, sources, slots)
+		b.mu.Lock()
+		delete(b.jobs, key)
+		b.mu.Unlock()
+		close(j.done)
+	})
+	return j, false
+}
+
+func (b *blobs) run(key blobKey, sources []string, slots chan struct{}) error {
+	select {
+	case slots <- struct{}{}:
+	case <-b.ctx.Done():
+		return context.Cause(b.ctx)
+	}
+	defer func() { <-slots }()
+	ctx, cancel := context.WithTimeout(b.ctx, copyBound)
+	defer cancel()
+	there, err := transfer.HasBlob(ctx, b.reach(key.target), key.repository, key.digest, nil)
+	if there || err != nil {
+		return err
+	}
+	err = each(sources, key.target, func(from string) error {
+		return transfer.Blob(ctx, b.reach(from), b.reach(key.target), key.repository, key.digest, nil)
+	})
+	b.moved(err)
+	return err
+}
+
+// each tries sources in turn, until one of them has it or the target is in the way. That a source could not be asked
+// weighs more than that others do not have it.
+func each(sources []string, target string, try func(from string) error) error {
+	failed := errNowhere
+	for _, from := range sources {
+		err := try(from)
+		if err == nil || transfer.At(err) == target || transfer.At(err) == "" {
+			return err
+		}
+		if !transfer.Missing(err) {
+			failed = err
+		}
+	}
+	return failed
+}

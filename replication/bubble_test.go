@@ -1,0 +1,55 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fairlead-gateway/fairlead/transfer"
+)
+
+// inBubble is an engine for b with nothing to reach, on the bubble's clock.
+type inBubble struct {
+	*Engine
+	asked atomic.Int64 // manifests of b
+}
+
+func newInBubble(t *testing.T, ledger Ledger) *inBubble {
+	x := &inBubble{}
+	x.Engine = New(Options{
+		Ledger: ledger, Fleet: func() Fleet { return three(func(f *Fleet) { f.Here = "b" }) }, Concurrency: 1,
+		Reach: func(name string) transfer.Replica {
+			return transfer.Replica{Name: name, URL: &url.URL{Scheme: "http", Host: name + ".test"}, Transport: x}
+		},
+		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { x.Run(ctx); close(done) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return x
+}
+
+func (x *inBubble) RoundTrip(*http.Request) (*http.Response, error) {
+	x.asked.Add(1)
+	return nil, errors.New("unplugged")
+}
+
+// until looks every second, for two hours at most.
+func (x *inBubble) until(so func([]Letter) bool) {
+	for range 7200 {
+		synctest.Wait()
+		if so(x.Letters()) {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+}

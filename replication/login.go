@@ -1,0 +1,41 @@
+package replication
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+)
+
+// Login is what a replica is shown by us. It is asked for again when the replica refuses it, and now and then.
+type Login func(ctx context.Context) (auth.Credential, error)
+
+// Password is a login that the file has.
+func Password(username, password string) Login {
+	return func(context.Context) (auth.Credential, error) {
+		return auth.Credential{Username: username, Password: password}, nil
+	}
+}
+
+// helperWait bounds a credential helper.
+const helperWait = 10 * time.Second
+
+// DockerConfig is the login that a docker config.json has for a host, in itself or by its credential helpers. It is read
+// anew each time: who rotates a password does not restart us.
+func DockerConfig(path, host string) Login {
+	return func(ctx context.Context) (auth.Credential, error) {
+		ctx, cancel := context.WithTimeout(ctx, helperWait)
+		defer cancel()
+		store, err := credentials.NewStore(path, credentials.StoreOptions{})
+		if err != nil {
+			return auth.EmptyCredential, err
+		}
+		c, err := store.Get(ctx, host)
+		if err == nil && c == auth.EmptyCredential {
+			err = fmt.Errorf("%s has no login for %s", path, host)
+		}
+		return c, err
+	}
+}

@@ -1,0 +1,99 @@
+package replication
+
+import (
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// window is what a rate is the mean of, in seconds.
+const window = 60
+
+// meter counts and bounds what is sent to one replica.
+type meter struct {
+	// Static after newMeter.
+	limit *rate.Limiter // nil: no bound
+	most  int           // bytes of one read
+	count func(bytes int)
+
+	mu      sync.Mutex
+	total   int64         // Guarded by mu.
+	seconds [window]int64 // Guarded by mu; bytes, by second.
+	marks   [window]int64 // Guarded by mu; the second that each is of.
+}
+
+// newMeter makes what is sent in one go small: who waits for his turn must not look as if he stood still.
+func newMeter(bytesPerSecond int64, count func(bytes int)) *meter {
+	m := &meter{most: 256 << 10, count: count}
+	if bytesPerSecond > 0 {
+		m.most = int(min(max(bytesPerSecond/20, 1), 256<<10))
+		m.limit = rate.NewLimiter(rate.Limit(bytesPerSecond), m.most)
+	}
+	return m
+}
+
+func (m *meter) sent(n int, now time.Time) {
+	m.count(n)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.total += int64(n)
+	second := now.Unix()
+	if i := second % window; m.marks[i] != second {
+		m.marks[i], m.seconds[i] = second, 0
+	}
+	m.seconds[second%window] += int64(n)
+}
+
+// rate is in bytes per second, the mean of the last minute, or of as much of it as there was something to send.
+func (m *meter) rate(now time.Time) (perSecond float64, total int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var sum int64
+	first := now.Unix()
+	for i, mark := range m.marks {
+		if mark > now.Unix()-window {
+			sum += m.seconds[i]
+			first = min(first, mark)
+		}
+	}
+	return float64(sum) / float64(now.Unix()-first+1), m.total
+}
+
+// over is a transport whose bodies are metered.
+func (m *meter) over(base http.RoundTripper) http.RoundTripper { return metered{base, m} }
+
+type metered struct {
+	base http.RoundTripper
+	*meter
+}
+
+func (m metered) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return m.base.RoundTrip(r)
+	}
+	out := r.WithContext(r.Context())
+	out.Body = &meteredBody{r.Body, m.meter, r}
+	return m.base.RoundTrip(out)
+}
+
+type meteredBody struct {
+	io.ReadCloser
+	*meter
+	request *http.Request
+}
+
+func (b *meteredBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.most)])
+	if n > 0 {
+		b.sent(n, time.Now())
+		if b.limit != nil {
+			if err := b.limit.WaitN(b.request.Context(), n); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return n, err
+}

@@ -1,0 +1,185 @@
+package replication
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Replica is one as planning sees it.
+type Replica struct {
+	Name     string
+	Up       bool
+	Offline  bool     // the operator took it out
+	Writable bool     // it takes writes
+	Storage  string   // replicas that bear the same one have the same content; "" is its own
+	Sources  []string // the others, the nearest first
+	LeftOut  func(repository string) bool
+}
+
+func (r *Replica) readable() bool { return r.Up && !r.Offline }
+
+// Fleet is all replicas, and the one that this gateway stands beside; without one it serves all.
+type Fleet struct {
+	Replicas []Replica
+	Here     string
+}
+
+func (f Fleet) replica(name string) *Replica {
+	for i := range f.Replicas {
+		if f.Replicas[i].Name == name {
+			return &f.Replicas[i]
+		}
+	}
+	return nil
+}
+
+// Served are the replicas that this gateway brings what they lack, whether or not that can be done just now.
+func (f Fleet) Served() (names []string) {
+	for _, r := range f.Replicas {
+		if r.Writable && !r.Offline && (f.Here == "" || f.Here == r.Name) {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
+
+// target is nil where nothing can be brought now.
+func (f Fleet) target(name string) *Replica {
+	r := f.replica(name)
+	if r == nil || !slices.Contains(f.Served(), name) || !r.Up {
+		return nil
+	}
+	return r
+}
+
+// Action is what a task does.
+type Action string
+
+// The closed set of actions.
+const (
+	Confirm Action = "confirm" // it is there, in storage that replicas share
+	Delete  Action = "delete"
+	Copy    Action = "copy"
+)
+
+// Task brings a replica what some entries say: one that is deleted, or those of one digest.
+type Task struct {
+	Action     Action
+	Target     string
+	Repository string
+	Digest     string
+	Entries    []Entry  // the oldest first
+	Sources    []string // the nearest first
+}
+
+// key: of one key there is one task at a time.
+func (t Task) key() taskKey {
+	if t.Action == Copy {
+		return taskKey{t.Target, Reference{t.Repository, t.Digest, false}}
+	}
+	return taskKey{t.Target, t.Entries[0].Reference}
+}
+
+type taskKey struct {
+	target string
+	Reference
+}
+
+// stamp is that of the latest write that the task is about.
+func (t Task) stamp() Stamp { return t.Entries[len(t.Entries)-1].Stamp }
+
+func (t Task) tagged() bool {
+	return slices.ContainsFunc(t.Entries, func(e Entry) bool { return e.isTag() })
+}
+
+// order: what was deleted goes first, so that nobody is given it for longer than need be; then what tags name now, before what
+// no tag is known to name, which may be what a tag named before. Of the same kind the oldest first.
+func order(a, b Task) int {
+	rank := func(t Task) int {
+		switch {
+		case t.Action != Copy:
+			return 0
+		case t.tagged():
+			return 1
+		}
+		return 2
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), a.Entries[0].Stamp.Compare(b.Entries[0].Stamp),
+		cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Entries[0].Name, b.Entries[0].Name))
+}
+
+// Plan is what can be done now to bring a replica what it lacks, in the order in which it is to be done. What has no
+// source that is up waits for one.
+func Plan(pending []Entry, target string, fleet Fleet) []Task {
+	to := fleet.target(target)
+	if to == nil {
+		return nil
+	}
+	var tasks []Task
+	copies := map[Reference]*Task{}
+	for _, e := range pending {
+		switch {
+		case slices.Contains(e.Confirmed, target):
+		case fleet.shared(e, to):
+			tasks = append(tasks, Task{Action: Confirm, Target: target, Repository: e.Repository, Digest: e.Digest, Entries: []Entry{e}})
+		case e.Deleted:
+			tasks = append(tasks, Task{Action: Delete, Target: target, Repository: e.Repository, Digest: e.Digest, Entries: []Entry{e}})
+		case e.Blob || to.LeftOut != nil && to.LeftOut(e.Repository):
+		default:
+			key := Reference{e.Repository, e.Digest, false}
+			if copies[key] == nil {
+				copies[key] = &Task{Action: Copy, Target: target, Repository: e.Repository, Digest: e.Digest}
+			}
+			copies[key].Entries = append(copies[key].Entries, e)
+		}
+	}
+	for _, t := range copies {
+		slices.SortFunc(t.Entries, func(a, b Entry) int { return cmp.Or(a.Stamp.Compare(b.Stamp), cmp.Compare(a.Name, b.Name)) })
+		if t.Sources = fleet.sources(t.Entries, to); len(t.Sources) > 0 {
+			tasks = append(tasks, *t)
+		}
+	}
+	slices.SortFunc(tasks, order)
+	return tasks
+}
+
+// shared: a replica with the same storage has confirmed it.
+func (f Fleet) shared(e Entry, to *Replica) bool {
+	return slices.ContainsFunc(e.Confirmed, func(name string) bool { return f.same(f.replica(name), to) })
+}
+
+func (f Fleet) same(a, b *Replica) bool {
+	return a != nil && b != nil && (a.Name == b.Name || a.Storage != "" && a.Storage == b.Storage)
+}
+
+func (f Fleet) sources(entries []Entry, to *Replica) (names []string) {
+	for _, name := range to.Sources {
+		r := f.replica(name)
+		if r == nil || !r.readable() {
+			continue
+		}
+		if slices.ContainsFunc(entries, func(e Entry) bool { return slices.Contains(e.Confirmed, name) }) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Blob is one that was committed on a replica: its manifest will follow.
+type Blob struct{ Repository, Digest, Replica string }
+
+// PlanBlob is where a blob is copied to as soon as it is committed.
+func PlanBlob(b Blob, fleet Fleet) (targets []string) {
+	from := fleet.replica(b.Replica)
+	if from == nil || !from.readable() {
+		return nil
+	}
+	for _, name := range fleet.Served() {
+		to := fleet.target(name)
+		if to == nil || fleet.same(from, to) || to.LeftOut != nil && to.LeftOut(b.Repository) || !slices.Contains(to.Sources, b.Replica) {
+			continue
+		}
+		targets = append(targets, name)
+	}
+	return targets
+}

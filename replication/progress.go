@@ -1,0 +1,67 @@
+package replication
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// State is how far a replica is.
+type State string
+
+// The closed set of states.
+const (
+	Provisioning State = "Provisioning" // what it lacks has not been found out yet
+	Syncing      State = "Syncing"
+	Ready        State = "Ready"
+)
+
+// Progress is what one replica lacks. What pending entries come to in bytes is known only when they are copied: Bytes and
+// Left go by what those came to that were brought since the start, and are 0 before there is any.
+type Progress struct {
+	Replica string
+	State   State
+	Entries int     // that it has not confirmed
+	Running int     // tasks
+	Waiting int     // tasks that have failed and are tried again
+	Dead    int     // tasks that are not
+	Bytes   int64   // an estimate
+	Rate    float64 // bytes per second, the mean of the last minute
+	Left    time.Duration
+}
+
+// Progress is of each replica that is served, by name.
+func (e *Engine) Progress() (list []Progress) {
+	fleet, now := e.Fleet(), time.Now()
+	for _, name := range fleet.Served() {
+		perSecond, sent := e.meter(name).rate(now)
+		p := Progress{Replica: name, State: Provisioning, Rate: perSecond}
+		e.mu.Lock()
+		if l := e.lanes[name]; l != nil && l.scanned {
+			p.Entries, p.Running = l.pending, len(l.running)
+			p.State = Ready
+			if l.pending > 0 {
+				p.State = Syncing
+			}
+			if l.done > 0 {
+				p.Bytes = sent / l.done * int64(l.pending)
+			}
+			if perSecond > 0 {
+				p.Left = time.Duration(float64(p.Bytes) / perSecond * float64(time.Second)).Round(time.Second)
+			}
+		}
+		for _, have := range e.letters {
+			switch {
+			case have.Task.Target != name:
+			case have.Dead:
+				p.Dead++
+			default:
+				p.Waiting++
+			}
+		}
+		e.mu.Unlock()
+		list = append(list, p)
+	}
+	slices.SortFunc(list, func(a, b Progress) int { return strings.Compare(a.Replica, b.Replica) })
+	return list
+}
