@@ -1,0 +1,171 @@
+package webhook
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Why a command is refused, besides ErrInvalid.
+var (
+	ErrUnknown  = errors.New("there is no such webhook")
+	ErrExists   = errors.New("there is a webhook of that name")
+	ErrInFile   = errors.New("the webhook is in the file, and changed there")
+	ErrTooMany  = fmt.Errorf("there may be %d webhooks", maxSubscriptions)
+	ErrDisabled = errors.New("the webhook is disabled")
+)
+
+// Change is what an update changes; nil stays as it is. A webhook's name and location stay.
+type Change struct {
+	ServiceURI    *string           `json:"serviceUri"`
+	CustomHeaders map[string]string `json:"customHeaders"` // all of them anew; empty: none
+	Actions       []Action          `json:"actions"`
+	Scope         *string           `json:"scope"`
+	Status        *Status           `json:"status"`
+	Secret        *string           `json:"secret"`
+}
+
+// List has all subscriptions by name, what is secret masked.
+func (s *Service) List() []Subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := []Subscription{}
+	for _, sub := range s.subscriptions {
+		out = append(out, sub.masked())
+	}
+	slices.SortFunc(out, byName)
+	return out
+}
+
+// Get is one subscription, what is secret masked.
+func (s *Service) Get(name string) (Subscription, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub, ok := s.subscriptions[keyOf(name)]
+	if !ok {
+		return Subscription{}, ErrUnknown
+	}
+	return sub.masked(), nil
+}
+
+// Create adds a subscription; an empty status is enabled.
+func (s *Service) Create(sub Subscription) (Subscription, error) {
+	if sub.Status == "" {
+		sub.Status = Enabled
+	}
+	sub.InFile = false
+	if err := sub.Check(); err != nil {
+		return Subscription{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, exists := s.subscriptions[keyOf(sub.Name)]; exists {
+		return Subscription{}, ErrExists
+	}
+	if len(s.subscriptions) >= maxSubscriptions {
+		return Subscription{}, ErrTooMany
+	}
+	return s.put(sub)
+}
+
+// Update changes a subscription that commands made.
+func (s *Service) Update(name string, c Change) (Subscription, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub, err := s.changeable(name)
+	if err != nil {
+		return Subscription{}, err
+	}
+	c.apply(&sub)
+	if err := sub.Check(); err != nil {
+		return Subscription{}, err
+	}
+	return s.put(sub)
+}
+
+func (c Change) apply(sub *Subscription) {
+	set(&sub.ServiceURI, c.ServiceURI)
+	set(&sub.Scope, c.Scope)
+	set(&sub.Status, c.Status)
+	set(&sub.Secret, c.Secret)
+	if c.CustomHeaders != nil {
+		sub.CustomHeaders = c.CustomHeaders
+	}
+	if c.Actions != nil {
+		sub.Actions = c.Actions
+	}
+}
+
+func set[T any](to, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// put needs mu. What it keeps is its own: whoever called may change theirs.
+func (s *Service) put(sub Subscription) (Subscription, error) {
+	sub.Actions, sub.CustomHeaders = slices.Clone(sub.Actions), maps.Clone(sub.CustomHeaders)
+	if err := s.store.put(keyOf(sub.Name), sub); err != nil {
+		return Subscription{}, err
+	}
+	s.subscriptions[keyOf(sub.Name)] = sub
+	s.poke()
+	return sub.masked(), nil
+}
+
+// Delete takes a subscription away that commands made, with what is queued for it and its log.
+func (s *Service) Delete(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.changeable(name); err != nil {
+		return err
+	}
+	if err := s.store.remove(keyOf(name)); err != nil {
+		return err
+	}
+	delete(s.subscriptions, keyOf(name))
+	return nil
+}
+
+// changeable needs mu.
+func (s *Service) changeable(name string) (Subscription, error) {
+	sub, ok := s.subscriptions[keyOf(name)]
+	switch {
+	case !ok:
+		return sub, ErrUnknown
+	case sub.InFile:
+		return sub, ErrInFile
+	}
+	return sub, nil
+}
+
+// Ping queues a ping for one webhook, whatever it subscribes to, and returns its ID.
+func (s *Service) Ping(name string) (id string, err error) {
+	sub, err := s.Get(name)
+	if err != nil {
+		return "", err
+	}
+	if sub.Status != Enabled {
+		return "", ErrDisabled
+	}
+	e := Event{ID: newID(), Time: s.now(), Action: Ping}
+	return e.ID, s.queue([]string{keyOf(name)}, e)
+}
+
+// ListEvents has what was and is to be delivered to one webhook: what is pending first, each the newest first.
+func (s *Service) ListEvents(name string) ([]Delivery, error) {
+	if _, err := s.Get(name); err != nil {
+		return nil, err
+	}
+	return s.store.list(keyOf(name))
+}
+
+// newID is a random UUID, as ACR's are.
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -1,0 +1,87 @@
+package webhook
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// errDamaged is a file that nothing should be written to.
+var errDamaged = errors.New("the file is damaged: move it away to begin with an empty one")
+
+// openSound opens a file only if all of it can be read and is what we write: later, in the middle of a request, the
+// database would panic or fault where it is not.
+func openSound(path string) (db *bolt.DB, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			db, err = nil, fmt.Errorf("%w (%v)", errDamaged, p)
+		}
+	}()
+	db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout})
+	if err != nil {
+		return nil, err
+	}
+	if err := db.View(sound); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w (%w)", errDamaged, err), db.Close())
+	}
+	return db, nil
+}
+
+func sound(tx *bolt.Tx) error {
+	subscriptions, queues, total := tx.Bucket(bucketSubscriptions), tx.Bucket(bucketQueues), tx.Bucket(bucketTotal)
+	if subscriptions == nil && queues == nil && total == nil {
+		return nil // new
+	}
+	if subscriptions == nil || queues == nil || total == nil {
+		return errors.New("a part is missing")
+	}
+	err := errors.Join(eachOf(subscriptions, 0, &Subscription{}), soundQueues(tx, queues, total))
+	if err != nil {
+		return err
+	}
+	// Only now: it walks the pages on a goroutine of its own, where a fault could not be caught.
+	for problem := range tx.Check() {
+		err = errors.Join(err, problem)
+	}
+	return err
+}
+
+func soundQueues(tx *bolt.Tx, queues, total *bolt.Bucket) error {
+	var pending int64
+	err := queues.ForEach(func(key, _ []byte) error {
+		root := queues.Bucket(key)
+		if root == nil {
+			return errors.New("a queue is none")
+		}
+		q := queueOf(tx, string(key))
+		if q.pending == nil || q.ended == nil || q.due == nil || q.ids == nil {
+			return errors.New("a part of a queue is missing")
+		}
+		if count := root.Get(keyCount); count != nil && len(count) != 8 || countOf(root) != int64(q.pending.Stats().KeyN) {
+			return errors.New("a queue's count is wrong")
+		}
+		pending += countOf(root)
+		return errors.Join(eachOf(q.pending, 8, &Delivery{}), eachOf(q.ended, 8, &Delivery{}), eachOf(q.due, 16, nil), eachOf(q.ids, 0, nil))
+	})
+	if count := total.Get(keyCount); err == nil && (count != nil && len(count) != 8 || countOf(total) != pending) {
+		err = errors.New("the total is wrong")
+	}
+	return err
+}
+
+// eachOf reads all of a bucket. size is what its keys must have, 0 any; into is what its values must be, nil nothing.
+func eachOf(b *bolt.Bucket, size int, into any) error {
+	return b.ForEach(func(key, value []byte) error {
+		if size != 0 && len(key) != size {
+			return errors.New("a key is none")
+		}
+		if into == nil {
+			return nil
+		}
+		return json.Unmarshal(value, into)
+	})
+}

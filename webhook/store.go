@@ -1,0 +1,157 @@
+package webhook
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// fileName is the store's file in the state directory.
+const fileName = "webhooks.db"
+
+// lockTimeout bounds the wait for another process that has the file open.
+const lockTimeout = time.Second
+
+// The file has three buckets.
+var (
+	bucketSubscriptions = []byte("subscriptions") // those that commands made, by key
+	bucketQueues        = []byte("queues")        // one for each webhook, by key
+	bucketTotal         = []byte("total")         // of what is pending in all queues
+)
+
+// store is what must outlive the process. Every write is on disk when its method returns.
+type store struct {
+	// Static after openStore.
+	db         *bolt.DB
+	maxPending int64
+	maxLogged  uint64
+	temporary  string // the directory to remove at the end, "" if it is to stay
+}
+
+func openStore(dir string, maxPending int64, maxLogged uint64) (*store, error) {
+	s := &store{maxPending: maxPending, maxLogged: maxLogged}
+	if dir == "" {
+		var err error
+		if dir, err = os.MkdirTemp("", "fairlead-webhooks-"); err != nil {
+			return nil, err
+		}
+		s.temporary = dir
+	}
+	if err := s.open(dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", filepath.Join(dir, fileName), err), s.close())
+	}
+	return s, nil
+}
+
+func (s *store) open(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil { // it holds secrets of receivers
+		return err
+	}
+	db, err := openSound(filepath.Join(dir, fileName))
+	if errors.Is(err, berrors.ErrTimeout) {
+		return errors.New("another process has it open")
+	}
+	if err != nil {
+		return err
+	}
+	s.db = db
+	return db.Update(func(tx *bolt.Tx) error {
+		for _, name := range [][]byte{bucketSubscriptions, bucketQueues, bucketTotal} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *store) close() error {
+	var err error
+	if s.db != nil {
+		err = s.db.Close()
+	}
+	if s.temporary != "" {
+		err = errors.Join(err, os.RemoveAll(s.temporary))
+	}
+	return err
+}
+
+func (s *store) subscriptions() (list []Subscription, err error) {
+	err = s.db.View(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketSubscriptions).ForEach(func(_, value []byte) error {
+			var sub Subscription
+			err := json.Unmarshal(value, &sub)
+			list = append(list, sub)
+			return err
+		})
+	})
+	return list, err
+}
+
+// put keeps a subscription and sees to it that it has a queue.
+func (s *store) put(key string, sub Subscription) error {
+	return s.db.Update(func(tx *bolt.Tx) error {
+		value, err := encode(sub)
+		if err != nil {
+			return err
+		}
+		if err := tx.Bucket(bucketSubscriptions).Put([]byte(key), value); err != nil {
+			return err
+		}
+		return makeQueue(tx, key)
+	})
+}
+
+// remove takes a subscription away, with its queue and its log.
+func (s *store) remove(key string) error {
+	return s.db.Update(func(tx *bolt.Tx) error {
+		if err := tx.Bucket(bucketSubscriptions).Delete([]byte(key)); err != nil {
+			return err
+		}
+		return removeQueue(tx, key)
+	})
+}
+
+// settle makes the file's subscriptions and the store agree: those have a queue and nothing else here, and a queue that
+// belongs to nobody any more goes.
+func (s *store) settle(inFile []string, belongs func(key string) bool) error {
+	return s.db.Update(func(tx *bolt.Tx) error {
+		for _, key := range inFile {
+			if err := tx.Bucket(bucketSubscriptions).Delete([]byte(key)); err != nil {
+				return err
+			}
+			if err := makeQueue(tx, key); err != nil {
+				return err
+			}
+		}
+		var orphans []string
+		err := tx.Bucket(bucketQueues).ForEachBucket(func(key []byte) error {
+			if !belongs(string(key)) {
+				orphans = append(orphans, string(key))
+			}
+			return nil
+		})
+		for _, key := range orphans {
+			err = errors.Join(err, removeQueue(tx, key))
+		}
+		return err
+	})
+}
+
+func numberKey(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+// dueKey sorts by time, then by number. Times before 1970 would sort last; nothing is due then.
+func dueKey(at time.Time, n uint64) []byte {
+	return append(numberKey(uint64(max(at.UnixNano(), 0))), numberKey(n)...)
+}
+
+func splitDueKey(key []byte) (at time.Time, n uint64) {
+	return time.Unix(0, int64(binary.BigEndian.Uint64(key))), binary.BigEndian.Uint64(key[8:])
+}
