@@ -54,17 +54,50 @@ func TestReplication(t *testing.T) {
 				waitFor(t, startBound, "the image to be whole everywhere", func() error { return wholeEverywhere(t, registries, repository, "v1", digestOf(index)) })
 				sent := make([]int, len(registries))
 				for i, r := range registries {
-					for _, g := range gateways {
-						sent[i] += int(g.metricOrZero(t, "fairlead_replication_sent_bytes_total", fmt.Sprintf("replica=%q", splitReplicas[i].name)))
-					}
+					sent[i] = sentTo(t, gateways, splitReplicas[i].name)
 					if most := size * (round + 1) * 102 / 100; sent[i] > most {
 						t.Errorf("%s was sent %d bytes of %d images, which have at most %d", r.name, sent[i], round+1, most)
 					}
 				}
 				t.Logf("figure: image of %d bytes, sent so far %v", size, sent)
 			}
+			mounts(t, client, registries, gateways)
 		})
 	}
+}
+
+// mounts: a layer that a replica has in another repository is not sent again.
+func mounts(t *testing.T, client regional, registries []*registry, gateways []*gateway) {
+	layer := make([]byte, 1<<20)
+	_, _ = rand.Read(layer)
+	config := []byte("{}")
+	doc := document{SchemaVersion: 2, MediaType: typeManifest, Layers: []descriptor{{MediaType: typeLayer, Digest: digestOf(layer), Size: int64(len(layer))}}}
+	doc.Config = &descriptor{MediaType: typeConfig, Digest: digestOf(config), Size: int64(len(config))}
+	manifest := encode(t, doc)
+	for _, repository := range []string{"base/first", "base/second"} {
+		before := sentTo(t, gateways, "")
+		for _, blob := range [][]byte{layer, config} {
+			must(t, client.pushBlob(repository, blob))
+		}
+		_, err := client.send(http.MethodPut, "/v2/"+repository+"/manifests/v1", typeManifest, manifest, http.StatusCreated)
+		must(t, err)
+		waitFor(t, startBound, repository+" to be whole everywhere", func() error { return wholeEverywhere(t, registries, repository, "v1", digestOf(manifest)) })
+		if after := sentTo(t, gateways, ""); repository == "base/second" && after-before > len(layer)/2 {
+			t.Errorf("%d bytes were sent for what was there", after-before)
+		}
+	}
+}
+
+// sentTo is how many bytes were sent to a replica; "" is to all.
+func sentTo(t testing.TB, gateways []*gateway, replica string) (bytes int) {
+	labels := []string{}
+	if replica != "" {
+		labels = append(labels, fmt.Sprintf("replica=%q", replica))
+	}
+	for _, g := range gateways {
+		bytes += int(g.metricOrZero(t, "fairlead_replication_sent_bytes_total", labels...))
+	}
+	return bytes
 }
 
 // wholeEverywhere is nil when all have the image. A tag of what is not whole fails the test at once.
