@@ -216,7 +216,7 @@ func (g *gateway) drain(clients *http.Server, doors []io.Closer) {
 
 func (g *gateway) adminHandler() http.Handler {
 	return admin.New(admin.Config{
-		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members, Log: g.log,
+		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members, Webhooks: webhookAPI{g.hooks.Service}, Log: g.log,
 	})
 }
 
