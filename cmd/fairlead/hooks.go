@@ -139,7 +139,8 @@ func (h *hooks) run(ctx context.Context) {
 // again has the same ID.
 func (h *hooks) tell() error {
 	for {
-		events, err := h.ledger.Events(h.read, hooksPage)
+		before := h.read
+		events, err := h.ledger.Events(before, hooksPage)
 		if err != nil {
 			return err
 		}
@@ -151,7 +152,7 @@ func (h *hooks) tell() error {
 		if err == nil && len(events) < hooksPage {
 			err = h.settle()
 		}
-		if len(h.done) > 0 || len(events) > 0 {
+		if len(h.done) > 0 || h.read != before {
 			if trimmed := h.ledger.Trim(h.read, h.done); trimmed != nil {
 				return errors.Join(err, trimmed)
 			}
