@@ -451,3 +451,18 @@ webhooks: [`+string(entry)+"]\n"))
 func equalSubscription(a, b webhook.Subscription) bool {
 	return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b)
 }
+
+// While the queue cannot be written the record keeps what is to be told.
+func TestQueueUnavailable(t *testing.T) {
+	s, seen := newHookSite(t, allOfIt), map[string]bool{}
+	s.must(s.hooks.Close())
+	s.push("app", "v1", proxy.Content{Digest: digest(1)})
+	s.confirm("app", "v1", "east", "europe")
+	if s.hooks.tell() == nil || s.hooks.tell() == nil {
+		t.Error("nothing was wrong")
+	}
+	s.left(3)
+	s.reopen()
+	s.tells(seen, "push app v1 1", "push app v1 1", "push app v1 1", "replicated app v1 1")
+	s.left(0)
+}
