@@ -30,8 +30,8 @@ func run(ctx context.Context, args []string) int {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), explainCommand(), clusterCommand(), versionCommand())
-	root.SetArgs(args)
+	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), explainCommand(), clusterCommand(), webhookCommand(), versionCommand())
+	root.SetArgs(spread(args))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -67,20 +69,42 @@ const (
 
 // askAdmin gets a JSON answer from a running gateway.
 func askAdmin(ctx context.Context, at, path string, to any) error {
+	return callAdmin(ctx, at, http.MethodGet, path, nil, to)
+}
+
+// callAdmin has a running gateway do something. nil is no body, and no answer that matters.
+func callAdmin(ctx context.Context, at, method, path string, body, to any) error {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
 	at = strings.TrimSuffix(cmp.Or(at, os.Getenv("FAIRLEAD_ADMIN"), defaultAdmin), "/")
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at+path, nil)
+	var sent io.Reader
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		sent = bytes.NewReader(data)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, at+path, sent)
 	if err != nil {
 		return err
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return fmt.Errorf("no running gateway answers: %w", err)
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s%s: %s", at, path, response.Status)
+	answer := json.NewDecoder(io.LimitReader(response.Body, maxAnswer))
+	if response.StatusCode/100 != 2 {
+		var problem struct{ Detail string }
+		_ = answer.Decode(&problem) // the status says enough
+		return errors.New(strings.TrimSuffix(fmt.Sprintf("%s%s: %s: %s", at, path, response.Status, problem.Detail), ": "))
 	}
-	return json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(to)
+	if to == nil {
+		return nil
+	}
+	return answer.Decode(to)
 }
