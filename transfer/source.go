@@ -3,10 +3,10 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"net/http"
-	"strconv"
 )
 
 // source reads a blob through breaks and hashes it on the way. Of one goroutine at a time.
@@ -101,7 +101,8 @@ func (s *source) ready() error {
 func (s *source) get() error {
 	header := http.Header{}
 	if s.offset > 0 {
-		header.Set("Range", "bytes="+strconv.FormatInt(s.offset, 10)+"-")
+		// With its end: go-containerregistry's registry wants both.
+		header.Set("Range", fmt.Sprintf("bytes=%d-%d", s.offset, s.size-1))
 	}
 	response, err := s.fetch(s.ctx, http.MethodGet, "blobs/"+s.digest, header)
 	if err != nil {

@@ -149,8 +149,7 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		w.WriteHeader(http.StatusCreated)
 	case http.MethodDelete:
-		f.open = f.open && !strings.Contains(r.URL.Path, "/uploads/")
-		delete(f.has, name)
+		f.open = false
 		w.WriteHeader(http.StatusNoContent)
 	case http.MethodGet, http.MethodHead:
 		if strings.Contains(r.URL.Path, "/uploads/") {
