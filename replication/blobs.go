@@ -18,10 +18,11 @@ var errNowhere = errors.New("no replica that should have it does")
 // that names it.
 type blobs struct {
 	// Static after newBlobs.
-	ctx   context.Context
-	reach func(replica string) transfer.Replica
-	most  int // at a time to one replica
-	moved func(err error)
+	ctx    context.Context
+	reach  func(replica string) transfer.Replica
+	source func(replica, target string) transfer.Replica
+	most   int // at a time to one replica
+	moved  func(err error)
 
 	mu    sync.Mutex
 	jobs  map[blobKey]*blobJob     // Guarded by mu. As many as callers wait, and what those who went away left.
@@ -36,8 +37,10 @@ type blobJob struct {
 	err  error
 }
 
-func newBlobs(ctx context.Context, reach func(replica string) transfer.Replica, most int, moved func(err error)) *blobs {
-	return &blobs{ctx: ctx, reach: reach, most: most, moved: moved, jobs: map[blobKey]*blobJob{}, slots: map[string]chan struct{}{}}
+func newBlobs(
+	ctx context.Context, reach func(replica string) transfer.Replica, source func(replica, target string) transfer.Replica, most int, moved func(err error),
+) *blobs {
+	return &blobs{ctx: ctx, reach: reach, source: source, most: most, moved: moved, jobs: map[blobKey]*blobJob{}, slots: map[string]chan struct{}{}}
 }
 
 // bring returns when the target has the blob, from the first of the sources that has it.
@@ -92,7 +95,7 @@ func (b *blobs) run(key blobKey, sources []string, slots chan struct{}) error {
 		return err
 	}
 	err = each(sources, key.target, func(from string) error {
-		return transfer.Blob(ctx, b.reach(from), b.reach(key.target), key.repository, key.digest, nil)
+		return transfer.Blob(ctx, b.source(from, key.target), b.reach(key.target), key.repository, key.digest, nil)
 	})
 	b.moved(err)
 	return err
