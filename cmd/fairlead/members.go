@@ -2,13 +2,8 @@ package main
 
 import (
 	"cmp"
-	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
-	"os"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -19,34 +14,28 @@ import (
 
 func clusterCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "cluster", Short: "what a running gateway knows of the others"}
-	var at, output string
+	var a asking
 	members := &cobra.Command{
 		Use:   "members",
 		Short: "the gateways that are alive",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "table" && output != "json" {
-				return fmt.Errorf("-o: table or json, not %q", output)
-			}
-			var c admin.Cluster
-			if err := askAdmin(cmd.Context(), at, "/cluster", &c); err != nil {
+			if err := a.check(); err != nil {
 				return err
 			}
-			return printMembers(cmd.OutOrStdout(), output, c)
+			var c admin.Cluster
+			if err := askAdmin(cmd.Context(), a.at, "/cluster", &c); err != nil {
+				return err
+			}
+			return a.print(cmd.OutOrStdout(), c, func(w io.Writer) error { return printMembers(w, c) })
 		},
 	}
-	members.Flags().StringVar(&at, "admin", "", "the gateway's admin listener (default $FAIRLEAD_ADMIN, else "+defaultAdmin+")")
-	members.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	a.flags(members)
 	cmd.AddCommand(members)
 	return cmd
 }
 
-func printMembers(w io.Writer, output string, c admin.Cluster) error {
-	if output == "json" {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(c)
-	}
+func printMembers(w io.Writer, c admin.Cluster) error {
 	if c.Name == "" {
 		_, err := fmt.Fprintln(w, "this gateway knows no other: its file has no cluster")
 		return err
@@ -57,30 +46,4 @@ func printMembers(w io.Writer, output string, c admin.Cluster) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", m.Name, cmp.Or(m.Here, "-"), m.Address, m.Version, m.Since.UTC().Format(time.RFC3339))
 	}
 	return t.Flush()
-}
-
-const (
-	defaultAdmin = "http://127.0.0.1:9180"
-	adminTimeout = 10 * time.Second
-	maxAnswer    = 64 << 20
-)
-
-// askAdmin gets a JSON answer from a running gateway.
-func askAdmin(ctx context.Context, at, path string, to any) error {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
-	at = strings.TrimSuffix(cmp.Or(at, os.Getenv("FAIRLEAD_ADMIN"), defaultAdmin), "/")
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at+path, nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("no running gateway answers: %w", err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s%s: %s", at, path, response.Status)
-	}
-	return json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(to)
 }
