@@ -13,6 +13,10 @@ const (
 	maxAddresses   = 16  // of a replica: more do not fit a UDP answer beside the rest
 	maxReplicas    = 256 // of a file
 	maxPaths       = 64
+	maxFilters     = 256
+	maxPatterns    = 256
+	maxBandwidth   = 1 << 40 // bytes per second
+	maxConcurrency = 64
 )
 
 // check holds the rules that look at more than one field.
@@ -29,7 +33,8 @@ func (d *decoder) check(c *Config) {
 	d.checkHealth(c.Health)
 	d.checkReplicas(c)
 	d.checkCluster(c.Cluster)
-	d.checkHere(c)
+	d.checkFilters(c)
+	d.checkReplicaName(c, "here", c.Here)
 }
 
 // required reports keys that were left out of the mapping at path.
@@ -164,21 +169,34 @@ func (d *decoder) checkNetworks(networks []Network) {
 	}
 }
 
+func (d *decoder) checkFilters(c *Config) {
+	d.count("replication.filters", len(c.Replication.Filters), 0, maxFilters)
+	for i, f := range c.Replication.Filters {
+		path := item("replication.filters", i)
+		d.required(path, "repositories")
+		if _, given := d.written[path+".repositories"]; given {
+			d.count(path+".repositories", len(f.Repositories), 1, maxPatterns)
+		}
+		d.checkReplicaName(c, path+".replica", f.Replica)
+	}
+}
+
 func (d *decoder) checkHealth(h Health) {
 	if h.Timeout > h.Interval && !d.unread["health.interval"] {
 		d.problem("health.timeout", ruleTimeout)
 	}
 }
 
-func (d *decoder) checkHere(c *Config) {
+// checkReplicaName reports a name at path that is no replica's; empty is none.
+func (d *decoder) checkReplicaName(c *Config, path, name string) {
 	for i := range c.Replicas {
 		if d.hidden(item("replicas", i) + ".name") {
-			return // here may well be the one that could not be read
+			return // it may well be the one that could not be read
 		}
 	}
-	if c.Here != "" && len(c.Replicas) > 0 {
-		if rule := hereRule(c, c.Here); rule != "" {
-			d.problem("here", rule)
+	if name != "" && len(c.Replicas) > 0 {
+		if rule := replicaRule(c, name); rule != "" {
+			d.problem(path, rule)
 		}
 	}
 }
@@ -186,7 +204,7 @@ func (d *decoder) checkHere(c *Config) {
 // SetHere makes name the replica beside this gateway, for `serve --here`; empty: it stands in no region.
 func (c *Config) SetHere(name string) error {
 	if name != "" {
-		if rule := hereRule(c, name); rule != "" {
+		if rule := replicaRule(c, name); rule != "" {
 			return fmt.Errorf("here %q %s", name, rule)
 		}
 	}
@@ -194,7 +212,7 @@ func (c *Config) SetHere(name string) error {
 	return nil
 }
 
-func hereRule(c *Config, name string) string {
+func replicaRule(c *Config, name string) string {
 	names := make([]string, 0, len(c.Replicas))
 	for _, r := range c.Replicas {
 		if r.Name == name {
@@ -202,5 +220,5 @@ func hereRule(c *Config, name string) string {
 		}
 		names = append(names, r.Name)
 	}
-	return fmt.Sprintf(ruleHereUnknown, suggest(name, names))
+	return fmt.Sprintf(ruleNoReplica, suggest(name, names))
 }

@@ -33,13 +33,14 @@ func TestDefaults(t *testing.T) {
 	c := load(t, "testdata/valid-smallest.yaml")
 	westus, _ := geo.LookupPlace("azure/westus")
 	want := &Config{
-		File:     "testdata/valid-smallest.yaml",
-		Hostname: "registry.contoso.com",
-		DNS:      DNS{Listen: []string{":53"}, TTL: time.Minute},
-		Proxy:    Proxy{Listen: []string{":443"}},
-		Lease:    Lease{Idle: 10 * time.Minute, Owner: OwnerNearest},
-		Health:   Health{Interval: 5 * time.Second, Timeout: 2 * time.Second, Path: "/v2/", Fronts: true},
-		Admin:    Admin{Listen: "127.0.0.1:9180"},
+		File:        "testdata/valid-smallest.yaml",
+		Hostname:    "registry.contoso.com",
+		DNS:         DNS{Listen: []string{":53"}, TTL: time.Minute},
+		Proxy:       Proxy{Listen: []string{":443"}},
+		Lease:       Lease{Idle: 10 * time.Minute, Owner: OwnerNearest},
+		Health:      Health{Interval: 5 * time.Second, Timeout: 2 * time.Second, Path: "/v2/", Fronts: true},
+		Replication: Replication{Concurrency: 4, Unrecorded: UnrecordedRefuse},
+		Admin:       Admin{Listen: "127.0.0.1:9180"},
 		Replicas: []Replica{{
 			Name:      "westus",
 			Place:     Place{Name: "azure/westus", Country: "US", Point: westus.Point},
@@ -68,9 +69,13 @@ func TestEveryKeyIsTaken(t *testing.T) {
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("2001:db8::1/128")},
 			Paths:          []string{"/service/token"},
 		},
-		Geo:     Geo{Database: "testdata/notes.txt", Networks: []Network{{Network: netip.MustParsePrefix("10.0.0.0/8"), Place: Place{Point: geo.Point{Lat: 1, Lon: -1.5}}}}},
-		Lease:   Lease{Idle: 10 * time.Second, Owner: OwnerHome},
-		Health:  Health{Interval: 10 * time.Minute, Timeout: 10 * time.Minute, Path: "/", Fronts: false},
+		Geo:    Geo{Database: "testdata/notes.txt", Networks: []Network{{Network: netip.MustParsePrefix("10.0.0.0/8"), Place: Place{Point: geo.Point{Lat: 1, Lon: -1.5}}}}},
+		Lease:  Lease{Idle: 10 * time.Second, Owner: OwnerHome},
+		Health: Health{Interval: 10 * time.Minute, Timeout: 10 * time.Minute, Path: "/", Fronts: false},
+		Replication: Replication{
+			Bandwidth: 1 << 40, Concurrency: 64, Unrecorded: UnrecordedAccept,
+			Filters: []Filter{{Replica: "2", Repositories: []string{"*", "team/app", "team/*"}}},
+		},
 		Admin:   Admin{Listen: "[::1]:9180"},
 		Cluster: &Cluster{Listen: "[::1]:7946", Name: "0", Peers: []string{"[2001:db8::10]:7946", "gw2:65535"}, Key: "testdata/cluster.key"},
 		Replicas: []Replica{

@@ -23,7 +23,7 @@ func (d *decoder) config(root *yaml.Node) *Config {
 		"state":       parsed(d, &c.State, d.folderName),
 		"replicas":    d.replicas(&c.Replicas),
 		"cluster":     d.cluster(&c.Cluster),
-		"replication": d.replication(),
+		"replication": d.replication(&c.Replication),
 		"webhooks":    d.later(emptyList, "webhooks come in a later version"),
 		"admin":       d.section(fields{"listen": parsed(d, &c.Admin.Listen, adminAddress)}),
 	})
@@ -121,16 +121,26 @@ func (d *decoder) replica(path string, n *yaml.Node, to *Replica) {
 		"ca":                 parsed(d, &to.CA, d.fileName),
 		"client_certificate": parsed(d, &to.ClientCertificate, d.fileName),
 		"client_key":         parsed(d, &to.ClientKey, d.fileName),
-		"credentials":        d.later(emptyText, "work in the gateway's own name comes in a later version"),
+		"credentials":        parsed(d, &to.Credentials, d.fileName),
 		"bias":               d.number(&to.Bias, within(1000), ruleBias),
 	})
 }
 
-func (d *decoder) replication() field {
-	const what = "copying between replicas comes in a later version"
+func (d *decoder) replication(to *Replication) field {
 	return d.section(fields{
-		"bandwidth": d.later(zero, what),
-		"filters":   d.later(emptyList, what),
+		"bandwidth":   whole(d, &to.Bandwidth, 0, maxBandwidth),
+		"concurrency": whole(d, &to.Concurrency, 1, maxConcurrency),
+		"unrecorded":  parsed(d, &to.Unrecorded, oneOf(UnrecordedRefuse, UnrecordedAccept)),
+		"filters": d.list(
+			func(int) { to.Filters = nil },
+			func(path string, n *yaml.Node) {
+				var f Filter
+				d.mapping(path, n, fields{
+					"replica":      parsed(d, &f.Replica, anyText),
+					"repositories": listOf(d, &f.Repositories, repositoryPattern),
+				})
+				to.Filters = append(to.Filters, f)
+			}),
 	})
 }
 

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"net/netip"
+	"regexp"
 	"strings"
 )
 
@@ -83,6 +84,16 @@ func replicaName(s string) (string, string) {
 func storageName(s string) (string, string) {
 	if s != "" && (!isLabel(s) || s != strings.ToLower(s)) {
 		return "", ruleName
+	}
+	return s, ""
+}
+
+var repositories = regexp.MustCompile(`^([a-z0-9][a-z0-9._/-]{0,254})?\*?$`)
+
+// repositoryPattern takes a repository's name, or the beginning of names with a * behind it.
+func repositoryPattern(s string) (string, string) {
+	if s == "" || !repositories.MatchString(s) {
+		return "", ruleRepository
 	}
 	return s, ""
 }

@@ -33,7 +33,6 @@ const (
 	ruleUnit          = "needs a duration with a unit, such as 90s or 5m"
 	ruleRange         = "must be from %s to %s"
 	ruleWholeSeconds  = "must be whole seconds"
-	ruleHereUnknown   = "names no replica; %s"
 	rulePath          = "must be an absolute path without dot segments, doubled slashes, escapes, query or fragment"
 	rulePathEnds      = "must not end in a slash"
 	rulePathV2        = "everything below /v2/ is passed on already, by its own rules"
@@ -72,5 +71,7 @@ const (
 	ruleHost       = "must be a host name or an IP address, IPv6 in brackets, with or without a port"
 	ruleNeedsHTTPS = "needs an https upstream"
 	ruleBias       = "must be from -1000 to 1000 milliseconds"
+	ruleRepository = "must be a repository's name, or the beginning of some with a * at its end, such as team/*"
+	ruleNoReplica  = "names no replica; %s"
 	ruleLoopback   = "must be a loopback address: the admin listener has no authentication yet"
 )

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -91,6 +92,21 @@ func (d *decoder) number(to *float64, valid func(float64) bool, rule string) fie
 			d.refuse(path, fmt.Sprintf(ruleKind, "a number", describe(n)))
 		case !valid(v):
 			d.refuse(path, rule)
+		default:
+			*to = v
+		}
+	}
+}
+
+// whole takes a whole number from least to most, both included.
+func whole[T int | int64](d *decoder, to *T, least, most T) field {
+	return func(path string, n *yaml.Node) {
+		var v T
+		switch {
+		case n.ShortTag() != "!!int":
+			d.refuse(path, fmt.Sprintf(ruleKind, "a whole number", describe(n)))
+		case n.Decode(&v) != nil, v < least, v > most:
+			d.refuse(path, fmt.Sprintf(ruleRange, strconv.FormatInt(int64(least), 10), strconv.FormatInt(int64(most), 10)))
 		default:
 			*to = v
 		}

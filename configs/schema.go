@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/geo"
@@ -27,18 +28,19 @@ const (
 // Config is a whole file that has passed every rule, with defaults filled in and file names resolved.
 // It is not changed after Load or Parse, except by SetHere before it is handed out.
 type Config struct {
-	File     string // as given to Load or Parse
-	Hostname string // lower case, without a trailing dot
-	DNS      DNS
-	Here     string // name of the replica beside this gateway; empty: it stands in no region
-	Proxy    Proxy
-	Geo      Geo
-	Lease    Lease
-	Health   Health
-	State    string // folder for what must outlive a restart; empty: it does not
-	Replicas []Replica
-	Cluster  *Cluster // nil: this gateway is alone
-	Admin    Admin
+	File        string // as given to Load or Parse
+	Hostname    string // lower case, without a trailing dot
+	DNS         DNS
+	Here        string // name of the replica beside this gateway; empty: it stands in no region
+	Proxy       Proxy
+	Geo         Geo
+	Lease       Lease
+	Health      Health
+	State       string // folder for what must outlive a restart; empty: it does not
+	Replicas    []Replica
+	Cluster     *Cluster // nil: this gateway is alone
+	Replication Replication
+	Admin       Admin
 
 	written map[string]written // by field path; for problems found after parsing
 	leaf    *x509.Certificate  // of Proxy.TLS when the file was read; nil without
@@ -97,17 +99,18 @@ type Health struct {
 
 // Replica is one regional registry.
 type Replica struct {
-	Name      string
-	Place     Place
-	Addresses []netip.Addr // what DNS answers: 1 to 16, unmapped
-	Upstream  *url.URL     // scheme and host only
-	Home      bool
-	State     string  // StateOnline, StateDrain or StateOffline
-	Write     bool    // false: a read-only replica
-	Storage   string  // replicas that bear the same have the same content; "" is the replica's own
-	Host      string  // Host to send upstream; empty: the client's own
-	CA        string  // file with the certificates to trust for Upstream; empty: the system's
-	Bias      float64 // milliseconds added to the expected round-trip time, -1000 to 1000
+	Name        string
+	Place       Place
+	Addresses   []netip.Addr // what DNS answers: 1 to 16, unmapped
+	Upstream    *url.URL     // scheme and host only
+	Home        bool
+	State       string  // StateOnline, StateDrain or StateOffline
+	Write       bool    // false: a read-only replica
+	Storage     string  // replicas that bear the same have the same content; "" is the replica's own
+	Host        string  // Host to send upstream; empty: the client's own
+	CA          string  // file with the certificates to trust for Upstream; empty: the system's
+	Credentials string  // docker config.json with the login for what is done there in the gateway's own name; empty: none
+	Bias        float64 // milliseconds added to the expected round-trip time, -1000 to 1000
 
 	ClientCertificate, ClientKey string // files; both or neither
 }
@@ -118,6 +121,40 @@ type Cluster struct {
 	Name   string   // a DNS label, unique among them
 	Peers  []string // host:port, 1 to 64
 	Key    string   // file name; empty only where all addresses are loopback. See Keys
+}
+
+// Values of Replication.Unrecorded: what becomes of a push while the record in State cannot be written.
+const (
+	UnrecordedRefuse = "refuse"
+	UnrecordedAccept = "accept" // it may not be copied, nor be known to be newer than what was there before
+)
+
+// Replication is how what was pushed to one replica comes to all others.
+type Replication struct {
+	Bandwidth   int64 // bytes per second to one replica; 0: no bound
+	Concurrency int   // images, and blobs, at a time to one replica, 1 to 64
+	Filters     []Filter
+	Unrecorded  string // UnrecordedRefuse or UnrecordedAccept
+}
+
+// Filter leaves repositories out of what is copied.
+type Filter struct {
+	Replica      string   // empty: every one
+	Repositories []string // names, or beginnings that end in *
+}
+
+// LeavesOut reports whether the filter keeps a repository from a replica.
+func (f Filter) LeavesOut(replica, repository string) bool {
+	if f.Replica != "" && f.Replica != replica {
+		return false
+	}
+	for _, pattern := range f.Repositories {
+		beginning, open := strings.CutSuffix(pattern, "*")
+		if repository == pattern || open && strings.HasPrefix(repository, beginning) {
+			return true
+		}
+	}
+	return false
 }
 
 // Admin is the operators' listener.

@@ -52,7 +52,8 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*Co
 	t.Helper()
 	g := &rig{t: t}
 	c := Config{
-		Hostname: "registry.contoso.com", LeaseIdle: time.Minute, Limits: quick, Record: newMemoryRecord(),
+		Committed: func(string, string, string) {},
+		Hostname:  "registry.contoso.com", LeaseIdle: time.Minute, Limits: quick, Record: newMemoryRecord(),
 		Locate: func(netip.Addr) geo.Location {
 			return geo.Location{Point: points["west"], Source: geo.SourceNetworks}
 		},

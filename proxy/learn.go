@@ -42,7 +42,9 @@ func (x *exchange) learn(replica string, response *http.Response) (owner string,
 			p.leases.agreed.Spread(x.ctx, repository)
 		}
 		if status == http.StatusCreated && !x.target.manifest {
-			x.bringHome(committed(x.in.URL.Query()), replica, owner)
+			digest := committed(x.in.URL.Query())
+			x.bringHome(digest, replica, owner)
+			p.Committed(repository, digest, replica)
 		}
 		return owner, nil
 	case x.target.kind == router.Exists && (accepted || status == http.StatusNotFound):

@@ -20,6 +20,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/geo"
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
 // Upstream is how a gateway reaches a replica.
@@ -45,7 +46,8 @@ type Config struct {
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string) // must not block
 	Record         Record
-	Agreement      Agreement // nil: this gateway decides alone
+	Committed      func(repository, digest, replica string) // of each blob that a client pushes; must not block
+	Agreement      Agreement                                // nil: this gateway decides alone
 	Detour         Detour
 	Pulled         func(replica string, nearest bool, bytes int) // of answers' bodies that clients get; nearest to the client
 	Healed         func(source, target string, bytes int)        // from a replica to another, for a push
@@ -146,6 +148,9 @@ func (b *buffers) Put(s []byte) { b.pool.Put(&s) }
 // Leases lists this gateway's own live leases, for people; Lease is that of one repository, or the zero value.
 func (p *Proxy) Leases() []LeaseInfo               { return p.leases.list(time.Now()) }
 func (p *Proxy) Lease(repository string) LeaseInfo { return p.leases.info(repository, time.Now()) }
+
+// Reach is a replica as requests reach it, for what is done there in the gateway's own name.
+func (p *Proxy) Reach(replica string) transfer.Replica { return p.reach(replica, p.Hostname) }
 
 // Close ends what is being copied between replicas, and drops idle connections to them.
 func (p *Proxy) Close() {

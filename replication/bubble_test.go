@@ -25,7 +25,7 @@ type inBubble struct {
 func newInBubble(t *testing.T, ledger Ledger) *inBubble {
 	x := &inBubble{}
 	x.Engine = New(Options{
-		Ledger: ledger, Fleet: func() Fleet { return three(func(f *Fleet) { f.Here = "b" }) }, Concurrency: 1,
+		Ledger: ledger, Fleet: func() Fleet { return three(func(f *Fleet) { f.Mine = []string{"b"} }) }, Concurrency: 1,
 		Reach: func(name string) transfer.Replica {
 			return transfer.Replica{Name: name, URL: &url.URL{Scheme: "http", Host: name + ".test"}, Transport: x}
 		},

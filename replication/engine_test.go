@@ -339,7 +339,7 @@ func TestStop(t *testing.T) {
 		return false
 	})
 	x.push("v1", x.at["a"].image("v1", "layer"), "a")
-	x.fleet.Store(&Fleet{Replicas: three().Replicas, Here: "b"})
+	x.fleet.Store(&Fleet{Replicas: three().Replicas, Mine: []string{"b"}})
 	x.Concurrency = 1
 	stop := x.run()
 	<-began

@@ -18,10 +18,10 @@ type Replica struct {
 
 func (r *Replica) readable() bool { return r.Up && !r.Offline }
 
-// Fleet is all replicas, and the one that this gateway stands beside; without one it serves all.
+// Fleet is all replicas, and those of them that this gateway is to serve (Assign).
 type Fleet struct {
 	Replicas []Replica
-	Here     string
+	Mine     []string
 }
 
 func (f Fleet) replica(name string) *Replica {
@@ -36,7 +36,7 @@ func (f Fleet) replica(name string) *Replica {
 // Served are the replicas that this gateway brings what they lack, whether or not that can be done just now.
 func (f Fleet) Served() (names []string) {
 	for _, r := range f.Replicas {
-		if r.Writable && !r.Offline && (f.Here == "" || f.Here == r.Name) {
+		if r.Writable && !r.Offline && slices.Contains(f.Mine, r.Name) {
 			names = append(names, r.Name)
 		}
 	}

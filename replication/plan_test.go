@@ -26,7 +26,7 @@ func three(change ...func(f *Fleet)) Fleet {
 		{Name: "a", Up: true, Writable: true, Sources: []string{"b", "c"}},
 		{Name: "b", Up: true, Writable: true, Sources: []string{"a", "c"}},
 		{Name: "c", Up: true, Writable: true, Sources: []string{"b", "a"}},
-	}}
+	}, Mine: []string{"a", "b", "c"}}
 	for _, do := range change {
 		do(&f)
 	}
@@ -75,8 +75,8 @@ func TestPlan(t *testing.T) {
 		{"target down", []Entry{digest("d:1", 1, "b")}, three(on("a", func(r *Replica) { r.Up = false })), nil},
 		{"target offline", []Entry{digest("d:1", 1, "b")}, three(on("a", func(r *Replica) { r.Offline = true })), nil},
 		{"target unknown", []Entry{digest("d:1", 1, "b")}, Fleet{}, nil},
-		{"not our target", []Entry{digest("d:1", 1, "b")}, three(func(f *Fleet) { f.Here = "b" }), nil},
-		{"our target", []Entry{digest("d:1", 1, "b")}, three(func(f *Fleet) { f.Here = "a" }), []string{"copy d:1 from b"}},
+		{"not our target", []Entry{digest("d:1", 1, "b")}, three(func(f *Fleet) { f.Mine = []string{"b"} }), nil},
+		{"our target", []Entry{digest("d:1", 1, "b")}, three(func(f *Fleet) { f.Mine = []string{"a"} }), []string{"copy d:1 from b"}},
 		{"left out, but not its deletions", []Entry{digest("d:1", 1, "b"), deleted(digest("d:2", 1, "b"))},
 			three(on("a", func(r *Replica) { r.LeftOut = func(s string) bool { return s == "app" } })), []string{"delete d:2"}},
 		{"one storage", []Entry{digest("d:1", 1, "b"), deleted(digest("d:2", 2, "b")), digest("d:3", 3, "c")},
@@ -101,8 +101,8 @@ func TestPlanBlob(t *testing.T) {
 		want  []string
 	}{
 		{"to all others", three(), []string{"b", "c"}},
-		{"to ours", three(func(f *Fleet) { f.Here = "c" }), []string{"c"}},
-		{"it is here", three(func(f *Fleet) { f.Here = "a" }), nil},
+		{"to ours", three(func(f *Fleet) { f.Mine = []string{"c"} }), []string{"c"}},
+		{"it is here", three(func(f *Fleet) { f.Mine = []string{"a"} }), nil},
 		{"not to who is down, or takes no writes", three(on("b", func(r *Replica) { r.Up = false }), on("c", func(r *Replica) { r.Writable = false })), nil},
 		{"not from who is offline", three(on("a", func(r *Replica) { r.Offline = true })), nil},
 		{"one storage", three(on("a", func(r *Replica) { r.Storage = "s" }), on("b", func(r *Replica) { r.Storage = "s" })), []string{"c"}},
@@ -124,7 +124,7 @@ func TestPlanRules(t *testing.T) {
 			r.Up, r.Offline, r.Writable = rapid.Bool().Draw(t, "up"), rapid.Bool().Draw(t, "offline"), rapid.Bool().Draw(t, "writable")
 			r.Storage = rapid.SampledFrom([]string{"", "", "s"}).Draw(t, "storage")
 		}
-		f.Here = rapid.SampledFrom(append(names, "")).Draw(t, "here")
+		f.Mine = rapid.SliceOfDistinct(rapid.SampledFrom(names), rapid.ID).Draw(t, "mine")
 		var pending []Entry
 		for i := range rapid.IntRange(0, 8).Draw(t, "entries") {
 			e := tag(fmt.Sprintf("v%d", i), rapid.SampledFrom([]string{"d:1", "d:2"}).Draw(t, "digest"), rapid.Int64Range(0, 3).Draw(t, "at"),
@@ -140,7 +140,7 @@ func TestPlanRules(t *testing.T) {
 			}
 			for _, task := range tasks {
 				to := f.replica(name)
-				if done[task.key()] || !to.Up || to.Offline || !to.Writable || f.Here != "" && f.Here != name {
+				if done[task.key()] || !to.Up || to.Offline || !to.Writable || !slices.Contains(f.Mine, name) {
 					t.Fatalf("%v to %+v, twice: %v", task, to, done[task.key()])
 				}
 				done[task.key()] = true

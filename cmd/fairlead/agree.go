@@ -38,6 +38,9 @@ type agreement struct {
 	port    string // of fronts
 	gossip  *ledger.Gossip
 
+	// Static after newGateway.
+	blob func(data []byte) // what another gateway tells of a blob
+
 	// Written by compare, as one.
 	seen atomic.Pointer[router.Sight]
 }
@@ -47,16 +50,17 @@ func newAgreement(c *configs.Config, m *health.Monitor, kept *record, reg promet
 	if err != nil {
 		return nil, err
 	}
-	a := &agreement{config: c.Cluster, here: c.Here, monitor: m, log: log}
+	a := &agreement{config: c.Cluster, here: c.Here, monitor: m, log: log, blob: func([]byte) {}}
 	a.gossip = ledger.NewGossip(kept.ledger, ledger.Wire{
-		Tell:    func(member string, data []byte) { a.Note(member, data) },
-		TellAll: func(data []byte) { a.NoteAll(data) },
+		Tell:    func(member string, data []byte) { a.Note(member, append([]byte{noteLedger}, data...)) },
+		TellAll: func(data []byte) { a.noteAll(noteLedger, data) },
 		Members: a.others,
+		News:    func(entries []ledger.Entry) { kept.news(entries) },
 	}, log)
 	kept.changed = a.gossip.Changed
 	a.Cluster, err = cluster.New(cluster.Config{
 		Name: c.Cluster.Name, Listen: c.Cluster.Listen, Peers: c.Cluster.Peers, Keys: keys,
-		Here: c.Here, Version: version().release, Idle: c.Lease.Idle, OnNote: a.gossip.Hear, Log: log, Registerer: reg,
+		Here: c.Here, Version: version().release, Idle: c.Lease.Idle, OnNote: a.hear, Log: log, Registerer: reg,
 	})
 	if err != nil {
 		return nil, err
@@ -66,6 +70,27 @@ func newAgreement(c *configs.Config, m *health.Monitor, kept *record, reg promet
 	}
 	a.seen.Store(router.NewSight(m.Fleet(), nil, c.Here, &router.Sight{}, time.Now()))
 	return a, nil
+}
+
+// What a note is about is its first byte.
+const (
+	noteLedger = 'l'
+	noteBlob   = 'b'
+)
+
+func (a *agreement) noteAll(kind byte, data []byte) { a.NoteAll(append([]byte{kind}, data...)) }
+
+// hear does not wait.
+func (a *agreement) hear(from string, note []byte) {
+	if len(note) == 0 {
+		return
+	}
+	switch note[0] {
+	case noteLedger:
+		a.gossip.Hear(from, note[1:])
+	case noteBlob:
+		a.blob(note[1:])
+	}
 }
 
 func (a *agreement) others() (names []string) {

@@ -44,6 +44,7 @@ type gateway struct {
 	record  *record
 	tls     *tls.Config // nil: clear text
 	agreed  *agreement  // nil: this gateway knows no other
+	copying *copying
 
 	draining atomic.Bool
 }
@@ -102,8 +103,13 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 		Limits: proxy.DefaultLimits(),
 		Locate: l.Locate, Fleet: reached, Trouble: g.monitor.Trouble,
 		Record: g.record, Agreement: agreement, Detour: detour,
+		Committed:  func(repository, digest, replica string) { g.copying.committed(repository, digest, replica) },
 		Registerer: g.metrics, Log: log,
 	})
+	g.copying = newCopying(c, g.record, reached, g.agreed, ownReach(c, g.proxy), g.metrics, log)
+	if g.agreed != nil {
+		g.agreed.blob = g.copying.heard
+	}
 	return g, nil
 }
 
@@ -130,6 +136,7 @@ func (g *gateway) run(ctx context.Context, ready func()) error {
 	if g.agreed != nil {
 		all.Go(func() error { return g.agreed.run(failed) })
 	}
+	all.Go(func() error { return g.copying.run(failed, g.monitor.Ready()) })
 	for _, conn := range open.udp {
 		all.Go(func() error { return g.dns.ServeUDP(failed, conn) })
 	}

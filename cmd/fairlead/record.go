@@ -12,9 +12,12 @@ import (
 
 // record is the ledger as proxy sees it.
 type record struct {
-	// Static after openRecord, but for changed: until run.
+	// Static after openRecord, but for changed and news: until run.
 	ledger  *ledger.Ledger
-	changed func() // tells other gateways
+	member  string               // this gateway's name in it
+	changed func()               // tells other gateways
+	news    func([]ledger.Entry) // tells whoever copies
+	accept  bool                 // what cannot be recorded now is accepted all the same
 	log     *slog.Logger
 }
 
@@ -36,7 +39,10 @@ func openRecord(c *configs.Config, log *slog.Logger) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &record{ledger: l, changed: func() {}, log: log}, nil
+	return &record{
+		ledger: l, member: member, changed: func() {}, news: func([]ledger.Entry) {},
+		accept: c.Replication.Unrecorded == configs.UnrecordedAccept, log: log,
+	}, nil
 }
 
 func entryOf(r proxy.Reference) ledger.Reference {
@@ -44,30 +50,34 @@ func entryOf(r proxy.Reference) ledger.Reference {
 }
 
 func (r *record) Push(what proxy.Reference, content proxy.Content, replica string) error {
-	_, err := r.ledger.Push(entryOf(what), content.Digest, content.MediaType, content.Size, replica)
+	e, err := r.ledger.Push(entryOf(what), content.Digest, content.MediaType, content.Size, replica)
 	if errors.Is(err, ledger.ErrInvalid) && content.MediaType != "" { // clients may write anything there
-		_, err = r.ledger.Push(entryOf(what), content.Digest, "", content.Size, replica)
+		e, err = r.ledger.Push(entryOf(what), content.Digest, "", content.Size, replica)
 	}
-	return r.kept(err)
+	return r.kept(err, e)
 }
 
 func (r *record) Delete(what proxy.Reference, replica string) error {
-	_, err := r.ledger.Delete(entryOf(what), replica)
-	return r.kept(err)
+	deleted, err := r.ledger.Delete(entryOf(what), replica)
+	return r.kept(err, deleted...)
 }
 
 // kept: some registries accept what has no valid name. There is nothing to remember of that, and it is theirs to give out.
-func (r *record) kept(err error) error {
-	if errors.Is(err, ledger.ErrInvalid) {
+func (r *record) kept(err error, entries ...ledger.Entry) error {
+	switch {
+	case err == nil:
+		r.changed()
+		r.news(entries)
+		return nil
+	case errors.Is(err, ledger.ErrInvalid):
 		r.log.Debug("accepted by a replica, and nothing that can be recorded", "error", err)
 		return nil
+	case r.accept:
+		r.log.Error("a push or deletion was accepted that cannot be recorded: it may not be copied", "error", err)
+		return nil
 	}
-	if err != nil {
-		r.log.Error("a push or deletion cannot be recorded", "error", err)
-		return err
-	}
-	r.changed()
-	return nil
+	r.log.Error("a push or deletion cannot be recorded", "error", err)
+	return err
 }
 
 func (r *record) Confirm(what proxy.Reference, replica string) {

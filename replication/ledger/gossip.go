@@ -16,11 +16,13 @@ const (
 	maxWaits = 256 // messages that wait to be read
 )
 
-// Wire is how gateways reach each other. Its functions do not wait, and what they send may be lost.
+// Wire is how gateways reach each other, and what is done with what they say. Its functions do not wait, and what they send
+// may be lost.
 type Wire struct {
 	Tell    func(member string, data []byte)
 	TellAll func(data []byte)
 	Members func() []string // the others that are alive
+	News    func([]Entry)   // what was learnt
 }
 
 // Gossip keeps the ledgers of gateways alike.
@@ -156,6 +158,9 @@ func (g *Gossip) learn(member string, data []byte) {
 	}
 	did, err := g.ledger.Learn(page)
 	g.complain(err)
+	if len(did.News) > 0 {
+		g.wire.News(did.News)
+	}
 	if did.Refused > 0 {
 		g.log.Warn("news that is not to be believed", "from", member, "entries", did.Refused)
 	}

@@ -35,6 +35,7 @@ func (n *net) join(t *testing.T, ctx context.Context, name string, members []str
 	t.Cleanup(func() { l.Close() })
 	others := slices.DeleteFunc(slices.Clone(members), func(m string) bool { return m == name })
 	g := NewGossip(l, Wire{
+		News: func([]Entry) {},
 		Tell: func(to string, data []byte) { n.tell(name, to, data) },
 		TellAll: func(data []byte) {
 			for _, to := range others {
