@@ -3,6 +3,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -21,7 +22,16 @@ type Config struct {
 	Leases   func() []Lease
 	Lease    func(repository string) RepositoryLease
 	Cluster  func() Cluster
-	Log      *slog.Logger
+	Egress   func() Egress
+
+	Image       func(ctx context.Context, repository, reference string, children bool) (i Image, known bool, err error)
+	Changed     func() <-chan struct{} // closed when what Image says may be another
+	Replication func() Replication
+	Letters     func() []Letter
+	Retry       func(replica, repository, reference string) (count int) // "" is any
+	Conflicts   func() (Conflicts, error)
+
+	Log *slog.Logger
 }
 
 // Check is one condition of being ready.
@@ -33,7 +43,8 @@ type Check struct {
 // Fleet is the answer of /fleet.
 type Fleet struct {
 	Hostname string    `json:"hostname"`
-	Here     string    `json:"here"` // "" for a gateway that stands in no region
+	Here     string    `json:"here"`    // "" for a gateway that stands in no region
+	Gateway  string    `json:"gateway"` // how the clients' listener is reached from this machine
 	Replicas []Replica `json:"replicas"`
 }
 
@@ -119,6 +130,12 @@ func New(c Config) http.Handler {
 		writeJSON(w, c.Leases())
 	})
 	mux.HandleFunc("GET /cluster", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Cluster()) })
+	mux.HandleFunc("GET /egress", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Egress()) })
+	mux.Handle("GET /images", images{c, make(chan struct{}, maxPolls)})
+	mux.HandleFunc("GET /replication", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Replication()) })
+	mux.HandleFunc("GET /replication/letters", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Letters()) })
+	mux.HandleFunc("POST /replication/retry", c.retry)
+	mux.HandleFunc("GET /replication/conflicts", c.conflicts)
 	mux.HandleFunc("/", notFound)
 	return mux
 }
@@ -149,18 +166,12 @@ func writeJSON(w http.ResponseWriter, v any) {
 	_ = encoder.Encode(v) // fails only when the client is gone
 }
 
-// notFound is a problem detail (RFC 9457).
 func notFound(w http.ResponseWriter, r *http.Request) {
-	status, title := http.StatusNotFound, "no such resource"
+	const detail = "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster, /egress, /images and /replication"
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		status, title = http.StatusMethodNotAllowed, "nothing can be changed here yet"
 		w.Header().Set("Allow", "GET, HEAD")
+		problem(w, http.StatusMethodNotAllowed, "nothing can be changed here", detail)
+		return
 	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(struct {
-		Title  string `json:"title"`
-		Status int    `json:"status"`
-		Detail string `json:"detail"`
-	}{title, status, "there are /metrics, /healthz, /readyz, /fleet, /leases and /cluster"})
+	problem(w, http.StatusNotFound, "no such resource", detail)
 }

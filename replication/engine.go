@@ -234,6 +234,13 @@ func (e *Engine) Letters() []Letter {
 	return e.letters.list()
 }
 
+// LettersOf are those about one entry, by the replica that lacks it.
+func (e *Engine) LettersOf(entry Entry) map[string]Letter {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.letters.of(entry)
+}
+
 // Retry tries again what has failed, at once and from the beginning, and tells how many that is.
 func (e *Engine) Retry(which func(Letter) bool) (count int) {
 	e.mu.Lock()

@@ -39,12 +39,12 @@ type copying struct {
 }
 
 func newCopying(c *configs.Config, kept *record, fleet func() *router.Fleet, agreed *agreement,
-	reach func(replica string) transfer.Replica, reg prometheus.Registerer, log *slog.Logger,
+	reach func(replica string) transfer.Replica, moved *egress, reg prometheus.Registerer, log *slog.Logger,
 ) *copying {
 	out := &copying{config: c, record: kept, sources: sourcesOf(c), fleet: fleet, agreed: agreed, log: log}
 	out.Engine = replication.New(replication.Options{
 		Ledger: book{kept}, Fleet: out.present, Reach: reach,
-		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth, Metrics: reg, Log: log,
+		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth, Moved: moved.replicated, Metrics: reg, Log: log,
 	})
 	promauto.With(reg).NewCounterFunc(prometheus.CounterOpts{
 		Name: "fairlead_replication_conflicts_total", Help: "Tags that were written on two sides of a cut; the later write holds.",
