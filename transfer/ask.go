@@ -2,9 +2,7 @@ package transfer
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -18,9 +16,11 @@ const (
 var (
 	errRedirects = errors.New("too many redirects")
 	errDigest    = errors.New("the content has another digest")
-	errTag       = errors.New("not a tag")
 	errTooLarge  = errors.New("the manifest is larger than 4 MiB")
 )
+
+// ErrTag is for what cannot be a tag.
+var ErrTag = errors.New("not a tag")
 
 // fetch asks for content by GET or HEAD and follows redirects: object storage. Once these have left
 // the replica nothing of the client's goes along.
@@ -112,7 +112,7 @@ func Manifest(ctx context.Context, from Replica, repository, digest string, cred
 // Tagged is what a tag names. The digest is the one that the registry gives it, verified, or that of its content.
 func Tagged(ctx context.Context, at Replica, repository, tag string) (digest, mediaType string, body []byte, err error) {
 	if !validTag.MatchString(tag) {
-		return "", "", nil, errTag
+		return "", "", nil, ErrTag
 	}
 	p := standard().peer(at, repository, nil)
 	header, body, err := p.manifest(ctx, tag)
@@ -121,7 +121,7 @@ func Tagged(ctx context.Context, at Replica, repository, tag string) (digest, me
 	}
 	digest = header.Get("Docker-Content-Digest")
 	if digest == "" {
-		digest = fmt.Sprintf("sha256:%x", sha256.Sum256(body))
+		digest = Digest(body)
 	}
 	if err := verifies(body, digest); err != nil {
 		return "", "", nil, &Error{Replica: p.Name, Method: http.MethodGet, Status: http.StatusOK, Err: err}

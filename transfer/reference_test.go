@@ -18,7 +18,7 @@ func TestPutTag(t *testing.T) {
 		t.Error(err)
 	}
 	for _, tag := range []string{"", "../v1", "a/b", "v1?x", sum(body), strings.Repeat("a", 129)} {
-		if err := PutTag(t.Context(), to.replica("to"), "team/app", tag, sum(body), "application/json", body, alice); err != errTag {
+		if err := PutTag(t.Context(), to.replica("to"), "team/app", tag, sum(body), "application/json", body, alice); err != ErrTag {
 			t.Errorf("%q: %v", tag, err)
 		}
 	}
@@ -118,7 +118,7 @@ func TestTagged(t *testing.T) {
 			t.Errorf("%+v: %s %s %s %v", c, got, mediaType, content, err)
 		}
 	}
-	if _, _, _, err := Tagged(t.Context(), at.replica("at"), "team/app", "../v1"); err != errTag {
+	if _, _, _, err := Tagged(t.Context(), at.replica("at"), "team/app", "../v1"); err != ErrTag {
 		t.Error(err)
 	}
 }
