@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -23,6 +25,7 @@ type blobs struct {
 	source func(replica, target string) transfer.Replica
 	most   int // at a time to one replica
 	moved  func(err error)
+	seen   *lru.Cache[seenKey, string] // a repository of a replica that has a blob: it can be mounted from there
 
 	mu    sync.Mutex
 	jobs  map[blobKey]*blobJob     // Guarded by mu. As many as callers wait, and what those who went away left.
@@ -32,6 +35,11 @@ type blobs struct {
 
 type blobKey struct{ target, repository, digest string }
 
+type seenKey struct{ replica, digest string }
+
+// maxSeen is some 20 MB of memory.
+const maxSeen = 65_536
+
 type blobJob struct {
 	done chan struct{} // closed when err is there
 	err  error
@@ -40,7 +48,11 @@ type blobJob struct {
 func newBlobs(
 	ctx context.Context, reach func(replica string) transfer.Replica, source func(replica, target string) transfer.Replica, most int, moved func(err error),
 ) *blobs {
-	return &blobs{ctx: ctx, reach: reach, source: source, most: most, moved: moved, jobs: map[blobKey]*blobJob{}, slots: map[string]chan struct{}{}}
+	seen, err := lru.New[seenKey, string](maxSeen)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	return &blobs{ctx: ctx, reach: reach, source: source, most: most, moved: moved, seen: seen, jobs: map[blobKey]*blobJob{}, slots: map[string]chan struct{}{}}
 }
 
 // bring returns when the target has the blob, from the first of the sources that has it.
@@ -90,7 +102,7 @@ func (b *blobs) run(key blobKey, sources []string, slots chan struct{}) error {
 	defer func() { <-slots }()
 	ctx, cancel := context.WithTimeout(b.ctx, copyBound)
 	defer cancel()
-	there, err := transfer.HasBlob(ctx, b.reach(key.target), key.repository, key.digest, nil)
+	there, err := b.there(ctx, key)
 	if there || err != nil {
 		return err
 	}
@@ -98,7 +110,27 @@ func (b *blobs) run(key blobKey, sources []string, slots chan struct{}) error {
 		return transfer.Blob(ctx, b.source(from, key.target), b.reach(key.target), key.repository, key.digest, nil)
 	})
 	b.moved(err)
+	if err == nil {
+		b.seen.Add(seenKey{key.target, key.digest}, key.repository)
+	}
 	return err
+}
+
+// there reports whether the target has the blob, or has got it from another repository of its own.
+func (b *blobs) there(ctx context.Context, key blobKey) (bool, error) {
+	to, what := b.reach(key.target), seenKey{key.target, key.digest}
+	there, err := transfer.HasBlob(ctx, to, key.repository, key.digest, nil)
+	if err != nil {
+		return false, err
+	}
+	from, known := b.seen.Get(what)
+	if !there && known && from != key.repository {
+		there, _ = transfer.Mount(ctx, to, key.repository, key.digest, from, nil) // if not, it is copied
+	}
+	if there {
+		b.seen.Add(what, key.repository)
+	}
+	return there, nil
 }
 
 // each tries sources in turn, until one of them has it or the target is in the way. That a source could not be asked

@@ -96,11 +96,15 @@ func (e *Engine) News(entries ...Entry) {
 
 // Committed tells of a blob, whose manifest may yet be far: it is copied at once. It never waits.
 func (e *Engine) Committed(b Blob) {
-	fleet := e.Fleet()
-	for _, target := range PlanBlob(b, fleet) {
+	e.mu.Lock()
+	over := e.blobs
+	e.mu.Unlock()
+	if over == nil {
+		return
+	}
+	for _, target := range PlanBlob(b, e.Fleet()) {
 		e.mu.Lock()
-		over := e.blobs
-		if over == nil {
+		if e.blobs == nil { // it is stopping
 			e.mu.Unlock()
 			return
 		}

@@ -94,6 +94,7 @@ func (e *Engine) scan(l *lane, fleet Fleet, now time.Time) {
 			e.Log.Warn("the ledger cannot be read", "error", err)
 			return
 		}
+		page = slices.DeleteFunc(page, func(e Entry) bool { return fleet.leftOut(e, l.name) })
 		pending += len(page)
 		for _, t := range e.startable(Plan(page, l.name, fleet), l, now) {
 			entries = append(entries, t.Entries...)

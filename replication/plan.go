@@ -124,7 +124,7 @@ func Plan(pending []Entry, target string, fleet Fleet) []Task {
 			tasks = append(tasks, Task{Action: Confirm, Target: target, Repository: e.Repository, Digest: e.Digest, Entries: []Entry{e}})
 		case e.Deleted:
 			tasks = append(tasks, Task{Action: Delete, Target: target, Repository: e.Repository, Digest: e.Digest, Entries: []Entry{e}})
-		case e.Blob || to.LeftOut != nil && to.LeftOut(e.Repository):
+		case e.Blob || fleet.leftOut(e, target):
 		default:
 			key := Reference{e.Repository, e.Digest, false}
 			if copies[key] == nil {
@@ -141,6 +141,12 @@ func Plan(pending []Entry, target string, fleet Fleet) []Task {
 	}
 	slices.SortFunc(tasks, order)
 	return tasks
+}
+
+// leftOut: it is deleted there, but not copied.
+func (f Fleet) leftOut(e Entry, target string) bool {
+	r := f.replica(target)
+	return !e.Deleted && r != nil && r.LeftOut != nil && r.LeftOut(e.Repository)
 }
 
 // shared: a replica with the same storage has confirmed it.

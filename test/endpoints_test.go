@@ -21,7 +21,8 @@ func TestEndpoints(t *testing.T) {
 			t.Parallel()
 			direct := kind.start(t, "direct", freeAddress(t, "127.0.0.1"))
 			registries := startRegistries(t, kind, splitReplicas)
-			alone, clustered := splitGateways(t, registries), startCluster(t, registries, nil)
+			alone := splitGateways(t, registries)
+			clustered := startCluster(t, registries, func(_ int, f *file) { f.replication = copyAll })
 			for _, c := range []struct {
 				repository string
 				gateways   []*gateway

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -38,6 +39,9 @@ type file struct {
 	replicas []replica
 	cluster  string // the mapping of the key cluster
 	state    string // a folder
+
+	// The mapping of the key replication. Empty: nothing is copied, so that what a push has scattered stays to be seen.
+	replication string
 }
 
 func (f file) String() string {
@@ -63,6 +67,7 @@ func (f file) String() string {
 	if f.cluster != "" {
 		fmt.Fprintf(&b, "cluster: %s\n", f.cluster)
 	}
+	fmt.Fprintf(&b, "replication: %s\n", cmp.Or(f.replication, `{filters: [{repositories: ["*"]}]}`))
 	fmt.Fprintf(&b, "admin: {listen: %q}\n", f.admin)
 	return b.String()
 }

@@ -96,10 +96,14 @@ func TestRecord(t *testing.T) {
 	killAll()
 	other.restart()
 	restartAll()
-	if code, _, err := get(other.url()+gone, manifestTypes); err != nil || code != http.StatusOK {
-		t.Fatalf("%s should have it still: %d %v", other.name, code, err)
-	}
 	is(gone, http.StatusNotFound, "")
+	waitFor(t, startBound, "the deletion to come to who was away", func() error {
+		code, _, err := get(other.url()+gone, manifestTypes)
+		if err == nil && code != http.StatusNotFound {
+			err = fmt.Errorf("status %d", code)
+		}
+		return err
+	})
 	is(tag, http.StatusOK, digestOf(newer))
 }
 

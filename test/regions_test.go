@@ -26,6 +26,12 @@ type regions struct {
 
 func newRegions(t testing.TB) *regions {
 	t.Helper()
+	return newRegionsWith(t, func(*file) {})
+}
+
+// newRegionsWith gives change the last word on each file.
+func newRegionsWith(t testing.TB, change func(f *file)) *regions {
+	t.Helper()
 	r := &regions{network: newMachines(t, len(splitReplicas)), history: newHistory()}
 	var networks []network
 	for i, to := range splitReplicas {
@@ -41,6 +47,7 @@ func newRegions(t testing.TB) *regions {
 		for j := range f.replicas {
 			f.replicas[j].address = r.registries[j].ip()
 		}
+		change(f)
 	})
 	for i, g := range r.gateways {
 		c := newClient(t, r.network.IP(i, 7).String(), g)

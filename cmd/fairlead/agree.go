@@ -37,25 +37,23 @@ type agreement struct {
 	log     *slog.Logger
 	port    string // of fronts
 	gossip  *ledger.Gossip
-
-	// Static after newGateway.
-	blob func(data []byte) // what another gateway tells of a blob
+	blob    func(data []byte) // takes what another gateway tells of a blob
 
 	// Written by compare, as one.
 	seen atomic.Pointer[router.Sight]
 }
 
-func newAgreement(c *configs.Config, m *health.Monitor, kept *record, reg prometheus.Registerer, log *slog.Logger) (*agreement, error) {
+func newAgreement(c *configs.Config, m *health.Monitor, kept *record, blob func(data []byte), reg prometheus.Registerer, log *slog.Logger) (*agreement, error) {
 	keys, err := c.Cluster.Keys()
 	if err != nil {
 		return nil, err
 	}
-	a := &agreement{config: c.Cluster, here: c.Here, monitor: m, log: log, blob: func([]byte) {}}
+	a := &agreement{config: c.Cluster, here: c.Here, monitor: m, log: log, blob: blob}
 	a.gossip = ledger.NewGossip(kept.ledger, ledger.Wire{
 		Tell:    func(member string, data []byte) { a.Note(member, append([]byte{noteLedger}, data...)) },
 		TellAll: func(data []byte) { a.noteAll(noteLedger, data) },
 		Members: a.others,
-		News:    func(entries []ledger.Entry) { kept.news(entries) },
+		News:    kept.news,
 	}, log)
 	kept.changed = a.gossip.Changed
 	a.Cluster, err = cluster.New(cluster.Config{

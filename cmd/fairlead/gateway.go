@@ -83,10 +83,11 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 	if g.record, err = openRecord(c, log); err != nil {
 		return nil, err
 	}
+	g.copying = newCopying(c, g.record, g.egress, g.metrics, log)
 	var agreement proxy.Agreement
 	var detour proxy.Detour
 	if c.Cluster != nil {
-		if g.agreed, err = newAgreement(c, g.monitor, g.record, g.metrics, log); err != nil {
+		if g.agreed, err = newAgreement(c, g.monitor, g.record, g.copying.heard, g.metrics, log); err != nil {
 			return nil, errors.Join(err, g.record.ledger.Close())
 		}
 		named, reached, agreement = g.agreed.Agreed, g.agreed.Reach, g.agreed
@@ -107,13 +108,10 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 		Locate: l.Locate, Fleet: reached, Trouble: g.monitor.Trouble,
 		Record: g.record, Agreement: agreement, Detour: detour,
 		Pulled: g.egress.pulled, Healed: g.egress.healed,
-		Committed:  func(repository, digest, replica string) { g.copying.committed(repository, digest, replica) },
+		Committed:  g.copying.committed,
 		Registerer: g.metrics, Log: log,
 	})
-	g.copying = newCopying(c, g.record, reached, g.agreed, ownReach(c, g.proxy), g.egress, g.metrics, log)
-	if g.agreed != nil {
-		g.agreed.blob = g.copying.heard
-	}
+	g.copying.fleet, g.copying.reach, g.copying.agreed = reached, ownReach(c, g.proxy), g.agreed
 	return g, nil
 }
 

@@ -38,7 +38,7 @@ func imageOf(e ledger.Entry, fleet replication.Fleet, letters map[string]replica
 	}
 }
 
-// placesOf is how far each replica is with an entry, in the order of the file.
+// placesOf is how far each replica is with an entry, by name.
 func placesOf(e replication.Entry, fleet replication.Fleet, letters map[string]replication.Letter) []admin.Place {
 	places := make([]admin.Place, len(fleet.Replicas))
 	for i, r := range fleet.Replicas {

@@ -12,7 +12,7 @@ import (
 
 // record is the ledger as proxy sees it.
 type record struct {
-	// Static after openRecord, but for changed and news: until run.
+	// Static after openRecord, but for changed and news: until newGateway has returned.
 	ledger  *ledger.Ledger
 	member  string               // this gateway's name in it
 	changed func()               // tells other gateways

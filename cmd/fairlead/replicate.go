@@ -33,17 +33,18 @@ type copying struct {
 	config  *configs.Config
 	record  *record
 	sources map[string][]string // by replica, the others, the nearest first
-	fleet   func() *router.Fleet
-	agreed  *agreement // nil: this gateway knows no other
 	log     *slog.Logger
+
+	// Static after newGateway; nothing looks at them before run.
+	fleet  func() *router.Fleet
+	reach  func(replica string) transfer.Replica
+	agreed *agreement // nil: this gateway knows no other
 }
 
-func newCopying(c *configs.Config, kept *record, fleet func() *router.Fleet, agreed *agreement,
-	reach func(replica string) transfer.Replica, moved *egress, reg prometheus.Registerer, log *slog.Logger,
-) *copying {
-	out := &copying{config: c, record: kept, sources: sourcesOf(c), fleet: fleet, agreed: agreed, log: log}
+func newCopying(c *configs.Config, kept *record, moved *egress, reg prometheus.Registerer, log *slog.Logger) *copying {
+	out := &copying{config: c, record: kept, sources: sourcesOf(c), log: log}
 	out.Engine = replication.New(replication.Options{
-		Ledger: book{kept}, Fleet: out.present, Reach: reach,
+		Ledger: book{kept}, Fleet: out.present, Reach: func(replica string) transfer.Replica { return out.reach(replica) },
 		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth, Moved: moved.replicated, Metrics: reg, Log: log,
 	})
 	promauto.With(reg).NewCounterFunc(prometheus.CounterOpts{
@@ -52,9 +53,11 @@ func newCopying(c *configs.Config, kept *record, fleet func() *router.Fleet, agr
 		_, total, _ := kept.ledger.Conflicts(0, 1)
 		return float64(total)
 	})
-	kept.news = func(entries []ledger.Entry) { out.News(copyEntries(entries)...) }
+	kept.news = out.learnt
 	return out
 }
+
+func (c *copying) learnt(entries []ledger.Entry) { c.News(copyEntries(entries)...) }
 
 // ownReach is how a gateway reaches replicas in its own name.
 func ownReach(c *configs.Config, p *proxy.Proxy) func(replica string) transfer.Replica {

@@ -34,7 +34,7 @@ type Conflict struct {
 // The oldest go when there are more.
 const (
 	maxEvents    = 65_536
-	maxConflicts = 1024
+	maxConflicts = 1000
 )
 
 type wireEvent struct {
@@ -54,8 +54,16 @@ func (t *tx) event(e Event) error {
 	return t.log(bucketEvents, wireEvent{e.Kind, Row{Entry: e.Entry}, e.Replica, t.l.now().UnixMilli()}, maxEvents)
 }
 
-func (t *tx) conflict(loser, winner Entry) error {
-	return t.log(bucketConflicts, wireConflict{Row{Entry: winner}, Row{Entry: loser}, t.l.now().UnixMilli()}, maxConflicts)
+// conflict notes one, and how many that is: it may have been told of before, by others as well.
+func (t *tx) conflict(loser, winner Entry) (found int, err error) {
+	again := false
+	logged(t, bucketConflicts, 0, maxConflicts, func(_ uint64, w wireConflict) {
+		again = again || w.Winner.Reference == winner.Reference && w.Winner.Stamp == winner.Stamp && w.Loser.Stamp == loser.Stamp
+	})
+	if again {
+		return 0, nil
+	}
+	return 1, t.log(bucketConflicts, wireConflict{Row{Entry: winner}, Row{Entry: loser}, t.l.now().UnixMilli()}, maxConflicts)
 }
 
 // log appends to a numbered list, which it keeps to the last most.

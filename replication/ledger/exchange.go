@@ -113,7 +113,7 @@ func (t *tx) since(vector map[string]uint64, limit int) Page {
 // Learned is what came of a page.
 type Learned struct {
 	News      []Entry // what is known now and was not before
-	Conflicts int     // entries that were replaced by a later write whose writer did not know of them
+	Conflicts int     // tags that were written on two sides of a cut
 	Refused   int     // rows that break a rule, or whose stamp is not to be believed; they are asked for again
 }
 
@@ -166,11 +166,16 @@ func (t *tx) learnRow(theirs Row, out *Learned) error {
 	if known {
 		row = Merge(ours, theirs)
 	}
-	if known && theirs.overrules(ours) {
-		out.Conflicts++
-		if err := t.conflict(ours.Entry, theirs.Entry); err != nil {
+	winner, loser := ours, theirs
+	if theirs.overrules(ours) {
+		winner, loser = theirs, ours
+	}
+	if known && winner.overrules(loser) {
+		found, err := t.conflict(loser.Entry, winner.Entry)
+		if err != nil {
 			return err
 		}
+		out.Conflicts += found
 	}
 	news := !known || !sameEntry(ours, row)
 	if news || !maps.Equal(ours.Changes, row.Changes) {

@@ -1,0 +1,36 @@
+package transfer
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// Mount has a replica make a blob of one of its repositories that of another, too (end-11). False: it does not do that, and
+// the blob has to be copied.
+func Mount(ctx context.Context, at Replica, repository, digest, from string, credential http.Header) (bool, error) {
+	if _, _, err := parseDigest(digest); err != nil {
+		return false, err
+	}
+	p := standard().peer(at, repository, credential)
+	to := p.at("blobs/uploads/")
+	to.RawQuery = url.Values{"mount": {digest}, "from": {from}}.Encode()
+	response, err := p.send(ctx, call{method: http.MethodPost, at: to})
+	if err != nil {
+		return false, err
+	}
+	switch response.StatusCode {
+	case http.StatusCreated:
+		response.Body.Close()
+		return p.has(ctx, "blobs", digest) // a 201 of a registry that checks nothing says little
+	case http.StatusAccepted: // an upload has begun instead
+		response.Body.Close()
+		s := &session{peer: p, digest: digest, at: to}
+		if at, foreign, err := s.locate(to, response.Header.Get("Location"), sameName); err == nil && !foreign {
+			s.at = at
+			s.abandon(ctx)
+		}
+		return false, nil
+	}
+	return false, p.refused(response, nil)
+}
