@@ -26,6 +26,9 @@ const (
 	compactEvery = time.Hour
 )
 
+// lookEvery is how often the engine looks whether the fleet is another one: what comes back gets what it lacks without delay.
+const lookEvery = time.Second
+
 // copying brings what was pushed to one replica to the others.
 type copying struct {
 	// Static after newCopying.
@@ -153,6 +156,7 @@ func (c *copying) run(ctx context.Context, probed <-chan struct{}) error {
 		c.Run(ctx)
 		return nil
 	})
+	all.Go(func() error { every(ctx, lookEvery, func() { c.News() }); return nil })
 	all.Go(func() error {
 		every(ctx, compactEvery, func() {
 			removed, err := c.record.ledger.Compact(retention)
