@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -97,7 +98,7 @@ func TestImages(t *testing.T) {
 	s.err = errors.New("disk")
 	for _, path := range []string{"/images?repository=app&reference=v1", "/replication/conflicts"} {
 		w := httptest.NewRecorder()
-		if handler.ServeHTTP(w, httptest.NewRequest("GET", path, nil)); w.Code != 503 || w.Header().Get("Content-Type") != "application/problem+json" {
+		if handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil)); w.Code != 503 || w.Header().Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
@@ -118,7 +119,7 @@ func TestLongPoll(t *testing.T) {
 			began := time.Now()
 			go func() {
 				w := httptest.NewRecorder()
-				handler.ServeHTTP(w, httptest.NewRequest("GET", "/images?repository=app&reference=v1&wait=20s&after="+after, nil))
+				handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/images?repository=app&reference=v1&wait=20s&after="+after, nil))
 				a := answer{status: w.Code, took: time.Since(began)}
 				_ = json.Unmarshal(w.Body.Bytes(), &a.image)
 				done <- a
@@ -171,7 +172,7 @@ func TestTooManyPolls(t *testing.T) {
 		for range maxPolls + 5 {
 			go func() {
 				w := httptest.NewRecorder()
-				handler.ServeHTTP(w, httptest.NewRequest("GET", "/images?repository=app&reference=v1&wait=20s", nil))
+				handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/images?repository=app&reference=v1&wait=20s", nil))
 				codes <- w.Code
 			}()
 		}

@@ -170,8 +170,9 @@ func index(ctx context.Context, at Repository, tag string) (doc indexDocument, e
 	if err != nil {
 		return doc, err
 	}
-	if json.Unmarshal(body, &doc) != nil {
-		return indexDocument{}, nil
+	var read indexDocument
+	if json.Unmarshal(body, &read) == nil {
+		doc = read
 	}
 	return doc, nil
 }
