@@ -107,7 +107,7 @@ func TestLettersOf(t *testing.T) {
 		{"a deletion", gone, "c"}, {"of what was not deleted", tag("v2", "d:2", 6, "b"), ""}, {"another deletion", deleted(tag("v3", "d:2", 6, "b")), ""},
 	} {
 		found := l.of(c.entry)
-		if _, ok := found[c.want]; ok != (c.want != "") || len(found) > 1 {
+		if _, ok := found[c.want]; ok != (len(found) == 1) || ok != (c.want != "") || len(found) > 1 {
 			t.Errorf("%s: %v", c.name, found)
 		}
 	}

@@ -36,10 +36,18 @@ func TestWaiting(t *testing.T) {
 		{"deleted", []string{image("1", "there", true)}, 0, 1, "deleted"},
 		{"deleted meanwhile", []string{image("1", "pending", false), unknown, image("2", "there", false)}, time.Minute, 0, "waiting waiting there"},
 	} {
-		asked := 0
+		asked, last := 0, ""
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			status, body, _ := strings.Cut(c.answers[min(asked, len(c.answers)-1)], " ")
 			asked++
+			if after := r.URL.Query().Get("after"); after != last {
+				t.Errorf("%s: it asks for what comes after %q, not %q", c.name, after, last)
+			}
+			if _, version, ok := strings.Cut(body, `"version":"`); ok {
+				last = strings.TrimSuffix(version, `"}`)
+			} else if status == "404" {
+				last = ""
+			}
 			w.WriteHeader(map[string]int{"200": 200, "404": 404, "500": 500, "503": 503}[status])
 			_, _ = w.Write([]byte(body))
 		}))
