@@ -1,5 +1,5 @@
 // Package admin is what an operator asks a running gateway, on a listener of its own that clients
-// never reach: metrics, whether it lives and is ready, the fleet and the leases.
+// never reach: metrics, whether it lives and is ready, the fleet, the leases and the webhooks.
 package admin
 
 import (
@@ -23,6 +23,7 @@ type Config struct {
 	Lease    func(repository string) RepositoryLease
 	Cluster  func() Cluster
 	Egress   func() Egress
+	Webhooks Webhooks
 
 	Image       func(ctx context.Context, repository, reference string, children bool) (i Image, known bool, err error)
 	Changed     func() <-chan struct{} // closed when what Image says may be another
@@ -134,8 +135,9 @@ func New(c Config) http.Handler {
 	mux.Handle("GET /images", images{c, make(chan struct{}, maxPolls)})
 	mux.HandleFunc("GET /replication", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Replication()) })
 	mux.HandleFunc("GET /replication/letters", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Letters()) })
-	mux.HandleFunc("POST /replication/retry", c.retry)
+	mux.Handle("POST /replication/retry", ownPages().Handler(http.HandlerFunc(c.retry)))
 	mux.HandleFunc("GET /replication/conflicts", c.conflicts)
+	webhookRoutes(mux, c.Webhooks, c.Log)
 	mux.HandleFunc("/", notFound)
 	return mux
 }
@@ -159,19 +161,32 @@ func ready(w http.ResponseWriter, r *http.Request, checks []Check) {
 	fmt.Fprint(w, text)
 }
 
-func writeJSON(w http.ResponseWriter, v any) {
+func writeJSON(w http.ResponseWriter, v any) { writeJSONAs(w, http.StatusOK, v) }
+
+func writeJSONAs(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	_ = encoder.Encode(v) // fails only when the client is gone
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
-	const detail = "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster, /egress, /images and /replication"
+	status := http.StatusNotFound
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		status = http.StatusMethodNotAllowed
 		w.Header().Set("Allow", "GET, HEAD")
-		problem(w, http.StatusMethodNotAllowed, "nothing can be changed here", detail)
-		return
 	}
-	problem(w, http.StatusNotFound, "no such resource", detail)
+	writeProblem(w, Problem{status, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster, /egress, /images, /replication and /webhooks"})
+}
+
+// writeProblem is a problem detail (RFC 9457).
+func writeProblem(w http.ResponseWriter, p Problem) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(struct {
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail"`
+	}{http.StatusText(p.Status), p.Status, p.Detail})
 }

@@ -77,12 +77,12 @@ func (i images) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	repository, reference := query.Get("repository"), query.Get("reference")
 	if repository == "" || reference == "" {
-		problem(w, http.StatusBadRequest, "which image?", "repository and reference, a tag or a digest, are required")
+		writeProblem(w, Problem{http.StatusBadRequest, "repository and reference, a tag or a digest, are required"})
 		return
 	}
 	wait, err := time.ParseDuration(query.Get("wait"))
 	if query.Has("wait") && (err != nil || wait < 0 || wait > maxWait) {
-		problem(w, http.StatusBadRequest, "not a wait", fmt.Sprintf("wait is from 0s to %v", maxWait))
+		writeProblem(w, Problem{http.StatusBadRequest, fmt.Sprintf("wait is from 0s to %v", maxWait)})
 		return
 	}
 	if wait > 0 {
@@ -90,7 +90,7 @@ func (i images) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case i.polls <- struct{}{}:
 			defer func() { <-i.polls }()
 		default:
-			problem(w, http.StatusServiceUnavailable, "too many wait", fmt.Sprintf("%d at a time", maxPolls))
+			writeProblem(w, Problem{http.StatusServiceUnavailable, fmt.Sprintf("only %d may wait at a time", maxPolls)})
 			return
 		}
 	}
@@ -103,9 +103,9 @@ func (i images) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 	switch {
 	case err != nil:
-		problem(w, http.StatusServiceUnavailable, "the record cannot be read", err.Error())
+		writeProblem(w, Problem{http.StatusServiceUnavailable, "the record cannot be read: " + err.Error()})
 	case !known:
-		problem(w, http.StatusNotFound, "no such image", repository+" "+reference+" was neither pushed nor deleted through these gateways")
+		writeProblem(w, Problem{http.StatusNotFound, repository + " " + reference + " was neither pushed nor deleted through these gateways"})
 	default:
 		writeJSON(w, image)
 	}

@@ -69,12 +69,12 @@ func TestImages(t *testing.T) {
 		status   int
 		contains string
 	}{
-		{"GET /images", 400, `"title":"which image?"`},
+		{"GET /images", 400, "are required"},
 		{"GET /images?repository=app", 400, "are required"},
 		{"GET /images?repository=app&reference=v1&wait=1h", 400, `"status":400`},
-		{"GET /images?repository=app&reference=v1&wait=-1s", 400, "not a wait"},
-		{"GET /images?repository=app&reference=v1&wait=soon", 400, "not a wait"},
-		{"GET /images?repository=app&reference=v1", 404, `"title":"no such image"`},
+		{"GET /images?repository=app&reference=v1&wait=-1s", 400, "wait is from 0s to 30s"},
+		{"GET /images?repository=app&reference=v1&wait=soon", 400, "wait is from 0s to 30s"},
+		{"GET /images?repository=app&reference=v1", 404, "neither pushed nor deleted"},
 		{"GET /images?repository=team%2Fapp&reference=v1", 200, `"repository": "team/app"`},
 		{"GET /images?repository=app&reference=v1&children", 200, `"digest": "sha256:2"`},
 		{"DELETE /images?repository=app&reference=v1", 405, `"status":405`},

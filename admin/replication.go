@@ -81,7 +81,7 @@ func (c Config) retry(w http.ResponseWriter, r *http.Request) {
 func (c Config) conflicts(w http.ResponseWriter, _ *http.Request) {
 	list, err := c.Conflicts()
 	if err != nil {
-		problem(w, http.StatusServiceUnavailable, "the record cannot be read", err.Error())
+		writeProblem(w, Problem{http.StatusServiceUnavailable, "the record cannot be read: " + err.Error()})
 		return
 	}
 	writeJSON(w, list)

@@ -27,7 +27,7 @@ func (c *Config) Warnings() []Problem {
 		warn("health.interval", "is shorter than a front's and an upstream's timeout together: a silent replica is probed less often than that")
 	}
 	if c.State == "" {
-		warn("state", "is empty: a restart loses the record of pushes and deletions")
+		warn("state", "is empty: a restart loses the record of pushes and deletions, webhooks made by command, and what was not yet delivered")
 	}
 	return w.byLine()
 }

@@ -15,6 +15,7 @@ func TestWarnings(t *testing.T) {
 		name, file string
 		want       []string // starts of the warnings, from the line on
 	}{
+		{"a state", base + "state: ledgers\n" + networks + local + west, nil},
 		{"nothing but state", base + networks + local + west, []string{memory}},
 		{"nothing", base + networks + local + west + "state: /var/lib/fairlead\n", nil},
 		{"no nameservers", "hostname: registry.contoso.com\n" + networks + local + west, []string{memory, "1: dns.nameservers: is empty"}},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -61,31 +62,48 @@ func (e *problemError) Error() string { return e.text }
 
 // askAdmin gets a JSON answer from a running gateway.
 func askAdmin(ctx context.Context, at, path string, to any) error {
-	return callAdmin(ctx, http.MethodGet, at, path, adminTimeout, to)
+	return callAdmin(ctx, at, http.MethodGet, path, nil, to)
 }
 
-func callAdmin(ctx context.Context, method, at, path string, patience time.Duration, to any) error {
+// callAdmin has a running gateway do something. nil is no body, and no answer that matters.
+func callAdmin(ctx context.Context, at, method, path string, body, to any) error {
+	return callFor(ctx, adminTimeout, at, method, path, body, to)
+}
+
+func callFor(ctx context.Context, patience time.Duration, at, method, path string, body, to any) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	at = strings.TrimSuffix(cmp.Or(at, os.Getenv("FAIRLEAD_ADMIN"), defaultAdmin), "/")
-	request, err := http.NewRequestWithContext(ctx, method, at+path, nil)
+	var sent io.Reader
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		sent = bytes.NewReader(data)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, at+path, sent)
 	if err != nil {
 		return err
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoGateway, err)
 	}
 	defer response.Body.Close()
-	body := io.LimitReader(response.Body, maxAnswer)
-	if response.StatusCode != http.StatusOK {
-		var problem struct{ Title, Detail string }
-		if json.NewDecoder(body).Decode(&problem) == nil && problem.Title != "" {
-			return &problemError{response.StatusCode, strings.TrimSuffix(problem.Title+": "+problem.Detail, ": ")}
-		}
-		return &problemError{response.StatusCode, fmt.Sprintf("%s%s: %s", at, path, response.Status)}
+	answer := json.NewDecoder(io.LimitReader(response.Body, maxAnswer))
+	if response.StatusCode/100 != 2 {
+		var problem struct{ Detail string }
+		_ = answer.Decode(&problem) // the status says enough
+		return &problemError{response.StatusCode, strings.TrimSuffix(fmt.Sprintf("%s%s: %s: %s", at, path, response.Status, problem.Detail), ": ")}
 	}
-	if err := json.NewDecoder(body).Decode(to); err != nil {
+	if to == nil {
+		return nil
+	}
+	if err := answer.Decode(to); err != nil {
 		return fmt.Errorf("%w: %w", errNoGateway, err)
 	}
 	return nil

@@ -24,7 +24,7 @@ func (g *gateway) replicationStatus() admin.Replication {
 	for _, r := range fleet.Replicas {
 		p, served := progress[r.Name]
 		if served {
-			out.Replicas = append(out.Replicas, progressOf(p, g.record.member))
+			out.Replicas = append(out.Replicas, servedHere(p, g.record.member))
 			continue
 		}
 		out.Replicas = append(out.Replicas, g.seenFromHere(r, names, members))
@@ -33,7 +33,7 @@ func (g *gateway) replicationStatus() admin.Replication {
 	return out
 }
 
-func progressOf(p replication.Progress, member string) admin.Progress {
+func servedHere(p replication.Progress, member string) admin.Progress {
 	return admin.Progress{
 		Replica: p.Replica, State: string(p.State), Served: member, Entries: p.Entries,
 		Detail: &admin.Detail{Running: p.Running, Waiting: p.Waiting, Dead: p.Dead, Bytes: p.Bytes, Rate: p.Rate, Left: p.Left.Seconds()},

@@ -31,8 +31,8 @@ func run(ctx context.Context, args []string) int {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), explainCommand(), clusterCommand(),
-		imageCommand(), waitCommand(), importCommand(), replicationCommand(), egressCommand(), versionCommand())
-	root.SetArgs(args)
+		imageCommand(), waitCommand(), importCommand(), replicationCommand(), egressCommand(), webhookCommand(), versionCommand())
+	root.SetArgs(spread(args))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0

@@ -67,7 +67,7 @@ func retryCommand() *cobra.Command {
 				query.Set("reference", ref.name)
 			}
 			var answer admin.Retried
-			if err := callAdmin(cmd.Context(), http.MethodPost, a.at, "/replication/retry?"+query.Encode(), adminTimeout, &answer); err != nil {
+			if err := callAdmin(cmd.Context(), a.at, http.MethodPost, "/replication/retry?"+query.Encode(), nil, &answer); err != nil {
 				return err
 			}
 			return a.print(cmd.OutOrStdout(), answer, func(w io.Writer) error {

@@ -126,7 +126,7 @@ func (w *waiting) ask(ctx context.Context, wait time.Duration) (changed bool, er
 		path += "&after=" + w.image.Version
 	}
 	var i admin.Image
-	err = callAdmin(ctx, http.MethodGet, w.at, path, wait+adminTimeout, &i)
+	err = callFor(ctx, wait+adminTimeout, w.at, http.MethodGet, path, nil, &i)
 	if said := (*problemError)(nil); errors.As(err, &said) && said.status == http.StatusNotFound {
 		changed = w.image != nil
 		w.image = nil

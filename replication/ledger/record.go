@@ -2,10 +2,18 @@ package ledger
 
 import "slices"
 
+// Content is what a name is given to.
+type Content struct {
+	Digest, MediaType string
+	Config            string
+	Size              int64
+	Part              bool
+}
+
 // Push records that replica accepted a manifest, by tag or digest; of a tag, the digest, too. It is durable when it returns.
 // A blob is recorded only where it has a tombstone, which it lifts; else the entry is empty.
-func (l *Ledger) Push(what Reference, digest, mediaType string, size int64, replica string) (Entry, error) {
-	e := Entry{Reference: what, Digest: digest, MediaType: mediaType, Size: size, Replica: replica}
+func (l *Ledger) Push(what Reference, c Content, replica string, by Request) (Entry, error) {
+	e := Entry{Reference: what, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Part: c.Part, Replica: replica}
 	if err := e.check(); err != nil {
 		return Entry{}, err
 	}
@@ -17,7 +25,7 @@ func (l *Ledger) Push(what Reference, digest, mediaType string, size int64, repl
 		e.Stamp = l.clock.now(l.now())
 		if !what.isDigest() {
 			content := e
-			content.Name = digest
+			content.Name, content.Part = c.Digest, true
 			if _, err := t.record(content); err != nil {
 				return err
 			}
@@ -25,7 +33,7 @@ func (l *Ledger) Push(what Reference, digest, mediaType string, size int64, repl
 		if pushed, err = t.record(e); err != nil {
 			return err
 		}
-		return t.event(Event{Kind: Pushed, Entry: pushed.Entry, Replica: replica})
+		return t.event(Event{Kind: Pushed, Entry: pushed.Entry, Replica: replica, Request: by})
 	})
 	if err != nil {
 		return Entry{}, err
@@ -35,7 +43,7 @@ func (l *Ledger) Push(what Reference, digest, mediaType string, size int64, repl
 
 // Delete records that replica has deleted a tag, a manifest with the tags that name it, or a blob. What it returns is
 // durable; what was asked for comes first.
-func (l *Ledger) Delete(what Reference, replica string) ([]Entry, error) {
+func (l *Ledger) Delete(what Reference, replica string, by Request) ([]Entry, error) {
 	e := Entry{Reference: what, Replica: replica, Deleted: true}
 	if what.isDigest() {
 		e.Digest = what.Name
@@ -48,7 +56,7 @@ func (l *Ledger) Delete(what Reference, replica string) ([]Entry, error) {
 		e := e
 		e.Stamp = l.clock.now(l.now())
 		if old, ok := t.row(what.key()); ok {
-			e.Digest, e.MediaType, e.Size = old.Digest, old.MediaType, old.Size
+			e.Digest, e.MediaType, e.Config, e.Size = old.Digest, old.MediaType, old.Config, old.Size
 		}
 		tombstone, err := t.record(e)
 		if err != nil {
@@ -58,7 +66,7 @@ func (l *Ledger) Delete(what Reference, replica string) ([]Entry, error) {
 		for _, r := range append([]Row{tombstone}, tags...) {
 			deleted = append(deleted, r.Entry)
 			if err == nil {
-				err = t.event(Event{Kind: Deleted, Entry: r.Entry, Replica: replica})
+				err = t.event(Event{Kind: Deleted, Entry: r.Entry, Replica: replica, Request: by})
 			}
 		}
 		return err
