@@ -3,6 +3,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -21,8 +22,17 @@ type Config struct {
 	Leases   func() []Lease
 	Lease    func(repository string) RepositoryLease
 	Cluster  func() Cluster
+	Egress   func() Egress
 	Webhooks Webhooks
-	Log      *slog.Logger
+
+	Image       func(ctx context.Context, repository, reference string, children bool) (i Image, known bool, err error)
+	Changed     func() <-chan struct{} // closed when what Image says may be another
+	Replication func() Replication
+	Letters     func() []Letter
+	Retry       func(replica, repository, reference string) (count int) // "" is any
+	Conflicts   func() (Conflicts, error)
+
+	Log *slog.Logger
 }
 
 // Check is one condition of being ready.
@@ -34,7 +44,8 @@ type Check struct {
 // Fleet is the answer of /fleet.
 type Fleet struct {
 	Hostname string    `json:"hostname"`
-	Here     string    `json:"here"` // "" for a gateway that stands in no region
+	Here     string    `json:"here"`    // "" for a gateway that stands in no region
+	Gateway  string    `json:"gateway"` // how the clients' listener is reached from this machine
 	Replicas []Replica `json:"replicas"`
 }
 
@@ -120,6 +131,12 @@ func New(c Config) http.Handler {
 		writeJSON(w, c.Leases())
 	})
 	mux.HandleFunc("GET /cluster", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Cluster()) })
+	mux.HandleFunc("GET /egress", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Egress()) })
+	mux.Handle("GET /images", images{c, make(chan struct{}, maxPolls)})
+	mux.HandleFunc("GET /replication", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Replication()) })
+	mux.HandleFunc("GET /replication/letters", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Letters()) })
+	mux.Handle("POST /replication/retry", ownPages().Handler(http.HandlerFunc(c.retry)))
+	mux.HandleFunc("GET /replication/conflicts", c.conflicts)
 	webhookRoutes(mux, c.Webhooks, c.Log)
 	mux.HandleFunc("/", notFound)
 	return mux
@@ -160,7 +177,7 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusMethodNotAllowed
 		w.Header().Set("Allow", "GET, HEAD")
 	}
-	writeProblem(w, Problem{status, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster and /webhooks"})
+	writeProblem(w, Problem{status, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster, /egress, /images, /replication and /webhooks"})
 }
 
 // writeProblem is a problem detail (RFC 9457).

@@ -32,14 +32,19 @@ func (p Problem) Error() string { return p.Detail }
 // maxBody is more than any subscription has.
 const maxBody = 64 << 10
 
-func webhookRoutes(mux *http.ServeMux, hooks Webhooks, log *slog.Logger) {
-	// A page in an operator's browser may send requests to loopback.
-	foreign := http.NewCrossOriginProtection()
-	foreign.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+// ownPages: a page in an operator's browser may send requests to loopback.
+func ownPages() *http.CrossOriginProtection {
+	own := http.NewCrossOriginProtection()
+	own.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, Problem{http.StatusForbidden, "a page of another origin may not do this"})
 	}))
+	return own
+}
+
+func webhookRoutes(mux *http.ServeMux, hooks Webhooks, log *slog.Logger) {
+	own := ownPages()
 	handle := func(path string, methods map[string]action) {
-		mux.Handle(path, foreign.Handler(perform(methods, log)))
+		mux.Handle(path, own.Handler(perform(methods, log)))
 	}
 	name := func(r *http.Request) string { return r.PathValue("name") }
 	handle("/webhooks", map[string]action{

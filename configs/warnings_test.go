@@ -17,6 +17,7 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"a state", base + "state: ledgers\n" + networks + local + west, nil},
 		{"nothing but state", base + networks + local + west, []string{memory}},
+		{"nothing", base + networks + local + west + "state: /var/lib/fairlead\n", nil},
 		{"no nameservers", "hostname: registry.contoso.com\n" + networks + local + west, []string{memory, "1: dns.nameservers: is empty"}},
 		{"clear text", base + networks + "proxy: {listen: [\":443\"]}\n" + west, []string{memory, "4: proxy.tls: is left out"}},
 		{"trusts everybody", base + networks + "proxy: {listen: [\"127.0.0.1:443\"], trusted_proxies: [10.0.0.1, \"::/0\"]}\n" + west,

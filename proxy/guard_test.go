@@ -107,14 +107,18 @@ type scattered struct {
 	at map[string]store
 }
 
-func newScattered(t *testing.T) scattered {
+func newScattered(t *testing.T, change ...func(*Config)) scattered {
 	at := map[string]store{}
 	handlers := map[string]http.HandlerFunc{}
 	for name := range points {
 		at[name] = newStore(t)
 		handlers[name] = at[name].ServeHTTP
 	}
-	return scattered{newRig(t, handlers, nil), at}
+	return scattered{newRig(t, handlers, func(c *Config) {
+		for _, do := range change {
+			do(c)
+		}
+	}), at}
 }
 
 func (s scattered) putManifest(reference string, content []byte, headers ...string) reply {

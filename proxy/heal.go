@@ -34,6 +34,7 @@ const (
 type healer struct {
 	// Static after newHealer.
 	reach   func(replica, host string) transfer.Replica
+	moved   func(source, target string, bytes int)
 	metrics *metrics
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -62,9 +63,9 @@ type pushing struct {
 	credential http.Header
 }
 
-func newHealer(reach func(replica, host string) transfer.Replica, m *metrics) *healer {
+func newHealer(reach func(replica, host string) transfer.Replica, moved func(source, target string, bytes int), m *metrics) *healer {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &healer{reach: reach, metrics: m, ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxCopies), jobs: map[jobKey]*job{}}
+	return &healer{reach: reach, moved: moved, metrics: m, ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxCopies), jobs: map[jobKey]*job{}}
 }
 
 // close ends all copies and waits for them.
@@ -250,7 +251,7 @@ func (h *healer) begin(p pushing, need manifest.Part, from string, nesting int) 
 }
 
 func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from string, nesting int) error {
-	source, target := h.reach(from, p.host), h.reach(p.owner, p.host)
+	source, target := h.reach(from, p.host).Counted(func(n int) { h.moved(from, p.owner, n) }), h.reach(p.owner, p.host)
 	if !need.Manifest {
 		select {
 		case h.slots <- struct{}{}:

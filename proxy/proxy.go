@@ -31,8 +31,8 @@ type Upstream struct {
 	TLS  *tls.Config // for https; nil is the system's
 }
 
-// Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome and
-// Agreement are required.
+// Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome,
+// Agreement, Pulled and Healed are required.
 type Config struct {
 	Hostname       string
 	Here           string // the replica beside this gateway; "" if there is none
@@ -49,6 +49,8 @@ type Config struct {
 	Committed      func(repository, digest, replica string) // of each blob that a client pushes; must not block
 	Agreement      Agreement                                // nil: this gateway decides alone
 	Detour         Detour
+	Pulled         func(replica string, nearest bool, bytes int) // of answers' bodies that clients get; nearest to the client
+	Healed         func(source, target string, bytes int)        // from a replica to another, for a push
 	Registerer     prometheus.Registerer
 	Log            *slog.Logger
 }
@@ -94,7 +96,7 @@ func New(c Config) *Proxy {
 		p.upstreams[u.Name] = &upstream{u, newTransport(u.TLS, c.Limits)}
 	}
 	p.detour = newTransport(c.Detour.TLS, c.Limits)
-	p.healer = newHealer(p.reach, p.metrics)
+	p.healer = newHealer(p.reach, p.healed, p.metrics)
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      roundTripper(ask),
@@ -174,6 +176,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer x.hold()()
 	x.forward()
+}
+
+func (p *Proxy) healed(source, target string, bytes int) {
+	if p.Healed != nil {
+		p.Healed(source, target, bytes)
+	}
 }
 
 // named is the replica that a Host of the form <replica>.<hostname> names, "" for any other.

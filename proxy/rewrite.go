@@ -49,6 +49,7 @@ func modifyResponse(response *http.Response) error {
 		}
 	}
 	response.Header.Set(replicaHeader, headerValue(replica, x.reason))
+	x.countPulled(response, replica)
 	return nil
 }
 

@@ -318,6 +318,30 @@ func TestDockerConfig(t *testing.T) {
 	}
 }
 
+// TestDockerLogin: who has not logged in may be let in all the same.
+func TestDockerLogin(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.json")
+	for _, c := range []struct {
+		content string
+		hosts   []string
+		want    string // user name
+		failed  bool
+	}{
+		{"", []string{"plain.test"}, "", false},
+		{`{"auths":{"plain.test":{"auth":"YWxpY2U6c2VjcmV0"},"https://index.docker.io/v1/":{"auth":"Ym9iOnNlY3JldA=="}}}`, []string{"other.test", "plain.test"}, "alice", false},
+		{"", []string{"other.test"}, "", false},
+		{"", []string{"registry-1.docker.io"}, "bob", false},
+		{`no JSON`, []string{"plain.test"}, "", true},
+	} {
+		if c.content != "" {
+			write(t, file, c.content, 0o600)
+		}
+		if got, err := DockerLogin(file, c.hosts...)(t.Context()); got.Username != c.want || (err != nil) != c.failed {
+			t.Errorf("%v: %v, %v", c.hosts, got, err)
+		}
+	}
+}
+
 func write(t *testing.T, path, content string, mode os.FileMode) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), mode); err != nil {

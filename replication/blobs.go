@@ -20,11 +20,12 @@ var errNowhere = errors.New("no replica that should have it does")
 // that names it.
 type blobs struct {
 	// Static after newBlobs.
-	ctx   context.Context
-	reach func(replica string) transfer.Replica
-	most  int // at a time to one replica
-	moved func(err error)
-	seen  *lru.Cache[seenKey, string] // a repository of a replica that has a blob: it can be mounted from there
+	ctx    context.Context
+	reach  func(replica string) transfer.Replica
+	source func(replica, target string) transfer.Replica
+	most   int // at a time to one replica
+	moved  func(err error)
+	seen   *lru.Cache[seenKey, string] // a repository of a replica that has a blob: it can be mounted from there
 
 	mu    sync.Mutex
 	jobs  map[blobKey]*blobJob     // Guarded by mu. As many as callers wait, and what those who went away left.
@@ -44,12 +45,14 @@ type blobJob struct {
 	err  error
 }
 
-func newBlobs(ctx context.Context, reach func(replica string) transfer.Replica, most int, moved func(err error)) *blobs {
+func newBlobs(
+	ctx context.Context, reach func(replica string) transfer.Replica, source func(replica, target string) transfer.Replica, most int, moved func(err error),
+) *blobs {
 	seen, err := lru.New[seenKey, string](maxSeen)
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
-	return &blobs{ctx: ctx, reach: reach, most: most, moved: moved, seen: seen, jobs: map[blobKey]*blobJob{}, slots: map[string]chan struct{}{}}
+	return &blobs{ctx: ctx, reach: reach, source: source, most: most, moved: moved, seen: seen, jobs: map[blobKey]*blobJob{}, slots: map[string]chan struct{}{}}
 }
 
 // bring returns when the target has the blob, from the first of the sources that has it.
@@ -104,7 +107,7 @@ func (b *blobs) run(key blobKey, sources []string, slots chan struct{}) error {
 		return err
 	}
 	err = each(sources, key.target, func(from string) error {
-		return transfer.Blob(ctx, b.reach(from), b.reach(key.target), key.repository, key.digest, nil)
+		return transfer.Blob(ctx, b.source(from, key.target), b.reach(key.target), key.repository, key.digest, nil)
 	})
 	b.moved(err)
 	if err == nil {

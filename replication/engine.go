@@ -24,9 +24,10 @@ const (
 type Options struct {
 	Ledger         Ledger
 	Fleet          func() Fleet
-	Reach          func(replica string) transfer.Replica // with a transport that logs in
-	Concurrency    int                                   // images, and blobs, at a time to one replica
-	BytesPerSecond int64                                 // to one replica; 0: no bound
+	Reach          func(replica string) transfer.Replica  // with a transport that logs in
+	Concurrency    int                                    // images, and blobs, at a time to one replica
+	BytesPerSecond int64                                  // to one replica; 0: no bound
+	Moved          func(source, target string, bytes int) // of bodies that a source sent for a target; nil: nobody counts
 	Metrics        prometheus.Registerer
 	Log            *slog.Logger
 }
@@ -59,7 +60,7 @@ func New(o Options) *Engine {
 
 // Run works until ctx ends, and then until all that was under way has ended.
 func (e *Engine) Run(ctx context.Context) {
-	b := newBlobs(ctx, e.reach, e.Concurrency, func(err error) { e.metrics.blobs.WithLabelValues(result(err)).Inc() })
+	b := newBlobs(ctx, e.reach, e.source, e.Concurrency, func(err error) { e.metrics.blobs.WithLabelValues(result(err)).Inc() })
 	e.mu.Lock()
 	e.blobs = b
 	e.mu.Unlock()
@@ -237,6 +238,13 @@ func (e *Engine) Letters() []Letter {
 	return e.letters.list()
 }
 
+// LettersOf are those about one entry, by the replica that lacks it.
+func (e *Engine) LettersOf(entry Entry) map[string]Letter {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.letters.of(entry)
+}
+
 // Retry tries again what has failed, at once and from the beginning, and tells how many that is.
 func (e *Engine) Retry(which func(Letter) bool) (count int) {
 	e.mu.Lock()
@@ -257,6 +265,15 @@ func (e *Engine) reach(name string) transfer.Replica {
 	r.Name = name
 	r.Transport = e.meter(name).over(r.Transport)
 	return r
+}
+
+// source is a replica as one that is read from for another.
+func (e *Engine) source(name, target string) transfer.Replica {
+	r := e.reach(name)
+	if e.Moved == nil {
+		return r
+	}
+	return r.Counted(func(n int) { e.Moved(name, target, n) })
 }
 
 func (e *Engine) meter(name string) *meter {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -399,7 +400,7 @@ func TestOnce(t *testing.T) {
 		}
 		return false
 	})
-	b := newBlobs(t.Context(), x.reach, 4, func(error) {})
+	b := newBlobs(t.Context(), x.reach, x.source, 4, func(error) {})
 	key := blobKey{"b", "app", sum([]byte(content))}
 	first, second := make(chan error, 1), make(chan error, 1)
 	go func() { first <- b.bring(t.Context(), key, []string{"a"}) }()
@@ -411,5 +412,35 @@ func TestOnce(t *testing.T) {
 	}
 	if err := <-second; err != nil || x.at["b"].requests("POST ") != 1 {
 		t.Errorf("%v, %q", err, x.at["b"].log)
+	}
+}
+
+// TestMoved: who counts is told whose bytes went where.
+func TestMoved(t *testing.T) {
+	var mu sync.Mutex
+	moved := map[string]int{}
+	x := newRegion(t, func(o *Options) {
+		o.Moved = func(source, target string, bytes int) {
+			mu.Lock()
+			defer mu.Unlock()
+			moved[source+" "+target] += bytes
+		}
+	})
+	layer := strings.Repeat("x", 300_000)
+	digest := x.at["a"].image("v1", layer)
+	x.push("v1", digest, "a")
+	x.run()
+	x.settled("b", "c")
+	mu.Lock()
+	defer mu.Unlock()
+	want := len(layer) + len("config of "+layer) + len(x.at["a"].get("/v2/app/manifests/v1"))
+	for _, pair := range []string{"a b", "a c"} {
+		// A list of referrers, and no referrer, is all that comes beside it.
+		if n := moved[pair]; n < want || n > want+1000 {
+			t.Errorf("%s: %d bytes, not %d", pair, n, want)
+		}
+	}
+	if len(moved) != 2 {
+		t.Error(moved)
 	}
 }

@@ -88,14 +88,14 @@ func (i *image) gone(what Reference) (bool, error) {
 
 // manifest is the target's own if it has it.
 func (i *image) manifest(ctx context.Context, digest string) (c content, there bool, err error) {
-	get := func(from string) (err error) {
-		c.mediaType, c.body, err = transfer.Manifest(ctx, i.reach(from), i.repository, digest, nil)
+	get := func(from transfer.Replica) (err error) {
+		c.mediaType, c.body, err = transfer.Manifest(ctx, from, i.repository, digest, nil)
 		return err
 	}
-	if err := get(i.target); !transfer.Missing(err) {
+	if err := get(i.reach(i.target)); !transfer.Missing(err) {
 		return c, err == nil, err
 	}
-	return c, false, each(i.sources, i.target, get)
+	return c, false, each(i.sources, i.target, func(from string) error { return get(i.blobs.source(from, i.target)) })
 }
 
 // referrers brings what refers to the manifest: signatures are there before the tag is. By the tag schema ("sha256-…", and
@@ -105,7 +105,7 @@ func (i *image) referrers(ctx context.Context, digest string, nesting int) error
 		return nil
 	}
 	for _, from := range i.sources {
-		list, err := transfer.Referrers(ctx, i.reach(from), i.repository, digest, nil)
+		list, err := transfer.Referrers(ctx, i.blobs.source(from, i.target), i.repository, digest, nil)
 		if err != nil {
 			continue
 		}

@@ -92,3 +92,16 @@ func (l letters) list() (list []Letter) {
 	slices.SortFunc(list, func(a, b Letter) int { return order(a.Task, b.Task) })
 	return list
 }
+
+// of are those that stand in the way of an entry, by the replica that lacks it.
+func (l letters) of(e Entry) map[string]Letter {
+	found := map[string]Letter{}
+	for key, have := range l {
+		copies := have.Task.Action == Copy && !e.Deleted && have.Task.Repository == e.Repository && have.Task.Digest == e.Digest
+		deletes := have.Task.Action == Delete && e.Deleted && key.Reference == e.Reference
+		if copies || deletes {
+			found[have.Task.Target] = *have
+		}
+	}
+	return found
+}

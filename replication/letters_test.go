@@ -91,3 +91,24 @@ func TestTriedAgain(t *testing.T) {
 		e.until(func(l []Letter) bool { return len(l) == 0 })
 	})
 }
+
+func TestLettersOf(t *testing.T) {
+	l, now, failure := letters{}, time.Unix(1000, 0), errors.New("broken")
+	pushed := tag("v1", "d:1", 5, "b")
+	gone := deleted(tag("v2", "d:2", 6, "b"))
+	l.failed(copyOf("d:1", 5), failure, false, now)
+	l.failed(Task{Action: Delete, Target: "c", Repository: "app", Digest: "d:2", Entries: []Entry{gone}}, failure, true, now)
+	for _, c := range []struct {
+		name  string
+		entry Entry
+		want  string // the replica
+	}{
+		{"a tag, by its digest", pushed, "a"}, {"the digest", digest("d:1", 5, "b"), "a"}, {"another", digest("d:3", 5, "b"), ""},
+		{"a deletion", gone, "c"}, {"of what was not deleted", tag("v2", "d:2", 6, "b"), ""}, {"another deletion", deleted(tag("v3", "d:2", 6, "b")), ""},
+	} {
+		found := l.of(c.entry)
+		if _, ok := found[c.want]; ok != (len(found) == 1) || ok != (c.want != "") || len(found) > 1 {
+			t.Errorf("%s: %v", c.name, found)
+		}
+	}
+}

@@ -19,6 +19,26 @@ func Password(username, password string) Login {
 	}
 }
 
+// DockerLogin is what people have logged in with: the first of the hosts that the file has a login for. Without one, or without
+// the file, it is that of nobody, which is enough for what is public.
+func DockerLogin(path string, hosts ...string) Login {
+	return func(ctx context.Context) (auth.Credential, error) {
+		ctx, cancel := context.WithTimeout(ctx, helperWait)
+		defer cancel()
+		store, err := credentials.NewStore(path, credentials.StoreOptions{})
+		if err != nil {
+			return auth.EmptyCredential, err
+		}
+		for _, host := range hosts {
+			c, err := store.Get(ctx, credentials.ServerAddressFromHostname(host))
+			if err != nil || c != auth.EmptyCredential {
+				return c, err
+			}
+		}
+		return auth.EmptyCredential, nil
+	}
+}
+
 // helperWait bounds a credential helper.
 const helperWait = 10 * time.Second
 

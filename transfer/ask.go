@@ -16,9 +16,11 @@ const (
 var (
 	errRedirects = errors.New("too many redirects")
 	errDigest    = errors.New("the content has another digest")
-	errTag       = errors.New("not a tag")
 	errTooLarge  = errors.New("the manifest is larger than 4 MiB")
 )
+
+// ErrTag is for what cannot be a tag.
+var ErrTag = errors.New("not a tag")
 
 // fetch asks for content by GET or HEAD and follows redirects: object storage. Once these have left
 // the replica nothing of the client's goes along.
@@ -97,28 +99,53 @@ func Manifest(ctx context.Context, from Replica, repository, digest string, cred
 		return "", nil, err
 	}
 	p := standard().peer(from, repository, credential)
-	response, err := p.fetch(ctx, http.MethodGet, "manifests/"+digest, accepted("manifests"))
+	header, body, err := p.manifest(ctx, digest)
 	if err != nil {
 		return "", nil, err
 	}
-	if response.StatusCode != http.StatusOK {
-		return "", nil, p.refused(response, nil)
+	if err := verifies(body, digest); err != nil {
+		return "", nil, &Error{Replica: p.Name, Method: http.MethodGet, Status: http.StatusOK, Err: err}
 	}
-	defer response.Body.Close()
-	broken := func(err error) error {
-		return &Error{Replica: p.Name, Method: http.MethodGet, Status: response.StatusCode, Err: err}
+	return header.Get("Content-Type"), body, nil
+}
+
+// Tagged is what a tag names. The digest is the one that the registry gives it, verified, or that of its content.
+func Tagged(ctx context.Context, at Replica, repository, tag string) (digest, mediaType string, body []byte, err error) {
+	if !validTag.MatchString(tag) {
+		return "", "", nil, ErrTag
 	}
-	body, err = io.ReadAll(io.LimitReader(response.Body, maxManifest+1))
+	p := standard().peer(at, repository, nil)
+	header, body, err := p.manifest(ctx, tag)
 	if err != nil {
-		return "", nil, broken(err)
+		return "", "", nil, err
 	}
-	if len(body) > maxManifest {
-		return "", nil, broken(errTooLarge)
+	digest = header.Get("Docker-Content-Digest")
+	if digest == "" {
+		digest = Digest(body)
 	}
 	if err := verifies(body, digest); err != nil {
-		return "", nil, broken(err)
+		return "", "", nil, &Error{Replica: p.Name, Method: http.MethodGet, Status: http.StatusOK, Err: err}
 	}
-	return response.Header.Get("Content-Type"), body, nil
+	return digest, header.Get("Content-Type"), body, nil
+}
+
+func (p *peer) manifest(ctx context.Context, reference string) (http.Header, []byte, error) {
+	response, err := p.fetch(ctx, http.MethodGet, "manifests/"+reference, accepted("manifests"))
+	if err != nil {
+		return nil, nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, nil, p.refused(response, nil)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxManifest+1))
+	if err == nil && len(body) > maxManifest {
+		err = errTooLarge
+	}
+	if err != nil {
+		return nil, nil, &Error{Replica: p.Name, Method: http.MethodGet, Status: response.StatusCode, Err: err}
+	}
+	return response.Header, body, nil
 }
 
 // PutManifest puts a manifest by its digest.

@@ -83,8 +83,17 @@ func Blob(ctx context.Context, from, to Replica, repository, digest string, cred
 	return standard().blob(ctx, from, to, repository, digest, credential)
 }
 
+// BlobInto copies a blob into a repository that may have another name. Whatever is shown to either, its transport shows.
+func BlobInto(ctx context.Context, from Replica, repository string, to Replica, into, digest string) error {
+	b := standard()
+	return b.between(ctx, b.peer(from, repository, nil), b.peer(to, into, nil), digest)
+}
+
 func (b bounds) blob(ctx context.Context, from, to Replica, repository, digest string, credential http.Header) error {
-	source, target := b.peer(from, repository, credential), b.peer(to, repository, credential)
+	return b.between(ctx, b.peer(from, repository, credential), b.peer(to, repository, credential), digest)
+}
+
+func (b bounds) between(ctx context.Context, source, target *peer, digest string) error {
 	anew := retries{most: b.anew, pause: b.pause}
 	for {
 		err := upload(ctx, source, target, digest)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha512"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"net/http"
@@ -33,6 +34,9 @@ func parseDigest(digest string) (hash.Cloner, []byte, error) {
 	}
 	return c, want, nil
 }
+
+// Digest is how a registry names content that was pushed without a name.
+func Digest(body []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(body)) }
 
 func verifies(body []byte, digest string) error {
 	h, want, err := parseDigest(digest)

@@ -18,7 +18,7 @@ const (
 // PutTag puts a manifest by a tag.
 func PutTag(ctx context.Context, to Replica, repository, tag, digest, mediaType string, body []byte, credential http.Header) error {
 	if !validTag.MatchString(tag) {
-		return errTag
+		return ErrTag
 	}
 	return standard().peer(to, repository, credential).put(ctx, tag, digest, mediaType, body)
 }

@@ -18,7 +18,7 @@ func TestPutTag(t *testing.T) {
 		t.Error(err)
 	}
 	for _, tag := range []string{"", "../v1", "a/b", "v1?x", sum(body), strings.Repeat("a", 129)} {
-		if err := PutTag(t.Context(), to.replica("to"), "team/app", tag, sum(body), "application/json", body, alice); err != errTag {
+		if err := PutTag(t.Context(), to.replica("to"), "team/app", tag, sum(body), "application/json", body, alice); err != ErrTag {
 			t.Errorf("%q: %v", tag, err)
 		}
 	}
@@ -89,5 +89,76 @@ func TestReferrers(t *testing.T) {
 		if len(got) != c.want || (err != nil) != c.failed {
 			t.Errorf("%d: %d, %v", c.status, len(got), err)
 		}
+	}
+}
+
+func TestTagged(t *testing.T) {
+	body := []byte(`{"schemaVersion":2}`)
+	status, digest := 200, ""
+	at := newFake(t, func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/v2/team/app/manifests/v1" {
+			t.Error(r.URL.Path)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if digest != "" {
+			w.Header().Set("Docker-Content-Digest", digest)
+		}
+		w.WriteHeader(status)
+		w.Write(body)
+		return true
+	})
+	for _, c := range []struct {
+		status int
+		digest string
+		want   string // "": an error
+	}{{200, "", sum(body)}, {200, sum(body), sum(body)}, {200, sum(nil), ""}, {200, "md5:00", ""}, {404, "", ""}} {
+		status, digest = c.status, c.digest
+		got, mediaType, content, err := Tagged(t.Context(), loggedIn(at.replica("at")), "team/app", "v1")
+		if got != c.want || (err == nil) != (c.want != "") || err == nil && (mediaType != "application/json" || !bytes.Equal(content, body)) || Missing(err) != (c.status == 404) {
+			t.Errorf("%+v: %s %s %s %v", c, got, mediaType, content, err)
+		}
+	}
+	if _, _, _, err := Tagged(t.Context(), at.replica("at"), "team/app", "../v1"); err != ErrTag {
+		t.Error(err)
+	}
+}
+
+// loggedIn has the transport show what alice has.
+func loggedIn(r Replica) Replica {
+	r.Transport = login{r.Transport}
+	return r
+}
+
+type login struct{ base http.RoundTripper }
+
+func (l login) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", alice.Get("Authorization"))
+	return l.base.RoundTrip(r)
+}
+
+// TestBlobInto: the names of the repositories may differ, and the bytes of the source are counted.
+func TestBlobInto(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789"), 10_000)
+	at := func(name, repository string) (*fake, Replica) {
+		f := newFake(t, func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
+			rest, ok := strings.CutPrefix(r.URL.Path, "/v2/"+repository+"/")
+			if !ok {
+				t.Errorf("%s was asked for %s", name, r.URL.Path)
+			}
+			r.URL.Path = "/v2/team/app/" + rest // the fake's own
+			return false
+		})
+		return f, loggedIn(f.replica(name))
+	}
+	source, from := at("from", "library/old")
+	source.has[sum(content)] = content
+	target, to := at("to", "team/app")
+	counted := 0
+	if err := BlobInto(t.Context(), from.Counted(func(n int) { counted += n }), "library/old", to, "team/app", sum(content)); err != nil || !bytes.Equal(target.has[sum(content)], content) {
+		t.Error(err)
+	}
+	if counted != len(content) {
+		t.Errorf("%d bytes", counted)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,7 @@ type gateway struct {
 	tls     *tls.Config // nil: clear text
 	agreed  *agreement  // nil: this gateway knows no other
 	copying *copying
+	egress  *egress
 	hooks   *hooks
 
 	draining atomic.Bool
@@ -77,11 +79,12 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 		Interval: c.Health.Interval, Timeout: c.Health.Timeout,
 		Registerer: g.metrics, Log: log,
 	})
+	g.egress = newEgress(c.Here, time.Now(), g.metrics)
 	named, reached := g.monitor.Fleet, g.monitor.Fleet
 	if g.record, err = openRecord(c, log); err != nil {
 		return nil, err
 	}
-	g.copying = newCopying(c, g.record, g.metrics, log)
+	g.copying = newCopying(c, g.record, g.egress, g.metrics, log)
 	if g.hooks, err = openHooks(c, g.record, g.metrics, log); err != nil {
 		return nil, errors.Join(err, g.record.ledger.Close())
 	}
@@ -108,6 +111,7 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 		Limits: proxy.DefaultLimits(),
 		Locate: l.Locate, Fleet: reached, Trouble: g.monitor.Trouble,
 		Record: g.record, Agreement: agreement, Detour: detour,
+		Pulled: g.egress.pulled, Healed: g.egress.healed,
 		Committed:  g.copying.committed,
 		Registerer: g.metrics, Log: log,
 	})
@@ -216,7 +220,10 @@ func (g *gateway) drain(clients *http.Server, doors []io.Closer) {
 
 func (g *gateway) adminHandler() http.Handler {
 	return admin.New(admin.Config{
-		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members, Webhooks: webhookAPI{g.hooks.Service}, Log: g.log,
+		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members, Egress: g.egress.answer,
+		Image: g.image, Changed: g.record.ledger.Changed,
+		Replication: g.replicationStatus, Letters: g.letters, Retry: g.retry, Conflicts: g.conflicts,
+		Webhooks: webhookAPI{g.hooks.Service}, Log: g.log,
 	})
 }
 
@@ -238,7 +245,7 @@ func (g *gateway) checks() []admin.Check {
 }
 
 func (g *gateway) fleet() admin.Fleet {
-	out := admin.Fleet{Hostname: g.config.Hostname, Here: g.config.Here, Replicas: []admin.Replica{}}
+	out := admin.Fleet{Hostname: g.config.Hostname, Here: g.config.Here, Gateway: ownAddress(g.config), Replicas: []admin.Replica{}}
 	probes := map[string][]admin.Probe{}
 	for _, s := range g.monitor.Status() {
 		p := admin.Probe{Target: "upstream", URL: s.URL, Up: s.Up, Known: s.Known, Result: s.Result, Probed: s.Probed, Since: s.Since}
@@ -263,6 +270,22 @@ func (g *gateway) fleet() admin.Fleet {
 		out.Replicas = append(out.Replicas, shown)
 	}
 	return out
+}
+
+// ownAddress is the clients' listener as a URL for programs on this machine.
+func ownAddress(c *configs.Config) string {
+	scheme := "http"
+	if c.Proxy.TLS != nil {
+		scheme = "https"
+	}
+	host, port, err := net.SplitHostPort(c.Proxy.Listen[0])
+	if err != nil {
+		return ""
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
 func (g *gateway) members() admin.Cluster {

@@ -30,7 +30,8 @@ func run(ctx context.Context, args []string) int {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), explainCommand(), clusterCommand(), webhookCommand(), versionCommand())
+	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), explainCommand(), clusterCommand(),
+		imageCommand(), waitCommand(), importCommand(), replicationCommand(), egressCommand(), webhookCommand(), versionCommand())
 	root.SetArgs(spread(args))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -38,6 +39,9 @@ func run(ctx context.Context, args []string) int {
 	}
 	if !errors.Is(err, errSaid) {
 		fmt.Fprintln(os.Stderr, err)
+	}
+	if coded := (*exitError)(nil); errors.As(err, &coded) {
+		return coded.code
 	}
 	return 1
 }

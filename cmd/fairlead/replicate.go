@@ -26,6 +26,9 @@ const (
 	compactEvery = time.Hour
 )
 
+// lookEvery is how often the engine looks whether the fleet is another one: what comes back gets what it lacks without delay.
+const lookEvery = time.Second
+
 // copying brings what was pushed to one replica to the others.
 type copying struct {
 	// Static after newCopying.
@@ -41,11 +44,11 @@ type copying struct {
 	agreed *agreement // nil: this gateway knows no other
 }
 
-func newCopying(c *configs.Config, kept *record, reg prometheus.Registerer, log *slog.Logger) *copying {
+func newCopying(c *configs.Config, kept *record, moved *egress, reg prometheus.Registerer, log *slog.Logger) *copying {
 	out := &copying{config: c, record: kept, sources: sourcesOf(c), log: log}
 	out.Engine = replication.New(replication.Options{
 		Ledger: book{kept}, Fleet: out.present, Reach: func(replica string) transfer.Replica { return out.reach(replica) },
-		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth, Metrics: reg, Log: log,
+		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth, Moved: moved.replicated, Metrics: reg, Log: log,
 	})
 	promauto.With(reg).NewCounterFunc(prometheus.CounterOpts{
 		Name: "fairlead_replication_conflicts_total", Help: "Tags that were written on two sides of a cut; the later write holds.",
@@ -153,6 +156,7 @@ func (c *copying) run(ctx context.Context, probed <-chan struct{}) error {
 		c.Run(ctx)
 		return nil
 	})
+	all.Go(func() error { every(ctx, lookEvery, func() { c.News() }); return nil })
 	all.Go(func() error {
 		every(ctx, compactEvery, func() {
 			removed, err := c.record.ledger.Compact(retention)

@@ -42,6 +42,8 @@ type Ledger struct {
 
 	clock clock // of the writing goroutine alone
 
+	changed atomic.Pointer[chan struct{}] // closed, and another one put in its place, by the writing goroutine
+
 	closing sync.Once
 	closed  error // of closing
 	broken  atomic.Bool

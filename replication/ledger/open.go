@@ -59,6 +59,7 @@ func Open(dir, member string, replicas []string, now func() time.Time) (*Ledger,
 		}
 		l.temporary = dir
 	}
+	l.changed.Store(new(make(chan struct{})))
 	l.path = filepath.Join(dir, fileName)
 	if err := l.open(dir); err != nil {
 		if l.temporary != "" {

@@ -87,8 +87,14 @@ func (l *Ledger) commit(together []write) error {
 	if err != nil && !errors.Is(err, errUnchanged) {
 		return fmt.Errorf("%w: %s: %w", ErrUnavailable, l.path, err)
 	}
+	if err == nil {
+		close(*l.changed.Swap(new(make(chan struct{}))))
+	}
 	return nil
 }
+
+// Changed is closed with the next change, made here or learnt from another gateway. Who waits for one asks before he reads.
+func (l *Ledger) Changed() <-chan struct{} { return *l.changed.Load() }
 
 // read runs look with the last durable state.
 func (l *Ledger) read(look func(*tx)) error {

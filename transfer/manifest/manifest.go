@@ -7,6 +7,7 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -24,6 +25,7 @@ type Part struct {
 	Manifest bool // a manifest, else a blob
 	// Optional: whether it has to be there is for the registry to say. Indexes may be sparse.
 	Optional bool
+	Size     int64 // in bytes, as the descriptor has it
 }
 
 // ErrTooMany is for a manifest that names more than is looked after.
@@ -59,7 +61,7 @@ func Needs(body []byte) ([]Part, error) {
 		}
 	}
 	for _, d := range doc.Manifests {
-		add(Part{Digest: d.Digest, Manifest: !isBlob(d.MediaType), Optional: true})
+		add(Part{Digest: d.Digest, Manifest: !isBlob(d.MediaType), Optional: true, Size: d.size()})
 	}
 	return parts, nil
 }
@@ -111,10 +113,22 @@ type descriptor struct {
 	MediaType string `json:"mediaType"`
 	Digest    string `json:"digest"`
 	Data      []byte `json:"data"`
+	// Size is nothing that anybody relies on: a strange one must not hide the rest.
+	Size json.RawMessage `json:"size"`
 }
 
 // blob: content that the descriptor carries itself (image spec, "Embedded Content") need not be pushed.
-func (d descriptor) blob() Part { return Part{Digest: d.Digest, Optional: len(d.Data) > 0} }
+func (d descriptor) blob() Part {
+	return Part{Digest: d.Digest, Optional: len(d.Data) > 0, Size: d.size()}
+}
+
+func (d descriptor) size() int64 {
+	n, err := strconv.ParseUint(string(d.Size), 10, 62)
+	if err != nil {
+		return 0
+	}
+	return int64(n)
+}
 
 // elsewhere: layers that must not be pushed, and are fetched from the URLs in their descriptors.
 func (d descriptor) elsewhere() bool {

@@ -27,6 +27,8 @@ func TestNeeds(t *testing.T) {
 		{"signature with its subject", `{"schemaVersion":2,"artifactType":"x","config":{"digest":"1"},"layers":[{"mediaType":"application/vnd.dev.cosign.simplesigning.v1+json","digest":"2"}],"subject":{"digest":"9"}}`, []Part{blob(1), blob(2)}},
 		{"artifact of old", `{"mediaType":"application/vnd.oci.artifact.manifest.v1+json","blobs":[{"digest":"1"}],"subject":{"digest":"9"}}`, []Part{blob(1)}},
 		{"embedded", `{"schemaVersion":2,"config":{"digest":"1","data":"e30="},"layers":[]}`, []Part{sparsed(1)}},
+		{"sizes", `{"schemaVersion":2,"config":{"digest":"1","size":12},"layers":[{"digest":"2","size":"many"},{"digest":"3","size":-1},{"digest":"4","size":1e99}]}`,
+			[]Part{{Digest: sha(1), Size: 12}, blob(2), blob(3), blob(4)}},
 		{"schema 1", `{"schemaVersion":1,"layers":[{"digest":"1"}]}`, nil},
 		{"no digest", `{"schemaVersion":2,"config":{"digest":"../../_catalog"},"layers":[{"digest":"sha256:x"}]}`, nil},
 		{"no JSON", `hello`, nil},

@@ -1,0 +1,194 @@
+package graph
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/fairlead-gateway/fairlead/transfer"
+)
+
+// What cosign puts beside an image, under tags that name its digest.
+var signatures = []string{".sig", ".att", ".sbom"}
+
+// attachments brings what refers to any manifest that was brought, and what refers to that.
+func (c *Copy) attachments(ctx context.Context) error {
+	looked := map[string]bool{}
+	for range maxNesting {
+		var subjects []string
+		for _, digest := range c.brought() {
+			if !looked[digest] {
+				looked[digest] = true
+				subjects = append(subjects, digest)
+			}
+		}
+		for _, subject := range subjects {
+			if err := c.attached(ctx, subject); err != nil {
+				return err
+			}
+		}
+		if len(subjects) == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// brought are the digests of manifests that are at the target now, sorted.
+func (c *Copy) brought() (digests []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for digest, o := range c.done {
+		if o.content.body != nil && o.err == nil {
+			digests = append(digests, digest)
+		}
+	}
+	slices.Sort(digests)
+	return digests
+}
+
+func (c *Copy) attached(ctx context.Context, subject string) error {
+	if err := c.referrers(ctx, subject); err != nil {
+		return err
+	}
+	for _, suffix := range signatures {
+		tag := tagOf(subject) + suffix
+		signature, _, _, err := transfer.Tagged(ctx, c.From.Replica, c.From.Name, tag)
+		if transfer.Missing(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		there, err := c.tagged(ctx, tag, signature)
+		if err != nil {
+			return err
+		}
+		brought, err := c.bring(ctx, signature, 0)
+		if err == nil && !there {
+			err = transfer.PutTag(ctx, c.To.Replica, c.To.Name, tag, signature, brought.mediaType, brought.body, nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tagOf is the tag that stands for a digest (distribution spec, "Referrers Tag Schema").
+func tagOf(digest string) string {
+	algorithm, hash, _ := strings.Cut(digest, ":")
+	return algorithm + "-" + hash[:min(len(hash), 64)]
+}
+
+// referrers are those that the source lists, by its API or by the tag that stands for it where there is none. They are seen at
+// the target in the same way.
+func (c *Copy) referrers(ctx context.Context, subject string) error {
+	listed, err := transfer.Referrers(ctx, c.From.Replica, c.From.Name, subject, nil)
+	if transfer.Passing(err) || ctx.Err() != nil {
+		return err
+	} // else it has no such list: registries have many ways to say so
+	byTag, err := index(ctx, c.From, tagOf(subject))
+	if err != nil {
+		return err
+	}
+	for _, m := range byTag.Manifests {
+		listed = append(listed, m.Digest)
+	}
+	slices.Sort(listed)
+	var brought []content
+	for _, digest := range slices.Compact(listed) {
+		m, err := c.bring(ctx, digest, 0)
+		if transfer.Missing(err) && transfer.At(err) == c.From.Replica.Name {
+			continue // it lists what it does not have
+		}
+		if err != nil {
+			return err
+		}
+		brought = append(brought, m)
+	}
+	if len(brought) == 0 {
+		return nil
+	}
+	return c.list(ctx, subject, brought)
+}
+
+// list has the target list referrers: by itself, or by the tag.
+func (c *Copy) list(ctx context.Context, subject string, referrers []content) error {
+	listed, err := transfer.Referrers(ctx, c.To.Replica, c.To.Name, subject, nil)
+	if transfer.Passing(err) || ctx.Err() != nil {
+		return err
+	}
+	if !slices.ContainsFunc(referrers, func(r content) bool { return !slices.Contains(listed, r.digest) }) {
+		return nil
+	}
+	byTag, err := index(ctx, c.To, tagOf(subject))
+	if err != nil {
+		return err
+	}
+	before := len(byTag.Manifests)
+	for _, r := range referrers {
+		if !slices.ContainsFunc(byTag.Manifests, func(d descriptor) bool { return d.Digest == r.digest }) {
+			byTag.Manifests = append(byTag.Manifests, described(r))
+		}
+	}
+	if len(byTag.Manifests) == before {
+		return nil
+	}
+	byTag.SchemaVersion, byTag.MediaType = 2, typeIndex
+	body, err := json.Marshal(byTag)
+	if err != nil {
+		return err
+	}
+	return transfer.PutTag(ctx, c.To.Replica, c.To.Name, tagOf(subject), transfer.Digest(body), typeIndex, body, nil)
+}
+
+const typeIndex = "application/vnd.oci.image.index.v1+json"
+
+type indexDocument struct {
+	SchemaVersion int          `json:"schemaVersion"`
+	MediaType     string       `json:"mediaType"`
+	Manifests     []descriptor `json:"manifests"`
+}
+
+type descriptor struct {
+	MediaType    string            `json:"mediaType"`
+	Digest       string            `json:"digest"`
+	Size         int64             `json:"size"`
+	ArtifactType string            `json:"artifactType,omitempty"`
+	Annotations  map[string]string `json:"annotations,omitempty"`
+}
+
+// index is what a tag names; an empty one if there is no such tag, or it names no index.
+func index(ctx context.Context, at Repository, tag string) (doc indexDocument, err error) {
+	_, _, body, err := transfer.Tagged(ctx, at.Replica, at.Name, tag)
+	if transfer.Missing(err) {
+		return doc, nil
+	}
+	if err != nil {
+		return doc, err
+	}
+	var read indexDocument
+	if json.Unmarshal(body, &read) == nil {
+		doc = read
+	}
+	return doc, nil
+}
+
+// described is what a list of referrers says of one of them (distribution spec, "Listing Referrers").
+func described(m content) descriptor {
+	var doc struct {
+		ArtifactType string            `json:"artifactType"`
+		Annotations  map[string]string `json:"annotations"`
+		Config       struct {
+			MediaType string `json:"mediaType"`
+		} `json:"config"`
+	}
+	_ = json.Unmarshal(m.body, &doc) // what cannot be read has neither
+	return descriptor{
+		MediaType: m.mediaType, Digest: m.digest, Size: int64(len(m.body)),
+		ArtifactType: cmp.Or(doc.ArtifactType, doc.Config.MediaType), Annotations: doc.Annotations,
+	}
+}

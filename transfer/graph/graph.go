@@ -1,0 +1,195 @@
+// Package graph copies an image with all that belongs to it from one registry to another: children of an index, layers,
+// referrers, signatures. What refers to something comes after it, and the tags come last.
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer/manifest"
+)
+
+const (
+	maxNesting = 4 // indexes in an index, and referrers of referrers
+	maxParts   = 8 // looked after at a time, for one manifest
+	maxBlobs   = 4 // copied at a time
+)
+
+// Repository is one of a registry.
+type Repository struct {
+	transfer.Replica
+	Name string
+}
+
+// Copy is one image on its way. Its zero value but for From and To is ready, for one Run.
+type Copy struct {
+	// Static before Run.
+	From, To Repository
+	Force    bool // tags that name something else are moved
+
+	progress
+	slots chan struct{}
+
+	mu   sync.Mutex
+	done map[string]*once // Guarded by mu; by digest. As many as the image has parts.
+}
+
+// once is something that more than one manifest may name.
+type once struct {
+	sync.Once
+	content content
+	err     error
+}
+
+// content is a manifest as it is stored.
+type content struct {
+	digest, mediaType string
+	body              []byte
+}
+
+// ConflictError is a tag that names something else already.
+type ConflictError struct{ Tag, Digest string }
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("tag %s exists already, with %s", e.Tag, e.Digest)
+}
+
+// Run copies what reference names, a tag or a digest, and gives it the tags. What is there already is not copied again, so
+// that what was interrupted goes on when it is run anew.
+func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest string, err error) {
+	c.slots, c.done = make(chan struct{}, maxBlobs), map[string]*once{}
+	if digest, err = c.resolve(ctx, reference); err != nil {
+		return "", err
+	}
+	var missing []string
+	for _, tag := range tags {
+		there, err := c.tagged(ctx, tag, digest)
+		if err != nil {
+			return "", err
+		}
+		if !there {
+			missing = append(missing, tag)
+		}
+	}
+	root, err := c.bring(ctx, digest, 0)
+	if err != nil {
+		return "", err
+	}
+	if err := c.attachments(ctx); err != nil {
+		return "", err
+	}
+	for _, tag := range missing {
+		if err := transfer.PutTag(ctx, c.To.Replica, c.To.Name, tag, digest, root.mediaType, root.body, nil); err != nil {
+			return "", err
+		}
+	}
+	return digest, nil
+}
+
+func (c *Copy) resolve(ctx context.Context, reference string) (string, error) {
+	digest, _, _, err := transfer.Tagged(ctx, c.From.Replica, c.From.Name, reference)
+	if errors.Is(err, transfer.ErrTag) {
+		return reference, nil
+	}
+	return digest, err
+}
+
+// tagged reports whether the tag names the digest at the target, or returns a ConflictError.
+func (c *Copy) tagged(ctx context.Context, tag, digest string) (bool, error) {
+	has, _, _, err := transfer.Tagged(ctx, c.To.Replica, c.To.Name, tag)
+	switch {
+	case transfer.Missing(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	case has != digest && !c.Force:
+		return false, &ConflictError{tag, has}
+	}
+	return has == digest, nil
+}
+
+// once does something for a digest if nobody does or has done it.
+func (c *Copy) once(digest string, do func() (content, error)) (content, error) {
+	c.mu.Lock()
+	o := c.done[digest]
+	if o == nil {
+		o = &once{}
+		c.done[digest] = o
+	}
+	c.mu.Unlock()
+	o.Do(func() { o.content, o.err = do() })
+	return o.content, o.err
+}
+
+// bring returns when the target has the manifest, after all that it names.
+func (c *Copy) bring(ctx context.Context, digest string, nesting int) (content, error) {
+	if nesting > maxNesting {
+		return content{}, fmt.Errorf("more than %d manifests in each other", maxNesting)
+	}
+	return c.once(digest, func() (content, error) { return c.manifest(ctx, digest, nesting) })
+}
+
+func (c *Copy) manifest(ctx context.Context, digest string, nesting int) (content, error) {
+	mediaType, body, err := transfer.Manifest(ctx, c.From.Replica, c.From.Name, digest, nil)
+	if err != nil {
+		return content{}, err
+	}
+	needs, err := manifest.Needs(body)
+	if err != nil {
+		return content{}, err
+	}
+	group, bounded := errgroup.WithContext(ctx)
+	group.SetLimit(maxParts)
+	for _, need := range needs {
+		group.Go(func() error {
+			err := c.part(bounded, need, nesting)
+			if need.Optional && transfer.Missing(err) && transfer.At(err) == c.From.Replica.Name {
+				return nil // indexes may be sparse
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return content{}, err
+	}
+	there, err := transfer.HasManifest(ctx, c.To.Replica, c.To.Name, digest, nil)
+	if err == nil && !there {
+		err = transfer.PutManifest(ctx, c.To.Replica, c.To.Name, digest, mediaType, body, nil)
+	}
+	return content{digest, mediaType, body}, err
+}
+
+func (c *Copy) part(ctx context.Context, need manifest.Part, nesting int) error {
+	if need.Manifest {
+		_, err := c.bring(ctx, need.Digest, nesting+1)
+		return err
+	}
+	_, err := c.once(need.Digest, func() (content, error) { return content{}, c.blob(ctx, need) })
+	return err
+}
+
+func (c *Copy) blob(ctx context.Context, need manifest.Part) error {
+	c.begin(need.Size)
+	select {
+	case c.slots <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-c.slots }()
+	there, err := transfer.HasBlob(ctx, c.To.Replica, c.To.Name, need.Digest, nil)
+	if err != nil {
+		return err
+	}
+	var moved atomic.Int64
+	if !there {
+		err = transfer.BlobInto(ctx, c.From.Counted(func(n int) { moved.Add(int64(n)); c.move(n) }), c.From.Name, c.To.Replica, c.To.Name, need.Digest)
+	}
+	c.end(need.Size, moved.Load(), there, err)
+	return err
+}
