@@ -43,7 +43,7 @@ func TestCuts(t *testing.T) {
 // cutter passes connections on, and cuts those that carry much at random places.
 type cutter struct {
 	address string
-	most    int64 // bytes between cuts
+	most    int64        // bytes between cuts
 	passed  atomic.Int64 // bytes
 	left    atomic.Int32
 	made    atomic.Int32
