@@ -14,23 +14,29 @@ func (l *Ledger) Push(what Reference, digest, mediaType string, size int64, repl
 		if old, ok := t.row(what.key()); what.Blob && (!ok || !old.Deleted) {
 			return nil
 		}
-		e.Stamp = l.clock.now(l.now())
-		if !what.isDigest() {
-			content := e
-			content.Name = digest
-			if _, err := t.record(content); err != nil {
-				return err
-			}
-		}
-		if pushed, err = t.record(e); err != nil {
-			return err
-		}
-		return t.event(Event{Kind: Pushed, Entry: pushed.Entry, Replica: replica})
+		pushed, err = t.push(e)
+		return err
 	})
 	if err != nil {
 		return Entry{}, err
 	}
 	return pushed.Entry, nil
+}
+
+// push writes what a replica has just accepted.
+func (t *tx) push(e Entry) (pushed Row, err error) {
+	e.Stamp = t.l.clock.now(t.l.now())
+	if !e.isDigest() {
+		content := e
+		content.Name = e.Digest
+		if _, err := t.record(content); err != nil {
+			return Row{}, err
+		}
+	}
+	if pushed, err = t.record(e); err != nil {
+		return Row{}, err
+	}
+	return pushed, t.event(Event{Kind: Pushed, Entry: pushed.Entry, Replica: e.Replica})
 }
 
 // Delete records that replica has deleted a tag, a manifest with the tags that name it, or a blob. What it returns is
