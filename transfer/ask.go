@@ -23,7 +23,10 @@ var (
 // fetch asks for content by GET or HEAD and follows redirects: object storage. Once these have left
 // the replica nothing of the client's goes along.
 func (p *peer) fetch(ctx context.Context, method, what string, header http.Header) (*http.Response, error) {
-	c := call{method: method, at: p.at(what), header: header}
+	return p.follow(ctx, call{method: method, at: p.at(what), header: header})
+}
+
+func (p *peer) follow(ctx context.Context, c call) (*http.Response, error) {
 	for i := 0; ; i++ {
 		response, err := p.send(ctx, c)
 		if err != nil || !redirects(response.StatusCode) {
@@ -104,21 +107,26 @@ func Manifest(ctx context.Context, from Replica, repository, digest string, cred
 	if response.StatusCode != http.StatusOK {
 		return "", nil, p.refused(response, nil)
 	}
-	defer response.Body.Close()
-	broken := func(err error) error {
-		return &Error{Replica: p.Name, Method: http.MethodGet, Status: response.StatusCode, Err: err}
-	}
-	body, err = io.ReadAll(io.LimitReader(response.Body, maxManifest+1))
-	if err != nil {
-		return "", nil, broken(err)
-	}
-	if len(body) > maxManifest {
-		return "", nil, broken(errTooLarge)
+	if body, err = p.manifest(response); err != nil {
+		return "", nil, err
 	}
 	if err := verifies(body, digest); err != nil {
-		return "", nil, broken(err)
+		return "", nil, &Error{Replica: p.Name, Method: http.MethodGet, Status: response.StatusCode, Err: err}
 	}
 	return response.Header.Get("Content-Type"), body, nil
+}
+
+// manifest is the body of an answer, and the end of that answer.
+func (p *peer) manifest(response *http.Response) ([]byte, error) {
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxManifest+1))
+	if err == nil && len(body) > maxManifest {
+		err = errTooLarge
+	}
+	if err != nil {
+		return nil, &Error{Replica: p.Name, Method: http.MethodGet, Status: response.StatusCode, Err: err}
+	}
+	return body, nil
 }
 
 // PutManifest puts a manifest by its digest.

@@ -34,6 +34,11 @@ func parseDigest(digest string) (hash.Cloner, []byte, error) {
 	return c, want, nil
 }
 
+func digestOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
 func verifies(body []byte, digest string) error {
 	h, want, err := parseDigest(digest)
 	if err != nil {
