@@ -21,6 +21,8 @@ type Config struct {
 	Leases   func() []Lease
 	Lease    func(repository string) RepositoryLease
 	Cluster  func() Cluster
+	Audit    func() Audit
+	AskAudit func(AuditRequest) (Audit, error)
 	Log      *slog.Logger
 }
 
@@ -119,6 +121,8 @@ func New(c Config) http.Handler {
 		writeJSON(w, c.Leases())
 	})
 	mux.HandleFunc("GET /cluster", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Cluster()) })
+	mux.HandleFunc("GET /audit", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Audit()) })
+	mux.HandleFunc("POST /audit", func(w http.ResponseWriter, r *http.Request) { startAudit(w, r, c.AskAudit) })
 	mux.HandleFunc("/", notFound)
 	return mux
 }
@@ -149,18 +153,22 @@ func writeJSON(w http.ResponseWriter, v any) {
 	_ = encoder.Encode(v) // fails only when the client is gone
 }
 
-// notFound is a problem detail (RFC 9457).
 func notFound(w http.ResponseWriter, r *http.Request) {
 	status, title := http.StatusNotFound, "no such resource"
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		status, title = http.StatusMethodNotAllowed, "nothing can be changed here yet"
 		w.Header().Set("Allow", "GET, HEAD")
 	}
+	problem(w, status, title, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster and /audit")
+}
+
+// problem is a problem detail (RFC 9457).
+func problem(w http.ResponseWriter, status int, title, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(struct {
 		Title  string `json:"title"`
 		Status int    `json:"status"`
 		Detail string `json:"detail"`
-	}{title, status, "there are /metrics, /healthz, /readyz, /fleet, /leases and /cluster"})
+	}{title, status, detail})
 }

@@ -208,7 +208,8 @@ func (g *gateway) drain(clients *http.Server, doors []io.Closer) {
 
 func (g *gateway) adminHandler() http.Handler {
 	return admin.New(admin.Config{
-		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members, Log: g.log,
+		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members,
+		Audit: g.audit, AskAudit: g.askAudit, Log: g.log,
 	})
 }
 

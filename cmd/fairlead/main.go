@@ -19,8 +19,12 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:]))
 }
 
-// errSaid ends a command with exit code 1 when all that is to say has been printed.
-var errSaid = errors.New("")
+var (
+	// errSaid ends a command with exit code 1 when all that is to say has been printed.
+	errSaid = errors.New("")
+	// errUnsure ends a command with exit code 2: what was asked could not be found out.
+	errUnsure = errors.New("it could not be found out")
+)
 
 func run(ctx context.Context, args []string) int {
 	root := &cobra.Command{
@@ -30,7 +34,7 @@ func run(ctx context.Context, args []string) int {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), explainCommand(), clusterCommand(), versionCommand())
+	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), explainCommand(), clusterCommand(), auditCommand(), versionCommand())
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -38,6 +42,9 @@ func run(ctx context.Context, args []string) int {
 	}
 	if !errors.Is(err, errSaid) {
 		fmt.Fprintln(os.Stderr, err)
+	}
+	if errors.Is(err, errUnsure) {
+		return 2
 	}
 	return 1
 }

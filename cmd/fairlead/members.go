@@ -67,20 +67,30 @@ const (
 
 // askAdmin gets a JSON answer from a running gateway.
 func askAdmin(ctx context.Context, at, path string, to any) error {
+	return tellAdmin(ctx, http.MethodGet, at, path, nil, to)
+}
+
+// tellAdmin sends JSON to a running gateway, and gets JSON.
+func tellAdmin(ctx context.Context, method, at, path string, body io.Reader, to any) error {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
 	at = strings.TrimSuffix(cmp.Or(at, os.Getenv("FAIRLEAD_ADMIN"), defaultAdmin), "/")
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at+path, nil)
+	request, err := http.NewRequestWithContext(ctx, method, at+path, body)
 	if err != nil {
 		return err
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return fmt.Errorf("no running gateway answers: %w", err)
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s%s: %s", at, path, response.Status)
+	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusAccepted {
+		var problem struct{ Title, Detail string }
+		_ = json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&problem) // there may be none
+		return fmt.Errorf("%s%s: %s %s %s", at, path, response.Status, problem.Title, problem.Detail)
 	}
 	return json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(to)
 }
