@@ -60,6 +60,7 @@ The exit code is 0 if nothing differs, or all of it was repaired; 1 if differenc
 			return nil
 		},
 	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUnsure, err) })
 	f := cmd.Flags()
 	f.StringVar(&at, "admin", "", "the gateway's admin listener (default $FAIRLEAD_ADMIN, else "+defaultAdmin+")")
 	f.StringSliceVar(&q.Replicas, "replica", nil, "a replica to look at (default all)")

@@ -61,9 +61,9 @@ type Ledger interface {
 // Replica is one as an audit sees it.
 type Replica struct {
 	Name    string
-	Up      bool // it can be asked now
-	Mine    bool // this gateway brings it what it lacks
-	LeftOut func(repository string) bool
+	Up      bool                         // it can be asked now
+	Mine    bool                         // this gateway brings it what it lacks
+	LeftOut func(repository string) bool // nobody brings those there, and nobody looks at them
 }
 
 // Options are what an audit works with.

@@ -56,7 +56,7 @@ type Holding struct {
 type Known map[string]Entry
 
 // Compare finds what differs, by name, and which entries the replica has not confirmed although it is as they say.
-func Compare(known Known, replica, repository string, leftOut bool, h Holding) (list []Difference, confirmed []Entry) {
+func Compare(known Known, replica, repository string, h Holding) (list []Difference, confirmed []Entry) {
 	names := map[string]bool{}
 	tagged := map[string]bool{} // digests that come with a tag
 	for name, c := range h.Has {
@@ -77,14 +77,14 @@ func Compare(known Known, replica, repository string, leftOut bool, h Holding) (
 			d.Want = e.Digest
 		}
 		content, knownContent := known[c.Digest]
-		d.Reason = judge(e, k, c, there, knownContent, content.Deleted, replica, leftOut)
+		d.Reason = judge(e, k, c, there, knownContent, content.Deleted, replica)
 		lacks, looked := h.Lacks[c.Digest]
 		switch {
 		case d.Reason == Unknown && !isTag(name) && tagged[name]:
 			continue
 		case d.Reason == Unknown:
 			d.Lacks = lacks
-		case d.Reason == "" && there && !isTag(name) && len(lacks) > 0 && !leftOut:
+		case d.Reason == "" && there && !isTag(name) && len(lacks) > 0:
 			d.Reason, d.Lacks = Incomplete, lacks
 		case d.Reason == "" && d.Pending && (there && looked && len(lacks) == 0 || e.Deleted):
 			confirmed = append(confirmed, e)
@@ -104,7 +104,7 @@ func Compare(known Known, replica, repository string, leftOut bool, h Holding) (
 }
 
 // judge is the reason for which what a replica has by a name is not what the ledger says; "" if it is.
-func judge(e Entry, known bool, c transfer.Content, there, contentKnown, contentDeleted bool, replica string, leftOut bool) Reason {
+func judge(e Entry, known bool, c transfer.Content, there, contentKnown, contentDeleted bool, replica string) Reason {
 	confirmed := slices.Contains(e.Confirmed, replica)
 	around := there && isTag(e.Name) && !contentKnown && confirmed
 	switch {
@@ -118,7 +118,7 @@ func judge(e Entry, known bool, c transfer.Content, there, contentKnown, content
 		return Around
 	case e.Deleted && there:
 		return Undeleted
-	case e.Deleted, leftOut:
+	case e.Deleted:
 		return ""
 	case !there:
 		return Missing

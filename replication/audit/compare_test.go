@@ -60,41 +60,35 @@ func TestCompare(t *testing.T) {
 		name      string
 		known     Known
 		has       Holding
-		leftOut   bool
 		want      []string // reason name, with * where it is pending
 		confirmed []string
 	}{
-		{"nothing", nil, holding(""), false, nil, nil},
-		{"as it should be", whole, holding("v1=1"), false, nil, nil},
-		{"all lost", whole, holding(""), false, []string{"missing v1"}, nil},
-		{"the tag lost", whole, holding("1"), false, []string{"missing v1"}, nil},
-		{"without a tag, lost", book(entry(d(1), d(1), here)), holding(""), false, []string{"missing " + d(1)}, nil},
-		{"not here yet", arriving, holding(""), false, []string{"missing* v1"}, nil},
-		{"here, and not looked into", arriving, holding("v1=1"), false, nil, nil},
-		{"here, and whole", arriving, holding("v1=1").lacking(1), false, nil, []string{d(1), "v1"}},
-		{"here, and not whole", arriving, holding("v1=1").lacking(1, "layer"), false, []string{"incomplete* " + d(1)}, nil},
-		{"a hole", whole, holding("v1=1").lacking(1, "layer"), false, []string{"incomplete " + d(1)}, nil},
-		{"an older one", moved, holding("v1=1 2"), false, []string{"stale v1"}, nil},
-		{"an older one, and the newer is not there", moved, holding("v1=1"), false, []string{"stale v1"}, nil},
-		{"another one, of who never had ours", arriving, holding("v1=9"), false, []string{"stale* v1"}, nil},
-		{"another one, of who had ours", whole, holding("v1=9 1"), false, []string{"pushed_around v1"}, nil},
-		{"nobody knows it", nil, holding("v1=1 2"), false, []string{"unknown " + d(2), "unknown v1"}, nil},
-		{"a tag of what is known", book(entry(d(1), d(1), here)), holding("v1=1"), false, []string{"unknown v1"}, nil},
-		{"a tag of what was deleted", book(gone(entry(d(1), d(1), here))), holding("v1=1"), false, []string{"undeleted " + d(1), "undeleted v1"}, nil},
-		{"deleted", book(gone(entry("v1", d(1), here)), gone(entry(d(1), d(1), here))), holding(""), false, nil, nil},
-		{"deleted, and there again", book(gone(entry("v1", d(1), here)), gone(entry(d(1), d(1), here))), holding("v1=1"), false, []string{"undeleted " + d(1), "undeleted v1"}, nil},
-		{"deleted elsewhere", book(gone(entry("v1", d(1), there)), entry(d(1), d(1), here)), holding("v1=1"), false, []string{"undeleted* v1"}, nil},
-		{"deleted elsewhere, and never here", book(gone(entry("v1", d(1), there))), holding(""), false, nil, []string{"v1"}},
-		{"deleted, and pushed anew around us", book(gone(entry("v1", d(1), here))), holding("v1=9"), false, []string{"pushed_around v1"}, nil},
-		{"deleted elsewhere, and another one here", book(gone(entry("v1", d(1), there))), holding("v1=9"), false, []string{"undeleted* v1"}, nil},
-		{"left out, and lost", whole, holding(""), true, nil, nil},
-		{"left out, and older", moved, holding("v1=1"), true, nil, nil},
-		{"left out, with a hole", whole, holding("v1=1").lacking(1, "layer"), true, nil, nil},
-		{"left out, and pushed here", whole, holding("v1=9"), true, []string{"pushed_around v1"}, nil},
-		{"left out, and deleted", book(gone(entry("v1", d(1), here)), entry(d(1), d(1))), holding("v1=1"), true, []string{"undeleted v1"}, nil},
+		{"nothing", nil, holding(""), nil, nil},
+		{"as it should be", whole, holding("v1=1"), nil, nil},
+		{"all lost", whole, holding(""), []string{"missing v1"}, nil},
+		{"the tag lost", whole, holding("1"), []string{"missing v1"}, nil},
+		{"without a tag, lost", book(entry(d(1), d(1), here)), holding(""), []string{"missing " + d(1)}, nil},
+		{"not here yet", arriving, holding(""), []string{"missing* v1"}, nil},
+		{"here, and not looked into", arriving, holding("v1=1"), nil, nil},
+		{"here, and whole", arriving, holding("v1=1").lacking(1), nil, []string{d(1), "v1"}},
+		{"here, and not whole", arriving, holding("v1=1").lacking(1, "layer"), []string{"incomplete* " + d(1)}, nil},
+		{"a hole", whole, holding("v1=1").lacking(1, "layer"), []string{"incomplete " + d(1)}, nil},
+		{"an older one", moved, holding("v1=1 2"), []string{"stale v1"}, nil},
+		{"an older one, and the newer is not there", moved, holding("v1=1"), []string{"stale v1"}, nil},
+		{"another one, of who never had ours", arriving, holding("v1=9"), []string{"stale* v1"}, nil},
+		{"another one, of who had ours", whole, holding("v1=9 1"), []string{"pushed_around v1"}, nil},
+		{"nobody knows it", nil, holding("v1=1 2"), []string{"unknown " + d(2), "unknown v1"}, nil},
+		{"a tag of what is known", book(entry(d(1), d(1), here)), holding("v1=1"), []string{"unknown v1"}, nil},
+		{"a tag of what was deleted", book(gone(entry(d(1), d(1), here))), holding("v1=1"), []string{"undeleted " + d(1), "undeleted v1"}, nil},
+		{"deleted", book(gone(entry("v1", d(1), here)), gone(entry(d(1), d(1), here))), holding(""), nil, nil},
+		{"deleted, and there again", book(gone(entry("v1", d(1), here)), gone(entry(d(1), d(1), here))), holding("v1=1"), []string{"undeleted " + d(1), "undeleted v1"}, nil},
+		{"deleted elsewhere", book(gone(entry("v1", d(1), there)), entry(d(1), d(1), here)), holding("v1=1"), []string{"undeleted* v1"}, nil},
+		{"deleted elsewhere, and never here", book(gone(entry("v1", d(1), there))), holding(""), nil, []string{"v1"}},
+		{"deleted, and pushed anew around us", book(gone(entry("v1", d(1), here))), holding("v1=9"), []string{"pushed_around v1"}, nil},
+		{"deleted elsewhere, and another one here", book(gone(entry("v1", d(1), there))), holding("v1=9"), []string{"undeleted* v1"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			list, confirmed := Compare(c.known, here, "app", c.leftOut, c.has)
+			list, confirmed := Compare(c.known, here, "app", c.has)
 			var got []string
 			for _, d := range list {
 				s := string(d.Reason)

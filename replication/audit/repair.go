@@ -105,7 +105,7 @@ func (r *run) mend(ctx context.Context, d Difference) (Outcome, error) {
 		return "", err
 	}
 	e.Name = d.Name
-	reason := judge(e, known, c, there, contentKnown, content.Deleted, d.Replica, false)
+	reason := judge(e, known, c, there, contentKnown, content.Deleted, d.Replica)
 	if d.Reason == Incomplete && reason == "" && there && known && !e.Deleted {
 		reason = Incomplete
 	}

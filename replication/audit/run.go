@@ -181,7 +181,7 @@ func (r *run) repository(ctx context.Context, repository string) {
 		r.report.problem("", repository, err)
 		return
 	}
-	replicas := r.present()
+	replicas := slices.DeleteFunc(r.present(), func(replica Replica) bool { return replica.LeftOut(repository) })
 	holdings := make([]*Holding, len(replicas))
 	var group errgroup.Group
 	for i, replica := range replicas {
@@ -207,7 +207,7 @@ func (r *run) repository(ctx context.Context, repository string) {
 		if holdings[i] == nil {
 			continue
 		}
-		list, _ := Compare(known, replica.Name, repository, replica.LeftOut(repository), *holdings[i])
+		list, _ := Compare(known, replica.Name, repository, *holdings[i])
 		for _, d := range list {
 			if !moved(d.Name) {
 				found = r.difference(d, replica, *holdings[i]) || found
@@ -253,7 +253,7 @@ func (r *run) confirm(repository string, before Known, replicas []Replica, holdi
 		if holdings[i] == nil {
 			continue
 		}
-		_, confirmed := Compare(now, replica.Name, repository, false, *holdings[i])
+		_, confirmed := Compare(now, replica.Name, repository, *holdings[i])
 		for _, e := range confirmed {
 			if old, known := before[e.Name]; known && e.Stamp != old.Stamp || !known && !e.Stamp.found() {
 				continue // written since we looked
