@@ -115,9 +115,12 @@ func TestFoundGivesWay(t *testing.T) {
 		}
 		names := []string{"v1", "v2", "v3"}
 		written := map[string]Entry{} // each once
+		has := map[string]bool{}      // tag, digest and replica
 		t.Repeat(map[string]func(*rapid.T){
 			"find": func(t *rapid.T) {
-				find(t, rapid.SampledFrom(all).Draw(t, "at"), tag(rapid.SampledFrom(names).Draw(t, "tag")), digest(rapid.IntRange(1, 3).Draw(t, "digest")), rapid.SampledFrom(regions).Draw(t, "replica"))
+				name, d, replica := rapid.SampledFrom(names).Draw(t, "tag"), digest(rapid.IntRange(1, 3).Draw(t, "digest")), rapid.SampledFrom(regions).Draw(t, "replica")
+				find(t, rapid.SampledFrom(all).Draw(t, "at"), tag(name), d, replica)
+				has[name+d+replica] = true
 			},
 			"write": func(t *rapid.T) {
 				l, what := rapid.SampledFrom(all).Draw(t, "at"), tag(rapid.SampledFrom(names).Draw(t, "tag"))
@@ -141,6 +144,14 @@ func TestFoundGivesWay(t *testing.T) {
 			for name, e := range written {
 				if got := get(t, l, tag(name)); got.Stamp != e.Stamp || got.Digest != e.Digest || got.Deleted != e.Deleted {
 					t.Fatalf("%s: %s is %v, written %v", l.member, name, got, e)
+				}
+			}
+			for _, name := range names {
+				e := get(t, l, tag(name))
+				for _, replica := range e.Confirmed {
+					if e.Stamp.found() && !has[name+e.Digest+replica] {
+						t.Fatalf("%s is confirmed of %s, which has another one: %v", name, replica, e)
+					}
 				}
 			}
 			if _, total, _ := l.Conflicts(0, 1); total != 0 {
