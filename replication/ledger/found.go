@@ -1,11 +1,16 @@
 package ledger
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
 // found is the stamp of what was there before anybody recorded it. It is older than all that a clock makes, so that
 // whatever was really pushed or deleted wins over it; and of each digest another one, the same for all who find it, so that
 // what is confirmed of one is not taken for confirmed of another.
 func found(digest string) Stamp {
-	member := "found-" + digest
-	return Stamp{Member: member[:min(len(member), maxMember-1)]}
+	sum := sha256.Sum256([]byte(digest)) // as it is it would be too long for a member's name
+	return Stamp{Member: "found-" + hex.EncodeToString(sum[:24])}
 }
 
 // gone is that of a tag which was found and whose digest was deleted. It is later than found, and no later than that: whoever
