@@ -1,5 +1,5 @@
 // Package admin is what an operator asks a running gateway, on a listener of its own that clients
-// never reach: metrics, whether it lives and is ready, the fleet and the leases.
+// never reach: metrics, whether it lives and is ready, the fleet, the leases and the webhooks.
 package admin
 
 import (
@@ -23,6 +23,7 @@ type Config struct {
 	Cluster  func() Cluster
 	Audit    func() Audit
 	AskAudit func(AuditRequest) (Audit, error)
+	Webhooks Webhooks
 	Log      *slog.Logger
 }
 
@@ -121,8 +122,8 @@ func New(c Config) http.Handler {
 		writeJSON(w, c.Leases())
 	})
 	mux.HandleFunc("GET /cluster", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Cluster()) })
-	mux.HandleFunc("GET /audit", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Audit()) })
-	mux.HandleFunc("POST /audit", func(w http.ResponseWriter, r *http.Request) { startAudit(w, r, c.AskAudit) })
+	auditRoutes(mux, c.Audit, c.AskAudit, c.Log)
+	webhookRoutes(mux, c.Webhooks, c.Log)
 	mux.HandleFunc("/", notFound)
 	return mux
 }
@@ -146,29 +147,32 @@ func ready(w http.ResponseWriter, r *http.Request, checks []Check) {
 	fmt.Fprint(w, text)
 }
 
-func writeJSON(w http.ResponseWriter, v any) {
+func writeJSON(w http.ResponseWriter, v any) { writeJSONAs(w, http.StatusOK, v) }
+
+func writeJSONAs(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	_ = encoder.Encode(v) // fails only when the client is gone
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
-	status, title := http.StatusNotFound, "no such resource"
+	status := http.StatusNotFound
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		status, title = http.StatusMethodNotAllowed, "nothing can be changed here yet"
+		status = http.StatusMethodNotAllowed
 		w.Header().Set("Allow", "GET, HEAD")
 	}
-	problem(w, status, title, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster and /audit")
+	writeProblem(w, Problem{status, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster, /webhooks and /audit"})
 }
 
-// problem is a problem detail (RFC 9457).
-func problem(w http.ResponseWriter, status int, title, detail string) {
+// writeProblem is a problem detail (RFC 9457).
+func writeProblem(w http.ResponseWriter, p Problem) {
 	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
+	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(struct {
 		Title  string `json:"title"`
 		Status int    `json:"status"`
 		Detail string `json:"detail"`
-	}{title, status, detail})
+	}{http.StatusText(p.Status), p.Status, p.Detail})
 }

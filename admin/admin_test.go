@@ -32,7 +32,8 @@ func TestAdmin(t *testing.T) {
 		Cluster: func() Cluster {
 			return Cluster{Name: "gw1", Members: []Member{{Name: "gw2", Here: "westus", Address: "127.0.0.2:7946"}}}
 		},
-		Log: slog.New(slog.DiscardHandler),
+		Webhooks: shelf{},
+		Log:      slog.New(slog.DiscardHandler),
 	})
 	ask := func(line string) *httptest.ResponseRecorder {
 		method, path, _ := strings.Cut(line, " ")

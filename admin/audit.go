@@ -1,8 +1,7 @@
 package admin
 
 import (
-	"encoding/json"
-	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 )
@@ -50,37 +49,17 @@ type AuditProblem struct {
 	Text       string `json:"text"`
 }
 
-var (
-	// ErrBusy is for what cannot be begun while the one before goes on.
-	ErrBusy = errors.New("one is under way")
-	// ErrRequest is for what names something that is not there.
-	ErrRequest = errors.New("no such replica, or it is offline")
-)
-
-const maxRequest = 64 << 10
-
-// startAudit takes JSON and nothing else: no page of somebody else's can make a browser send that.
-func startAudit(w http.ResponseWriter, r *http.Request, start func(AuditRequest) (Audit, error)) {
-	if r.Header.Get("Content-Type") != "application/json" {
-		problem(w, http.StatusUnsupportedMediaType, "application/json is what is read here", "")
-		return
-	}
-	var q AuditRequest
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&q); err != nil {
-		problem(w, http.StatusBadRequest, "the request cannot be read", err.Error())
-		return
-	}
-	audit, err := start(q)
-	switch {
-	case errors.Is(err, ErrBusy):
-		problem(w, http.StatusConflict, "an audit is under way", "GET /audit shows how far it has come")
-	case err != nil:
-		problem(w, http.StatusBadRequest, "the audit cannot be begun", err.Error())
-	default:
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusAccepted)
-		_ = json.NewEncoder(w).Encode(audit) // fails only when the client is gone
-	}
+// auditRoutes: GET shows the last audit, POST begins one. An error of begin that is a Problem is the caller's fault.
+func auditRoutes(mux *http.ServeMux, last func() Audit, begin func(AuditRequest) (Audit, error), log *slog.Logger) {
+	guarded(mux, log)("/audit", map[string]action{
+		http.MethodGet: func(http.ResponseWriter, *http.Request) (int, any, error) { return http.StatusOK, last(), nil },
+		http.MethodPost: func(w http.ResponseWriter, r *http.Request) (int, any, error) {
+			var q AuditRequest
+			if err := decoder(w, r)(&q); err != nil {
+				return 0, nil, err
+			}
+			out, err := begin(q)
+			return http.StatusAccepted, out, err
+		},
+	})
 }

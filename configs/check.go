@@ -34,6 +34,7 @@ func (d *decoder) check(c *Config) {
 	d.checkReplicas(c)
 	d.checkCluster(c.Cluster)
 	d.checkFilters(c)
+	d.checkWebhooks(c)
 	d.checkReplicaName(c, "here", c.Here)
 }
 

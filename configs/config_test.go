@@ -76,8 +76,15 @@ func TestEveryKeyIsTaken(t *testing.T) {
 			Bandwidth: 1 << 40, Concurrency: 64, Unrecorded: UnrecordedAccept,
 			Filters: []Filter{{Replica: "2", Repositories: []string{"*", "team/app", "team/*"}}},
 		},
-		Admin:   Admin{Listen: "[::1]:9180"},
-		Cluster: &Cluster{Listen: "[::1]:7946", Name: "0", Peers: []string{"[2001:db8::10]:7946", "gw2:65535"}, Key: "testdata/cluster.key"},
+		Webhooks: []Webhook{
+			{Name: "ciBuilds2", Location: "2", Actions: []string{"push", "delete", "chart_push", "chart_delete", "replicated"}, Scope: "team/app:*",
+				URI: "https://ci.contoso.com:8443/in?token=1", Headers: map[string]string{"Authorization": "Basic 000000", "X-Team": ""},
+				Secret: "0123456789abcdef", Status: WebhookDisabled},
+			{Name: "hook1", Actions: []string{"push"}, URI: "http://[::1]", Status: WebhookEnabled},
+		},
+		WebhooksPrivate: true,
+		Admin:           Admin{Listen: "[::1]:9180"},
+		Cluster:         &Cluster{Listen: "[::1]:7946", Name: "0", Peers: []string{"[2001:db8::10]:7946", "gw2:65535"}, Key: "testdata/cluster.key"},
 		Replicas: []Replica{
 			{Name: "a-1", Place: Place{Point: geo.Point{Lat: -90, Lon: 180}}, Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.1")},
 				Upstream: mustUpstream(t, "http://registry:5000"), Home: true, State: StateOnline, Write: true, Host: "registry.internal:5000", Bias: -1000},

@@ -24,8 +24,10 @@ func (d *decoder) config(root *yaml.Node) *Config {
 		"replicas":    d.replicas(&c.Replicas),
 		"cluster":     d.cluster(&c.Cluster),
 		"replication": d.replication(&c.Replication),
-		"webhooks":    d.later(emptyList, "webhooks come in a later version"),
+		"webhooks":    d.webhooks(&c.Webhooks),
 		"admin":       d.section(fields{"listen": parsed(d, &c.Admin.Listen, adminAddress)}),
+
+		"webhooks_private": d.flag(&c.WebhooksPrivate),
 	})
 	return c
 }

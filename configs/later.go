@@ -19,18 +19,6 @@ func (d *decoder) later(empty func(*yaml.Node) bool, what string) field {
 	}
 }
 
-func emptyText(n *yaml.Node) bool {
-	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" && n.Value == ""
-}
-
-func emptyList(n *yaml.Node) bool {
-	return n.Kind == yaml.SequenceNode && len(n.Content) == 0
-}
-
 func emptyMapping(n *yaml.Node) bool {
 	return n.Kind == yaml.MappingNode && len(n.Content) == 0
-}
-
-func zero(n *yaml.Node) bool {
-	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int" && n.Value == "0"
 }

@@ -132,7 +132,7 @@ func TestAliasBomb(t *testing.T) {
 	}
 	err := errOf(Parse("f.yaml", []byte(bomb+"webhooks: *j\nreplicas: *j\n")))
 	wantRule(t, err, "replicas[9]", "must be a mapping, not a list")
-	wantRule(t, err, "webhooks", "not yet: webhooks come in a later version")
+	wantRule(t, err, "webhooks[9]", "must be a mapping, not a list")
 }
 
 func TestProblemsAreBounded(t *testing.T) {

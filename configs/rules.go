@@ -73,5 +73,14 @@ const (
 	ruleBias       = "must be from -1000 to 1000 milliseconds"
 	ruleRepository = "must be a repository's name, or the beginning of some with a * at its end, such as team/*"
 	ruleNoReplica  = "names no replica; %s"
-	ruleLoopback   = "must be a loopback address: the admin listener has no authentication yet"
+
+	ruleWebhookName = "must be 5 to 50 letters and digits"
+	ruleScope       = "must be repository:tag, repository:* for all its tags, repository for its tag latest, or nothing for all repositories"
+	ruleURI         = "must be an http or https URL of at most 2048 bytes that names a host, without user, password and fragment"
+	ruleSecret      = "must have 16 to 256 bytes"
+	ruleHeaderName  = "must be the name of a header that is for a webhook to set"
+	ruleHeaderValue = "must be text that can be sent in a header"
+	ruleHeadersSize = "must have at most %d bytes, names and values together"
+
+	ruleLoopback = "must be a loopback address: the admin listener has no authentication yet"
 )

@@ -40,7 +40,11 @@ type Config struct {
 	Replicas    []Replica
 	Cluster     *Cluster // nil: this gateway is alone
 	Replication Replication
+	Webhooks    []Webhook
 	Admin       Admin
+
+	// WebhooksPrivate lets webhooks reach receivers on loopback and in private networks.
+	WebhooksPrivate bool
 
 	written map[string]written // by field path; for problems found after parsing
 	leaf    *x509.Certificate  // of Proxy.TLS when the file was read; nil without
@@ -155,6 +159,18 @@ func (f Filter) LeavesOut(replica, repository string) bool {
 		}
 	}
 	return false
+}
+
+// Webhook is who is told of what happens.
+type Webhook struct {
+	Name     string   // 5 to 50 letters and digits
+	Location string   // a replica's name; empty: all
+	Actions  []string // 1 to 5
+	Scope    string   // repository, repository:tag, repository:*; empty: all
+	URI      string
+	Headers  map[string]string
+	Secret   string // that signs; empty: nothing is signed
+	Status   string // WebhookEnabled or WebhookDisabled
 }
 
 // Admin is the operators' listener.

@@ -15,6 +15,7 @@ func TestWarnings(t *testing.T) {
 		name, file string
 		want       []string // starts of the warnings, from the line on
 	}{
+		{"a state", base + "state: ledgers\n" + networks + local + west, nil},
 		{"nothing but state", base + networks + local + west, []string{memory}},
 		{"no nameservers", "hostname: registry.contoso.com\n" + networks + local + west, []string{memory, "1: dns.nameservers: is empty"}},
 		{"clear text", base + networks + "proxy: {listen: [\":443\"]}\n" + west, []string{memory, "4: proxy.tls: is left out"}},

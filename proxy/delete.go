@@ -67,7 +67,7 @@ func (x *exchange) elsewhere(asked *router.Replica) (others []*router.Replica) {
 // bury: from now on what was deleted must not come back from any other replica.
 func (x *exchange) bury(by answer) error {
 	x.proxy.parts.drop(x.target.repository, x.target.reference)
-	if err := x.proxy.Record.Delete(x.named(), by.replica.Name); err != nil {
+	if err := x.proxy.Record.Delete(x.named(), by.replica.Name, x.by()); err != nil {
 		by.response.Body.Close()
 		return errors.Join(errUnrecorded, err)
 	}

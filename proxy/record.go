@@ -6,14 +6,15 @@ import (
 	"strings"
 
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
 // Record is what gateways remember of pushes and deletions, beyond a lease and, where the file gives it a place, beyond a
 // restart. Its methods may be called by many goroutines at once.
 type Record interface {
 	// Push says that replica accepted content under a name, Delete that it deleted what a reference names. Nil: it is kept.
-	Push(what Reference, content Content, replica string) error
-	Delete(what Reference, replica string) error
+	Push(what Reference, content Content, replica string, by Request) error
+	Delete(what Reference, replica string, by Request) error
 	// Confirm says that replica has what the record says of the reference, or is rid of it where that was deleted.
 	Confirm(what Reference, replica string)
 	// Known is what the record says of the reference.
@@ -29,7 +30,16 @@ type Reference struct {
 // Content is what a name was given to.
 type Content struct {
 	Digest, MediaType string
-	Size              int64 // bytes
+	Config            string // media type of a manifest's config; empty: it has none
+	Size              int64  // bytes
+	Part              bool   // of a manifest that is pushed, and not pushed itself
+}
+
+// Request is what a record may keep of the request that asked for a write. None of it has been checked.
+type Request struct{ Host, Method, UserAgent string }
+
+func (x *exchange) by() Request {
+	return Request{strings.Clone(x.in.Host), strings.Clone(x.in.Method), strings.Clone(x.in.UserAgent())}
 }
 
 // Known is the last that was done to a reference.
@@ -101,13 +111,13 @@ func (x *exchange) recordPush(replica string, digest string, mediaType string) e
 	for _, part := range x.needs {
 		of := Reference{repository, part.Digest, !part.Manifest}
 		if known, ok := record.Known(of); ok && known.Deleted {
-			if err := record.Push(of, Content{Digest: part.Digest}, replica); err != nil {
+			if err := record.Push(of, Content{Digest: part.Digest, Part: true}, replica, x.by()); err != nil {
 				return errors.Join(errUnrecorded, err)
 			}
 		}
 	}
-	content := Content{digest, strings.Clone(mediaType), int64(len(x.manifest))}
-	if err := record.Push(x.named(), content, replica); err != nil {
+	content := Content{Digest: digest, MediaType: strings.Clone(mediaType), Config: manifest.ConfigType(x.manifest), Size: int64(len(x.manifest))}
+	if err := record.Push(x.named(), content, replica, x.by()); err != nil {
 		return errors.Join(errUnrecorded, err)
 	}
 	return nil
@@ -119,7 +129,7 @@ func (x *exchange) recordBlob(replica, digest string) error {
 	if known, ok := x.proxy.Record.Known(of); !ok || !known.Deleted {
 		return nil
 	}
-	if err := x.proxy.Record.Push(of, Content{Digest: digest}, replica); err != nil {
+	if err := x.proxy.Record.Push(of, Content{Digest: digest}, replica, x.by()); err != nil {
 		return errors.Join(errUnrecorded, err)
 	}
 	return nil

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -13,30 +14,33 @@ type memoryRecord struct {
 	mu    sync.Mutex
 	of    map[Reference]Known // Guarded by mu.
 	fails bool                // Guarded by mu.
+	told  []string            // Guarded by mu: each write, and on whose behalf.
 }
 
 func newMemoryRecord() *memoryRecord { return &memoryRecord{of: map[Reference]Known{}} }
 
 var errDisk = errors.New("no space left on device")
 
-func (m *memoryRecord) Push(what Reference, content Content, replica string) error {
+func (m *memoryRecord) Push(what Reference, content Content, replica string, by Request) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fails {
 		return errDisk
 	}
+	m.told = append(m.told, fmt.Sprintf("push %.9s %s %t %s %s %s", what.Name, content.Config, content.Part, by.Host, by.Method, by.UserAgent))
 	for _, name := range []string{what.Name, content.Digest} {
 		m.of[Reference{what.Repository, name, what.Blob}] = Known{content.Digest, false, []string{replica}}
 	}
 	return nil
 }
 
-func (m *memoryRecord) Delete(what Reference, replica string) error {
+func (m *memoryRecord) Delete(what Reference, replica string, by Request) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fails {
 		return errDisk
 	}
+	m.told = append(m.told, fmt.Sprintf("delete %.9s %s %s %s", what.Name, by.Host, by.Method, by.UserAgent))
 	for other, known := range m.of {
 		if other == what || other.Repository == what.Repository && !what.Blob && !known.Deleted && known.Digest == what.Name {
 			m.of[other] = Known{known.Digest, true, []string{replica}}
@@ -82,6 +86,26 @@ func TestAWriteThatCannotBeKept(t *testing.T) {
 	known, _ := record.Known(Reference{"app", "v1", false})
 	if known.Digest != sha256Of(imageOf("config", "one")) || !slices.Equal(known.At, []string{"west"}) {
 		t.Errorf("%+v", known)
+	}
+}
+
+// What is kept says what it is and who asked for it; and what a manifest brings back with it is no push of its own.
+func TestWhoAskedIsKept(t *testing.T) {
+	s := newScattered(t)
+	s.at["west"].blob("config")
+	record := s.proxy.Record.(*memoryRecord)
+	part := sha256Of([]byte("config"))
+	record.of[Reference{"app", part, true}] = Known{Digest: part, Deleted: true}
+	by := []string{"Host: registry.contoso.com", "User-Agent: tester/1"}
+	s.want(s.putManifest("v1", imageOf("config"), by...), 201, "west; reason=nearest")
+	s.want(s.do("DELETE /v2/app/manifests/v1", nil, by...), 202, "west; reason=leased")
+	want := []string{
+		"push " + part[:9] + "  true registry.contoso.com PUT tester/1",
+		"push v1 application/vnd.oci.image.config.v1+json false registry.contoso.com PUT tester/1",
+		"delete v1 registry.contoso.com DELETE tester/1",
+	}
+	if !slices.Equal(record.told, want) {
+		t.Errorf("got  %q\nwant %q", record.told, want)
 	}
 }
 

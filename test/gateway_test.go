@@ -39,6 +39,7 @@ type file struct {
 	replicas []replica
 	cluster  string // the mapping of the key cluster
 	state    string // a folder
+	webhooks string // lines
 
 	// The mapping of the key replication. Empty: nothing is copied, so that what a push has scattered stays to be seen.
 	replication string
@@ -68,6 +69,7 @@ func (f file) String() string {
 		fmt.Fprintf(&b, "cluster: %s\n", f.cluster)
 	}
 	fmt.Fprintf(&b, "replication: %s\n", cmp.Or(f.replication, `{filters: [{repositories: ["*"]}]}`))
+	b.WriteString(f.webhooks)
 	fmt.Fprintf(&b, "admin: {listen: %q}\n", f.admin)
 	return b.String()
 }

@@ -189,16 +189,22 @@ func getManifest(base, repository, reference string) (body []byte, doc document,
 }
 
 func getBlob(base, repository string, want descriptor) error {
-	code, body, err := get(base+"/v2/"+repository+"/blobs/"+want.Digest, nil)
+	response, err := plain.Get(base + "/v2/" + repository + "/blobs/" + want.Digest)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	content := sha256.New()
+	size, err := io.Copy(content, io.LimitReader(response.Body, want.Size+1<<20))
 	switch {
 	case err != nil:
 		return err
-	case code == http.StatusNotFound:
+	case response.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("blob %s: %w", want.Digest, errNotFound)
-	case code != http.StatusOK:
-		return fmt.Errorf("GET blob %s: status %d: %s", want.Digest, code, body)
-	case digestOf(body) != want.Digest:
-		return fmt.Errorf("GET blob %s: other content, %d bytes of %d", want.Digest, len(body), want.Size)
+	case response.StatusCode != http.StatusOK:
+		return fmt.Errorf("GET blob %s: status %d", want.Digest, response.StatusCode)
+	case "sha256:"+hex.EncodeToString(content.Sum(nil)) != want.Digest:
+		return fmt.Errorf("GET blob %s: other content, %d bytes of %d", want.Digest, size, want.Size)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -216,6 +217,10 @@ func (c regional) digest(path string) (string, error) {
 
 // putBlob and put store something at a registry behind the gateways' back.
 func (r *registry) putBlob(repository string, content []byte) error {
+	return r.putStream(repository, bytes.NewReader(content), int64(len(content)), digestOf(content))
+}
+
+func (r *registry) putStream(repository string, content io.Reader, size int64, digest string) error {
 	response, err := plain.Post(r.url()+"/v2/"+repository+"/blobs/uploads/", "", nil)
 	if err != nil {
 		return err
@@ -226,15 +231,20 @@ func (r *registry) putBlob(repository string, content []byte) error {
 		return err
 	}
 	query := to.Query()
-	query.Set("digest", digestOf(content))
-	return r.put(to.Path+"?"+query.Encode(), "application/octet-stream", content)
+	query.Set("digest", digest)
+	return r.send(to.Path+"?"+query.Encode(), "application/octet-stream", content, size)
 }
 
 func (r *registry) put(path, mediaType string, content []byte) error {
-	request, err := http.NewRequest(http.MethodPut, r.url()+path, bytes.NewReader(content))
+	return r.send(path, mediaType, bytes.NewReader(content), int64(len(content)))
+}
+
+func (r *registry) send(path, mediaType string, content io.Reader, size int64) error {
+	request, err := http.NewRequest(http.MethodPut, r.url()+path, content)
 	if err != nil {
 		return err
 	}
+	request.ContentLength = size
 	request.Header.Set("Content-Type", mediaType)
 	response, err := plain.Do(request)
 	if err != nil {

@@ -235,8 +235,8 @@ func TestReplicaAway(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	watching, stop := make(chan struct{}), sync.OnceFunc(func() {})
-	stop = sync.OnceFunc(func() { close(watching) })
+	watching := make(chan struct{})
+	stop := sync.OnceFunc(func() { close(watching) })
 	defer stop()
 	var asked, reappeared atomic.Int64
 	var watch sync.WaitGroup

@@ -30,6 +30,7 @@ type bounds struct {
 	tries   int           // after the first, in a row and without progress
 	anew    int           // uploads after the first
 	chunk   int64         // bytes of a PATCH
+	small   int64         // bytes of one that may have to be sent again as a whole
 }
 
 func standard() bounds {
@@ -42,6 +43,7 @@ func standard() bounds {
 		tries:   5,
 		anew:    3,
 		chunk:   64 << 20,
+		small:   1 << 20,
 	}
 }
 
@@ -127,6 +129,8 @@ func upload(ctx context.Context, source, target *peer, digest string) error {
 	if err := in.verify(); err != nil {
 		return err
 	}
-	committed, err = s.commit(ctx)
-	return err
+	if committed, err = s.commit(ctx); err != nil || !s.mute {
+		return err
+	}
+	return s.measure(ctx, in.size)
 }

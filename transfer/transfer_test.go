@@ -149,7 +149,8 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		w.WriteHeader(http.StatusCreated)
 	case http.MethodDelete:
-		f.open = false
+		f.open = f.open && !strings.Contains(r.URL.Path, "/uploads/")
+		delete(f.has, name)
 		w.WriteHeader(http.StatusNoContent)
 	case http.MethodGet, http.MethodHead:
 		if strings.Contains(r.URL.Path, "/uploads/") {

@@ -16,11 +16,13 @@ type session struct {
 	digest string
 	at     *url.URL
 	tries  retries
+	mute   bool // the replica does not say how far an upload has come
 }
 
 var (
 	errForeign = errors.New("the upload would leave the replica")
 	errShort   = errors.New("answered before all was sent")
+	errSize    = errors.New("the blob has another size than what was sent")
 )
 
 // begin is end-4a of the distribution spec.
@@ -66,7 +68,7 @@ func (s *session) ask(ctx context.Context, c call, want int) (http.Header, error
 // chunk sends the next part of the blob, through breaks.
 func (s *session) chunk(ctx context.Context, in *source) error {
 	start := in.offset
-	end := min(start+s.bounds.chunk, in.size)
+	end := min(start+s.step(), in.size)
 	in.states = nil
 	if err := in.keep(); err != nil {
 		return err
@@ -80,7 +82,10 @@ func (s *session) chunk(ctx context.Context, in *source) error {
 			return in.failed
 		}
 		at, err := s.where(ctx, err)
-		if err != nil {
+		switch {
+		case errors.Is(err, errMute): // what it did not take as a whole it has not taken
+			at, s.mute, end = start, true, min(start+s.bounds.small, in.size)
+		case err != nil:
 			return err
 		}
 		if at < start || at > in.offset {
@@ -96,6 +101,14 @@ func (s *session) chunk(ctx context.Context, in *source) error {
 			return nil
 		}
 	}
+}
+
+// step is how many bytes one PATCH has. Of a replica that does not say how many have come, all of them are sent again.
+func (s *session) step() int64 {
+	if s.mute {
+		return s.bounds.small
+	}
+	return s.bounds.chunk
 }
 
 func (s *session) patch(ctx context.Context, in *source, end int64) error {
@@ -114,6 +127,7 @@ func (s *session) patch(ctx context.Context, in *source, end int64) error {
 
 // where asks how far the upload has come (end-13), after what went wrong with it.
 func (s *session) where(ctx context.Context, err error) (int64, error) {
+	refusedRange := hasStatus(err, http.StatusRequestedRangeNotSatisfiable)
 	for {
 		if hasStatus(err, http.StatusNotFound) {
 			return 0, lost(err)
@@ -133,11 +147,18 @@ func (s *session) where(ctx context.Context, err error) (int64, error) {
 			}
 			return at, nil
 		}
-		if !passing(err) {
+		switch {
+		case passing(err):
+		case hasStatus(err, http.StatusNotFound), refusedRange:
 			return 0, lost(err)
+		default:
+			return 0, errMute
 		}
 	}
 }
+
+// errMute: go-containerregistry's registry is one that does not know end-13.
+var errMute = errors.New("the replica does not say how far the upload has come")
 
 // commit is end-6. What somebody else has committed meanwhile is as good, but leaves the upload open.
 func (s *session) commit(ctx context.Context) (committed bool, err error) {
@@ -157,6 +178,21 @@ func (s *session) commit(ctx context.Context) (committed bool, err error) {
 }
 
 // abandon frees what the replica has stored; its own sweep does where this fails.
+// measure finds out what went wrong with an upload to a mute replica that checks no digest either: something of it was sent
+// again that had come.
+func (s *session) measure(ctx context.Context, size int64) error {
+	response, err := s.fetch(ctx, http.MethodHead, "blobs/"+s.digest, nil)
+	if err != nil {
+		return err
+	}
+	response.Body.Close()
+	if response.StatusCode == http.StatusOK && (response.ContentLength == size || response.ContentLength < 0) {
+		return nil
+	}
+	_ = s.delete(ctx, "blobs/"+s.digest)
+	return &Error{Replica: s.Name, Method: http.MethodHead, Status: response.StatusCode, Err: errSize}
+}
+
 func (s *session) abandon(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.goodbye)
 	defer cancel()

@@ -56,7 +56,7 @@ func (s *Service) Create(sub Subscription) (Subscription, error) {
 		sub.Status = Enabled
 	}
 	sub.InFile = false
-	if err := sub.Check(); err != nil {
+	if err := sub.check(s.regions); err != nil {
 		return Subscription{}, err
 	}
 	s.mu.Lock()
@@ -79,7 +79,7 @@ func (s *Service) Update(name string, c Change) (Subscription, error) {
 		return Subscription{}, err
 	}
 	c.apply(&sub)
-	if err := sub.Check(); err != nil {
+	if err := sub.check(slices.Concat(s.regions, []string{sub.Location})); err != nil { // the file may have lost its region
 		return Subscription{}, err
 	}
 	return s.put(sub)

@@ -48,10 +48,10 @@ func TestCommands(t *testing.T) {
 
 	s = openSite(t, setup{dir: dir, inFile: []Subscription{named("FromFile", "http://f")}})
 	list := s.List()
-	if len(list) != 2 || list[0].Name != "Commanded" || list[0].Scope != "app:*" || list[0].ServiceURI != "http://a/in" || list[0].InFile || !list[1].InFile {
+	if len(list) != 2 || list[0].Name != "Commanded" || list[0].Scope != "app:*" || list[0].ServiceURI != "http://a/*****" || list[0].InFile || !list[1].InFile {
 		t.Errorf("%+v", list)
 	}
-	if kept := s.subscriptions["commanded"]; kept.Secret != sub.Secret || kept.CustomHeaders["Authorization"] != "Basic abc" {
+	if kept := s.subscriptions["commanded"]; kept.Secret != sub.Secret || kept.ServiceURI != "http://a/in" || kept.CustomHeaders["Authorization"] != "Basic abc" {
 		t.Errorf("%+v", kept)
 	}
 	if err := s.Delete("COMMANDED"); err != nil || len(s.List()) != 1 {
@@ -127,7 +127,7 @@ func TestOpenRefuses(t *testing.T) {
 		want string
 	}{
 		"a directory that another has": {setup{dir: taken}, "another process"},
-		"garbage":                      {setup{dir: garbage}, "invalid database"},
+		"garbage":                      {setup{dir: garbage}, ErrDamaged.Error()},
 		"a file for a directory":       {setup{dir: notThere}, "not a directory"},
 		"an invalid webhook":           {setup{inFile: []Subscription{named("a", "ftp://a")}}, "https://"},
 		"two of a name":                {setup{inFile: []Subscription{named("hook1", "http://a"), named("Hook1", "http://b")}}, "two are called Hook1"},
@@ -136,6 +136,28 @@ func TestOpenRefuses(t *testing.T) {
 		if wantError(t, err, test.want); t.Failed() {
 			t.Fatal(name)
 		}
+	}
+	openSite(t, setup{dir: garbage})
+	if _, err := os.Stat(filepath.Join(garbage, fileName+".damaged")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A webhook outlives its region, and can be changed without it.
+func TestRegionGone(t *testing.T) {
+	s := openSite(t, setup{})
+	s.regions = []string{"westus"}
+	sub := receiver("http://a")
+	sub.Location = "westus"
+	s.create(t, sub)
+	s.regions = []string{"eastus"}
+	off := Disabled
+	if _, err := s.Update("hook1", Change{Status: &off}); err != nil {
+		t.Error(err)
+	}
+	sub.Name = "hook2"
+	if _, err := s.Create(sub); !errors.Is(err, ErrInvalid) {
+		t.Error(err)
 	}
 }
 

@@ -97,7 +97,7 @@ func (s *Service) request(ctx context.Context, sub Subscription, d Delivery) (*h
 func describe(req *http.Request) RequestMessage {
 	headers := flat(req.Header)
 	headers["Content-Length"] = strconv.FormatInt(req.ContentLength, 10)
-	return RequestMessage{Headers: headers, Method: req.Method, RequestURI: req.URL.String(), Version: "1.1"}
+	return RequestMessage{Headers: headers, Method: req.Method, RequestURI: maskedURI(req.URL.String()), Version: "1.1"}
 }
 
 func flat(h http.Header) map[string]string {

@@ -49,7 +49,7 @@ func TestDelivered(t *testing.T) {
 	}
 
 	d := s.events(t, "hook1")[0]
-	if d.Request.RequestURI != url+"/in?team=red" || d.Request.Method != http.MethodPost || string(d.Request.Content) != got.body ||
+	if d.Request.RequestURI != url+"/"+mask || d.Request.Method != http.MethodPost || string(d.Request.Content) != got.body ||
 		d.Request.Headers["Authorization"] != mask || d.Request.Headers["X-Team"] != "red" || d.Request.Headers["Content-Length"] != fmt.Sprint(len(want)) {
 		t.Errorf("request %+v", d.Request)
 	}

@@ -27,6 +27,7 @@ const (
 type Config struct {
 	Dir          string         // of the file webhooks.db; empty: a temporary one, removed at the end
 	InFile       []Subscription // the file's
+	Regions      []string       // a location is one of them
 	AllowPrivate bool           // whether receivers may be on loopback and in private networks
 	Now          func() time.Time
 	Log          *slog.Logger
@@ -37,6 +38,7 @@ type Config struct {
 type Service struct {
 	// Static after Open.
 	store     *store
+	regions   []string
 	now       func() time.Time
 	log       *slog.Logger
 	metrics   *metrics
@@ -54,7 +56,7 @@ func Open(c Config) (*Service, error) { return open(c, maxPending, maxLogged) }
 
 func open(c Config, maxPending int64, maxLogged uint64) (*Service, error) {
 	s := &Service{
-		now: c.Now, log: c.Log, transport: newTransport(c.AllowPrivate), wake: make(chan struct{}, 1),
+		regions: c.Regions, now: c.Now, log: c.Log, transport: newTransport(c.AllowPrivate), wake: make(chan struct{}, 1),
 		subscriptions: map[string]Subscription{}, inFlight: map[string]map[uint64]bool{},
 	}
 	var errs []error
@@ -62,7 +64,7 @@ func open(c Config, maxPending int64, maxLogged uint64) (*Service, error) {
 		if _, twice := s.subscriptions[keyOf(sub.Name)]; twice {
 			errs = append(errs, fmt.Errorf("%w: two are called %s", ErrInvalid, sub.Name))
 		}
-		if err := sub.Check(); err != nil {
+		if err := sub.check(c.Regions); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", sub.Name, err))
 		}
 		sub.InFile = true

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"syscall"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
-// errDamaged is a file that nothing should be written to.
-var errDamaged = errors.New("the file is damaged: move it away to begin with an empty one")
+// ErrDamaged is returned by Open when it found a file that nothing should be written to, and has moved it aside. Opening again
+// makes a new one.
+var ErrDamaged = errors.New("the file was damaged")
 
 // openSound opens a file only if all of it can be read and is what we write: later, in the middle of a request, the
 // database would panic or fault where it is not.
@@ -18,15 +21,20 @@ func openSound(path string) (db *bolt.DB, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			db, err = nil, fmt.Errorf("%w (%v)", errDamaged, p)
+			db, err = nil, fmt.Errorf("%w (%v)", ErrDamaged, p)
 		}
 	}()
 	db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout})
-	if err != nil {
+	var refused syscall.Errno
+	switch {
+	case err == nil:
+	case errors.Is(err, berrors.ErrTimeout), errors.As(err, &refused): // what the system refuses says nothing about the file
 		return nil, err
+	default:
+		return nil, fmt.Errorf("%w (%w)", ErrDamaged, err)
 	}
 	if err := db.View(sound); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w (%w)", errDamaged, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("%w (%w)", ErrDamaged, err), db.Close())
 	}
 	return db, nil
 }

@@ -54,11 +54,14 @@ func (s *store) open(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil { // it holds secrets of receivers
 		return err
 	}
-	db, err := openSound(filepath.Join(dir, fileName))
-	if errors.Is(err, berrors.ErrTimeout) {
+	path := filepath.Join(dir, fileName)
+	db, err := openSound(path)
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
 		return errors.New("another process has it open")
-	}
-	if err != nil {
+	case errors.Is(err, ErrDamaged): // the last one is kept for people to look at
+		return errors.Join(err, os.Rename(path, path+".damaged"))
+	case err != nil:
 		return err
 	}
 	s.db = db

@@ -52,14 +52,14 @@ var (
 	headerValueForm = regexp.MustCompile(`^[\t\x20-\x7e\x80-\x{10ffff}]*$`)
 )
 
-// Check says all that is wrong with a subscription.
-func (s Subscription) Check() error {
+// check says all that is wrong with a subscription where there are these regions.
+func (s Subscription) check(regions []string) error {
 	var errs []error
 	if !nameForm.MatchString(s.Name) {
 		errs = append(errs, fmt.Errorf("name %.60q must be 5 to 50 letters and digits", s.Name))
 	}
-	if len(s.Location) > maxField {
-		errs = append(errs, fmt.Errorf("location must have at most %d bytes", maxField))
+	if s.Location != "" && !slices.Contains(regions, s.Location) {
+		errs = append(errs, fmt.Errorf("location %.60q must be one of %v, or none for all of them", s.Location, regions))
 	}
 	errs = append(errs, checkURI(s.ServiceURI), checkActions(s.Actions), checkHeaders(s.CustomHeaders))
 	if _, err := parseScope(s.Scope); err != nil {
@@ -155,11 +155,25 @@ const mask = "*****"
 // masked is a subscription as it may be shown.
 func (s Subscription) masked() Subscription {
 	s.Actions = slices.Clone(s.Actions)
+	s.ServiceURI = maskedURI(s.ServiceURI)
 	s.CustomHeaders = maskedHeaders(s.CustomHeaders)
 	if s.Secret != "" {
 		s.Secret = mask
 	}
 	return s
+}
+
+// maskedURI leaves the host: with many receivers the path or the query is all that it takes to send them something.
+func maskedURI(uri string) string {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return mask
+	}
+	shown := u.Scheme + "://" + u.Host
+	if u.Path != "" && u.Path != "/" || u.RawQuery != "" {
+		shown += "/" + mask
+	}
+	return shown
 }
 
 func maskedHeaders(headers map[string]string) map[string]string {

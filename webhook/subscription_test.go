@@ -40,14 +40,14 @@ func TestSubscriptionCheck(t *testing.T) {
 		"header twice":       {func(s *Subscription) { s.CustomHeaders = map[string]string{"a": "v", "A": "w"} }, "twice"},
 		"many headers":       {func(s *Subscription) { s.CustomHeaders = many }, "at most"},
 		"long headers":       {func(s *Subscription) { s.CustomHeaders = map[string]string{"A": strings.Repeat("a", maxHeadersBytes)} }, "at most"},
-		"long location":      {func(s *Subscription) { s.Location = strings.Repeat("a", maxField+1) }, "location"},
+		"no such location":   {func(s *Subscription) { s.Location = "westeurope" }, "one of [westus eastus]"},
 		"several at a time":  {func(s *Subscription) { s.Name, s.Scope = "a", "*" }, "scope"},
 		"secrets not quoted": {func(s *Subscription) { s.ServiceURI = "ftp://user:pw@host" }, "https://"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := receiver("https://hooks.contoso.com/a?b=c")
 			test.change(&s)
-			err := s.Check()
+			err := s.check([]string{"westus", "eastus"})
 			wantError(t, err, test.want)
 			if err != nil && (!errors.Is(err, ErrInvalid) || strings.Contains(err.Error(), "user:pw")) {
 				t.Error(err)
@@ -68,6 +68,22 @@ func TestCheckURI(t *testing.T) {
 	} {
 		if checkURI(uri) == nil {
 			t.Errorf("%s was taken", uri)
+		}
+	}
+}
+
+func TestMaskedURI(t *testing.T) {
+	for uri, want := range map[string]string{
+		"https://hooks.contoso.com":                  "https://hooks.contoso.com",
+		"https://hooks.contoso.com:8443/":            "https://hooks.contoso.com:8443",
+		"https://hooks.contoso.com/services/T0/B0/s": "https://hooks.contoso.com/*****",
+		"https://hooks.contoso.com?token=s":          "https://hooks.contoso.com/*****",
+		"https://hooks.contoso.com/?token=s":         "https://hooks.contoso.com/*****",
+		"https://user:s@hooks.contoso.com":           "https://hooks.contoso.com",
+		"https://[::1/s":                             "*****",
+	} {
+		if got := maskedURI(uri); got != want {
+			t.Errorf("%s: %s, want %s", uri, got, want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -87,9 +88,11 @@ func (b auditBook) Get(what audit.Reference) (audit.Entry, bool, error) {
 }
 
 func (b auditBook) Found(what audit.Reference, c transfer.Content, replica string) error {
-	_, err := b.ledger.Found(ledger.Reference(what), c.Digest, c.MediaType, c.Size, replica)
+	content := ledger.Content{Digest: c.Digest, MediaType: c.MediaType, Size: c.Size}
+	_, err := b.ledger.Found(ledger.Reference(what), content, replica)
 	if errors.Is(err, ledger.ErrInvalid) && c.MediaType != "" { // clients may write anything there
-		_, err = b.ledger.Found(ledger.Reference(what), c.Digest, "", c.Size, replica)
+		content.MediaType = ""
+		_, err = b.ledger.Found(ledger.Reference(what), content, replica)
 	}
 	if err == nil {
 		b.changed()
@@ -99,9 +102,11 @@ func (b auditBook) Found(what audit.Reference, c transfer.Content, replica strin
 
 func (b auditBook) PushOver(old audit.Entry, c transfer.Content, replica string) (bool, error) {
 	before := ledger.Entry{Reference: ledger.Reference(old.Reference), Stamp: ledger.Stamp(old.Stamp)}
-	e, done, err := b.ledger.PushOver(before, c.Digest, c.MediaType, c.Size, replica)
+	content := ledger.Content{Digest: c.Digest, MediaType: c.MediaType, Size: c.Size}
+	e, done, err := b.ledger.PushOver(before, content, replica)
 	if errors.Is(err, ledger.ErrInvalid) && c.MediaType != "" {
-		e, done, err = b.ledger.PushOver(before, c.Digest, "", c.Size, replica)
+		content.MediaType = ""
+		e, done, err = b.ledger.PushOver(before, content, replica)
 	}
 	if done {
 		b.changed()
@@ -119,9 +124,9 @@ func (g *gateway) askAudit(q admin.AuditRequest) (admin.Audit, error) {
 	s, err := g.copying.audit.Ask(audit.Request(q))
 	switch {
 	case errors.Is(err, audit.ErrBusy):
-		err = admin.ErrBusy
+		err = admin.Problem{Status: http.StatusConflict, Detail: err.Error()}
 	case errors.Is(err, audit.ErrReplica):
-		err = admin.ErrRequest
+		err = admin.Problem{Status: http.StatusBadRequest, Detail: err.Error()}
 	}
 	return shownAudit(s), err
 }

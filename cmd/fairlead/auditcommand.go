@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -74,11 +73,7 @@ var errReplaced = errors.New("the gateway has begun anew")
 
 // runAudit begins an audit and waits for its end. If the caller goes away, it goes on; GET /audit shows it.
 func runAudit(ctx context.Context, at string, q admin.AuditRequest) (report admin.Audit, err error) {
-	body, err := json.Marshal(q)
-	if err != nil {
-		return report, err
-	}
-	if err := tellAdmin(ctx, http.MethodPost, at, "/audit", bytes.NewReader(body), &report); err != nil {
+	if err := callAdmin(ctx, at, http.MethodPost, "/audit", q, &report); err != nil {
 		return report, err
 	}
 	id := report.ID

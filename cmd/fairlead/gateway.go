@@ -45,6 +45,7 @@ type gateway struct {
 	tls     *tls.Config // nil: clear text
 	agreed  *agreement  // nil: this gateway knows no other
 	copying *copying
+	hooks   *hooks
 
 	draining atomic.Bool
 }
@@ -81,15 +82,18 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 		return nil, err
 	}
 	g.copying = newCopying(c, g.record, g.metrics, log)
+	if g.hooks, err = openHooks(c, g.record, g.metrics, log); err != nil {
+		return nil, errors.Join(err, g.record.ledger.Close())
+	}
 	var agreement proxy.Agreement
 	var detour proxy.Detour
 	if c.Cluster != nil {
 		if g.agreed, err = newAgreement(c, g.monitor, g.record, g.copying.heard, g.metrics, log); err != nil {
-			return nil, errors.Join(err, g.record.ledger.Close())
+			return nil, errors.Join(err, g.close())
 		}
 		named, reached, agreement = g.agreed.Agreed, g.agreed.Reach, g.agreed
 		if detour, err = detourOf(c, g.agreed); err != nil {
-			return nil, errors.Join(err, g.record.ledger.Close())
+			return nil, errors.Join(err, g.close())
 		}
 	}
 	g.dns = dnsserver.New(dnsserver.Config{
@@ -111,13 +115,16 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 	return g, nil
 }
 
+// close ends what writes to the disk.
+func (g *gateway) close() error { return errors.Join(g.hooks.Close(), g.record.ledger.Close()) }
+
 // run serves until ctx ends. Then requests under way may finish, for drainTime at most, while DNS and
 // the admin listener go on; run returns when all has stopped. It says on ready, once, that all
 // listeners are open.
 func (g *gateway) run(ctx context.Context, ready func()) error {
 	defer func() {
-		if err := g.record.ledger.Close(); err != nil {
-			g.log.Error("the record of pushes and deletions was not closed", "error", err)
+		if err := g.close(); err != nil {
+			g.log.Error("the record of pushes and deletions, or the queue of webhooks, was not closed", "error", err)
 		}
 	}()
 	var open sockets
@@ -135,6 +142,7 @@ func (g *gateway) run(ctx context.Context, ready func()) error {
 		all.Go(func() error { return g.agreed.run(failed) })
 	}
 	all.Go(func() error { return g.copying.run(failed, g.monitor.Ready()) })
+	all.Go(func() error { g.hooks.run(failed); return nil })
 	for _, conn := range open.udp {
 		all.Go(func() error { return g.dns.ServeUDP(failed, conn) })
 	}
@@ -209,7 +217,7 @@ func (g *gateway) drain(clients *http.Server, doors []io.Closer) {
 func (g *gateway) adminHandler() http.Handler {
 	return admin.New(admin.Config{
 		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members,
-		Audit: g.audit, AskAudit: g.askAudit, Log: g.log,
+		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service}, Log: g.log,
 	})
 }
 

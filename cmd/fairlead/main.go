@@ -34,8 +34,8 @@ func run(ctx context.Context, args []string) int {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), explainCommand(), clusterCommand(), auditCommand(), versionCommand())
-	root.SetArgs(args)
+	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), explainCommand(), clusterCommand(), webhookCommand(), auditCommand(), versionCommand())
+	root.SetArgs(spread(args))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -67,15 +69,23 @@ const (
 
 // askAdmin gets a JSON answer from a running gateway.
 func askAdmin(ctx context.Context, at, path string, to any) error {
-	return tellAdmin(ctx, http.MethodGet, at, path, nil, to)
+	return callAdmin(ctx, at, http.MethodGet, path, nil, to)
 }
 
-// tellAdmin sends JSON to a running gateway, and gets JSON.
-func tellAdmin(ctx context.Context, method, at, path string, body io.Reader, to any) error {
+// callAdmin has a running gateway do something. nil is no body, and no answer that matters.
+func callAdmin(ctx context.Context, at, method, path string, body, to any) error {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
 	at = strings.TrimSuffix(cmp.Or(at, os.Getenv("FAIRLEAD_ADMIN"), defaultAdmin), "/")
-	request, err := http.NewRequestWithContext(ctx, method, at+path, body)
+	var sent io.Reader
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		sent = bytes.NewReader(data)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, at+path, sent)
 	if err != nil {
 		return err
 	}
@@ -87,10 +97,14 @@ func tellAdmin(ctx context.Context, method, at, path string, body io.Reader, to 
 		return fmt.Errorf("no running gateway answers: %w", err)
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusAccepted {
-		var problem struct{ Title, Detail string }
-		_ = json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&problem) // there may be none
-		return fmt.Errorf("%s%s: %s %s %s", at, path, response.Status, problem.Title, problem.Detail)
+	answer := json.NewDecoder(io.LimitReader(response.Body, maxAnswer))
+	if response.StatusCode/100 != 2 {
+		var problem struct{ Detail string }
+		_ = answer.Decode(&problem) // the status says enough
+		return errors.New(strings.TrimSuffix(fmt.Sprintf("%s%s: %s: %s", at, path, response.Status, problem.Detail), ": "))
 	}
-	return json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(to)
+	if to == nil {
+		return nil
+	}
+	return answer.Decode(to)
 }

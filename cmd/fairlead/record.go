@@ -49,16 +49,17 @@ func entryOf(r proxy.Reference) ledger.Reference {
 	return ledger.Reference{Repository: r.Repository, Name: r.Name, Blob: r.Blob}
 }
 
-func (r *record) Push(what proxy.Reference, content proxy.Content, replica string) error {
-	e, err := r.ledger.Push(entryOf(what), content.Digest, content.MediaType, content.Size, replica)
-	if errors.Is(err, ledger.ErrInvalid) && content.MediaType != "" { // clients may write anything there
-		e, err = r.ledger.Push(entryOf(what), content.Digest, "", content.Size, replica)
+func (r *record) Push(what proxy.Reference, content proxy.Content, replica string, by proxy.Request) error {
+	e, err := r.ledger.Push(entryOf(what), ledger.Content(content), replica, ledger.Request(by))
+	if errors.Is(err, ledger.ErrInvalid) && content.MediaType+content.Config != "" { // clients may write anything there
+		content.MediaType, content.Config = "", ""
+		e, err = r.ledger.Push(entryOf(what), ledger.Content(content), replica, ledger.Request(by))
 	}
 	return r.kept(err, e)
 }
 
-func (r *record) Delete(what proxy.Reference, replica string) error {
-	deleted, err := r.ledger.Delete(entryOf(what), replica)
+func (r *record) Delete(what proxy.Reference, replica string, by proxy.Request) error {
+	deleted, err := r.ledger.Delete(entryOf(what), replica, ledger.Request(by))
 	return r.kept(err, deleted...)
 }
 

@@ -39,7 +39,7 @@ func TestFullDisk(t *testing.T) {
 	written := 0
 	fill := func() {
 		for ; ; written++ {
-			if _, err := l.Push(tag(fmt.Sprint("v", written)), digest(written), mediaType, 1, "east"); err != nil {
+			if _, err := l.Push(tag(fmt.Sprint("v", written)), Content{Digest: digest(written), MediaType: mediaType, Size: 1}, "east", Request{}); err != nil {
 				wantError(t, err, ErrUnavailable)
 				wantError(t, err, syscall.ENOSPC)
 				return
@@ -57,7 +57,7 @@ func TestFullDisk(t *testing.T) {
 	fill()
 	first := written
 	for range 20 { // it stays full, and stays readable
-		_, err := l.Push(tag("more"), digest(1), mediaType, 1, "east")
+		_, err := l.Push(tag("more"), Content{Digest: digest(1), MediaType: mediaType, Size: 1}, "east", Request{})
 		if err != nil {
 			wantError(t, err, ErrUnavailable)
 		}
@@ -253,7 +253,7 @@ func survive(t failer, dir string, opened, damaged *int) {
 	_, _ = l.Events(0, maxList)
 	_, _ = l.List("team/app", "", maxList)
 	_, _ = l.Repositories("", maxList)
-	if _, err := l.Delete(tag(digest(1)), "east"); err != nil && !errors.Is(err, ErrUnavailable) {
+	if _, err := l.Delete(tag(digest(1)), "east", Request{}); err != nil && !errors.Is(err, ErrUnavailable) {
 		t.Fatal(err)
 	}
 	_, _ = l.Compact(0)
@@ -266,7 +266,7 @@ func TestFileCutWhileOpen(t *testing.T) {
 	must(t, os.Truncate(l.path, 8192))
 	_, _, err := l.Get(tag("v1"))
 	wantError(t, err, ErrUnavailable)
-	_, err = l.Push(tag("v2"), digest(2), "", 1, "east")
+	_, err = l.Push(tag("v2"), Content{Digest: digest(2), Size: 1}, "east", Request{})
 	wantError(t, err, ErrUnavailable)
 	must(t, l.Close())
 }

@@ -17,7 +17,9 @@ type wireRow struct {
 	Blob       bool              `json:"b,omitempty"`
 	Digest     string            `json:"d,omitempty"` // left out where the name is the digest
 	MediaType  string            `json:"m,omitempty"`
+	Config     string            `json:"g,omitempty"`
 	Size       int64             `json:"s,omitempty"`
+	Part       bool              `json:"a,omitempty"`
 	Replica    string            `json:"p"`
 	Stamp      wireStamp         `json:"t"`
 	Deleted    bool              `json:"x,omitempty"`
@@ -33,7 +35,7 @@ type wireStamp struct {
 }
 
 func (r Row) wire() wireRow {
-	w := wireRow{V: rowVersion, Repository: r.Repository, Name: r.Name, Blob: r.Blob, Digest: r.Digest, MediaType: r.MediaType, Size: r.Size,
+	w := wireRow{V: rowVersion, Repository: r.Repository, Name: r.Name, Blob: r.Blob, Digest: r.Digest, MediaType: r.MediaType, Config: r.Config, Size: r.Size, Part: r.Part,
 		Replica: r.Replica, Stamp: wireStamp(r.Stamp), Deleted: r.Deleted, Confirmed: r.Confirmed, Changes: r.Changes}
 	if r.isDigest() {
 		w.Digest = ""
@@ -49,8 +51,10 @@ func (w wireRow) row() Row {
 	if w.V != rowVersion {
 		return Row{Changes: w.Changes}
 	}
-	r := Row{Entry: Entry{Reference{w.Repository, w.Name, w.Blob}, w.Digest, w.MediaType, w.Size, w.Replica, Stamp(w.Stamp), w.Deleted, w.Confirmed},
-		Changes: w.Changes}
+	r := Row{Changes: w.Changes, Entry: Entry{
+		Reference: Reference{w.Repository, w.Name, w.Blob}, Digest: w.Digest, MediaType: w.MediaType, Config: w.Config, Size: w.Size, Part: w.Part,
+		Replica: w.Replica, Stamp: Stamp(w.Stamp), Deleted: w.Deleted, Confirmed: w.Confirmed,
+	}}
 	if r.isDigest() {
 		r.Digest = r.Name
 	}

@@ -21,7 +21,9 @@ type Entry struct {
 	Reference
 	Digest    string // what a tag names, or named; for a digest its own; empty where a tag was deleted that was not known
 	MediaType string
+	Config    string // media type of the manifest's config, which tells what it is; empty: not known, or it has none
 	Size      int64
+	Part      bool     // written with another name that was pushed, which stands for both
 	Replica   string   // that accepted it
 	Stamp     Stamp    // of the write
 	Deleted   bool     // a tombstone
@@ -69,14 +71,13 @@ func Merge(a, b Row) Row {
 // compareWrites orders different writes with the same stamp: tombstones that were made of different copies of a tag, or what
 // a member wrote that lost its file and then its time. One of them has to be taken all the same, and by all.
 func compareWrites(a, b Entry) int {
-	deleted := func(e Entry) int {
-		if e.Deleted {
-			return 1
-		}
-		return 0
-	}
-	return cmp.Or(cmp.Compare(deleted(a), deleted(b)), cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.MediaType, b.MediaType),
-		cmp.Compare(a.Size, b.Size), cmp.Compare(a.Replica, b.Replica))
+	return cmp.Or(compareFlags(a.Deleted, b.Deleted), cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.MediaType, b.MediaType),
+		cmp.Compare(a.Size, b.Size), cmp.Compare(a.Replica, b.Replica), cmp.Compare(a.Config, b.Config), compareFlags(a.Part, b.Part))
+}
+
+func compareFlags(a, b bool) int {
+	number := map[bool]int{true: 1}
+	return cmp.Compare(number[a], number[b])
 }
 
 func union(a, b []string) []string {

@@ -3,6 +3,7 @@ package ledger
 import (
 	"encoding/binary"
 	"encoding/json"
+	"strings"
 )
 
 // Kind is what an event says to have happened.
@@ -15,13 +16,28 @@ const (
 	Confirmed Kind = "confirmed"
 )
 
-// Event is something that was recorded here, not learnt from another gateway.
+// Event is something that was recorded here, not learnt from another gateway. Of a write of two names there is one.
 type Event struct {
 	Number  uint64
 	Kind    Kind
 	Entry   Entry
-	Replica string // that accepted or confirmed it
-	WallMS  int64  // when it was recorded, by our own clock
+	Replica string  // that accepted or confirmed it
+	Request Request // that asked for it; empty where nobody did
+	WallMS  int64   // when it was recorded, by our own clock
+}
+
+// Request is what is remembered of a client's request. It is cut to maxClientField bytes a field.
+type Request struct {
+	Host      string `json:"h,omitempty"`
+	Method    string `json:"m,omitempty"`
+	UserAgent string `json:"u,omitempty"`
+}
+
+const maxClientField = 256
+
+func (r Request) cut() Request {
+	clip := func(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxClientField)], "") }
+	return Request{clip(r.Host), clip(r.Method), clip(r.UserAgent)}
 }
 
 // Conflict is a write that lost to a later one whose writer did not know of it.
@@ -38,10 +54,11 @@ const (
 )
 
 type wireEvent struct {
-	Kind    Kind   `json:"k"`
-	Entry   Row    `json:"e"`
-	Replica string `json:"p"`
-	WallMS  int64  `json:"t"`
+	Kind    Kind    `json:"k"`
+	Entry   Row     `json:"e"`
+	Replica string  `json:"p"`
+	Request Request `json:"q,omitzero"`
+	WallMS  int64   `json:"t"`
 }
 
 type wireConflict struct {
@@ -51,7 +68,10 @@ type wireConflict struct {
 }
 
 func (t *tx) event(e Event) error {
-	return t.log(bucketEvents, wireEvent{e.Kind, Row{Entry: e.Entry}, e.Replica, t.l.now().UnixMilli()}, maxEvents)
+	if e.Entry.Part || e.Entry.Stamp.found() { // what was found nobody pushed
+		return nil
+	}
+	return t.log(bucketEvents, wireEvent{e.Kind, Row{Entry: e.Entry}, e.Replica, e.Request.cut(), t.l.now().UnixMilli()}, maxEvents)
 }
 
 // conflict notes one, and how many that is: it may have been told of before, by others as well.
@@ -94,25 +114,32 @@ func logged[W any](t *tx, bucket string, after uint64, limit int, visit func(n u
 func (l *Ledger) Events(after uint64, limit int) (events []Event, err error) {
 	err = l.read(func(t *tx) {
 		logged(t, bucketEvents, after, limit, func(n uint64, w wireEvent) {
-			events = append(events, Event{n, w.Kind, w.Entry.Entry, w.Replica, w.WallMS})
+			events = append(events, Event{n, w.Kind, w.Entry.Entry, w.Replica, w.Request, w.WallMS})
 		})
 	})
 	return events, err
 }
 
-// Trim forgets the events up to that number.
-func (l *Ledger) Trim(upTo uint64) error {
+// Trim remembers that the events up to a number were read, and forgets some. The others stay until there are too many.
+func (l *Ledger) Trim(read uint64, forget []uint64) error {
 	return l.submit(func(t *tx) error {
-		for _, k := range t.keys(bucketEvents, "", "", maxEvents) {
-			if binary.BigEndian.Uint64([]byte(k)) > upTo {
-				return nil
-			}
-			if err := t.delete(bucketEvents, k); err != nil {
+		for _, n := range forget {
+			if err := t.delete(bucketEvents, number(n)); err != nil {
 				return err
 			}
 		}
-		return nil
+		return t.put(bucketMeta, keyRead, []byte(number(read)))
 	})
+}
+
+// Read is the number of the last event that was read.
+func (l *Ledger) Read() (n uint64, err error) {
+	err = l.read(func(t *tx) {
+		if v := t.bucket(bucketMeta).Get([]byte(keyRead)); len(v) == 8 {
+			n = binary.BigEndian.Uint64(v)
+		}
+	})
+	return n, err
 }
 
 // Conflicts lists the conflicts after that number, and tells how many there have been in all.

@@ -23,15 +23,18 @@ func (s Stamp) found() bool { return s.WallMS == 0 && s.Logical == 0 }
 // Found records that a replica was found to have a manifest, by tag or digest, of which nothing is known; of a tag, the
 // digest, too. What is known of either stays as it is: a tag of a digest that was deleted is a tombstone at once.
 // Nothing has happened, so there is no event.
-func (l *Ledger) Found(what Reference, digest, mediaType string, size int64, replica string) (Entry, error) {
-	e := Entry{Reference: what, Digest: digest, MediaType: mediaType, Size: size, Replica: replica, Stamp: found(digest), Confirmed: []string{replica}}
+func (l *Ledger) Found(what Reference, c Content, replica string) (Entry, error) {
+	e := Entry{
+		Reference: what, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Part: c.Part, Replica: replica,
+		Stamp: found(c.Digest), Confirmed: []string{replica},
+	}
 	if err := e.check(); err != nil {
 		return Entry{}, err
 	}
 	var now Row
 	err := l.submit(func(t *tx) (err error) {
 		content := e
-		content.Name = digest
+		content.Name, content.Part = c.Digest, c.Part || !what.isDigest()
 		if now, err = t.find(content, Row{}); err == nil && !what.isDigest() {
 			now, err = t.find(e, now)
 		}
@@ -57,19 +60,19 @@ func (t *tx) find(e Entry, digest Row) (Row, error) {
 
 // PushOver records a push as Push does, if what is known of the tag is still old, and the digest was not deleted. Else
 // it records nothing, and done is false.
-func (l *Ledger) PushOver(old Entry, digest, mediaType string, size int64, replica string) (e Entry, done bool, err error) {
-	e = Entry{Reference: old.Reference, Digest: digest, MediaType: mediaType, Size: size, Replica: replica}
+func (l *Ledger) PushOver(old Entry, c Content, replica string) (e Entry, done bool, err error) {
+	e = Entry{Reference: old.Reference, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Part: c.Part, Replica: replica}
 	if err := e.check(); err != nil {
 		return Entry{}, false, err
 	}
 	var pushed Row
 	err = l.submit(func(t *tx) (err error) {
 		now, _ := t.row(e.key())
-		content, _ := t.row(Reference{Repository: e.Repository, Name: digest}.key())
+		content, _ := t.row(Reference{Repository: e.Repository, Name: c.Digest}.key())
 		if now.Stamp != old.Stamp || content.Deleted {
 			return nil
 		}
-		pushed, err = t.push(e)
+		pushed, err = t.push(e, Request{})
 		return err
 	})
 	return pushed.Entry, err == nil && pushed.Name != "", err

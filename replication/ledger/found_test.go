@@ -12,7 +12,7 @@ import (
 
 func find(t failer, l *Ledger, what Reference, d, replica string) Entry {
 	t.Helper()
-	e, err := l.Found(what, d, mediaType, 1234, replica)
+	e, err := l.Found(what, Content{Digest: d, MediaType: mediaType, Size: 1234}, replica)
 	must(t, err)
 	return e
 }
@@ -20,7 +20,9 @@ func find(t failer, l *Ledger, what Reference, d, replica string) Entry {
 func TestFound(t *testing.T) {
 	l, _ := one(t)
 	e := find(t, l, tag("v1"), digest(1), "east")
-	want := Entry{tag("v1"), digest(1), mediaType, 1234, "east", found(digest(1)), false, []string{"east"}}
+	want := Entry{
+		Reference: tag("v1"), Digest: digest(1), MediaType: mediaType, Size: 1234, Replica: "east", Stamp: found(digest(1)), Confirmed: []string{"east"},
+	}
 	if !reflect.DeepEqual(e, want) || !reflect.DeepEqual(get(t, l, tag("v1")), want) {
 		t.Errorf("found %v, got %v", e, get(t, l, tag("v1")))
 	}
@@ -40,12 +42,13 @@ func TestFound(t *testing.T) {
 	if got := find(t, l, tag("v1"), digest(1), "east"); !reflect.DeepEqual(got, pushed) {
 		t.Errorf("a push was overruled: %v", got)
 	}
+	must(t, l.Confirm(get(t, l, tag(digest(1))), "west"))
 	if events := must1(l.Events(0, 9))(t); len(events) != 1 {
 		t.Errorf("events %v", events)
 	}
-	_, err := l.Found(tag("v1"), "sha256:", "", 0, "east")
+	_, err := l.Found(tag("v1"), Content{Digest: "sha256:"}, "east")
 	wantError(t, err, ErrInvalid)
-	_, err = l.Found(tag(digest(1)), digest(2), "", 0, "east")
+	_, err = l.Found(tag(digest(1)), Content{Digest: digest(2)}, "east")
 	wantError(t, err, ErrInvalid)
 	sound(t, l)
 }
@@ -76,7 +79,7 @@ func TestPushOver(t *testing.T) {
 	old := push(t, l, tag("v1"), digest(1), "east")
 	over := func(old Entry, d string) (Entry, bool) {
 		t.Helper()
-		e, done, err := l.PushOver(old, d, mediaType, 7, "west")
+		e, done, err := l.PushOver(old, Content{Digest: d, MediaType: mediaType, Size: 7}, "west")
 		must(t, err)
 		return e, done
 	}
@@ -94,7 +97,7 @@ func TestPushOver(t *testing.T) {
 	if _, known, _ := l.Get(tag(digest(3))); known || len(must1(l.Events(0, 9))(t)) != 3 {
 		t.Error("something was recorded")
 	}
-	_, _, err := l.PushOver(e, "sha256:", "", 0, "west")
+	_, _, err := l.PushOver(e, Content{Digest: "sha256:"}, "west")
 	wantError(t, err, ErrInvalid)
 	sound(t, l)
 }

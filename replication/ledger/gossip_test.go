@@ -53,7 +53,7 @@ func (n *net) join(t *testing.T, ctx context.Context, name string, members []str
 
 func (n *net) push(t *testing.T, l *Ledger, by, tag string, i int) {
 	t.Helper()
-	if _, err := l.Push(Reference{Repository: "app", Name: tag}, fmt.Sprintf("sha256:%064x", i), "", 1, "west"); err != nil {
+	if _, err := l.Push(Reference{Repository: "app", Name: tag}, Content{Digest: fmt.Sprintf("sha256:%064x", i), Size: 1}, "west", Request{}); err != nil {
 		t.Error(err)
 	}
 	n.of[by].Changed()
@@ -73,7 +73,7 @@ func TestGossipsAgree(t *testing.T) {
 		by := rand.IntN(3)
 		n.push(t, all[by], members[by], fmt.Sprint("v", rand.IntN(100)), i)
 	}
-	if _, err := all[0].Delete(Reference{Repository: "app", Name: "v1"}, "west"); err != nil {
+	if _, err := all[0].Delete(Reference{Repository: "app", Name: "v1"}, "west", Request{}); err != nil {
 		t.Error(err)
 	}
 	n.mu.Lock()

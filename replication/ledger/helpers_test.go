@@ -64,14 +64,14 @@ const mediaType = "application/vnd.oci.image.manifest.v1+json"
 
 func push(t failer, l *Ledger, what Reference, d, replica string) Entry {
 	t.Helper()
-	e, err := l.Push(what, d, mediaType, 1234, replica)
+	e, err := l.Push(what, Content{Digest: d, MediaType: mediaType, Size: 1234}, replica, Request{})
 	must(t, err)
 	return e
 }
 
 func remove(t failer, l *Ledger, what Reference, replica string) []Entry {
 	t.Helper()
-	e, err := l.Delete(what, replica)
+	e, err := l.Delete(what, replica, Request{})
 	must(t, err)
 	return e
 }

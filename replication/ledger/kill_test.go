@@ -34,7 +34,7 @@ func writeUntilKilled(dir string) {
 		go func() {
 			for n := range 100_000 {
 				name := fmt.Sprintf("v%d-%d-%d", os.Getpid(), i, n)
-				e, err := l.Push(tag(name), digest(os.Getpid()<<32+i<<24+n), mediaType, 1, "east")
+				e, err := l.Push(tag(name), Content{Digest: digest(os.Getpid()<<32 + i<<24 + n), MediaType: mediaType, Size: 1}, "east", Request{})
 				if err != nil {
 					name = "error " + err.Error()
 				}
@@ -43,7 +43,7 @@ func writeUntilKilled(dir string) {
 					_ = l.Confirm(e, "west")
 				}
 				if n%7 == 0 {
-					_, _ = l.Delete(tag(e.Digest), "east")
+					_, _ = l.Delete(tag(e.Digest), "east", Request{})
 				}
 			}
 		}()

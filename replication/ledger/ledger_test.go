@@ -14,7 +14,8 @@ import (
 func TestPush(t *testing.T) {
 	l, _ := one(t)
 	e := push(t, l, tag("v1"), digest(1), "east")
-	want := Entry{tag("v1"), digest(1), mediaType, 1234, "east", Stamp{epoch.UnixMilli(), 0, "gw1"}, false, []string{"east"}}
+	want := Entry{Reference: tag("v1"), Digest: digest(1), MediaType: mediaType, Size: 1234, Replica: "east",
+		Stamp: Stamp{epoch.UnixMilli(), 0, "gw1"}, Confirmed: []string{"east"}}
 	if !reflect.DeepEqual(e, want) || !reflect.DeepEqual(get(t, l, tag("v1")), want) {
 		t.Errorf("pushed %v, got %v", e, get(t, l, tag("v1")))
 	}
@@ -29,12 +30,12 @@ func TestPush(t *testing.T) {
 		t.Errorf("moved to %v", get(t, l, tag("v1")))
 	}
 	for _, what := range []Reference{{}, {"app", "", false}, {"a b", "v1", false}, {"app", "sha256:", false}, {"app", "v1", true}} {
-		_, err := l.Push(what, digest(1), "", 0, "east")
+		_, err := l.Push(what, Content{Digest: digest(1)}, "east", Request{})
 		wantError(t, err, ErrInvalid)
-		_, err = l.Delete(what, "east")
+		_, err = l.Delete(what, "east", Request{})
 		wantError(t, err, ErrInvalid)
 	}
-	_, err := l.Push(tag(digest(1)), digest(2), "", 0, "east")
+	_, err := l.Push(tag(digest(1)), Content{Digest: digest(2)}, "east", Request{})
 	wantError(t, err, ErrInvalid)
 	wantError(t, l.Confirm(e, ""), ErrInvalid)
 	sound(t, l)
@@ -78,7 +79,7 @@ func TestDelete(t *testing.T) {
 func TestBlobs(t *testing.T) {
 	l, w := one(t)
 	blob := Reference{"team/app", digest(1), true}
-	if e, err := l.Push(blob, digest(1), "", 1, "east"); err != nil || e.Name != "" {
+	if e, err := l.Push(blob, Content{Digest: digest(1), Size: 1}, "east", Request{}); err != nil || e.Name != "" {
 		t.Errorf("recorded %v, %v", e, err)
 	}
 	push(t, l, tag("v1"), digest(1), "east")
@@ -201,7 +202,7 @@ func TestReopen(t *testing.T) {
 	must(t, l.Close())
 	_, _, err := l.Get(tag("v1"))
 	wantError(t, err, ErrUnavailable)
-	_, err = l.Push(tag("v1"), digest(1), "", 0, "east")
+	_, err = l.Push(tag("v1"), Content{Digest: digest(1)}, "east", Request{})
 	wantError(t, err, ErrUnavailable)
 
 	l, err = Open(dir, "gw1", []string{"south", "west"}, w.now)
@@ -271,6 +272,30 @@ func TestCompact(t *testing.T) {
 	sound(t, l)
 }
 
+// TestEventsOfOneWrite: a tag's push writes its digest, too, and is one event, here and for each replica that comes to have it.
+func TestEventsOfOneWrite(t *testing.T) {
+	l, _ := one(t)
+	by := Request{Host: "registry.contoso.com", Method: "PUT", UserAgent: strings.Repeat("a", 255) + "é"}
+	const chart = "application/vnd.cncf.helm.config.v1+json"
+	e, err := l.Push(tag("v1"), Content{Digest: digest(1), MediaType: mediaType, Config: chart, Size: 3}, "east", by)
+	must(t, err)
+	must(t, l.Confirm(e, "west"))
+	must(t, l.Confirm(get(t, l, tag(digest(1))), "west"))
+	_, err = l.Push(tag(digest(2)), Content{Digest: digest(2), Part: true}, "east", Request{})
+	must(t, err)
+	_, err = l.Delete(tag(digest(1)), "east", Request{Method: "DELETE"})
+	must(t, err)
+	var got []string
+	for _, e := range must1(l.Events(0, 9))(t) {
+		got = append(got, fmt.Sprintf("%s %.9s %s %s %d", e.Kind, e.Entry.Name, e.Entry.Config, e.Request.Method, len(e.Request.UserAgent)))
+	}
+	want := []string{"pushed v1 " + chart + " PUT 255", "confirmed v1 " + chart + "  0",
+		"deleted sha256:00 " + chart + " DELETE 0", "deleted v1 " + chart + " DELETE 0"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
 func TestEvents(t *testing.T) {
 	l, _ := one(t)
 	other := start(t, t.TempDir(), "gw2", newWall())
@@ -296,11 +321,14 @@ func TestEvents(t *testing.T) {
 	if got := describe(1, 2); !slices.Equal(got, want[1:3]) {
 		t.Errorf("events after the first %q", got)
 	}
-	must(t, l.Trim(2))
-	if got := describe(0, 9); !slices.Equal(got, want[2:]) {
+	must(t, l.Trim(3, []uint64{2, 3}))
+	if got := describe(0, 9); !slices.Equal(got, []string{want[0], want[3]}) {
 		t.Errorf("events left %q", got)
 	}
-	must(t, l.Trim(9))
+	if read := must1(l.Read())(t); read != 3 {
+		t.Errorf("read up to %d", read)
+	}
+	must(t, l.Trim(4, []uint64{1, 4, 9}))
 	push(t, l, tag("v1"), digest(1), "east")
 	if got := describe(0, 9); !slices.Equal(got, []string{"5 pushed v1 east"}) {
 		t.Errorf("numbers begin anew: %q", got)

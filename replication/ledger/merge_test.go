@@ -69,6 +69,7 @@ func drawRow(t *rapid.T, label string) Row {
 		return union(rapid.SliceOfN(rapid.Custom(func(t *rapid.T) string { return fmt.Sprintf("%s%03d", label, rapid.IntRange(0, 400).Draw(t, "n")) }), 0, most).Draw(t, label), nil)
 	}
 	r := Row{Entry: Entry{Reference: tag("v1"), Digest: digest(rapid.IntRange(1, 2).Draw(t, "digest")), MediaType: rapid.SampledFrom([]string{"", "x"}).Draw(t, "type"),
+		Config: rapid.SampledFrom([]string{"", "x"}).Draw(t, "config"), Part: rapid.Bool().Draw(t, "part"),
 		Size: rapid.Int64Range(0, 1).Draw(t, "size"), Replica: rapid.SampledFrom(regions).Draw(t, "replica"), Stamp: drawStamp(t, label), Deleted: rapid.Bool().Draw(t, "deleted"),
 		Confirmed: bounded(names(300, "r"), maxConfirmed)}}
 	for _, m := range bounded(names(100, "m"), maxSeen) {
@@ -215,7 +216,8 @@ func TestIndexed(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	long := func(n int) string { return string(make([]byte, 0, n)) + fmt.Sprintf("%0*d", n, 0) }
-	good := Row{Entry: Entry{Reference{"app", "v1", false}, digest(1), mediaType, 1, "east", at(1, "a"), false, []string{"east"}}, Changes: map[string]uint64{"gw1/01": 1}}
+	good := Row{Entry: Entry{Reference: Reference{"app", "v1", false}, Digest: digest(1), MediaType: mediaType, Size: 1, Replica: "east",
+		Stamp: at(1, "a"), Confirmed: []string{"east"}}, Changes: map[string]uint64{"gw1/01": 1}}
 	must(t, good.check())
 	for name, spoil := range map[string]func(*Row){
 		"no repository":       func(r *Row) { r.Repository = "" },
@@ -228,6 +230,7 @@ func TestCheck(t *testing.T) {
 		"no digest":           func(r *Row) { r.Digest = "" },
 		"a blob with a tag":   func(r *Row) { r.Blob = true },
 		"long media type":     func(r *Row) { r.MediaType = long(256) },
+		"long config":         func(r *Row) { r.Config = long(256) },
 		"less than nothing":   func(r *Row) { r.Size = -1 },
 		"no replica":          func(r *Row) { r.Replica = "" },
 		"no member":           func(r *Row) { r.Stamp.Member = "" },

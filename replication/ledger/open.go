@@ -32,6 +32,7 @@ const (
 	keyVersion  = "version"
 	keyOrigin   = "origin"
 	keyClock    = "clock"
+	keyRead     = "read"     // number of the last event that was read
 	keyReplicas = "replicas" // whose pending entries are indexed; empty while the index is being made
 )
 

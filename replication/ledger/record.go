@@ -2,10 +2,18 @@ package ledger
 
 import "slices"
 
+// Content is what a name is given to.
+type Content struct {
+	Digest, MediaType string
+	Config            string
+	Size              int64
+	Part              bool
+}
+
 // Push records that replica accepted a manifest, by tag or digest; of a tag, the digest, too. It is durable when it returns.
 // A blob is recorded only where it has a tombstone, which it lifts; else the entry is empty.
-func (l *Ledger) Push(what Reference, digest, mediaType string, size int64, replica string) (Entry, error) {
-	e := Entry{Reference: what, Digest: digest, MediaType: mediaType, Size: size, Replica: replica}
+func (l *Ledger) Push(what Reference, c Content, replica string, by Request) (Entry, error) {
+	e := Entry{Reference: what, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Part: c.Part, Replica: replica}
 	if err := e.check(); err != nil {
 		return Entry{}, err
 	}
@@ -14,7 +22,7 @@ func (l *Ledger) Push(what Reference, digest, mediaType string, size int64, repl
 		if old, ok := t.row(what.key()); what.Blob && (!ok || !old.Deleted) {
 			return nil
 		}
-		pushed, err = t.push(e)
+		pushed, err = t.push(e, by)
 		return err
 	})
 	if err != nil {
@@ -24,11 +32,11 @@ func (l *Ledger) Push(what Reference, digest, mediaType string, size int64, repl
 }
 
 // push writes what a replica has just accepted.
-func (t *tx) push(e Entry) (pushed Row, err error) {
+func (t *tx) push(e Entry, by Request) (pushed Row, err error) {
 	e.Stamp = t.l.clock.now(t.l.now())
 	if !e.isDigest() {
 		content := e
-		content.Name = e.Digest
+		content.Name, content.Part = e.Digest, true
 		if _, err := t.record(content); err != nil {
 			return Row{}, err
 		}
@@ -36,12 +44,12 @@ func (t *tx) push(e Entry) (pushed Row, err error) {
 	if pushed, err = t.record(e); err != nil {
 		return Row{}, err
 	}
-	return pushed, t.event(Event{Kind: Pushed, Entry: pushed.Entry, Replica: e.Replica})
+	return pushed, t.event(Event{Kind: Pushed, Entry: pushed.Entry, Replica: e.Replica, Request: by})
 }
 
 // Delete records that replica has deleted a tag, a manifest with the tags that name it, or a blob. What it returns is
 // durable; what was asked for comes first.
-func (l *Ledger) Delete(what Reference, replica string) ([]Entry, error) {
+func (l *Ledger) Delete(what Reference, replica string, by Request) ([]Entry, error) {
 	e := Entry{Reference: what, Replica: replica, Deleted: true}
 	if what.isDigest() {
 		e.Digest = what.Name
@@ -54,7 +62,7 @@ func (l *Ledger) Delete(what Reference, replica string) ([]Entry, error) {
 		e := e
 		e.Stamp = l.clock.now(l.now())
 		if old, ok := t.row(what.key()); ok {
-			e.Digest, e.MediaType, e.Size = old.Digest, old.MediaType, old.Size
+			e.Digest, e.MediaType, e.Config, e.Size = old.Digest, old.MediaType, old.Config, old.Size
 		}
 		tombstone, err := t.record(e)
 		if err != nil {
@@ -64,7 +72,7 @@ func (l *Ledger) Delete(what Reference, replica string) ([]Entry, error) {
 		for _, r := range append([]Row{tombstone}, tags...) {
 			deleted = append(deleted, r.Entry)
 			if err == nil {
-				err = t.event(Event{Kind: Deleted, Entry: r.Entry, Replica: replica})
+				err = t.event(Event{Kind: Deleted, Entry: r.Entry, Replica: replica, Request: by})
 			}
 		}
 		return err

@@ -54,6 +54,8 @@ func (e Entry) check() error {
 		return fmt.Errorf("%w: digest %.300q of %s", ErrInvalid, e.Digest, e.Name)
 	case e.MediaType != "" && !validText(e.MediaType, maxMediaType):
 		return fmt.Errorf("%w: media type %.300q", ErrInvalid, e.MediaType)
+	case e.Config != "" && !validText(e.Config, maxMediaType):
+		return fmt.Errorf("%w: media type of a config %.300q", ErrInvalid, e.Config)
 	case e.Size < 0:
 		return fmt.Errorf("%w: size %d", ErrInvalid, e.Size)
 	}

@@ -74,7 +74,7 @@ func TestWaitsAreBounded(t *testing.T) {
 	held, free := make(chan struct{}), make(chan struct{})
 	wantError(t, l.submit(func(*tx) error { close(held); <-free; return nil }), ErrUnavailable) // under way
 	<-held
-	_, err = l.Push(tag("v1"), digest(1), "", 0, "east") // waiting
+	_, err = l.Push(tag("v1"), Content{Digest: digest(1)}, "east", Request{}) // waiting
 	wantError(t, err, ErrUnavailable)
 	wantError(t, l.Close(), ErrUnavailable)
 	close(free)
@@ -87,7 +87,7 @@ func TestWhatBboltPanicsAboutIsAnError(t *testing.T) {
 	must(t, err)
 	push(t, l, tag("v1"), digest(1), "east")
 	wantError(t, l.submit(func(*tx) error { panic("page 7: neither branch nor leaf") }), ErrUnavailable)
-	_, err = l.Push(tag("v1"), digest(1), "", 0, "east")
+	_, err = l.Push(tag("v1"), Content{Digest: digest(1)}, "east", Request{})
 	wantError(t, err, ErrUnavailable)
 	_, _, err = l.Get(tag("v1"))
 	wantError(t, err, ErrUnavailable)
@@ -106,7 +106,7 @@ func TestAFailedFlushChangesNothing(t *testing.T) {
 	release := block(t, l)
 	var all sync.WaitGroup
 	all.Go(func() {
-		if _, err := l.Push(tag("v1"), digest(1), "", 0, "east"); err != nil {
+		if _, err := l.Push(tag("v1"), Content{Digest: digest(1)}, "east", Request{}); err != nil {
 			wantError(t, err, ErrUnavailable) // shared the flush
 			if get(t, l, tag("v1")).Name != "" {
 				t.Error("written all the same")

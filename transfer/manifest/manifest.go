@@ -64,6 +64,19 @@ func Needs(body []byte) ([]Part, error) {
 	return parts, nil
 }
 
+// ConfigType is the media type of the config that a manifest names, which tells what kind of artifact it is: an image, a chart.
+func ConfigType(body []byte) string {
+	var doc struct {
+		Config struct {
+			MediaType string `json:"mediaType"`
+		} `json:"config"`
+	}
+	if len(body) > MaxSize || json.Unmarshal(body, &doc) != nil {
+		return ""
+	}
+	return doc.Config.MediaType
+}
+
 // document is what OCI images, indexes and artifacts and docker's schema 2 have in common.
 type document struct {
 	SchemaVersion int         `json:"schemaVersion"`
