@@ -43,7 +43,7 @@ func (x *region) running() {
 	x.eventually(func() bool {
 		x.Engine.mu.Lock()
 		defer x.Engine.mu.Unlock()
-		return x.Engine.blobs != nil
+		return x.blobs != nil
 	})
 }
 

@@ -89,7 +89,7 @@ func TestListsThatAreWrong(t *testing.T) {
 		"too much": func(w http.ResponseWriter, _ *http.Request) {
 			w.Write([]byte(`{"tags":["` + strings.Repeat("a", maxListBody) + `"]}`))
 		},
-		"500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
+		"500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
 	} {
 		at := newFake(t, func(_ *fake, w http.ResponseWriter, r *http.Request) bool { answer(w, r); return true })
 		if tags, _, err := Tags(t.Context(), at.replica("at"), "team/app", 1<<20, alice); err == nil || At(err) != "at" {
@@ -130,7 +130,10 @@ func TestLook(t *testing.T) {
 	if silent.nth("GET") != 1 || telling.nth("GET") != 0 {
 		t.Errorf("%d and %d manifests read", silent.nth("GET"), telling.nth("GET"))
 	}
-	failing := newFake(t, func(_ *fake, w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(500); return true })
+	failing := newFake(t, func(_ *fake, w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusInternalServerError)
+		return true
+	})
 	if _, _, err := look(failing, "v1"); err == nil || Missing(err) {
 		t.Error(err)
 	}

@@ -116,7 +116,7 @@ func (b auditBook) PushOver(old audit.Entry, c transfer.Content, replica string)
 }
 
 func (b auditBook) Confirm(e audit.Entry, replica string) error {
-	return book{b.record}.Confirm(repairEntry(e), replica)
+	return book(b).Confirm(repairEntry(e), replica)
 }
 
 // askAudit begins an audit for somebody.
