@@ -23,6 +23,8 @@ type Config struct {
 	Lease    func(repository string) RepositoryLease
 	Cluster  func() Cluster
 	Egress   func() Egress
+	Audit    func() Audit
+	AskAudit func(AuditRequest) (Audit, error)
 	Webhooks Webhooks
 
 	Image       func(ctx context.Context, repository, reference string, children bool) (i Image, known bool, err error)
@@ -137,6 +139,7 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("GET /replication/letters", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Letters()) })
 	mux.Handle("POST /replication/retry", ownPages().Handler(http.HandlerFunc(c.retry)))
 	mux.HandleFunc("GET /replication/conflicts", c.conflicts)
+	auditRoutes(mux, c.Audit, c.AskAudit, c.Log)
 	webhookRoutes(mux, c.Webhooks, c.Log)
 	mux.HandleFunc("/", notFound)
 	return mux
@@ -177,7 +180,7 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusMethodNotAllowed
 		w.Header().Set("Allow", "GET, HEAD")
 	}
-	writeProblem(w, Problem{status, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster, /egress, /images, /replication and /webhooks"})
+	writeProblem(w, Problem{status, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster, /egress, /images, /replication, /audit and /webhooks"})
 }
 
 // writeProblem is a problem detail (RFC 9457).

@@ -41,11 +41,16 @@ func ownPages() *http.CrossOriginProtection {
 	return own
 }
 
-func webhookRoutes(mux *http.ServeMux, hooks Webhooks, log *slog.Logger) {
+// guarded is for what changes something.
+func guarded(mux *http.ServeMux, log *slog.Logger) func(path string, methods map[string]action) {
 	own := ownPages()
-	handle := func(path string, methods map[string]action) {
+	return func(path string, methods map[string]action) {
 		mux.Handle(path, own.Handler(perform(methods, log)))
 	}
+}
+
+func webhookRoutes(mux *http.ServeMux, hooks Webhooks, log *slog.Logger) {
+	handle := guarded(mux, log)
 	name := func(r *http.Request) string { return r.PathValue("name") }
 	handle("/webhooks", map[string]action{
 		http.MethodGet: func(http.ResponseWriter, *http.Request) (int, any, error) { return http.StatusOK, hooks.List(), nil },

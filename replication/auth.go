@@ -166,6 +166,9 @@ func (a *authorizer) ask(ctx context.Context, c challenge, scope string) (author
 // scopeOf is what a token must allow for a request (distribution's "Token Scope Documentation"). All of an upload needs both:
 // one token serves it from its POST to its last PUT.
 func scopeOf(method, path string) string {
+	if path == "/v2/_catalog" {
+		return "registry:catalog:*"
+	}
 	rest, ok := strings.CutPrefix(path, "/v2/")
 	end := 0
 	for _, word := range []string{"/blobs/", "/manifests/", "/referrers/", "/tags/"} {

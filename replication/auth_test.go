@@ -352,7 +352,7 @@ func write(t *testing.T, path, content string, mode os.FileMode) {
 func TestScopeOf(t *testing.T) {
 	for _, c := range [][3]string{
 		{"GET", "/v2/", ""},
-		{"GET", "/v2/_catalog", ""},
+		{"GET", "/v2/_catalog", "registry:catalog:*"},
 		{"GET", "/elsewhere", ""},
 		{"GET", "/v2/app/tags/list", "repository:app:pull"},
 		{"HEAD", "/v2/team/app/manifests/v1", "repository:team/app:pull"},

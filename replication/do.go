@@ -20,7 +20,7 @@ var errChanging = errors.New("it is pushed again and again")
 func (e *Engine) do(ctx context.Context, b *blobs, t Task) error {
 	ctx, cancel := context.WithTimeout(ctx, taskBound)
 	defer cancel()
-	entries := slices.DeleteFunc(slices.Clone(t.Entries), func(entry Entry) bool { return !e.wanted(entry, t.Target) })
+	entries := slices.DeleteFunc(slices.Clone(t.Entries), func(entry Entry) bool { return !e.wanted(entry, t) })
 	if len(entries) == 0 {
 		return nil
 	}

@@ -28,6 +28,7 @@ type Options struct {
 	Concurrency    int                                    // images, and blobs, at a time to one replica
 	BytesPerSecond int64                                  // to one replica; 0: no bound
 	Moved          func(source, target string, bytes int) // of bodies that a source sent for a target; nil: nobody counts
+	Surveyed       func(replica string) bool              // what was there before the ledger is in it; nil: of all
 	Metrics        prometheus.Registerer
 	Log            *slog.Logger
 }
@@ -47,6 +48,7 @@ type Engine struct {
 	news    []Entry           // Guarded by mu. At most maxNews.
 	missed  bool              // Guarded by mu: there was more news than that.
 	blobs   *blobs            // Guarded by mu; nil while it does not run.
+	freed   chan struct{}     // Guarded by mu; closed when a task has ended.
 	all     sync.WaitGroup    // incremented by Run, and under mu while blobs is there
 }
 
@@ -54,7 +56,7 @@ type Engine struct {
 func New(o Options) *Engine {
 	return &Engine{
 		Options: o, metrics: newMetrics(o.Metrics), wake: make(chan struct{}, 1), early: make(chan struct{}, maxEarly),
-		lanes: map[string]*lane{}, meters: map[string]*meter{}, letters: letters{},
+		lanes: map[string]*lane{}, meters: map[string]*meter{}, letters: letters{}, freed: make(chan struct{}),
 	}
 }
 
@@ -198,7 +200,7 @@ func (e *Engine) start(ctx context.Context, b *blobs, l *lane, now time.Time) {
 
 func (e *Engine) finish(ctx context.Context, l *lane, t Task, err error) {
 	e.mu.Lock()
-	delete(l.running, t.key())
+	e.leave(l, t)
 	switch {
 	case err == nil:
 		delete(e.letters, t.key())
@@ -217,6 +219,13 @@ func (e *Engine) finish(ctx context.Context, l *lane, t Task, err error) {
 		e.Log.Warn("replication failed", "replica", t.Target, "action", t.Action, "repository", t.Repository, "digest", t.Digest, "error", err)
 	}
 	e.rouse()
+}
+
+// leave is called with mu.
+func (e *Engine) leave(l *lane, t Task) {
+	delete(l.running, t.key())
+	close(e.freed)
+	e.freed = make(chan struct{})
 }
 
 // gauges is called with mu.

@@ -145,7 +145,7 @@ func (e *Engine) startable(tasks []Task, l *lane, now time.Time) []Task {
 // forget lets go of letters whose task is done otherwise, or was overtaken.
 func (e *Engine) forget(l *lane) {
 	for _, letter := range e.Letters() {
-		if letter.Task.Target != l.name || slices.ContainsFunc(letter.Task.Entries, func(entry Entry) bool { return e.wanted(entry, l.name) }) {
+		if letter.Task.Target != l.name || slices.ContainsFunc(letter.Task.Entries, func(entry Entry) bool { return e.wanted(entry, letter.Task) }) {
 			continue
 		}
 		e.mu.Lock()
@@ -154,8 +154,8 @@ func (e *Engine) forget(l *lane) {
 	}
 }
 
-// wanted: the entry is the last word, and the replica has not confirmed it. In doubt it is.
-func (e *Engine) wanted(entry Entry, replica string) bool {
+// wanted: the entry is the last word, and the task's replica has not confirmed it, or is to have it again. In doubt it is.
+func (e *Engine) wanted(entry Entry, t Task) bool {
 	now, known, err := e.Ledger.Get(entry.Reference)
-	return err != nil || known && now.Stamp == entry.Stamp && !slices.Contains(now.Confirmed, replica)
+	return err != nil || known && now.Stamp == entry.Stamp && (t.Again || !slices.Contains(now.Confirmed, t.Target))
 }

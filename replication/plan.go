@@ -70,6 +70,7 @@ type Task struct {
 	Digest     string
 	Entries    []Entry  // the oldest first
 	Sources    []string // the nearest first
+	Again      bool     // although it was confirmed
 }
 
 // key: of one key there is one task at a time.

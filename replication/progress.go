@@ -37,7 +37,7 @@ func (e *Engine) Progress() (list []Progress) {
 		perSecond, sent := e.meter(name).rate(now)
 		p := Progress{Replica: name, State: Provisioning, Rate: perSecond}
 		e.mu.Lock()
-		if l := e.lanes[name]; l != nil && l.scanned {
+		if l := e.lanes[name]; l != nil && l.scanned && (e.Surveyed == nil || e.Surveyed(name)) {
 			p.Entries, p.Running = l.pending, len(l.running)
 			p.State = Ready
 			if l.pending > 0 {

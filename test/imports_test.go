@@ -43,6 +43,7 @@ func bans() []ban {
 		{[]string{"replication/ledger"}, module + "/...", false, nil, "a record of facts knows nothing of who uses it"},
 		{[]string{"transfer", "transfer/manifest"}, module + "/...", false, nil, "copying knows two registries and no fleet"},
 		{[]string{"transfer/graph"}, module + "/...", false, []string{"transfer", "transfer/manifest"}, "copying knows two registries and no fleet"},
+		{[]string{"replication/audit"}, module + "/...", false, []string{"transfer", "transfer/manifest"}, "who looks knows neither who records nor who copies"},
 		{[]string{"router"}, module + "/...", false, []string{"geo"}, "router knows places and nothing else"},
 		{all, "github.com/miekg/dns/...", false, []string{"dnsserver", "agent"}, "its upstream is frozen: its types stay where they can be replaced"},
 		{all, "github.com/spf13/...", false, []string{"cmd/fairlead"}, "commands are main's"},

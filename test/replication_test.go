@@ -162,6 +162,7 @@ func (c regional) pushBlob(repository string, content []byte) error {
 	if err != nil {
 		return err
 	}
+	location = strings.TrimPrefix(location, c.gateway.url()) // registries themselves say it in full
 	separator := "?"
 	if strings.Contains(location, "?") {
 		separator = "&"

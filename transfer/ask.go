@@ -25,7 +25,10 @@ var ErrTag = errors.New("not a tag")
 // fetch asks for content by GET or HEAD and follows redirects: object storage. Once these have left
 // the replica nothing of the client's goes along.
 func (p *peer) fetch(ctx context.Context, method, what string, header http.Header) (*http.Response, error) {
-	c := call{method: method, at: p.at(what), header: header}
+	return p.follow(ctx, call{method: method, at: p.at(what), header: header})
+}
+
+func (p *peer) follow(ctx context.Context, c call) (*http.Response, error) {
 	for i := 0; ; i++ {
 		response, err := p.send(ctx, c)
 		if err != nil || !redirects(response.StatusCode) {

@@ -223,7 +223,7 @@ func (g *gateway) adminHandler() http.Handler {
 		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members, Egress: g.egress.answer,
 		Image: g.image, Changed: g.record.ledger.Changed,
 		Replication: g.replicationStatus, Letters: g.letters, Retry: g.retry, Conflicts: g.conflicts,
-		Webhooks: webhookAPI{g.hooks.Service}, Log: g.log,
+		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service}, Log: g.log,
 	})
 }
 

@@ -31,7 +31,7 @@ func run(ctx context.Context, args []string) int {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), explainCommand(), clusterCommand(),
-		imageCommand(), waitCommand(), importCommand(), replicationCommand(), egressCommand(), webhookCommand(), versionCommand())
+		imageCommand(), waitCommand(), importCommand(), replicationCommand(), egressCommand(), webhookCommand(), auditCommand(), versionCommand())
 	root.SetArgs(spread(args))
 	err := root.ExecuteContext(ctx)
 	if err == nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/proxy"
 	"github.com/fairlead-gateway/fairlead/replication"
+	"github.com/fairlead-gateway/fairlead/replication/audit"
 	"github.com/fairlead-gateway/fairlead/replication/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
@@ -36,6 +37,7 @@ type copying struct {
 	config  *configs.Config
 	record  *record
 	sources map[string][]string // by replica, the others, the nearest first
+	audit   *audit.Audit
 	log     *slog.Logger
 
 	// Static after newGateway; nothing looks at them before run.
@@ -49,7 +51,9 @@ func newCopying(c *configs.Config, kept *record, moved *egress, reg prometheus.R
 	out.Engine = replication.New(replication.Options{
 		Ledger: book{kept}, Fleet: out.present, Reach: func(replica string) transfer.Replica { return out.reach(replica) },
 		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth, Moved: moved.replicated, Metrics: reg, Log: log,
+		Surveyed: func(replica string) bool { return out.audit.Surveyed(replica) },
 	})
+	out.audit = newAudit(out, reg, log)
 	promauto.With(reg).NewCounterFunc(prometheus.CounterOpts{
 		Name: "fairlead_replication_conflicts_total", Help: "Tags that were written on two sides of a cut; the later write holds.",
 	}, func() float64 {
@@ -153,6 +157,7 @@ func (c *copying) run(ctx context.Context, probed <-chan struct{}) error {
 				return nil
 			}
 		}
+		all.Go(func() error { c.audit.Run(ctx); return nil })
 		c.Run(ctx)
 		return nil
 	})

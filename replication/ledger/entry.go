@@ -118,7 +118,7 @@ func mergeChanges(a, b map[string]uint64) map[string]uint64 {
 
 // follow is what the writer of a row has seen that replaces old.
 func follow(old Row, member string) []Stamp {
-	if old.Stamp == (Stamp{}) { // there was none
+	if old.Stamp.found() { // or there was none
 		return nil
 	}
 	seen := mergeSeen(old.Seen, []Stamp{old.Stamp})
@@ -132,9 +132,9 @@ func (r Row) knew(stamp Stamp) bool {
 	})
 }
 
-// overrules: the row replaces what somebody else has pushed without having known of it.
+// overrules: the row replaces what somebody else has pushed without having known of it. What was found nobody pushed.
 func (r Row) overrules(old Row) bool {
-	return r.Stamp.Compare(old.Stamp) > 0 && !old.Deleted && old.Digest != r.Digest && !r.knew(old.Stamp)
+	return r.Stamp.Compare(old.Stamp) > 0 && !old.Stamp.found() && !old.Deleted && old.Digest != r.Digest && !r.knew(old.Stamp)
 }
 
 // buriedBy: the row is a tag that names what tombstone says to have been deleted since.
@@ -145,6 +145,9 @@ func (r Row) buriedBy(tombstone Row) bool {
 
 // bury is the tag's tombstone. It has the stamp of its digest's, so that all who make one make the same.
 func (r Row) bury(tombstone Row) Row {
+	if r.Stamp.found() {
+		return Row{Entry: Entry{Reference: r.Reference, Digest: r.Digest, Replica: tombstone.Replica, Stamp: gone(r.Digest), Deleted: true}}
+	}
 	r.Seen = follow(r, tombstone.Stamp.Member)
 	r.Stamp, r.Replica, r.Deleted = tombstone.Stamp, tombstone.Replica, true
 	r.Confirmed, r.Changes = []string{tombstone.Replica}, nil

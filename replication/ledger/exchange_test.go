@@ -107,6 +107,13 @@ func TestAnyOrderConverges(t *testing.T) {
 				}
 				wrote(push(t, some(), r, d, rapid.SampledFrom(regions).Draw(t, "replica")))
 			},
+			"find": func(t *rapid.T) {
+				r, d := what.Draw(t, "what"), digest(rapid.IntRange(1, 2).Draw(t, "digest"))
+				if r.isDigest() {
+					d = r.Name
+				}
+				find(t, some(), r, d, rapid.SampledFrom(regions).Draw(t, "replica"))
+			},
 			"delete": func(t *rapid.T) {
 				for _, e := range remove(t, some(), what.Draw(t, "what"), rapid.SampledFrom(regions).Draw(t, "replica")) {
 					wrote(e)

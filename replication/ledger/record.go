@@ -22,23 +22,29 @@ func (l *Ledger) Push(what Reference, c Content, replica string, by Request) (En
 		if old, ok := t.row(what.key()); what.Blob && (!ok || !old.Deleted) {
 			return nil
 		}
-		e.Stamp = l.clock.now(l.now())
-		if !what.isDigest() {
-			content := e
-			content.Name, content.Part = c.Digest, true
-			if _, err := t.record(content); err != nil {
-				return err
-			}
-		}
-		if pushed, err = t.record(e); err != nil {
-			return err
-		}
-		return t.event(Event{Kind: Pushed, Entry: pushed.Entry, Replica: replica, Request: by})
+		pushed, err = t.push(e, by)
+		return err
 	})
 	if err != nil {
 		return Entry{}, err
 	}
 	return pushed.Entry, nil
+}
+
+// push writes what a replica has just accepted.
+func (t *tx) push(e Entry, by Request) (pushed Row, err error) {
+	e.Stamp = t.l.clock.now(t.l.now())
+	if !e.isDigest() {
+		content := e
+		content.Name, content.Part = e.Digest, true
+		if _, err := t.record(content); err != nil {
+			return Row{}, err
+		}
+	}
+	if pushed, err = t.record(e); err != nil {
+		return Row{}, err
+	}
+	return pushed, t.event(Event{Kind: Pushed, Entry: pushed.Entry, Replica: e.Replica, Request: by})
 }
 
 // Delete records that replica has deleted a tag, a manifest with the tags that name it, or a blob. What it returns is

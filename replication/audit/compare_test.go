@@ -1,0 +1,150 @@
+package audit
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/transfer"
+)
+
+func d(n int) string { return fmt.Sprintf("sha256:%064d", n) }
+
+func entry(name, digest string, confirmed ...string) Entry {
+	return Entry{Reference: Reference{Repository: "app", Name: name}, Digest: digest, Stamp: Stamp{WallMS: 1}, Confirmed: confirmed}
+}
+
+func gone(e Entry) Entry { e.Deleted = true; return e }
+
+func book(entries ...Entry) Known {
+	known := Known{}
+	for _, e := range entries {
+		known[e.Name] = e
+	}
+	return known
+}
+
+// holding is "v1=1 2": the tag v1 names the first manifest, and the second is there.
+func holding(text string) Holding {
+	h := Holding{Has: map[string]transfer.Content{}, Lacks: map[string][]string{}}
+	for _, word := range strings.Fields(text) {
+		tag, number, tagged := strings.Cut(word, "=")
+		if !tagged {
+			number = tag
+		}
+		var n int
+		fmt.Sscan(number, &n)
+		c := transfer.Content{Digest: d(n)}
+		h.Has[c.Digest] = c
+		if tagged {
+			h.Has[tag] = c
+		}
+	}
+	return h
+}
+
+func (h Holding) lacking(n int, parts ...string) Holding {
+	h.Lacks[d(n)] = parts
+	return h
+}
+
+func TestCompare(t *testing.T) {
+	const here, there = "here", "there"
+	whole := book(entry("v1", d(1), here, there), entry(d(1), d(1), here, there))
+	arriving := book(entry("v1", d(1), there), entry(d(1), d(1), there))
+	moved := book(entry("v1", d(2), here), entry(d(1), d(1), here), entry(d(2), d(2), here))
+	for _, c := range []struct {
+		name      string
+		known     Known
+		has       Holding
+		want      []string // reason name, with * where it is pending
+		confirmed []string
+	}{
+		{"nothing", nil, holding(""), nil, nil},
+		{"as it should be", whole, holding("v1=1"), nil, nil},
+		{"all lost", whole, holding(""), []string{"missing v1"}, nil},
+		{"the tag lost", whole, holding("1"), []string{"missing v1"}, nil},
+		{"without a tag, lost", book(entry(d(1), d(1), here)), holding(""), []string{"missing " + d(1)}, nil},
+		{"not here yet", arriving, holding(""), []string{"missing* v1"}, nil},
+		{"here, and not looked into", arriving, holding("v1=1"), nil, nil},
+		{"here, and whole", arriving, holding("v1=1").lacking(1), nil, []string{d(1), "v1"}},
+		{"here, and not whole", arriving, holding("v1=1").lacking(1, "layer"), []string{"incomplete* " + d(1)}, nil},
+		{"a hole", whole, holding("v1=1").lacking(1, "layer"), []string{"incomplete " + d(1)}, nil},
+		{"an older one", moved, holding("v1=1 2"), []string{"stale v1"}, nil},
+		{"an older one, and the newer is not there", moved, holding("v1=1"), []string{"stale v1"}, nil},
+		{"another one, of who never had ours", arriving, holding("v1=9"), []string{"stale* v1"}, nil},
+		{"another one, of who had ours", whole, holding("v1=9 1"), []string{"pushed_around v1"}, nil},
+		{"nobody knows it", nil, holding("v1=1 2"), []string{"unknown " + d(2), "unknown v1"}, nil},
+		{"a tag of what is known", book(entry(d(1), d(1), here)), holding("v1=1"), []string{"unknown v1"}, nil},
+		{"a tag of what was deleted", book(gone(entry(d(1), d(1), here))), holding("v1=1"), []string{"undeleted " + d(1), "undeleted v1"}, nil},
+		{"deleted", book(gone(entry("v1", d(1), here)), gone(entry(d(1), d(1), here))), holding(""), nil, nil},
+		{"deleted, and there again", book(gone(entry("v1", d(1), here)), gone(entry(d(1), d(1), here))), holding("v1=1"), []string{"undeleted " + d(1), "undeleted v1"}, nil},
+		{"deleted elsewhere", book(gone(entry("v1", d(1), there)), entry(d(1), d(1), here)), holding("v1=1"), []string{"undeleted* v1"}, nil},
+		{"deleted elsewhere, and never here", book(gone(entry("v1", d(1), there))), holding(""), nil, []string{"v1"}},
+		{"deleted, and pushed anew around us", book(gone(entry("v1", d(1), here))), holding("v1=9"), []string{"pushed_around v1"}, nil},
+		{"deleted elsewhere, and another one here", book(gone(entry("v1", d(1), there))), holding("v1=9"), []string{"undeleted* v1"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			list, confirmed := Compare(c.known, here, "app", c.has)
+			var got []string
+			for _, d := range list {
+				s := string(d.Reason)
+				if d.Pending {
+					s += "*"
+				}
+				got = append(got, s+" "+d.Name)
+				if d.Replica != here || d.Repository != "app" || d.Has != c.has.Has[d.Name].Digest {
+					t.Errorf("%+v", d)
+				}
+			}
+			var names []string
+			for _, e := range confirmed {
+				names = append(names, e.Name)
+			}
+			if !slices.Equal(got, c.want) || !slices.Equal(names, c.confirmed) {
+				t.Errorf("got %q, confirmed %q; want %q, %q", got, names, c.want, c.confirmed)
+			}
+		})
+	}
+}
+
+func TestInspect(t *testing.T) {
+	known := book(entry("v1", d(1), "here"), entry(d(1), d(1), "here"), entry("v2", d(2), "there"), entry(d(2), d(2), "here"), gone(entry(d(4), d(4))))
+	h := holding("v1=1 v2=2 v3=3 4")
+	if got := inspect(known, "here", h, false); !reflect.DeepEqual(got, []string{d(2), d(3)}) {
+		t.Errorf("%v", got)
+	}
+	if got := inspect(known, "here", h, true); !reflect.DeepEqual(got, []string{d(1), d(2), d(3)}) {
+		t.Errorf("deep: %v", got)
+	}
+}
+
+func TestDue(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	ago := func(d time.Duration, soon bool) past { return past{now.Add(-d), soon} }
+	history := map[string]past{
+		"fresh": ago(time.Minute, false), "old": ago(every, false), "returned": ago(soon, true), "flapping": ago(time.Minute, true), "down": ago(every, true),
+		"theirs": ago(every, false), "their new one": ago(soon, true),
+	}
+	var fleet []Replica
+	for _, name := range []string{"fresh", "old", "returned", "flapping", "down", "theirs", "their new one", "new", "theirs, never seen by us"} {
+		fleet = append(fleet, Replica{Name: name, Up: name != "down", Mine: !strings.HasPrefix(name, "their")})
+	}
+	got := due(fleet, []string{"fresh", "old", "theirs", "theirs, never seen by us"}, history, now)
+	if want := []string{"old", "returned", "their new one", "new"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	away(fleet, history)
+	if history["fresh"].soon || !history["down"].soon {
+		t.Errorf("%v", history)
+	}
+	fleet[0].Up = false
+	away(fleet, history)
+	away(fleet[2:], history)
+	if !history["fresh"].soon || !history["old"].soon {
+		t.Errorf("%v", history)
+	}
+}

@@ -1,0 +1,133 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const poll = 5 * time.Second // of who can be asked
+
+// Run looks at replicas in the background, and when somebody asks for it, until ctx ends.
+func (a *Audit) Run(ctx context.Context) {
+	var group errgroup.Group
+	group.Go(func() error { a.watch(ctx); return nil })
+	group.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case report := <-a.requests:
+				a.work(ctx, report, false, "", func(string) {})
+			}
+		}
+	})
+	_ = group.Wait() // has no errors
+}
+
+// watch begins what is due.
+func (a *Audit) watch(ctx context.Context) {
+	history := map[string]past{}
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for {
+		fleet := a.Fleet()
+		away(fleet, history)
+		if names := due(fleet, a.recalled().Whole, history, time.Now()); len(names) > 0 {
+			a.background(ctx, names, history)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (a *Audit) recalled() memory {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.memory
+}
+
+func (a *Audit) background(ctx context.Context, names []string, history map[string]past) {
+	m := a.recalled()
+	after := ""
+	if slices.Equal(m.Run, names) {
+		after = m.After
+	}
+	a.remember(func(m *memory) { m.Run, m.After = names, after })
+	began := time.Now()
+	report := &Report{Started: began, Request: Request{Replicas: names, Repair: true}}
+	whole := a.work(ctx, report, true, after, func(after string) { a.remember(func(m *memory) { m.After = after }) })
+	if ctx.Err() != nil {
+		return
+	}
+	for _, name := range names {
+		history[name] = past{began: began, soon: !slices.Contains(whole, name)}
+	}
+	a.remember(func(m *memory) {
+		m.Run, m.After = nil, ""
+		m.Whole = append(slices.DeleteFunc(slices.Clone(m.Whole), func(name string) bool { return slices.Contains(whole, name) }), whole...)
+		slices.Sort(m.Whole)
+	})
+}
+
+// work does one audit.
+func (a *Audit) work(ctx context.Context, report *Report, background bool, after string, saved func(string)) (whole []string) {
+	r := &run{Audit: a, report: report, background: background, saved: saved, failed: map[string]int{}, lost: map[string]bool{}}
+	whole = r.all(ctx, after)
+	report.progress(func(f *findings) { f.Ended = time.Now() })
+	s := report.snapshot()
+	a.Log.Info("audit", "replicas", s.Replicas, "repositories", s.Repositories, "differences", s.Total, "remaining", s.Remaining, "problems", s.Unsure,
+		"took", s.Ended.Sub(s.Started).Round(time.Millisecond))
+	for _, p := range s.Problems[:min(len(s.Problems), 10)] {
+		a.Log.Warn("audit", "replica", p.Replica, "repository", p.Repository, "problem", p.Text)
+	}
+	return whole
+}
+
+var (
+	// ErrBusy is for a request while the one before is not done.
+	ErrBusy = errors.New("an audit is under way")
+	// ErrReplica is for one that is not there.
+	ErrReplica = errors.New("no such replica, or it is offline")
+)
+
+// Ask begins an audit, which Run does.
+func (a *Audit) Ask(q Request) (Snapshot, error) {
+	var names []string
+	for _, r := range a.Fleet() {
+		if len(q.Replicas) == 0 || slices.Contains(q.Replicas, r.Name) {
+			names = append(names, r.Name)
+		}
+	}
+	if len(names) == 0 || len(q.Replicas) > 0 && len(names) < len(q.Replicas) {
+		return Snapshot{}, ErrReplica
+	}
+	q.Replicas = names
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.asked != nil && a.asked.snapshot().Ended.IsZero() {
+		return Snapshot{}, ErrBusy
+	}
+	a.lastID++
+	report := &Report{ID: a.lastID, Started: time.Now(), Request: q}
+	a.requests <- report // there is room: the one before has ended
+	a.asked = report
+	return report.snapshot(), nil
+}
+
+// Asked is the last audit that somebody asked for; one with ID 0 if there was none.
+func (a *Audit) Asked() Snapshot {
+	a.mu.Lock()
+	report := a.asked
+	a.mu.Unlock()
+	if report == nil {
+		return Snapshot{}
+	}
+	return report.snapshot()
+}

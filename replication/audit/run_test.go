@@ -1,0 +1,545 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fairlead-gateway/fairlead/transfer"
+)
+
+// notes is a ledger in memory.
+type notes struct {
+	mu      sync.Mutex
+	entries map[Reference]Entry // Guarded by mu.
+	at      int64               // Guarded by mu.
+	err     error               // Guarded by mu.
+}
+
+func (n *notes) Repositories(after string, _ int) (names []string, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for what := range n.entries {
+		if what.Repository > after {
+			names = append(names, what.Repository)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), n.err
+}
+
+func (n *notes) List(repository, after string, _ int) (list []Entry, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for what, e := range n.entries {
+		if what.Repository == repository && what.Name > after && !what.Blob {
+			list = append(list, e)
+		}
+	}
+	slices.SortFunc(list, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+	return list, n.err
+}
+
+func (n *notes) Get(what Reference) (Entry, bool, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	e, known := n.entries[what]
+	return e, known, n.err
+}
+
+func (n *notes) Found(what Reference, c transfer.Content, replica string) error {
+	for _, name := range []string{c.Digest, what.Name} {
+		n.mu.Lock()
+		r := Reference{what.Repository, name, false}
+		if _, known := n.entries[r]; !known {
+			deleted := n.entries[Reference{what.Repository, c.Digest, false}].Deleted
+			e := Entry{Reference: r, Digest: c.Digest, Stamp: Stamp{Member: c.Digest}, Deleted: deleted}
+			if !deleted {
+				e.Confirmed = []string{replica}
+			}
+			n.entries[r] = e
+		}
+		n.mu.Unlock()
+	}
+	return nil
+}
+
+func (n *notes) PushOver(old Entry, c transfer.Content, replica string) (bool, error) {
+	if now, _, _ := n.Get(old.Reference); now.Stamp != old.Stamp {
+		return false, nil
+	}
+	n.push(old.Repository, old.Name, c.Digest, replica)
+	return true, nil
+}
+
+func (n *notes) Confirm(e Entry, replica string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if now := n.entries[e.Reference]; now.Stamp == e.Stamp {
+		now.Confirmed = append(slices.Clone(now.Confirmed), replica)
+		n.entries[e.Reference] = now
+	}
+	return nil
+}
+
+func (n *notes) push(repository, name, digest string, replicas ...string) {
+	n.write(repository, name, digest, false, replicas)
+}
+
+func (n *notes) write(repository, name, digest string, deleted bool, replicas []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.at++
+	for _, to := range []string{digest, name} {
+		if deleted && to != name {
+			continue
+		}
+		r := Reference{repository, to, false}
+		n.entries[r] = Entry{Reference: r, Digest: digest, Stamp: Stamp{WallMS: n.at}, Deleted: deleted, Confirmed: replicas}
+	}
+}
+
+func (n *notes) confirmed(repository, name string) []string {
+	e, _, _ := n.Get(Reference{repository, name, false})
+	return e.Confirmed
+}
+
+// store is a replica that checks nothing.
+type store struct {
+	http.Handler
+	fault atomic.Pointer[func(w http.ResponseWriter, r *http.Request) bool] // true: it has answered
+}
+
+func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if fault := s.fault.Load(); fault != nil && (*fault)(w, r) {
+		return
+	}
+	s.Handler.ServeHTTP(w, r)
+}
+
+func (s *store) breaks(fault func(w http.ResponseWriter, r *http.Request) bool) {
+	s.fault.Store(&fault)
+}
+
+func (s *store) send(method, path, mediaType string, content []byte) {
+	r := httptest.NewRequest(method, path, bytes.NewReader(content))
+	r.Header.Set("Content-Type", mediaType)
+	w := httptest.NewRecorder()
+	s.Handler.ServeHTTP(w, r)
+	if w.Code/100 != 2 {
+		panic(fmt.Sprint(method, path, w.Code, w.Body))
+	}
+}
+
+func sum(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b)) }
+
+const typeImage = "application/vnd.oci.image.manifest.v1+json"
+
+func described(mediaType string, content []byte) map[string]any {
+	return map[string]any{"mediaType": mediaType, "digest": sum(content), "size": len(content)}
+}
+
+// put stores an image whose only layer, and config, is text; a part of it that is "-" is left away.
+func (s *store) put(repository, tag, text string, parts ...string) (digest string) {
+	config := "config of " + text
+	for _, part := range []string{text, config} {
+		if !slices.Contains(parts, "-"+part) {
+			s.send(http.MethodPost, "/v2/"+repository+"/blobs/uploads/?digest="+sum([]byte(part)), "", []byte(part))
+		}
+	}
+	body, _ := json.Marshal(map[string]any{
+		"schemaVersion": 2, "mediaType": typeImage, "config": described("application/vnd.oci.image.config.v1+json", []byte(config)),
+		"layers": []any{described("application/vnd.oci.image.layer.v1.tar", []byte(text))},
+	})
+	s.send(http.MethodPut, "/v2/"+repository+"/manifests/"+sum(body), typeImage, body)
+	if tag != "" {
+		s.send(http.MethodPut, "/v2/"+repository+"/manifests/"+tag, typeImage, body)
+	}
+	return sum(body)
+}
+
+// world is an audit of the replicas a and b.
+type world struct {
+	*Audit
+	*notes
+	t        *testing.T
+	at       map[string]*store
+	up       atomic.Pointer[[]string]
+	repaired chan string
+}
+
+func newWorld(t *testing.T, state string) *world {
+	x := &world{notes: &notes{entries: map[Reference]Entry{}}, t: t, at: map[string]*store{}, repaired: make(chan string, 100)}
+	servers := map[string]*httptest.Server{}
+	for _, name := range []string{"a", "b"} {
+		x.at[name] = &store{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true))}
+		servers[name] = httptest.NewServer(x.at[name])
+		t.Cleanup(servers[name].Close)
+	}
+	x.up.Store(&[]string{"a", "b"})
+	x.Audit = New(Options{
+		Ledger: x.notes,
+		Fleet: func() (list []Replica) {
+			for _, name := range []string{"a", "b"} {
+				list = append(list, Replica{name, slices.Contains(*x.up.Load(), name), true, func(repository string) bool { return repository == "out" }})
+			}
+			return list
+		},
+		Reach: func(name string) transfer.Replica {
+			u, _ := url.Parse(servers[name].URL)
+			return transfer.Replica{URL: u, Transport: servers[name].Client().Transport}
+		},
+		Repair: func(_ context.Context, e Entry, replica string) error {
+			x.repaired <- replica + " " + e.Name
+			return nil
+		},
+		Recorded: func([]Entry) {}, State: state, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+	})
+	x.grace, x.pause = 0, 0
+	return x
+}
+
+func (x *world) work(q Request, background bool) (Snapshot, []string) {
+	q.Replicas = []string{"a", "b"}
+	report := &Report{Request: q}
+	whole := x.Audit.work(x.t.Context(), report, background, "", func(string) {})
+	return report.snapshot(), whole
+}
+
+func (s Snapshot) lines() (lines []string) {
+	for _, d := range s.Differences {
+		lines = append(lines, fmt.Sprintf("%s %s %s:%s %s", d.Reason, d.Replica, d.Repository, d.Name, d.Outcome))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func (x *world) want(s Snapshot, want ...string) {
+	x.t.Helper()
+	if got := s.lines(); !slices.Equal(got, want) {
+		x.t.Errorf("got %q, want %q; %v", got, want, s.Problems)
+	}
+}
+
+// TestFindsWhatIsThere: with nothing recorded, what one replica has is recorded, and confirmed of the others that have it whole.
+func TestFindsWhatIsThere(t *testing.T) {
+	x := newWorld(t, "")
+	a, b := x.at["a"], x.at["b"]
+	both := a.put("app", "both", "both")
+	b.put("app", "both", "both")
+	holey := a.put("app", "holey", "holey")
+	b.put("app", "holey", "holey", "-holey")
+	nowhere := a.put("app", "nowhere", "nowhere", "-nowhere")
+	ofA := a.put("app", "differs", "of a")
+	ofB := b.put("app", "differs", "of b")
+	b.put("out", "v1", "left out")
+	s, whole := x.work(Request{Repair: true}, true)
+	x.want(s, "unknown a app:both recorded", "unknown a app:differs recorded", "unknown a app:holey recorded", "unknown a app:nowhere failed",
+		"unknown b app:both recorded", "unknown b app:differs recorded", "unknown b app:holey failed")
+	if len(whole) != 2 || s.Unsure != 0 || s.Done != 2 {
+		t.Errorf("%v, %+v", whole, s)
+	}
+	for name, want := range map[string][]string{"both": {"a", "b"}, both: {"a", "b"}, "holey": {"a"}, holey: {"a"}, "differs": {"a"}, ofA: {"a"}, ofB: {"b"}, nowhere: nil} {
+		if got := x.confirmed("app", name); !slices.Equal(got, want) {
+			t.Errorf("%s is confirmed of %v, not %v", name, got, want)
+		}
+	}
+	s, _ = x.work(Request{}, false)
+	x.want(s, "incomplete b app:"+holey+" ", "missing a app:"+ofB+" ", "stale b app:differs ", "unknown a app:nowhere ")
+	if len(x.repaired) != 0 {
+		t.Errorf("repaired %v", <-x.repaired)
+	}
+}
+
+// TestSecondLook: what has been settled since the first one is left alone.
+func TestSecondLook(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		reason   Reason
+		since    func(x *world, b *store, digest string) // what happens to v1, which both have, after the first look at b
+		outcome  Outcome
+		repaired string
+	}{
+		{"still missing", Missing, func(_ *world, b *store, _ string) { b.send(http.MethodDelete, "/v2/app/manifests/v1", "", nil) }, Repaired, "b v1"},
+		{"it has come", Missing, func(*world, *store, string) {}, Settled, ""},
+		{"missing, and deleted", Missing, func(x *world, b *store, digest string) {
+			b.send(http.MethodDelete, "/v2/app/manifests/v1", "", nil)
+			x.write("app", "v1", digest, true, []string{"a", "b"})
+		}, Settled, ""},
+		{"still stale", Stale, func(x *world, b *store, _ string) {
+			x.push("app", "v0", b.put("app", "v1", "older"), "a", "b")
+		}, Repaired, "b v1"},
+		{"word of the push has come", Stale, func(x *world, b *store, _ string) {
+			x.push("app", "v1", b.put("app", "v1", "newer"), "b")
+		}, Settled, ""},
+		{"still there", Undeleted, func(x *world, _ *store, digest string) { x.write("app", "v1", digest, true, []string{"a", "b"}) }, Repaired, "b v1"},
+		{"pushed anew", Undeleted, func(*world, *store, string) {}, Settled, ""},
+		{"pushed around", Around, func(_ *world, b *store, _ string) { b.put("app", "v1", "theirs") }, Recorded, ""},
+		{"pushed around, and deleted", Around, func(x *world, b *store, _ string) {
+			digest := b.put("app", "v1", "theirs")
+			x.write("app", digest, digest, true, []string{"a"})
+		}, Settled, ""},
+		{"not around us after all", Around, func(x *world, b *store, _ string) {
+			x.push("app", "v1", b.put("app", "v1", "theirs"), "b")
+		}, Settled, ""},
+		{"a hole", Incomplete, func(*world, *store, string) {}, Repaired, "b v1"},
+		{"a hole in what is no more", Incomplete, func(x *world, b *store, digest string) {
+			b.send(http.MethodDelete, "/v2/app/manifests/v1", "", nil)
+			x.write("app", "v1", digest, true, []string{"a", "b"})
+		}, Settled, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newWorld(t, "")
+			digest := x.at["a"].put("app", "v1", "ours")
+			x.at["b"].put("app", "v1", "ours")
+			x.push("app", "v1", digest, "a", "b")
+			c.since(x, x.at["b"], digest)
+			r := &run{Audit: x.Audit, report: &Report{}}
+			outcome, err := r.mend(t.Context(), Difference{Replica: "b", Repository: "app", Name: "v1", Reason: c.reason})
+			repaired := ""
+			if len(x.repaired) > 0 {
+				repaired = <-x.repaired
+			}
+			if outcome != c.outcome || err != nil || repaired != c.repaired {
+				t.Errorf("%s, repaired %q, %v", outcome, repaired, err)
+			}
+		})
+	}
+}
+
+// TestTagOfWhatWasDeleted: it is unknown, and is made known as deleted to be repaired.
+func TestTagOfWhatWasDeleted(t *testing.T) {
+	x := newWorld(t, "")
+	digest := x.at["b"].put("app", "v1", "deleted")
+	x.write("app", digest, digest, true, []string{"a", "b"})
+	s, _ := x.work(Request{Repair: true}, false)
+	x.want(s, "undeleted b app:"+digest+" repaired", "undeleted b app:v1 repaired")
+	if e, known, _ := x.Get(Reference{"app", "v1", false}); !known || !e.Deleted {
+		t.Errorf("%v %v", e, known)
+	}
+}
+
+// TestMeanwhile: what is written between the look at a replica and the comparison counts as neither.
+func TestMeanwhile(t *testing.T) {
+	x := newWorld(t, "")
+	digest := x.at["a"].put("app", "v1", "ours")
+	x.push("app", "v1", digest, "a")
+	x.write("app", "v2", digest, true, []string{"a"})
+	x.write("app", "v3", digest, true, []string{"a"})
+	var once sync.Once
+	x.at["b"].breaks(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/manifests/v1") {
+			once.Do(func() {
+				x.push("app", "v1", digest, "a", "b")             // b is pushed to right after it was looked at
+				x.write("app", "v3", digest, true, []string{"a"}) // and so is this one, and deleted on a
+			})
+		}
+		return false
+	})
+	s, _ := x.work(Request{Repair: true}, false)
+	x.want(s)
+	for name, want := range map[string][]string{"v1": {"a", "b"}, "v2": {"a", "b"}, "v3": {"a"}} {
+		if got := x.confirmed("app", name); len(x.repaired) != 0 || !slices.Equal(got, want) {
+			t.Errorf("repaired %d; %s is confirmed of %v, not %v", len(x.repaired), name, got, want)
+		}
+	}
+}
+
+// TestWhatCannotBeAsked: no catalog leaves the ledger's repositories; who fails, or goes away, has not been looked at.
+func TestWhatCannotBeAsked(t *testing.T) {
+	x := newWorld(t, "")
+	x.at["b"].put("known", "v1", "text")
+	x.at["b"].put("stray", "v1", "text")
+	x.push("known", "v0", x.at["b"].put("known", "v0", "other"), "b")
+	refuse := func(prefix string, status int) {
+		x.at["b"].breaks(func(w http.ResponseWriter, r *http.Request) bool {
+			refused := strings.HasPrefix(r.URL.Path, prefix)
+			if refused {
+				w.WriteHeader(status)
+			}
+			return refused
+		})
+	}
+	refuse("/v2/_catalog", http.StatusUnauthorized)
+	s, whole := x.work(Request{}, false)
+	x.want(s, "missing a known:v0 ", "unknown b known:v1 ")
+	if s.Unsure != 0 || len(s.Problems) != 1 || len(whole) != 2 {
+		t.Errorf("%+v, %v", s.Problems, whole)
+	}
+	refuse("/v2/known/", http.StatusForbidden)
+	if s, whole = x.work(Request{}, false); s.Unsure != 1 || len(whole) != 2 || s.Problems[0].Repository != "known" {
+		t.Errorf("%+v, %v", s.Problems, whole)
+	}
+	refuse("/v2/_catalog", http.StatusServiceUnavailable)
+	if s, whole = x.work(Request{}, false); s.Unsure != 1 || !slices.Equal(whole, []string{"a"}) {
+		t.Errorf("%+v, %v", s.Problems, whole)
+	}
+	for n := range maxFailed + together {
+		x.push(fmt.Sprintf("failing/%02d", n), "v1", sum(nil), "a")
+	}
+	refuse("/v2/failing/", http.StatusInternalServerError)
+	if s, whole = x.work(Request{}, false); s.Unsure <= maxFailed || !slices.Equal(whole, []string{"a"}) {
+		t.Errorf("%d problems, %v", s.Unsure, whole)
+	}
+	x.up.Store(&[]string{"a"})
+	if s, whole = x.work(Request{}, false); s.Unsure != 1 || !slices.Equal(whole, []string{"a"}) {
+		t.Errorf("%+v, %v", s.Problems, whole)
+	}
+	x.err = errors.New("the disk is full")
+	if s, whole = x.work(Request{}, false); s.Unsure != 1 || len(whole) != 0 {
+		t.Errorf("%+v, %v", s.Problems, whole)
+	}
+}
+
+// TestGoesOn: an audit that was cut off goes on behind the last repository that it had done, and then all has been surveyed.
+func TestGoesOn(t *testing.T) {
+	state := t.TempDir()
+	x := newWorld(t, state)
+	const count = 3 * together
+	for n := range count {
+		x.at["a"].put(fmt.Sprintf("app-%02d", n), "v1", fmt.Sprint(n))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	x.at["a"].breaks(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, fmt.Sprintf("/v2/app-%02d/", 2*together)) {
+			cancel()
+		}
+		return false
+	})
+	x.background(ctx, []string{"a", "b"}, map[string]past{})
+	if x.Surveyed("a") || x.Surveyed("b") {
+		t.Error("surveyed in part")
+	}
+
+	again := newWorld(t, state)
+	again.at = x.at
+	asked := map[string]bool{}
+	var mu sync.Mutex
+	x.at["a"].breaks(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/tags/list") {
+			mu.Lock()
+			defer mu.Unlock()
+			asked[r.URL.Path] = true
+		}
+		return false
+	})
+	again.Reach, again.Ledger = x.Reach, x.Ledger
+	history := map[string]past{}
+	again.background(t.Context(), []string{"a", "b"}, history)
+	if len(asked) != together {
+		t.Errorf("%d repositories were looked at: %v", len(asked), asked)
+	}
+	if !again.Surveyed("a") || !again.Surveyed("b") || history["a"].soon || history["a"].began.IsZero() {
+		t.Errorf("%v %+v", again.memory, history)
+	}
+	if !newWorld(t, state).Surveyed("a") {
+		t.Error("it is not remembered")
+	}
+	for n := range count {
+		if name := fmt.Sprintf("app-%02d", n); !slices.Equal(x.confirmed(name, "v1"), []string{"a"}) {
+			t.Errorf("%s is not known", name)
+		}
+	}
+}
+
+func TestAsk(t *testing.T) {
+	x := newWorld(t, "")
+	if s := x.Asked(); s.ID != 0 {
+		t.Errorf("%+v", s)
+	}
+	for _, names := range [][]string{{"nobody"}, {"a", "nobody"}} {
+		if _, err := x.Ask(Request{Replicas: names}); !errors.Is(err, ErrReplica) {
+			t.Errorf("%v: %v", names, err)
+		}
+	}
+	first, err := x.Ask(Request{Replicas: []string{"b"}})
+	if err != nil || !slices.Equal(first.Replicas, []string{"b"}) || !first.Ended.IsZero() {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	if _, err := x.Ask(Request{}); !errors.Is(err, ErrBusy) {
+		t.Error(err)
+	}
+	done := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { x.Run(ctx); close(done) }()
+	for x.Asked().Ended.IsZero() {
+		time.Sleep(time.Millisecond)
+	}
+	if second, err := x.Ask(Request{}); err != nil || second.ID == first.ID || len(second.Replicas) != 2 {
+		t.Errorf("%+v, %v", second, err)
+	}
+	cancel()
+	<-done
+}
+
+func TestReportIsBounded(t *testing.T) {
+	r := &Report{}
+	last := 0
+	for range maxDifferences + 1 {
+		last = r.add(Difference{Reason: Missing})
+	}
+	r.ended(last, Difference{Outcome: Repaired})
+	r.ended(0, Difference{Outcome: Repaired})
+	for range maxProblems + 1 {
+		r.problem("a", "", errNotWhole)
+	}
+	r.note("a", errNoCatalog)
+	if s := r.snapshot(); s.Total != maxDifferences+1 || s.Remaining != maxDifferences-1 || len(s.Differences) != maxDifferences || len(s.Problems) != maxProblems || s.Unsure != maxProblems+1 {
+		t.Errorf("%d %d %d %d %d", s.Total, s.Remaining, len(s.Differences), len(s.Problems), s.Unsure)
+	}
+}
+
+// TestWhatIsNamedByNoTag: children of an index, and what refers to any of it, are found by way of what names them.
+func TestWhatIsNamedByNoTag(t *testing.T) {
+	x := newWorld(t, "")
+	a := x.at["a"]
+	child := a.put("app", "", "child")
+	holey := a.put("app", "", "holey", "-holey")
+	manifests := []any{}
+	for _, digest := range []string{child, holey, "sha256:" + strings.Repeat("0", 64)} {
+		manifests = append(manifests, map[string]any{"mediaType": typeImage, "digest": digest, "size": 1})
+	}
+	const typeIndex = "application/vnd.oci.image.index.v1+json"
+	index, _ := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": typeIndex, "manifests": manifests})
+	a.breaks(func(w http.ResponseWriter, r *http.Request) bool { // it takes no sparse one
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/manifests/v1"), strings.HasSuffix(r.URL.Path, "/manifests/"+sum(index)):
+			w.Header().Set("Content-Type", typeIndex)
+			w.Header().Set("Docker-Content-Digest", sum(index))
+			_, _ = w.Write(index)
+			return true
+		case strings.HasSuffix(r.URL.Path, "/tags/list"):
+			_, _ = io.WriteString(w, `{"tags":["v1"]}`)
+			return true
+		}
+		return false
+	})
+	subject := map[string]any{"mediaType": typeImage, "digest": child, "size": 1}
+	config := described("application/vnd.oci.empty.v1+json", []byte("config of child"))
+	signature, _ := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": typeImage, "config": config, "layers": []any{}, "subject": subject})
+	a.send(http.MethodPut, "/v2/app/manifests/"+sum(signature), typeImage, signature)
+	s, _ := x.work(Request{Repair: true}, true)
+	want := []string{
+		"unknown a app:v1 recorded", "unknown a app:" + child + " recorded", "unknown a app:" + holey + " failed", "unknown a app:" + sum(signature) + " recorded",
+	}
+	slices.Sort(want)
+	x.want(s, want...)
+}

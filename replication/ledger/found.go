@@ -1,0 +1,79 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
+// found is the stamp of what was there before anybody recorded it. It is older than all that a clock makes, so that
+// whatever was really pushed or deleted wins over it; and of each digest another one, the same for all who find it, so that
+// what is confirmed of one is not taken for confirmed of another.
+func found(digest string) Stamp {
+	sum := sha256.Sum256([]byte(digest)) // as it is it would be too long for a member's name
+	return Stamp{Member: "found-" + hex.EncodeToString(sum[:24])}
+}
+
+// gone is that of a tag which was found and whose digest was deleted. It is later than found, and no later than that: whoever
+// has heard of the deletion may not have heard yet that the tag was pushed anew before it.
+func gone(digest string) Stamp { return Stamp{Member: found(digest).Member + "~"} }
+
+// found: nobody's clock makes such a stamp.
+func (s Stamp) found() bool { return s.WallMS == 0 && s.Logical == 0 }
+
+// Found records that a replica was found to have a manifest, by tag or digest, of which nothing is known; of a tag, the
+// digest, too. What is known of either stays as it is: a tag of a digest that was deleted is a tombstone at once.
+// Nothing has happened, so there is no event.
+func (l *Ledger) Found(what Reference, c Content, replica string) (Entry, error) {
+	e := Entry{
+		Reference: what, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Part: c.Part, Replica: replica,
+		Stamp: found(c.Digest), Confirmed: []string{replica},
+	}
+	if err := e.check(); err != nil {
+		return Entry{}, err
+	}
+	var now Row
+	err := l.submit(func(t *tx) (err error) {
+		content := e
+		content.Name, content.Part = c.Digest, c.Part || !what.isDigest()
+		if now, err = t.find(content, Row{}); err == nil && !what.isDigest() {
+			now, err = t.find(e, now)
+		}
+		return err
+	})
+	if err != nil {
+		return Entry{}, err
+	}
+	return now.Entry, nil
+}
+
+// find is what is known of a reference, if need be from now on.
+func (t *tx) find(e Entry, digest Row) (Row, error) {
+	if old, known := t.row(e.key()); known {
+		return old, nil
+	}
+	row := Row{Entry: e}
+	if row.buriedBy(digest) {
+		row = row.bury(digest)
+	}
+	return row, t.changeRow(Row{}, row)
+}
+
+// PushOver records a push as Push does, if what is known of the tag is still old, and the digest was not deleted. Else
+// it records nothing, and done is false.
+func (l *Ledger) PushOver(old Entry, c Content, replica string) (e Entry, done bool, err error) {
+	e = Entry{Reference: old.Reference, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Part: c.Part, Replica: replica}
+	if err := e.check(); err != nil {
+		return Entry{}, false, err
+	}
+	var pushed Row
+	err = l.submit(func(t *tx) (err error) {
+		now, _ := t.row(e.key())
+		content, _ := t.row(Reference{Repository: e.Repository, Name: c.Digest}.key())
+		if now.Stamp != old.Stamp || content.Deleted {
+			return nil
+		}
+		pushed, err = t.push(e, Request{})
+		return err
+	})
+	return pushed.Entry, err == nil && pushed.Name != "", err
+}

@@ -1,0 +1,72 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"slices"
+)
+
+var (
+	errStopped = errors.New("replication does not run")
+	errNotMine = errors.New("another gateway serves the replica, it takes no writes, or nobody who is up has it")
+)
+
+// Repair brings a replica what an entry says, or deletes it there, also if the replica has confirmed it: somebody has looked,
+// and it is not so. It returns when that is done. What is no longer the last word is left alone.
+func (e *Engine) Repair(ctx context.Context, entry Entry, target string) error {
+	fleet := e.Fleet()
+	again := slices.Contains(entry.Confirmed, target)
+	without := entry
+	without.Confirmed = slices.DeleteFunc(slices.Clone(entry.Confirmed), func(name string) bool {
+		return fleet.same(fleet.replica(name), fleet.replica(target)) // they lack it all the same
+	})
+	tasks := Plan([]Entry{without}, target, fleet)
+	if len(tasks) == 0 {
+		return errNotMine
+	}
+	t := tasks[0]
+	t.Again = again
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	b, leave, err := e.enter(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	defer context.AfterFunc(b.ctx, func() { cancel(errStopped) })()
+	err = e.do(ctx, b, t)
+	e.metrics.tasks.WithLabelValues(t.Target, string(t.Action), result(err)).Inc()
+	return err
+}
+
+// enter waits for what is under way with the same names.
+func (e *Engine) enter(ctx context.Context, t Task) (b *blobs, leave func(), err error) {
+	l := e.lane(t.Target)
+	for {
+		e.mu.Lock()
+		if e.blobs == nil {
+			e.mu.Unlock()
+			return nil, nil, errStopped
+		}
+		if !l.inTheWay(t) {
+			break
+		}
+		freed := e.freed
+		e.mu.Unlock()
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		}
+	}
+	defer e.mu.Unlock()
+	l.running[t.key()] = t
+	e.all.Add(1)
+	return e.blobs, func() {
+		e.mu.Lock()
+		e.leave(l, t)
+		e.mu.Unlock()
+		e.rouse()
+		e.all.Done()
+	}, nil
+}
