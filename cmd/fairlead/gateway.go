@@ -77,7 +77,7 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 		Registerer: g.metrics, Log: log,
 	})
 	named, reached := g.monitor.Fleet, g.monitor.Fleet
-	if g.record, err = openRecord(c, log); err != nil {
+	if g.record, err = openRecord(c, g.metrics, log); err != nil {
 		return nil, err
 	}
 	g.copying = newCopying(c, g.record, g.metrics, log)

@@ -5,6 +5,9 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/proxy"
 	"github.com/fairlead-gateway/fairlead/replication/ledger"
@@ -21,8 +24,9 @@ type record struct {
 	log     *slog.Logger
 }
 
-// openRecord opens the ledger that the file gives a place, or one that ends with this process.
-func openRecord(c *configs.Config, log *slog.Logger) (*record, error) {
+// openRecord opens the ledger that the file gives a place, or one that ends with this process. Where that cannot be done now
+// the gateway goes on without it.
+func openRecord(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) (*record, error) {
 	member := "gateway"
 	if c.Cluster != nil {
 		member = c.Cluster.Name
@@ -31,14 +35,18 @@ func openRecord(c *configs.Config, log *slog.Logger) (*record, error) {
 	for _, r := range c.Replicas {
 		names = append(names, r.Name)
 	}
-	l, err := ledger.Open(c.State, member, names, time.Now)
-	if errors.Is(err, ledger.ErrDamaged) {
-		log.Error("the record of pushes and deletions begins anew; other gateways may know what is lost", "error", err)
-		l, err = ledger.Open(c.State, member, names, time.Now)
-	}
+	l, err := ledger.Open(c.State, member, names, time.Now, log)
 	if err != nil {
 		return nil, err
 	}
+	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "fairlead_state_available", Help: "1 if pushes and deletions could be recorded when it was last tried, 0 if not.",
+	}, func() float64 {
+		if l.Available() != nil {
+			return 0
+		}
+		return 1
+	})
 	return &record{
 		ledger: l, member: member, changed: func() {}, news: func([]ledger.Entry) {},
 		accept: c.Replication.Unrecorded == configs.UnrecordedAccept, log: log,
@@ -92,11 +100,11 @@ func (r *record) Confirm(what proxy.Reference, replica string) {
 	r.changed()
 }
 
-// Known: what cannot be read is not known. Requests go on without it.
+// Known: what cannot be read is not known. Requests go on without it; that it is not available the ledger says by itself.
 func (r *record) Known(what proxy.Reference) (proxy.Known, bool) {
 	e, known, err := r.ledger.Get(entryOf(what))
 	if err != nil {
-		r.log.Warn("the record of pushes and deletions cannot be read", "error", err)
+		r.log.Debug("the record of pushes and deletions cannot be read", "error", err)
 		return proxy.Known{}, false
 	}
 	return proxy.Known{Digest: e.Digest, Deleted: e.Deleted, At: e.Confirmed}, known
