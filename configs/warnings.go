@@ -26,7 +26,9 @@ func (c *Config) Warnings() []Problem {
 	if c.Health.Fronts && 2*c.Health.Timeout > c.Health.Interval {
 		warn("health.interval", "is shorter than a front's and an upstream's timeout together: a silent replica is probed less often than that")
 	}
-	warn("state", "is empty: a restart loses the record of pushes and deletions")
+	if c.State == "" {
+		warn("state", "is empty: a restart loses the record of pushes and deletions")
+	}
 	return w.byLine()
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/fairlead-gateway/fairlead/router"
@@ -69,7 +70,7 @@ func (x *exchange) bury(by answer) error {
 	x.proxy.parts.drop(x.target.repository, x.target.reference)
 	if err := x.proxy.Record.Delete(x.named(), by.replica.Name); err != nil {
 		by.response.Body.Close()
-		return errors.Join(errUnrecorded, err)
+		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
 	return nil
 }

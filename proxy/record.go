@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -102,13 +103,13 @@ func (x *exchange) recordPush(replica string, digest string, mediaType string) e
 		of := Reference{repository, part.Digest, !part.Manifest}
 		if known, ok := record.Known(of); ok && known.Deleted {
 			if err := record.Push(of, Content{Digest: part.Digest}, replica); err != nil {
-				return errors.Join(errUnrecorded, err)
+				return fmt.Errorf("%w: %w", errUnrecorded, err)
 			}
 		}
 	}
 	content := Content{digest, strings.Clone(mediaType), int64(len(x.manifest))}
 	if err := record.Push(x.named(), content, replica); err != nil {
-		return errors.Join(errUnrecorded, err)
+		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
 	return nil
 }
@@ -120,7 +121,7 @@ func (x *exchange) recordBlob(replica, digest string) error {
 		return nil
 	}
 	if err := x.proxy.Record.Push(of, Content{Digest: digest}, replica); err != nil {
-		return errors.Join(errUnrecorded, err)
+		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
 	return nil
 }

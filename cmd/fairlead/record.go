@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"log/slog"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -85,7 +86,15 @@ func (r *record) kept(err error, entries ...ledger.Entry) error {
 		return nil
 	}
 	r.log.Error("a push or deletion cannot be recorded", "error", err)
-	return err
+	return reason(err)
+}
+
+// reason is what clients are told: the system's own words, without our paths.
+func reason(err error) error {
+	if refused := syscall.Errno(0); errors.As(err, &refused) {
+		return refused
+	}
+	return ledger.ErrUnavailable
 }
 
 func (r *record) Confirm(what proxy.Reference, replica string) {

@@ -11,7 +11,7 @@ const (
 	sayEvery = time.Minute     // that it is not available
 )
 
-// Available is nil, or why nothing can be written, as of the last try.
+// Available is nil, or why something could not be written. It is nil again when as much as pushes take could be.
 func (l *Ledger) Available() error {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -35,8 +35,19 @@ func (l *Ledger) tryAgain() {
 		return
 	}
 	if l.Available() != nil || l.broken.Load() {
-		_ = l.commit([]write{{do: func(t *tx) error { t.changed = true; return nil }}}) // notes what comes of it
+		l.note(l.probe())
 	}
+}
+
+// probeSize is what some pushes take. Less may find room where none of them does.
+const probeSize = 64 << 10
+
+// probe leaves room for them in the file.
+func (l *Ledger) probe() error {
+	if err := l.commit([]write{{do: func(t *tx) error { return t.put(bucketMeta, keyProbe, make([]byte, probeSize)) }}}); err != nil {
+		return err
+	}
+	return l.commit([]write{{do: func(t *tx) error { return t.delete(bucketMeta, keyProbe) }}})
 }
 
 // note keeps what came of a try, and says what has changed; of what stays it says so again.

@@ -226,3 +226,15 @@ func TestStalledDisk(t *testing.T) {
 		must(t, l.Close())
 	})
 }
+
+// A probe that ended half-way does no harm.
+func TestHalfAProbe(t *testing.T) {
+	l, w := one(t)
+	must(t, l.submit(func(t *tx) error { return t.put(bucketMeta, keyProbe, make([]byte, probeSize)) }))
+	must(t, l.Close())
+	l = start(t, filepath.Dir(l.path), "gw1", w)
+	push(t, l, tag("v1"), digest(1), "east")
+	must(t, l.probe())
+	sound(t, l)
+	must(t, l.Close())
+}

@@ -33,6 +33,7 @@ const (
 	keyVersion  = "version"
 	keyOrigin   = "origin"
 	keyClock    = "clock"
+	keyProbe    = "probe"
 	keyReplicas = "replicas" // whose pending entries are indexed; empty while the index is being made
 )
 

@@ -102,14 +102,12 @@ func (l *Ledger) commit(together []write) error {
 			return t.put(bucketMeta, keyClock, marshal(l.clock.last))
 		})
 	})
-	if errors.Is(err, errUnchanged) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errUnchanged) {
 		err = fmt.Errorf("%w: %s: %w", ErrUnavailable, l.path, err)
+		l.note(err)
+		return err
 	}
-	l.note(err)
-	return err
+	return nil
 }
 
 // read runs look with the last durable state.
