@@ -79,7 +79,7 @@ func (x *exchange) confirm(a answer) {
 	log := x.proxy.Log.With("replica", a.replica.Name, "repository", x.target.repository, "reference", x.target.reference)
 	switch {
 	case a.accepted() || a.absent():
-		x.proxy.Record.Confirm(x.named(), a.replica.Name)
+		x.proxy.Record.Gone(x.named(), a.replica.Name)
 		x.proxy.metrics.deletes.WithLabelValues("confirmed").Inc()
 		return
 	case a.err != nil:

@@ -17,6 +17,9 @@ type Record interface {
 	Delete(what Reference, replica string) error
 	// Confirm says that replica has what the record says of the reference, or is rid of it where that was deleted.
 	Confirm(what Reference, replica string)
+	// Gone says that replica, asked to delete what was deleted elsewhere, does not have it any more; a copy of it may yet be
+	// under way there.
+	Gone(what Reference, replica string)
 	// Known is what the record says of the reference.
 	Known(what Reference) (Known, bool)
 }

@@ -16,12 +16,13 @@ import (
 
 // record is the ledger as proxy sees it.
 type record struct {
-	// Static after openRecord, but for changed and news: until newGateway has returned.
+	// Static after openRecord, but for the functions: until newGateway has returned.
 	ledger  *ledger.Ledger
-	member  string               // this gateway's name in it
-	changed func()               // tells other gateways
-	news    func([]ledger.Entry) // tells whoever copies
-	accept  bool                 // what cannot be recorded now is accepted all the same
+	member  string                                // this gateway's name in it
+	changed func()                                // tells other gateways
+	news    func([]ledger.Entry)                  // tells whoever copies
+	copied  func(replica, repository string) bool // what is pushed to others may be on its way there
+	accept  bool                                  // what cannot be recorded now is accepted all the same
 	log     *slog.Logger
 }
 
@@ -49,7 +50,7 @@ func openRecord(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) 
 		return 1
 	})
 	return &record{
-		ledger: l, member: member, changed: func() {}, news: func([]ledger.Entry) {},
+		ledger: l, member: member, changed: func() {}, news: func([]ledger.Entry) {}, copied: func(string, string) bool { return false },
 		accept: c.Replication.Unrecorded == configs.UnrecordedAccept, log: log,
 	}, nil
 }
@@ -107,6 +108,14 @@ func (r *record) Confirm(what proxy.Reference, replica string) {
 		return
 	}
 	r.changed()
+}
+
+// Gone: the gateway that copies to the replica may not have heard of the deletion yet, and undo it. Once it has, it deletes what
+// it may have brought meanwhile, and confirms.
+func (r *record) Gone(what proxy.Reference, replica string) {
+	if !r.copied(replica, what.Repository) {
+		r.Confirm(what, replica)
+	}
 }
 
 // Known: what cannot be read is not known. Requests go on without it; that it is not available the ledger says by itself.

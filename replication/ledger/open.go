@@ -100,9 +100,6 @@ func (l *Ledger) open() (db *bolt.DB, err error) {
 		db, err = bolt.Open(l.path, 0o600, &bolt.Options{OpenFile: openSound, Timeout: lockWait, FreelistType: bolt.FreelistMapType,
 			InitialMmapSize: maxFile, MaxSize: maxFile, NoStatistics: true})
 		if err == nil {
-			err = syncDir(dir)
-		}
-		if err == nil {
 			err = l.prepare(db)
 		}
 		return err
@@ -183,9 +180,16 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
-// prepare makes what a new file lacks, and reads what the writing goroutine goes on from.
+// prepare reads what the writing goroutine goes on from, and makes what a new file lacks. A file that lacks nothing is not
+// written to: it can be read though its disk is full, and a start does not wait for the disk.
 func (l *Ledger) prepare(db *bolt.DB) error {
-	indexed := false
+	ready := false
+	if err := db.View(func(b *bolt.Tx) (err error) { ready, err = l.recall(b); return err }); err != nil || ready {
+		return err
+	}
+	if err := syncDir(filepath.Dir(l.path)); err != nil {
+		return err
+	}
 	if err := db.Update(func(b *bolt.Tx) error {
 		for _, name := range buckets {
 			if _, err := b.CreateBucketIfNotExists([]byte(name)); err != nil {
@@ -198,28 +202,39 @@ func (l *Ledger) prepare(db *bolt.DB) error {
 				return err
 			}
 		}
-		if v := meta.Get([]byte(keyVersion)); string(v) != fileVersion {
-			return fmt.Errorf("it is of version %.20q, this program knows %s", v, fileVersion)
-		}
-		if last := meta.Get([]byte(keyClock)); last != nil {
-			if err := json.Unmarshal(last, &l.clock.last); err != nil {
-				return fmt.Errorf("%w: its clock: %w", errUnsound, err)
-			}
-		}
-		var before []string
-		_ = json.Unmarshal(meta.Get([]byte(keyReplicas)), &before) // none: the index is made anew
-		if indexed = before != nil && slices.Equal(before, l.replicas); indexed {
-			return nil
-		}
-		if err := b.DeleteBucket([]byte(bucketPending)); err != nil {
+		if err := b.DeleteBucket([]byte(bucketPending)); err != nil { // the index is made anew
 			return err
 		}
 		_, err := b.CreateBucket([]byte(bucketPending))
 		return errors.Join(err, meta.Delete([]byte(keyReplicas)))
-	}); err != nil || indexed {
+	}); err != nil {
 		return err
 	}
 	return l.indexPending(db)
+}
+
+// recall reports whether the file lacks nothing.
+func (l *Ledger) recall(b *bolt.Tx) (ready bool, err error) {
+	meta := b.Bucket([]byte(bucketMeta))
+	if meta == nil || meta.Get([]byte(keyVersion)) == nil {
+		return false, nil
+	}
+	if v := meta.Get([]byte(keyVersion)); string(v) != fileVersion {
+		return false, fmt.Errorf("it is of version %.20q, this program knows %s", v, fileVersion)
+	}
+	if last := meta.Get([]byte(keyClock)); last != nil {
+		if err := json.Unmarshal(last, &l.clock.last); err != nil {
+			return false, fmt.Errorf("%w: its clock: %w", errUnsound, err)
+		}
+	}
+	for _, name := range buckets {
+		if b.Bucket([]byte(name)) == nil {
+			return false, nil
+		}
+	}
+	var before []string
+	_ = json.Unmarshal(meta.Get([]byte(keyReplicas)), &before) // none: the index was not finished
+	return before != nil && slices.Equal(before, l.replicas), nil
 }
 
 // indexPending makes the index of pending entries in steps that fit in memory.
