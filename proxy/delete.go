@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/fairlead-gateway/fairlead/router"
@@ -69,7 +70,7 @@ func (x *exchange) bury(by answer) error {
 	x.proxy.parts.drop(x.target.repository, x.target.reference)
 	if err := x.proxy.Record.Delete(x.named(), by.replica.Name, x.by()); err != nil {
 		by.response.Body.Close()
-		return errors.Join(errUnrecorded, err)
+		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
 	return nil
 }
@@ -78,7 +79,7 @@ func (x *exchange) confirm(a answer) {
 	log := x.proxy.Log.With("replica", a.replica.Name, "repository", x.target.repository, "reference", x.target.reference)
 	switch {
 	case a.accepted() || a.absent():
-		x.proxy.Record.Confirm(x.named(), a.replica.Name)
+		x.proxy.Record.Gone(x.named(), a.replica.Name)
 		x.proxy.metrics.deletes.WithLabelValues("confirmed").Inc()
 		return
 	case a.err != nil:

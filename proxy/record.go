@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -17,6 +18,9 @@ type Record interface {
 	Delete(what Reference, replica string, by Request) error
 	// Confirm says that replica has what the record says of the reference, or is rid of it where that was deleted.
 	Confirm(what Reference, replica string)
+	// Gone says that replica, asked to delete what was deleted elsewhere, does not have it any more; a copy of it may yet be
+	// under way there.
+	Gone(what Reference, replica string)
 	// Known is what the record says of the reference.
 	Known(what Reference) (Known, bool)
 }
@@ -112,13 +116,13 @@ func (x *exchange) recordPush(replica string, digest string, mediaType string) e
 		of := Reference{repository, part.Digest, !part.Manifest}
 		if known, ok := record.Known(of); ok && known.Deleted {
 			if err := record.Push(of, Content{Digest: part.Digest, Part: true}, replica, x.by()); err != nil {
-				return errors.Join(errUnrecorded, err)
+				return fmt.Errorf("%w: %w", errUnrecorded, err)
 			}
 		}
 	}
 	content := Content{Digest: digest, MediaType: strings.Clone(mediaType), Config: manifest.ConfigType(x.manifest), Size: int64(len(x.manifest))}
 	if err := record.Push(x.named(), content, replica, x.by()); err != nil {
-		return errors.Join(errUnrecorded, err)
+		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
 	return nil
 }
@@ -130,7 +134,7 @@ func (x *exchange) recordBlob(replica, digest string) error {
 		return nil
 	}
 	if err := x.proxy.Record.Push(of, Content{Digest: digest}, replica, x.by()); err != nil {
-		return errors.Join(errUnrecorded, err)
+		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
 	return nil
 }

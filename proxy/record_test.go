@@ -59,6 +59,8 @@ func (m *memoryRecord) Confirm(what Reference, replica string) {
 	}
 }
 
+func (m *memoryRecord) Gone(what Reference, replica string) { m.Confirm(what, replica) }
+
 func (m *memoryRecord) Known(what Reference) (Known, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

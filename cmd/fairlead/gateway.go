@@ -81,7 +81,7 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 	})
 	g.egress = newEgress(c.Here, time.Now(), g.metrics)
 	named, reached := g.monitor.Fleet, g.monitor.Fleet
-	if g.record, err = openRecord(c, log); err != nil {
+	if g.record, err = openRecord(c, g.metrics, log); err != nil {
 		return nil, err
 	}
 	g.copying = newCopying(c, g.record, g.egress, g.metrics, log)

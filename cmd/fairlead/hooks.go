@@ -33,9 +33,10 @@ type hooks struct {
 	log    *slog.Logger
 
 	// Of the goroutine that runs tell.
-	read   uint64   // number of the last event that was told of
-	done   []uint64 // events that can be forgotten
-	failed bool     // it is known that it does not work just now
+	remembered bool     // what was open before the start is
+	read       uint64   // number of the last event that was told of
+	done       []uint64 // events that can be forgotten
+	failed     bool     // it is known that it does not work just now
 
 	mu   sync.Mutex
 	open map[ledger.Reference]*openPush // Guarded by mu. At most maxOpen.
@@ -61,15 +62,17 @@ func openHooks(c *configs.Config, kept *record, reg prometheus.Registerer, log *
 		log.Error("webhooks that commands made, and what was not yet delivered, are lost", "error", err)
 		service, err = webhook.Open(config)
 	}
+	if err != nil && c.State != "" { // as with the record, what can go on does
+		log.Error("webhooks that commands made, and what was not yet delivered, are not known before a restart: `state` cannot be opened", "error", err)
+		config.Dir = ""
+		service, err = webhook.Open(config)
+	}
 	if err != nil {
 		return nil, err
 	}
 	h := &hooks{
 		Service: service, ledger: kept.ledger, takers: takersOf(c), log: log, open: map[ledger.Reference]*openPush{},
 		own: webhook.Request{Host: c.Hostname, UserAgent: "fairlead/" + version().release},
-	}
-	if err := h.remember(); err != nil {
-		return nil, errors.Join(err, service.Close())
 	}
 	before := kept.news
 	kept.news = func(entries []ledger.Entry) { before(entries); h.heard(entries) }
@@ -138,6 +141,12 @@ func (h *hooks) run(ctx context.Context) {
 // tell publishes all that was recorded since. What is published is on disk before it is forgotten here, and what is published
 // again has the same ID.
 func (h *hooks) tell() error {
+	if !h.remembered {
+		if err := h.remember(); err != nil {
+			return err
+		}
+		h.remembered = true
+	}
 	for {
 		before := h.read
 		events, err := h.ledger.Events(before, hooksPage)

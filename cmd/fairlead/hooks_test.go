@@ -172,7 +172,7 @@ func (s *hookSite) open() {
 	s.Helper()
 	log := slog.New(slog.NewTextHandler(s.Output(), nil))
 	var err error
-	if s.record, err = openRecord(s.config, log); err != nil {
+	if s.record, err = openRecord(s.config, prometheus.NewRegistry(), log); err != nil {
 		s.Fatal(err)
 	}
 	if s.hooks, err = openHooks(s.config, s.record, prometheus.NewRegistry(), log); err != nil {
@@ -301,7 +301,7 @@ func TestOvertaken(t *testing.T) {
 // What completes a push may be learnt from another gateway, which tells of its own copies; also while this one was not there.
 func TestCompletedElsewhere(t *testing.T) {
 	s, seen := newHookSite(t, allOfIt), map[string]bool{}
-	other, err := ledger.Open(t.TempDir(), "gw2", nil, time.Now)
+	other, err := ledger.Open(t.TempDir(), "gw2", nil, time.Now, slog.New(slog.DiscardHandler))
 	s.must(err)
 	defer other.Close()
 	exchange := func(from, to *ledger.Ledger) []ledger.Entry {

@@ -60,7 +60,7 @@ func newCopying(c *configs.Config, kept *record, moved *egress, reg prometheus.R
 		_, total, _ := kept.ledger.Conflicts(0, 1)
 		return float64(total)
 	})
-	kept.news = out.learnt
+	kept.news, kept.copied = out.learnt, out.copied
 	return out
 }
 
@@ -109,6 +109,12 @@ func (c *copying) present() replication.Fleet {
 
 func (c *copying) leftOut(replica, repository string) bool {
 	return slices.ContainsFunc(c.config.Replication.Filters, func(f configs.Filter) bool { return f.LeavesOut(replica, repository) })
+}
+
+func (c *copying) copied(replica, repository string) bool {
+	return !c.leftOut(replica, repository) && slices.ContainsFunc(c.config.Replicas, func(r configs.Replica) bool {
+		return r.Name == replica && r.Write && r.State != configs.StateOffline
+	})
 }
 
 func (c *copying) members() []replication.Member {

@@ -34,7 +34,7 @@ func TestFullDisk(t *testing.T) {
 	disk := tmpfs(t)
 	dir, ballast := filepath.Join(disk, "ledger"), filepath.Join(disk, "ballast")
 	must(t, os.WriteFile(ballast, make([]byte, 1<<19), 0o600))
-	l, err := Open(dir, "gw1", regions, newWall().now)
+	l, err := attempt(dir, "gw1", regions, newWall().now)
 	must(t, err)
 	written := 0
 	fill := func() {
@@ -71,11 +71,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	whole()
 	must(t, l.Close())
-	l, err = Open(dir, "gw1", regions, newWall().now)
-	if errors.Is(err, ErrUnavailable) { // no room to open it, which is no damage
-		must(t, syscall.Mount("tmpfs", disk, "tmpfs", syscall.MS_REMOUNT, "size=2m"))
-		l, err = Open(dir, "gw1", regions, newWall().now)
-	}
+	l, err = attempt(dir, "gw1", regions, newWall().now) // takes no room
 	must(t, err)
 	whole()
 	sound(t, l)
@@ -87,11 +83,11 @@ func TestNoRoomForANewFile(t *testing.T) {
 	ballast := filepath.Join(disk, "ballast")
 	_ = os.WriteFile(ballast, make([]byte, 1<<20-2*4096), 0o600)
 	for range 2 {
-		_, err := Open(filepath.Join(disk, "ledger"), "gw1", nil, newWall().now)
+		_, err := attempt(filepath.Join(disk, "ledger"), "gw1", nil, newWall().now)
 		wantError(t, err, ErrUnavailable)
 	}
 	must(t, os.Remove(ballast))
-	l, err := Open(filepath.Join(disk, "ledger"), "gw1", nil, newWall().now)
+	l, err := attempt(filepath.Join(disk, "ledger"), "gw1", nil, newWall().now)
 	must(t, err)
 	push(t, l, tag("v1"), digest(1), "east")
 	must(t, l.Close())
@@ -99,16 +95,16 @@ func TestNoRoomForANewFile(t *testing.T) {
 
 func TestReadOnlyDisk(t *testing.T) {
 	disk := tmpfs(t)
-	l, err := Open(disk, "gw1", nil, newWall().now)
+	l, err := attempt(disk, "gw1", nil, newWall().now)
 	must(t, err)
 	push(t, l, tag("v1"), digest(1), "east")
 	must(t, l.Close())
 	must(t, syscall.Mount("tmpfs", disk, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
-	_, err = Open(disk, "gw1", nil, newWall().now)
+	_, err = attempt(disk, "gw1", nil, newWall().now)
 	wantError(t, err, ErrUnavailable)
 	wantError(t, err, syscall.EROFS)
 	must(t, syscall.Mount("tmpfs", disk, "tmpfs", syscall.MS_REMOUNT, ""))
-	l, err = Open(disk, "gw1", nil, newWall().now)
+	l, err = attempt(disk, "gw1", nil, newWall().now)
 	must(t, err)
 	if get(t, l, tag("v1")).Name == "" {
 		t.Error("lost")
@@ -118,7 +114,7 @@ func TestReadOnlyDisk(t *testing.T) {
 
 func TestOneWriter(t *testing.T) {
 	l, _ := one(t)
-	_, err := Open(filepath.Dir(l.path), "gw1", nil, newWall().now)
+	_, err := attempt(filepath.Dir(l.path), "gw1", nil, newWall().now)
 	wantError(t, err, ErrUnavailable)
 	wantError(t, err, errLocked)
 	if !bytes.Contains([]byte(err.Error()), []byte(l.path)) {
@@ -201,12 +197,12 @@ func TestDamagedFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			must(t, os.WriteFile(path, spoil(bytes.Clone(data)), 0o600))
-			_, err := Open(filepath.Dir(path), "gw1", nil, newWall().now)
-			wantError(t, err, ErrDamaged)
+			_, err := attempt(filepath.Dir(path), "gw1", nil, newWall().now)
+			wantError(t, err, errDamaged)
 			if aside, err := os.ReadFile(path + ".damaged"); err != nil || bytes.Equal(aside, data) {
 				t.Errorf("it is not aside: %v", err)
 			}
-			l, err := Open(filepath.Dir(path), "gw1", nil, newWall().now)
+			l, err := attempt(filepath.Dir(path), "gw1", nil, newWall().now)
 			must(t, err)
 			push(t, l, tag("v1"), digest(1), "east")
 			must(t, l.Close())
@@ -233,9 +229,9 @@ func TestFlippedBytes(t *testing.T) {
 }
 
 func survive(t failer, dir string, opened, damaged *int) {
-	l, err := Open(dir, "gw1", regions, newWall().now)
+	l, err := attempt(dir, "gw1", regions, newWall().now)
 	switch {
-	case errors.Is(err, ErrDamaged):
+	case errors.Is(err, errDamaged):
 		*damaged++
 		return
 	case errors.Is(err, ErrUnavailable): // of another version

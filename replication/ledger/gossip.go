@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -104,7 +105,7 @@ func (g *Gossip) announce(after uint64) (last uint64, err error) {
 	err = g.ledger.read(func(t *tx) {
 		vector := t.vector()
 		last = t.known(t.origin())
-		vector[t.origin()] = after
+		vector[t.origin()] = max(after+newsRows, last) - newsRows // of more, the newest
 		page = t.since(vector, newsRows)
 	})
 	if err != nil {
@@ -172,8 +173,9 @@ func (g *Gossip) learn(member string, data []byte) {
 	}
 }
 
+// complain leaves it to the ledger to say that it is not available: here that comes up every second.
 func (g *Gossip) complain(err error) {
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrUnavailable) {
 		g.log.Warn("the record of pushes and deletions cannot be exchanged", "error", err)
 	}
 }

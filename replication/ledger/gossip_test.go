@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -28,7 +29,7 @@ func (n *net) tell(from, to string, data []byte) {
 }
 
 func (n *net) join(t *testing.T, ctx context.Context, name string, members []string) *Ledger {
-	l, err := Open(t.TempDir(), name, []string{"west", "east"}, time.Now)
+	l, err := attempt(t.TempDir(), name, []string{"west", "east"}, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +122,22 @@ func TestNewsIsTold(t *testing.T) {
 		_, known, err := two.Get(Reference{Repository: "app", Name: "v2"})
 		return err == nil && known
 	})
+}
+
+// Of much that is new the newest is told: that is what somebody may ask for next.
+func TestTheNewestIsTold(t *testing.T) {
+	l := start(t, t.TempDir(), "gw1", newWall())
+	defer l.Close()
+	for i := range newsRows {
+		push(t, l, tag(fmt.Sprint("v", i)), digest(i), "east")
+	}
+	var told news
+	g := NewGossip(l, Wire{TellAll: func(data []byte) { must(t, json.Unmarshal(data, &told)) }}, slog.New(slog.DiscardHandler))
+	last := must1(g.announce(0))(t)
+	page := must1(DecodePage(told.Page))(t)
+	if n := len(page.Rows); n != newsRows || last != 2*newsRows || page.Rows[n-1].Name != fmt.Sprint("v", newsRows-1) {
+		t.Errorf("%d rows up to %d, the last %v", n, last, page.Rows[n-1].Reference)
+	}
 }
 
 func poll(t *testing.T, what string, ok func() bool) {

@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -40,10 +41,23 @@ func must(t failer, err error) {
 	}
 }
 
+// attempt is Open with one try, which has to succeed.
+func attempt(dir, member string, replicas []string, now func() time.Time) (*Ledger, error) {
+	l, err := newLedger(dir, member, replicas, now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	if l.db, err = l.open(); err != nil {
+		return nil, err
+	}
+	go l.write()
+	return l, nil
+}
+
 // start opens a ledger that does not wait for the disk: what tests look at is not whether it is durable.
 func start(t failer, dir, member string, w *wall) *Ledger {
 	t.Helper()
-	l, err := Open(dir, member, regions, w.now)
+	l, err := attempt(dir, member, regions, w.now)
 	must(t, err)
 	l.db.NoSync = true
 	return l

@@ -5,6 +5,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -13,15 +14,9 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-var (
-	// ErrUnavailable is what cannot be read or written now: the disk is full, read-only or does not answer, or the ledger is
-	// closed. What was to be written may have been.
-	ErrUnavailable = errors.New("the ledger is not available")
-
-	// ErrDamaged is returned by Open when it found a file that is no sound ledger, and has moved it aside. Opening again
-	// makes a new one.
-	ErrDamaged = errors.New("the ledger's file was damaged")
-)
+// ErrUnavailable is what cannot be read or written now: the disk is full, read-only or does not answer, the ledger is not yet
+// open, or closed. What was to be written may have been.
+var ErrUnavailable = errors.New("the ledger is not available")
 
 // patience bounds every wait for a write to be durable.
 const patience = 10 * time.Second
@@ -34,8 +29,8 @@ type Ledger struct {
 	member    string
 	replicas  []string
 	now       func() time.Time
+	log       *slog.Logger
 	patience  time.Duration
-	db        *bolt.DB
 	writes    chan write
 	stop      chan struct{}
 	stopped   chan struct{}
@@ -43,6 +38,11 @@ type Ledger struct {
 	clock clock // of the writing goroutine alone
 
 	changed atomic.Pointer[chan struct{}] // closed, and another one put in its place, by the writing goroutine
+
+	mu      sync.RWMutex
+	db      *bolt.DB  // Guarded by mu. Nil until it is open, then always the same.
+	trouble error     // Guarded by mu: what came of the last try to open it, or to write.
+	said    time.Time // Guarded by mu: when trouble was last in the log.
 
 	closing sync.Once
 	closed  error // of closing
@@ -61,8 +61,8 @@ func (l *Ledger) Close() error {
 			l.closed = fmt.Errorf("%w: %s: a write does not end", ErrUnavailable, l.path)
 			return
 		}
-		if !l.broken.Load() { // else a lock may be held for ever
-			l.closed = l.db.Close()
+		if db, err := l.opened(); err == nil && !l.broken.Load() { // else a lock may be held for ever
+			l.closed = db.Close()
 		}
 		if l.temporary != "" {
 			l.closed = errors.Join(l.closed, os.RemoveAll(l.temporary))

@@ -205,21 +205,21 @@ func TestReopen(t *testing.T) {
 	_, err = l.Push(tag("v1"), Content{Digest: digest(1)}, "east", Request{})
 	wantError(t, err, ErrUnavailable)
 
-	l, err = Open(dir, "gw1", []string{"south", "west"}, w.now)
+	l, err = attempt(dir, "gw1", []string{"south", "west"}, w.now)
 	must(t, err)
 	if got := pending(t, l, "south"); !slices.Equal(got, []string{digest(1), digest(2), "v1"}) {
 		t.Errorf("a new replica lacks %v", got)
 	}
 	sound(t, l)
 	must(t, l.Close())
-	l, err = Open(dir, "gw1", nil, w.now)
+	l, err = attempt(dir, "gw1", nil, w.now)
 	must(t, err)
 	sound(t, l)
 	must(t, l.Close())
-	if _, err := Open(dir, "g w", nil, w.now); err == nil {
+	if _, err := attempt(dir, "g w", nil, w.now); err == nil {
 		t.Error("a bad name was taken")
 	}
-	if _, err := Open(dir, "gw", []string{""}, w.now); err == nil {
+	if _, err := attempt(dir, "gw", []string{""}, w.now); err == nil {
 		t.Error("a bad replica was taken")
 	}
 }

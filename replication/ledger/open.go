@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -32,13 +33,25 @@ const (
 	keyVersion  = "version"
 	keyOrigin   = "origin"
 	keyClock    = "clock"
-	keyRead     = "read"     // number of the last event that was read
+	keyRead     = "read" // number of the last event that was read
+	keyProbe    = "probe"
 	keyReplicas = "replicas" // whose pending entries are indexed; empty while the index is being made
 )
 
-// Open opens the ledger in dir, which it makes. An empty dir is a temporary one. Only one process has a ledger open at a
-// time. Replicas are those that Pending is asked about.
-func Open(dir, member string, replicas []string, now func() time.Time) (*Ledger, error) {
+// Open opens the ledger in dir, which it makes; an empty dir is a temporary one. Only one process has a ledger open at a
+// time. Replicas are those that Pending is asked about. What cannot be opened now is opened as soon as it can be; what is
+// damaged is moved aside, and a new one begun. The log says so. An error is one of the arguments.
+func Open(dir, member string, replicas []string, now func() time.Time, log *slog.Logger) (*Ledger, error) {
+	l, err := newLedger(dir, member, replicas, now, log)
+	if err != nil {
+		return nil, err
+	}
+	l.tryOpen()
+	go l.write()
+	return l, nil
+}
+
+func newLedger(dir, member string, replicas []string, now func() time.Time, log *slog.Logger) (*Ledger, error) {
 	if !validText(member, maxMember) {
 		return nil, fmt.Errorf("%w: member %.300q", ErrInvalid, member)
 	}
@@ -50,60 +63,70 @@ func Open(dir, member string, replicas []string, now func() time.Time) (*Ledger,
 			return nil, err
 		}
 	}
-	l := &Ledger{member: member, replicas: union(replicas, nil), now: now, patience: patience, clock: clock{member: member},
-		writes: make(chan write), stop: make(chan struct{}), stopped: make(chan struct{})}
+	temporary := ""
 	if dir == "" {
-		var err error
-		if dir, err = os.MkdirTemp("", "fairlead-ledger-"); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
-		l.temporary = dir
+		temporary = filepath.Join(os.TempDir(), "fairlead-ledger-"+rand.Text())
+		dir = temporary
+	}
+	l := &Ledger{
+		path: filepath.Join(dir, fileName), temporary: temporary, member: member, replicas: union(replicas, nil), now: now, log: log,
+		patience: patience, clock: clock{member: member},
+		writes: make(chan write), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	l.changed.Store(new(make(chan struct{})))
-	l.path = filepath.Join(dir, fileName)
-	if err := l.open(dir); err != nil {
-		if l.temporary != "" {
-			err = errors.Join(err, os.RemoveAll(l.temporary))
-		}
-		return nil, err
-	}
-	go l.write()
 	return l, nil
 }
 
-func (l *Ledger) open(dir string) error {
+// tryOpen is called by whoever writes.
+func (l *Ledger) tryOpen() {
+	db, err := l.open()
+	if errors.Is(err, errDamaged) {
+		l.log.Error("the record of pushes and deletions begins anew; other gateways may know what is lost", "error", err)
+		db, err = l.open()
+	}
+	if err == nil {
+		l.mu.Lock()
+		l.db = db
+		l.mu.Unlock()
+	}
+	l.note(err)
+}
+
+func (l *Ledger) open() (db *bolt.DB, err error) {
+	dir := filepath.Dir(l.path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	_, statErr := os.Stat(l.path)
-	err := l.guard(func() (err error) {
-		l.db, err = bolt.Open(l.path, 0o600, &bolt.Options{OpenFile: openSound, Timeout: lockWait, FreelistType: bolt.FreelistMapType,
+	l.broken.Store(false) // that was of an earlier try
+	err = l.guard(func() (err error) {
+		db, err = bolt.Open(l.path, 0o600, &bolt.Options{OpenFile: openSound, Timeout: lockWait, FreelistType: bolt.FreelistMapType,
 			InitialMmapSize: maxFile, MaxSize: maxFile, NoStatistics: true})
 		if err == nil {
-			err = syncDir(dir)
-		}
-		if err == nil {
-			err = l.prepare()
+			err = l.prepare(db)
 		}
 		return err
 	})
 	if err == nil {
-		return nil
+		return db, nil
 	}
-	if l.db != nil && !l.broken.Load() {
-		_ = l.db.Close()
+	if db != nil && !l.broken.Load() {
+		_ = db.Close()
 	}
-	if l.broken.Load() || errors.Is(err, errUnsound) {
-		return l.putAside(err)
-	}
-	if l.db == nil && errors.Is(statErr, fs.ErrNotExist) && !errors.Is(err, errLocked) {
+	switch {
+	case l.broken.Load() || errors.Is(err, errUnsound):
+		return nil, l.putAside(err)
+	case l.temporary != "":
+		err = errors.Join(err, os.RemoveAll(l.temporary))
+	case db == nil && errors.Is(statErr, fs.ErrNotExist) && !errors.Is(err, errLocked):
 		_ = os.Remove(l.path) // half of a new one would count as damaged
 	}
-	return fmt.Errorf("%w: %s: %w", ErrUnavailable, l.path, err)
+	return nil, fmt.Errorf("%w: %s: %w", ErrUnavailable, l.path, err)
 }
 
 var (
 	errUnsound = errors.New("not a sound file")
+	errDamaged = errors.New("it was damaged") // and has been moved aside
 	errLocked  = errors.New("another process has it open")
 )
 
@@ -147,7 +170,7 @@ func (l *Ledger) putAside(why error) error {
 	if err := os.Rename(l.path, aside); err != nil {
 		return fmt.Errorf("%w: %s is damaged (%w) and cannot be moved aside: %w", ErrUnavailable, l.path, why, err)
 	}
-	return fmt.Errorf("%w: %s: %w; it is now %s", ErrDamaged, l.path, why, aside)
+	return fmt.Errorf("%w: %s: %w: %w; it is now %s", ErrUnavailable, l.path, errDamaged, why, aside)
 }
 
 // syncDir makes the name of a new file as durable as what is in it.
@@ -160,10 +183,17 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
-// prepare makes what a new file lacks, and reads what the writing goroutine goes on from.
-func (l *Ledger) prepare() error {
-	indexed := false
-	if err := l.db.Update(func(b *bolt.Tx) error {
+// prepare reads what the writing goroutine goes on from, and makes what a new file lacks. A file that lacks nothing is not
+// written to: it can be read though its disk is full, and a start does not wait for the disk.
+func (l *Ledger) prepare(db *bolt.DB) error {
+	ready := false
+	if err := db.View(func(b *bolt.Tx) (err error) { ready, err = l.recall(b); return err }); err != nil || ready {
+		return err
+	}
+	if err := syncDir(filepath.Dir(l.path)); err != nil {
+		return err
+	}
+	if err := db.Update(func(b *bolt.Tx) error {
 		for _, name := range buckets {
 			if _, err := b.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
@@ -175,35 +205,46 @@ func (l *Ledger) prepare() error {
 				return err
 			}
 		}
-		if v := meta.Get([]byte(keyVersion)); string(v) != fileVersion {
-			return fmt.Errorf("it is of version %.20q, this program knows %s", v, fileVersion)
-		}
-		if last := meta.Get([]byte(keyClock)); last != nil {
-			if err := json.Unmarshal(last, &l.clock.last); err != nil {
-				return fmt.Errorf("%w: its clock: %w", errUnsound, err)
-			}
-		}
-		var before []string
-		_ = json.Unmarshal(meta.Get([]byte(keyReplicas)), &before) // none: the index is made anew
-		if indexed = before != nil && slices.Equal(before, l.replicas); indexed {
-			return nil
-		}
-		if err := b.DeleteBucket([]byte(bucketPending)); err != nil {
+		if err := b.DeleteBucket([]byte(bucketPending)); err != nil { // the index is made anew
 			return err
 		}
 		_, err := b.CreateBucket([]byte(bucketPending))
 		return errors.Join(err, meta.Delete([]byte(keyReplicas)))
-	}); err != nil || indexed {
+	}); err != nil {
 		return err
 	}
-	return l.indexPending()
+	return l.indexPending(db)
+}
+
+// recall reports whether the file lacks nothing.
+func (l *Ledger) recall(b *bolt.Tx) (ready bool, err error) {
+	meta := b.Bucket([]byte(bucketMeta))
+	if meta == nil || meta.Get([]byte(keyVersion)) == nil {
+		return false, nil
+	}
+	if v := meta.Get([]byte(keyVersion)); string(v) != fileVersion {
+		return false, fmt.Errorf("it is of version %.20q, this program knows %s", v, fileVersion)
+	}
+	if last := meta.Get([]byte(keyClock)); last != nil {
+		if err := json.Unmarshal(last, &l.clock.last); err != nil {
+			return false, fmt.Errorf("%w: its clock: %w", errUnsound, err)
+		}
+	}
+	for _, name := range buckets {
+		if b.Bucket([]byte(name)) == nil {
+			return false, nil
+		}
+	}
+	var before []string
+	_ = json.Unmarshal(meta.Get([]byte(keyReplicas)), &before) // none: the index was not finished
+	return before != nil && slices.Equal(before, l.replicas), nil
 }
 
 // indexPending makes the index of pending entries in steps that fit in memory.
-func (l *Ledger) indexPending() error {
+func (l *Ledger) indexPending(db *bolt.DB) error {
 	const step = 10_000
 	for after, done := "", false; !done; {
-		if err := l.db.Update(func(b *bolt.Tx) error {
+		if err := db.Update(func(b *bolt.Tx) error {
 			t := &tx{Tx: b, l: l}
 			var rows []Row
 			after, done = t.scan(after, step, func(r Row) { rows = append(rows, r) })

@@ -19,6 +19,9 @@ type write struct {
 
 // submit returns when the write is durable. What do returns undoes all writes of the same flush.
 func (l *Ledger) submit(do func(*tx) error) error {
+	if _, err := l.opened(); err != nil {
+		return err
+	}
 	w := write{do, make(chan error, 1)}
 	wait := time.NewTimer(l.patience)
 	defer wait.Stop()
@@ -27,23 +30,34 @@ func (l *Ledger) submit(do func(*tx) error) error {
 	case <-l.stop:
 		return fmt.Errorf("%w: it is closed", ErrUnavailable)
 	case <-wait.C:
-		return fmt.Errorf("%w: %s: busy for %v", ErrUnavailable, l.path, l.patience)
+		return l.late("busy")
 	}
 	select {
 	case err := <-w.done:
 		return err
 	case <-wait.C:
-		return fmt.Errorf("%w: %s: no answer for %v", ErrUnavailable, l.path, l.patience)
+		return l.late("no answer")
 	}
 }
 
-// write flushes together what came while the disk was busy with the flush before.
+func (l *Ledger) late(what string) error {
+	err := fmt.Errorf("%w: %s: %s for %v", ErrUnavailable, l.path, what, l.patience)
+	l.note(err)
+	return err
+}
+
+// write flushes together what came while the disk was busy with the flush before. What has failed it tries again.
 func (l *Ledger) write() {
 	defer close(l.stopped)
+	pause := time.NewTimer(tryEvery)
+	defer pause.Stop()
 	for {
 		select {
 		case <-l.stop:
 			return
+		case <-pause.C:
+			l.tryAgain()
+			pause.Reset(tryEvery)
 		case first := <-l.writes:
 			together := l.gather(first)
 			err := l.commit(together)
@@ -70,8 +84,12 @@ func (l *Ledger) gather(first write) []write {
 var errUnchanged = errors.New("nothing to write")
 
 func (l *Ledger) commit(together []write) error {
-	err := l.guard(func() error {
-		return l.db.Update(func(b *bolt.Tx) error {
+	db, err := l.opened()
+	if err != nil {
+		return err
+	}
+	err = l.guard(func() error {
+		return db.Update(func(b *bolt.Tx) error {
 			t := &tx{Tx: b, l: l}
 			for _, w := range together {
 				if err := w.do(t); err != nil {
@@ -85,7 +103,9 @@ func (l *Ledger) commit(together []write) error {
 		})
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
-		return fmt.Errorf("%w: %s: %w", ErrUnavailable, l.path, err)
+		err = fmt.Errorf("%w: %s: %w", ErrUnavailable, l.path, err)
+		l.note(err)
+		return err
 	}
 	if err == nil {
 		close(*l.changed.Swap(new(make(chan struct{}))))
@@ -98,8 +118,12 @@ func (l *Ledger) Changed() <-chan struct{} { return *l.changed.Load() }
 
 // read runs look with the last durable state.
 func (l *Ledger) read(look func(*tx)) error {
-	err := l.guard(func() error {
-		return l.db.View(func(b *bolt.Tx) error {
+	db, err := l.opened()
+	if err != nil {
+		return err
+	}
+	err = l.guard(func() error {
+		return db.View(func(b *bolt.Tx) error {
 			look(&tx{Tx: b, l: l})
 			return nil
 		})

@@ -68,7 +68,7 @@ func TestWritesShareAFlush(t *testing.T) {
 }
 
 func TestWaitsAreBounded(t *testing.T) {
-	l, err := Open(t.TempDir(), "gw1", nil, newWall().now)
+	l, err := attempt(t.TempDir(), "gw1", nil, newWall().now)
 	must(t, err)
 	l.patience = 20 * time.Millisecond
 	held, free := make(chan struct{}), make(chan struct{})
@@ -83,7 +83,7 @@ func TestWaitsAreBounded(t *testing.T) {
 }
 
 func TestWhatBboltPanicsAboutIsAnError(t *testing.T) {
-	l, err := Open(t.TempDir(), "gw1", nil, newWall().now)
+	l, err := attempt(t.TempDir(), "gw1", nil, newWall().now)
 	must(t, err)
 	push(t, l, tag("v1"), digest(1), "east")
 	wantError(t, l.submit(func(*tx) error { panic("page 7: neither branch nor leaf") }), ErrUnavailable)
@@ -93,7 +93,7 @@ func TestWhatBboltPanicsAboutIsAnError(t *testing.T) {
 	wantError(t, err, ErrUnavailable)
 	must(t, l.Close())
 	_ = l.db.Close() // the lock, which only the end of the process frees otherwise
-	l, err = Open(l.path[:len(l.path)-len(fileName)], "gw1", nil, newWall().now)
+	l, err = attempt(l.path[:len(l.path)-len(fileName)], "gw1", nil, newWall().now)
 	must(t, err)
 	defer l.Close()
 	if get(t, l, tag("v1")).Name == "" {

@@ -1,0 +1,69 @@
+package ledger
+
+import (
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+const (
+	tryEvery = 5 * time.Second // to open it, or to write again
+	sayEvery = time.Minute     // that it is not available
+)
+
+// Available is nil, or why something could not be written. It is nil again when as much as pushes take could be.
+func (l *Ledger) Available() error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.trouble
+}
+
+// opened is the file, or why it is not open.
+func (l *Ledger) opened() (*bolt.DB, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.db == nil {
+		return nil, l.trouble
+	}
+	return l.db, nil
+}
+
+// tryAgain is called by whoever writes.
+func (l *Ledger) tryAgain() {
+	if _, err := l.opened(); err != nil {
+		l.tryOpen()
+		return
+	}
+	if l.Available() != nil || l.broken.Load() {
+		l.note(l.probe())
+	}
+}
+
+// probeSize is what some pushes take. Less may find room where none of them does.
+const probeSize = 64 << 10
+
+// probe leaves room for them in the file.
+func (l *Ledger) probe() error {
+	if err := l.commit([]write{{do: func(t *tx) error { return t.put(bucketMeta, keyProbe, make([]byte, probeSize)) }}}); err != nil {
+		return err
+	}
+	return l.commit([]write{{do: func(t *tx) error { return t.delete(bucketMeta, keyProbe) }}})
+}
+
+// note keeps what came of a try, and says what has changed; of what stays it says so again.
+func (l *Ledger) note(err error) {
+	l.mu.Lock()
+	now, before := time.Now(), l.trouble
+	again := err != nil && (before == nil || now.Sub(l.said) >= sayEvery)
+	l.trouble = err
+	if again {
+		l.said = now
+	}
+	l.mu.Unlock()
+	switch {
+	case again:
+		l.log.Error("the record of pushes and deletions is not available; it is tried again every few seconds", "error", err)
+	case err == nil && before != nil:
+		l.log.Info("the record of pushes and deletions is available again")
+	}
+}
