@@ -458,7 +458,7 @@ func TestQueueUnavailable(t *testing.T) {
 	s.must(s.hooks.Close())
 	s.push("app", "v1", proxy.Content{Digest: digest(1)})
 	s.confirm("app", "v1", "east", "europe")
-	if s.hooks.tell() == nil || s.hooks.tell() == nil {
+	if first := s.hooks.tell(); first == nil || s.hooks.tell() == nil {
 		t.Error("nothing was wrong")
 	}
 	s.left(3)

@@ -68,12 +68,15 @@ func TestOpenedLater(t *testing.T) {
 			"Vector":    func() error { _, err := l.Vector(); return err },
 			"Events":    func() error { _, err := l.Events(0, 9); return err },
 			"Conflicts": func() error { _, _, err := l.Conflicts(0, 9); return err },
-			"Push":      func() error { _, err := l.Push(tag("v1"), Content{Digest: digest(1), Size: 1}, "east", Request{}); return err },
-			"Delete":    func() error { _, err := l.Delete(tag("v1"), "east", Request{}); return err },
-			"Confirm":   func() error { return l.Confirm(Entry{Reference: tag("v1")}, "east") },
-			"Learn":     func() error { _, err := l.Learn(Page{}); return err },
-			"Trim":      func() error { return l.Trim(9, nil) },
-			"Compact":   func() error { _, err := l.Compact(0); return err },
+			"Push": func() error {
+				_, err := l.Push(tag("v1"), Content{Digest: digest(1), Size: 1}, "east", Request{})
+				return err
+			},
+			"Delete":  func() error { _, err := l.Delete(tag("v1"), "east", Request{}); return err },
+			"Confirm": func() error { return l.Confirm(Entry{Reference: tag("v1")}, "east") },
+			"Learn":   func() error { _, err := l.Learn(Page{}); return err },
+			"Trim":    func() error { return l.Trim(9, nil) },
+			"Compact": func() error { _, err := l.Compact(0); return err },
 		} {
 			if err := try(); !errors.Is(err, ErrUnavailable) || !errors.Is(err, syscall.ENOTDIR) {
 				t.Errorf("%s: %v", name, err)
