@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -303,6 +304,18 @@ func TestClusterBlind(t *testing.T) {
 	}
 	// It was alone with its opinion until the others came.
 	waitFor(t, startBound, "the others' opinions", asked)
+	tries := 0
+	waitFor(t, startBound, "the way through the front", func() error {
+		tries++
+		repository := fmt.Sprintf("first-%d", tries)
+		if _, err := client.push(t, repository, "v1", nil); err != nil {
+			return err
+		}
+		if h, err := whereIs(registries, repository, "v1"); err != nil || !slices.Equal(h.owners, []string{"westeurope"}) {
+			return fmt.Errorf("it went to %v: %w", h.owners, err)
+		}
+		return nil
+	})
 	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
 	defer stop()
 	for n := 0; ctx.Err() == nil; n++ {
