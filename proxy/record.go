@@ -16,7 +16,8 @@ type Record interface {
 	// Push says that replica accepted content under a name, Delete that it deleted what a reference names. Nil: it is kept.
 	Push(what Reference, content Content, replica string, by Request) error
 	Delete(what Reference, replica string, by Request) error
-	// Confirm says that replica has what the record says of the reference, or is rid of it where that was deleted.
+	// Confirm says that replica's word about what was deleted counts again: it is rid of it, or was given it anew by name. It
+	// changes nothing once that was pushed again.
 	Confirm(what Reference, replica string)
 	// Gone says that replica, asked to delete what was deleted elsewhere, does not have it any more; a copy of it may yet be
 	// under way there.

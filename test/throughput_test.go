@@ -27,6 +27,7 @@ func TestThroughput(t *testing.T) {
 	client := newRegional(t, 1, gateways[0])
 	client.http.Timeout = 10 * time.Minute
 	took := map[string][]time.Duration{}
+	note := func(what string, d time.Duration) { took[what] = append(took[what], d) }
 	for n := range rounds {
 		repository := fmt.Sprintf("large-%d", n)
 		before := sentTo(t, gateways, "")
@@ -34,7 +35,7 @@ func TestThroughput(t *testing.T) {
 		must(t, err)
 		began := time.Now()
 		tagEverywhere(t, registries, repository, of.Digest)
-		took["after its push, until whole everywhere"] = append(took["after its push, until whole everywhere"], time.Since(began))
+		note("after its push, until whole everywhere", time.Since(began))
 		must(t, wholeEverywhere(t, registries, repository, "v1", of.Digest))
 		if sent := sentTo(t, gateways, "") - before; sent > 2*size*102/100 {
 			t.Errorf("%d bytes were sent for two copies of %d", sent, size)
@@ -53,11 +54,15 @@ func TestThroughput(t *testing.T) {
 				t.Logf("%s: %v", tool.name, err)
 				continue
 			}
-			took[tool.name+", all of it"] = append(took[tool.name+", all of it"], time.Since(began))
+			note(tool.name+", all of it", time.Since(began))
 		}
-		took["one layer alone, by GET and PUT"] = append(took["one layer alone, by GET and PUT"], oneLayer(t, peer, layer, fmt.Sprintf("alone-%d", n)))
-		took["a replica that was away, from the first byte"] = append(took["a replica that was away, from the first byte"],
-			backfill(t, client, registries, gateways, fmt.Sprintf("back-%d", n), layers, layer))
+		note("one layer alone, to one registry by GET and PUT", oneLayer(t, peer, layer, fmt.Sprintf("alone-%d", n)))
+		alone, _, err := client.pushLayers(t, repository+"-last", "v1", "amd64", 1, layer)
+		must(t, err)
+		began = time.Now()
+		tagEverywhere(t, registries, repository+"-last", alone.Digest)
+		note("after the push of one layer alone, until whole everywhere", time.Since(began))
+		note("a replica that was away, from the first byte", backfill(t, client, registries, gateways, fmt.Sprintf("back-%d", n), layers, layer))
 	}
 	for what, times := range took {
 		slices.Sort(times)

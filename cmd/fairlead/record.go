@@ -101,7 +101,7 @@ func reason(err error) error {
 
 func (r *record) Confirm(what proxy.Reference, replica string) {
 	e, known, err := r.ledger.Get(entryOf(what))
-	if err == nil && known {
+	if err == nil && known && e.Deleted { // else it was pushed again meanwhile
 		err = r.ledger.Confirm(e, replica)
 	}
 	if err != nil {

@@ -47,4 +47,11 @@ replicas:
 	if want := []string{"first", "left-out", "offline", "read-only"}; !slices.Equal(slices.Sorted(slices.Values(known.At)), want) {
 		t.Errorf("confirmed by %v, want %v", known.At, want)
 	}
+	if err := r.Push(what, proxy.Content{Digest: digest(1)}, "first", proxy.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	r.Gone(what, "left-out") // an answer to the DELETE that came late
+	if known, _ := r.Known(what); !slices.Equal(known.At, []string{"first"}) {
+		t.Errorf("what was pushed again is said to be at %v", known.At)
+	}
 }
