@@ -205,8 +205,10 @@ func (s *hookSite) push(repository, name string, content proxy.Content) {
 }
 
 func (s *hookSite) confirm(repository, name string, replicas ...string) {
+	e, _, err := s.record.ledger.Get(ledger.Reference{Repository: repository, Name: name})
+	s.must(err)
 	for _, r := range replicas {
-		s.record.Confirm(proxy.Reference{Repository: repository, Name: name}, r)
+		s.must(book{s.record}.Confirm(copyEntry(e), r))
 	}
 }
 
