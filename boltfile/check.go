@@ -1,4 +1,4 @@
-package ledger
+package boltfile
 
 import (
 	"bytes"
@@ -28,8 +28,8 @@ const (
 
 var order = binary.NativeEndian
 
-// checkFile judges a file as a whole. An empty one is a new one.
-func checkFile(file *os.File) error {
+// Check judges a file as a whole. An empty one is a new one.
+func Check(file *os.File) error {
 	info, err := file.Stat()
 	if err != nil || info.Size() == 0 {
 		return err
@@ -121,7 +121,7 @@ func (w *walk) use(id uint64) error {
 	return nil
 }
 
-// maxDepth is more than any tree of maxFile has.
+// maxDepth is more than any tree on a disk has.
 const maxDepth = 64
 
 func (w *walk) tree(id uint64, depth int) error {
@@ -148,8 +148,8 @@ func (w *walk) elements(page []byte, depth int) error {
 		if flags == flagLeaf {
 			position, keySize, valueSize = uint64(order.Uint32(e[4:])), uint64(order.Uint32(e[8:])), uint64(order.Uint32(e[12:]))
 		}
-		if position+keySize+valueSize > uint64(len(e)) {
-			return fmt.Errorf("element %d is outside", i)
+		if position+keySize+valueSize > uint64(len(e)) || keySize == 0 {
+			return fmt.Errorf("element %d is outside, or has no key", i)
 		}
 		key, value := e[position:position+keySize], e[position+keySize:position+keySize+valueSize]
 		if bytes.Compare(key, w.least) < 0 || w.last != nil && bytes.Compare(key, w.last) <= 0 {
