@@ -40,7 +40,7 @@ func written(t *testing.T) []byte {
 	return data
 }
 
-// Whatever bytes change, bbolt can read what is opened.
+// Whatever bytes change, bbolt can work with what is opened.
 func TestDamage(t *testing.T) {
 	whole := written(t)
 	path := filepath.Join(t.TempDir(), "file.db")
@@ -63,8 +63,12 @@ func TestDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 		opened++
-		err = db.View(func(tx *bolt.Tx) error {
-			return tx.ForEach(func(_ []byte, b *bolt.Bucket) error { return b.ForEach(func(_, _ []byte) error { return nil }) })
+		err = db.Update(func(tx *bolt.Tx) error {
+			b, err := tx.CreateBucketIfNotExists([]byte("large"))
+			for key, value := b.Cursor().First(); key != nil && value != nil && err == nil; key, value = b.Cursor().First() {
+				err = b.Delete(key)
+			}
+			return errors.Join(err, b.Put([]byte("key"), nil))
 		})
 		if err := errors.Join(err, db.Close()); err != nil {
 			t.Fatal(err)
