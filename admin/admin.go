@@ -142,7 +142,7 @@ func New(c Config) http.Handler {
 	auditRoutes(mux, c.Audit, c.AskAudit, c.Log)
 	webhookRoutes(mux, c.Webhooks, c.Log)
 	mux.HandleFunc("/", notFound)
-	return mux
+	return onlyLocal(mux)
 }
 
 // ready follows Kubernetes' /readyz: the status is for machines, ?verbose for people.

@@ -38,7 +38,7 @@ func TestAdmin(t *testing.T) {
 	ask := func(line string) *httptest.ResponseRecorder {
 		method, path, _ := strings.Cut(line, " ")
 		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		handler.ServeHTTP(w, httptest.NewRequest(method, "http://127.0.0.1"+path, nil))
 		return w
 	}
 	for _, test := range []struct {

@@ -90,7 +90,7 @@ func TestImages(t *testing.T) {
 		}
 		method, path, _ := strings.Cut(test.line, " ")
 		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		handler.ServeHTTP(w, httptest.NewRequest(method, "http://127.0.0.1"+path, nil))
 		if w.Code != test.status || !strings.Contains(w.Body.String(), test.contains) {
 			t.Errorf("%s: %d %s, want %d with %q", test.line, w.Code, w.Body, test.status, test.contains)
 		}
@@ -98,7 +98,7 @@ func TestImages(t *testing.T) {
 	s.err = errors.New("disk")
 	for _, path := range []string{"/images?repository=app&reference=v1", "/replication/conflicts"} {
 		w := httptest.NewRecorder()
-		if handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil)); w.Code != 503 || w.Header().Get("Content-Type") != "application/problem+json" {
+		if handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://[::1]:9180"+path, nil)); w.Code != 503 || w.Header().Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
@@ -119,7 +119,7 @@ func TestLongPoll(t *testing.T) {
 			began := time.Now()
 			go func() {
 				w := httptest.NewRecorder()
-				handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/images?repository=app&reference=v1&wait=20s&after="+after, nil))
+				handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost:9180/images?repository=app&reference=v1&wait=20s&after="+after, nil))
 				a := answer{status: w.Code, took: time.Since(began)}
 				_ = json.Unmarshal(w.Body.Bytes(), &a.image)
 				done <- a
@@ -172,7 +172,7 @@ func TestTooManyPolls(t *testing.T) {
 		for range maxPolls + 5 {
 			go func() {
 				w := httptest.NewRecorder()
-				handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/images?repository=app&reference=v1&wait=20s", nil))
+				handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost:9180/images?repository=app&reference=v1&wait=20s", nil))
 				codes <- w.Code
 			}()
 		}

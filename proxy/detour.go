@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 
 	"github.com/fairlead-gateway/fairlead/transfer"
@@ -28,13 +29,27 @@ func (p *Proxy) send(up *upstream, out *http.Request) (*http.Response, error) {
 	if !blind {
 		return up.transport.RoundTrip(up.request(out))
 	}
+	exposed := up.URL.Scheme == "https" && p.Detour.Scheme != "https"
+	if exposed && out.Header.Get("Authorization") != "" {
+		if out.Body != nil {
+			out.Body.Close() // as all transports do
+		}
+		return nil, errExposed
+	}
 	address := *out.URL
 	address.Scheme, address.Host = p.Detour.Scheme, front
 	out.URL, out.Header = &address, out.Header.Clone()
 	out.Host = up.Name + "." + p.Hostname // that replica and no other, whatever that gateway thinks
 	out.Header.Set(hopHeader, "1")
-	return p.detour.RoundTrip(out)
+	response, err := p.detour.RoundTrip(out)
+	if err == nil && exposed && response.StatusCode == http.StatusUnauthorized {
+		response.Body.Close()
+		return nil, errExposed // who is asked for a login in clear text cannot know by whom
+	}
+	return response, err
 }
+
+var errExposed = errors.New("the replica can only be reached through another gateway, in clear text, and it has TLS: no login goes there")
 
 // reach is a replica as healing reaches it: as requests do, under the name that the client asked for.
 func (p *Proxy) reach(replica, host string) transfer.Replica {
@@ -48,4 +63,15 @@ func (p *Proxy) reach(replica, host string) transfer.Replica {
 			return p.send(up, r.Clone(r.Context()))
 		}),
 	}
+}
+
+// Direct is for what never takes a detour: a gateway's own login to a token service, which another gateway is not.
+func (p *Proxy) Direct(replica string) http.RoundTripper {
+	up := p.upstreams[replica]
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Host == up.URL.Host && r.URL.Scheme == up.URL.Scheme {
+			r = up.request(r.Clone(r.Context()))
+		}
+		return up.transport.RoundTrip(r)
+	})
 }

@@ -1,6 +1,10 @@
 package proxy
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -38,4 +42,91 @@ func TestDetour(t *testing.T) {
 	g.want(g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}"), hopHeader+": 1"), 502, "west; reason=leased")
 	// Elsewhere nothing is changed, and the mark does not reach a registry.
 	g.want(g.do("GET /v2/app/blobs/"+digest, nil, hopHeader+": 1"), 200, "east; reason=failover")
+}
+
+// A login goes through a front only if the way there is as safe as the replica's own.
+func TestNoLoginInClearText(t *testing.T) {
+	for _, c := range []struct {
+		upstream, detour, authorization string
+		status                          int // of the front
+		exposed                         bool
+		asked                           int
+	}{
+		{"http", "http", "Basic x", 200, false, 1},
+		{"http", "http", "", 401, false, 1},
+		{"https", "https", "Basic x", 200, false, 1},
+		{"https", "https", "", 401, false, 1},
+		{"https", "http", "", 200, false, 1},
+		{"https", "http", "", 404, false, 1},
+		{"https", "http", "Basic x", 200, true, 0},
+		{"https", "http", "", 401, true, 1},
+	} {
+		asked := 0
+		front := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			asked++
+			w.WriteHeader(c.status)
+		}))
+		t.Cleanup(front.Close)
+		detour := Detour{Scheme: c.detour, Front: func(replica string) (string, bool) { return front.Listener.Addr().String(), replica == "west" }}
+		if c.detour == "http" {
+			front.Start()
+		} else {
+			front.StartTLS()
+			roots := x509.NewCertPool()
+			roots.AddCert(front.Certificate())
+			detour.TLS = &tls.Config{RootCAs: roots}
+		}
+		g := newRig(t, nil, func(config *Config) {
+			config.Detour = detour
+			for _, u := range config.Upstreams {
+				u.URL.Scheme = c.upstream
+			}
+		})
+		to := g.proxy.Reach("west")
+		body := &closing{Reader: strings.NewReader("x")}
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, to.URL.String()+"/v2/app/manifests/v1", body)
+		if c.authorization != "" {
+			r.Header.Set("Authorization", c.authorization)
+		}
+		response, err := to.Transport.RoundTrip(r)
+		if errors.Is(err, errExposed) != c.exposed || err == nil && response.StatusCode != c.status || asked != c.asked || asked == 0 && !body.closed {
+			t.Errorf("%+v: %v, asked %d", c, err, asked)
+		}
+		if err == nil {
+			response.Body.Close()
+		}
+	}
+}
+
+type closing struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closing) Close() error {
+	c.closed = true
+	return nil
+}
+
+// A token service is asked where the replica says, though that is at the replica's own address.
+func TestDirect(t *testing.T) {
+	front := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the front was asked") }))
+	t.Cleanup(front.Close)
+	var host string
+	west := func(w http.ResponseWriter, r *http.Request) { host = r.Host }
+	g := newRig(t, map[string]http.HandlerFunc{"west": west}, func(c *Config) {
+		c.Detour = Detour{Scheme: "http", Front: func(string) (string, bool) { return front.Listener.Addr().String(), true }}
+		for i := range c.Upstreams {
+			c.Upstreams[i].Host = "west.internal"
+		}
+	})
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, g.proxy.Reach("west").URL.String()+"/v2/token", nil)
+	response, err := g.proxy.Direct("west").RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if host != "west.internal" || len(g.take()) != 1 {
+		t.Errorf("asked %q", host)
+	}
 }

@@ -27,6 +27,7 @@ const (
 type authorizer struct {
 	// Static after Authorize.
 	base     http.RoundTripper
+	tokensBy http.RoundTripper
 	upstream *url.URL
 	login    Login
 
@@ -43,13 +44,14 @@ type authorization struct {
 	until  time.Time
 }
 
-// Authorize is a transport to the replica at upstream, by way of base, that logs in there as the replica demands it.
-func Authorize(base http.RoundTripper, upstream *url.URL, login Login) http.RoundTripper {
+// Authorize is a transport to the replica at upstream, by way of base, that logs in there as the replica demands it. Its token
+// service is asked by way of tokensBy.
+func Authorize(base, tokensBy http.RoundTripper, upstream *url.URL, login Login) http.RoundTripper {
 	tokens, err := lru.New[string, authorization](maxTokens)
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
-	return &authorizer{base: base, upstream: upstream, login: login, tokens: tokens}
+	return &authorizer{base: base, tokensBy: tokensBy, upstream: upstream, login: login, tokens: tokens}
 }
 
 func (a *authorizer) RoundTrip(r *http.Request) (*http.Response, error) {

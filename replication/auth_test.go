@@ -66,7 +66,7 @@ func (g *guarded) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (g *guarded) authorize(login Login) http.RoundTripper {
-	return Authorize(g, &url.URL{Scheme: "https", Host: "replica.test"}, login)
+	return Authorize(g, g, &url.URL{Scheme: "https", Host: "replica.test"}, login)
 }
 
 func ask(t *testing.T, over http.RoundTripper, method, at string, body io.Reader) int {
@@ -108,6 +108,18 @@ func TestBasic(t *testing.T) {
 	none := g.authorize(Password("", ""))
 	if got := ask(t, none, http.MethodHead, "/v2/app/blobs/sha256:1", nil); got != 401 {
 		t.Error(got)
+	}
+}
+
+// The way to a replica may lead through others, who are no token service.
+func TestTokensHaveTheirOwnWay(t *testing.T) {
+	accepts := func(s string) bool { return s == "Bearer t" }
+	replica := &guarded{t: t, challenge: `Bearer realm="https://replica.test/v2/token"`, accepts: accepts}
+	service := &guarded{t: t, accepts: func(string) bool { return true }}
+	over := Authorize(replica, service, &url.URL{Scheme: "https", Host: "replica.test"}, Password("alice", "secret"))
+	ask(t, over, http.MethodHead, "/v2/app/blobs/sha256:1", nil)
+	if len(replica.log) != 1 || len(service.log) != 1 || service.log[0] != "GET /v2/token" || service.shown[0] != "Basic YWxpY2U6c2VjcmV0" {
+		t.Errorf("the replica was asked %q, the service %q", replica.log, service.log)
 	}
 }
 
@@ -227,7 +239,7 @@ func TestOneQuestion(t *testing.T) {
 		asked := make(chan struct{})
 		g := &guarded{t: t, challenge: bearerChallenge, accepts: func(s string) bool { return s == "Bearer t" }}
 		base := &slowTokens{g, asked}
-		a := Authorize(base, &url.URL{Scheme: "https", Host: "replica.test"}, Password("alice", "secret"))
+		a := Authorize(base, base, &url.URL{Scheme: "https", Host: "replica.test"}, Password("alice", "secret"))
 		g.token = func(*http.Request) (int, string) { return 200, `{"token":"t"}` }
 		ctx, cancel := context.WithCancel(t.Context())
 		r, _ := http.NewRequestWithContext(ctx, http.MethodGet, "https://replica.test/v2/app/manifests/v1", nil)

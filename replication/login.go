@@ -9,6 +9,9 @@ import (
 	"oras.land/oras-go/v2/registry/remote/credentials"
 )
 
+// helperWait bounds a credential helper.
+const helperWait = 10 * time.Second
+
 // Login is what a replica is shown by us. It is asked for again when the replica refuses it, and now and then.
 type Login func(ctx context.Context) (auth.Credential, error)
 
@@ -39,20 +42,12 @@ func DockerLogin(path string, hosts ...string) Login {
 	}
 }
 
-// helperWait bounds a credential helper.
-const helperWait = 10 * time.Second
-
 // DockerConfig is the login that a docker config.json has for a host, in itself or by its credential helpers. It is read
 // anew each time: who rotates a password does not restart us.
 func DockerConfig(path, host string) Login {
+	login := DockerLogin(path, host)
 	return func(ctx context.Context) (auth.Credential, error) {
-		ctx, cancel := context.WithTimeout(ctx, helperWait)
-		defer cancel()
-		store, err := credentials.NewStore(path, credentials.StoreOptions{})
-		if err != nil {
-			return auth.EmptyCredential, err
-		}
-		c, err := store.Get(ctx, host)
+		c, err := login(ctx)
 		if err == nil && c == auth.EmptyCredential {
 			err = fmt.Errorf("%s has no login for %s", path, host)
 		}

@@ -35,7 +35,7 @@ func (a *authorizer) token(ctx context.Context, c challenge, scope string, login
 	if err != nil {
 		return authorization{}, err
 	}
-	response, err := a.base.RoundTrip(r) // not a client: a login goes where the replica said, and no further
+	response, err := a.tokensBy.RoundTrip(r) // not a client: a login goes where the replica said, and no further
 	if err != nil {
 		return authorization{}, err
 	}

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"bytes"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -99,10 +100,44 @@ func TestManifest(t *testing.T) {
 }
 
 func TestExcerpt(t *testing.T) {
-	p := standard().peer(Replica{}, "app", alice)
-	got := p.excerpt("no\r\n" + secret + "\xff" + strings.Repeat("é", 200))
-	if !strings.HasPrefix(got, "no  ***é") || len(got) > maxErrorText {
+	const long = "hunter2hunter2"
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("gateway:"+long))
+	for _, c := range []struct{ authorization, text, want string }{
+		{"", "no\r\n\xffrights", "no  rights"},
+		{basic, "no rights for " + basic, "***"},
+		{basic, "no rights for " + strings.TrimPrefix(basic, "Basic "), "***"},
+		{basic, "no rights for " + url.QueryEscape(basic), "***"},
+		{basic, "no rights for " + basic[:20], "***"},
+		{basic, "no rights for gateway:" + long, "***"},
+		{basic, "no rights for gateway", "no rights for gateway"},
+		{"basic " + base64.StdEncoding.EncodeToString([]byte("gateway:abc")), "wrong: abc", "***"},
+		{"Bearer ey.abcdefghijkl", "cannot read abcdefghijkl", "***"},
+		{"Bearer ey.abcdefghijkl", "no bearer of it", "no bearer of it"},
+		{"abcdefghijkl", "cannot read abcdefghijkl", "***"},
+		{"Basic ", "no rights", "no rights"},
+		{"Basic Og==", "no rights", "no rights"},
+	} {
+		if got := excerpt(c.text, c.authorization, ""); got != c.want {
+			t.Errorf("%q, shown %q: %q", c.text, c.authorization, got)
+		}
+		if got := excerpt(c.text, "", c.authorization); got != c.want {
+			t.Errorf("%q, shown %q beside another: %q", c.text, c.authorization, got)
+		}
+	}
+	if got := excerpt(strings.Repeat("é", 200)); len(got) > maxErrorText || got == "" {
 		t.Errorf("%q", got)
+	}
+}
+
+// A transport may show a login that the caller knows nothing of.
+func TestLoginOfTheTransport(t *testing.T) {
+	from := newFake(t, func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
+		say(w, http.StatusForbidden, "DENIED", "no rights for "+r.Header.Get("Authorization"))
+		return true
+	})
+	_, _, err := Manifest(t.Context(), loggedIn(from.replica("from")), "team/app", sum(nil), nil)
+	if err == nil || err.Error() != "from: GET: 403: DENIED: ***" {
+		t.Error(err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -82,17 +83,17 @@ func (p *peer) refused(response *http.Response, err error) error {
 	}
 	body, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
 	if json.Unmarshal(body, &envelope) == nil && len(envelope.Errors) > 0 {
-		e.Text = p.excerpt(envelope.Errors[0].Code + ": " + envelope.Errors[0].Message)
+		// The transport may have shown a login of its own.
+		first, shown := envelope.Errors[0], response.Request.Header.Get("Authorization")
+		e.Text = excerpt(first.Code, p.authorization, shown) + ": " + excerpt(first.Message, p.authorization, shown)
 	}
 	return e
 }
 
-// excerpt is without what a replica may have repeated of the client's credential.
-func (p *peer) excerpt(text string) string {
-	if _, secret, ok := strings.Cut(p.authorization, " "); ok && secret != "" {
-		text = strings.ReplaceAll(text, secret, "***")
-	} else if p.authorization != "" {
-		text = strings.ReplaceAll(text, p.authorization, "***")
+// excerpt is nothing of a text in which a replica repeats what it was shown: as it was, in part, or written otherwise.
+func excerpt(text string, authorizations ...string) string {
+	if slices.ContainsFunc(authorizations, func(a string) bool { return repeats(text, a) }) {
+		return "***"
 	}
 	text = strings.ToValidUTF8(text[:min(len(text), maxErrorText)], "")
 	return strings.Map(func(r rune) rune {
@@ -101,4 +102,26 @@ func (p *peer) excerpt(text string) string {
 		}
 		return r
 	}, text)
+}
+
+func repeats(text, authorization string) bool {
+	_, secret, ok := strings.Cut(authorization, " ")
+	if !ok {
+		secret = authorization
+	}
+	_, password, _ := (&http.Request{Header: http.Header{"Authorization": {authorization}}}).BasicAuth()
+	return holdsPart(text, secret) || holdsPart(text, password)
+}
+
+// partOfSecret is enough of one that a text with it is not shown.
+const partOfSecret = 8
+
+func holdsPart(text, secret string) bool {
+	size := min(partOfSecret, len(secret))
+	for i := 0; size > 0 && i+size <= len(secret); i++ {
+		if strings.Contains(text, secret[i:i+size]) {
+			return true
+		}
+	}
+	return false
 }

@@ -8,7 +8,8 @@ import (
 	"syscall"
 
 	bolt "go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/fairlead-gateway/fairlead/boltfile"
 )
 
 // ErrDamaged is returned by Open when it found a file that nothing should be written to, and has moved it aside. Opening again
@@ -24,11 +25,11 @@ func openSound(path string) (db *bolt.DB, err error) {
 			db, err = nil, fmt.Errorf("%w (%v)", ErrDamaged, p)
 		}
 	}()
-	db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout})
+	db, err = bolt.Open(path, 0o600, &bolt.Options{OpenFile: boltfile.Open})
 	var refused syscall.Errno
 	switch {
 	case err == nil:
-	case errors.Is(err, berrors.ErrTimeout), errors.As(err, &refused): // what the system refuses says nothing about the file
+	case errors.Is(err, boltfile.ErrLocked), errors.As(err, &refused): // what the system refuses says nothing about the file
 		return nil, err
 	default:
 		return nil, fmt.Errorf("%w (%w)", ErrDamaged, err)
@@ -47,15 +48,7 @@ func sound(tx *bolt.Tx) error {
 	if subscriptions == nil || queues == nil || total == nil {
 		return errors.New("a part is missing")
 	}
-	err := errors.Join(eachOf(subscriptions, 0, &Subscription{}), soundQueues(tx, queues, total))
-	if err != nil {
-		return err
-	}
-	// Only now: it walks the pages on a goroutine of its own, where a fault could not be caught.
-	for problem := range tx.Check() {
-		err = errors.Join(err, problem)
-	}
-	return err
+	return errors.Join(eachOf(subscriptions, 0, &Subscription{}), soundQueues(tx, queues, total))
 }
 
 func soundQueues(tx *bolt.Tx, queues, total *bolt.Bucket) error {

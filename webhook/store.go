@@ -10,14 +10,10 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 )
 
 // fileName is the store's file in the state directory.
 const fileName = "webhooks.db"
-
-// lockTimeout bounds the wait for another process that has the file open.
-const lockTimeout = time.Second
 
 // The file has three buckets.
 var (
@@ -57,8 +53,6 @@ func (s *store) open(dir string) error {
 	path := filepath.Join(dir, fileName)
 	db, err := openSound(path)
 	switch {
-	case errors.Is(err, berrors.ErrTimeout):
-		return errors.New("another process has it open")
 	case errors.Is(err, ErrDamaged): // the last one is kept for people to look at
 		return errors.Join(err, os.Rename(path, path+".damaged"))
 	case err != nil:

@@ -72,7 +72,7 @@ func ownReach(c *configs.Config, p *proxy.Proxy) func(replica string) transfer.R
 	for _, r := range c.Replicas {
 		to := p.Reach(r.Name)
 		if r.Credentials != "" {
-			to.Transport = replication.Authorize(to.Transport, r.Upstream, replication.DockerConfig(r.Credentials, r.Upstream.Host))
+			to.Transport = replication.Authorize(to.Transport, p.Direct(r.Name), r.Upstream, replication.DockerConfig(r.Credentials, r.Upstream.Host))
 		}
 		reached[r.Name] = to
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/boltfile"
 )
 
 // lines is a log that tests count in.
@@ -158,7 +160,7 @@ func TestDamagedFileIsBegunAnew(t *testing.T) {
 				l, err := Open(filepath.Dir(path), "gw1", regions, newWall().now, log.log())
 				must(t, err)
 				if locked {
-					wantError(t, l.Available(), errLocked)
+					wantError(t, l.Available(), boltfile.ErrLocked)
 					must(t, syscall.Flock(int(other.Fd()), syscall.LOCK_UN))
 					time.Sleep(tryEvery)
 					synctest.Wait()

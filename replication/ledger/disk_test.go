@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/fairlead-gateway/fairlead/boltfile"
 )
 
 func copyFile(t failer, from, to string) {
@@ -116,7 +119,7 @@ func TestOneWriter(t *testing.T) {
 	l, _ := one(t)
 	_, err := attempt(filepath.Dir(l.path), "gw1", nil, newWall().now)
 	wantError(t, err, ErrUnavailable)
-	wantError(t, err, errLocked)
+	wantError(t, err, boltfile.ErrLocked)
 	if !bytes.Contains([]byte(err.Error()), []byte(l.path)) {
 		t.Errorf("%v does not name the file", err)
 	}
@@ -138,6 +141,16 @@ func filled(t *testing.T, count int) (path string, data []byte) {
 	must(t, err)
 	return l.path, data[:4096*(len(bytes.TrimRight(data, "\x00"))/4096+1)] // the file grows in large steps
 }
+
+// What is where in bbolt's pages.
+const (
+	pageHeader = 16
+	element    = 16
+	flagBranch = 0x01
+	flagFree   = 0x10
+)
+
+var order = binary.NativeEndian
 
 // pageOf is a page in use: the list of free pages, or the first bucket's page that is a branch.
 func pageOf(d []byte, flags uint16) int {

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/boltfile"
 )
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -179,7 +181,7 @@ func sound(t failer, l *Ledger) {
 	file, err := os.Open(l.path)
 	must(t, err)
 	defer file.Close()
-	must(t, checkFile(file))
+	must(t, boltfile.Check(file))
 }
 
 func wantError(t *testing.T, err, want error) {

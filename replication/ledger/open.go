@@ -12,16 +12,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/fairlead-gateway/fairlead/boltfile"
 )
 
 const (
 	fileName = "ledger.db"
-	lockWait = 2 * time.Second // for a predecessor that is stopping
-	lockTry  = 50 * time.Millisecond
 
 	// maxFile bounds the file, at some 1.5 KB a reference. So much of the address space is mapped from the start: mapping
 	// more later would make writes wait for reads, and reads for them.
@@ -100,7 +99,7 @@ func (l *Ledger) open() (db *bolt.DB, err error) {
 	_, statErr := os.Stat(l.path)
 	l.broken.Store(false) // that was of an earlier try
 	err = l.guard(func() (err error) {
-		db, err = bolt.Open(l.path, 0o600, &bolt.Options{OpenFile: openSound, Timeout: lockWait, FreelistType: bolt.FreelistMapType,
+		db, err = bolt.Open(l.path, 0o600, &bolt.Options{OpenFile: boltfile.Open, FreelistType: bolt.FreelistMapType,
 			InitialMmapSize: maxFile, MaxSize: maxFile, NoStatistics: true})
 		if err == nil {
 			err = l.prepare(db)
@@ -114,55 +113,17 @@ func (l *Ledger) open() (db *bolt.DB, err error) {
 		_ = db.Close()
 	}
 	switch {
-	case l.broken.Load() || errors.Is(err, errUnsound):
+	case l.broken.Load() || errors.Is(err, boltfile.ErrUnsound):
 		return nil, l.putAside(err)
 	case l.temporary != "":
 		err = errors.Join(err, os.RemoveAll(l.temporary))
-	case db == nil && errors.Is(statErr, fs.ErrNotExist) && !errors.Is(err, errLocked):
+	case db == nil && errors.Is(statErr, fs.ErrNotExist) && !errors.Is(err, boltfile.ErrLocked):
 		_ = os.Remove(l.path) // half of a new one would count as damaged
 	}
 	return nil, fmt.Errorf("%w: %s: %w", ErrUnavailable, l.path, err)
 }
 
-var (
-	errUnsound = errors.New("not a sound file")
-	errDamaged = errors.New("it was damaged") // and has been moved aside
-	errLocked  = errors.New("another process has it open")
-)
-
-// openSound opens a file for bbolt, which reads nothing of it before it was locked and checked.
-func openSound(path string, flag int, mode os.FileMode) (*os.File, error) {
-	file, err := os.OpenFile(path, flag, mode)
-	if err != nil {
-		return nil, err
-	}
-	if err = lock(file); err == nil {
-		err = checkFile(file)
-		var refused syscall.Errno
-		if err != nil && !errors.As(err, &refused) { // what the system refuses says nothing about the file
-			err = fmt.Errorf("%w: %w", errUnsound, err)
-		}
-	}
-	if err != nil {
-		_ = file.Close()
-		return nil, err
-	}
-	return file, nil
-}
-
-// lock is bbolt's own lock, which it then takes again.
-func lock(file *os.File) error {
-	for tries := lockWait / lockTry; ; tries-- {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		switch {
-		case !errors.Is(err, syscall.EWOULDBLOCK):
-			return err
-		case tries <= 0:
-			return errLocked
-		}
-		time.Sleep(lockTry)
-	}
-}
+var errDamaged = errors.New("it was damaged") // and has been moved aside
 
 // putAside keeps the last damaged file for people to look at.
 func (l *Ledger) putAside(why error) error {
@@ -227,7 +188,7 @@ func (l *Ledger) recall(b *bolt.Tx) (ready bool, err error) {
 	}
 	if last := meta.Get([]byte(keyClock)); last != nil {
 		if err := json.Unmarshal(last, &l.clock.last); err != nil {
-			return false, fmt.Errorf("%w: its clock: %w", errUnsound, err)
+			return false, fmt.Errorf("%w: its clock: %w", boltfile.ErrUnsound, err)
 		}
 	}
 	for _, name := range buckets {

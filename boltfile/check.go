@@ -1,4 +1,4 @@
-package ledger
+package boltfile
 
 import (
 	"bytes"
@@ -28,8 +28,8 @@ const (
 
 var order = binary.NativeEndian
 
-// checkFile judges a file as a whole. An empty one is a new one.
-func checkFile(file *os.File) error {
+// Check judges a file as a whole. An empty one is a new one.
+func Check(file *os.File) error {
 	info, err := file.Stat()
 	if err != nil || info.Size() == 0 {
 		return err
@@ -43,7 +43,7 @@ func checkFile(file *os.File) error {
 		return fmt.Errorf("of %d pages only %d are there", m.pages, info.Size()/w.pageSize)
 	}
 	w.used = make([]bool, m.pages)
-	if err := w.tree(m.root, 0); err != nil {
+	if err := w.tree(m.root, nil, 0); err != nil {
 		return err
 	}
 	return w.free(m.free)
@@ -121,15 +121,16 @@ func (w *walk) use(id uint64) error {
 	return nil
 }
 
-// maxDepth is more than any tree of maxFile has.
+// maxDepth is more than any tree on a disk has.
 const maxDepth = 64
 
-func (w *walk) tree(id uint64, depth int) error {
+// tree begins with the key that the branch above has for it: by that key bbolt finds a page's place again when it writes.
+func (w *walk) tree(id uint64, first []byte, depth int) error {
 	page, err := w.read(id)
 	if err != nil {
 		return err
 	}
-	if err := w.elements(page, depth); err != nil {
+	if err := w.elements(page, first, depth); err != nil {
 		return fmt.Errorf("page %d: %w", id, err)
 	}
 	return nil
@@ -137,10 +138,13 @@ func (w *walk) tree(id uint64, depth int) error {
 
 // elements are, in a branch, position 4, key size 4, child 8; in a leaf, flags 4, position 4, key size 4, value size 4.
 // Positions count from the element.
-func (w *walk) elements(page []byte, depth int) error {
+func (w *walk) elements(page, first []byte, depth int) error {
 	flags, count := order.Uint16(page[8:]), int(order.Uint16(page[10:]))
 	if flags != flagBranch && flags != flagLeaf || flags == flagBranch && count == 0 || pageHeader+count*element > len(page) || depth > maxDepth {
 		return errors.New("neither branch nor leaf")
+	}
+	if count == 0 && first != nil {
+		return errors.New("nothing in it")
 	}
 	for i := range count {
 		e := page[pageHeader+i*element:]
@@ -148,17 +152,20 @@ func (w *walk) elements(page []byte, depth int) error {
 		if flags == flagLeaf {
 			position, keySize, valueSize = uint64(order.Uint32(e[4:])), uint64(order.Uint32(e[8:])), uint64(order.Uint32(e[12:]))
 		}
-		if position+keySize+valueSize > uint64(len(e)) {
-			return fmt.Errorf("element %d is outside", i)
+		if position+keySize+valueSize > uint64(len(e)) || keySize == 0 {
+			return fmt.Errorf("element %d is outside, or has no key", i)
 		}
 		key, value := e[position:position+keySize], e[position+keySize:position+keySize+valueSize]
 		if bytes.Compare(key, w.least) < 0 || w.last != nil && bytes.Compare(key, w.last) <= 0 {
 			return fmt.Errorf("element %d is out of order", i)
 		}
+		if i == 0 && first != nil && !bytes.Equal(key, first) {
+			return errors.New("its first key is not that of the branch")
+		}
 		var err error
 		if flags == flagBranch {
 			w.least = key
-			err = w.tree(order.Uint64(e[8:]), depth+1)
+			err = w.tree(order.Uint64(e[8:]), key, depth+1)
 		} else {
 			w.last = key
 			if order.Uint32(e)&flagBucket != 0 {
@@ -181,11 +188,11 @@ func (w *walk) bucket(value []byte, depth int) error {
 	case len(value) < 16:
 		return errors.New("a bucket is too small")
 	case order.Uint64(value) != 0:
-		return w.tree(order.Uint64(value), depth+1)
+		return w.tree(order.Uint64(value), nil, depth+1)
 	case len(value) < 16+pageHeader || order.Uint16(value[16+8:]) != flagLeaf:
 		return errors.New("a bucket has no page")
 	}
-	return w.elements(value[16:], depth+1)
+	return w.elements(value[16:], nil, depth+1)
 }
 
 // free reads the list of pages without a place: count in the header, or, if that is the largest there is, 8 bytes before them.

@@ -1,0 +1,98 @@
+package boltfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+	"pgregory.net/rapid"
+)
+
+// written is a file with branches, leaves, small buckets and free pages.
+func written(t *testing.T) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file.db")
+	for round := range 3 {
+		db, err := bolt.Open(path, 0o600, &bolt.Options{OpenFile: Open})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Update(func(tx *bolt.Tx) error {
+			b, err := tx.CreateBucketIfNotExists([]byte("large"))
+			for i := range 300 {
+				err = errors.Join(err, b.Put(fmt.Appendf(nil, "key %d of %d", i, round), bytes.Repeat([]byte("v"), 60)))
+			}
+			_, small := b.CreateBucketIfNotExists([]byte("small"))
+			return errors.Join(err, small)
+		})
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// Whatever bytes change, bbolt can work with what is opened.
+func TestDamage(t *testing.T) {
+	whole := written(t)
+	path := filepath.Join(t.TempDir(), "file.db")
+	opened, refused := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		damaged := bytes.Clone(whole)
+		for range rapid.IntRange(0, 3).Draw(t, "flips") {
+			at := rapid.OneOf(rapid.IntRange(0, 95), rapid.IntRange(0, 4095)).Draw(t, "at") // headers are what hurts
+			damaged[rapid.IntRange(0, len(damaged)/4096-1).Draw(t, "page")*4096+at] = rapid.Byte().Draw(t, "byte")
+		}
+		if err := os.WriteFile(path, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		db, err := bolt.Open(path, 0o600, &bolt.Options{OpenFile: Open, NoSync: true})
+		if errors.Is(err, ErrUnsound) {
+			refused++
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened++
+		err = db.Update(func(tx *bolt.Tx) error {
+			b, err := tx.CreateBucketIfNotExists([]byte("large"))
+			for key, value := b.Cursor().First(); key != nil && value != nil && err == nil; key, value = b.Cursor().First() {
+				err = b.Delete(key)
+			}
+			return errors.Join(err, b.Put([]byte("key"), nil))
+		})
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Logf("%d opened, %d refused", opened, refused)
+	if opened == 0 || refused == 0 {
+		t.Error("the test damages nothing, or everything")
+	}
+}
+
+func TestLocked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file.db")
+	first, err := Open(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path, os.O_RDWR, 0o600); !errors.Is(err, ErrLocked) {
+		t.Error(err)
+	}
+	first.Close()
+	if second, err := Open(path, os.O_RDWR, 0o600); err != nil {
+		t.Error(err)
+	} else {
+		second.Close()
+	}
+}
