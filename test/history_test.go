@@ -26,7 +26,10 @@ type event struct {
 }
 
 // span is a time during which all gateways were connected and knew it.
-type span struct{ from, to time.Duration }
+type span struct {
+	from, to time.Duration
+	alone    int // grants meanwhile by a gateway whose question stayed without an answer: it decides alone, and says so
+}
 
 func newHistory() *history { return &history{began: time.Now()} }
 
@@ -50,10 +53,11 @@ func (h *history) accepted(path, replica string, began time.Duration) {
 }
 
 // twoOwners lists the repositories that had two owners at once while all were connected: writes within one span,
-// whether one after the other or at once, that different replicas accepted. No lease ends by itself in so short a time.
+// whether one after the other or at once, that different replicas accepted. No lease ends by itself in so short a time. A grant
+// that a gateway made alone, on a machine too busy to answer it, excuses one repository.
 func twoOwners(events []event, connected []span) (found []string) {
 	for _, s := range connected {
-		owners := map[string]event{}
+		owners, several, here := map[string]event{}, map[string]bool{}, []string{}
 		for _, e := range slices.SortedFunc(slices.Values(events), func(a, b event) int { return cmp.Compare(a.began, b.began) }) {
 			if e.began < s.from || e.ended > s.to {
 				continue
@@ -62,16 +66,20 @@ func twoOwners(events []event, connected []span) (found []string) {
 			if !known {
 				owners[e.repository] = e
 			} else if first.owner != e.owner {
-				found = append(found, fmt.Sprintf("%s from %v to %v for %s, %s from %v to %v for %s",
+				several[e.repository] = true
+				here = append(here, fmt.Sprintf("%s from %v to %v for %s, %s from %v to %v for %s",
 					first.owner, first.began, first.ended, first.what, e.owner, e.began, e.ended, e.what))
 			}
+		}
+		if len(several) > s.alone {
+			found = append(found, here...)
 		}
 	}
 	return found
 }
 
 func TestTwoOwners(t *testing.T) {
-	connected := []span{{0, 10}, {20, 30}}
+	connected := []span{{0, 10, 0}, {20, 30, 0}, {40, 50, 1}}
 	tests := []struct {
 		name   string
 		events []event
@@ -87,6 +95,8 @@ func TestTwoOwners(t *testing.T) {
 		{"into the cut", []event{{"app", "east", "", 1, 2}, {"app", "west", "", 9, 11}}, 0},
 		{"out of the cut", []event{{"app", "east", "", 19, 21}, {"app", "west", "", 22, 23}}, 0},
 		{"before and after", []event{{"app", "east", "", 1, 2}, {"app", "west", "", 22, 23}}, 0},
+		{"a grant without an answer", []event{{"app", "east", "", 41, 42}, {"app", "west", "", 43, 44}}, 0},
+		{"more than it explains", []event{{"app", "east", "", 41, 42}, {"app", "west", "", 43, 44}, {"other", "east", "", 41, 42}, {"other", "west", "", 43, 44}}, 2},
 		{"after it", []event{{"app", "east", "", 21, 22}, {"app", "west", "", 22, 23}, {"app", "west", "", 24, 25}}, 2},
 	}
 	for _, tt := range tests {
