@@ -61,7 +61,7 @@ func (e *Engine) delete(ctx context.Context, t Task) error {
 
 // copy puts the tags last: a tag is seen when all that it names is there.
 func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
-	i := &image{blobs: b, ledger: e.Ledger, reach: e.reach, target: t.Target, sources: t.Sources, repository: t.Repository}
+	i := e.newImage(b, t)
 	c, err := i.bring(ctx, t.Digest, 0)
 	if err != nil {
 		return err
