@@ -27,6 +27,9 @@ func (e *Engine) do(ctx context.Context, b *blobs, t Task) error {
 	t.Entries = entries
 	for range maxMends {
 		if err := e.act(ctx, b, t); err != nil {
+			if !slices.ContainsFunc(t.Entries, func(entry Entry) bool { return e.wanted(entry, t) }) {
+				return nil // nobody asks for it any more
+			}
 			return err
 		}
 		if err := e.confirm(t); err != nil {
@@ -80,7 +83,10 @@ func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
 		if !known || now.Deleted || now.Digest != t.Digest {
 			continue // it has moved on while we copied
 		}
-		if err := transfer.PutTag(ctx, e.reach(t.Target), t.Repository, entry.Name, t.Digest, c.mediaType, c.body, nil); err != nil {
+		err = i.put(ctx, t.Digest, func() error {
+			return transfer.PutTag(ctx, e.reach(t.Target), t.Repository, entry.Name, t.Digest, c.mediaType, c.body, nil)
+		})
+		if err != nil {
 			return err
 		}
 	}

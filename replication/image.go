@@ -17,6 +17,8 @@ const (
 	maxNesting = 4 // indexes in an index, and referrers of referrers
 )
 
+var errGone = fmt.Errorf("it was deleted: %w", errNowhere)
+
 // image brings manifests of one repository to one replica, each after all that it names, and each once: of indexes in an
 // index there are many ways to one manifest.
 type image struct {
@@ -113,9 +115,36 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 		return content{}, err
 	}
 	if !there {
-		err = transfer.PutManifest(ctx, i.reach(i.target), i.repository, digest, c.mediaType, c.body, nil)
+		err = i.put(ctx, digest, func() error {
+			return transfer.PutManifest(ctx, i.reach(i.target), i.repository, digest, c.mediaType, c.body, nil)
+		})
 	}
 	return c, err
+}
+
+// put asks before and after whether the manifest was deleted, which may be long after somebody began to bring its layers.
+func (i *image) put(ctx context.Context, digest string, do func() error) error {
+	if err := i.unlessGone(Reference{i.repository, digest, false}); err != nil {
+		return err
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	err := i.unlessGone(Reference{i.repository, digest, false})
+	if errors.Is(err, errGone) {
+		if failed := transfer.DeleteManifest(ctx, i.reach(i.target), i.repository, digest, nil); failed != nil {
+			return failed
+		}
+	}
+	return err
+}
+
+func (i *image) unlessGone(what Reference) error {
+	gone, err := i.gone(what)
+	if gone {
+		return fmt.Errorf("%s: %w", what.Name, errGone)
+	}
+	return err
 }
 
 // enter waits for room, but within another manifest not for that of a manifest: all who have it could wait. There is none,
@@ -144,15 +173,13 @@ func (i *image) enter(ctx context.Context, need manifest.Part, nesting int) (lea
 
 // part is given the task's context, for what others may wait for, and one that ends when the rest is in vain.
 func (i *image) part(ctx, unlessFailed context.Context, need manifest.Part, nesting int) error {
-	gone, err := i.gone(Reference{i.repository, need.Digest, !need.Manifest})
-	switch {
-	case err != nil:
+	if err := i.unlessGone(Reference{i.repository, need.Digest, !need.Manifest}); err != nil {
 		return err
-	case unlessFailed.Err() != nil:
+	}
+	if unlessFailed.Err() != nil {
 		return context.Cause(unlessFailed)
-	case gone:
-		return fmt.Errorf("%s was deleted: %w", need.Digest, errNowhere)
-	case need.Manifest:
+	}
+	if need.Manifest {
 		_, err := i.bring(ctx, need.Digest, nesting+1)
 		return err
 	}

@@ -3,8 +3,10 @@ package replication
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -79,4 +81,68 @@ func TestNestedIndexes(t *testing.T) {
 	if most > 2*maxParts+1 {
 		t.Errorf("%d at a time", most)
 	}
+}
+
+// TestDeletedMeanwhile: what is deleted everywhere while it is copied does not stay: a child, a referrer, the image itself.
+func TestDeletedMeanwhile(t *testing.T) {
+	one, two := imageOf("config of one", "one"), imageOf("config of two", "two")
+	index := indexOf(one, two)
+	signature := referrerOf(index, "config of one", "one")
+	for _, c := range []struct {
+		name, gone string
+		method     string // of the target's request at which it is
+		path       string
+	}{
+		{"a child, while its layers come", sum(one), http.MethodPatch, ""},
+		{"a child, while it is put", sum(one), http.MethodPut, "/manifests/" + sum(one)},
+		{"a referrer", sum(signature), http.MethodPut, "/manifests/" + sum(signature)},
+		{"all of it", sum(index), http.MethodPut, "/manifests/" + sum(index)},
+		{"all of it, while its tag is put", sum(index), http.MethodPut, "/manifests/v1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newRegion(t)
+			only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+			x.fleet.Store(&only)
+			a, b := x.at["a"], x.at["b"]
+			a.image("", "one")
+			a.image("", "two")
+			a.manifest("v1", index)
+			a.manifest(sum(signature), signature)
+			x.push("v1", sum(index), "a")
+			var once atomic.Bool
+			b.breaks(func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == c.method && strings.HasSuffix(r.URL.Path, c.path) && once.CompareAndSwap(false, true) {
+					b.registry.ServeHTTP(&discard{}, httptest.NewRequest(http.MethodDelete, "/v2/app/manifests/"+c.gone, nil))
+					if c.gone == sum(index) {
+						_ = x.Confirm(x.remove("v1", c.gone, "a"), "b")
+						b.registry.ServeHTTP(&discard{}, httptest.NewRequest(http.MethodDelete, "/v2/app/manifests/v1", nil))
+					}
+					_ = x.Confirm(x.remove(c.gone, c.gone, "a"), "b")
+					return false
+				}
+				return r.Method == http.MethodPut && c.gone != sum(index) && takes(sum(index), "v1")(w, r)
+			})
+			x.run()
+			x.settled("b")
+			x.idle()
+			if !once.Load() || b.get("/v2/app/manifests/"+c.gone) != nil || len(x.Letters()) != 0 {
+				t.Errorf("it is there again: %q, %v", b.log, x.Letters())
+			}
+		})
+	}
+}
+
+// idle waits until nothing is under way.
+func (x *region) idle() {
+	x.t.Helper()
+	x.eventually(func() bool {
+		x.Engine.mu.Lock()
+		defer x.Engine.mu.Unlock()
+		for _, l := range x.lanes {
+			if len(l.running)+len(l.queue) > 0 {
+				return false
+			}
+		}
+		return true
+	})
 }
