@@ -25,19 +25,28 @@ func (e *Engine) do(ctx context.Context, b *blobs, t Task) error {
 		return nil
 	}
 	t.Entries = entries
+	var later error
 	for range maxMends {
-		if err := e.act(ctx, b, t); err != nil {
+		err := e.act(ctx, b, t)
+		if errors.Is(err, errLater) {
+			later = err
+			// The digest stays to be confirmed, so that the task is tried again.
+			t.Entries = slices.DeleteFunc(slices.Clone(t.Entries), func(entry Entry) bool { return !entry.isTag() })
+		} else if err != nil {
 			if !slices.ContainsFunc(t.Entries, func(entry Entry) bool { return e.wanted(entry, t) }) {
 				return nil // nobody asks for it any more
 			}
 			return err
 		}
-		if err := e.confirm(t); err != nil {
+		if err := e.confirm(t, err == nil); err != nil {
 			return err
 		}
 		mend, err := e.overrun(t)
-		if err != nil || mend == nil {
+		if err != nil {
 			return err
+		}
+		if mend == nil {
+			return later
 		}
 		t = *mend
 	}
@@ -69,8 +78,9 @@ func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
 	if err != nil {
 		return err
 	}
-	if err := i.referrers(ctx, t.Digest, 1); err != nil {
-		return err
+	later := i.referrers(ctx, t.Digest, 1)
+	if later != nil && !errors.Is(later, errLater) {
+		return later
 	}
 	for _, entry := range t.Entries {
 		if !entry.isTag() {
@@ -90,7 +100,7 @@ func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
 			return err
 		}
 	}
-	return nil
+	return later
 }
 
 // overrun is what to do after the target has taken a later write of the same name while we wrote the earlier one: which came
@@ -113,10 +123,10 @@ func (e *Engine) overrun(t Task) (*Task, error) {
 	return nil, nil
 }
 
-// confirm has the ledger know, of the digest as well: the tag was not put without it.
-func (e *Engine) confirm(t Task) error {
+// confirm has the ledger know, if it is whole of the digest as well: the tag was not put without it.
+func (e *Engine) confirm(t Task, whole bool) error {
 	entries := t.Entries
-	if t.Action == Copy {
+	if t.Action == Copy && whole {
 		whole, known, err := e.Ledger.Get(Reference{t.Repository, t.Digest, false})
 		if err != nil {
 			return err

@@ -19,6 +19,8 @@ const (
 
 var errGone = fmt.Errorf("it was deleted: %w", errNowhere)
 
+var errLater = errors.New("a referrer cannot be had")
+
 // image brings manifests of one repository to one replica, each after all that it names, and each once: of indexes in an
 // index there are many ways to one manifest.
 type image struct {
@@ -221,7 +223,8 @@ func (i *image) manifest(ctx context.Context, digest string) (c content, there b
 }
 
 // referrers brings what refers to the manifest: signatures are there before the tag is. By the tag schema ("sha256-…", and
-// cosign's ".sig") they are tags of their own in the ledger. What a source lists but has not whole is left out.
+// cosign's ".sig") they are tags of their own in the ledger. What a source lists but has not whole is left out; what may yet
+// come is errLater, and keeps nothing else waiting.
 func (i *image) referrers(ctx context.Context, digest string, nesting int) error {
 	if nesting > maxNesting {
 		return nil
@@ -231,6 +234,7 @@ func (i *image) referrers(ctx context.Context, digest string, nesting int) error
 		if err != nil {
 			continue
 		}
+		var later error
 		for _, referrer := range list {
 			gone, err := i.gone(Reference{i.repository, referrer, false})
 			if err != nil {
@@ -243,11 +247,16 @@ func (i *image) referrers(ctx context.Context, digest string, nesting int) error
 			if err == nil {
 				err = i.referrers(ctx, referrer, nesting+1)
 			}
-			if ctx.Err() != nil || transfer.Passing(err) {
+			switch {
+			case errors.Is(err, errLater):
+				later = err
+			case ctx.Err() != nil || transfer.Passing(err) && transfer.At(err) == i.target:
 				return err
+			case transfer.Passing(err):
+				later = fmt.Errorf("%w: %s: %w", errLater, referrer, err)
 			}
 		}
-		return nil
+		return later
 	}
 	return nil
 }

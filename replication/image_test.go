@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -129,6 +130,47 @@ func TestDeletedMeanwhile(t *testing.T) {
 				t.Errorf("it is there again: %q, %v", b.log, x.Letters())
 			}
 		})
+	}
+}
+
+// TestReferrerLater: a referrer that cannot be had now keeps neither the tag nor other referrers waiting, and is tried again.
+func TestReferrerLater(t *testing.T) {
+	x := newRegion(t)
+	only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+	x.fleet.Store(&only)
+	a, b := x.at["a"], x.at["b"]
+	digest := a.image("v1", "layer")
+	subject := imageOf("config of layer", "layer")
+	var referrers []string
+	for _, layer := range []string{"broken", "good", "good too"} {
+		a.blob([]byte(layer))
+		content := referrerOf(subject, "config of layer", layer)
+		a.manifest(sum(content), content)
+		referrers = append(referrers, sum(content))
+	}
+	a.breaks(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, sum([]byte("broken"))) {
+			return false
+		}
+		w.WriteHeader(http.StatusInternalServerError)
+		return true
+	})
+	x.push("v1", digest, "a")
+	x.run()
+	if l := x.failed(1)[0]; l.Dead || l.Task.Digest != digest || !strings.Contains(l.Reason, referrers[0]) {
+		t.Errorf("%+v", l)
+	}
+	if !b.whole("v1") || !slices.Contains(x.last("v1").Confirmed, "b") || slices.Contains(x.last(digest).Confirmed, "b") {
+		t.Errorf("%q, %v, %v", b.log, x.last("v1"), x.last(digest))
+	}
+	if b.get("/v2/app/manifests/"+referrers[0]) != nil || !b.whole(referrers[1]) || !b.whole(referrers[2]) {
+		t.Errorf("not what can be had: %q", b.log)
+	}
+	a.breaks(nil)
+	x.Retry(func(Letter) bool { return true })
+	x.settled("b")
+	if !b.whole(referrers[0]) {
+		t.Error("the referrer is not there")
 	}
 }
 
