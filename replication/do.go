@@ -36,7 +36,7 @@ func (e *Engine) do(ctx context.Context, b *blobs, t Task) error {
 			if !slices.ContainsFunc(t.Entries, func(entry Entry) bool { return e.wanted(entry, t) }) {
 				return nil // nobody asks for it any more
 			}
-			return err
+			return e.lost(t, err)
 		}
 		if err := e.confirm(t, err == nil); err != nil {
 			return err
@@ -65,6 +65,7 @@ func (e *Engine) act(ctx context.Context, b *blobs, t Task) error {
 
 func (e *Engine) delete(ctx context.Context, t Task) error {
 	what := t.Entries[0].Reference
+	e.wrote(t.Target, what, t.Entries[0].Stamp)
 	if what.Blob {
 		return transfer.DeleteBlob(ctx, e.reach(t.Target), t.Repository, what.Name, nil)
 	}
@@ -93,6 +94,7 @@ func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
 		if !known || now.Deleted || now.Digest != t.Digest {
 			continue // it has moved on while we copied
 		}
+		e.wrote(t.Target, entry.Reference, now.Stamp)
 		err = i.put(ctx, t.Digest, func() error {
 			return transfer.PutTag(ctx, e.reach(t.Target), t.Repository, entry.Name, t.Digest, c.mediaType, c.body, nil)
 		})
@@ -114,11 +116,8 @@ func (e *Engine) overrun(t Task) (*Task, error) {
 		if !known || now.Stamp == entry.Stamp || !slices.Contains(now.Confirmed, t.Target) || t.Action == Confirm {
 			continue
 		}
-		mend := Task{Action: Copy, Target: t.Target, Repository: t.Repository, Digest: now.Digest, Entries: []Entry{now}, Sources: t.Sources}
-		if now.Deleted {
-			mend.Action = Delete
-		}
-		return &mend, nil
+		mend, err := e.again(now, t.Target)
+		return &mend, err
 	}
 	return nil, nil
 }

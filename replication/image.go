@@ -31,6 +31,7 @@ type image struct {
 	target     string
 	sources    []string
 	repository string
+	wrote      func(target string, what Reference, said Stamp)
 	manifests  chan struct{} // one for each manifest that has a goroutine of its own
 	parts      chan struct{} // one for each blob that is brought
 
@@ -47,7 +48,7 @@ type manifestJob struct {
 
 func (e *Engine) newImage(b *blobs, t Task) *image {
 	return &image{
-		blobs: b, ledger: e.Ledger, reach: e.reach, target: t.Target, sources: t.Sources, repository: t.Repository,
+		blobs: b, ledger: e.Ledger, reach: e.reach, target: t.Target, sources: t.Sources, repository: t.Repository, wrote: e.wrote,
 		manifests: make(chan struct{}, maxParts), parts: make(chan struct{}, maxParts), brought: map[string]*manifestJob{}, whole: map[string]bool{},
 	}
 }
@@ -126,13 +127,19 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 
 // put asks before and after whether the manifest was deleted, which may be long after somebody began to bring its layers.
 func (i *image) put(ctx context.Context, digest string, do func() error) error {
-	if err := i.unlessGone(Reference{i.repository, digest, false}); err != nil {
+	what := Reference{i.repository, digest, false}
+	now, _, err := i.ledger.Get(what)
+	switch {
+	case err != nil:
 		return err
+	case now.Deleted:
+		return fmt.Errorf("%s: %w", digest, errGone)
 	}
+	i.wrote(i.target, what, now.Stamp)
 	if err := do(); err != nil {
 		return err
 	}
-	err := i.unlessGone(Reference{i.repository, digest, false})
+	err = i.unlessGone(what)
 	if errors.Is(err, errGone) {
 		if failed := transfer.DeleteManifest(ctx, i.reach(i.target), i.repository, digest, nil); failed != nil {
 			return failed

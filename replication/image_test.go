@@ -185,6 +185,11 @@ func (x *region) idle() {
 				return false
 			}
 		}
+		for _, d := range x.doubts {
+			if len(d.names)+d.looking > 0 {
+				return false
+			}
+		}
 		return true
 	})
 }
