@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-gateway/fairlead/transfer"
@@ -40,23 +41,30 @@ type Engine struct {
 	metrics *metrics
 	wake    chan struct{} // holds one
 	early   chan struct{} // one for each blob that is copied before its manifest
+	lately  *lru.Cache[taskKey, Stamp]
 
 	mu      sync.Mutex
-	lanes   map[string]*lane  // Guarded by mu; by replica.
-	meters  map[string]*meter // Guarded by mu; by replica.
-	letters letters           // Guarded by mu.
-	news    []Entry           // Guarded by mu. At most maxNews.
-	missed  bool              // Guarded by mu: there was more news than that.
-	blobs   *blobs            // Guarded by mu; nil while it does not run.
-	freed   chan struct{}     // Guarded by mu; closed when a task has ended.
-	all     sync.WaitGroup    // incremented by Run, and under mu while blobs is there
+	lanes   map[string]*lane   // Guarded by mu; by replica.
+	meters  map[string]*meter  // Guarded by mu; by replica.
+	letters letters            // Guarded by mu.
+	doubts  map[string]*doubts // Guarded by mu; by replica.
+	news    []Entry            // Guarded by mu. At most maxNews.
+	missed  bool               // Guarded by mu: there was more news than that.
+	blobs   *blobs             // Guarded by mu; nil while it does not run.
+	freed   chan struct{}      // Guarded by mu; closed when a task has ended.
+	all     sync.WaitGroup     // incremented by Run, and under mu while blobs is there
 }
 
 // New makes an engine, which Run starts.
 func New(o Options) *Engine {
+	written, err := lru.New[taskKey, Stamp](maxLately)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
 	return &Engine{
 		Options: o, metrics: newMetrics(o.Metrics), wake: make(chan struct{}, 1), early: make(chan struct{}, maxEarly),
 		lanes: map[string]*lane{}, meters: map[string]*meter{}, letters: letters{}, freed: make(chan struct{}),
+		lately: written, doubts: map[string]*doubts{},
 	}
 }
 
@@ -145,9 +153,11 @@ func (e *Engine) round(ctx context.Context, b *blobs) time.Duration {
 		for _, t := range Plan(news, name, fleet) {
 			e.enqueue(l, t, now)
 		}
-		if missed || l.changed(fleet) || !now.Before(l.scanAt) || l.more && len(l.queue) == 0 {
+		scan := missed || l.changed(fleet) || !now.Before(l.scanAt) || l.more && len(l.queue) == 0
+		if scan {
 			e.scan(l, fleet, now)
 		}
+		e.review(ctx, name, news, scan)
 		e.mu.Lock()
 		due := e.letters.due(name, now)
 		e.mu.Unlock()

@@ -26,6 +26,11 @@ func (e *Engine) Repair(ctx context.Context, entry Entry, target string) error {
 	}
 	t := tasks[0]
 	t.Again = again
+	return e.redo(ctx, t)
+}
+
+// redo does what a task says and returns when that is done.
+func (e *Engine) redo(ctx context.Context, t Task) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	b, leave, err := e.enter(ctx, t)
