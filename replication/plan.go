@@ -139,7 +139,7 @@ func Plan(pending []Entry, target string, fleet Fleet) []Task {
 		}
 	}
 	for _, t := range copies {
-		slices.SortFunc(t.Entries, func(a, b Entry) int { return cmp.Or(a.Stamp.Compare(b.Stamp), cmp.Compare(a.Name, b.Name)) })
+		slices.SortFunc(t.Entries, older)
 		if t.Sources = fleet.sources(t.Entries, to); len(t.Sources) > 0 {
 			tasks = append(tasks, *t)
 		}
