@@ -3,6 +3,7 @@ package replication
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -177,6 +178,9 @@ func (e *Engine) toScan(l *lane, fleet Fleet, news, missed bool, now time.Time) 
 	changed := l.changed(fleet)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if changed {
+		l.pause.until = now
+	}
 	l.dirty = l.dirty || news && l.pending > 0 // somebody else may have brought it
 	return missed || changed || l.overdue(now) || l.more && l.queue.len() == 0
 }
@@ -217,7 +221,11 @@ func (e *Engine) start(ctx context.Context, b *blobs, l *lane, now time.Time) ti
 			e.finish(ctx, l, t, err)
 		})
 	}
-	return max(l.due.Sub(now), 0)
+	wait := max(l.due.Sub(now), 0)
+	if l.queue.len() > 0 && now.Before(l.pause.until) {
+		wait = min(wait, l.pause.until.Sub(now))
+	}
+	return wait
 }
 
 func (e *Engine) finish(ctx context.Context, l *lane, t Task, err error) {
@@ -226,10 +234,11 @@ func (e *Engine) finish(ctx context.Context, l *lane, t Task, err error) {
 	switch {
 	case err == nil:
 		delete(l.letters, t.key())
+		l.pause = pause{}
 		l.done++
 		l.pending = max(0, l.pending-len(t.Entries))
 	case ctx.Err() == nil:
-		l.failed(t, err, time.Now())
+		l.failed(t, err, time.Now(), rand.Float64()) //nolint:gosec // jitter is no secret
 	}
 	e.gauges(l)
 	e.mu.Unlock()
@@ -291,7 +300,7 @@ func (e *Engine) Retry(which func(Letter) bool) (count int) {
 		for _, have := range l.letters {
 			if which(*have) {
 				have.Tries, have.Dead, have.Next = 0, false, now
-				l.due = now
+				l.due, l.pause = now, pause{}
 				count++
 			}
 		}

@@ -23,7 +23,8 @@ type lane struct {
 	writing map[Reference]bool // what the running ones write
 	letters letters
 	due     time.Time // when the first letter may be; not before this anybody looks
-	dirty   bool      // something has happened since the last scan, so that another may find something else
+	pause   pause
+	dirty   bool // something has happened since the last scan, so that another may find something else
 	scanned bool
 	pending int   // entries
 	done    int64 // tasks
@@ -43,10 +44,17 @@ func (l *lane) overdue(now time.Time) bool {
 // next is what begins now, if there is room. First tries and retries take turns, and retries have half of the room at most: they
 // may take long to fail.
 func (l *lane) next(most int, now time.Time) (Task, bool) {
-	if len(l.running) >= most {
+	room := l.pause.room(most, now)
+	if len(l.running) >= room {
 		return Task{}, false
 	}
+	elsewhere := func(t Task) bool { return !l.inTheWay(t) && t.Repository != l.pause.repository }
 	anywhere := func(t Task) bool { return !l.inTheWay(t) }
+	if l.pause.failures >= patience {
+		if t, ok := l.turn(most, now, elsewhere); ok {
+			return t, true
+		}
+	}
 	return l.turn(most, now, anywhere)
 }
 
@@ -104,8 +112,11 @@ func (l *lane) put(t Task, now time.Time) {
 }
 
 // failed takes note of what went wrong.
-func (l *lane) failed(t Task, err error, now time.Time) {
+func (l *lane) failed(t Task, err error, now time.Time, random float64) {
 	have := l.letters.failed(t, err, transfer.Unsupported(err), now)
+	if have == nil || have.Tries == 1 && ofAll(err, l.name) {
+		l.pause.failed(t.Repository, have != nil, now, random)
+	}
 	if have != nil && !have.Dead && have.Next.Before(l.due) {
 		l.due = have.Next
 	}

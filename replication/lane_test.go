@@ -3,8 +3,11 @@ package replication
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
 func laneOf(first, retries int, now time.Time) *lane {
@@ -69,6 +72,62 @@ func TestInTheWay(t *testing.T) {
 	l.end(task)
 	if l.inTheWay(task) || l.inTheWay(other) {
 		t.Error("still in the way")
+	}
+}
+
+func TestPause(t *testing.T) {
+	now := time.Unix(10_000, 0)
+	refused := &transfer.Error{Replica: "a", Status: http.StatusUnauthorized}
+	for _, c := range []struct {
+		name  string
+		err   error
+		times int
+		want  int // room
+	}{
+		{"refused now and then", refused, patience - 1, 4},
+		{"refused", refused, patience, 0},
+		{"not reached", &transfer.Error{Replica: "a", Err: errors.New("unplugged")}, patience, 0},
+		{"broken", &transfer.Error{Replica: "a", Status: http.StatusInternalServerError}, 100, 4},
+		{"refused by a source", &transfer.Error{Replica: "b", Status: http.StatusUnauthorized}, 100, 4},
+		{"letters are full", errors.New("broken"), maxLetters + 1, 0},
+	} {
+		l := newLane("a")
+		for n := range c.times {
+			l.failed(copyOf(fmt.Sprint("d:", n), 1), c.err, now, 0)
+		}
+		if got := l.pause.room(4, now); got != c.want {
+			t.Errorf("%s: room for %d", c.name, got)
+		}
+		if got := l.pause.room(4, now.Add(mostPause)); c.want == 0 && got != 1 {
+			t.Errorf("%s: room for %d after a while", c.name, got)
+		}
+	}
+}
+
+// TestPauseElsewhere: after a pause another repository is tried, if there is one.
+func TestPauseElsewhere(t *testing.T) {
+	now := time.Unix(10_000, 0)
+	l := laneOf(1, 0, now)
+	other := copyOf("d:1", 9999)
+	other.Repository, other.Entries[0].Repository = "other", "other"
+	l.put(other, now)
+	for range 2 * patience {
+		l.pause.failed("app", true, now, 0)
+	}
+	if _, ok := l.next(4, now); ok {
+		t.Error("something begins during the pause")
+	}
+	later := l.pause.until
+	for i, want := range []string{"other", "app"} {
+		got, ok := l.next(1+3*i, later)
+		if !ok || got.Repository != want {
+			t.Errorf("%s, not %s", got.Repository, want)
+		}
+		l.begin(got)
+		if _, ok := l.next(4, later); ok {
+			t.Error("more than one")
+		}
+		l.end(got)
 	}
 }
 

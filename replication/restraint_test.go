@@ -1,11 +1,39 @@
 package replication
 
 import (
+	"fmt"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+// TestRefusal: a replica that lets nobody in is asked now and then, and gets all it lacks when it does.
+func TestRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook()
+		for n := range 500 {
+			_ = b.Confirm(b.remove(fmt.Sprint("v", n), sum(nil), "a"), "c")
+		}
+		e := newInBubble(t, b)
+		e.status.Store(http.StatusUnauthorized)
+		e.News()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := e.asked.Load(); n < patience || n > 200 {
+			t.Errorf("asked %d times", n)
+		}
+		if n := len(e.Letters()); n < patience || n > 100 {
+			t.Errorf("%d letters", n)
+		}
+		e.status.Store(http.StatusAccepted)
+		e.until(func([]Letter) bool { return b.pending("b") == 0 })
+		if n := b.pending("b"); n != 0 {
+			t.Errorf("%d left", n)
+		}
+	})
+}
 
 // counted is a ledger that counts how often it is listed.
 type counted struct {
