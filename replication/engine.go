@@ -185,7 +185,8 @@ func (e *Engine) toScan(l *lane, fleet Fleet, news, missed bool, now time.Time) 
 	return missed || changed || l.overdue(now) || l.more && l.queue.len() == 0
 }
 
-// retry puts what has failed and is due where it is taken from, once: its sources may be up now.
+// retry puts what has failed and is due where it is taken from, once, with what the ledger says of it now: its sources may be
+// others.
 func (e *Engine) retry(l *lane, fleet Fleet, now time.Time) {
 	e.mu.Lock()
 	if now.Before(l.due) {
@@ -201,9 +202,29 @@ func (e *Engine) retry(l *lane, fleet Fleet, now time.Time) {
 	e.mu.Unlock()
 	var entries []Entry
 	for _, t := range tasks {
-		entries = append(entries, t.Entries...)
+		fresh := e.fresh(t)
+		if len(fresh) == 0 {
+			e.mu.Lock()
+			delete(l.letters, t.key())
+			e.mu.Unlock()
+		}
+		entries = append(entries, fresh...)
 	}
 	e.enqueue(l, Plan(entries, l.name, fleet), now)
+}
+
+// fresh are the entries of a task that are still to be done, as the ledger has them now.
+func (e *Engine) fresh(t Task) (entries []Entry) {
+	for _, entry := range t.Entries {
+		now, known, err := e.Ledger.Get(entry.Reference)
+		switch {
+		case err != nil:
+			entries = append(entries, entry)
+		case known && now.Stamp == entry.Stamp && !slices.Contains(now.Confirmed, t.Target):
+			entries = append(entries, now)
+		}
+	}
+	return entries
 }
 
 // start takes from the queue as long as there is room, and returns after how long there is more to do for time alone.

@@ -58,3 +58,23 @@ func TestQuiet(t *testing.T) {
 		}
 	})
 }
+
+// TestStaleSources: what has failed is tried again with the sources of the day.
+func TestStaleSources(t *testing.T) {
+	x := newRegion(t)
+	mine := three(func(f *Fleet) { f.Mine = []string{"b"} })
+	x.fleet.Store(&mine)
+	digest := x.at["a"].image("v1", "layer")
+	x.at["c"].image("v1", "layer")
+	x.at["a"].breaks(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusNotFound); return true })
+	x.push("v1", digest, "a")
+	x.run()
+	x.failed(1)
+	_ = x.Confirm(x.last("v1"), "c")
+	_ = x.Confirm(x.last(digest), "c")
+	x.Retry(func(Letter) bool { return true })
+	x.settled("b")
+	if !x.at["b"].whole("v1") {
+		t.Error("it is not whole")
+	}
+}
