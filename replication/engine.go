@@ -141,8 +141,10 @@ func (e *Engine) round(ctx context.Context, b *blobs) time.Duration {
 	news, missed := e.news, e.missed
 	e.news, e.missed = nil, false
 	e.mu.Unlock()
+	served := fleet.Served()
+	e.drop(served)
 	wait := tick
-	for _, name := range fleet.Served() {
+	for _, name := range served {
 		e.mu.Lock()
 		l := e.lane(name)
 		e.mu.Unlock()
@@ -156,6 +158,23 @@ func (e *Engine) round(ctx context.Context, b *blobs) time.Duration {
 		}
 	}
 	return wait
+}
+
+// drop forgets replicas that somebody else serves now, as soon as nothing is under way there.
+func (e *Engine) drop(served []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name, l := range e.lanes {
+		if slices.Contains(served, name) {
+			continue
+		}
+		l.queue, l.letters, l.scanned, l.scan = queue{}, letters{}, false, time.Time{}
+		e.metrics.pending.DeleteLabelValues(name)
+		e.metrics.dead.DeleteLabelValues(name)
+		if len(l.running) == 0 {
+			delete(e.lanes, name)
+		}
+	}
 }
 
 // lane is called with mu.

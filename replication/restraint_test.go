@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // TestRefusal: a replica that lets nobody in is asked now and then, and gets all it lacks when it does.
@@ -77,4 +79,29 @@ func TestStaleSources(t *testing.T) {
 	if !x.at["b"].whole("v1") {
 		t.Error("it is not whole")
 	}
+}
+
+// TestTakenOver: of a replica that another gateway serves now, this one says nothing any more.
+func TestTakenOver(t *testing.T) {
+	x := newRegion(t)
+	mine := three(func(f *Fleet) { f.Mine = []string{"b"} })
+	x.fleet.Store(&mine)
+	x.at["b"].breaks(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusUnauthorized); return true })
+	x.push("v1", x.at["a"].image("v1", "layer"), "a")
+	x.run()
+	x.failed(1)
+	if testutil.CollectAndCount(x.metrics.pending) != 1 || testutil.CollectAndCount(x.metrics.dead) != 1 {
+		t.Error("no gauges")
+	}
+	others := three(func(f *Fleet) { f.Mine = nil })
+	x.fleet.Store(&others)
+	x.News()
+	x.failed(0)
+	x.eventually(func() bool {
+		return testutil.CollectAndCount(x.metrics.pending) == 0 && testutil.CollectAndCount(x.metrics.dead) == 0
+	})
+	x.at["b"].breaks(nil)
+	x.fleet.Store(&mine)
+	x.News()
+	x.settled("b")
 }
