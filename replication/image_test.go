@@ -181,7 +181,7 @@ func (x *region) idle() {
 		x.Engine.mu.Lock()
 		defer x.Engine.mu.Unlock()
 		for _, l := range x.lanes {
-			if len(l.running)+len(l.queue) > 0 {
+			if len(l.running)+l.queue.len() > 0 {
 				return false
 			}
 		}

@@ -46,14 +46,14 @@ func (e *Engine) redo(ctx context.Context, t Task) error {
 
 // enter waits for what is under way with the same names.
 func (e *Engine) enter(ctx context.Context, t Task) (b *blobs, leave func(), err error) {
-	l := e.lane(t.Target)
+	var l *lane
 	for {
 		e.mu.Lock()
 		if e.blobs == nil {
 			e.mu.Unlock()
 			return nil, nil, errStopped
 		}
-		if !l.inTheWay(t) {
+		if l = e.lane(t.Target); !l.inTheWay(t) {
 			break
 		}
 		freed := e.freed
@@ -65,7 +65,7 @@ func (e *Engine) enter(ctx context.Context, t Task) (b *blobs, leave func(), err
 		}
 	}
 	defer e.mu.Unlock()
-	l.running[t.key()] = t
+	l.begin(t)
 	e.all.Add(1)
 	return e.blobs, func() {
 		e.mu.Lock()
