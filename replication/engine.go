@@ -199,7 +199,7 @@ func (e *Engine) enqueue(l *lane, tasks []Task, now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, t := range tasks {
-		l.put(t, now)
+		l.put(t, told, now)
 	}
 }
 

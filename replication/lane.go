@@ -12,10 +12,10 @@ type lane struct {
 	name string // Static.
 
 	// Of Run's goroutine alone.
-	more  bool      // the ledger has more than the queue
-	scan  time.Time // the last
-	up    []string  // replicas that could be read from, the last time
-	retry bool      // what began last was one
+	more bool      // the ledger has more than the queue
+	scan time.Time // the last
+	up   []string  // replicas that could be read from, the last time
+	last origin    // of what began
 
 	// Guarded by the engine's mu.
 	queue   queue
@@ -41,8 +41,8 @@ func (l *lane) overdue(now time.Time) bool {
 	return since >= idleTick || l.dirty && since >= tick
 }
 
-// next is what begins now, if there is room. First tries and retries take turns, and retries have half of the room at most: they
-// may take long to fail.
+// next is what begins now, if there is room. What was told, found and retried takes turns, and retries have half of the room at most:
+// they may take long to fail.
 func (l *lane) next(most int, now time.Time) (Task, bool) {
 	room := l.pause.room(most, now)
 	if len(l.running) >= room {
@@ -59,17 +59,18 @@ func (l *lane) next(most int, now time.Time) (Task, bool) {
 }
 
 func (l *lane) turn(most int, now time.Time, fits func(Task) bool) (Task, bool) {
-	for _, retry := range [...]bool{!l.retry, l.retry} {
-		if retry && l.retrying() >= max(1, most/2) {
+	for i := range origins {
+		from := (l.last + 1 + i) % origins
+		if from == retried && l.retrying() >= max(1, most/2) {
 			continue
 		}
 		for {
-			t, ok := l.queue.take(retry, fits)
+			t, ok := l.queue.take(from, fits)
 			if !ok {
 				break
 			}
 			if !l.letters.blocks(t, now) {
-				l.retry = retry
+				l.last = from
 				return t, true
 			}
 		}
@@ -101,11 +102,14 @@ func (l *lane) end(t Task) {
 }
 
 // put keeps what is to be done, unless it is being done, or waits for its letter to be due.
-func (l *lane) put(t Task, now time.Time) {
+func (l *lane) put(t Task, from origin, now time.Time) {
 	if l.letters.blocks(t, now) || l.covers(t) {
 		return
 	}
-	if !l.queue.put(t, l.letters[t.key()] != nil) {
+	if l.letters[t.key()] != nil {
+		from = retried
+	}
+	if !l.queue.put(t, from) {
 		l.more = true
 	}
 	l.dirty = true
@@ -189,7 +193,7 @@ func (e *Engine) scanAll(l *lane, fleet Fleet, now time.Time) {
 	defer e.mu.Unlock()
 	l.queue, l.scanned, l.pending = queue{}, true, pending
 	for _, t := range tasks {
-		l.put(t, now)
+		l.put(t, found, now)
 	}
 	l.dirty = l.queue.len() > 0
 	e.gauges(l)

@@ -9,38 +9,40 @@ import (
 // maxQueue bounds the tasks that wait for one replica, and the entries of a scan; the ledger has the rest.
 const maxQueue = 16_384
 
-// queue is what waits for one replica, a task for each key: what is tried for the first time apart from what has failed
-// before, so that neither keeps the other away. The zero value is empty.
+// origin is how a task came. Each has a line of its own, so that none keeps the others away.
+type origin int
+
+// The closed set of origins.
+const (
+	told    origin = iota // by news: somebody may wait for it
+	found                 // by a scan
+	retried               // it has failed before
+	origins
+)
+
+// queue is what waits for one replica, a task for each key. The zero value is empty.
 type queue struct {
-	items   map[taskKey]*item
-	first   ordered
-	retries ordered
+	items map[taskKey]*item
+	lines [origins]ordered
 }
 
 type item struct {
 	Task
-	retry bool
-	index int // in its heap
+	from  origin
+	index int // in its line
 }
 
 func (q *queue) len() int { return len(q.items) }
 
 func (q *queue) has(key taskKey) bool { return q.items[key] != nil }
 
-func (q *queue) of(retry bool) *ordered {
-	if retry {
-		return &q.retries
-	}
-	return &q.first
-}
-
 // put is false where there is no room.
-func (q *queue) put(t Task, retry bool) bool {
+func (q *queue) put(t Task, from origin) bool {
 	key := t.key()
 	if have := q.items[key]; have != nil {
-		heap.Remove(q.of(have.retry), have.index)
-		have.Task, have.retry = merge(have.Task, t), have.retry && retry
-		heap.Push(q.of(have.retry), have)
+		heap.Remove(&q.lines[have.from], have.index)
+		have.Task, have.from = merge(have.Task, t), min(have.from, from)
+		heap.Push(&q.lines[have.from], have)
 		return true
 	}
 	if len(q.items) >= maxQueue {
@@ -49,17 +51,17 @@ func (q *queue) put(t Task, retry bool) bool {
 	if q.items == nil {
 		q.items = map[taskKey]*item{}
 	}
-	added := &item{Task: t, retry: retry}
+	added := &item{Task: t, from: from}
 	q.items[key] = added
-	heap.Push(q.of(retry), added)
+	heap.Push(&q.lines[from], added)
 	return true
 }
 
 // take is the first that fits.
-func (q *queue) take(retry bool, fits func(Task) bool) (t Task, ok bool) {
-	from, aside := q.of(retry), []*item{}
-	for len(*from) > 0 && !ok {
-		next := heap.Pop(from).(*item) //nolint:forcetypeassert // it holds nothing else
+func (q *queue) take(from origin, fits func(Task) bool) (t Task, ok bool) {
+	line, aside := &q.lines[from], []*item{}
+	for len(*line) > 0 && !ok {
+		next := heap.Pop(line).(*item) //nolint:forcetypeassert // it holds nothing else
 		if ok = fits(next.Task); !ok {
 			aside = append(aside, next)
 			continue
@@ -68,7 +70,7 @@ func (q *queue) take(retry bool, fits func(Task) bool) (t Task, ok bool) {
 		delete(q.items, t.key())
 	}
 	for _, waits := range aside {
-		heap.Push(from, waits)
+		heap.Push(line, waits)
 	}
 	return t, ok
 }
