@@ -8,7 +8,7 @@ import (
 )
 
 // TestConflicts: two sides of a cut push the same tags. When it has healed all replicas agree on each of them, by the later
-// write, and every gateway has counted and kept both digests.
+// write, and have both digests. Who hears of both writes counts the conflict: those at least that took the one that lost.
 func TestConflicts(t *testing.T) {
 	t.Parallel()
 	tags := number(t, "FAIRLEAD_CONFLICTS", 30)
@@ -62,12 +62,16 @@ func TestConflicts(t *testing.T) {
 		return nil
 	})
 	var counted []string
+	most := 0
 	for _, g := range r.gateways {
 		n := int(g.metric(t, "fairlead_replication_conflicts_total"))
 		counted = append(counted, fmt.Sprint(n))
-		if n != tags {
+		if most = max(most, n); n > tags {
 			t.Errorf("%s has counted %d conflicts of %d", g.name, n, tags)
 		}
+	}
+	if most < tags {
+		t.Errorf("nobody has counted all %d conflicts: %v", tags, counted)
 	}
 	t.Logf("figure: %d tags pushed on both sides of a cut: all replicas agree on the later, have both digests; conflicts counted %s", tags, strings.Join(counted, ", "))
 }
