@@ -210,7 +210,7 @@ func (e *Engine) toScan(l *lane, fleet Fleet, news, missed bool, now time.Time) 
 	if changed {
 		l.pause.until = now
 	}
-	l.dirty = l.dirty || news && l.pending > 0 // somebody else may have brought it
+	l.dirty = l.dirty || news // nothing may have come of it yet, or somebody else may have brought what is pending
 	return missed || changed || l.overdue(now) || l.more && l.queue.len() == 0
 }
 
