@@ -13,14 +13,15 @@ type Member struct{ Name, Here string }
 // (rendezvous hashing). Members that do not see each other may serve the same replica; then something is copied twice.
 func Assign(replicas []string, members []Member, self string) (mine []string) {
 	for _, r := range replicas {
-		if server(r, members) == self {
+		if Server(r, members) == self {
 			mine = append(mine, r)
 		}
 	}
 	return mine
 }
 
-func server(replica string, members []Member) (name string) {
+// Server is who serves one replica.
+func Server(replica string, members []Member) (name string) {
 	beside := slices.ContainsFunc(members, func(m Member) bool { return m.Here == replica })
 	var most uint64
 	for _, m := range members {

@@ -3,6 +3,7 @@ package replication
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,7 +103,7 @@ func (b *blobs) run(key blobKey, sources []string, slots chan struct{}) error {
 	defer func() { <-slots }()
 	ctx, cancel := context.WithTimeout(b.ctx, copyBound)
 	defer cancel()
-	there, err := b.there(ctx, key)
+	there, err := b.there(ctx, key, sources)
 	if there || err != nil {
 		return err
 	}
@@ -116,21 +117,29 @@ func (b *blobs) run(key blobKey, sources []string, slots chan struct{}) error {
 	return err
 }
 
-// there reports whether the target has the blob, or has got it from another repository of its own.
-func (b *blobs) there(ctx context.Context, key blobKey) (bool, error) {
+// there reports whether the target has the blob, or has got it from another repository of its own. That is done with the
+// gateway's rights, so that a source has to have the blob in this repository: who pushed a manifest may name any digest.
+func (b *blobs) there(ctx context.Context, key blobKey, sources []string) (bool, error) {
 	to, what := b.reach(key.target), seenKey{key.target, key.digest}
 	there, err := transfer.HasBlob(ctx, to, key.repository, key.digest, nil)
 	if err != nil {
 		return false, err
 	}
 	from, known := b.seen.Get(what)
-	if !there && known && from != key.repository {
+	if !there && known && from != key.repository && b.atSource(ctx, key, sources) {
 		there, _ = transfer.Mount(ctx, to, key.repository, key.digest, from, nil) // if not, it is copied
 	}
 	if there {
 		b.seen.Add(what, key.repository)
 	}
 	return there, nil
+}
+
+func (b *blobs) atSource(ctx context.Context, key blobKey, sources []string) bool {
+	return slices.ContainsFunc(sources, func(from string) bool {
+		has, err := transfer.HasBlob(ctx, b.source(from, key.target), key.repository, key.digest, nil)
+		return err == nil && has
+	})
 }
 
 // each tries sources in turn, until one of them has it or the target is in the way. That a source could not be asked

@@ -19,7 +19,8 @@ import (
 // inBubble is an engine for b with nothing to reach, on the bubble's clock.
 type inBubble struct {
 	*Engine
-	asked atomic.Int64 // manifests of b
+	asked  atomic.Int64 // manifests of b
+	status atomic.Int64 // of its answers; 0: there is none
 }
 
 func newInBubble(t *testing.T, ledger Ledger) *inBubble {
@@ -38,8 +39,11 @@ func newInBubble(t *testing.T, ledger Ledger) *inBubble {
 	return x
 }
 
-func (x *inBubble) RoundTrip(*http.Request) (*http.Response, error) {
+func (x *inBubble) RoundTrip(r *http.Request) (*http.Response, error) {
 	x.asked.Add(1)
+	if status := x.status.Load(); status != 0 {
+		return &http.Response{StatusCode: int(status), Request: r, Header: http.Header{}, Body: http.NoBody}, nil
+	}
 	return nil, errors.New("unplugged")
 }
 

@@ -25,16 +25,28 @@ func (e *Engine) do(ctx context.Context, b *blobs, t Task) error {
 		return nil
 	}
 	t.Entries = entries
+	var later error
 	for range maxMends {
-		if err := e.act(ctx, b, t); err != nil {
-			return err
+		err := e.act(ctx, b, t)
+		if errors.Is(err, errLater) {
+			later = err
+			// The digest stays to be confirmed, so that the task is tried again.
+			t.Entries = slices.DeleteFunc(slices.Clone(t.Entries), func(entry Entry) bool { return !entry.isTag() })
+		} else if err != nil {
+			if !slices.ContainsFunc(t.Entries, func(entry Entry) bool { return e.wanted(entry, t) }) {
+				return nil // nobody asks for it any more
+			}
+			return e.lost(t, err)
 		}
-		if err := e.confirm(t); err != nil {
+		if err := e.confirm(t, err == nil); err != nil {
 			return err
 		}
 		mend, err := e.overrun(t)
-		if err != nil || mend == nil {
+		if err != nil {
 			return err
+		}
+		if mend == nil {
+			return later
 		}
 		t = *mend
 	}
@@ -53,6 +65,7 @@ func (e *Engine) act(ctx context.Context, b *blobs, t Task) error {
 
 func (e *Engine) delete(ctx context.Context, t Task) error {
 	what := t.Entries[0].Reference
+	e.wrote(t.Target, what, t.Entries[0].Stamp)
 	if what.Blob {
 		return transfer.DeleteBlob(ctx, e.reach(t.Target), t.Repository, what.Name, nil)
 	}
@@ -61,13 +74,14 @@ func (e *Engine) delete(ctx context.Context, t Task) error {
 
 // copy puts the tags last: a tag is seen when all that it names is there.
 func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
-	i := &image{blobs: b, ledger: e.Ledger, reach: e.reach, target: t.Target, sources: t.Sources, repository: t.Repository}
+	i := e.newImage(b, t)
 	c, err := i.bring(ctx, t.Digest, 0)
 	if err != nil {
 		return err
 	}
-	if err := i.referrers(ctx, t.Digest, 1); err != nil {
-		return err
+	later := i.referrers(ctx, t.Digest, 1)
+	if later != nil && !errors.Is(later, errLater) {
+		return later
 	}
 	for _, entry := range t.Entries {
 		if !entry.isTag() {
@@ -80,11 +94,15 @@ func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
 		if !known || now.Deleted || now.Digest != t.Digest {
 			continue // it has moved on while we copied
 		}
-		if err := transfer.PutTag(ctx, e.reach(t.Target), t.Repository, entry.Name, t.Digest, c.mediaType, c.body, nil); err != nil {
+		e.wrote(t.Target, entry.Reference, now.Stamp)
+		err = i.put(ctx, t.Digest, func() error {
+			return transfer.PutTag(ctx, e.reach(t.Target), t.Repository, entry.Name, t.Digest, c.mediaType, c.body, nil)
+		})
+		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return later
 }
 
 // overrun is what to do after the target has taken a later write of the same name while we wrote the earlier one: which came
@@ -98,19 +116,16 @@ func (e *Engine) overrun(t Task) (*Task, error) {
 		if !known || now.Stamp == entry.Stamp || !slices.Contains(now.Confirmed, t.Target) || t.Action == Confirm {
 			continue
 		}
-		mend := Task{Action: Copy, Target: t.Target, Repository: t.Repository, Digest: now.Digest, Entries: []Entry{now}, Sources: t.Sources}
-		if now.Deleted {
-			mend.Action = Delete
-		}
-		return &mend, nil
+		mend, err := e.again(now, t.Target)
+		return &mend, err
 	}
 	return nil, nil
 }
 
-// confirm has the ledger know, of the digest as well: the tag was not put without it.
-func (e *Engine) confirm(t Task) error {
+// confirm has the ledger know, if it is whole of the digest as well: the tag was not put without it.
+func (e *Engine) confirm(t Task, whole bool) error {
 	entries := t.Entries
-	if t.Action == Copy {
+	if t.Action == Copy && whole {
 		whole, known, err := e.Ledger.Get(Reference{t.Repository, t.Digest, false})
 		if err != nil {
 			return err

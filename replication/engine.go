@@ -3,10 +3,12 @@ package replication
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-gateway/fairlead/transfer"
@@ -15,7 +17,7 @@ import (
 // Bounds of the engine.
 const (
 	tick     = time.Minute // between scans of the ledger, which find what no news told of
-	maxQueue = 16_384      // tasks that wait, and entries of a scan, for one replica; the ledger has the rest
+	idleTick = 10 * tick   // the same, where nothing has happened
 	maxNews  = 4096        // entries between two rounds; of more the ledger is scanned
 	maxEarly = 1024        // blobs that are copied before their manifests, or wait to be
 )
@@ -40,23 +42,29 @@ type Engine struct {
 	metrics *metrics
 	wake    chan struct{} // holds one
 	early   chan struct{} // one for each blob that is copied before its manifest
+	lately  *lru.Cache[taskKey, Stamp]
 
-	mu      sync.Mutex
-	lanes   map[string]*lane  // Guarded by mu; by replica.
-	meters  map[string]*meter // Guarded by mu; by replica.
-	letters letters           // Guarded by mu.
-	news    []Entry           // Guarded by mu. At most maxNews.
-	missed  bool              // Guarded by mu: there was more news than that.
-	blobs   *blobs            // Guarded by mu; nil while it does not run.
-	freed   chan struct{}     // Guarded by mu; closed when a task has ended.
-	all     sync.WaitGroup    // incremented by Run, and under mu while blobs is there
+	mu     sync.Mutex
+	lanes  map[string]*lane   // Guarded by mu; by replica.
+	meters map[string]*meter  // Guarded by mu; by replica.
+	news   []Entry            // Guarded by mu. At most maxNews.
+	missed bool               // Guarded by mu: there was more news than that.
+	blobs  *blobs             // Guarded by mu; nil while it does not run.
+	freed  chan struct{}      // Guarded by mu; closed when a task has ended.
+	all    sync.WaitGroup     // incremented by Run, and under mu while blobs is there
+	doubts map[string]*doubts // Guarded by mu; by replica.
 }
 
 // New makes an engine, which Run starts.
 func New(o Options) *Engine {
+	written, err := lru.New[taskKey, Stamp](maxLately)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
 	return &Engine{
 		Options: o, metrics: newMetrics(o.Metrics), wake: make(chan struct{}, 1), early: make(chan struct{}, maxEarly),
-		lanes: map[string]*lane{}, meters: map[string]*meter{}, letters: letters{}, freed: make(chan struct{}),
+		lanes: map[string]*lane{}, meters: map[string]*meter{}, freed: make(chan struct{}),
+		lately: written, doubts: map[string]*doubts{},
 	}
 }
 
@@ -96,7 +104,8 @@ func (e *Engine) News(entries ...Entry) {
 	e.rouse()
 }
 
-// Committed tells of a blob, whose manifest may yet be far: it is copied at once. It never waits.
+// Committed tells of a blob, whose manifest may yet be far: it is copied at once. It waits for mu alone, which nobody
+// holds while he reads, writes or asks; the longest is a full queue that is put in order.
 func (e *Engine) Committed(b Blob) {
 	e.mu.Lock()
 	over := e.blobs
@@ -140,62 +149,133 @@ func (e *Engine) round(ctx context.Context, b *blobs) time.Duration {
 	news, missed := e.news, e.missed
 	e.news, e.missed = nil, false
 	e.mu.Unlock()
-	for _, name := range fleet.Served() {
-		l := e.lane(name)
-		for _, t := range Plan(news, name, fleet) {
-			e.enqueue(l, t, now)
-		}
-		if missed || l.changed(fleet) || !now.Before(l.scanAt) || l.more && len(l.queue) == 0 {
-			e.scan(l, fleet, now)
-		}
-		e.mu.Lock()
-		due := e.letters.due(name, now)
-		e.mu.Unlock()
-		for _, t := range due {
-			// Its sources may be others now.
-			for _, t := range Plan(t.Entries, name, fleet) {
-				e.enqueue(l, t, now)
-			}
-		}
-		e.start(ctx, b, l, now)
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	served := fleet.Served()
+	e.drop(served)
 	wait := tick
-	if next, ok := e.letters.next(); ok {
-		wait = min(wait, max(next.Sub(now), firstPause)) // who cannot be served now is looked at again all the same
+	for _, name := range served {
+		e.mu.Lock()
+		l := e.lane(name)
+		e.mu.Unlock()
+		e.enqueue(l, Plan(news, name, fleet), now)
+		scan := e.toScan(l, fleet, len(news) > 0, missed, now)
+		if scan {
+			e.scanAll(l, fleet, now)
+		}
+		e.review(ctx, name, news, scan)
+		if fleet.target(name) != nil {
+			e.retry(l, fleet, now)
+			wait = min(wait, e.start(ctx, b, l, now))
+		}
 	}
 	return wait
 }
 
-func (e *Engine) lane(name string) *lane {
+// drop forgets replicas that somebody else serves now, as soon as nothing is under way there.
+func (e *Engine) drop(served []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	for name, l := range e.lanes {
+		if slices.Contains(served, name) {
+			continue
+		}
+		l.queue, l.letters, l.scanned, l.scan = queue{}, letters{}, false, time.Time{}
+		e.metrics.pending.DeleteLabelValues(name)
+		e.metrics.dead.DeleteLabelValues(name)
+		if len(l.running) == 0 {
+			delete(e.lanes, name)
+		}
+	}
+}
+
+// lane is called with mu.
+func (e *Engine) lane(name string) *lane {
 	if e.lanes[name] == nil {
-		e.lanes[name] = &lane{name: name, queued: map[taskKey]bool{}, running: map[taskKey]Task{}}
+		e.lanes[name] = newLane(name)
 	}
 	return e.lanes[name]
 }
 
-// start takes from the queue as long as there is room.
-func (e *Engine) start(ctx context.Context, b *blobs, l *lane, now time.Time) {
+func (e *Engine) enqueue(l *lane, tasks []Task, now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	l.queue = slices.DeleteFunc(l.queue, func(t Task) bool {
-		if l.inTheWay(t) || len(l.running) >= e.Concurrency || ctx.Err() != nil {
-			return false
+	for _, t := range tasks {
+		l.put(t, told, now)
+	}
+}
+
+func (e *Engine) toScan(l *lane, fleet Fleet, news, missed bool, now time.Time) bool {
+	changed := l.changed(fleet)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if changed {
+		l.pause.until = now
+	}
+	l.dirty = l.dirty || news // nothing may have come of it yet, or somebody else may have brought what is pending
+	return missed || changed || l.overdue(now) || l.more && l.queue.len() == 0
+}
+
+// retry puts what has failed and is due where it is taken from, once, with what the ledger says of it now: its sources may be
+// others.
+func (e *Engine) retry(l *lane, fleet Fleet, now time.Time) {
+	e.mu.Lock()
+	if now.Before(l.due) {
+		e.mu.Unlock()
+		return
+	}
+	var tasks []Task
+	tasks, l.due = l.letters.due(now)
+	tasks = slices.DeleteFunc(tasks, func(t Task) bool {
+		_, runs := l.running[t.key()]
+		return runs || l.queue.has(t.key())
+	})
+	e.mu.Unlock()
+	var entries []Entry
+	for _, t := range tasks {
+		fresh := e.fresh(t)
+		if len(fresh) == 0 {
+			e.mu.Lock()
+			delete(l.letters, t.key())
+			e.mu.Unlock()
 		}
-		delete(l.queued, t.key())
-		if e.letters.blocks(t, now) {
-			return true
+		entries = append(entries, fresh...)
+	}
+	e.enqueue(l, Plan(entries, l.name, fleet), now)
+}
+
+// fresh are the entries of a task that are still to be done, as the ledger has them now.
+func (e *Engine) fresh(t Task) (entries []Entry) {
+	for _, entry := range t.Entries {
+		now, known, err := e.Ledger.Get(entry.Reference)
+		switch {
+		case err != nil:
+			entries = append(entries, entry)
+		case known && now.Stamp == entry.Stamp && !slices.Contains(now.Confirmed, t.Target):
+			entries = append(entries, now)
 		}
-		l.running[t.key()] = t
+	}
+	return entries
+}
+
+// start takes from the queue as long as there is room, and returns after how long there is more to do for time alone.
+func (e *Engine) start(ctx context.Context, b *blobs, l *lane, now time.Time) time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for ctx.Err() == nil {
+		t, ok := l.next(e.Concurrency, now)
+		if !ok {
+			break
+		}
+		l.begin(t)
 		e.all.Go(func() {
 			err := e.do(ctx, b, t)
 			e.finish(ctx, l, t, err)
 		})
-		return true
-	})
+	}
+	wait := max(l.due.Sub(now), 0)
+	if l.queue.len() > 0 && now.Before(l.pause.until) {
+		wait = min(wait, l.pause.until.Sub(now))
+	}
+	return wait
 }
 
 func (e *Engine) finish(ctx context.Context, l *lane, t Task, err error) {
@@ -203,11 +283,12 @@ func (e *Engine) finish(ctx context.Context, l *lane, t Task, err error) {
 	e.leave(l, t)
 	switch {
 	case err == nil:
-		delete(e.letters, t.key())
+		delete(l.letters, t.key())
+		l.pause = pause{}
 		l.done++
 		l.pending = max(0, l.pending-len(t.Entries))
 	case ctx.Err() == nil:
-		e.letters.failed(t, err, transfer.Unsupported(err), time.Now())
+		l.failed(t, err, time.Now(), rand.Float64()) //nolint:gosec // jitter is no secret
 	}
 	e.gauges(l)
 	e.mu.Unlock()
@@ -223,44 +304,55 @@ func (e *Engine) finish(ctx context.Context, l *lane, t Task, err error) {
 
 // leave is called with mu.
 func (e *Engine) leave(l *lane, t Task) {
-	delete(l.running, t.key())
+	l.end(t)
+	l.dirty = true
 	close(e.freed)
 	e.freed = make(chan struct{})
 }
 
 // gauges is called with mu.
 func (e *Engine) gauges(l *lane) {
-	dead := 0
-	for _, have := range e.letters {
-		if have.Dead && have.Task.Target == l.name {
-			dead++
-		}
-	}
 	e.metrics.pending.WithLabelValues(l.name).Set(float64(l.pending))
-	e.metrics.dead.WithLabelValues(l.name).Set(float64(dead))
+	e.metrics.dead.WithLabelValues(l.name).Set(float64(l.letters.dead()))
 }
 
 // Letters lists what has failed and is tried again, or is not.
-func (e *Engine) Letters() []Letter {
+func (e *Engine) Letters() (list []Letter) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.letters.list()
+	for _, l := range e.lanes {
+		for _, have := range l.letters {
+			list = append(list, *have)
+		}
+	}
+	e.mu.Unlock()
+	slices.SortFunc(list, func(a, b Letter) int { return order(a.Task, b.Task) })
+	return list
 }
 
 // LettersOf are those about one entry, by the replica that lacks it.
 func (e *Engine) LettersOf(entry Entry) map[string]Letter {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.letters.of(entry)
+	found := map[string]Letter{}
+	for name, l := range e.lanes {
+		if have, ok := l.letters.about(entry, name); ok {
+			found[name] = have
+		}
+	}
+	return found
 }
 
 // Retry tries again what has failed, at once and from the beginning, and tells how many that is.
 func (e *Engine) Retry(which func(Letter) bool) (count int) {
 	e.mu.Lock()
-	for _, have := range e.letters {
-		if which(*have) {
-			have.Tries, have.Dead, have.Next = 0, false, time.Now()
-			count++
+	now := time.Now()
+	for _, l := range e.lanes {
+		for _, have := range l.letters {
+			if which(*have) {
+				have.Tries, have.Dead, have.Next = 0, false, now
+				l.due, l.pause = now, pause{}
+				count++
+			}
 		}
 	}
 	e.mu.Unlock()
@@ -293,24 +385,4 @@ func (e *Engine) meter(name string) *meter {
 		e.meters[name] = newMeter(e.BytesPerSecond, func(n int) { bytes.Add(float64(n)) })
 	}
 	return e.meters[name]
-}
-
-// enqueue keeps the queue's order.
-func (e *Engine) enqueue(l *lane, t Task, now time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.letters.blocks(t, now) || l.covers(t) {
-		return
-	}
-	if l.queued[t.key()] {
-		i := slices.IndexFunc(l.queue, func(q Task) bool { return q.key() == t.key() })
-		t = merge(l.queue[i], t)
-		l.queue = slices.Delete(l.queue, i, i+1)
-	} else if len(l.queue) >= maxQueue {
-		l.more = true
-		return
-	}
-	i, _ := slices.BinarySearchFunc(l.queue, t, order)
-	l.queue = slices.Insert(l.queue, i, t)
-	l.queued[t.key()] = true
 }

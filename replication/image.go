@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -12,18 +13,44 @@ import (
 )
 
 const (
-	maxParts   = 8 // looked after at a time, for one manifest
+	maxParts   = 8 // manifests, and blobs, looked after at a time, for one task
 	maxNesting = 4 // indexes in an index, and referrers of referrers
 )
 
-// image brings manifests of one repository to one replica, each after all that it names.
+var errGone = fmt.Errorf("it was deleted: %w", errNowhere)
+
+var errLater = errors.New("a referrer cannot be had")
+
+// image brings manifests of one repository to one replica, each after all that it names, and each once: of indexes in an
+// index there are many ways to one manifest.
 type image struct {
+	// Static after newImage.
 	blobs      *blobs
 	ledger     Ledger
 	reach      func(replica string) transfer.Replica
 	target     string
 	sources    []string
 	repository string
+	wrote      func(target string, what Reference, said Stamp)
+	manifests  chan struct{} // one for each manifest that has a goroutine of its own
+	parts      chan struct{} // one for each blob that is brought
+
+	mu      sync.Mutex
+	brought map[string]*manifestJob // Guarded by mu; by digest.
+	whole   map[string]bool         // Guarded by mu; blobs that the target has, by digest.
+}
+
+type manifestJob struct {
+	done chan struct{} // closed when the rest is there
+	content
+	err error
+}
+
+func (e *Engine) newImage(b *blobs, t Task) *image {
+	return &image{
+		blobs: b, ledger: e.Ledger, reach: e.reach, target: t.Target, sources: t.Sources, repository: t.Repository, wrote: e.wrote,
+		manifests: make(chan struct{}, maxParts), parts: make(chan struct{}, maxParts), brought: map[string]*manifestJob{}, whole: map[string]bool{},
+	}
 }
 
 // content is a manifest as it is stored.
@@ -32,12 +59,34 @@ type content struct {
 	body      []byte
 }
 
-// bring returns when the target has the manifest and all that it names. It looks at the parts also where the manifest is
-// there: registries are not obliged to, and some take a manifest without its layers.
+// bring returns when the target has the manifest and all that it names. The context is the task's: others may wait for the
+// same manifest. Nobody waits in a circle, since no manifest can name itself.
 func (i *image) bring(ctx context.Context, digest string, nesting int) (content, error) {
 	if nesting > maxNesting {
 		return content{}, fmt.Errorf("more than %d manifests in each other", maxNesting)
 	}
+	i.mu.Lock()
+	j, joined := i.brought[digest]
+	if !joined {
+		j = &manifestJob{done: make(chan struct{})}
+		i.brought[digest] = j
+	}
+	i.mu.Unlock()
+	if !joined {
+		j.content, j.err = i.all(ctx, digest, nesting)
+		close(j.done)
+	}
+	select {
+	case <-j.done:
+		return j.content, j.err
+	case <-ctx.Done():
+		return content{}, context.Cause(ctx)
+	}
+}
+
+// all looks at the parts also where the manifest is there: registries are not obliged to, and some take a manifest without
+// its layers.
+func (i *image) all(ctx context.Context, digest string, nesting int) (content, error) {
 	c, there, err := i.manifest(ctx, digest)
 	if err != nil {
 		return content{}, err
@@ -46,38 +95,120 @@ func (i *image) bring(ctx context.Context, digest string, nesting int) (content,
 	if err != nil {
 		return content{}, err
 	}
-	group, bounded := errgroup.WithContext(ctx)
-	group.SetLimit(maxParts)
+	group, failed := errgroup.WithContext(ctx)
 	for _, need := range needs {
-		group.Go(func() error {
-			err := i.part(bounded, need, nesting)
+		do := func() error {
+			err := i.part(ctx, failed, need, nesting)
 			if need.Optional && errors.Is(err, errNowhere) {
 				return nil
 			}
 			return err
-		})
+		}
+		if leave, ok := i.enter(failed, need, nesting); ok {
+			group.Go(func() error { defer leave(); return do() })
+		} else {
+			err := do()
+			group.Go(func() error { return err })
+		}
+		if failed.Err() != nil {
+			break
+		}
 	}
 	if err := group.Wait(); err != nil {
 		return content{}, err
 	}
 	if !there {
-		err = transfer.PutManifest(ctx, i.reach(i.target), i.repository, digest, c.mediaType, c.body, nil)
+		err = i.put(ctx, digest, func() error {
+			return transfer.PutManifest(ctx, i.reach(i.target), i.repository, digest, c.mediaType, c.body, nil)
+		})
 	}
 	return c, err
 }
 
-func (i *image) part(ctx context.Context, need manifest.Part, nesting int) error {
-	gone, err := i.gone(Reference{i.repository, need.Digest, !need.Manifest})
+// put asks before and after whether the manifest was deleted, which may be long after somebody began to bring its layers.
+func (i *image) put(ctx context.Context, digest string, do func() error) error {
+	what := Reference{i.repository, digest, false}
+	now, _, err := i.ledger.Get(what)
 	switch {
 	case err != nil:
 		return err
-	case gone:
-		return fmt.Errorf("%s was deleted: %w", need.Digest, errNowhere)
-	case need.Manifest:
+	case now.Deleted:
+		return fmt.Errorf("%s: %w", digest, errGone)
+	}
+	i.wrote(i.target, what, now.Stamp)
+	if err := do(); err != nil {
+		return err
+	}
+	err = i.unlessGone(what)
+	if errors.Is(err, errGone) {
+		if failed := transfer.DeleteManifest(ctx, i.reach(i.target), i.repository, digest, nil); failed != nil {
+			return failed
+		}
+	}
+	return err
+}
+
+func (i *image) unlessGone(what Reference) error {
+	gone, err := i.gone(what)
+	if gone {
+		return fmt.Errorf("%s: %w", what.Name, errGone)
+	}
+	return err
+}
+
+// enter waits for room, but within another manifest not for that of a manifest: all who have it could wait. There is none,
+// then, or the context has ended.
+func (i *image) enter(ctx context.Context, need manifest.Part, nesting int) (leave func(), ok bool) {
+	room := i.parts
+	if need.Manifest {
+		room = i.manifests
+	}
+	leave = func() { <-room }
+	if need.Manifest && nesting > 0 {
+		select {
+		case room <- struct{}{}:
+			return leave, true
+		default:
+			return nil, false
+		}
+	}
+	select {
+	case room <- struct{}{}:
+		return leave, true
+	case <-ctx.Done():
+		return nil, false
+	}
+}
+
+// part is given the task's context, for what others may wait for, and one that ends when the rest is in vain.
+func (i *image) part(ctx, unlessFailed context.Context, need manifest.Part, nesting int) error {
+	if err := i.unlessGone(Reference{i.repository, need.Digest, !need.Manifest}); err != nil {
+		return err
+	}
+	if unlessFailed.Err() != nil {
+		return context.Cause(unlessFailed)
+	}
+	if need.Manifest {
 		_, err := i.bring(ctx, need.Digest, nesting+1)
 		return err
 	}
-	return i.blobs.bring(ctx, blobKey{i.target, i.repository, need.Digest}, i.sources)
+	return i.blob(unlessFailed, need.Digest)
+}
+
+func (i *image) blob(ctx context.Context, digest string) error {
+	i.mu.Lock()
+	there := i.whole[digest]
+	i.mu.Unlock()
+	if there {
+		return nil
+	}
+	if err := i.blobs.bring(ctx, blobKey{i.target, i.repository, digest}, i.sources); err != nil {
+		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.whole[digest] = true
+	return nil
 }
 
 // gone: a source that has not heard of a deletion must not undo it elsewhere.
@@ -99,7 +230,8 @@ func (i *image) manifest(ctx context.Context, digest string) (c content, there b
 }
 
 // referrers brings what refers to the manifest: signatures are there before the tag is. By the tag schema ("sha256-…", and
-// cosign's ".sig") they are tags of their own in the ledger. What a source lists but has not whole is left out.
+// cosign's ".sig") they are tags of their own in the ledger. What a source lists but has not whole is left out; what may yet
+// come is errLater, and keeps nothing else waiting.
 func (i *image) referrers(ctx context.Context, digest string, nesting int) error {
 	if nesting > maxNesting {
 		return nil
@@ -109,6 +241,7 @@ func (i *image) referrers(ctx context.Context, digest string, nesting int) error
 		if err != nil {
 			continue
 		}
+		var later error
 		for _, referrer := range list {
 			gone, err := i.gone(Reference{i.repository, referrer, false})
 			if err != nil {
@@ -121,11 +254,16 @@ func (i *image) referrers(ctx context.Context, digest string, nesting int) error
 			if err == nil {
 				err = i.referrers(ctx, referrer, nesting+1)
 			}
-			if ctx.Err() != nil || transfer.Passing(err) {
+			switch {
+			case errors.Is(err, errLater):
+				later = err
+			case ctx.Err() != nil || transfer.Passing(err) && transfer.At(err) == i.target:
 				return err
+			case transfer.Passing(err):
+				later = fmt.Errorf("%w: %s: %w", errLater, referrer, err)
 			}
 		}
-		return nil
+		return later
 	}
 	return nil
 }

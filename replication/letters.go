@@ -2,7 +2,6 @@ package replication
 
 import (
 	"math/rand/v2"
-	"slices"
 	"time"
 )
 
@@ -10,8 +9,8 @@ import (
 const (
 	firstPause = time.Second
 	mostPause  = 5 * time.Minute
-	maxTries   = 20 // three quarters of an hour, about
-	maxLetters = 10_000
+	maxTries   = 20   // three quarters of an hour, about
+	maxLetters = 4096 // of one replica
 )
 
 // Letter is a task that has failed: it is tried again at Next, or, if it is Dead, when somebody says so.
@@ -23,7 +22,7 @@ type Letter struct {
 	Reason string
 }
 
-// letters are kept by task. Without a lock of its own.
+// letters are those of one replica, by task. Without a lock of its own.
 type letters map[taskKey]*Letter
 
 // backoff is the pause after a number of tries, less up to a half of it by chance: random is from 0 to 1.
@@ -36,12 +35,12 @@ func backoff(tries int, random float64) time.Duration {
 }
 
 // failed takes note. Of too many letters the new ones are not kept: those tasks are found again by the next scan.
-func (l letters) failed(t Task, err error, final bool, now time.Time) {
+func (l letters) failed(t Task, err error, final bool, now time.Time) (have *Letter) {
 	key := t.key()
-	have := l[key]
+	have = l[key]
 	if have == nil {
-		if len(l) == maxLetters {
-			return
+		if len(l) >= maxLetters {
+			return nil
 		}
 		have = &Letter{}
 		l[key] = have
@@ -50,6 +49,7 @@ func (l letters) failed(t Task, err error, final bool, now time.Time) {
 	have.Tries++
 	have.Dead = final || have.Tries >= maxTries
 	have.Next = now.Add(backoff(have.Tries, rand.Float64())) //nolint:gosec // jitter is no secret
+	return have
 }
 
 // blocks: the task is to wait. Something newer of the same name begins anew.
@@ -65,43 +65,39 @@ func (l letters) blocks(t Task, now time.Time) bool {
 	return have.Dead || now.Before(have.Next)
 }
 
-// due are the tasks of a target whose time has come.
-func (l letters) due(target string, now time.Time) (tasks []Task) {
+// due are the tasks whose time has come, and when the first of the others is due; never later than a tick.
+func (l letters) due(now time.Time) (tasks []Task, next time.Time) {
+	next = now.Add(tick)
 	for _, have := range l {
-		if have.Task.Target == target && !have.Dead && !now.Before(have.Next) {
+		switch {
+		case have.Dead:
+		case !now.Before(have.Next):
 			tasks = append(tasks, have.Task)
+		case have.Next.Before(next):
+			next = have.Next
 		}
 	}
-	return tasks
+	return tasks, next
 }
 
-// next is when the first of them is due.
-func (l letters) next() (first time.Time, ok bool) {
+func (l letters) dead() (n int) {
 	for _, have := range l {
-		if !have.Dead && (!ok || have.Next.Before(first)) {
-			first, ok = have.Next, true
+		if have.Dead {
+			n++
 		}
 	}
-	return first, ok
+	return n
 }
 
-func (l letters) list() (list []Letter) {
-	for _, have := range l {
-		list = append(list, *have)
+// about is the letter that stands in the way of an entry.
+func (l letters) about(e Entry, target string) (Letter, bool) {
+	key := taskKey{target, Reference{e.Repository, e.Digest, false}}
+	if e.Deleted {
+		key = taskKey{target, e.Reference}
 	}
-	slices.SortFunc(list, func(a, b Letter) int { return order(a.Task, b.Task) })
-	return list
-}
-
-// of are those that stand in the way of an entry, by the replica that lacks it.
-func (l letters) of(e Entry) map[string]Letter {
-	found := map[string]Letter{}
-	for key, have := range l {
-		copies := have.Task.Action == Copy && !e.Deleted && have.Task.Repository == e.Repository && have.Task.Digest == e.Digest
-		deletes := have.Task.Action == Delete && e.Deleted && key.Reference == e.Reference
-		if copies || deletes {
-			found[have.Task.Target] = *have
-		}
+	have := l[key]
+	if have == nil || (have.Task.Action == Delete) != e.Deleted || have.Task.Action == Confirm {
+		return Letter{}, false
 	}
-	return found
+	return *have, true
 }

@@ -28,6 +28,7 @@ func TestBackoff(t *testing.T) {
 func TestLetters(t *testing.T) {
 	l, now, failure := letters{}, time.Unix(1000, 0), errors.New("broken")
 	task := copyOf("d:1", 5)
+	due := func(now time.Time) int { tasks, _ := l.due(now); return len(tasks) }
 	if l.blocks(task, now) {
 		t.Error("blocked before anything failed")
 	}
@@ -36,11 +37,11 @@ func TestLetters(t *testing.T) {
 		if dead := n == maxTries-1; l[task.key()].Dead != dead || !l.blocks(task, now) {
 			t.Errorf("%d: %+v", n, l[task.key()])
 		}
-		if now = now.Add(mostPause); l.blocks(task, now) != (n == maxTries-1) || len(l.due("a", now)) != 1 && n < maxTries-1 || len(l.due("b", now)) != 0 {
+		if now = now.Add(mostPause); l.blocks(task, now) != (n == maxTries-1) || due(now) != 1 && n < maxTries-1 {
 			t.Errorf("%d: %+v after its pause", n, l[task.key()])
 		}
 	}
-	if _, ok := l.next(); ok || len(l.due("a", now)) != 0 {
+	if due(now) != 0 {
 		t.Error("the dead are tried again")
 	}
 	if !l.blocks(copyOf("d:1", 5), now) || l.blocks(copyOf("d:2", 5), now) {
@@ -56,7 +57,7 @@ func TestLetters(t *testing.T) {
 	for n := range 2 * maxLetters {
 		l.failed(copyOf(fmt.Sprintf("e:%d", n), 1), failure, false, now)
 	}
-	if len(l) != maxLetters || len(l.list()) != maxLetters {
+	if len(l) != maxLetters {
 		t.Errorf("%d letters", len(l))
 	}
 }
@@ -97,17 +98,16 @@ func TestLettersOf(t *testing.T) {
 	pushed := tag("v1", "d:1", 5, "b")
 	gone := deleted(tag("v2", "d:2", 6, "b"))
 	l.failed(copyOf("d:1", 5), failure, false, now)
-	l.failed(Task{Action: Delete, Target: "c", Repository: "app", Digest: "d:2", Entries: []Entry{gone}}, failure, true, now)
+	l.failed(Task{Action: Delete, Target: "a", Repository: "app", Digest: "d:2", Entries: []Entry{gone}}, failure, true, now)
 	for _, c := range []struct {
 		name  string
 		entry Entry
-		want  string // the replica
+		want  bool
 	}{
-		{"a tag, by its digest", pushed, "a"}, {"the digest", digest("d:1", 5, "b"), "a"}, {"another", digest("d:3", 5, "b"), ""},
-		{"a deletion", gone, "c"}, {"of what was not deleted", tag("v2", "d:2", 6, "b"), ""}, {"another deletion", deleted(tag("v3", "d:2", 6, "b")), ""},
+		{"a tag, by its digest", pushed, true}, {"the digest", digest("d:1", 5, "b"), true}, {"another", digest("d:3", 5, "b"), false},
+		{"a deletion", gone, true}, {"of what was not deleted", tag("v2", "d:2", 6, "b"), false}, {"another deletion", deleted(tag("v3", "d:2", 6, "b")), false},
 	} {
-		found := l.of(c.entry)
-		if _, ok := found[c.want]; ok != (len(found) == 1) || ok != (c.want != "") || len(found) > 1 {
+		if found, ok := l.about(c.entry, "a"); ok != c.want {
 			t.Errorf("%s: %v", c.name, found)
 		}
 	}

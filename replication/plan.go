@@ -35,18 +35,22 @@ func (f Fleet) replica(name string) *Replica {
 
 // Served are the replicas that this gateway brings what they lack, whether or not that can be done just now.
 func (f Fleet) Served() (names []string) {
-	for _, r := range f.Replicas {
-		if r.Writable && !r.Offline && slices.Contains(f.Mine, r.Name) {
+	for i := range f.Replicas {
+		if r := &f.Replicas[i]; f.serves(r) {
 			names = append(names, r.Name)
 		}
 	}
 	return names
 }
 
+func (f Fleet) serves(r *Replica) bool {
+	return r.Writable && !r.Offline && slices.Contains(f.Mine, r.Name)
+}
+
 // target is nil where nothing can be brought now.
 func (f Fleet) target(name string) *Replica {
 	r := f.replica(name)
-	if r == nil || !slices.Contains(f.Served(), name) || !r.Up {
+	if r == nil || !r.Up || !f.serves(r) {
 		return nil
 	}
 	return r
@@ -135,7 +139,7 @@ func Plan(pending []Entry, target string, fleet Fleet) []Task {
 		}
 	}
 	for _, t := range copies {
-		slices.SortFunc(t.Entries, func(a, b Entry) int { return cmp.Or(a.Stamp.Compare(b.Stamp), cmp.Compare(a.Name, b.Name)) })
+		slices.SortFunc(t.Entries, older)
 		if t.Sources = fleet.sources(t.Entries, to); len(t.Sources) > 0 {
 			tasks = append(tasks, *t)
 		}
@@ -181,12 +185,12 @@ func PlanBlob(b Blob, fleet Fleet) (targets []string) {
 	if from == nil || !from.readable() {
 		return nil
 	}
-	for _, name := range fleet.Served() {
-		to := fleet.target(name)
-		if to == nil || fleet.same(from, to) || to.LeftOut != nil && to.LeftOut(b.Repository) || !slices.Contains(to.Sources, b.Replica) {
+	for i := range fleet.Replicas {
+		to := &fleet.Replicas[i]
+		if !to.Up || !fleet.serves(to) || fleet.same(from, to) || to.LeftOut != nil && to.LeftOut(b.Repository) || !slices.Contains(to.Sources, b.Replica) {
 			continue
 		}
-		targets = append(targets, name)
+		targets = append(targets, to.Name)
 	}
 	return targets
 }

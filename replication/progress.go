@@ -37,26 +37,11 @@ func (e *Engine) Progress() (list []Progress) {
 		perSecond, sent := e.meter(name).rate(now)
 		p := Progress{Replica: name, State: Provisioning, Rate: perSecond}
 		e.mu.Lock()
-		if l := e.lanes[name]; l != nil && l.scanned && (e.Surveyed == nil || e.Surveyed(name)) {
-			p.Entries, p.Running = l.pending, len(l.running)
-			p.State = Ready
-			if l.pending > 0 {
-				p.State = Syncing
-			}
-			if l.done > 0 {
-				p.Bytes = sent / l.done * int64(l.pending)
-			}
-			if perSecond > 0 {
-				p.Left = time.Duration(float64(p.Bytes) / perSecond * float64(time.Second)).Round(time.Second)
-			}
-		}
-		for _, have := range e.letters {
-			switch {
-			case have.Task.Target != name:
-			case have.Dead:
-				p.Dead++
-			default:
-				p.Waiting++
+		if l := e.lanes[name]; l != nil {
+			p.Dead = l.letters.dead()
+			p.Waiting = len(l.letters) - p.Dead
+			if l.scanned && (e.Surveyed == nil || e.Surveyed(name)) {
+				l.progress(&p, perSecond, sent)
 			}
 		}
 		e.mu.Unlock()
@@ -64,4 +49,19 @@ func (e *Engine) Progress() (list []Progress) {
 	}
 	slices.SortFunc(list, func(a, b Progress) int { return strings.Compare(a.Replica, b.Replica) })
 	return list
+}
+
+// progress is called with the engine's mu.
+func (l *lane) progress(p *Progress, perSecond float64, sent int64) {
+	p.Entries, p.Running = l.pending, len(l.running)
+	p.State = Ready
+	if l.pending > 0 {
+		p.State = Syncing
+	}
+	if l.done > 0 {
+		p.Bytes = sent / l.done * int64(l.pending)
+	}
+	if perSecond > 0 {
+		p.Left = time.Duration(float64(p.Bytes) / perSecond * float64(time.Second)).Round(time.Second)
+	}
 }

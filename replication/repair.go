@@ -26,6 +26,11 @@ func (e *Engine) Repair(ctx context.Context, entry Entry, target string) error {
 	}
 	t := tasks[0]
 	t.Again = again
+	return e.redo(ctx, t)
+}
+
+// redo does what a task says and returns when that is done.
+func (e *Engine) redo(ctx context.Context, t Task) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	b, leave, err := e.enter(ctx, t)
@@ -41,14 +46,14 @@ func (e *Engine) Repair(ctx context.Context, entry Entry, target string) error {
 
 // enter waits for what is under way with the same names.
 func (e *Engine) enter(ctx context.Context, t Task) (b *blobs, leave func(), err error) {
-	l := e.lane(t.Target)
+	var l *lane
 	for {
 		e.mu.Lock()
 		if e.blobs == nil {
 			e.mu.Unlock()
 			return nil, nil, errStopped
 		}
-		if !l.inTheWay(t) {
+		if l = e.lane(t.Target); !l.inTheWay(t) {
 			break
 		}
 		freed := e.freed
@@ -60,7 +65,7 @@ func (e *Engine) enter(ctx context.Context, t Task) (b *blobs, leave func(), err
 		}
 	}
 	defer e.mu.Unlock()
-	l.running[t.key()] = t
+	l.begin(t)
 	e.all.Add(1)
 	return e.blobs, func() {
 		e.mu.Lock()

@@ -13,10 +13,6 @@ import (
 func (g *gateway) replicationStatus() admin.Replication {
 	out := admin.Replication{Replicas: []admin.Progress{}}
 	fleet, members := g.copying.present(), g.copying.members()
-	names := make([]string, len(fleet.Replicas))
-	for i, r := range fleet.Replicas {
-		names[i] = r.Name
-	}
 	progress := map[string]replication.Progress{}
 	for _, p := range g.copying.Progress() {
 		progress[p.Replica] = p
@@ -27,7 +23,7 @@ func (g *gateway) replicationStatus() admin.Replication {
 			out.Replicas = append(out.Replicas, servedHere(p, g.record.member))
 			continue
 		}
-		out.Replicas = append(out.Replicas, g.seenFromHere(r, names, members))
+		out.Replicas = append(out.Replicas, g.seenFromHere(r, members))
 	}
 	_, out.Conflicts, _ = g.record.ledger.Conflicts(0, 1) // none where it cannot be read; it says so elsewhere
 	return out
@@ -43,12 +39,10 @@ func servedHere(p replication.Progress, member string) admin.Progress {
 // maxCounted bounds what is counted of a replica that somebody else serves.
 const maxCounted = 10_000
 
-func (g *gateway) seenFromHere(r replication.Replica, names []string, members []replication.Member) admin.Progress {
+func (g *gateway) seenFromHere(r replication.Replica, members []replication.Member) admin.Progress {
 	p := admin.Progress{Replica: r.Name, State: string(replication.Ready)}
-	for _, m := range members {
-		if r.Writable && !r.Offline && slices.Contains(replication.Assign(names, members, m.Name), r.Name) {
-			p.Served = m.Name
-		}
+	if r.Writable && !r.Offline {
+		p.Served = replication.Server(r.Name, members)
 	}
 	for after := ledger.Cursor(""); p.Entries < maxCounted; {
 		page, next, err := g.record.ledger.Pending(r.Name, after, pageSize)

@@ -1,0 +1,147 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/transfer"
+)
+
+func laneOf(first, retries int, now time.Time) *lane {
+	l := newLane("a")
+	for n := range retries {
+		task := copyOf(fmt.Sprint("old:", n), int64(n))
+		l.letters.failed(task, errors.New("broken"), false, now.Add(-time.Hour))
+		l.put(task, told, now)
+	}
+	for n := range first {
+		l.put(copyOf(fmt.Sprint("new:", n), int64(1000+n)), found, now)
+	}
+	return l
+}
+
+// TestTurns: neither first tries nor retries keep the others away.
+func TestTurns(t *testing.T) {
+	now := time.Unix(10_000, 0)
+	for _, c := range []struct {
+		name                 string
+		first, retries, most int
+		want                 []int // of the ones that run at a time, how many are retries
+	}{
+		{"retries leave half of the room", 0, 9, 4, []int{1, 2}},
+		{"first tries take what is left", 9, 9, 4, []int{0, 1, 1, 2}},
+		{"first tries have all of it, where nothing has failed", 9, 0, 4, []int{0, 0, 0, 0}},
+	} {
+		l, got := laneOf(c.first, c.retries, now), []int{}
+		for {
+			task, ok := l.next(c.most, now)
+			if !ok {
+				break
+			}
+			l.begin(task)
+			got = append(got, l.retrying())
+		}
+		if fmt.Sprint(got) != fmt.Sprint(c.want) {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+	l, turns := laneOf(2, 2, now), ""
+	l.put(copyOf("told:0", 9999), told, now)
+	for task, ok := l.next(1, now); ok; task, ok = l.next(1, now) {
+		l.begin(task)
+		turns += task.Digest + " "
+		l.end(task)
+	}
+	if turns != "new:0 old:0 told:0 new:1 old:1 " {
+		t.Error(turns)
+	}
+}
+
+// TestInTheWay: of one name there is one write at a time.
+func TestInTheWay(t *testing.T) {
+	l := newLane("a")
+	task := copyOf("d:1", 1)
+	task.Entries = append(task.Entries, tag("v1", "d:1", 2, "b"))
+	other := Task{Action: Copy, Target: "a", Repository: "app", Digest: "d:2", Entries: []Entry{tag("v1", "d:2", 3, "b")}}
+	l.begin(task)
+	if !l.inTheWay(task) || !l.inTheWay(other) || l.inTheWay(copyOf("d:2", 3)) {
+		t.Error("not what is in the way")
+	}
+	l.end(task)
+	if l.inTheWay(task) || l.inTheWay(other) {
+		t.Error("still in the way")
+	}
+}
+
+func TestPause(t *testing.T) {
+	now := time.Unix(10_000, 0)
+	refused := &transfer.Error{Replica: "a", Status: http.StatusUnauthorized}
+	for _, c := range []struct {
+		name  string
+		err   error
+		times int
+		want  int // room
+	}{
+		{"refused now and then", refused, patience - 1, 4},
+		{"refused", refused, patience, 0},
+		{"not reached", &transfer.Error{Replica: "a", Err: errors.New("unplugged")}, patience, 0},
+		{"broken", &transfer.Error{Replica: "a", Status: http.StatusInternalServerError}, 100, 4},
+		{"refused by a source", &transfer.Error{Replica: "b", Status: http.StatusUnauthorized}, 100, 4},
+		{"letters are full", errors.New("broken"), maxLetters + 1, 0},
+	} {
+		l := newLane("a")
+		for n := range c.times {
+			l.failed(copyOf(fmt.Sprint("d:", n), 1), c.err, now, 0)
+		}
+		if got := l.pause.room(4, now); got != c.want {
+			t.Errorf("%s: room for %d", c.name, got)
+		}
+		if got := l.pause.room(4, now.Add(mostPause)); c.want == 0 && got != 1 {
+			t.Errorf("%s: room for %d after a while", c.name, got)
+		}
+	}
+}
+
+// TestPauseElsewhere: after a pause another repository is tried, if there is one.
+func TestPauseElsewhere(t *testing.T) {
+	now := time.Unix(10_000, 0)
+	l := laneOf(1, 0, now)
+	other := copyOf("d:1", 9999)
+	other.Repository, other.Entries[0].Repository = "other", "other"
+	l.put(other, found, now)
+	for range 2 * patience {
+		l.pause.failed("app", true, now, 0)
+	}
+	if _, ok := l.next(4, now); ok {
+		t.Error("something begins during the pause")
+	}
+	later := l.pause.until
+	for i, want := range []string{"other", "app"} {
+		got, ok := l.next(1+3*i, later)
+		if !ok || got.Repository != want {
+			t.Errorf("%s, not %s", got.Repository, want)
+		}
+		l.begin(got)
+		if _, ok := l.next(4, later); ok {
+			t.Error("more than one")
+		}
+		l.end(got)
+	}
+}
+
+func TestOverdue(t *testing.T) {
+	now := time.Unix(10_000, 0)
+	for _, c := range []struct {
+		since time.Duration
+		dirty bool
+		want  bool
+	}{{tick, false, false}, {tick, true, true}, {tick - 1, true, false}, {idleTick, false, true}} {
+		l := &lane{scan: now, dirty: c.dirty}
+		if got := l.overdue(now.Add(c.since)); got != c.want {
+			t.Errorf("%+v", c)
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/fairlead-gateway/fairlead/transfer"
+)
+
+// maxLately is how many names that were written or deleted are remembered, of all replicas.
+const maxLately = 4096
+
+// doubts are the names of one replica that are to be looked at. Guarded by the engine's mu.
+type doubts struct {
+	names   map[Reference]bool // at most maxLately
+	looking int                // how many goroutines do that
+}
+
+// wrote remembers what is about to be written, or deleted, and what of it the record said. A client may have written the same
+// name there before us without the record having heard of it: our write lies over his then, and once it has heard, it says
+// that the replica has his.
+func (e *Engine) wrote(target string, what Reference, said Stamp) {
+	e.lately.Add(taskKey{target, what}, said)
+}
+
+// overtaken: the record has since heard of a later write of the name, which the replica is said to have.
+func (e *Engine) overtaken(target string, entry Entry) bool {
+	said, ok := e.lately.Peek(taskKey{target, entry.Reference})
+	return ok && entry.Stamp.Compare(said) > 0 && slices.Contains(entry.Confirmed, target)
+}
+
+// review has those looked at whose later write the news tells of, or, where there may have been more news, the ledger.
+func (e *Engine) review(ctx context.Context, target string, news []Entry, missed bool) {
+	if missed {
+		news = e.remembered(target)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d := e.doubts[target]
+	if d == nil {
+		d = &doubts{names: map[Reference]bool{}}
+		e.doubts[target] = d
+	}
+	for _, entry := range news {
+		if len(d.names) < maxLately && e.overtaken(target, entry) {
+			d.names[entry.Reference] = true
+		}
+	}
+	for range min(e.Concurrency-d.looking, len(d.names)) {
+		d.looking++
+		e.all.Go(func() { e.settle(ctx, target, d) })
+	}
+}
+
+func (e *Engine) remembered(target string) (entries []Entry) {
+	for _, key := range e.lately.Keys() {
+		if key.target != target {
+			continue
+		}
+		if entry, known, err := e.Ledger.Get(key.Reference); known && err == nil {
+			entries = append(entries, entry)
+		}
+	}
+	return entries
+}
+
+// settle ends when there is nothing left to look at.
+func (e *Engine) settle(ctx context.Context, target string, d *doubts) {
+	for {
+		what, ok := e.doubted(ctx, d)
+		if !ok {
+			return
+		}
+		if err := e.look(ctx, target, what); err != nil && ctx.Err() == nil {
+			// It is still remembered, so that the next scan finds it.
+			e.Log.Warn("what lies over a later write is not mended", "replica", target, "repository", what.Repository, "name", what.Name, "error", err)
+		}
+	}
+}
+
+// doubted takes one of the names; without any, nobody looks any longer.
+func (e *Engine) doubted(ctx context.Context, d *doubts) (what Reference, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if ctx.Err() == nil {
+		for what := range d.names {
+			delete(d.names, what)
+			return what, true
+		}
+	}
+	d.looking--
+	return Reference{}, false
+}
+
+// look writes again, or deletes again, what the replica does not have as the record says. What we write meanwhile is looked
+// after by its own task, since the record has heard of the later write.
+func (e *Engine) look(ctx context.Context, target string, what Reference) error {
+	entry, known, err := e.Ledger.Get(what)
+	if err != nil || !known || !e.overtaken(target, entry) {
+		return err
+	}
+	so, err := e.isSo(ctx, target, entry)
+	if err != nil {
+		return err
+	}
+	if !so {
+		t, err := e.again(entry, target)
+		if err != nil {
+			return err
+		}
+		if err := e.redo(ctx, t); err != nil {
+			return err
+		}
+	}
+	e.wrote(target, what, entry.Stamp)
+	return nil
+}
+
+// isSo reports whether the replica has it as the entry says.
+func (e *Engine) isSo(ctx context.Context, target string, entry Entry) (bool, error) {
+	if entry.Blob {
+		there, err := transfer.HasBlob(ctx, e.reach(target), entry.Repository, entry.Name, nil)
+		return there != entry.Deleted, err
+	}
+	c, there, err := transfer.Look(ctx, e.reach(target), entry.Repository, entry.Name, nil)
+	if entry.Deleted {
+		return !there, err
+	}
+	return there && c.Digest == entry.Digest, err
+}
+
+// again is a task for what a replica is said to have. That it is the only one is no reason not to try: of a tag it may have
+// the manifest.
+func (e *Engine) again(entry Entry, target string) (Task, error) {
+	t := Task{Action: Copy, Target: target, Repository: entry.Repository, Digest: entry.Digest, Entries: []Entry{entry}, Again: true}
+	if entry.Deleted {
+		t.Action = Delete
+		return t, nil
+	}
+	holders := []Entry{entry}
+	whole, known, err := e.Ledger.Get(Reference{entry.Repository, entry.Digest, false})
+	if known && !whole.Deleted {
+		holders = append(holders, whole)
+	}
+	fleet := e.Fleet()
+	if to := fleet.replica(target); to != nil {
+		t.Sources = fleet.sources(holders, to)
+	}
+	return t, err
+}
+
+// lost says so loudly when nobody has what a client was told is kept.
+func (e *Engine) lost(t Task, err error) error {
+	if t.Action == Copy && t.Again && errors.Is(err, errNowhere) {
+		e.Log.Error("what was pushed is on no replica that can be asked: push it again", "replica", t.Target, "repository", t.Repository, "digest", t.Digest, "error", err)
+	}
+	return err
+}

@@ -1,0 +1,178 @@
+package replication
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// hears has the engine know that the record has changed: by news, or by more of it than it can take.
+func (x *region) hears(byNews bool, what ...string) {
+	if !byNews {
+		x.Engine.mu.Lock()
+		x.missed = true
+		x.Engine.mu.Unlock()
+		x.News()
+		return
+	}
+	for _, name := range what {
+		x.News(x.last(name))
+	}
+}
+
+// TestHeardTooLate: a client writes to the replica itself a moment before we do, by way of a gateway whose record we hear of
+// only when ours is long confirmed. What the record says then is what the replica has.
+func TestHeardTooLate(t *testing.T) {
+	image, other := imageOf("config of layer", "layer"), imageOf("config of other", "other")
+	digest := sum(image)
+	gone := func(s *store, name string) {
+		s.registry.ServeHTTP(&discard{}, httptest.NewRequest(http.MethodDelete, "/v2/app/manifests/"+name, nil))
+	}
+	for _, c := range []struct {
+		name   string
+		before func(x *region)
+		method string // ours, of what
+		of     string
+		client func(b *store)
+		record func(x *region)
+		about  []string
+		want   string // what b has by the name, "" for nothing
+	}{
+		{
+			"a tag is pushed", func(x *region) { x.push("v1", x.at["a"].image("v1", "layer"), "a") }, http.MethodPut, "v1",
+			func(b *store) { b.image("v1", "other") }, func(x *region) { x.push("v1", sum(other), "b") }, []string{"v1", sum(other)}, sum(other),
+		},
+		{
+			"a tag is deleted", func(x *region) { x.push("v1", x.at["a"].image("v1", "layer"), "a") }, http.MethodPut, "v1",
+			func(b *store) { gone(b, "v1") }, func(x *region) { x.remove("v1", digest, "b") }, []string{"v1"}, "",
+		},
+		{
+			"a manifest is deleted", func(x *region) { x.push(digest, x.at["a"].image("", "layer"), "a") }, http.MethodPut, digest,
+			func(b *store) { gone(b, digest) }, func(x *region) { x.remove(digest, digest, "b") }, []string{digest}, "",
+		},
+		{
+			"a deleted tag is pushed", func(x *region) { x.at["b"].image("v1", "layer"); x.remove("v1", digest, "a") }, http.MethodDelete, "v1",
+			func(b *store) { b.image("v1", "layer") }, func(x *region) { x.push("v1", digest, "b") }, []string{"v1"}, digest,
+		},
+		{
+			"a deleted manifest is pushed", func(x *region) { x.at["b"].image("", "layer"); x.remove(digest, digest, "a") }, http.MethodDelete, digest,
+			func(b *store) { b.image("", "layer") },
+			func(x *region) { x.at["c"].image("", "layer"); _ = x.Confirm(x.push(digest, digest, "b"), "c") }, []string{digest}, digest,
+		},
+	} {
+		for _, byNews := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, news %v", c.name, byNews), func(t *testing.T) {
+				x := newRegion(t)
+				only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+				x.fleet.Store(&only)
+				c.before(x)
+				b := x.at["b"]
+				var once atomic.Bool
+				b.breaks(func(_ http.ResponseWriter, r *http.Request) bool {
+					if r.Method == c.method && strings.HasSuffix(r.URL.Path, "/manifests/"+c.of) && once.CompareAndSwap(false, true) {
+						c.client(b)
+					}
+					return false
+				})
+				x.run()
+				x.settled("b")
+				x.idle()
+				has := func() string {
+					if body := b.get("/v2/app/manifests/" + c.of); body != nil {
+						return sum(body)
+					}
+					return ""
+				}
+				if !once.Load() || has() == c.want {
+					t.Fatalf("ours is not the last: %q", b.log)
+				}
+				c.record(x)
+				x.hears(byNews, c.about...)
+				x.eventually(func() bool { return has() == c.want })
+				x.idle()
+				requests := len(b.log)
+				x.hears(byNews, c.about...)
+				x.idle()
+				if len(b.log) != requests || len(x.Letters()) != 0 {
+					t.Errorf("written again and again: %q, %v", b.log, x.Letters())
+				}
+			})
+		}
+	}
+}
+
+// TestLost: what was deleted under a client's push, and nobody else has, is called lost, and comes when somebody has it.
+func TestLost(t *testing.T) {
+	var mu sync.Mutex
+	var lines bytes.Buffer
+	said := func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return lines.String()
+	}
+	for _, inTime := range []bool{true, false} {
+		t.Run(fmt.Sprintf("heard in time: %v", inTime), func(t *testing.T) {
+			lines.Reset()
+			x := newRegion(t, func(o *Options) {
+				o.Log = slog.New(slog.NewTextHandler(locked{&mu, &lines}, &slog.HandlerOptions{Level: slog.LevelError}))
+			})
+			only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+			x.fleet.Store(&only)
+			digest := x.at["b"].image("", "layer")
+			x.remove(digest, digest, "a")
+			var once atomic.Bool
+			x.at["b"].breaks(func(_ http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodDelete && once.CompareAndSwap(false, true) && inTime {
+					x.push(digest, digest, "b")
+				}
+				return false
+			})
+			x.run()
+			if !inTime {
+				x.settled("b")
+				x.News(x.push(digest, digest, "b"))
+			}
+			x.eventually(func() bool { return strings.Contains(said(), digest) })
+			x.at["c"].image("", "layer")
+			_ = x.Confirm(x.last(digest), "c")
+			x.News(x.last(digest))
+			x.eventually(func() bool { return x.at["b"].whole(digest) })
+		})
+	}
+}
+
+type locked struct {
+	mu *sync.Mutex
+	to *bytes.Buffer
+}
+
+func (l locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.to.Write(p)
+}
+
+// TestManyInDoubt: of the oldest nothing is remembered any more.
+func TestManyInDoubt(t *testing.T) {
+	x := newRegion(t)
+	var news []Entry
+	for n := range 2 * maxLately {
+		e := x.push(fmt.Sprintf("v%d", n), sum(nil), "b")
+		x.wrote("b", e.Reference, Stamp{})
+		news = append(news, e)
+	}
+	x.Concurrency = 0
+	x.review(t.Context(), "b", news, false)
+	if n := len(x.doubts["b"].names); n != maxLately {
+		t.Errorf("%d names", n)
+	}
+	if x.review(t.Context(), "c", news, true); len(x.doubts["c"].names) != 0 {
+		t.Error("another's")
+	}
+}

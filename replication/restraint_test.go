@@ -1,0 +1,107 @@
+package replication
+
+import (
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// TestRefusal: a replica that lets nobody in is asked now and then, and gets all it lacks when it does.
+func TestRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook()
+		for n := range 500 {
+			_ = b.Confirm(b.remove(fmt.Sprint("v", n), sum(nil), "a"), "c")
+		}
+		e := newInBubble(t, b)
+		e.status.Store(http.StatusUnauthorized)
+		e.News()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := e.asked.Load(); n < patience || n > 200 {
+			t.Errorf("asked %d times", n)
+		}
+		if n := len(e.Letters()); n < patience || n > 100 {
+			t.Errorf("%d letters", n)
+		}
+		e.status.Store(http.StatusAccepted)
+		e.until(func([]Letter) bool { return b.pending("b") == 0 })
+		if n := b.pending("b"); n != 0 {
+			t.Errorf("%d left", n)
+		}
+	})
+}
+
+// counted is a ledger that counts how often it is listed.
+type counted struct {
+	*book
+	lists atomic.Int64
+}
+
+func (c *counted) Pending(replica, after string, limit int) ([]Entry, string, error) {
+	c.lists.Add(1)
+	return c.book.Pending(replica, after, limit)
+}
+
+// TestQuiet: what nothing can be done about is not listed every minute.
+func TestQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &counted{book: newBook()}
+		c.push("v1", sum(nil), "gone") // nobody has it any more
+		newInBubble(t, c)
+		time.Sleep(time.Hour + time.Minute)
+		if n := c.lists.Load(); n < 3 || n > 8 {
+			t.Errorf("listed %d times", n)
+		}
+	})
+}
+
+// TestStaleSources: what has failed is tried again with the sources of the day.
+func TestStaleSources(t *testing.T) {
+	x := newRegion(t)
+	mine := three(func(f *Fleet) { f.Mine = []string{"b"} })
+	x.fleet.Store(&mine)
+	digest := x.at["a"].image("v1", "layer")
+	x.at["c"].image("v1", "layer")
+	x.at["a"].breaks(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusNotFound); return true })
+	x.push("v1", digest, "a")
+	x.run()
+	x.failed(1)
+	_ = x.Confirm(x.last("v1"), "c")
+	_ = x.Confirm(x.last(digest), "c")
+	x.Retry(func(Letter) bool { return true })
+	x.settled("b")
+	if !x.at["b"].whole("v1") {
+		t.Error("it is not whole")
+	}
+}
+
+// TestTakenOver: of a replica that another gateway serves now, this one says nothing any more.
+func TestTakenOver(t *testing.T) {
+	x := newRegion(t)
+	mine := three(func(f *Fleet) { f.Mine = []string{"b"} })
+	x.fleet.Store(&mine)
+	x.at["b"].breaks(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusUnauthorized); return true })
+	x.push("v1", x.at["a"].image("v1", "layer"), "a")
+	x.run()
+	x.failed(1)
+	if testutil.CollectAndCount(x.metrics.pending) != 1 || testutil.CollectAndCount(x.metrics.dead) != 1 {
+		t.Error("no gauges")
+	}
+	others := three(func(f *Fleet) { f.Mine = nil })
+	x.fleet.Store(&others)
+	x.News()
+	x.failed(0)
+	x.eventually(func() bool {
+		return testutil.CollectAndCount(x.metrics.pending) == 0 && testutil.CollectAndCount(x.metrics.dead) == 0
+	})
+	x.at["b"].breaks(nil)
+	x.fleet.Store(&mine)
+	x.News()
+	x.settled("b")
+}
