@@ -143,14 +143,20 @@ func (r Row) buriedBy(tombstone Row) bool {
 		tombstone.Name == r.Digest && tombstone.Stamp.Compare(r.Stamp) > 0
 }
 
-// bury is the tag's tombstone. It has the stamp of its digest's, so that all who make one make the same.
+// bury is the tag's tombstone, where tombstone is that of its digest. Its stamp follows the tag's own at once, so that all who
+// make one make the same, and no later than that: whoever has heard of the deletion may not have heard yet that the tag was pushed
+// anew before it. The replica that deleted the digest is rid of the tag if it is known to have had it.
 func (r Row) bury(tombstone Row) Row {
-	if r.Stamp.found() {
-		return Row{Entry: Entry{Reference: r.Reference, Digest: r.Digest, Replica: tombstone.Replica, Stamp: gone(r.Digest), Deleted: true}}
+	if r.Stamp.found() { // it may have been found since
+		return Row{Entry: Entry{Reference: r.Reference, Digest: r.Digest, Replica: tombstone.Replica, Stamp: r.Stamp.buried(), Deleted: true}}
 	}
-	r.Seen = follow(r, tombstone.Stamp.Member)
-	r.Stamp, r.Replica, r.Deleted = tombstone.Stamp, tombstone.Replica, true
-	r.Confirmed, r.Changes = []string{tombstone.Replica}, nil
+	if slices.Contains(r.Confirmed, tombstone.Replica) {
+		r.Confirmed = []string{tombstone.Replica}
+	} else {
+		r.Confirmed = nil
+	}
+	r.Seen = follow(r, "")
+	r.Stamp, r.Replica, r.Deleted, r.Changes = r.Stamp.buried(), tombstone.Replica, true, nil
 	return r
 }
 

@@ -220,6 +220,47 @@ func TestTagsOfWhatWasDeletedElsewhere(t *testing.T) {
 	}
 }
 
+// A digest was deleted after its tag had been given to another one, and somebody who has not heard of that yet makes a tombstone
+// of the tag.
+func TestDeletedAfterItsTagMovedOn(t *testing.T) {
+	all, walls := several(t, 3)
+	push(t, all[0], tag("v1"), digest(1), "east")
+	together(t, all)
+	walls[0].advance(time.Minute)
+	moved := push(t, all[0], tag("v1"), digest(2), "east")
+	walls[1].advance(2 * time.Minute)
+	remove(t, all[1], tag(digest(1)), "east")
+	if e := get(t, all[1], tag("v1")); !e.Deleted {
+		t.Errorf("it is a tag of nothing: %v", e)
+	}
+	together(t, all)
+	agree(t, all)
+	if e := get(t, all[1], tag("v1")); e.Deleted || e.Digest != digest(2) || e.Stamp != moved.Stamp {
+		t.Errorf("what was pushed is lost: %v", e)
+	}
+}
+
+// What was deleted with its digest is deleted where the tag is known to have been.
+func TestWhereTagsAreDeletedWithTheirDigest(t *testing.T) {
+	for _, tt := range []struct {
+		name, deletedAt string
+		want            []string // confirmed
+	}{
+		{"there", "east", []string{"east"}},
+		{"confirmed there", "west", []string{"west"}},
+		{"nobody knows what the tag is there", "north", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l, _ := one(t)
+			must(t, l.Confirm(push(t, l, tag("v1"), digest(1), "east"), "west"))
+			remove(t, l, tag(digest(1)), tt.deletedAt)
+			if e := get(t, l, tag("v1")); !e.Deleted || !slices.Equal(e.Confirmed, tt.want) {
+				t.Errorf("got %v", e)
+			}
+		})
+	}
+}
+
 // A tag may arrive before the digest that was pushed with it, and an old tombstone of that in between.
 func TestATombstoneOlderThanTheTag(t *testing.T) {
 	l, _ := one(t)

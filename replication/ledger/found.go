@@ -13,10 +13,6 @@ func found(digest string) Stamp {
 	return Stamp{Member: "found-" + hex.EncodeToString(sum[:24])}
 }
 
-// gone is that of a tag which was found and whose digest was deleted. It is later than found, and no later than that: whoever
-// has heard of the deletion may not have heard yet that the tag was pushed anew before it.
-func gone(digest string) Stamp { return Stamp{Member: found(digest).Member + "~"} }
-
 // found: nobody's clock makes such a stamp.
 func (s Stamp) found() bool { return s.WallMS == 0 && s.Logical == 0 }
 

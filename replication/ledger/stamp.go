@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -19,6 +20,21 @@ type Stamp struct {
 func (s Stamp) Compare(t Stamp) int {
 	return cmp.Or(cmp.Compare(s.WallMS, t.WallMS), cmp.Compare(s.Logical, t.Logical), cmp.Compare(s.Member, t.Member))
 }
+
+// buriedMark makes of a member's name one that no member has: names are DNS labels.
+const buriedMark = "~"
+
+// buried is the first stamp after s: of the deletion of a tag that was written then, with its digest.
+func (s Stamp) buried() Stamp {
+	s.Member += buriedMark
+	return s
+}
+
+// Gateway is the member that wrote.
+func (s Stamp) Gateway() string { return strings.TrimSuffix(s.Member, buriedMark) }
+
+// Buried: it is that of a tag that was deleted with its digest, and not when that was.
+func (s Stamp) Buried() bool { return strings.HasSuffix(s.Member, buriedMark) }
 
 // maxAhead is how far ahead of our own clock another's may be: one insane clock must not take all others along.
 const maxAhead = 24 * time.Hour
