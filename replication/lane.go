@@ -69,7 +69,7 @@ func (l *lane) turn(most int, now time.Time, fits func(Task) bool) (Task, bool) 
 			if !ok {
 				break
 			}
-			if !l.letters.blocks(t, now) {
+			if !l.letters.keeps(t, now) {
 				l.last = from
 				return t, true
 			}
@@ -103,7 +103,7 @@ func (l *lane) end(t Task) {
 
 // put keeps what is to be done, unless it is being done, or waits for its letter to be due.
 func (l *lane) put(t Task, from origin, now time.Time) {
-	if l.letters.blocks(t, now) || l.covers(t) {
+	if l.letters.keeps(t, now) || l.covers(t) {
 		return
 	}
 	if l.letters[t.key()] != nil {
@@ -139,10 +139,12 @@ func (l *lane) changed(fleet Fleet) bool {
 	return !slices.Equal(was, up)
 }
 
-// covers: what is under way comes to the same.
+// covers: what is under way comes to the same. Word of a tag may come after that of the digest that was pushed with it.
 func (l *lane) covers(t Task) bool {
 	other, runs := l.running[t.key()]
-	return runs && t.stamp().Compare(other.stamp()) <= 0
+	return runs && !slices.ContainsFunc(t.Entries, func(e Entry) bool {
+		return !slices.ContainsFunc(other.Entries, func(o Entry) bool { return o.Reference == e.Reference && e.Stamp.Compare(o.Stamp) <= 0 })
+	})
 }
 
 // inTheWay: what is under way writes the same name. In which order a replica takes what is sent at once nobody knows.

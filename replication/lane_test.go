@@ -76,6 +76,36 @@ func TestInTheWay(t *testing.T) {
 	}
 }
 
+// TestCovers: what is told of while its digest is being copied is not forgotten, even if it was written at the same time.
+func TestCovers(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		running, told []Entry
+		waits         bool
+	}{
+		{"the same", []Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, []Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, false},
+		{"a part of it", []Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, []Entry{tag("v1", "d:1", 5, "b")}, false},
+		{"an earlier copy of it", []Entry{tag("v1", "d:1", 5, "b")}, []Entry{tag("v1", "d:1", 4, "b")}, false},
+		{"its tag, of the same push", []Entry{digest("d:1", 5, "b")}, []Entry{tag("v1", "d:1", 5, "b")}, true},
+		{"another tag, pushed before", []Entry{tag("v2", "d:1", 5, "b")}, []Entry{tag("v1", "d:1", 4, "b")}, true},
+		{"it was pushed again", []Entry{tag("v1", "d:1", 5, "b")}, []Entry{tag("v1", "d:1", 6, "b")}, true},
+	} {
+		l, now := newLane("a"), time.Unix(10_000, 0)
+		task := func(entries []Entry) Task {
+			return Task{Action: Copy, Target: "a", Repository: "app", Digest: "d:1", Entries: entries, Sources: []string{"b"}}
+		}
+		l.begin(task(c.running))
+		l.put(task(c.told), told, now)
+		if _, ok := l.next(9, now); ok {
+			t.Errorf("%s: two at once", c.name)
+		}
+		l.end(task(c.running))
+		if _, ok := l.next(9, now); ok != c.waits {
+			t.Errorf("%s: done after it: %v", c.name, ok)
+		}
+	}
+}
+
 func TestPause(t *testing.T) {
 	now := time.Unix(10_000, 0)
 	refused := &transfer.Error{Replica: "a", Status: http.StatusUnauthorized}

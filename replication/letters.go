@@ -2,6 +2,7 @@ package replication
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -63,6 +64,17 @@ func (l letters) blocks(t Task, now time.Time) bool {
 		return false
 	}
 	return have.Dead || now.Before(have.Next)
+}
+
+// keeps: the task is to wait, and to be done with what has failed.
+func (l letters) keeps(t Task, now time.Time) bool {
+	if !l.blocks(t, now) {
+		return false
+	}
+	have := l[t.key()]
+	have.Task.Entries = slices.Clone(have.Task.Entries) // others may be reading it
+	have.Task = merge(have.Task, t)
+	return true
 }
 
 // due are the tasks whose time has come, and when the first of the others is due; never later than a tick.

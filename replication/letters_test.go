@@ -50,6 +50,12 @@ func TestLetters(t *testing.T) {
 	if l.blocks(copyOf("d:1", 6), now) || len(l) != 0 {
 		t.Error("something newer does not begin anew")
 	}
+	l.failed(task, failure, false, now)
+	more := copyOf("d:1", 5)
+	more.Entries = append(more.Entries, tag("v1", "d:1", 5, "b"))
+	if !l.keeps(more, now) || len(l[task.key()].Task.Entries) != 2 || len(task.Entries) != 1 {
+		t.Errorf("the tag is not done with its digest: %+v", l[task.key()])
+	}
 	l.failed(task, failure, true, now)
 	if !l[task.key()].Dead {
 		t.Error("what cannot be done is tried again")
