@@ -60,6 +60,10 @@ func TestKilled(t *testing.T) {
 	}
 	over.Store(true)
 	work.Wait()
+	for _, w := range writers {
+		work.Go(w.settle)
+	}
+	work.Wait()
 	done := tally{}
 	for _, w := range writers {
 		done.add(w.done)
@@ -208,6 +212,18 @@ func (w *writer) removeTag(tag string) {
 	}
 	w.done.deleted++
 	w.tags[tag] = []string{""}
+}
+
+// settle writes those tags again of which it does not know what became of the last try, as clients do that got no answer: a
+// gateway that is killed after a replica took a write, and before it is recorded, leaves it on that replica alone.
+func (w *writer) settle() {
+	for tag, may := range w.tags {
+		for tries := 0; len(may) > 1 && tries < 20; tries++ {
+			w.turns++
+			w.push(tag)
+			may = w.tags[tag]
+		}
+	}
 }
 
 // removeDigest takes a manifest with all tags that name it.
