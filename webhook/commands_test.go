@@ -167,10 +167,13 @@ func TestTemporary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.close(); err != nil {
+	if left, _ := os.ReadDir(os.TempDir()); len(left) > 0 {
+		t.Errorf("a process that is killed now leaves %v", left)
+	}
+	if _, err := s.subscriptions(); err != nil {
 		t.Error(err)
 	}
-	if left, _ := os.ReadDir(os.TempDir()); len(left) > 0 {
-		t.Errorf("it left %v", left)
+	if err := s.close(); err != nil {
+		t.Error(err)
 	}
 }

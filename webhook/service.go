@@ -25,7 +25,7 @@ const (
 
 // Config is what a Service needs.
 type Config struct {
-	Dir          string         // of the file webhooks.db; empty: a temporary one, removed at the end
+	Dir          string         // of the file webhooks.db; empty: it ends with the process
 	InFile       []Subscription // the file's
 	Regions      []string       // a location is one of them
 	AllowPrivate bool           // whether receivers may be on loopback and in private networks

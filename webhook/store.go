@@ -28,7 +28,6 @@ type store struct {
 	db         *bolt.DB
 	maxPending int64
 	maxLogged  uint64
-	temporary  string // the directory to remove at the end, "" if it is to stay
 }
 
 func openStore(dir string, maxPending int64, maxLogged uint64) (*store, error) {
@@ -38,7 +37,7 @@ func openStore(dir string, maxPending int64, maxLogged uint64) (*store, error) {
 		if dir, err = os.MkdirTemp("", "fairlead-webhooks-"); err != nil {
 			return nil, err
 		}
-		s.temporary = dir
+		defer os.RemoveAll(dir) // an open file needs no name, and so a process that is killed leaves nothing behind
 	}
 	if err := s.open(dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", filepath.Join(dir, fileName), err), s.close())
@@ -70,14 +69,10 @@ func (s *store) open(dir string) error {
 }
 
 func (s *store) close() error {
-	var err error
-	if s.db != nil {
-		err = s.db.Close()
+	if s.db == nil {
+		return nil
 	}
-	if s.temporary != "" {
-		err = errors.Join(err, os.RemoveAll(s.temporary))
-	}
-	return err
+	return s.db.Close()
 }
 
 func (s *store) subscriptions() (list []Subscription, err error) {
