@@ -116,6 +116,6 @@ func (g *gateway) conflicts() (admin.Conflicts, error) {
 
 func sideOf(e ledger.Entry) admin.Side {
 	return admin.Side{
-		Digest: e.Digest, Deleted: e.Deleted, Replica: e.Replica, Gateway: e.Stamp.Gateway(), Written: time.UnixMilli(e.Stamp.WallMS).UTC(),
+		Digest: e.Digest, Deleted: e.Deleted, Replica: e.Replica, Gateway: e.Stamp.Gateway(), Written: e.When(),
 	}
 }

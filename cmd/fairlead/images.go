@@ -24,7 +24,7 @@ func (g *gateway) image(ctx context.Context, repository, reference string, child
 	i := imageOf(e, fleet, g.copying.LettersOf(copyEntry(e)))
 	if e.Stamp.Buried() {
 		if digest, known, err := g.record.ledger.Get(ledger.Reference{Repository: repository, Name: e.Digest}); err == nil && known && digest.Deleted {
-			i.Accepted, i.Gateway = time.UnixMilli(digest.Stamp.WallMS).UTC(), digest.Stamp.Gateway()
+			i.Gateway = digest.Stamp.Gateway()
 		}
 	}
 	if children && !e.Deleted {
@@ -38,7 +38,7 @@ func (g *gateway) image(ctx context.Context, repository, reference string, child
 func imageOf(e ledger.Entry, fleet replication.Fleet, letters map[string]replication.Letter) admin.Image {
 	return admin.Image{
 		Repository: e.Repository, Reference: e.Name, Digest: e.Digest, MediaType: e.MediaType, Size: e.Size, Deleted: e.Deleted,
-		Accepted: time.UnixMilli(e.Stamp.WallMS).UTC(), AcceptedBy: e.Replica, Gateway: e.Stamp.Gateway(),
+		Accepted: e.When(), AcceptedBy: e.Replica, Gateway: e.Stamp.Gateway(),
 		Replicas: placesOf(copyEntry(e), fleet, letters), Children: []admin.Child{},
 	}
 }

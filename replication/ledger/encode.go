@@ -23,6 +23,7 @@ type wireRow struct {
 	Replica    string            `json:"p"`
 	Stamp      wireStamp         `json:"t"`
 	Deleted    bool              `json:"x,omitempty"`
+	BuriedMS   int64             `json:"y,omitempty"`
 	Confirmed  []string          `json:"c,omitempty"`
 	Seen       []wireStamp       `json:"k,omitempty"`
 	Changes    map[string]uint64 `json:"o,omitempty"`
@@ -36,7 +37,7 @@ type wireStamp struct {
 
 func (r Row) wire() wireRow {
 	w := wireRow{V: rowVersion, Repository: r.Repository, Name: r.Name, Blob: r.Blob, Digest: r.Digest, MediaType: r.MediaType, Config: r.Config, Size: r.Size, Part: r.Part,
-		Replica: r.Replica, Stamp: wireStamp(r.Stamp), Deleted: r.Deleted, Confirmed: r.Confirmed, Changes: r.Changes}
+		Replica: r.Replica, Stamp: wireStamp(r.Stamp), Deleted: r.Deleted, BuriedMS: r.BuriedMS, Confirmed: r.Confirmed, Changes: r.Changes}
 	if r.isDigest() {
 		w.Digest = ""
 	}
@@ -53,7 +54,7 @@ func (w wireRow) row() Row {
 	}
 	r := Row{Changes: w.Changes, Entry: Entry{
 		Reference: Reference{w.Repository, w.Name, w.Blob}, Digest: w.Digest, MediaType: w.MediaType, Config: w.Config, Size: w.Size, Part: w.Part,
-		Replica: w.Replica, Stamp: Stamp(w.Stamp), Deleted: w.Deleted, Confirmed: w.Confirmed,
+		Replica: w.Replica, Stamp: Stamp(w.Stamp), Deleted: w.Deleted, BuriedMS: w.BuriedMS, Confirmed: w.Confirmed,
 	}}
 	if r.isDigest() {
 		r.Digest = r.Name

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Reference is what a fact is about.
@@ -28,7 +29,11 @@ type Entry struct {
 	Stamp     Stamp    // of the write
 	Deleted   bool     // a tombstone
 	Confirmed []string // sorted: replicas known to have exactly this, or, if Deleted, to be rid of it
+	BuriedMS  int64    // milliseconds since 1970: when the digest was deleted that took the tag along; 0 for what was deleted itself
 }
+
+// When is the time at which what the entry says came to be so.
+func (e Entry) When() time.Time { return time.UnixMilli(max(e.Stamp.WallMS, e.BuriedMS)).UTC() }
 
 // Row is an entry with what gateways need to exchange it.
 type Row struct {
@@ -62,6 +67,7 @@ func Merge(a, b Row) Row {
 	if compareWrites(a.Entry, b.Entry) < 0 {
 		merged = b
 	}
+	merged.BuriedMS = max(a.BuriedMS, b.BuriedMS)
 	merged.Confirmed = bounded(union(a.Confirmed, b.Confirmed), maxConfirmed)
 	merged.Seen = mergeSeen(a.Seen, b.Seen)
 	merged.Changes = mergeChanges(a.Changes, b.Changes)
@@ -148,7 +154,7 @@ func (r Row) buriedBy(tombstone Row) bool {
 // anew before it. The replica that deleted the digest is rid of the tag if it is known to have had it.
 func (r Row) bury(tombstone Row) Row {
 	if r.Stamp.found() { // it may have been found since
-		return Row{Entry: Entry{Reference: r.Reference, Digest: r.Digest, Replica: tombstone.Replica, Stamp: r.Stamp.buried(), Deleted: true}}
+		return Row{Entry: Entry{Reference: r.Reference, Digest: r.Digest, Replica: tombstone.Replica, Stamp: r.Stamp.buried(), Deleted: true, BuriedMS: tombstone.Stamp.WallMS}}
 	}
 	if slices.Contains(r.Confirmed, tombstone.Replica) {
 		r.Confirmed = []string{tombstone.Replica}
@@ -157,6 +163,7 @@ func (r Row) bury(tombstone Row) Row {
 	}
 	r.Seen = follow(r, "")
 	r.Stamp, r.Replica, r.Deleted, r.Changes = r.Stamp.buried(), tombstone.Replica, true, nil
+	r.BuriedMS = tombstone.Stamp.WallMS
 	return r
 }
 

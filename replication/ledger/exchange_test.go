@@ -261,6 +261,35 @@ func TestWhereTagsAreDeletedWithTheirDigest(t *testing.T) {
 	}
 }
 
+// A tag that is older than what tombstones are kept for, and deleted with its digest while somebody is away.
+func TestOldTagDeletedWithItsDigest(t *testing.T) {
+	const retention = 30 * 24 * time.Hour
+	all, walls := several(t, 2)
+	push(t, all[0], tag("v1"), digest(1), "east")
+	together(t, all)
+	for _, w := range walls {
+		w.advance(retention + time.Hour)
+	}
+	for _, e := range remove(t, all[0], tag(digest(1)), "east") {
+		for _, r := range regions {
+			must(t, all[0].Confirm(e, r))
+		}
+	}
+	if n := must1(all[0].Compact(retention))(t); n != 0 {
+		t.Errorf("%d deletions of just now are forgotten", n)
+	}
+	push(t, all[0], tag("v2"), digest(1), "east")
+	together(t, all)
+	agree(t, all)
+	if e := get(t, all[1], tag("v1")); !e.Deleted {
+		t.Errorf("it is back: %v", e)
+	}
+	walls[0].advance(retention + time.Hour)
+	if n := must1(all[0].Compact(retention))(t); n != 1 {
+		t.Errorf("%d deletions are forgotten in their time", n)
+	}
+}
+
 // A tag may arrive before the digest that was pushed with it, and an old tombstone of that in between.
 func TestATombstoneOlderThanTheTag(t *testing.T) {
 	l, _ := one(t)

@@ -53,7 +53,7 @@ func indexed(r Row, replicas []string) []indexKey {
 		keys = append(keys, indexKey{bucketTags, tagsOf(r.Repository, r.Digest) + r.Name})
 	}
 	if r.Deleted || r.Blob {
-		keys = append(keys, indexKey{bucketOld, number(uint64(r.Stamp.WallMS)) + r.key()})
+		keys = append(keys, indexKey{bucketOld, number(uint64(r.When().UnixMilli())) + r.key()})
 	}
 	return keys
 }

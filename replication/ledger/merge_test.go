@@ -22,6 +22,11 @@ func dead(r Row) Row {
 	return r
 }
 
+func buriedAt(r Row, ms int64) Row {
+	r.BuriedMS = ms
+	return r
+}
+
 func changed(r Row, origin string, n uint64) Row {
 	r.Changes = map[string]uint64{origin: n}
 	return r
@@ -46,6 +51,7 @@ func TestMerge(t *testing.T) {
 		{"changes of one write", changed(live(1, "a", 1), "o", 3), changed(live(1, "a", 1), "o", 2), changed(live(1, "a", 1), "o", 3)},
 		{"nothing of an earlier write's changes", changed(live(1, "a", 1), "o", 3), changed(live(2, "a", 1), "p", 1), changed(live(2, "a", 1), "p", 1)},
 		{"the last of each member", seen(live(9, "a", 1), at(1, "b"), at(2, "c")), seen(live(9, "a", 1), at(3, "b")), seen(live(9, "a", 1), at(2, "c"), at(3, "b"))},
+		{"the later of two deletions of its digest", buriedAt(dead(live(1, "a!", 1)), 5), buriedAt(dead(live(1, "a!", 1)), 7), buriedAt(dead(live(1, "a!", 1)), 7)},
 		{"one stamp, two digests", live(1, "a", 1), live(1, "a", 2), live(1, "a", 2)},
 		{"one stamp, deleted or not", dead(live(1, "a", 1)), live(1, "a", 2), dead(live(1, "a", 1))},
 	}
@@ -70,7 +76,7 @@ func drawRow(t *rapid.T, label string) Row {
 	}
 	r := Row{Entry: Entry{Reference: tag("v1"), Digest: digest(rapid.IntRange(1, 2).Draw(t, "digest")), MediaType: rapid.SampledFrom([]string{"", "x"}).Draw(t, "type"),
 		Config: rapid.SampledFrom([]string{"", "x"}).Draw(t, "config"), Part: rapid.Bool().Draw(t, "part"),
-		Size: rapid.Int64Range(0, 1).Draw(t, "size"), Replica: rapid.SampledFrom(regions).Draw(t, "replica"), Stamp: drawStamp(t, label), Deleted: rapid.Bool().Draw(t, "deleted"),
+		Size: rapid.Int64Range(0, 1).Draw(t, "size"), Replica: rapid.SampledFrom(regions).Draw(t, "replica"), Stamp: drawStamp(t, label), Deleted: rapid.Bool().Draw(t, "deleted"), BuriedMS: rapid.Int64Range(0, 2).Draw(t, "buried"),
 		Confirmed: bounded(names(300, "r"), maxConfirmed)}}
 	for _, m := range bounded(names(100, "m"), maxSeen) {
 		r.Seen = append(r.Seen, at(rapid.Int64Range(0, 3).Draw(t, "seen"), m))
@@ -111,6 +117,16 @@ func TestStampOrderIsTotal(t *testing.T) {
 			t.Fatalf("%v %v %v", a, b, c)
 		}
 	})
+}
+
+// Nobody's write comes between a tag's and its burial.
+func TestBuriedFollowsAtOnce(t *testing.T) {
+	s := at(5, "gw")
+	for _, next := range []Stamp{at(5, "gw-1"), at(5, "gw1"), at(5, "h"), {5, 1, "a"}, at(6, "a")} {
+		if b := s.buried(); b.Compare(s) <= 0 || b.Compare(next) >= 0 || !b.Buried() || b.Gateway() != "gw" {
+			t.Errorf("%v is not between %v and %v", b, s, next)
+		}
+	}
 }
 
 // Whatever clocks show, and however they jump, what was heard comes before what is said next.

@@ -21,8 +21,8 @@ func (s Stamp) Compare(t Stamp) int {
 	return cmp.Or(cmp.Compare(s.WallMS, t.WallMS), cmp.Compare(s.Logical, t.Logical), cmp.Compare(s.Member, t.Member))
 }
 
-// buriedMark makes of a member's name one that no member has: names are DNS labels.
-const buriedMark = "~"
+// buriedMark makes of a member's name one that no member has, since names are DNS labels, and the next one in their order.
+const buriedMark = "!"
 
 // buried is the first stamp after s: of the deletion of a tag that was written then, with its digest.
 func (s Stamp) buried() Stamp {
