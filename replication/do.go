@@ -27,19 +27,25 @@ func (e *Engine) do(ctx context.Context, b *blobs, t Task) error {
 	t.Entries = entries
 	var later error
 	for range maxMends {
-		err := e.act(ctx, b, t)
+		done, err := e.comesTo(t)
+		if err != nil {
+			return err
+		}
+		err = e.act(ctx, b, t)
 		if errors.Is(err, errLater) {
 			later = err
 			// The digest stays to be confirmed, so that the task is tried again.
-			t.Entries = slices.DeleteFunc(slices.Clone(t.Entries), func(entry Entry) bool { return !entry.isTag() })
+			done = slices.DeleteFunc(done, func(entry Entry) bool { return !entry.isTag() })
 		} else if err != nil {
 			if !slices.ContainsFunc(t.Entries, func(entry Entry) bool { return e.wanted(entry, t) }) {
 				return nil // nobody asks for it any more
 			}
 			return e.lost(t, err)
 		}
-		if err := e.confirm(t, err == nil); err != nil {
-			return err
+		for _, entry := range done {
+			if err := e.Ledger.Confirm(entry, t.Target); err != nil {
+				return err
+			}
 		}
 		mend, err := e.overrun(t)
 		if err != nil {
@@ -64,17 +70,25 @@ func (e *Engine) act(ctx context.Context, b *blobs, t Task) error {
 }
 
 func (e *Engine) delete(ctx context.Context, t Task) error {
-	what := t.Entries[0].Reference
-	e.wrote(t.Target, what, t.Entries[0].Stamp)
+	what, said := t.Entries[0].Reference, t.Entries[0].Stamp
+	remove := transfer.DeleteManifest
 	if what.Blob {
-		return transfer.DeleteBlob(ctx, e.reach(t.Target), t.Repository, what.Name, nil)
+		remove = transfer.DeleteBlob
 	}
-	return transfer.DeleteManifest(ctx, e.reach(t.Target), t.Repository, what.Name, nil)
+	e.writes(t.Target, what, said)
+	err := remove(ctx, e.reach(t.Target), t.Repository, what.Name, nil)
+	if err == nil {
+		e.wrote(t.Target, what, said)
+	}
+	return err
 }
 
 // copy puts the tags last: a tag is seen when all that it names is there.
 func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
 	i := e.newImage(b, t)
+	if t.Entries[0].Blob {
+		return i.blob(ctx, t.Digest)
+	}
 	c, err := i.bring(ctx, t.Digest, 0)
 	if err != nil {
 		return err
@@ -94,13 +108,14 @@ func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
 		if !known || now.Deleted || now.Digest != t.Digest {
 			continue // it has moved on while we copied
 		}
-		e.wrote(t.Target, entry.Reference, now.Stamp)
+		e.writes(t.Target, entry.Reference, now.Stamp)
 		err = i.put(ctx, t.Digest, func() error {
 			return transfer.PutTag(ctx, e.reach(t.Target), t.Repository, entry.Name, t.Digest, c.mediaType, c.body, nil)
 		})
 		if err != nil {
 			return err
 		}
+		e.wrote(t.Target, entry.Reference, now.Stamp)
 	}
 	return later
 }
@@ -122,22 +137,19 @@ func (e *Engine) overrun(t Task) (*Task, error) {
 	return nil, nil
 }
 
-// confirm has the ledger know, if it is whole of the digest as well: the tag was not put without it.
-func (e *Engine) confirm(t Task, whole bool) error {
-	entries := t.Entries
-	if t.Action == Copy && whole {
-		whole, known, err := e.Ledger.Get(Reference{t.Repository, t.Digest, false})
-		if err != nil {
-			return err
-		}
-		if known && !whole.Deleted && !slices.ContainsFunc(entries, func(e Entry) bool { return e.Reference == whole.Reference }) {
-			entries = append(slices.Clone(entries), whole)
-		}
+// comesTo is what can be confirmed once the task is done: the digest as well, since no tag is put without it. It is asked for before, since
+// what is pushed meanwhile is not what the task brings.
+func (e *Engine) comesTo(t Task) ([]Entry, error) {
+	if t.Action != Copy || t.Entries[0].Blob {
+		return slices.Clone(t.Entries), nil
 	}
-	for _, entry := range entries {
-		if err := e.Ledger.Confirm(entry, t.Target); err != nil {
-			return err
-		}
+	whole, known, err := e.Ledger.Get(Reference{t.Repository, t.Digest, false})
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	done := slices.DeleteFunc(slices.Clone(t.Entries), func(entry Entry) bool { return entry.Reference == whole.Reference })
+	if known && !whole.Deleted {
+		done = append(done, whole)
+	}
+	return done, nil
 }

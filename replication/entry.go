@@ -40,6 +40,8 @@ type Ledger interface {
 	// Pending lists what a replica has not confirmed, a page at a time; "" is where it begins, and where it ends.
 	Pending(replica, after string, limit int) (entries []Entry, next string, err error)
 	Get(Reference) (e Entry, known bool, err error)
+	// Tagged lists up to limit live tags that name a digest.
+	Tagged(repository, digest string, limit int) ([]Entry, error)
 	// Confirm changes nothing if something newer than the entry is known.
 	Confirm(e Entry, replica string) error
 }

@@ -87,6 +87,17 @@ func (b *book) Get(r Reference) (Entry, bool, error) {
 	return e, ok, b.err
 }
 
+func (b *book) Tagged(repository, digest string, limit int) (tags []Entry, _ error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for what, e := range b.entries {
+		if what.isTag() && what.Repository == repository && e.Digest == digest && !e.Deleted && len(tags) < limit {
+			tags = append(tags, e)
+		}
+	}
+	return tags, b.err
+}
+
 func (b *book) Confirm(e Entry, replica string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

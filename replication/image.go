@@ -31,6 +31,7 @@ type image struct {
 	target     string
 	sources    []string
 	repository string
+	writes     func(target string, what Reference, said Stamp) // the engine's
 	wrote      func(target string, what Reference, said Stamp)
 	manifests  chan struct{} // one for each manifest that has a goroutine of its own
 	parts      chan struct{} // one for each blob that is brought
@@ -48,7 +49,7 @@ type manifestJob struct {
 
 func (e *Engine) newImage(b *blobs, t Task) *image {
 	return &image{
-		blobs: b, ledger: e.Ledger, reach: e.reach, target: t.Target, sources: t.Sources, repository: t.Repository, wrote: e.wrote,
+		blobs: b, ledger: e.Ledger, reach: e.reach, target: t.Target, sources: t.Sources, repository: t.Repository, writes: e.writes, wrote: e.wrote,
 		manifests: make(chan struct{}, maxParts), parts: make(chan struct{}, maxParts), brought: map[string]*manifestJob{}, whole: map[string]bool{},
 	}
 }
@@ -87,7 +88,7 @@ func (i *image) bring(ctx context.Context, digest string, nesting int) (content,
 // all looks at the parts also where the manifest is there: registries are not obliged to, and some take a manifest without
 // its layers.
 func (i *image) all(ctx context.Context, digest string, nesting int) (content, error) {
-	c, there, err := i.manifest(ctx, digest)
+	c, has, err := i.manifest(ctx, digest)
 	if err != nil {
 		return content{}, err
 	}
@@ -117,10 +118,13 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 	if err := group.Wait(); err != nil {
 		return content{}, err
 	}
-	if !there {
+	if has != whole {
 		err = i.put(ctx, digest, func() error {
 			return transfer.PutManifest(ctx, i.reach(i.target), i.repository, digest, c.mediaType, c.body, nil)
 		})
+	}
+	if err == nil && has == damaged { // it may keep what it has
+		_, _, err = transfer.Manifest(ctx, i.reach(i.target), i.repository, digest, nil)
 	}
 	return c, err
 }
@@ -135,11 +139,14 @@ func (i *image) put(ctx context.Context, digest string, do func() error) error {
 	case now.Deleted:
 		return fmt.Errorf("%s: %w", digest, errGone)
 	}
-	i.wrote(i.target, what, now.Stamp)
+	i.writes(i.target, what, now.Stamp)
 	if err := do(); err != nil {
 		return err
 	}
 	err = i.unlessGone(what)
+	if err == nil {
+		i.wrote(i.target, what, now.Stamp)
+	}
 	if errors.Is(err, errGone) {
 		if failed := transfer.DeleteManifest(ctx, i.reach(i.target), i.repository, digest, nil); failed != nil {
 			return failed
@@ -217,16 +224,31 @@ func (i *image) gone(what Reference) (bool, error) {
 	return known && e.Deleted, err
 }
 
+// holding is how much of a manifest a target has.
+type holding int
+
+// The closed set of holdings.
+const (
+	none holding = iota
+	damaged
+	whole
+)
+
 // manifest is the target's own if it has it.
-func (i *image) manifest(ctx context.Context, digest string) (c content, there bool, err error) {
+func (i *image) manifest(ctx context.Context, digest string) (c content, has holding, err error) {
 	get := func(from transfer.Replica) (err error) {
 		c.mediaType, c.body, err = transfer.Manifest(ctx, from, i.repository, digest, nil)
 		return err
 	}
-	if err := get(i.reach(i.target)); !transfer.Missing(err) {
-		return c, err == nil, err
+	switch err := get(i.reach(i.target)); {
+	case err == nil:
+		return c, whole, nil
+	case transfer.Damaged(err):
+		has = damaged
+	case !transfer.Missing(err):
+		return c, none, err
 	}
-	return c, false, each(i.sources, i.target, func(from string) error { return get(i.blobs.source(from, i.target)) })
+	return c, has, each(i.sources, i.target, func(from string) error { return get(i.blobs.source(from, i.target)) })
 }
 
 // referrers brings what refers to the manifest: signatures are there before the tag is. By the tag schema ("sha256-…", and

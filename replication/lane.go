@@ -197,7 +197,7 @@ func (e *Engine) scanAll(l *lane, fleet Fleet, now time.Time) {
 	for _, t := range tasks {
 		l.put(t, found, now)
 	}
-	l.dirty = l.queue.len() > 0
+	l.dirty = l.dirty || l.queue.len() > 0
 	e.gauges(l)
 }
 

@@ -175,3 +175,38 @@ func TestOverdue(t *testing.T) {
 		}
 	}
 }
+
+// during does something while the ledger is read.
+type during struct {
+	*book
+	do func()
+}
+
+func (d during) Pending(replica, after string, limit int) ([]Entry, string, error) {
+	page, _, err := d.book.Pending(replica, "", limit)
+	if after == "" {
+		return page, "more", err
+	}
+	d.do()
+	return nil, "", err
+}
+
+// TestEndsDuringAScan: what the scan took for under way, and then failed without a letter, is found within a minute.
+func TestEndsDuringAScan(t *testing.T) {
+	x := newRegion(t)
+	x.push("v1", x.at["a"].image("v1", "layer"), "a")
+	now, fleet := time.Now(), *x.fleet.Load()
+	l := x.lane("b")
+	page, _, _ := x.Pending("b", "", 100)
+	repair := Plan(page, "b", fleet)[0]
+	l.begin(repair)
+	x.Ledger = during{x.book, func() {
+		x.Engine.mu.Lock()
+		defer x.Engine.mu.Unlock()
+		x.leave(l, repair)
+	}}
+	x.scanAll(l, fleet, now)
+	if l.queue.len() == 0 && !l.overdue(now.Add(tick)) {
+		t.Error("it waits for the next scan but one")
+	}
+}

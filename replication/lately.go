@@ -17,11 +17,50 @@ type doubts struct {
 	looking int                // how many goroutines do that
 }
 
-// wrote remembers what is about to be written, or deleted, and what of it the record said. A client may have written the same
+func (d *doubts) put(what Reference) {
+	if len(d.names) < maxLately {
+		d.names[what] = true
+	}
+}
+
+// doubtsOf is called with mu.
+func (e *Engine) doubtsOf(target string) *doubts {
+	d := e.doubts[target]
+	if d == nil {
+		d = &doubts{names: map[Reference]bool{}}
+		e.doubts[target] = d
+	}
+	return d
+}
+
+// writes remembers what is about to be written, or deleted, and what of it the record said. A client may have written the same
 // name there before us without the record having heard of it: our write lies over his then, and once it has heard, it says
-// that the replica has his.
+// that the replica has his. What an earlier write of ours may lie over counts until wrote.
+func (e *Engine) writes(target string, what Reference, said Stamp) {
+	key := taskKey{target, what}
+	if before, ok := e.lately.Peek(key); ok && before.Compare(said) < 0 {
+		said = before
+	}
+	e.lately.Add(key, said)
+}
+
+// wrote: the replica has it as the record said then.
 func (e *Engine) wrote(target string, what Reference, said Stamp) {
 	e.lately.Add(taskKey{target, what}, said)
+}
+
+// doubt has names looked at that something we did may have taken along.
+func (e *Engine) doubt(target string, names []Reference) {
+	for _, what := range names {
+		e.writes(target, what, Stamp{})
+	}
+	e.mu.Lock()
+	d := e.doubtsOf(target)
+	for _, what := range names {
+		d.put(what)
+	}
+	e.mu.Unlock()
+	e.rouse()
 }
 
 // overtaken: the record has since heard of a later write of the name, which the replica is said to have.
@@ -37,14 +76,10 @@ func (e *Engine) review(ctx context.Context, target string, news []Entry, missed
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	d := e.doubts[target]
-	if d == nil {
-		d = &doubts{names: map[Reference]bool{}}
-		e.doubts[target] = d
-	}
+	d := e.doubtsOf(target)
 	for _, entry := range news {
-		if len(d.names) < maxLately && e.overtaken(target, entry) {
-			d.names[entry.Reference] = true
+		if e.overtaken(target, entry) {
+			d.put(entry.Reference)
 		}
 	}
 	for range min(e.Concurrency-d.looking, len(d.names)) {
@@ -131,15 +166,23 @@ func (e *Engine) isSo(ctx context.Context, target string, entry Entry) (bool, er
 }
 
 // again is a task for what a replica is said to have. That it is the only one is no reason not to try: of a tag it may have
-// the manifest.
+// the manifest. Of a blob the record does not say who has it. With a digest that was deleted there some registries have deleted the
+// tags that it has got since.
 func (e *Engine) again(entry Entry, target string) (Task, error) {
 	t := Task{Action: Copy, Target: target, Repository: entry.Repository, Digest: entry.Digest, Entries: []Entry{entry}, Again: true}
 	if entry.Deleted {
 		t.Action = Delete
 		return t, nil
 	}
+	if entry.Blob {
+		t.Sources = e.Fleet().readable(target)
+		return t, nil
+	}
 	holders := []Entry{entry}
 	whole, known, err := e.Ledger.Get(Reference{entry.Repository, entry.Digest, false})
+	if err == nil && !entry.isTag() {
+		err = e.doubtTags(entry, target)
+	}
 	if known && !whole.Deleted {
 		holders = append(holders, whole)
 	}
@@ -148,6 +191,18 @@ func (e *Engine) again(entry Entry, target string) (Task, error) {
 		t.Sources = fleet.sources(holders, to)
 	}
 	return t, err
+}
+
+func (e *Engine) doubtTags(digest Entry, target string) error {
+	tags, err := e.Ledger.Tagged(digest.Repository, digest.Digest, maxLately)
+	var names []Reference
+	for _, tag := range tags {
+		if slices.Contains(tag.Confirmed, target) {
+			names = append(names, tag.Reference)
+		}
+	}
+	e.doubt(target, names)
+	return err
 }
 
 // lost says so loudly when nobody has what a client was told is kept.

@@ -163,17 +163,22 @@ func (f Fleet) same(a, b *Replica) bool {
 	return a != nil && b != nil && (a.Name == b.Name || a.Storage != "" && a.Storage == b.Storage)
 }
 
-func (f Fleet) sources(entries []Entry, to *Replica) (names []string) {
-	for _, name := range to.Sources {
-		r := f.replica(name)
-		if r == nil || !r.readable() {
-			continue
-		}
-		if slices.ContainsFunc(entries, func(e Entry) bool { return slices.Contains(e.Confirmed, name) }) {
-			names = append(names, name)
-		}
+// readable are the others that can be read from, the nearest first.
+func (f Fleet) readable(target string) (names []string) {
+	to := f.replica(target)
+	if to == nil {
+		return nil
 	}
-	return names
+	return slices.DeleteFunc(slices.Clone(to.Sources), func(name string) bool {
+		r := f.replica(name)
+		return r == nil || !r.readable()
+	})
+}
+
+func (f Fleet) sources(entries []Entry, to *Replica) []string {
+	return slices.DeleteFunc(f.readable(to.Name), func(name string) bool {
+		return !slices.ContainsFunc(entries, func(e Entry) bool { return slices.Contains(e.Confirmed, name) })
+	})
 }
 
 // Blob is one that was committed on a replica: its manifest will follow.

@@ -51,6 +51,9 @@ func Refused(err error) bool {
 // Missing: the replica does not have what it was asked for.
 func Missing(err error) bool { return hasStatus(err, http.StatusNotFound) }
 
+// Damaged: what the replica has is not what its digest says. Some registries keep what came of a request that broke off.
+func Damaged(err error) bool { return errors.Is(err, errDigest) }
+
 // Unsupported: the replica does not do this at all.
 func Unsupported(err error) bool { return hasStatus(err, http.StatusMethodNotAllowed) }
 

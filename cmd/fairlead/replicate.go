@@ -196,6 +196,11 @@ func (b book) Get(what replication.Reference) (replication.Entry, bool, error) {
 	return copyEntry(e), known, err
 }
 
+func (b book) Tagged(repository, digest string, limit int) ([]replication.Entry, error) {
+	tags, err := b.ledger.Tagged(repository, digest, limit)
+	return copyEntries(tags), err
+}
+
 func (b book) Confirm(e replication.Entry, replica string) error {
 	err := b.ledger.Confirm(ledger.Entry{Reference: ledger.Reference(e.Reference), Stamp: ledger.Stamp(e.Stamp)}, replica)
 	if err == nil {

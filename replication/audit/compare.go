@@ -17,7 +17,7 @@ const (
 	Undeleted  Reason = "undeleted"     // it was deleted, and is there
 	Unknown    Reason = "unknown"       // it is there, and the ledger knows nothing of it
 	Around     Reason = "pushed_around" // the tag was as the ledger says, and names now what the ledger does not know
-	Incomplete Reason = "incomplete"    // the manifest is there, a part that it names is not
+	Incomplete Reason = "incomplete"    // the manifest is there, a part that it names is not; or it is damaged, and is itself what lacks
 )
 
 // Difference is one way in which a replica differs from the ledger.
@@ -79,6 +79,9 @@ func Compare(known Known, replica, repository string, h Holding) (list []Differe
 		content, knownContent := known[c.Digest]
 		d.Reason = judge(e, k, c, there, knownContent, content.Deleted, replica)
 		lacks, looked := h.Lacks[c.Digest]
+		if d.Reason == Around && len(lacks) > 0 {
+			d.Reason = notAround(e)
+		}
 		switch {
 		case d.Reason == Unknown && !isTag(name) && tagged[name]:
 			continue
@@ -101,6 +104,14 @@ func Compare(known Known, replica, repository string, h Holding) (list []Differe
 	slices.SortFunc(list, func(a, b Difference) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(confirmed, func(a, b Entry) int { return cmp.Compare(a.Name, b.Name) })
 	return list, confirmed
+}
+
+// notAround is the reason instead: what is not whole is not taken over.
+func notAround(e Entry) Reason {
+	if e.Deleted {
+		return Undeleted
+	}
+	return Stale
 }
 
 // judge is the reason for which what a replica has by a name is not what the ledger says; "" if it is.

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -174,14 +175,17 @@ func (l *looker) parts(ctx context.Context, digest string) error {
 	if transfer.Missing(err) { // since a moment
 		return nil
 	}
-	if err != nil {
+	if err != nil && !transfer.Damaged(err) {
 		return err
+	}
+	var lacks []string
+	if err != nil || !json.Valid(body) { // some registries keep what came of a request that broke off
+		body, lacks = nil, []string{digest}
 	}
 	needs, err := manifest.Needs(body)
 	if err != nil {
 		return err
 	}
-	var lacks []string
 	for _, need := range needs {
 		switch {
 		case need.Manifest:

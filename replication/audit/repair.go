@@ -109,6 +109,9 @@ func (r *run) mend(ctx context.Context, d Difference) (Outcome, error) {
 	if d.Reason == Incomplete && reason == "" && there && known && !e.Deleted {
 		reason = Incomplete
 	}
+	if reason == Around && d.Reason == notAround(e) {
+		reason = d.Reason
+	}
 	switch {
 	case reason != d.Reason:
 		return Settled, nil

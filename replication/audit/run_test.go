@@ -269,6 +269,30 @@ func TestFindsWhatIsThere(t *testing.T) {
 	}
 }
 
+// TestDamaged: what came of a request that broke off is repaired, and not taken for a push; and it hides nothing else.
+func TestDamaged(t *testing.T) {
+	x := newWorld(t, "")
+	half := []byte(`{"schemaVersion":`)
+	for _, name := range []string{"digest", "tag", "other"} {
+		digest := x.at["a"].put("app", name, name)
+		x.push("app", name, digest, "a", "b")
+		switch name {
+		case "digest":
+			x.at["b"].put("app", name, name)
+			x.at["b"].send(http.MethodPut, "/v2/app/manifests/"+digest, typeImage, half)
+		case "tag":
+			x.at["b"].put("app", "", name)
+			x.at["b"].send(http.MethodPut, "/v2/app/manifests/tag", typeImage, half)
+		}
+	}
+	s, _ := x.work(Request{Repair: true, Deep: true}, false)
+	digest := x.entries[Reference{"app", "digest", false}].Digest
+	x.want(s, "incomplete b app:"+digest+" repaired", "missing b app:other repaired", "stale b app:tag repaired")
+	if s.Unsure != 0 {
+		t.Errorf("%+v", s.Problems)
+	}
+}
+
 // TestSecondLook: what has been settled since the first one is left alone.
 func TestSecondLook(t *testing.T) {
 	for _, c := range []struct {

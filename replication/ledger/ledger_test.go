@@ -41,6 +41,25 @@ func TestPush(t *testing.T) {
 	sound(t, l)
 }
 
+func TestTagged(t *testing.T) {
+	l, _ := one(t)
+	for name, d := range map[string]string{"v1": digest(1), "v2": digest(1), "v3": digest(3), "moved": digest(1), "gone": digest(1)} {
+		push(t, l, tag(name), d, "east")
+	}
+	push(t, l, tag("moved"), digest(3), "east")
+	push(t, l, Reference{Repository: "elsewhere", Name: "v1"}, digest(1), "east")
+	remove(t, l, tag("gone"), "east")
+	for limit, want := range map[int]string{9: "v1 v2 ", 1: "v1 "} {
+		names := ""
+		for _, e := range must1(l.Tagged("team/app", digest(1), limit))(t) {
+			names += e.Name + " "
+		}
+		if names != want {
+			t.Errorf("%d: %s", limit, names)
+		}
+	}
+}
+
 func TestDelete(t *testing.T) {
 	l, _ := one(t)
 	for _, name := range []string{"v1", "v2", "other"} {

@@ -46,6 +46,19 @@ func (l *Ledger) List(repository, after string, limit int) (entries []Entry, err
 	return entries, err
 }
 
+// Tagged lists up to limit live tags that name a digest.
+func (l *Ledger) Tagged(repository, digest string, limit int) (entries []Entry, err error) {
+	prefix := tagsOf(repository, digest)
+	err = l.read(func(t *tx) {
+		keys := t.keys(bucketTags, prefix, "", atMost(limit))
+		for i, k := range keys {
+			keys[i] = Reference{Repository: repository, Name: k[len(prefix):]}.key()
+		}
+		entries = t.entries(keys)
+	})
+	return entries, err
+}
+
 // Cursor is a place in a list. Its zero value is the beginning; and the end, where a next one is asked for.
 type Cursor string
 
