@@ -31,6 +31,10 @@ test: ## unit and whole-program tests with the race detector; ARGS are passed to
 lab: build ## what is missing of test/lab/results.jsonl, and its tables (docs/lab.md); ARGS are passed to it
 	@go run -C test ./lab $(ARGS)
 
+.PHONY: bench-geo
+bench-geo: ## how often expected round-trip times choose the best replica, beside great circle (docs/benchmarks.md)
+	@FAIRLEAD_CHOICES=600 go test -count=1 -v -run '^TestChoice$$' ./geo
+
 .PHONY: lint
 lint: $(LINTER) ## gofmt, go vet, and the linters that .golangci.yml names
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt would change these files'; exit 1; }

@@ -1,103 +1,153 @@
 package geo
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
-	"strings"
+	"os"
+	"slices"
+	"strconv"
 	"testing"
 )
 
-// tally counts how often a way to choose agrees with the published times.
-type tally struct {
-	choices, agreed int
-	lost            float64 // ms more than the best, summed
-}
+// regrets are what choices cost: the chosen replica's published time less that
+// of the best, in ms.
+type regrets []float64
 
-func (c *tally) add(chosen, best float64) {
-	c.choices++
-	if chosen == best {
-		c.agreed++
-	}
-	c.lost += chosen - best
-}
-
-func (c *tally) percent() float64 { return 100 * float64(c.agreed) / float64(c.choices) }
-func (c *tally) loss() float64    { return c.lost / float64(c.choices) }
-
-// What the model is for: of four replicas, choose the one that the published
-// times say is best. The client's own region is left out of the model, as no
-// real client stands in an anchor.
-func TestChoiceOfFourReplicas(t *testing.T) {
-	points, times := publishedTimes(t)
-	random := rand.New(rand.NewPCG(1, 2))
-	var model, circle tally
-	for client := range points {
-		others, among := without(points, times, client)
-		m := newModel(others, among)
-		for range 200 {
-			four := fourOthers(random, len(points), client)
-			published := func(replica int) float64 { return times[client][replica] }
-			best := published(nearestBy(four, published))
-			model.add(published(nearestBy(four, func(replica int) float64 {
-				return m.rtt(points[client], points[replica])
-			})), best)
-			circle.add(published(nearestBy(four, func(replica int) float64 {
-				return Distance(points[client], points[replica])
-			})), best)
+func (r regrets) percentBest() float64 {
+	best := 0
+	for _, ms := range r {
+		if ms == 0 {
+			best++
 		}
 	}
-	t.Logf("model:        %.1f %% agree, %.2f ms lost", model.percent(), model.loss())
-	t.Logf("great circle: %.1f %% agree, %.2f ms lost", circle.percent(), circle.loss())
-	if model.percent() < 90 || model.loss() > 2 {
-		t.Errorf("the model agrees in %.1f %% and loses %.2f ms", model.percent(), model.loss())
+	return 100 * float64(best) / float64(len(r))
+}
+
+func (r regrets) mean() float64 {
+	var sum float64
+	for _, ms := range r {
+		sum += ms
 	}
-	if model.percent() < circle.percent()+4 || model.loss() > circle.loss()/3 {
-		t.Errorf("the model gains too little over great circle")
+	return sum / float64(len(r))
+}
+
+func (r regrets) percentile95() float64 {
+	sorted := slices.Sorted(slices.Values(r))
+	return sorted[len(sorted)*95/100]
+}
+
+func (r regrets) String() string {
+	return fmt.Sprintf("%.1f %% | %.2f ms | %.0f ms", r.percentBest(), r.mean(), r.percentile95())
+}
+
+// What the model is for: of some replicas, choose the one that the published
+// times say is best. It knows neither the client's region nor the replicas', nor
+// any within km of one of them, so that no pair is judged by its own time.
+func TestChoice(t *testing.T) {
+	choices := 20 // of each client
+	if given := os.Getenv("FAIRLEAD_CHOICES"); given != "" {
+		var err error
+		if choices, err = strconv.Atoi(given); err != nil || choices < 1 {
+			t.Fatalf("FAIRLEAD_CHOICES: %q is not a number of choices", given)
+		}
+	}
+	times, distances := publishedTimes(t), anchorDistances()
+	fmt.Println("| nothing known within | replicas | expected time: the best | mean loss | 95 % | great circle: the best | mean loss | 95 % |")
+	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- |")
+	for _, tt := range []struct {
+		km       float64 // 0: regions at the same point, of which there are two
+		replicas int
+		ahead    float64 // at least so many points more than great circle
+		loss     float64 // less than so much of great circle's
+	}{
+		{km: 0, replicas: 2, ahead: 4, loss: 0.5},
+		{km: 0, replicas: 4, ahead: 4, loss: 0.5},
+		{km: 0, replicas: 8, ahead: -1, loss: 1},
+		{km: 500, replicas: 2, ahead: 4, loss: 0.5},
+		{km: 500, replicas: 4, ahead: 2, loss: 0.75},
+		{km: 500, replicas: 8, ahead: -1, loss: 1},
+	} {
+		random := rand.New(rand.NewPCG(1, 2)) // the same choices for each km
+		var model, circle regrets
+		for client, here := range measured.anchors {
+			published := func(replica int) float64 { return times[client][replica] }
+			for range choices {
+				replicas := others(random, len(times), client, tt.replicas)
+				m := without(distances, append(replicas, client), tt.km)
+				if known := len(m.anchors); known >= len(times)-tt.replicas {
+					t.Fatalf("the model still knows %d of %d regions", known, len(times))
+				}
+				best := published(nearestBy(replicas, published))
+				model = append(model, published(nearestBy(replicas, func(replica int) float64 {
+					return m.rtt(here.point, measured.anchors[replica].point)
+				}))-best)
+				circle = append(circle, published(nearestBy(replicas, func(replica int) float64 {
+					return distances[client][replica]
+				}))-best)
+			}
+		}
+		fmt.Printf("| %.0f km | %d | %v | %v |\n", tt.km, tt.replicas, model, circle)
+		if got, other := model.percentBest(), circle.percentBest(); got < other+tt.ahead {
+			t.Errorf("%v km, %d replicas: %.1f %% chosen well, great circle %.1f %%", tt.km, tt.replicas, got, other)
+		}
+		if got, other := model.mean(), circle.mean(); got >= tt.loss*other {
+			t.Errorf("%v km, %d replicas: %.2f ms lost, great circle %.2f ms", tt.km, tt.replicas, got, other)
+		}
 	}
 }
 
-func publishedTimes(t *testing.T) ([]Point, [][]float64) {
+func publishedTimes(t *testing.T) [][]float64 {
 	t.Helper()
-	heading, _, _ := strings.Cut(rttCSV, "\n")
-	var points []Point
 	var times [][]float64
-	for i, name := range strings.Split(heading, ",") {
-		row, err := parseTimes(rows(rttCSV)[i])
+	for _, line := range rows(rttCSV) {
+		row, err := parseTimes(line)
 		if err != nil {
 			t.Fatal(err)
 		}
-		points, times = append(points, point(t, "azure/"+name)), append(times, row)
+		times = append(times, row)
 	}
-	return points, times
+	return times
 }
 
-// without leaves region k out of points and times.
-func without(points []Point, times [][]float64, k int) ([]Point, [][]float64) {
-	var p []Point
-	var rows [][]float64
-	for i := range points {
-		if i == k {
-			continue
-		}
+func anchorDistances() [][]float64 {
+	var table [][]float64
+	for _, from := range measured.anchors {
 		var row []float64
-		for j, ms := range times[i] {
-			if j != k {
-				row = append(row, ms)
-			}
+		for _, to := range measured.anchors {
+			row = append(row, Distance(from.point, to.point))
 		}
-		p, rows = append(p, points[i]), append(rows, row)
+		table = append(table, row)
 	}
-	return p, rows
+	return table
 }
 
-func fourOthers(random *rand.Rand, n, client int) []int {
-	var four []int
-	for _, i := range random.Perm(n)[:5] {
-		if i != client && len(four) < 4 {
-			four = append(four, i)
+// without is the model that knows no region within km of those left out. What
+// bends the line between two regions is of their own times only, so a row and a
+// column go with each.
+func without(distances [][]float64, left []int, km float64) *model {
+	var kept []int
+	for i, row := range distances {
+		if !slices.ContainsFunc(left, func(l int) bool { return row[l] <= km }) {
+			kept = append(kept, i)
 		}
 	}
-	return four
+	m := &model{}
+	for _, i := range kept {
+		m.anchors = append(m.anchors, measured.anchors[i])
+		var row []float64
+		for _, j := range kept {
+			row = append(row, measured.bend[i][j])
+		}
+		m.bend = append(m.bend, row)
+	}
+	return m
+}
+
+// others draws k of n regions, the client's not among them.
+func others(random *rand.Rand, n, client, k int) []int {
+	drawn := slices.DeleteFunc(random.Perm(n), func(i int) bool { return i == client })
+	return drawn[:k:k] // an append must not write into the rest
 }
 
 func nearestBy(replicas []int, cost func(int) float64) int {
