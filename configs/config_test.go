@@ -69,7 +69,7 @@ func TestEveryKeyIsTaken(t *testing.T) {
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("2001:db8::1/128")},
 			Paths:          []string{"/service/token"},
 		},
-		Geo:    Geo{Database: "testdata/notes.txt", Networks: []Network{{Network: netip.MustParsePrefix("10.0.0.0/8"), Place: Place{Point: geo.Point{Lat: 1, Lon: -1.5}}}}},
+		Geo:    Geo{Databases: []string{"testdata/notes.txt"}, Networks: []Network{{Network: netip.MustParsePrefix("10.0.0.0/8"), Place: Place{Point: geo.Point{Lat: 1, Lon: -1.5}}}}},
 		Lease:  Lease{Idle: 10 * time.Second, Owner: OwnerHome},
 		Health: Health{Interval: 10 * time.Minute, Timeout: 10 * time.Minute, Path: "/", Fronts: false},
 		Replication: Replication{

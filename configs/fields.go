@@ -69,7 +69,7 @@ func (d *decoder) tls(to **TLS) field {
 
 func (d *decoder) geo(to *Geo) field {
 	return d.section(fields{
-		"database": parsed(d, &to.Database, d.fileName),
+		"database": d.oneOrMore(&to.Databases, d.fileName),
 		"networks": d.list(
 			func(int) { to.Networks = nil },
 			func(path string, n *yaml.Node) {

@@ -61,6 +61,25 @@ func listOf[T any](d *decoder, to *[]T, parse func(string) (T, string)) field {
 		})
 }
 
+// oneOrMore is one text or a list; an empty text is none, and not of a list.
+func (d *decoder) oneOrMore(to *[]string, parse func(string) (string, string)) field {
+	return func(path string, n *yaml.Node) {
+		if n.Kind == yaml.SequenceNode {
+			listOf(d, to, func(s string) (string, string) {
+				if s == "" {
+					return "", "must not be empty in a list"
+				}
+				return parse(s)
+			})(path, n)
+			return
+		}
+		var one string
+		if parsed(d, &one, parse)(path, n); one != "" {
+			*to = []string{one}
+		}
+	}
+}
+
 // text is strict: 1.20 or 007 would not come back as they were written.
 func (d *decoder) text(path string, n *yaml.Node) (string, bool) {
 	switch {

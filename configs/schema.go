@@ -70,8 +70,8 @@ type TLS struct{ Certificate, Key string }
 
 // Geo is how addresses are placed.
 type Geo struct {
-	Database string // file name of an .mmdb; empty: none
-	Networks []Network
+	Databases []string // file names of .mmdb files; none: the table that is built in
+	Networks  []Network
 }
 
 // Network places a prefix by hand; it is known better than any database.

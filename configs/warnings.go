@@ -57,10 +57,6 @@ func beyondLoopback(address string) bool {
 }
 
 func (c *Config) warnPlaces(warn warner) {
-	if c.Geo.Database == "" && len(c.Geo.Networks) == 0 {
-		warn("geo", "has neither a database nor networks: nobody can be placed, every client counts as being at home")
-		return
-	}
 	if missing := c.privateUnplaced(); len(missing) > 0 {
 		warn("geo.networks", "places nothing in %s, which no database knows: clients there count as being at home", strings.Join(missing, ", "))
 	}

@@ -22,7 +22,7 @@ func TestWarnings(t *testing.T) {
 		{"clear text", base + networks + "proxy: {listen: [\":443\"]}\n" + west, []string{memory, "4: proxy.tls: is left out"}},
 		{"trusts everybody", base + networks + "proxy: {listen: [\"127.0.0.1:443\"], trusted_proxies: [10.0.0.1, \"::/0\"]}\n" + west,
 			[]string{memory, "4: proxy.trusted_proxies[1]: believes everybody"}},
-		{"nobody can be placed", base + local + west, []string{memory, "1: geo: has neither"}},
+		{"private ranges are not placed", base + local + west, []string{memory, "1: geo.networks: places nothing in 10.0.0.0/8"}},
 		{"private addresses", base + "geo: {networks: [{network: 10.20.0.0/16, place: azure/westus}]}\n" + local + west,
 			[]string{memory, "3: geo.networks: places nothing in 100.64.0.0/10, 172.16.0.0/12, 192.168.0.0/16, which"}},
 		{"private IPv6 addresses", base + "geo: {networks: [{network: 0.0.0.0/0, place: azure/westus}]}\n" + local + strings.Replace(west, "[203", "[\"2001:db8::1\", 203", 1),

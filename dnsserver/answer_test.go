@@ -170,7 +170,7 @@ func TestAnswerScope(t *testing.T) {
 	europeA := []string{"registry.example. 300 A 203.0.113.31"}
 	for _, x := range []exchange{
 		{name: "shorter than the source", with: clientSubnet("10.1.2.0/24"), answer: westA,
-			options: []string{"subnet 10.1.2.0/24/16"}},
+			options: []string{"subnet 10.1.2.0/24/15"}},
 		{name: "longer than the source", with: clientSubnet("10.4.4.0/24"), answer: europeA,
 			options: []string{"subnet 10.4.4.0/24/26"}},
 		{name: "the subnet beats the resolver", from: "10.1.2.3", with: clientSubnet("10.4.4.0/24"), answer: europeA,
@@ -178,9 +178,9 @@ func TestAnswerScope(t *testing.T) {
 		{name: "IPv6", with: clientSubnet("2001:db8:4::/56"), answer: europeA,
 			options: []string{"subnet 2001:db8:4::/56/46"}},
 		{name: "IPv4-mapped", with: clientSubnet("::ffff:10.1.0.0/112"), answer: westA,
-			options: []string{"subnet 10.1.0.0/112/112"}},
-		{name: "nothing known of the extent", with: clientSubnet("198.51.100.0/24"), answer: westA,
-			options: []string{"subnet 198.51.100.0/24/24"}},
+			options: []string{"subnet 10.1.0.0/112/111"}},
+		{name: "nobody knows where it is", with: clientSubnet("198.51.100.0/24"), answer: westA,
+			options: []string{"subnet 198.51.100.0/24/1"}},
 		{name: "source 0: the resolver's address counts", from: "10.4.4.4", with: clientSubnet("0.0.0.0/0"), answer: europeA,
 			options: []string{"subnet 0.0.0.0/0/0"}},
 		{name: "source 0, IPv6", from: "10.4.4.4", with: clientSubnet("::/0"), answer: europeA,
@@ -190,7 +190,7 @@ func TestAnswerScope(t *testing.T) {
 		{name: "one replica", fleet: only("westus"), with: clientSubnet("10.4.4.0/24"), answer: westA,
 			options: []string{"subnet 10.4.4.0/24/0"}},
 		{name: "beside options we do not know", with: edns(4096, "10:0011223344556677", "8:000118000a0102", "65001:"), answer: westA,
-			options: []string{"subnet 10.1.2.0/24/16"}},
+			options: []string{"subnet 10.1.2.0/24/15"}},
 	} {
 		x.query, x.counter = "registry.example A", "A nearest"
 		t.Run(x.name, x.run)

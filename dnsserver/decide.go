@@ -6,7 +6,6 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/fairlead-gateway/fairlead/geo"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
@@ -73,7 +72,7 @@ func (s *Server) inZone(q *query, labels []string, from netip.Addr) decision {
 	case q.qtype == dns.TypeANY:
 		return s.zone.minimalANY(q)
 	case whoami && q.qtype == dns.TypeTXT:
-		return whoamiText(q, from, s.see(q, fleet, from))
+		return s.whoami(q, fleet, from)
 	case whoami:
 		return s.zone.noData(q)
 	case replica != nil:
@@ -98,30 +97,33 @@ func (s *Server) atApex(q *query, fleet *router.Fleet, from netip.Addr) decision
 
 // view is how the fleet looks from where the client is.
 type view struct {
-	addr   netip.Addr // that was located
-	loc    geo.Location
-	order  router.Order
+	scope  netip.Prefix // where the order of replicas is the same
+	alike  bool         // it is everywhere, in both families
 	chosen router.Answer
 }
 
-// see looks from the client subnet, or from the asking resolver if none was sent or the client does
-// not want it used (RFC 7871, section 7.1.2).
+// see looks from where the client is.
 func (s *Server) see(q *query, fleet *router.Fleet, from netip.Addr) view {
-	addr := q.subnet.addr()
-	if !addr.IsValid() {
-		addr = from
+	m := s.worldMap()
+	order, scope := m.Order(fleet, seen(q, from))
+	return view{scope: scope, alike: m.Uniform(), chosen: router.ForDNS(order)}
+}
+
+// seen is the address that counts: that of the client subnet, or the asking resolver's if none was sent or the client does not want
+// it used (RFC 7871, section 7.1.2).
+func seen(q *query, from netip.Addr) netip.Addr {
+	if addr := q.subnet.addr(); addr.IsValid() {
+		return addr
 	}
-	loc := s.locate(addr)
-	order := fleet.Order(loc)
-	return view{addr: addr, loc: loc, order: order, chosen: router.ForDNS(order)}
+	return from
 }
 
 // nearest answers with the chosen replica's addresses. The choice does not look at the type asked, so
 // both families lead to one region.
 func (z zone) nearest(q *query, fleet *router.Fleet, v view) decision {
 	d := decision{reason: v.chosen.Reason, replica: v.chosen.Replica.Name}
-	if tailored(q, fleet) {
-		d.scope = q.subnet.scope(v.loc.Scope)
+	if !v.alike && tailored(q, fleet) {
+		d.scope = q.subnet.scope(v.scope)
 	}
 	ttl := z.ttlWithin(v.chosen.ChangeIn)
 	d.answer = q.addresses(v.chosen.Replica, ttl, frontUp)

@@ -26,19 +26,29 @@ var (
 	europe = geo.Point{Lat: 52.37, Lon: 4.90}
 )
 
-// world places the clients of these tests. What is not in it nobody can place, and it says so of a
-// scope that is not valid.
-var world = []geo.Location{
-	{Point: west, Country: "US", Source: geo.SourceNetworks, Scope: netip.MustParsePrefix("10.1.0.0/16")},
-	{Point: east, Country: "US", Source: geo.SourceDatabase, Scope: netip.MustParsePrefix("10.2.0.0/15")},
-	{Point: europe, Country: "NL", Source: geo.SourceDatabase, Scope: netip.MustParsePrefix("10.4.4.0/26")},
-	{Point: europe, Country: "NL", Source: geo.SourceCountry, Scope: netip.MustParsePrefix("2001:db8:4::/46")},
+// world places the clients of these tests. What is not in it nobody can place.
+var world = []struct {
+	prefix string
+	place  geo.Location
+}{
+	{"10.1.0.0/16", geo.Location{Point: west, Country: "US", Source: geo.SourceNetworks}},
+	{"10.2.0.0/15", geo.Location{Point: east, Country: "US", Source: geo.SourceDatabase}},
+	{"10.4.4.0/26", geo.Location{Point: europe, Country: "NL", Source: geo.SourceDatabase}},
+	{"2001:db8:4::/46", geo.Location{Point: europe, Country: "NL", Source: geo.SourceCountry}},
+}
+
+func networks() *geo.Networks {
+	var list []geo.Network
+	for _, w := range world {
+		list = append(list, geo.Network{Prefix: netip.MustParsePrefix(w.prefix), Point: w.place.Point, Country: w.place.Country})
+	}
+	return geo.NewNetworks(list)
 }
 
 func locate(addr netip.Addr) geo.Location {
-	for _, l := range world {
-		if l.Scope.Contains(addr) {
-			return l
+	for _, w := range world {
+		if netip.MustParsePrefix(w.prefix).Contains(addr) {
+			return w.place
 		}
 	}
 	return geo.Location{Source: geo.SourceNone}
@@ -77,12 +87,14 @@ func serving(change func([]router.Replica) []router.Replica) fixture {
 		rs = change(rs)
 	}
 	fleet := router.NewFleet(rs)
+	placed := router.NewMap(rs, networks(), nil)
 	reg := prometheus.NewRegistry()
 	return fixture{reg: reg, Server: New(Config{
 		Hostname:    "registry.example",
 		Nameservers: []string{"ns1.example", "ns2.example"},
 		TTL:         300 * time.Second,
 		Locate:      locate,
+		Map:         func() *router.Map { return placed },
 		Fleet:       func() *router.Fleet { return fleet },
 		Registerer:  reg,
 		Log:         slog.New(slog.DiscardHandler),

@@ -23,8 +23,10 @@ type Config struct {
 	Hostname    string        // lower case, without a trailing dot
 	Nameservers []string      // as Hostname; empty: NS is NODATA
 	TTL         time.Duration // ceiling, at least 1 s; parts of a second are dropped
-	// Locate places an unmapped address without a zone.
+	// Locate places an unmapped address without a zone, for who asks to know.
 	Locate func(netip.Addr) geo.Location
+	// Map is the present map of the fleet's replicas, never nil. It is read once per query.
+	Map func() *router.Map
 	// Fleet is the present fleet, never nil. It is read once per query.
 	Fleet      func() *router.Fleet
 	Registerer prometheus.Registerer
@@ -34,11 +36,12 @@ type Config struct {
 // Server answers DNS queries. It may be used by many goroutines at once.
 type Server struct {
 	// Static after New.
-	zone    zone
-	locate  func(netip.Addr) geo.Location
-	fleet   func() *router.Fleet
-	metrics metrics
-	log     *slog.Logger
+	zone     zone
+	locate   func(netip.Addr) geo.Location
+	worldMap func() *router.Map
+	fleet    func() *router.Fleet
+	metrics  metrics
+	log      *slog.Logger
 
 	logPanic sync.Once
 }
@@ -46,11 +49,12 @@ type Server struct {
 // New makes a server; ServeUDP and ServeTCP connect it to sockets.
 func New(c Config) *Server {
 	return &Server{
-		zone:    newZone(c.Hostname, c.Nameservers, c.TTL),
-		locate:  c.Locate,
-		fleet:   c.Fleet,
-		metrics: newMetrics(c.Registerer),
-		log:     c.Log,
+		zone:     newZone(c.Hostname, c.Nameservers, c.TTL),
+		locate:   c.Locate,
+		worldMap: c.Map,
+		fleet:    c.Fleet,
+		metrics:  newMetrics(c.Registerer),
+		log:      c.Log,
 	}
 }
 

@@ -81,7 +81,7 @@ func TestGuarded(t *testing.T) {
 	var log bytes.Buffer
 	s := serving(nil)
 	s.log = slog.New(slog.NewTextHandler(&log, nil))
-	s.locate = func(netip.Addr) geo.Location { panic("fault") }
+	s.worldMap = func() *router.Map { panic("fault") }
 	for range 3 {
 		if reply := s.guarded(wire(t, ask("registry.example A")), netip.Addr{}, false); reply != nil {
 			t.Errorf("reply %x", reply)

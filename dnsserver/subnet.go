@@ -98,7 +98,7 @@ func (s *subnet) source() int {
 	return max(0, s.prefix.Bits())
 }
 
-// scope is the scope prefix length for an answer that is the same all over extent. It may be longer
+// scope is the scope prefix length for an answer that is the same all over extent, which is around addr. It may be longer
 // than the source: the prefix sent was then too short to choose by, and a resolver shares the answer
 // no further than with askers of just that prefix (RFC 7871, sections 7.2.1 and 7.3.1).
 func (s *subnet) scope(extent netip.Prefix) int {
@@ -106,8 +106,6 @@ func (s *subnet) scope(extent netip.Prefix) int {
 	switch {
 	case !addr.IsValid():
 		return 0 // RFC 7871, section 7.2.1: nothing of the client's was used
-	case !extent.IsValid() || extent.Addr().Is4() != addr.Is4():
-		return s.source() // nothing is known of the extent: claim no more than was asked
 	case addr != s.prefix.Addr():
 		return extent.Bits() + 96 // IPv4 in ::ffff:0:0/96
 	}

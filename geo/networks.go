@@ -2,6 +2,7 @@ package geo
 
 import (
 	"cmp"
+	"encoding/binary"
 	"math/bits"
 	"net/netip"
 	"slices"
@@ -25,7 +26,7 @@ type Networks struct {
 // before the next stretch. The stretches of a family cover all of it.
 type stretch struct {
 	first    netip.Addr
-	location Location // without Scope
+	location Location
 }
 
 // NewNetworks makes a table of networks. Prefixes may nest; of two equal ones
@@ -46,17 +47,12 @@ func NewNetworks(networks []Network) *Networks {
 	return &Networks{v4: flatten(netip.IPv4Unspecified(), v4), v6: flatten(netip.IPv6Unspecified(), v6)}
 }
 
-// Locate gives the location of the longest network that holds addr. Its Scope
-// is the largest block around addr that no network's border divides: where no
-// network holds addr, too, since a wider one would claim a network's addresses.
+// Locate gives the location of the longest network that holds addr.
 func (n *Networks) Locate(addr netip.Addr) Location {
 	addr = plainAddr(addr)
-	if !addr.IsValid() {
-		return Location{Source: SourceNone}
-	}
 	stretches := n.family(addr)
-	if len(stretches) == 0 {
-		return Location{Source: SourceNone, Scope: netip.PrefixFrom(addr, 0).Masked()}
+	if !addr.IsValid() || len(stretches) == 0 {
+		return Location{Source: SourceNone}
 	}
 	i, found := slices.BinarySearchFunc(stretches, addr, func(s stretch, a netip.Addr) int {
 		return s.first.Compare(a)
@@ -64,9 +60,7 @@ func (n *Networks) Locate(addr netip.Addr) Location {
 	if !found {
 		i--
 	}
-	location := stretches[i].location
-	location.Scope = blockWithin(stretches, i, addr)
-	return location
+	return stretches[i].location
 }
 
 // family is empty where there is no table.
@@ -80,8 +74,23 @@ func (n *Networks) family(addr netip.Addr) []stretch {
 	return n.v6
 }
 
+// each visits the stretches of the lowest address's family, each with the first address behind it, which the last one has not.
+func (n *Networks) each(lowest netip.Addr, visit func(first netip.Addr, location Location, next netip.Addr)) {
+	stretches := n.family(lowest)
+	if len(stretches) == 0 {
+		visit(lowest, Location{Source: SourceNone}, netip.Addr{})
+	}
+	for i, s := range stretches {
+		next := netip.Addr{}
+		if i+1 < len(stretches) {
+			next = stretches[i+1].first
+		}
+		visit(s.first, s.location, next)
+	}
+}
+
 // flatten turns nested prefixes of one family into stretches side by side, so
-// that a search finds at once who holds an address and how far that is so.
+// that a search finds at once who holds an address.
 func flatten(lowest netip.Addr, networks []Network) []stretch {
 	slices.SortStableFunc(networks, func(a, b Network) int {
 		return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
@@ -125,28 +134,14 @@ func innermost(open []Network) Location {
 	return Location{Point: n.Point, Country: n.Country, Source: SourceNetworks}
 }
 
-// blockWithin is the largest prefix around addr that stays within stretch i. A
-// prefix stays within when it leaves out the addresses just outside of it.
-func blockWithin(stretches []stretch, i int, addr netip.Addr) netip.Prefix {
-	length := 0
-	if i > 0 {
-		length = commonBits(addr, stretches[i].first.Prev()) + 1
-	}
-	if i+1 < len(stretches) {
-		length = max(length, commonBits(addr, stretches[i+1].first)+1)
-	}
-	return netip.PrefixFrom(addr, length).Masked()
-}
-
 // commonBits counts the leading bits that two addresses of one family share.
 func commonBits(a, b netip.Addr) int {
-	x, y := a.AsSlice(), b.AsSlice()
-	for i := range x {
-		if x[i] != y[i] {
-			return 8*i + bits.LeadingZeros8(x[i]^y[i])
-		}
+	x, y := a.As16(), b.As16() // IPv4 at the end
+	n := bits.LeadingZeros64(binary.BigEndian.Uint64(x[:8]) ^ binary.BigEndian.Uint64(y[:8]))
+	if n == 64 {
+		n += bits.LeadingZeros64(binary.BigEndian.Uint64(x[8:]) ^ binary.BigEndian.Uint64(y[8:]))
 	}
-	return a.BitLen()
+	return n - (128 - a.BitLen())
 }
 
 func lastAddr(p netip.Prefix) netip.Addr {

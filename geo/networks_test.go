@@ -34,54 +34,46 @@ func TestNetworksLocate(t *testing.T) {
 		addr     string
 		source   Source
 		point    Point
-		scope    string
 	}{
-		{"no network", nil, "10.1.2.3", SourceNone, Point{}, "0.0.0.0/0"},
-		{"no network, IPv6", nil, "2001:db8::1", SourceNone, Point{}, "::/0"},
-		{"only the other family", neighbours, "2001:db8::1", SourceNone, Point{}, "::/0"},
-		{"beside all", nested, "11.0.0.1", SourceNone, Point{}, "11.0.0.0/8"},
-		{"far from all", nested, "192.0.2.1", SourceNone, Point{}, "128.0.0.0/1"},
-		{"in the outer, far from the inner", nested, "10.200.0.1", SourceNetworks, amsterdam, "10.128.0.0/9"},
-		{"in the outer, beside the inner", nested, "10.65.0.1", SourceNetworks, amsterdam, "10.65.0.0/16"},
-		{"in the middle one", nested, "10.64.128.1", SourceNetworks, quincy, "10.64.128.0/17"},
-		{"in the middle one, beside the innermost", nested, "10.64.1.1", SourceNetworks, quincy, "10.64.1.0/24"},
-		{"in the innermost", nested, "10.64.0.255", SourceNetworks, amsterdam, "10.64.0.0/24"},
-		{"IPv6", nested, "2001:db8:ffff::1", SourceNetworks, quincy, "2001:db8::/32"},
-		{"IPv6, beside", nested, "2001:db9::1", SourceNone, Point{}, "2001:db9::/32"},
-		{"neighbours alike are one", neighbours, "192.0.2.200", SourceNetworks, quincy, "192.0.2.0/23"},
-		{"all of a family", []Network{network("0.0.0.0/0", quincy, "")}, "255.255.255.255", SourceNetworks, quincy, "0.0.0.0/0"},
-		{"the end of a family", []Network{network("255.255.255.255/32", quincy, "")}, "255.255.255.255", SourceNetworks, quincy, "255.255.255.255/32"},
-		{"before the end", []Network{network("255.255.255.255/32", quincy, "")}, "255.255.255.254", SourceNone, Point{}, "255.255.255.254/32"},
-		{"an inner one like its outer", []Network{network("10.0.0.0/8", quincy, "US"), network("10.1.0.0/16", quincy, "US")}, "10.1.0.1", SourceNetworks, quincy, "10.0.0.0/8"},
-		{"the later of two", []Network{network("10.0.0.0/8", quincy, ""), network("10.0.0.0/8", amsterdam, "")}, "10.0.0.1", SourceNetworks, amsterdam, "10.0.0.0/8"},
-		{"a host's address for a network", []Network{network("10.1.2.3/8", quincy, "")}, "10.0.0.1", SourceNetworks, quincy, "10.0.0.0/8"},
-		{"a mapped prefix", []Network{network("::ffff:10.0.0.0/104", quincy, "")}, "10.0.0.1", SourceNetworks, quincy, "10.0.0.0/8"},
-		{"a prefix wider than the mapping", []Network{network("::ffff:0.0.0.0/80", quincy, "")}, "::1", SourceNetworks, quincy, "::/80"},
-		{"a mapped address", nested, "::ffff:10.64.0.1", SourceNetworks, amsterdam, "10.64.0.0/24"},
-		{"a zone", nested, "2001:db8::1%eth0", SourceNetworks, quincy, "2001:db8::/32"},
-		{"IPv6 networks hold no IPv4", []Network{network("::/0", quincy, "")}, "::ffff:10.0.0.1", SourceNone, Point{}, "0.0.0.0/0"},
-		{"no prefix", []Network{{Point: quincy}}, "10.0.0.1", SourceNone, Point{}, "0.0.0.0/0"},
-		{"no point", []Network{network("10.0.0.0/8", Point{91, 0}, "")}, "10.0.0.1", SourceNone, Point{}, "0.0.0.0/0"},
+		{"no network", nil, "10.1.2.3", SourceNone, Point{}},
+		{"no network, IPv6", nil, "2001:db8::1", SourceNone, Point{}},
+		{"only the other family", neighbours, "2001:db8::1", SourceNone, Point{}},
+		{"beside all", nested, "11.0.0.1", SourceNone, Point{}},
+		{"far from all", nested, "192.0.2.1", SourceNone, Point{}},
+		{"in the outer, far from the inner", nested, "10.200.0.1", SourceNetworks, amsterdam},
+		{"in the outer, beside the inner", nested, "10.65.0.1", SourceNetworks, amsterdam},
+		{"in the middle one", nested, "10.64.128.1", SourceNetworks, quincy},
+		{"in the middle one, beside the innermost", nested, "10.64.1.1", SourceNetworks, quincy},
+		{"in the innermost", nested, "10.64.0.255", SourceNetworks, amsterdam},
+		{"IPv6", nested, "2001:db8:ffff::1", SourceNetworks, quincy},
+		{"IPv6, beside", nested, "2001:db9::1", SourceNone, Point{}},
+		{"among neighbours alike", neighbours, "192.0.2.200", SourceNetworks, quincy},
+		{"all of a family", []Network{network("0.0.0.0/0", quincy, "")}, "255.255.255.255", SourceNetworks, quincy},
+		{"the end of a family", []Network{network("255.255.255.255/32", quincy, "")}, "255.255.255.255", SourceNetworks, quincy},
+		{"before the end", []Network{network("255.255.255.255/32", quincy, "")}, "255.255.255.254", SourceNone, Point{}},
+		{"an inner one like its outer", []Network{network("10.0.0.0/8", quincy, "US"), network("10.1.0.0/16", quincy, "US")}, "10.1.0.1", SourceNetworks, quincy},
+		{"the later of two", []Network{network("10.0.0.0/8", quincy, ""), network("10.0.0.0/8", amsterdam, "")}, "10.0.0.1", SourceNetworks, amsterdam},
+		{"a host's address for a network", []Network{network("10.1.2.3/8", quincy, "")}, "10.0.0.1", SourceNetworks, quincy},
+		{"a mapped prefix", []Network{network("::ffff:10.0.0.0/104", quincy, "")}, "10.0.0.1", SourceNetworks, quincy},
+		{"a prefix wider than the mapping", []Network{network("::ffff:0.0.0.0/80", quincy, "")}, "::1", SourceNetworks, quincy},
+		{"a mapped address", nested, "::ffff:10.64.0.1", SourceNetworks, amsterdam},
+		{"a zone", nested, "2001:db8::1%eth0", SourceNetworks, quincy},
+		{"IPv6 networks hold no IPv4", []Network{network("::/0", quincy, "")}, "::ffff:10.0.0.1", SourceNone, Point{}},
+		{"no prefix", []Network{{Point: quincy}}, "10.0.0.1", SourceNone, Point{}},
+		{"no point", []Network{network("10.0.0.0/8", Point{91, 0}, "")}, "10.0.0.1", SourceNone, Point{}},
 	} {
 		got := NewNetworks(tt.networks).Locate(netip.MustParseAddr(tt.addr))
-		if got.Source != tt.source || got.Point != tt.point || got.Scope != netip.MustParsePrefix(tt.scope) {
-			t.Errorf("%s: %+v, want %s at %v within %s", tt.name, got, tt.source, tt.point, tt.scope)
+		if got.Source != tt.source || got.Point != tt.point {
+			t.Errorf("%s: %+v, want %s at %v", tt.name, got, tt.source, tt.point)
 		}
 	}
 }
 
 func TestNoNetworks(t *testing.T) {
 	for name, n := range map[string]*Networks{"nil": nil, "zero": {}, "empty": NewNetworks(nil)} {
-		for _, tt := range []struct {
-			addr  netip.Addr
-			scope netip.Prefix
-		}{
-			{netip.MustParseAddr("10.0.0.1"), netip.MustParsePrefix("0.0.0.0/0")},
-			{netip.MustParseAddr("2001:db8::1"), netip.MustParsePrefix("::/0")},
-			{netip.Addr{}, netip.Prefix{}},
-		} {
-			if got, want := n.Locate(tt.addr), (Location{Source: SourceNone, Scope: tt.scope}); got != want {
-				t.Errorf("%s, %v: %+v, want %+v", name, tt.addr, got, want)
+		for _, addr := range []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("2001:db8::1"), {}} {
+			if got, want := n.Locate(addr), (Location{Source: SourceNone}); got != want {
+				t.Errorf("%s, %v: %+v, want %+v", name, addr, got, want)
 			}
 		}
 	}
@@ -95,7 +87,7 @@ func TestNewNetworksLeavesItsArgumentAlone(t *testing.T) {
 	}
 }
 
-// longest is the slow twin of Networks.Locate, without the Scope.
+// longest is the slow twin of Networks.Locate.
 func longest(networks []Network, addr netip.Addr) Location {
 	found, bits := Location{Source: SourceNone}, -1
 	for _, n := range networks {
@@ -167,46 +159,10 @@ func TestNetworksAgreeWithTheirSlowTwin(t *testing.T) {
 			addr = drawWithin(t, rapid.SampledFrom(networks).Draw(t, "its network").Prefix.Masked())
 		}
 
-		got := table.Locate(addr)
-		scope := got.Scope
-		want := longest(networks, addr)
-		if got.Scope = (netip.Prefix{}); got != want {
+		if got, want := table.Locate(addr), longest(networks, addr); got != want {
 			t.Fatalf("%v: %+v, want %+v", addr, got, want)
 		}
-		if !scope.Contains(addr) || scope != scope.Masked() {
-			t.Fatalf("%v: scope %v", addr, scope)
-		}
-		for range 8 {
-			if other := drawWithin(t, scope); longest(networks, other) != want {
-				t.Fatalf("%v says %v, but %v is at %+v, not %+v", addr, scope, other, longest(networks, other), want)
-			}
-		}
-		if widened, ok := widen(scope); ok && sameThroughout(networks, widened, want) {
-			t.Fatalf("%v: scope %v, but all of %v is the same", addr, scope, widened)
-		}
 	})
-}
-
-func widen(p netip.Prefix) (netip.Prefix, bool) {
-	if p.Bits() == 0 {
-		return p, false
-	}
-	return netip.PrefixFrom(p.Addr(), p.Bits()-1).Masked(), true
-}
-
-// sameThroughout asks at every border within p, between which nothing changes.
-func sameThroughout(networks []Network, p netip.Prefix, want Location) bool {
-	borders := []netip.Addr{p.Addr()}
-	for _, n := range networks {
-		n := n.Prefix.Masked()
-		borders = append(borders, n.Addr(), lastAddr(n).Next())
-	}
-	for _, b := range borders {
-		if p.Contains(b) && longest(networks, b) != want {
-			return false
-		}
-	}
-	return true
 }
 
 func BenchmarkNetworksLocate(b *testing.B) {

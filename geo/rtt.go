@@ -15,13 +15,30 @@ import "math"
 //	RTT(p,q) = (L(d(p,q))+4)·exp(w(p)ᵀ·R·w(q)) − 4
 //
 // where T is the measured table. See data/README.md for its source.
-func ExpectedRTT(p, q Point) float64 {
-	if !p.Valid() || !q.Valid() {
+func ExpectedRTT(p, q Point) float64 { return SpotOf(p).ExpectedRTT(SpotOf(q)) }
+
+// Spot is a point with what the model knows of it. It saves most of the work where one point is compared with many.
+type Spot struct {
+	point Point
+	near  [nearby]share
+}
+
+// SpotOf is the spot of any point, valid or not.
+func SpotOf(p Point) Spot {
+	if !p.Valid() {
+		return Spot{point: p}
+	}
+	return Spot{p, measured.nearest(p)}
+}
+
+// ExpectedRTT is that between the points of two spots.
+func (s Spot) ExpectedRTT(to Spot) float64 {
+	if !s.point.Valid() || !to.point.Valid() {
 		return farthestRTT
 	}
 	// Processors may differ in the last bits of exp and of fused sums. Whole
 	// microseconds keep those bits from deciding which of two replicas is nearer.
-	return math.Round(measured.rtt(p, q)*1000) / 1000
+	return math.Round(measured.between(s, to)*1000) / 1000
 }
 
 const (
@@ -82,14 +99,17 @@ func bend(i, j int, rtt [][]float64, km float64) float64 {
 }
 
 func (m *model) rtt(p, q Point) float64 {
+	return m.between(Spot{p, m.nearest(p)}, Spot{q, m.nearest(q)})
+}
+
+func (m *model) between(p, q Spot) float64 {
 	var bend float64
-	near := m.nearest(q)
-	for _, from := range m.nearest(p) {
-		for _, to := range near {
+	for _, from := range p.near {
+		for _, to := range q.near {
 			bend += from.weight * m.bend[from.anchor][to.anchor] * to.weight
 		}
 	}
-	return max(0, (lineRTT(Distance(p, q))+floorRTT)*math.Exp(bend)-floorRTT)
+	return max(0, (lineRTT(Distance(p.point, q.point))+floorRTT)*math.Exp(bend)-floorRTT)
 }
 
 // share is how much an anchor has to say about a point.

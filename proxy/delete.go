@@ -59,7 +59,7 @@ func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, 
 func (x *exchange) elsewhere(asked *router.Replica) (others []*router.Replica) {
 	for _, r := range x.request.Gateway {
 		if !r.Shares(asked) {
-			others = append(others, r.Replica)
+			others = append(others, r)
 		}
 	}
 	return others

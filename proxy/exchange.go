@@ -63,8 +63,9 @@ func (x *exchange) decide() {
 	owner, query := cutOwner(x.in.URL.RawQuery)
 	x.query = query
 	x.fleet = x.present(now)
-	client := x.fleet.Order(p.Locate(x.client))
-	gateway := x.fleet.OrderHere(p.Here)
+	placed := p.Map()
+	client, _ := placed.Order(x.fleet, x.client)
+	gateway := placed.OrderHere(x.fleet, p.Here)
 	if gateway == nil {
 		gateway = client
 	}

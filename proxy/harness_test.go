@@ -54,9 +54,6 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*Co
 	c := Config{
 		Committed: func(string, string, string) {},
 		Hostname:  "registry.contoso.com", LeaseIdle: time.Minute, Limits: quick, Record: newMemoryRecord(),
-		Locate: func(netip.Addr) geo.Location {
-			return geo.Location{Point: points["west"], Source: geo.SourceNetworks}
-		},
 		Fleet:      g.fleet.Load,
 		Trouble:    func(name string) { g.note(&g.trouble, name) },
 		Registerer: prometheus.NewRegistry(),
@@ -81,6 +78,12 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*Co
 		})
 	}
 	g.fleet.Store(router.NewFleet(g.replicas))
+	var everywhere []geo.Network
+	for _, all := range []string{"0.0.0.0/0", "::/0"} {
+		everywhere = append(everywhere, geo.Network{Prefix: netip.MustParsePrefix(all), Point: points["west"]})
+	}
+	placed := router.NewMap(g.replicas, geo.NewNetworks(everywhere), nil)
+	c.Map = func() *router.Map { return placed }
 	if change != nil {
 		change(&c)
 	}

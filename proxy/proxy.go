@@ -18,7 +18,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/fairlead-gateway/fairlead/geo"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
@@ -42,7 +41,7 @@ type Config struct {
 	LeaseIdle      time.Duration
 	OwnerHome      bool
 	Limits         Limits
-	Locate         func(netip.Addr) geo.Location
+	Map            func() *router.Map // of the fleet's replicas
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string) // must not block
 	Record         Record

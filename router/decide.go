@@ -99,7 +99,7 @@ func (r Request) upload() Decision {
 	}
 	for _, x := range r.Client {
 		if x.Readable() && x.Shares(owner) {
-			return only(Failover, x.Replica) // it can go on with the upload, if it is set up to
+			return only(Failover, x) // it can go on with the upload, if it is set up to
 		}
 	}
 	return Decision{Reason: UploadLost}
@@ -109,7 +109,7 @@ func (r Request) upload() Decision {
 func (r Request) elsewhere(asked *Replica) (others []*Replica) {
 	for _, x := range r.Gateway {
 		if x.Readable() && !x.Shares(asked) {
-			others = append(others, x.Replica)
+			others = append(others, x)
 		}
 	}
 	return others
@@ -145,7 +145,7 @@ func (r Request) start() Decision {
 	}
 	order, first := r.Client, Nearest
 	if r.OwnerHome {
-		home := slices.IndexFunc(order, func(x Ranked) bool { return x.Home })
+		home := slices.IndexFunc(order, func(x *Replica) bool { return x.Home })
 		order, first = toFront(order, home), Home
 	}
 	// To ask a draining replica is better than one that is down, and that better than one that says no.
@@ -157,7 +157,7 @@ func (r Request) start() Decision {
 	switch {
 	case !tries[0].startable():
 		return Decision{Reason: LastResort, Tries: tries}
-	case tries[0] == order[0].Replica:
+	case tries[0] == order[0]:
 		return Decision{Reason: first, Tries: tries}
 	}
 	return Decision{Reason: Failover, Tries: tries}

@@ -20,10 +20,10 @@ type Answer struct {
 // public address), and what is known of upstreams decides: an answer is never empty, and not needlessly
 // dead (docs/adr/005). Draining replicas start nothing new while another can be named.
 func ForDNS(order Order) Answer {
-	passes := []func(r Ranked) bool{
-		func(r Ranked) bool { return r.Operator == Online && r.FrontUp() && r.Upstream.Up },
-		func(r Ranked) bool { return r.Operator == Online && r.FrontUp() },
-		func(r Ranked) bool { return r.Operator == Drain && r.FrontUp() },
+	passes := []func(r *Replica) bool{
+		func(r *Replica) bool { return r.Operator == Online && r.FrontUp() && r.Upstream.Up },
+		func(r *Replica) bool { return r.Operator == Online && r.FrontUp() },
+		func(r *Replica) bool { return r.Operator == Drain && r.FrontUp() },
 	}
 	for pass, fits := range passes {
 		if i := slices.IndexFunc(order, fits); i >= 0 {
@@ -31,7 +31,7 @@ func ForDNS(order Order) Answer {
 			if pass == 0 {
 				consulted = order[:i+1]
 			}
-			return Answer{order[i].Replica, order.reasonFor(order[i].Replica), consulted.changeIn()}
+			return Answer{order[i], order.reasonFor(order[i]), consulted.changeIn()}
 		}
 	}
 	online := func(r *Replica) bool { return r.Readable() && r.Operator == Online }

@@ -90,13 +90,13 @@ func healthOf(t testing.TB, s string) Health {
 func orderOf(t testing.TB, f *Fleet, line string) Order {
 	t.Helper()
 	var order Order
-	for i, word := range strings.Fields(line) {
+	for _, word := range strings.Fields(line) {
 		name, _, _ := strings.Cut(word, ":")
 		r := f.Replica(name)
 		if r == nil {
 			t.Fatalf("order %q: the fleet has no %q", line, name)
 		}
-		order = append(order, Ranked{r, 10 * i})
+		order = append(order, r)
 	}
 	if len(order) != len(f.Replicas()) {
 		t.Fatalf("order %q does not name every replica", line)

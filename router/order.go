@@ -14,46 +14,73 @@ type Ranked struct {
 	ExpectedMS int // bias included; rounded, since ties to the millisecond are ordered by name
 }
 
-// Order is every replica of a fleet, the nearest first.
-type Order []Ranked
+// Ranking is every replica of a fleet with its expected time, the nearest first.
+type Ranking []Ranked
 
-// Order ranks the replicas for a client at loc. A client that nobody can place counts as being at
-// home. It depends on the file and the geo table alone, never on where a gateway stands or what it
-// measured, so that all gateways answer alike.
-func (f *Fleet) Order(loc geo.Location) Order {
-	if !loc.Placed() {
-		return f.orderAt(f.home.Point)
+// Order is the ranking without the times.
+func (r Ranking) Order() Order {
+	if r == nil {
+		return nil
 	}
-	return f.orderAt(loc.Point)
+	order := make(Order, len(r))
+	for i, x := range r {
+		order[i] = x.Replica
+	}
+	return order
 }
 
-// OrderHere ranks the replicas for the gateway that stands beside the replica called here. That one
+// Order is every replica of a fleet, the nearest first.
+type Order []*Replica
+
+// Rank ranks the replicas for a client at loc. A client that nobody can place counts as being at
+// home. It depends on the file and the geo table alone, never on where a gateway stands or what it
+// measured, so that all gateways answer alike.
+func (f *Fleet) Rank(loc geo.Location) Ranking {
+	if !loc.Placed() {
+		return f.rankAt(f.home.Point, f.spots())
+	}
+	return f.rankAt(loc.Point, f.spots())
+}
+
+// RankHere ranks the replicas for the gateway that stands beside the replica called here. That one
 // is first whatever the model says of it: it is the one on the same network. A name that the fleet
 // does not have gives nil.
-func (f *Fleet) OrderHere(here string) Order {
+func (f *Fleet) RankHere(here string) Ranking {
 	beside := f.Replica(here)
 	if beside == nil {
 		return nil
 	}
-	order := f.orderAt(beside.Point)
-	return toFront(order, slices.IndexFunc(order, func(r Ranked) bool { return r.Replica == beside }))
+	ranking := f.rankAt(beside.Point, f.spots())
+	return toFront(ranking, slices.IndexFunc(ranking, func(r Ranked) bool { return r.Replica == beside }))
 }
 
-func (f *Fleet) orderAt(p geo.Point) Order {
-	order := make(Order, len(f.replicas))
+// OrderHere is RankHere without the times.
+func (f *Fleet) OrderHere(here string) Order { return f.RankHere(here).Order() }
+
+// spots are where the replicas are.
+func (f *Fleet) spots() []geo.Spot {
+	spots := make([]geo.Spot, len(f.replicas))
+	for i, r := range f.replicas {
+		spots[i] = geo.SpotOf(r.Point)
+	}
+	return spots
+}
+
+func (f *Fleet) rankAt(p geo.Point, spots []geo.Spot) Ranking {
+	from, ranking := geo.SpotOf(p), make(Ranking, len(f.replicas))
 	for i := range f.replicas {
 		r := &f.replicas[i]
-		order[i] = Ranked{r, int(math.Round(geo.ExpectedRTT(p, r.Point) + r.Bias))}
+		ranking[i] = Ranked{r, int(math.Round(from.ExpectedRTT(spots[i]) + r.Bias))}
 	}
-	slices.SortFunc(order, func(a, b Ranked) int {
+	slices.SortFunc(ranking, func(a, b Ranked) int {
 		return cmp.Or(cmp.Compare(a.ExpectedMS, b.ExpectedMS), cmp.Compare(a.Name, b.Name))
 	})
-	return order
+	return ranking
 }
 
 // reasonFor names the choice of x by its place in the order.
 func (o Order) reasonFor(x *Replica) Reason {
-	if x == o[0].Replica {
+	if x == o[0] {
 		return Nearest
 	}
 	return Failover
@@ -62,7 +89,7 @@ func (o Order) reasonFor(x *Replica) Reason {
 func (o Order) find(name string) *Replica {
 	for _, x := range o {
 		if x.Name == name {
-			return x.Replica
+			return x
 		}
 	}
 	return nil
@@ -79,8 +106,8 @@ func (o Order) firstOf(tests ...func(*Replica) bool) []*Replica {
 	for _, passes := range append(tests, func(*Replica) bool { return true }) {
 		var out []*Replica
 		for _, x := range o {
-			if passes(x.Replica) {
-				out = append(out, x.Replica)
+			if passes(x) {
+				out = append(out, x)
 			}
 		}
 		if len(out) > 0 {

@@ -29,7 +29,7 @@ func placed(p geo.Point) geo.Location {
 
 func TestOrderNearestFirst(t *testing.T) {
 	for _, r := range contoso().Replicas() {
-		if got := contoso().Order(placed(r.Point))[0].Name; got != r.Name {
+		if got := contoso().Rank(placed(r.Point)).Order()[0].Name; got != r.Name {
 			t.Errorf("a client beside %s is sent to %s", r.Name, got)
 		}
 	}
@@ -37,7 +37,7 @@ func TestOrderNearestFirst(t *testing.T) {
 
 func TestOrderExpectedTime(t *testing.T) {
 	f := NewFleet([]Replica{{Name: "west", Point: sanJose, Bias: 0.4}, {Name: "east", Point: richmond, Bias: -3.2}})
-	for _, r := range f.Order(placed(toronto)) {
+	for _, r := range f.Rank(placed(toronto)) {
 		if want := int(math.Round(geo.ExpectedRTT(toronto, r.Point) + r.Bias)); r.ExpectedMS != want {
 			t.Errorf("%s: expected %d ms, want %d", r.Name, r.ExpectedMS, want)
 		}
@@ -64,7 +64,7 @@ func TestOrderTies(t *testing.T) {
 				{Name: "a", Point: toronto, Bias: row.a},
 				{Name: "b", Point: toronto, Bias: row.b},
 			})
-			sameNames(t, f.Order(placed(toronto)).names(), row.want...)
+			sameNames(t, f.Rank(placed(toronto)).Order().names(), row.want...)
 		})
 	}
 }
@@ -80,17 +80,17 @@ func TestOrderTiesOfMany(t *testing.T) {
 			want = append(want, name)
 		}
 	}
-	sameNames(t, NewFleet(replicas).Order(placed(toronto)).names()[:20], want...)
+	sameNames(t, NewFleet(replicas).Rank(placed(toronto)).Order().names()[:20], want...)
 }
 
 func TestOrderBiasShiftsABorder(t *testing.T) {
 	f := NewFleet([]Replica{{Name: "east", Point: richmond, Bias: 1000}, {Name: "europe", Point: amsterdam}})
-	sameNames(t, f.Order(placed(richmond)).names(), "europe", "east")
+	sameNames(t, f.Rank(placed(richmond)).Order().names(), "europe", "east")
 }
 
 func TestOrderOfTheUnplaced(t *testing.T) {
 	f := contoso()
-	home := f.Order(placed(sanJose))
+	home := f.Rank(placed(sanJose)).Order()
 	rows := map[string]geo.Location{
 		"nothing known":                 {},
 		"looked up in vain":             {Source: geo.SourceNone},
@@ -98,10 +98,10 @@ func TestOrderOfTheUnplaced(t *testing.T) {
 	}
 	for name, loc := range rows {
 		t.Run(name, func(t *testing.T) {
-			sameNames(t, f.Order(loc).names(), home.names()...)
+			sameNames(t, f.Rank(loc).Order().names(), home.names()...)
 		})
 	}
-	if got := f.Order(geo.Location{Source: geo.SourceCountry, Point: amsterdam})[0].Name; got != "europe" {
+	if got := f.Rank(geo.Location{Source: geo.SourceCountry, Point: amsterdam}).Order()[0].Name; got != "europe" {
 		t.Errorf("a client of whom the country is known is sent to %s", got)
 	}
 }
@@ -109,7 +109,7 @@ func TestOrderOfTheUnplaced(t *testing.T) {
 // 0,0 lies in the Gulf of Guinea: a replica or a client may be placed there like anywhere else.
 func TestOrderAtZero(t *testing.T) {
 	f := NewFleet([]Replica{{Name: "home", Point: amsterdam, Home: true}, {Name: "zero"}})
-	if got := f.Order(geo.Location{Source: geo.SourceNetworks})[0].Name; got != "zero" {
+	if got := f.Rank(geo.Location{Source: geo.SourceNetworks}).Order()[0].Name; got != "zero" {
 		t.Errorf("a client placed at 0,0 is sent to %s", got)
 	}
 }
@@ -117,7 +117,7 @@ func TestOrderAtZero(t *testing.T) {
 func TestOrderHereFirst(t *testing.T) {
 	f := contoso()
 	for _, r := range f.Replicas() {
-		sameNames(t, f.OrderHere(r.Name).names(), f.Order(placed(r.Point)).names()...)
+		sameNames(t, f.OrderHere(r.Name).names(), f.Rank(placed(r.Point)).Order().names()...)
 	}
 }
 
@@ -133,7 +133,7 @@ func TestOrderHereBeatsTheModel(t *testing.T) {
 		t.Errorf("the gateway beside c reads from %s", order[0].Name)
 	}
 	var rest []string
-	for _, r := range f.Order(placed(toronto)) {
+	for _, r := range f.Rank(placed(toronto)).Order() {
 		if r.Name != "c" {
 			rest = append(rest, r.Name)
 		}
@@ -157,5 +157,5 @@ func TestOrderKnowsNoHealth(t *testing.T) {
 		ill[i].Operator, ill[i].Writable = Offline, i%2 == 0
 		ill[i].Upstream.Up = i%2 == 0
 	}
-	sameNames(t, NewFleet(ill).Order(placed(toronto)).names(), well.Order(placed(toronto)).names()...)
+	sameNames(t, NewFleet(ill).Rank(placed(toronto)).Order().names(), well.Rank(placed(toronto)).Order().names()...)
 }

@@ -40,8 +40,8 @@ func drawReplicas(t *rapid.T) []Replica {
 	return replicas
 }
 
-func drawOrder(t *rapid.T, f *Fleet) Order {
-	return f.Order(placed(drawPoint(t)))
+func drawRanking(t *rapid.T, f *Fleet) Ranking {
+	return f.Rank(placed(drawPoint(t)))
 }
 
 // drawRequest draws anything that a proxy could ask about the fleet.
@@ -55,8 +55,8 @@ func drawRequest(t *rapid.T, f *Fleet) Request {
 		Kind:      rapid.SampledFrom([]Kind{Ping, Pull, Fresh, Exists, Write, Upload, Other}).Draw(t, "kind"),
 		Head:      rapid.Bool().Draw(t, "head"),
 		URLOwner:  name.Draw(t, "urlOwner"),
-		Client:    drawOrder(t, f),
-		Gateway:   drawOrder(t, f),
+		Client:    drawRanking(t, f).Order(),
+		Gateway:   drawRanking(t, f).Order(),
 		Lease:     name.Draw(t, "lease"),
 		Bound:     name.Draw(t, "bound"),
 		OwnerHome: rapid.Bool().Draw(t, "ownerHome"),
@@ -200,7 +200,7 @@ func TestPermutingReplicasChangesNothing(t *testing.T) {
 			t.Errorf("homes: %s and %s", one.Home().Name, other.Home().Name)
 		}
 		for _, loc := range []geo.Location{{}, placed(point), placed(drawPoint(t))} {
-			a, b := one.Order(loc), other.Order(loc)
+			a, b := one.Rank(loc).Order(), other.Rank(loc).Order()
 			if !slices.Equal(a.names(), b.names()) {
 				t.Errorf("at %v: orders %v and %v", loc, a.names(), b.names())
 			}
@@ -218,14 +218,14 @@ func TestPermutingReplicasChangesNothing(t *testing.T) {
 func TestOrderHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		fleet := NewFleet(drawReplicas(t))
-		order := drawOrder(t, fleet)
+		order := drawRanking(t, fleet)
 		sorted := slices.IsSortedFunc(order, func(a, b Ranked) int {
 			if a.ExpectedMS < b.ExpectedMS || a.ExpectedMS == b.ExpectedMS && a.Name < b.Name {
 				return -1
 			}
 			return 1
 		})
-		got := slices.Sorted(slices.Values(order.names()))
+		got := slices.Sorted(slices.Values(order.Order().names()))
 		if !sorted || len(slices.Compact(got)) != len(fleet.Replicas()) {
 			t.Errorf("got %v", order)
 		}
@@ -235,7 +235,7 @@ func TestOrderHolds(t *testing.T) {
 func TestForDNSHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		fleet := NewFleet(drawReplicas(t))
-		a := ForDNS(drawOrder(t, fleet))
+		a := ForDNS(drawRanking(t, fleet).Order())
 		if fleet.Replica(a.Replica.Name) != a.Replica {
 			t.Errorf("%s is not of the fleet", a.Replica.Name)
 		}
@@ -258,7 +258,7 @@ func TestForDNSIsGoodUntilChangeIn(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before := NewFleet(drawReplicas(t))
 		point := drawPoint(t)
-		a := ForDNS(before.Order(placed(point)))
+		a := ForDNS(before.Rank(placed(point)).Order())
 
 		turn := func(h *Health) {
 			due := h.ChangeIn != 0 && (a.ChangeIn == 0 || h.ChangeIn < a.ChangeIn)
@@ -272,7 +272,7 @@ func TestForDNSIsGoodUntilChangeIn(t *testing.T) {
 				turn(&replicas[i].Fronts[j].Health)
 			}
 		}
-		b := ForDNS(NewFleet(replicas).Order(placed(point)))
+		b := ForDNS(NewFleet(replicas).Rank(placed(point)).Order())
 		if a.Replica.Name != b.Replica.Name || a.Reason != b.Reason {
 			t.Errorf("%s (%s), good for %v, became %s (%s)", a.Replica.Name, a.Reason, a.ChangeIn, b.Replica.Name, b.Reason)
 		}

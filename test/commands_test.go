@@ -124,7 +124,9 @@ type explanation struct {
 		Lat     *float64 `json:"lat"`
 		Lon     *float64 `json:"lon"`
 		Country *string  `json:"country"`
+		Cell    *string  `json:"cell"`
 		Source  *string  `json:"source"`
+		From    *string  `json:"from"`
 	} `json:"place"`
 	Scope    *string             `json:"scope"`
 	Replicas *[]explainedReplica `json:"replicas"`
@@ -137,6 +139,7 @@ type explanation struct {
 type explainedReplica struct {
 	Name       *string          `json:"name"`
 	ExpectedMS *float64         `json:"expected_ms"`
+	BiasMS     *float64         `json:"bias_ms"`
 	MeasuredMS *json.RawMessage `json:"measured_ms"`
 	State      *string          `json:"state"`
 	Reason     *string          `json:"reason"`
@@ -158,11 +161,11 @@ func explainJSON(t testing.TB, config string, args ...string) explanation {
 	if len(keys) != 8 || e.Client == nil || e.Place == nil || e.Scope == nil || e.Replicas == nil || e.Chosen == nil || e.Reason == nil {
 		t.Fatalf("a key is missing:\n%s", out)
 	}
-	if p := e.Place; p.Lat == nil || p.Lon == nil || p.Country == nil || p.Source == nil {
+	if p := e.Place; p.Lat == nil || p.Lon == nil || p.Country == nil || p.Source == nil || p.From == nil || p.Cell == nil {
 		t.Fatalf("a key of place is missing:\n%s", out)
 	}
 	for _, r := range *e.Replicas {
-		if r.Name == nil || r.ExpectedMS == nil || r.State == nil || r.Reason == nil {
+		if r.Name == nil || r.ExpectedMS == nil || r.BiasMS == nil || r.State == nil || r.Reason == nil {
 			t.Fatalf("a key of a replica is missing:\n%s", out)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -24,7 +25,7 @@ import (
 type explanation struct {
 	Client   string             `json:"client"` // "" with --at
 	Place    explainedPlace     `json:"place"`  // home's, where source is none
-	Scope    string             `json:"scope"`  // the addresses that the answer holds for; "" with --at
+	Scope    string             `json:"scope"`  // the widest prefix in which the order of replicas is this one; "" with --at
 	Replicas []explainedReplica `json:"replicas"`
 	Chosen   string             `json:"chosen"`
 	Reason   router.Reason      `json:"reason"`
@@ -36,15 +37,18 @@ type explainedPlace struct {
 	Lat     float64 `json:"lat"`
 	Lon     float64 `json:"lon"`
 	Country string  `json:"country"`
+	Cell    string  `json:"cell"` // the south-western corner of the cell of one degree that lat,lon is the middle of; "" where no table placed it
 	Source  string  `json:"source"`
+	From    string  `json:"from"` // who says so: the file, or a database and its day; "" where nobody does
 }
 
 type explainedReplica struct {
-	Name       string `json:"name"`
-	ExpectedMS int    `json:"expected_ms"`
-	MeasuredMS *int   `json:"measured_ms"` // null: gateways measure nothing yet
-	State      string `json:"state"`
-	Reason     string `json:"reason"`
+	Name       string  `json:"name"`
+	ExpectedMS int     `json:"expected_ms"` // bias included
+	BiasMS     float64 `json:"bias_ms"`
+	MeasuredMS *int    `json:"measured_ms"` // null: gateways measure nothing yet
+	State      string  `json:"state"`
+	Reason     string  `json:"reason"`
 }
 
 // asked is what the flags ask for.
@@ -106,18 +110,15 @@ one: then it says who holds the repository's lease, who granted it, or who would
 }
 
 func explain(c *configs.Config, a asked) (explanation, error) {
-	loc, err := a.locate(c)
+	fleet := router.NewFleet(replicas(c))
+	e, loc, err := a.locate(c, fleet)
 	if err != nil {
 		return explanation{}, err
 	}
-	fleet := router.NewFleet(replicas(c))
-	order := fleet.Order(loc)
-	e := explanation{Client: a.client, Place: explainedPlace{loc.Point.Lat, loc.Point.Lon, loc.Country, string(loc.Source)}}
+	ranking := fleet.Rank(loc)
+	order := ranking.Order()
 	if !loc.Placed() { // counts as being at home
 		e.Place.Lat, e.Place.Lon, e.Place.Country = fleet.Home().Point.Lat, fleet.Home().Point.Lon, fleet.Home().Country
-	}
-	if loc.Scope.IsValid() {
-		e.Scope = loc.Scope.String()
 	}
 	if a.running != nil {
 		e.Lease, e.Arbiter = a.running.Lease, &a.running.Arbiter
@@ -128,13 +129,14 @@ func explain(c *configs.Config, a asked) (explanation, error) {
 		e.Chosen, e.Reason = answer.Replica.Name, answer.Reason
 	default:
 		r := router.Request{Kind: router.Fresh, Client: order, Gateway: order, OwnerHome: c.Lease.Owner == configs.OwnerHome}
-		if here := fleet.OrderHere(c.Here); here != nil {
-			r.Gateway = here
+		if here := fleet.RankHere(c.Here); here != nil {
+			r.Gateway = here.Order()
+			if !a.write {
+				ranking = here
+			}
 		}
 		if a.write {
 			r.Kind = router.Write
-		} else {
-			order = r.Gateway
 		}
 		if a.running != nil && a.running.Lease != nil {
 			r.Lease = a.running.Lease.Owner
@@ -142,28 +144,39 @@ func explain(c *configs.Config, a asked) (explanation, error) {
 		d := router.Decide(r)
 		e.Chosen, e.Reason = d.Tries[0].Name, d.Reason
 	}
-	for _, r := range order {
+	for _, r := range ranking {
 		e.Replicas = append(e.Replicas, explainedReplica{
-			Name: r.Name, ExpectedMS: r.ExpectedMS, State: string(r.Operator), Reason: e.whyNot(r, a.write),
+			Name: r.Name, ExpectedMS: r.ExpectedMS, BiasMS: r.Bias, State: string(r.Operator), Reason: e.whyNot(r, a.write),
 		})
 	}
 	return e, nil
 }
 
 // locate is where the client is; an address that cannot be read, or a point that is none, is an error.
-func (a asked) locate(c *configs.Config) (geo.Location, error) {
+func (a asked) locate(c *configs.Config, fleet *router.Fleet) (explanation, geo.Location, error) {
 	if a.at != "" {
-		return parsePoint(a.at)
+		loc, err := parsePoint(a.at)
+		return explanation{Place: placeAt(loc, string(loc.Source))}, loc, err
 	}
 	addr, err := netip.ParseAddr(a.client)
 	if err != nil {
-		return geo.Location{}, fmt.Errorf("--client: %w", err)
+		return explanation{}, geo.Location{}, fmt.Errorf("--client: %w", err)
 	}
-	l, err := locator(c)
+	placed, err := newAtlas(c)
 	if err != nil {
-		return geo.Location{}, err
+		return explanation{}, geo.Location{}, err
 	}
-	return l.Locate(addr), nil
+	loc := placed.locate(addr)
+	_, scope := placed.orders().Order(fleet, addr)
+	return explanation{Client: a.client, Place: placeAt(loc, placed.from(loc.Source)), Scope: scope.String()}, loc, nil
+}
+
+func placeAt(loc geo.Location, from string) explainedPlace {
+	at := explainedPlace{Lat: loc.Point.Lat, Lon: loc.Point.Lon, Country: loc.Country, Source: string(loc.Source), From: from}
+	if loc.Source == geo.SourceDatabase {
+		at.Cell = fmt.Sprintf("%.0f,%.0f", math.Floor(loc.Point.Lat), math.Floor(loc.Point.Lon))
+	}
+	return at
 }
 
 var errPoint = errors.New("--at: LAT,LON in degrees, such as 52.37,4.9")
@@ -206,14 +219,14 @@ func (e explanation) print(w io.Writer, output string) error {
 	case e.Client == "":
 		fmt.Fprintf(w, "a client at %.4f,%.4f\n", e.Place.Lat, e.Place.Lon)
 	case e.Place.Source == string(geo.SourceNone):
-		fmt.Fprintf(w, "nobody can place client %s: it counts as being at home; this holds for %s\n", e.Client, e.Scope)
+		fmt.Fprintf(w, "nobody can place client %s: it counts as being at home; the order holds for %s\n", e.Client, e.Scope)
 	default:
-		fmt.Fprintf(w, "client %s is taken to be at %.4f,%.4f %s (%s); this holds for %s\n",
-			e.Client, e.Place.Lat, e.Place.Lon, e.Place.Country, e.Place.Source, e.Scope)
+		fmt.Fprintf(w, "client %s is taken to be at %.4f,%.4f %s%s (%s: %s); the order holds for %s\n",
+			e.Client, e.Place.Lat, e.Place.Lon, e.Place.Country, e.Place.cell(), e.Place.Source, e.Place.From, e.Scope)
 	}
-	fmt.Fprintln(t, "REPLICA\tEXPECTED\tSTATE\tREASON")
+	fmt.Fprintln(t, "REPLICA\tEXPECTED\tBIAS\tSTATE\tREASON")
 	for _, r := range e.Replicas {
-		fmt.Fprintf(t, "%s\t%d ms\t%s\t%s\n", r.Name, r.ExpectedMS, r.State, r.Reason)
+		fmt.Fprintf(t, "%s\t%d ms\t%+g ms\t%s\t%s\n", r.Name, r.ExpectedMS, r.BiasMS, r.State, r.Reason)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -223,6 +236,13 @@ func (e explanation) print(w io.Writer, output string) error {
 	}
 	_, err := fmt.Fprintf(w, "chosen: %s (%s)\n", e.Chosen, e.Reason)
 	return err
+}
+
+func (p explainedPlace) cell() string {
+	if p.Cell == "" {
+		return ""
+	}
+	return ", the middle of cell " + p.Cell
 }
 
 // leaseText is what a running gateway says of a repository. Whoever granted may have had a clock ahead of ours.

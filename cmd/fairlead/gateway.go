@@ -39,6 +39,7 @@ type gateway struct {
 	config  *configs.Config
 	log     *slog.Logger
 	metrics *prometheus.Registry
+	atlas   *atlas
 	monitor *health.Monitor
 	dns     *dnsserver.Server
 	proxy   *proxy.Proxy
@@ -53,7 +54,7 @@ type gateway struct {
 }
 
 func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
-	l, err := locator(c)
+	placed, err := newAtlas(c)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{config: c, log: log, metrics: prometheus.NewRegistry()}
+	g := &gateway{config: c, log: log, atlas: placed, metrics: prometheus.NewRegistry()}
 	g.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if c.Proxy.TLS != nil {
 		pair, err := tls.LoadX509KeyPair(c.Proxy.TLS.Certificate, c.Proxy.TLS.Key)
@@ -74,6 +75,7 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 		}
 		g.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
+	placed.measured(g.metrics)
 	g.monitor = health.New(health.Config{
 		Replicas: replicas(c), Targets: probed,
 		Interval: c.Health.Interval, Timeout: c.Health.Timeout,
@@ -101,7 +103,7 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 	}
 	g.dns = dnsserver.New(dnsserver.Config{
 		Hostname: c.Hostname, Nameservers: c.DNS.Nameservers, TTL: c.DNS.TTL,
-		Locate: l.Locate, Fleet: named,
+		Locate: placed.locate, Map: placed.orders, Fleet: named,
 		Registerer: g.metrics, Log: log,
 	})
 	g.proxy = proxy.New(proxy.Config{
@@ -109,7 +111,7 @@ func newGateway(c *configs.Config, log *slog.Logger) (*gateway, error) {
 		Paths: c.Proxy.Paths, TrustedProxies: c.Proxy.TrustedProxies,
 		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
 		Limits: proxy.DefaultLimits(),
-		Locate: l.Locate, Fleet: reached, Trouble: g.monitor.Trouble,
+		Map:    placed.orders, Fleet: reached, Trouble: g.monitor.Trouble,
 		Record: g.record, Agreement: agreement, Detour: detour,
 		Pulled: g.egress.pulled, Healed: g.egress.healed,
 		Committed:  g.copying.committed,
@@ -147,6 +149,7 @@ func (g *gateway) run(ctx context.Context, ready func()) error {
 	}
 	all.Go(func() error { return g.copying.run(failed, g.monitor.Ready()) })
 	all.Go(func() error { g.hooks.run(failed); return nil })
+	all.Go(func() error { return g.atlas.run(failed, g.log) })
 	for _, conn := range open.udp {
 		all.Go(func() error { return g.dns.ServeUDP(failed, conn) })
 	}

@@ -69,8 +69,8 @@ func checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := locator(c); err != nil {
-				return fmt.Errorf("%s: geo.database: %w", args[0], err)
+			if _, err := newAtlas(c); err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			out := cmd.OutOrStdout()
 			for _, w := range c.Warnings() {

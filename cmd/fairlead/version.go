@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fairlead-gateway/fairlead/geo"
+	"github.com/fairlead-gateway/fairlead/geo/world"
 )
 
 // Set by the Makefile; a plain `go build` leaves them to what the toolchain recorded.
@@ -44,8 +46,8 @@ func versionCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
 			v := version()
-			fmt.Fprintf(cmd.OutOrStdout(), "fairlead %s\ncommit   %s\ngo       %s\ngeo      round-trip times of %s; no address table inside, see geo.database\n",
-				v.release, v.commit, runtime.Version(), geo.RTTDate)
+			fmt.Fprintf(cmd.OutOrStdout(), "fairlead %s\ncommit   %s\ngo       %s\ngeo      round-trip times of %s; places of %s of %s (%s)\n",
+				v.release, v.commit, runtime.Version(), geo.RTTDate, world.Table().Name, world.Table().Built.Format(time.DateOnly), world.Attribution)
 		},
 	}
 }

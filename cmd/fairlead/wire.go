@@ -4,30 +4,10 @@ import (
 	"net/netip"
 
 	"github.com/fairlead-gateway/fairlead/configs"
-	"github.com/fairlead-gateway/fairlead/geo"
-	"github.com/fairlead-gateway/fairlead/geo/mmdb"
 	"github.com/fairlead-gateway/fairlead/health"
 	"github.com/fairlead-gateway/fairlead/proxy"
 	"github.com/fairlead-gateway/fairlead/router"
 )
-
-// locator places addresses as the file says: its networks first, then its database.
-func locator(c *configs.Config) (geo.Locator, error) {
-	networks := make([]geo.Network, len(c.Geo.Networks))
-	for i, n := range c.Geo.Networks {
-		networks[i] = geo.Network{Prefix: n.Network, Point: n.Place.Point, Country: n.Place.Country}
-	}
-	l := geo.Locator{Networks: geo.NewNetworks(networks)}
-	if c.Geo.Database == "" {
-		return l, nil
-	}
-	db, err := mmdb.Open(c.Geo.Database)
-	if err != nil {
-		return l, err
-	}
-	l.Database = db.Locate
-	return l, nil
-}
 
 // replicas is the fleet as the file has it: everything counts as up.
 func replicas(c *configs.Config) []router.Replica {

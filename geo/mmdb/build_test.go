@@ -10,6 +10,8 @@ import (
 
 	"github.com/maxmind/mmdbwriter"
 	"github.com/maxmind/mmdbwriter/mmdbtype"
+
+	"github.com/fairlead-gateway/fairlead/geo"
 )
 
 const built = 1_767_225_600 // 2026-01-01
@@ -20,11 +22,12 @@ type entry struct {
 	record  mmdbtype.Map
 }
 
-// build makes a database with a tree for both families, unless options say
-// otherwise.
+// build makes a database with a tree for both families, unless options say otherwise.
 func build(t testing.TB, options mmdbwriter.Options, entries []entry) []byte {
 	t.Helper()
-	options.BuildEpoch = built
+	if options.BuildEpoch == 0 {
+		options.BuildEpoch = built
+	}
 	options.IncludeReservedNetworks = true
 	tree, err := mmdbwriter.New(options)
 	if err != nil {
@@ -46,22 +49,28 @@ func build(t testing.TB, options mmdbwriter.Options, entries []entry) []byte {
 	return b.Bytes()
 }
 
-func open(t testing.TB, data []byte) *Database {
+// write makes a file of each.
+func write(t testing.TB, files ...[]byte) []string {
 	t.Helper()
-	db, err := Open(write(t, data))
+	dir := t.TempDir()
+	var paths []string
+	for i, data := range files {
+		path := filepath.Join(dir, string(rune('a'+i))+".mmdb")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+	}
+	return paths
+}
+
+func loaded(t testing.TB, files ...[]byte) (*geo.Table, geo.Report) {
+	t.Helper()
+	table, report, err := Load(0, write(t, files...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return db
-}
-
-func write(t testing.TB, data []byte) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "test.mmdb")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return table, report
 }
 
 // join merges maps into one record.
@@ -83,7 +92,7 @@ func inCountry(key, iso string) mmdbtype.Map {
 
 func in(iso string) mmdbtype.Map { return inCountry("country", iso) }
 
-func city(name string) mmdbtype.Map {
+func inCity(name string) mmdbtype.Map {
 	return mmdbtype.Map{"city": mmdbtype.Map{"names": mmdbtype.Map{"en": mmdbtype.String(name)}}}
 }
 
@@ -104,5 +113,23 @@ func at(lat, lon float64, radius uint16) mmdbtype.Map {
 	return mmdbtype.Map{"location": location}
 }
 
-func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
-func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+// text is a record of the flat schema: keys and values.
+func text(pairs ...string) mmdbtype.Map {
+	record := mmdbtype.Map{}
+	for i := 0; i < len(pairs); i += 2 {
+		record[mmdbtype.String(pairs[i])] = mmdbtype.String(pairs[i+1])
+	}
+	return record
+}
+
+func flatAt(lat, lon float32) mmdbtype.Map {
+	return mmdbtype.Map{"latitude": mmdbtype.Float32(lat), "longitude": mmdbtype.Float32(lon)}
+}
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+var (
+	london  = join(in("GB"), inCity("London"), at(51.51, -0.09, 20))
+	utrecht = join(in("NL"), inCity("Utrecht"), at(52.09, 5.12, 20))
+	tokyo   = join(in("JP"), inCity("Tokyo"), at(35.69, 139.69, 20))
+)
