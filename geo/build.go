@@ -81,7 +81,7 @@ var ErrOrder = errors.New("not behind the networks before it")
 const maxLocations = MaxClasses - 1
 
 // ErrPlaces is for a database with more places than a table can tell apart: more than the Earth has cells with people.
-var ErrPlaces = errors.New("more than 65,535 places")
+var ErrPlaces = errors.New("more than " + strconv.Itoa(maxLocations) + " places")
 
 // NewBuilder makes an empty one.
 func NewBuilder(o Options) *Builder {

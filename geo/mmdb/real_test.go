@@ -16,9 +16,9 @@ import (
 
 // realFiles are those of a real database, which we may not give away.
 func realFiles(t testing.TB) []string {
-	paths := filepath.SplitList(os.Getenv("GEO_DATABASE"))
+	paths := filepath.SplitList(os.Getenv("FAIRLEAD_GEO_DATABASE"))
 	if len(paths) == 0 {
-		t.Skip("NOT TESTED: real databases. GEO_DATABASE names none; it may name one, or one for each family with a colon between them")
+		t.Skip("NOT TESTED: real databases. FAIRLEAD_GEO_DATABASE names none; it may name one, or one for each family with a colon between them")
 	}
 	return paths
 }
