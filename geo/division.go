@@ -83,7 +83,7 @@ func (d *Division) divide6(n *Networks, t *Table, class func(Location) uint16, c
 	if w.next > 0 && w.next>>tableBits6 == 0 {
 		w.v6.append(w.next, w.last)
 	}
-	d.v6.end()
+	d.v6.end().refine()
 }
 
 // writer6 gathers what begins within one key before it writes it.

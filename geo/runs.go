@@ -16,6 +16,8 @@ type runs[L uint16 | uint32] struct {
 	index []uint32 // by block: the first run that starts there or later
 	low   []L
 	value []uint16
+	parts []uint32 // the index, or a finer one: see refine
+	few   int      // no part that is not split has as many runs
 }
 
 func newRuns[L uint16 | uint32](bits uint) *runs[L] {
@@ -42,14 +44,17 @@ func (r *runs[L]) end() *runs[L] {
 	if cap(r.low) > len(r.low) {
 		r.low, r.value = slices.Clone(r.low), slices.Clone(r.value)
 	}
+	r.parts, r.few = r.index, len(r.low)+1
 	return r
 }
 
 // find is the run that a key is in.
 func (r *runs[L]) find(key uint64) int {
 	block, low := key>>r.rest, L(key&(1<<r.rest-1))
-	// The run before the block's own is the answer if none of those is. Halving without a branch to guess is faster.
-	at, n := int(r.index[block])-1, int(r.index[block+1]-r.index[block])+1
+	// The run before the part's own is the answer if none of those is. Behind its own are some of the next part, if not of the next
+	// block: to have as many each time, and to halve them without a branch to guess, is faster.
+	at := int(r.part(block, key)) - 1
+	n := min(r.few, int(r.index[block+1])-at)
 	for n > 1 {
 		half := n >> 1
 		next := at + half

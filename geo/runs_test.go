@@ -36,6 +36,13 @@ func drawRuns(t *rapid.T, width uint) []run {
 	for range rapid.IntRange(0, 12).Draw(t, "runs") {
 		starts = append(starts, drawKey(t, width))
 	}
+	for range rapid.IntRange(0, 3).Draw(t, "clumps") { // more than a part of a finer index has
+		start, step := drawKey(t, width), uint64(1)<<rapid.UintRange(0, 12).Draw(t, "step")
+		for range rapid.IntRange(0, 50).Draw(t, "of") {
+			start = min(start+step, 1<<width-1)
+			starts = append(starts, start)
+		}
+	}
 	slices.Sort(starts)
 	var list []run
 	for _, start := range slices.Compact(starts) {
@@ -54,8 +61,16 @@ func checkRuns[L uint16 | uint32](width uint) func(*testing.T) {
 				r.append(n.start, n.value)
 			}
 			r.end()
+			if rapid.Bool().Draw(t, "refined") {
+				r.refine()
+			}
 			list = slices.CompactFunc(list, func(a, b run) bool { return a.value == b.value })
 
+			for i, n := range list {
+				if got := r.find(n.start); got != i {
+					t.Fatalf("find(%x) = %d, want %d", n.start, got, i)
+				}
+			}
 			key := drawKey(t, width)
 			if rapid.Bool().Draw(t, "beside a start") {
 				key = rapid.SampledFrom(list).Draw(t, "start").start - rapid.Uint64Range(0, 1).Draw(t, "before")

@@ -1,0 +1,52 @@
+package geo
+
+import "math/bits"
+
+// fewRuns are searched without a finer index: 16 starts of IPv6 are as long as a line of a processor's cache.
+const fewRuns = 16
+
+// split marks a part that has parts. There are fewer runs: no database has 2 billion networks.
+const split = 1 << 31
+
+// refine gives the runs a finer index for some two bytes each: in IPv6, 60 of 65,536 blocks have most of what is announced. The
+// first parts are the blocks. A part is the number of the first run that starts there or later. One with more than a few is
+// split instead: it is the place, among the parts, of how many of the next bits of a key choose its own parts, and of these.
+func (r *runs[L]) refine() {
+	r.parts, r.few = make([]uint32, 1<<blockBits, 1<<blockBits+len(r.low)), fewRuns
+	for block := range 1 << blockBits {
+		r.refinePart(block, r.rest, r.index[block], r.index[block+1])
+	}
+}
+
+// refinePart is for the runs from one up to another, which differ in no more than their last bits.
+func (r *runs[L]) refinePart(part int, rest uint, from, to uint32) {
+	if to-from < fewRuns {
+		r.parts[part] = from
+		return
+	}
+	// As many parts as there are runs would be faster by little; they lie so unevenly that most were empty.
+	next := min(uint(bits.Len32(to-from))-3, rest)
+	rest -= next
+	at := len(r.parts)
+	r.parts[part] = uint32(at) | split
+	r.parts = append(append(r.parts, uint32(next)), make([]uint32, 1<<next)...)
+	for i := range 1 << next {
+		first := from
+		for from < to && int(r.low[from]>>rest)&(1<<next-1) == i {
+			from++
+		}
+		r.refinePart(at+1+i, rest, first, from)
+	}
+}
+
+// part is the first run that starts in a key's part or later.
+func (r *runs[L]) part(block, key uint64) uint32 {
+	part, rest := r.parts[block], r.rest
+	for part&split != 0 {
+		at := part &^ split
+		next := uint(r.parts[at])
+		rest -= next
+		part = r.parts[at+1+uint32(key>>rest)&(1<<next-1)]
+	}
+	return part
+}
