@@ -113,7 +113,7 @@ func (b *Builder) Record(r Record) int {
 		value = uint16(len(b.cells))
 		b.cells, b.values[c] = append(b.cells, c), value
 	}
-	b.records = append(b.records, record{point: r.Point, value: value})
+	b.records = grown(b.records, record{point: r.Point, value: value})
 	return len(b.records) - 1
 }
 

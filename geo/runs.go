@@ -1,9 +1,6 @@
 package geo
 
-import (
-	"math/bits"
-	"slices"
-)
+import "math/bits"
 
 // blockBits of a key choose the part of an index that it is in.
 const blockBits = 16
@@ -33,7 +30,7 @@ func (r *runs[L]) append(key uint64, value uint16) {
 	for uint64(len(r.index)) <= key>>r.rest {
 		r.index = append(r.index, uint32(n))
 	}
-	r.low, r.value = append(r.low, L(key&(1<<r.rest-1))), append(r.value, value)
+	r.low, r.value = grown(r.low, L(key&(1<<r.rest-1))), grown(r.value, value)
 }
 
 // end makes the index whole, and frees what was allocated beyond need.
@@ -42,7 +39,7 @@ func (r *runs[L]) end() *runs[L] {
 		r.index = append(r.index, uint32(len(r.low)))
 	}
 	if cap(r.low) > len(r.low) {
-		r.low, r.value = slices.Clone(r.low), slices.Clone(r.value)
+		r.low, r.value = resized(r.low, len(r.low)), resized(r.value, len(r.value))
 	}
 	r.parts, r.few = r.index, len(r.low)+1
 	return r
