@@ -67,15 +67,23 @@ func (d *Division) divide6(n *Networks, t *Table, class func(Location) uint16, c
 			w.begin(first, class(location))
 			return
 		}
+		end := uint64(math.MaxUint64)
+		if next.IsValid() {
+			end = key6(next)
+		}
+		at := uint16(divided)
 		t.v6.from(key6(first), func(key uint64, value uint16) bool {
-			start := addr6(key)
-			if start.Less(first) {
-				start = first
-			}
-			if next.IsValid() && !start.Less(next) {
+			if key >= end && !addr6(key).Less(next) {
 				return false
 			}
-			w.begin(start, classes[value])
+			if class := classes[value]; class != at { // else two addresses were made for nothing, most of the time
+				at = class
+				start := addr6(key)
+				if start.Less(first) {
+					start = first
+				}
+				w.begin(start, class)
+			}
 			return true
 		})
 	})

@@ -38,7 +38,7 @@ func drawRuns(t *rapid.T, width uint) []run {
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "clumps") { // more than a part of a finer index has
 		start, step := drawKey(t, width), uint64(1)<<rapid.UintRange(0, 12).Draw(t, "step")
-		for range rapid.IntRange(0, 50).Draw(t, "of") {
+		for range rapid.IntRange(0, 150).Draw(t, "of") {
 			start = min(start+step, 1<<width-1)
 			starts = append(starts, start)
 		}
