@@ -3,8 +3,6 @@ package geo
 import (
 	"cmp"
 	"errors"
-	"maps"
-	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -56,24 +54,6 @@ type cell struct {
 	precise  bool
 }
 
-// Report is what was left out of a table, or taken for less than it was said to be.
-type Report struct {
-	Networks, Records int
-	NoPoint           int // records whose point is none on Earth: taken for their country
-	Zero              int // records at 0,0
-	Sea               int // records in a cell without land
-	Vague             int // records that say no more than a country
-	Nowhere           int // of all these, records of which not even the country is known
-	Long              int // networks that are longer than what is kept apart: where they differ, most addresses count
-}
-
-func (r Report) String() string {
-	n := strconv.Itoa
-	return n(r.Networks) + " networks of " + n(r.Records) + " records; taken for their country: " + n(r.Vague) + " vague ones, " +
-		n(r.Sea) + " at sea, " + n(r.Zero) + " at 0,0, " + n(r.NoPoint) + " without a point; nowhere: " + n(r.Nowhere) + "; " +
-		n(r.Long) + " networks were too long"
-}
-
 // ErrOrder is for a network that is not behind those before it, or overlaps one.
 var ErrOrder = errors.New("not behind the networks before it")
 
@@ -100,7 +80,7 @@ func (b *Builder) Record(r Record) int {
 	c := cell{country: r.Country}
 	if b.precise(r) {
 		c.precise = true
-		c.lat, c.lon = cellOf(r.Point)
+		c.lat, c.lon = CellOf(r.Point)
 	} else if _, known := CountryPoint(r.Country); !known {
 		c = cell{}
 	}
@@ -185,7 +165,7 @@ func (b *Builder) locations() []Location {
 		l := Location{Country: c.country, Source: SourceCountry}
 		switch {
 		case centres[c] != nil:
-			l.Source, l.Point = SourceDatabase, centres[c].point()
+			l.Source, l.Point = SourceDatabase, c.hold(centres[c].point())
 		case countries[c.country] != nil:
 			l.Point = countries[c.country].point()
 		default:
@@ -240,88 +220,4 @@ func (b *Builder) precise(r Record) bool {
 		return true
 	}
 	return false
-}
-
-// centre is the middle of addresses, in whole numbers: all processors find the same.
-type centre struct {
-	lat, lon, weight int64 // lat and lon in hundredths of a degree by weight; lon from west
-	west             int64
-}
-
-func add[K comparable](all map[K]*centre, key K, p Point, weight int64) {
-	lat, lon := int64(math.Round(p.Lat*100)), int64(math.Round(p.Lon*100))
-	c := all[key]
-	if c == nil {
-		c = &centre{west: lon}
-		all[key] = c
-	}
-	east := (lon-c.west+54000)%36000 - 18000 // the shorter way around
-	c.lat, c.lon, c.weight = c.lat+lat*weight, c.lon+east*weight, c.weight+weight
-}
-
-func (c *centre) point() Point {
-	lon := (c.west+c.lon/c.weight+54000)%36000 - 18000
-	return Point{Lat: float64(c.lat/c.weight) / 100, Lon: float64(lon) / 100}
-}
-
-// family writes the networks of IPv4, or those of IPv6, into runs as they come.
-type family[L uint16 | uint32] struct {
-	runs  *runs[L]
-	width int  // bits of a network's key
-	shift uint // bits of that behind those of a run's key
-	most  int  // the longest prefix that is kept apart
-	began bool
-	next  uint64 // the first key behind what is written; 0 behind the last one, too
-
-	// What most keys of a block have counts, when networks in it are longer than most.
-	block  uint64
-	shares map[uint16]uint64 // keys by value; empty outside of such a block
-}
-
-func newFamily[L uint16 | uint32](width int, unit uint, most int) *family[L] {
-	return &family[L]{runs: newRuns[L](unit), width: width, shift: uint(width) - unit, most: most, shares: map[uint16]uint64{}}
-}
-
-// add takes networks in the order of their keys, and reports whether one is longer than what is kept apart.
-func (f *family[L]) add(start uint64, bits int, value uint16) (long bool) {
-	size := uint64(1) << (f.width - bits) // 0 for all of 64 bits
-	f.began = true
-	if bits <= f.most {
-		f.endBlock()
-		f.write(start, size, value)
-		return false
-	}
-	if block := start >> (f.width - f.most); block != f.block {
-		f.endBlock()
-		f.block = block
-	}
-	f.shares[value] += size
-	return true
-}
-
-func (f *family[L]) endBlock() {
-	if len(f.shares) == 0 {
-		return
-	}
-	behind := f.width - f.most
-	f.write(f.block<<behind, 1<<behind, slices.MaxFunc(slices.Sorted(maps.Keys(f.shares)), func(a, b uint16) int {
-		return cmp.Compare(f.shares[a], f.shares[b])
-	}))
-	clear(f.shares)
-}
-
-func (f *family[L]) write(start, size uint64, value uint16) {
-	if start > f.next {
-		f.runs.append(f.next>>f.shift, 0)
-	}
-	f.runs.append(start>>f.shift, value)
-	f.next = (start + size) & (1<<f.width - 1)
-}
-
-func (f *family[L]) end() *runs[L] {
-	f.endBlock()
-	if f.next > 0 || !f.began {
-		f.runs.append(f.next>>f.shift, 0)
-	}
-	return f.runs.end()
 }

@@ -50,6 +50,8 @@ func TestWhereRecordsAreTakenToBe(t *testing.T) {
 		{"a mapped network", []entry{{at(52.37, 4.9, "NL"), "::ffff:192.0.2.0/120"}}, "192.0.2.1", Location{Point{52.37, 4.9}, "NL", SourceDatabase}},
 
 		{"a /8 outweighs a /24", []entry{{at(47.2, -119.2, "US"), "10.0.0.0/8"}, {at(47.8, -119.8, "US"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{47.2, -119.2}, "US", SourceDatabase}},
+		{"rounded, still in its cell", []entry{{at(52.998, -0.003, "GB"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{52.99, -0.01}, "GB", SourceDatabase}},
+		{"rounded, in the south-west", []entry{{at(-23.003, -46.003, "BR"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{-23.01, -46.01}, "BR", SourceDatabase}},
 		{"networks of a record add up", []entry{{at(47.2, -119.2, "US"), "10.0.0.0/25 10.0.1.0/25"}, {at(47.8, -119.8, "US"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{47.5, -119.5}, "US", SourceDatabase}},
 		{"IPv6 weighs 1 a record", []entry{{at(47.2, -119.2, "US"), "2001:db8::/32 2001:db9::/32"}, {at(47.8, -119.8, "US"), "2001:dba::/48"}}, "2001:db8::1", Location{Point{47.5, -119.5}, "US", SourceDatabase}},
 		{"two countries in one cell", []entry{{at(49.6, 6.1, "LU"), "192.0.2.0/25"}, {at(49.4, 6.3, "FR"), "192.0.2.128/25"}}, "192.0.2.200", Location{Point{49.4, 6.3}, "FR", SourceDatabase}},
@@ -68,7 +70,7 @@ func TestWhereRecordsAreTakenToBe(t *testing.T) {
 		{"Fiji, both sides of the date line", []entry{{at(-16.8, 179.9, "FJ"), "10.0.0.0/24"}, {at(-16.8, -179.9, "FJ"), "10.0.1.0/24"}, {Record{Country: "FJ"}, "192.0.2.0/24"}}, "192.0.2.1", Location{Point{-16.8, -180}, "FJ", SourceCountry}},
 		{"Fiji, from the east", []entry{{at(-16.8, -179.8, "FJ"), "10.0.0.0/24"}, {at(-16.8, 179.4, "FJ"), "10.0.1.0/24"}, {Record{Country: "FJ"}, "192.0.2.0/24"}}, "192.0.2.1", Location{Point{-16.8, 179.8}, "FJ", SourceCountry}},
 		{"Russia, from Moscow", []entry{{at(55.7, 37.6, "RU"), "10.0.0.0/24"}, {at(66.3, -179.2, "RU"), "10.0.1.0/24"}, {Record{Country: "RU"}, "192.0.2.0/24"}}, "192.0.2.1", Location{Point{61, 109.2}, "RU", SourceCountry}},
-		{"the date line itself, east", []entry{{at(-85, 180, "AQ"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{-85, -180}, "AQ", SourceDatabase}},
+		{"the date line itself, east", []entry{{at(-85, 180, "AQ"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{-85, 179.99}, "AQ", SourceDatabase}},
 		{"the date line itself, west", []entry{{at(-85, -180, "AQ"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{-85, -180}, "AQ", SourceDatabase}},
 		{"the South Pole", []entry{{at(-90, 0, "AQ"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{-90, 0}, "AQ", SourceDatabase}},
 		{"the North Pole is at sea", []entry{{at(90, 180, "JP"), "192.0.2.0/24"}}, "192.0.2.1", Location{japan, "JP", SourceCountry}},

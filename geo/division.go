@@ -27,7 +27,7 @@ const divided = math.MaxUint16
 const MaxClasses = divided
 
 // Divide gives each address the class of its location: by the networks, else by the table, of which either may be nil. It asks
-// for the class of each location once, that of nobody's place first; the work is linear in the table.
+// for the class of each of the table's locations once, that of nobody's place first; the work is linear in the table.
 func Divide(n *Networks, t *Table, class func(Location) uint16) *Division {
 	if t == nil {
 		t = nowhere

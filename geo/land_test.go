@@ -66,7 +66,7 @@ func TestCellOf(t *testing.T) {
 		{Point{-90, -180}, -90, -180},
 		{Point{89.99, 179.99}, 89, 179},
 	} {
-		if lat, lon := cellOf(tt.at); lat != tt.lat || lon != tt.lon {
+		if lat, lon := CellOf(tt.at); lat != tt.lat || lon != tt.lon {
 			t.Errorf("%v: %d, %d, want %d, %d", tt.at, lat, lon, tt.lat, tt.lon)
 		}
 	}

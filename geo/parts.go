@@ -1,9 +1,6 @@
 package geo
 
-import (
-	"math/bits"
-	"slices"
-)
+import "math/bits"
 
 // fewRuns are searched without a finer index. A quarter as many are no faster, and take four times the memory.
 const fewRuns = 64
@@ -19,7 +16,7 @@ func (r *runs[L]) refine() {
 	for block := range 1 << blockBits {
 		r.refinePart(block, r.rest, r.index[block], r.index[block+1])
 	}
-	r.parts = slices.Clone(r.parts)
+	r.parts = resized(r.parts, len(r.parts))
 }
 
 // refinePart is for the runs from one up to another, which differ in no more than their last bits.

@@ -327,6 +327,38 @@ func TestDivision(t *testing.T) {
 	}
 }
 
+// TestDivisionOfBoth: the operator's networks begin and end where the table's do, and within them.
+func TestDivisionOfBoth(t *testing.T) {
+	table, err := builderOf(t, Options{}, []entry{{at(52.4, 4.9, "NL"), "2001:db8::/32"}, {at(-23.5, -46.6, "BR"), "2001:db9::/32"}}).Table()
+	if err != nil {
+		t.Fatal(err)
+	}
+	classes := map[string]uint16{"": 0, "NL": 1, "BR": 2, "US": 3}
+	for _, tt := range []struct {
+		own, addr string
+		class     uint16
+		scope     string
+	}{
+		{"2001:db8::/32", "2001:db8::", 3, "2001:db8::/32"},
+		{"2001:db8::/32", "2001:db9::", 2, "2001:db9::/32"},
+		{"2001:db7::/32", "2001:db7::", 3, "2001:db7::/32"},
+		{"2001:db7::/32", "2001:db8::", 1, "2001:db8::/32"},
+		{"2001:db9::/48", "2001:db9::", 3, "2001:db9::/48"},
+		{"2001:db9::/48", "2001:db9:1::", 2, "2001:db9:1::/48"},
+		{"2001:db8:ffff::/48", "2001:db8:ffff::", 3, "2001:db8:ffff::/48"},
+		{"2001:db8:ffff::/48", "2001:db9::", 2, "2001:db9::/32"},
+		{"2001:db8:ffff:8000::/49", "2001:db8:ffff::", 1, "2001:db8:ffff::/49"},
+		{"2001:db8:ffff:8000::/49", "2001:db8:ffff:8000::", 3, "2001:db8:ffff:8000::/49"},
+		{"2001:db9::/49", "2001:db9::", 3, "2001:db9::/49"},
+		{"2001:db9::/49", "2001:db9:0:8000::", 2, "2001:db9:0:8000::/49"},
+	} {
+		d := Divide(NewNetworks([]Network{network(tt.own, quincy, "US")}), table, func(l Location) uint16 { return classes[l.Country] })
+		if class, scope := d.Find(netip.MustParseAddr(tt.addr)); class != tt.class || scope != netip.MustParsePrefix(tt.scope) {
+			t.Errorf("with %s, %s is of class %d in %v, want %d in %s", tt.own, tt.addr, class, scope, tt.class, tt.scope)
+		}
+	}
+}
+
 func TestLookingUpAllocatesNothing(t *testing.T) {
 	table, err := builderOf(t, Options{}, []entry{{at(52.4, 4.9, "NL"), "192.0.2.0/24 2001:db8::/32"}}).Table()
 	if err != nil {

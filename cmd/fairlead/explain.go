@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -174,7 +173,8 @@ func (a asked) locate(c *configs.Config, fleet *router.Fleet) (explanation, geo.
 func placeAt(loc geo.Location, from string) explainedPlace {
 	at := explainedPlace{Lat: loc.Point.Lat, Lon: loc.Point.Lon, Country: loc.Country, Source: string(loc.Source), From: from}
 	if loc.Source == geo.SourceDatabase {
-		at.Cell = fmt.Sprintf("%.0f,%.0f", math.Floor(loc.Point.Lat), math.Floor(loc.Point.Lon))
+		lat, lon := geo.CellOf(loc.Point)
+		at.Cell = fmt.Sprintf("%d,%d", lat, lon)
 	}
 	return at
 }

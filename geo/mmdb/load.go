@@ -49,7 +49,7 @@ func load(bits4 int, paths []string) (*geo.Table, geo.Report, error) {
 		}
 		m, err := add(b, data)
 		if errors.Is(err, geo.ErrOrder) && i > 0 { // within one tree there is no other order
-			err = fmt.Errorf("it has networks that %s has too: %w", strings.Join(paths[:i], " or "), err)
+			err = fmt.Errorf("it has networks of a family of which %s has some: %w", strings.Join(paths[:i], " or "), err)
 		}
 		if err != nil {
 			return nil, geo.Report{}, fmt.Errorf("%s: %w", path, err)

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -107,7 +108,7 @@ func BenchmarkLookup(b *testing.B) {
 				division.Find(list[i%len(list)])
 			}
 		})
-		for path := range strings.FieldsSeq(os.Getenv("FAIRLEAD_GEO_DATABASE")) {
+		for _, path := range filepath.SplitList(os.Getenv("FAIRLEAD_GEO_DATABASE")) {
 			db, err := maxminddb.Open(path)
 			if err != nil {
 				b.Fatal(err)

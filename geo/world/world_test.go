@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -122,6 +123,15 @@ func bomb(t testing.TB) []byte {
 func TestUnpackIsBounded(t *testing.T) {
 	if _, err := Unpack(bomb(t)); err != errTooLarge {
 		t.Errorf("%v, want %v", err, errTooLarge)
+	}
+	lie := Pack(small(t)) // of its length, in the last four bytes
+	copy(lie[len(lie)-4:], "\xff\xff\xff\xff")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := Unpack(lie)
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; err == nil || took > 3*maxEncoded {
+		t.Errorf("%v, having taken %d bytes of memory", err, took)
 	}
 }
 
