@@ -15,11 +15,18 @@ type Egress struct {
 // Flow is what one replica sent on one path.
 type Flow struct {
 	Replica string `json:"replica"`
-	Path    string `json:"path"` // pull, heal or replication
-	To      string `json:"to"`   // the replica that got it; "" for clients
+	Path    string `json:"path"`
+	To      string `json:"to"` // the replica that got it; "" for clients
 	EgressBytes
 	Nearest int64 `json:"nearest"` // as much of it as went to clients whose nearest the replica was
 }
+
+// The paths of flows.
+const (
+	PathPull        = "pull"        // to a client
+	PathHeal        = "heal"        // for a push, by the proxy
+	PathReplication = "replication" // by the engine
+)
 
 // EgressBytes are local where a client got them from the replica beside the gateway, else remote.
 type EgressBytes struct {

@@ -17,8 +17,13 @@ type Webhooks interface {
 	Create(decode func(into any) error) (any, error)
 	Update(name string, decode func(into any) error) (any, error)
 	Delete(name string) error
-	Ping(name string) (any, error)
+	Ping(name string) (Pinged, error)
 	Events(name string) (any, error)
+}
+
+// Pinged is the answer to a ping: the ID of its event.
+type Pinged struct {
+	ID string `json:"id"`
 }
 
 // Problem is why something is not done.

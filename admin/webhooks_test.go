@@ -56,8 +56,8 @@ func (s shelf) Delete(name string) error {
 	return nil
 }
 
-func (s shelf) Ping(string) (any, error)   { return map[string]string{"id": "1"}, nil }
-func (s shelf) Events(string) (any, error) { return nil, errors.New("no space left on device") }
+func (s shelf) Ping(string) (Pinged, error) { return Pinged{ID: "1"}, nil }
+func (s shelf) Events(string) (any, error)  { return nil, errors.New("no space left on device") }
 
 func TestWebhooks(t *testing.T) {
 	var log bytes.Buffer

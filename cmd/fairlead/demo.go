@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/spf13/cobra"
 
+	"github.com/fairlead-gateway/fairlead/cmd/fairlead/gateway"
 	"github.com/fairlead-gateway/fairlead/configs"
 )
 
@@ -37,11 +38,11 @@ func demo(ctx context.Context, out io.Writer) error {
 		}
 		defer stop()
 	}
-	g, err := newGateway(c, slog.New(newStory(out)))
+	g, err := gateway.New(c, version().release, slog.New(newStory(out)))
 	if err != nil {
 		return err
 	}
-	return g.run(ctx, func() { fmt.Fprint(out, demoText) })
+	return g.Run(ctx, func() { fmt.Fprint(out, demoText) })
 }
 
 // serveRegistry runs go-containerregistry's in-memory registry: it keeps everything in memory and

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/fairlead-gateway/fairlead/cmd/fairlead/command"
 )
 
 func main() {
@@ -19,9 +21,6 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:]))
 }
 
-// errSaid ends a command with exit code 1 when all that is to say has been printed.
-var errSaid = errors.New("")
-
 func run(ctx context.Context, args []string) int {
 	root := &cobra.Command{
 		Use:           "fairlead",
@@ -30,18 +29,15 @@ func run(ctx context.Context, args []string) int {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), explainCommand(), clusterCommand(),
-		imageCommand(), waitCommand(), importCommand(), replicationCommand(), egressCommand(), webhookCommand(), auditCommand(), versionCommand())
-	root.SetArgs(spread(args))
+	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), versionCommand())
+	root.AddCommand(command.All()...)
+	root.SetArgs(command.Spread(args))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
-	if !errors.Is(err, errSaid) {
+	if !errors.Is(err, command.ErrSaid) {
 		fmt.Fprintln(os.Stderr, err)
 	}
-	if coded := (*exitError)(nil); errors.As(err, &coded) {
-		return coded.code
-	}
-	return 1
+	return command.ExitCode(err)
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairlead-gateway/fairlead/cmd/fairlead/command"
+	"github.com/fairlead-gateway/fairlead/cmd/fairlead/gateway"
 	"github.com/fairlead-gateway/fairlead/configs"
 )
 
@@ -31,11 +33,11 @@ func serveCommand() *cobra.Command {
 			for _, w := range c.Warnings() {
 				log.Warn(w.String())
 			}
-			g, err := newGateway(c, log)
+			g, err := gateway.New(c, version().release, log)
 			if err != nil {
 				return err
 			}
-			return g.run(cmd.Context(), func() {
+			return g.Run(cmd.Context(), func() {
 				log.Info("serving", "version", version().String(), "hostname", c.Hostname, "here", c.Here,
 					"dns", c.DNS.Listen, "proxy", c.Proxy.Listen, "admin", c.Admin.Listen, "replicas", len(c.Replicas))
 			})
@@ -69,7 +71,7 @@ func checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := newAtlas(c); err != nil {
+			if _, err := gateway.NewAtlas(c); err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			out := cmd.OutOrStdout()
@@ -77,7 +79,7 @@ func checkCommand() *cobra.Command {
 				fmt.Fprintln(out, "warning:", w)
 			}
 			if live && !checkLive(cmd, c) {
-				return errSaid
+				return command.ErrSaid
 			}
 			fmt.Fprintf(out, "%s: ok, %d replicas\n", args[0], len(c.Replicas))
 			return nil

@@ -1,0 +1,141 @@
+package command
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fairlead-gateway/fairlead/admin"
+)
+
+func replicationCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "replication", Short: "how what was pushed comes to every replica"}
+	cmd.AddCommand(
+		replicationQuestion("status", "how far each replica is with what it is to get", "/replication", printReplication),
+		replicationQuestion("letters", "images and deletions that have failed: tried again, or given up", "/replication/letters", printLetters),
+		replicationQuestion("conflicts", "tags that were written on two sides of a cut, with both digests", "/replication/conflicts", printConflicts),
+		retryCommand(),
+	)
+	return cmd
+}
+
+// replicationQuestion is a command that asks for one thing and prints it.
+func replicationQuestion[T any](name, short, path string, table func(io.Writer, T) error) *cobra.Command {
+	var a asking
+	cmd := &cobra.Command{
+		Use: name, Short: short, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.check(); err != nil {
+				return err
+			}
+			var answer T
+			if err := askAdmin(cmd.Context(), a.at, path, &answer); err != nil {
+				return err
+			}
+			return a.print(cmd.OutOrStdout(), answer, func(w io.Writer) error { return table(w, answer) })
+		},
+	}
+	a.flags(cmd)
+	return cmd
+}
+
+func retryCommand() *cobra.Command {
+	var a asking
+	var replica string
+	cmd := &cobra.Command{
+		Use:   "retry [REF]",
+		Short: "try again at once what has failed: all of it, or of one replica or image",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.check(); err != nil {
+				return err
+			}
+			query := url.Values{"replica": {replica}}
+			if len(args) == 1 {
+				ref, err := parseReference(args[0])
+				if err != nil {
+					return err
+				}
+				query.Set("repository", ref.repository)
+				query.Set("reference", ref.name)
+			}
+			var answer admin.Retried
+			if err := callAdmin(cmd.Context(), a.at, http.MethodPost, "/replication/retry?"+query.Encode(), nil, &answer); err != nil {
+				return err
+			}
+			return a.print(cmd.OutOrStdout(), answer, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "%d tried again\n", answer.Count)
+				return err
+			})
+		},
+	}
+	a.flags(cmd)
+	cmd.Flags().StringVar(&replica, "replica", "", "only what this replica lacks")
+	return cmd
+}
+
+func printReplication(w io.Writer, r admin.Replication) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "REPLICA\tSTATE\tENTRIES\tRUNNING\tWAITING\tDEAD\tBYTES\tRATE\tLEFT\tSERVED BY")
+	for _, p := range r.Replicas {
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\n", p.Replica, p.State, p.Entries, detailText(p.Detail), cmp.Or(p.Served, "-"))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "conflicts: %d\n", r.Conflicts)
+	return err
+}
+
+func detailText(d *admin.Detail) string {
+	if d == nil {
+		return strings.Join([]string{"-", "-", "-", "-", "-", "-"}, "\t")
+	}
+	left := "-"
+	if d.Left > 0 {
+		left = time.Duration(d.Left * float64(time.Second)).Round(time.Second).String()
+	}
+	return fmt.Sprintf("%d\t%d\t%d\t%s\t%s/s\t%s", d.Running, d.Waiting, d.Dead, inBytes(d.Bytes), inBytes(int64(d.Rate)), left)
+}
+
+func printLetters(w io.Writer, letters []admin.Letter) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "REPLICA\tACTION\tREPOSITORY\tTAGS\tDIGEST\tTRIES\tNEXT\tREASON")
+	for _, l := range letters {
+		next := "given up"
+		if !l.Dead {
+			next = l.Next.Format(time.RFC3339)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", l.Replica, l.Action, l.Repository, cmp.Or(strings.Join(l.Tags, ","), "-"),
+			cmp.Or(l.Digest, "-"), l.Tries, next, l.Reason)
+	}
+	return t.Flush()
+}
+
+func printConflicts(w io.Writer, c admin.Conflicts) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "FOUND\tTAG\tWINNER\tAT\tLOSER\tAT")
+	for _, c := range c.Conflicts {
+		fmt.Fprintf(t, "%s\t%s:%s\t%s\t%s\t%s\t%s\n", c.Found.Format(time.RFC3339), c.Repository, c.Tag,
+			sideText(c.Winner), c.Winner.Replica, sideText(c.Loser), c.Loser.Replica)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "in all: %d\n", c.Total)
+	return err
+}
+
+func sideText(s admin.Side) string {
+	if s.Deleted {
+		return "deleted"
+	}
+	return s.Digest
+}

@@ -1,0 +1,229 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fairlead-gateway/fairlead/admin"
+	"github.com/fairlead-gateway/fairlead/cluster"
+	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/health"
+	"github.com/fairlead-gateway/fairlead/replication/ledger"
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// How often what members see is compared, what only this gateway cannot reach probed, and the key file read again. All cost
+// next to nothing.
+const (
+	compareEvery = 250 * time.Millisecond
+	blindEvery   = 2 * time.Second
+	keysEvery    = 5 * time.Second
+)
+
+// agreement is what a gateway that knows others does with them: it agrees on owners, and on what DNS
+// takes for up.
+type agreement struct {
+	// Static after newAgreement.
+	*cluster.Cluster
+	config  *configs.Cluster
+	here    string
+	monitor *health.Monitor
+	log     *slog.Logger
+	port    string // of fronts
+	gossip  *ledger.Gossip
+	blob    func(data []byte) // takes what another gateway tells of a blob
+
+	// Written by compare, as one.
+	seen atomic.Pointer[router.Sight]
+}
+
+func newAgreement(c *configs.Config, release string, m *health.Monitor, kept *record, blob func(data []byte), reg prometheus.Registerer, log *slog.Logger) (*agreement, error) {
+	keys, err := c.Cluster.Keys()
+	if err != nil {
+		return nil, err
+	}
+	a := &agreement{config: c.Cluster, here: c.Here, monitor: m, log: log, blob: blob}
+	a.gossip = ledger.NewGossip(kept.ledger, ledger.Wire{
+		Tell:    func(member string, data []byte) { a.Note(member, append([]byte{noteLedger}, data...)) },
+		TellAll: func(data []byte) { a.noteAll(noteLedger, data) },
+		Members: a.others,
+		News:    kept.news,
+	}, log)
+	kept.changed = a.gossip.Changed
+	a.Cluster, err = cluster.New(cluster.Config{
+		Name: c.Cluster.Name, Listen: c.Cluster.Listen, Peers: c.Cluster.Peers, Keys: keys,
+		Here: c.Here, Version: release, Idle: c.Lease.Idle, OnNote: a.hear, Log: log, Registerer: reg,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, a.port, err = net.SplitHostPort(c.Proxy.Listen[0]); err != nil {
+		return nil, err
+	}
+	a.seen.Store(router.NewSight(m.Fleet(), nil, c.Here, &router.Sight{}, time.Now()))
+	return a, nil
+}
+
+// What a note is about is its first byte.
+const (
+	noteLedger = 'l'
+	noteBlob   = 'b'
+)
+
+func (a *agreement) noteAll(kind byte, data []byte) { a.NoteAll(append([]byte{kind}, data...)) }
+
+// hear does not wait.
+func (a *agreement) hear(from string, note []byte) {
+	if len(note) == 0 {
+		return
+	}
+	switch note[0] {
+	case noteLedger:
+		a.gossip.Hear(from, note[1:])
+	case noteBlob:
+		a.blob(note[1:])
+	}
+}
+
+func (a *agreement) others() (names []string) {
+	for _, m := range a.Members() {
+		if m.Name != a.config.Name {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
+// Accept outlives a client that goes away: its write has been accepted all the same.
+func (a *agreement) Accept(ctx context.Context, repository, replica string) string {
+	owner, _ := a.Cluster.Accept(context.WithoutCancel(ctx), repository, replica)
+	return owner
+}
+
+// Agreed is the fleet for DNS, Reach the one for requests.
+func (a *agreement) Agreed() *router.Fleet { return a.seen.Load().Agreed }
+func (a *agreement) Reach() *router.Fleet  { return a.seen.Load().Reach }
+
+// Front is the way to a replica whose upstream we cannot reach while others can: a front of it that is up.
+func (a *agreement) Front(replica string) (address string, ok bool) {
+	front := a.seen.Load().Detour(replica)
+	return net.JoinHostPort(front.String(), a.port), front.IsValid()
+}
+
+// End tells all that an owner is lost, if most of us have said so. A gateway that is cut off, has only just come
+// back, or is alone in not reaching the owner, goes elsewhere by itself and takes the lease from nobody.
+func (a *agreement) End(repository, owner string) {
+	if a.seen.Load().MayEnd(owner, len(a.Members()), len(a.config.Peers)) {
+		a.log.Info("lease ended: its owner is lost", "repository", repository, "owner", owner)
+		a.Cluster.End(repository, owner)
+	}
+}
+
+// Release ends the lease of an owner that refuses the repository's writes: any gateway would be told the same.
+func (a *agreement) Release(repository, owner string) {
+	a.log.Info("lease ended: its owner is read-only", "repository", repository, "owner", owner)
+	a.Cluster.End(repository, owner)
+}
+
+// joined: until the others were asked for what they know, leases would be granted that they hold.
+func (a *agreement) joined() admin.Check {
+	check := admin.Check{Name: "every peer tried once"}
+	select {
+	case <-a.Tried():
+	default:
+		check.Problem = "not yet"
+	}
+	return check
+}
+
+func (a *agreement) run(ctx context.Context) error {
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error { return a.Run(ctx) })
+	all.Go(func() error { a.gossip.Run(ctx); return nil })
+	all.Go(func() error { a.compare(ctx); return nil })
+	all.Go(func() error { every(ctx, blindEvery, a.lookAgain); return nil })
+	all.Go(func() error { a.followKeys(ctx); return nil })
+	return all.Wait()
+}
+
+// compare tells the others what we see once we have seen everything, and keeps the fleet of the
+// majority current.
+func (a *agreement) compare(ctx context.Context) {
+	every(ctx, compareEvery, func() {
+		own := a.monitor.Fleet()
+		select {
+		case <-a.monitor.Ready():
+			a.SetView(viewOf(own))
+		default:
+		}
+		a.seen.Store(router.NewSight(own, a.witnesses(), a.here, a.seen.Load(), time.Now()))
+	})
+}
+
+// every runs do once in each pause, until ctx ends.
+func every(ctx context.Context, pause time.Duration, do func()) {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			do()
+		}
+	}
+}
+
+// lookAgain probes out of turn what only this gateway cannot reach: the way to it may be mended by now.
+func (a *agreement) lookAgain() {
+	s := a.seen.Load()
+	for _, r := range s.Own.Replicas() {
+		if s.Blind(r.Name) {
+			a.monitor.Trouble(r.Name)
+		}
+	}
+}
+
+func viewOf(f *router.Fleet) map[string]cluster.View {
+	all := map[string]cluster.View{}
+	for _, r := range f.Replicas() {
+		v := cluster.View{Upstream: r.Upstream.Up, Fronts: map[string]bool{}}
+		for _, front := range r.Fronts {
+			v.Fronts[front.Addr.String()] = front.Health.Up
+		}
+		all[r.Name] = v
+	}
+	return all
+}
+
+func (a *agreement) witnesses() []router.Witness {
+	views := a.Views()
+	var all []router.Witness
+	for _, m := range a.Members() {
+		w := router.Witness{Here: m.Here, Sees: map[string]router.Seen{}}
+		for replica, v := range views[m.Name] {
+			w.Sees[replica] = router.Seen(v)
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
+// followKeys takes over a key file that has changed: keys can be rotated without an outage.
+func (a *agreement) followKeys(ctx context.Context) {
+	every(ctx, keysEvery, func() {
+		keys, err := a.config.Keys()
+		if err == nil && len(keys) > 0 {
+			err = a.SetKeys(keys)
+		}
+		if err != nil {
+			a.log.Warn("the cluster's key file cannot be taken over; the old keys go on", "error", err)
+		}
+	})
+}

@@ -1,0 +1,121 @@
+package gateway
+
+import (
+	"slices"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/admin"
+	"github.com/fairlead-gateway/fairlead/replication"
+	"github.com/fairlead-gateway/fairlead/replication/ledger"
+)
+
+// replicationStatus is of all replicas: of those that this gateway serves from its engine, of the others from the record.
+func (g *Gateway) replicationStatus() admin.Replication {
+	out := admin.Replication{Replicas: []admin.Progress{}}
+	fleet, members := g.copying.present(), g.copying.members()
+	progress := map[string]replication.Progress{}
+	for _, p := range g.copying.Progress() {
+		progress[p.Replica] = p
+	}
+	for _, r := range fleet.Replicas {
+		p, served := progress[r.Name]
+		if served {
+			out.Replicas = append(out.Replicas, servedHere(p, g.record.member))
+			continue
+		}
+		out.Replicas = append(out.Replicas, g.seenFromHere(r, members))
+	}
+	_, out.Conflicts, _ = g.record.ledger.Conflicts(0, 1) // none where it cannot be read; it says so elsewhere
+	return out
+}
+
+func servedHere(p replication.Progress, member string) admin.Progress {
+	return admin.Progress{
+		Replica: p.Replica, State: string(p.State), Served: member, Entries: p.Entries,
+		Detail: &admin.Detail{Running: p.Running, Waiting: p.Waiting, Dead: p.Dead, Bytes: p.Bytes, Rate: p.Rate, Left: p.Left.Seconds()},
+	}
+}
+
+// maxCounted bounds what is counted of a replica that somebody else serves.
+const maxCounted = 10_000
+
+func (g *Gateway) seenFromHere(r replication.Replica, members []replication.Member) admin.Progress {
+	p := admin.Progress{Replica: r.Name, State: string(replication.Ready)}
+	if r.Writable && !r.Offline {
+		p.Served = replication.Server(r.Name, members)
+	}
+	for after := ledger.Cursor(""); p.Entries < maxCounted; {
+		page, next, err := g.record.ledger.Pending(r.Name, after, pageSize)
+		p.Entries += len(page)
+		if after = next; err != nil || next == "" {
+			break
+		}
+	}
+	if p.Entries > 0 {
+		p.State = string(replication.Syncing)
+	}
+	return p
+}
+
+// pageSize is how many entries are read from the record in one go.
+const pageSize = 1000
+
+func (g *Gateway) letters() []admin.Letter {
+	out := []admin.Letter{}
+	for _, l := range g.copying.Letters() {
+		out = append(out, letterOf(l))
+	}
+	return out
+}
+
+func letterOf(l replication.Letter) admin.Letter {
+	out := admin.Letter{
+		Replica: l.Task.Target, Action: string(l.Task.Action), Repository: l.Task.Repository, Digest: l.Task.Digest, Tags: []string{},
+		Tries: l.Tries, Dead: l.Dead, Reason: l.Reason,
+	}
+	if !l.Dead {
+		out.Next = l.Next.UTC()
+	}
+	for _, e := range l.Task.Entries {
+		if e.Name != e.Digest {
+			out.Tags = append(out.Tags, e.Name)
+		}
+	}
+	return out
+}
+
+func (g *Gateway) retry(replica, repository, reference string) int {
+	return g.copying.Retry(func(l replication.Letter) bool { return isAbout(letterOf(l), replica, repository, reference) })
+}
+
+// isAbout: "" is any.
+func isAbout(l admin.Letter, replica, repository, reference string) bool {
+	return (replica == "" || replica == l.Replica) && (repository == "" || repository == l.Repository) &&
+		(reference == "" || reference == l.Digest || slices.Contains(l.Tags, reference))
+}
+
+func (g *Gateway) conflicts() (admin.Conflicts, error) {
+	out := admin.Conflicts{Conflicts: []admin.Conflict{}}
+	for after := uint64(0); ; {
+		page, total, err := g.record.ledger.Conflicts(after, pageSize)
+		if err != nil {
+			return admin.Conflicts{}, err
+		}
+		out.Total = total
+		if len(page) == 0 {
+			return out, nil
+		}
+		for _, c := range page {
+			after = c.Number
+			out.Conflicts = append(out.Conflicts, admin.Conflict{
+				Repository: c.Winner.Repository, Tag: c.Winner.Name, Found: time.UnixMilli(c.WallMS).UTC(), Winner: sideOf(c.Winner), Loser: sideOf(c.Loser),
+			})
+		}
+	}
+}
+
+func sideOf(e ledger.Entry) admin.Side {
+	return admin.Side{
+		Digest: e.Digest, Deleted: e.Deleted, Replica: e.Replica, Gateway: e.Stamp.Gateway(), Written: e.When(),
+	}
+}

@@ -1,0 +1,307 @@
+// Package gateway is one running `fairlead serve`: it makes all parts of what the file says, hands each what it needs of another, and
+// stops them in order.
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fairlead-gateway/fairlead/admin"
+	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/dnsserver"
+	"github.com/fairlead-gateway/fairlead/health"
+	"github.com/fairlead-gateway/fairlead/proxy"
+)
+
+// drainTime is how long a stop waits for requests under way. Container runtimes kill after 30 s
+// unless told otherwise; a layer takes longer than that often enough to be worth telling.
+// net/http drops what it reads once it stops: first, for lastRequests, what clients have already sent is still
+// answered, and they are told that the connection ends.
+const (
+	drainTime    = time.Minute
+	lastRequests = time.Second
+)
+
+// Gateway is one running `fairlead serve`.
+type Gateway struct {
+	// Static after New.
+	config  *configs.Config
+	log     *slog.Logger
+	metrics *prometheus.Registry
+	atlas   *Atlas
+	monitor *health.Monitor
+	dns     *dnsserver.Server
+	proxy   *proxy.Proxy
+	record  *record
+	tls     *tls.Config // nil: clear text
+	agreed  *agreement  // nil: this gateway knows no other
+	copying *copying
+	egress  *egress
+	hooks   *hooks
+
+	draining atomic.Bool
+}
+
+// New opens what a gateway keeps on the disk, and no listener yet. release is the program's.
+func New(c *configs.Config, release string, log *slog.Logger) (*Gateway, error) {
+	placed, err := NewAtlas(c)
+	if err != nil {
+		return nil, err
+	}
+	probed, err := targets(c)
+	if err != nil {
+		return nil, err
+	}
+	registries, err := upstreams(c)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{config: c, log: log, atlas: placed, metrics: prometheus.NewRegistry()}
+	g.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if c.Proxy.TLS != nil {
+		pair, err := tls.LoadX509KeyPair(c.Proxy.TLS.Certificate, c.Proxy.TLS.Key)
+		if err != nil {
+			return nil, err
+		}
+		g.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	placed.measured(g.metrics)
+	g.monitor = health.New(health.Config{
+		Replicas: Replicas(c), Targets: probed,
+		Interval: c.Health.Interval, Timeout: c.Health.Timeout,
+		Registerer: g.metrics, Log: log,
+	})
+	g.egress = newEgress(c.Here, time.Now(), g.metrics)
+	named, reached := g.monitor.Fleet, g.monitor.Fleet
+	if g.record, err = openRecord(c, g.metrics, log); err != nil {
+		return nil, err
+	}
+	g.copying = newCopying(c, g.record, g.egress, g.metrics, log)
+	if g.hooks, err = openHooks(c, release, g.record, g.metrics, log); err != nil {
+		return nil, errors.Join(err, g.record.ledger.Close())
+	}
+	var agreement proxy.Agreement
+	var detour proxy.Detour
+	if c.Cluster != nil {
+		if g.agreed, err = newAgreement(c, release, g.monitor, g.record, g.copying.heard, g.metrics, log); err != nil {
+			return nil, errors.Join(err, g.close())
+		}
+		named, reached, agreement = g.agreed.Agreed, g.agreed.Reach, g.agreed
+		if detour, err = detourOf(c, g.agreed); err != nil {
+			return nil, errors.Join(err, g.close())
+		}
+	}
+	g.dns = dnsserver.New(dnsserver.Config{
+		Hostname: c.Hostname, Nameservers: c.DNS.Nameservers, TTL: c.DNS.TTL,
+		Locate: placed.Locate, Map: placed.Orders, Fleet: named,
+		Registerer: g.metrics, Log: log,
+	})
+	g.proxy = proxy.New(proxy.Config{
+		Hostname: c.Hostname, Here: c.Here, Upstreams: registries,
+		Paths: c.Proxy.Paths, TrustedProxies: c.Proxy.TrustedProxies,
+		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
+		Limits: proxy.DefaultLimits(),
+		Map:    placed.Orders, Fleet: reached, Trouble: g.monitor.Trouble,
+		Record: g.record, Agreement: agreement, Detour: detour,
+		Pulled: g.egress.pulled, Healed: g.egress.healed,
+		Committed:  g.copying.committed,
+		Registerer: g.metrics, Log: log,
+	})
+	g.copying.fleet, g.copying.reach, g.copying.agreed = reached, ownReach(c, g.proxy), g.agreed
+	return g, nil
+}
+
+// close ends what writes to the disk.
+func (g *Gateway) close() error { return errors.Join(g.hooks.Close(), g.record.ledger.Close()) }
+
+// Run serves until ctx ends. Then requests under way may finish, for a minute at most, while DNS and
+// the admin listener go on; Run returns when all has stopped, and can be called once. It says on ready,
+// once, that all listeners are open.
+func (g *Gateway) Run(ctx context.Context, ready func()) error {
+	defer func() {
+		if err := g.close(); err != nil {
+			g.log.Error("the record of pushes and deletions, or the queue of webhooks, was not closed", "error", err)
+		}
+	}()
+	var open sockets
+	defer open.close()
+	if err := open.all(ctx, g.config); err != nil {
+		return err
+	}
+	ready()
+	// What must outlive the drain runs under serving, which ends when draining has.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	all, failed := errgroup.WithContext(serving)
+	all.Go(func() error { g.monitor.Run(failed); return nil })
+	if g.agreed != nil {
+		all.Go(func() error { return g.agreed.run(failed) })
+	}
+	all.Go(func() error { return g.copying.run(failed, g.monitor.Ready()) })
+	all.Go(func() error { g.hooks.run(failed); return nil })
+	all.Go(func() error { return g.atlas.run(failed, g.log) })
+	for _, conn := range open.udp {
+		all.Go(func() error { return g.dns.ServeUDP(failed, conn) })
+	}
+	for _, l := range open.tcp {
+		all.Go(func() error { return g.dns.ServeTCP(failed, l) })
+	}
+	clients := proxy.NewServer(http.HandlerFunc(g.serveClient), g.tls, g.log)
+	var doors []io.Closer
+	for _, l := range open.proxy {
+		doors = append(doors, l)
+		all.Go(func() error { return g.serveHTTP(clients, proxy.Listener(l, g.config.Proxy.TrustedProxies)) })
+	}
+	operators := &http.Server{
+		Handler:           g.adminHandler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       time.Minute,
+		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+	all.Go(func() error { return served(operators.Serve(open.admin)) })
+	all.Go(func() error {
+		select {
+		case <-ctx.Done():
+			g.drain(clients, doors)
+		case <-failed.Done():
+		}
+		_ = clients.Close()
+		_ = operators.Close()
+		g.proxy.Close()
+		stop()
+		return nil
+	})
+	return all.Wait()
+}
+
+func (g *Gateway) serveHTTP(s *http.Server, l net.Listener) error {
+	if g.tls != nil {
+		return served(s.ServeTLS(l, "", ""))
+	}
+	return served(s.Serve(l))
+}
+
+func served(err error) error {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (g *Gateway) serveClient(w http.ResponseWriter, r *http.Request) {
+	if g.draining.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	g.proxy.ServeHTTP(w, r)
+}
+
+func (g *Gateway) drain(clients *http.Server, doors []io.Closer) {
+	g.draining.Store(true)
+	g.log.Info("stopping: requests under way may finish", "for", drainTime)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	for _, door := range doors {
+		_ = door.Close()
+	}
+	time.Sleep(lastRequests)
+	if err := clients.Shutdown(ctx); err != nil {
+		g.log.Warn("requests were cut off", "error", err)
+	}
+}
+
+func (g *Gateway) adminHandler() http.Handler {
+	return admin.New(admin.Config{
+		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members, Egress: g.egress.answer,
+		Image: g.image, Changed: g.record.ledger.Changed,
+		Replication: g.replicationStatus, Letters: g.letters, Retry: g.retry, Conflicts: g.conflicts,
+		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service}, Log: g.log,
+	})
+}
+
+func (g *Gateway) checks() []admin.Check {
+	probed, stopping := admin.Check{Name: "every target probed once"}, admin.Check{Name: "not stopping"}
+	select {
+	case <-g.monitor.Ready():
+	default:
+		probed.Problem = "not yet"
+	}
+	if g.draining.Load() {
+		stopping.Problem = "requests under way may finish, new connections are refused"
+	}
+	checks := []admin.Check{probed, stopping}
+	if g.agreed != nil {
+		checks = append(checks, g.agreed.joined())
+	}
+	return checks
+}
+
+func (g *Gateway) fleet() admin.Fleet {
+	out := admin.Fleet{Hostname: g.config.Hostname, Here: g.config.Here, Gateway: ownAddress(g.config), Replicas: []admin.Replica{}}
+	probes := map[string][]admin.Probe{}
+	for _, s := range g.monitor.Status() {
+		p := admin.Probe{Target: "upstream", URL: s.URL, Up: s.Up, Known: s.Known, Result: s.Result, Probed: s.Probed, Since: s.Since}
+		if s.Front.IsValid() {
+			p.Target, p.URL = "front", fmt.Sprintf("%s at %s", s.URL, s.Front)
+		}
+		probes[s.Replica] = append(probes[s.Replica], p)
+	}
+	urls := map[string]string{}
+	for _, r := range g.config.Replicas {
+		urls[r.Name] = r.Upstream.String()
+	}
+	for _, r := range g.monitor.Fleet().Replicas() {
+		shown := admin.Replica{
+			Name: r.Name, Home: r.Home, Lat: r.Point.Lat, Lon: r.Point.Lon, Country: r.Country, BiasMS: r.Bias,
+			State: string(r.Operator), Write: r.Writable, Up: r.Upstream.Up, Fronts: []admin.Front{},
+			Probes: probes[r.Name], Upstream: urls[r.Name],
+		}
+		for _, f := range r.Fronts {
+			shown.Fronts = append(shown.Fronts, admin.Front{Address: f.Addr.String(), Up: f.Health.Up})
+		}
+		out.Replicas = append(out.Replicas, shown)
+	}
+	return out
+}
+
+// ownAddress is the clients' listener as a URL for programs on this machine.
+func ownAddress(c *configs.Config) string {
+	scheme := "http"
+	if c.Proxy.TLS != nil {
+		scheme = "https"
+	}
+	host, port, err := net.SplitHostPort(c.Proxy.Listen[0])
+	if err != nil {
+		return ""
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+func (g *Gateway) members() admin.Cluster {
+	out := admin.Cluster{Members: []admin.Member{}}
+	if g.agreed == nil {
+		return out
+	}
+	out.Name = g.config.Cluster.Name
+	for _, m := range g.agreed.Members() {
+		out.Members = append(out.Members, admin.Member(m))
+	}
+	return out
+}

@@ -1,0 +1,132 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/admin"
+	"github.com/fairlead-gateway/fairlead/replication"
+	"github.com/fairlead-gateway/fairlead/replication/ledger"
+	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer/manifest"
+)
+
+// image is what the record says of one reference, for people and for who waits.
+func (g *Gateway) image(ctx context.Context, repository, reference string, children bool) (admin.Image, bool, error) {
+	e, known, err := g.record.ledger.Get(ledger.Reference{Repository: repository, Name: reference})
+	if err != nil || !known {
+		return admin.Image{}, false, err
+	}
+	fleet := g.copying.present()
+	i := imageOf(e, fleet, g.copying.LettersOf(copyEntry(e)))
+	if e.Stamp.Buried() {
+		if digest, known, err := g.record.ledger.Get(ledger.Reference{Repository: repository, Name: e.Digest}); err == nil && known && digest.Deleted {
+			i.Gateway = digest.Stamp.Gateway()
+		}
+	}
+	if children && !e.Deleted {
+		if i.Children, err = g.children(ctx, e, fleet); err != nil {
+			i.Problem = err.Error()
+		}
+	}
+	return i, true, nil
+}
+
+func imageOf(e ledger.Entry, fleet replication.Fleet, letters map[string]replication.Letter) admin.Image {
+	return admin.Image{
+		Repository: e.Repository, Reference: e.Name, Digest: e.Digest, MediaType: e.MediaType, Size: e.Size, Deleted: e.Deleted,
+		Accepted: e.When(), AcceptedBy: e.Replica, Gateway: e.Stamp.Gateway(),
+		Replicas: placesOf(copyEntry(e), fleet, letters), Children: []admin.Child{},
+	}
+}
+
+// placesOf is how far each replica is with an entry, by name.
+func placesOf(e replication.Entry, fleet replication.Fleet, letters map[string]replication.Letter) []admin.Place {
+	places := make([]admin.Place, len(fleet.Replicas))
+	for i, r := range fleet.Replicas {
+		places[i] = placeOf(e, r, fleet.Replicas, letters)
+	}
+	return places
+}
+
+func placeOf(e replication.Entry, r replication.Replica, all []replication.Replica, letters map[string]replication.Letter) admin.Place {
+	place := admin.Place{Replica: r.Name}
+	has := func(other replication.Replica) bool { return slices.Contains(e.Confirmed, other.Name) }
+	letter, failed := letters[r.Name]
+	switch {
+	case has(r), r.Storage != "" && slices.ContainsFunc(all, func(o replication.Replica) bool { return o.Storage == r.Storage && has(o) }):
+		place.State = admin.There
+	case r.Offline:
+		place.State = admin.Offline
+	case !r.Writable:
+		place.State = admin.ReadOnly
+	case !e.Deleted && r.LeftOut != nil && r.LeftOut(e.Repository):
+		place.State = admin.LeftOut
+	case failed:
+		place.State, place.Reason, place.Tries, place.GivenUp = admin.Failed, letter.Reason, letter.Tries, letter.Dead
+	case !r.Up:
+		place.State, place.Reason = admin.Pending, "it is down"
+	case !e.Deleted && !slices.ContainsFunc(all, func(o replication.Replica) bool { return has(o) && o.Up && !o.Offline }):
+		place.State, place.Reason = admin.Pending, errNobodyHasIt.Error()
+	default:
+		place.State = admin.Pending
+	}
+	return place
+}
+
+// Bounds of looking into an index.
+const (
+	childrenWait = 5 * time.Second
+	maxChildren  = 256
+)
+
+// children are those of an index, which any replica that has it can tell.
+func (g *Gateway) children(ctx context.Context, e ledger.Entry, fleet replication.Fleet) ([]admin.Child, error) {
+	out := []admin.Child{}
+	if e.MediaType != "" && !strings.Contains(e.MediaType, "index") && !strings.Contains(e.MediaType, "manifest.list") {
+		return out, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, childrenWait)
+	defer cancel()
+	body, err := g.manifest(ctx, e, fleet)
+	if err != nil {
+		return out, err
+	}
+	needs, err := manifest.Needs(body)
+	if err != nil {
+		return out, err
+	}
+	for _, need := range needs {
+		if !need.Manifest || len(out) == maxChildren {
+			continue
+		}
+		child, known, err := g.record.ledger.Get(ledger.Reference{Repository: e.Repository, Name: need.Digest})
+		if err != nil {
+			return out, err
+		}
+		c := admin.Child{Digest: need.Digest, Known: known, Replicas: []admin.Place{}}
+		if known {
+			c.Replicas = placesOf(copyEntry(child), fleet, g.copying.LettersOf(copyEntry(child)))
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+var errNobodyHasIt = errors.New("no replica that has it can be reached")
+
+func (g *Gateway) manifest(ctx context.Context, e ledger.Entry, fleet replication.Fleet) (body []byte, err error) {
+	err = errNobodyHasIt
+	for _, r := range fleet.Replicas {
+		if !r.Up || r.Offline || !slices.Contains(e.Confirmed, r.Name) {
+			continue
+		}
+		if _, body, err = transfer.Manifest(ctx, g.copying.Reach(r.Name), e.Repository, e.Digest, nil); err == nil {
+			return body, nil
+		}
+	}
+	return nil, err
+}

@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"errors"
+	"log/slog"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/proxy"
+	"github.com/fairlead-gateway/fairlead/replication/ledger"
+)
+
+// record is the ledger as proxy sees it.
+type record struct {
+	// Static after openRecord, but for the functions: until newGateway has returned.
+	ledger  *ledger.Ledger
+	member  string                                // this gateway's name in it
+	changed func()                                // tells other gateways
+	news    func([]ledger.Entry)                  // tells whoever copies
+	copied  func(replica, repository string) bool // what is pushed to others may be on its way there
+	accept  bool                                  // what cannot be recorded now is accepted all the same
+	log     *slog.Logger
+}
+
+// openRecord opens the ledger that the file gives a place, or one that ends with this process. Where that cannot be done now
+// the gateway goes on without it.
+func openRecord(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) (*record, error) {
+	member := "gateway"
+	if c.Cluster != nil {
+		member = c.Cluster.Name
+	}
+	var names []string
+	for _, r := range c.Replicas {
+		names = append(names, r.Name)
+	}
+	l, err := ledger.Open(c.State, member, names, time.Now, log)
+	if err != nil {
+		return nil, err
+	}
+	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "fairlead_state_available", Help: "1 if pushes and deletions could be recorded when it was last tried, 0 if not.",
+	}, func() float64 {
+		if l.Available() != nil {
+			return 0
+		}
+		return 1
+	})
+	return &record{
+		ledger: l, member: member, changed: func() {}, news: func([]ledger.Entry) {}, copied: func(string, string) bool { return false },
+		accept: c.Replication.Unrecorded == configs.UnrecordedAccept, log: log,
+	}, nil
+}
+
+func entryOf(r proxy.Reference) ledger.Reference {
+	return ledger.Reference{Repository: r.Repository, Name: r.Name, Blob: r.Blob}
+}
+
+func (r *record) Push(what proxy.Reference, content proxy.Content, replica string, by proxy.Request) error {
+	e, err := r.ledger.Push(entryOf(what), ledger.Content(content), replica, ledger.Request(by))
+	if errors.Is(err, ledger.ErrInvalid) && content.MediaType+content.Config != "" { // clients may write anything there
+		content.MediaType, content.Config = "", ""
+		e, err = r.ledger.Push(entryOf(what), ledger.Content(content), replica, ledger.Request(by))
+	}
+	return r.kept(err, e)
+}
+
+func (r *record) Delete(what proxy.Reference, replica string, by proxy.Request) error {
+	deleted, err := r.ledger.Delete(entryOf(what), replica, ledger.Request(by))
+	return r.kept(err, deleted...)
+}
+
+// kept: some registries accept what has no valid name. There is nothing to remember of that, and it is theirs to give out.
+func (r *record) kept(err error, entries ...ledger.Entry) error {
+	switch {
+	case err == nil:
+		r.changed()
+		r.news(entries)
+		return nil
+	case errors.Is(err, ledger.ErrInvalid):
+		r.log.Debug("accepted by a replica, and nothing that can be recorded", "error", err)
+		return nil
+	case r.accept:
+		r.log.Error("a push or deletion was accepted that cannot be recorded: it may not be copied", "error", err)
+		return nil
+	}
+	r.log.Error("a push or deletion cannot be recorded", "error", err)
+	return reason(err)
+}
+
+// reason is what clients are told: the system's own words, without our paths.
+func reason(err error) error {
+	if refused := syscall.Errno(0); errors.As(err, &refused) {
+		return refused
+	}
+	return ledger.ErrUnavailable
+}
+
+func (r *record) Confirm(what proxy.Reference, replica string) {
+	e, known, err := r.ledger.Get(entryOf(what))
+	if err == nil && known && e.Deleted { // else it was pushed again meanwhile
+		err = r.ledger.Confirm(e, replica)
+	}
+	if err != nil {
+		r.log.Warn("what a replica has cannot be recorded", "replica", replica, "repository", what.Repository, "reference", what.Name, "error", err)
+		return
+	}
+	r.changed()
+}
+
+// Gone: the gateway that copies to the replica may not have heard of the deletion yet, and undo it. Once it has, it deletes what
+// it may have brought meanwhile, and confirms.
+func (r *record) Gone(what proxy.Reference, replica string) {
+	if !r.copied(replica, what.Repository) {
+		r.Confirm(what, replica)
+	}
+}
+
+// Known: what cannot be read is not known. Requests go on without it; that it is not available the ledger says by itself.
+func (r *record) Known(what proxy.Reference) (proxy.Known, bool) {
+	e, known, err := r.ledger.Get(entryOf(what))
+	if err != nil {
+		r.log.Debug("the record of pushes and deletions cannot be read", "error", err)
+		return proxy.Known{}, false
+	}
+	return proxy.Known{Digest: e.Digest, Deleted: e.Deleted, At: e.Confirmed}, known
+}

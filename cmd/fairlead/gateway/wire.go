@@ -1,0 +1,76 @@
+package gateway
+
+import (
+	"net/netip"
+
+	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/health"
+	"github.com/fairlead-gateway/fairlead/proxy"
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// Replicas is the fleet as the file has it: everything counts as up.
+func Replicas(c *configs.Config) []router.Replica {
+	out := make([]router.Replica, len(c.Replicas))
+	for i, r := range c.Replicas {
+		out[i] = router.Replica{
+			Name:     r.Name,
+			Point:    r.Place.Point,
+			Country:  r.Place.Country,
+			Bias:     r.Bias,
+			Home:     r.Home,
+			Operator: router.Operator(r.State),
+			Writable: r.Write,
+			Storage:  r.Storage,
+			Fronts:   fronts(r.Addresses),
+			Upstream: router.Health{Up: true},
+		}
+	}
+	return out
+}
+
+func fronts(addresses []netip.Addr) []router.Front {
+	out := make([]router.Front, len(addresses))
+	for i, a := range addresses {
+		out[i] = router.Front{Addr: a, Health: router.Health{Up: true}}
+	}
+	return out
+}
+
+// targets is what to probe; the file may leave the fronts out.
+func targets(c *configs.Config) ([]health.Target, error) {
+	var out []health.Target
+	for _, t := range c.Targets() {
+		if t.Front.IsValid() && !c.Health.Fronts {
+			continue
+		}
+		config, err := t.TLS()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, health.Target{Replica: t.Replica, Front: t.Front, URL: t.URL, Host: t.Host, Dial: t.Dial, TLS: config})
+	}
+	return out, nil
+}
+
+func upstreams(c *configs.Config) ([]proxy.Upstream, error) {
+	out := make([]proxy.Upstream, len(c.Replicas))
+	for i, r := range c.Replicas {
+		t, err := r.ClientTLS()
+		if err != nil {
+			return nil, err
+		}
+		out[i] = proxy.Upstream{Name: r.Name, URL: r.Upstream, Host: r.Host, TLS: t}
+	}
+	return out, nil
+}
+
+func detourOf(c *configs.Config, a *agreement) (proxy.Detour, error) {
+	d := proxy.Detour{Front: a.Front, Scheme: "http"}
+	if c.Proxy.TLS == nil {
+		return d, nil
+	}
+	t, err := c.FrontTLS()
+	d.Scheme, d.TLS = "https", t
+	return d, err
+}
