@@ -16,7 +16,7 @@ import (
 
 // record is the ledger as proxy sees it.
 type record struct {
-	// Static after openRecord, but for the functions: until newGateway has returned.
+	// Static after openRecord, but for the functions: until New has returned.
 	ledger  *ledger.Ledger
 	member  string                                // this gateway's name in it
 	changed func()                                // tells other gateways

@@ -40,7 +40,7 @@ type copying struct {
 	audit   *audit.Audit
 	log     *slog.Logger
 
-	// Static after newGateway; nothing looks at them before run.
+	// Static after New; nothing looks at them before run.
 	fleet  func() *router.Fleet
 	reach  func(replica string) transfer.Replica
 	agreed *agreement // nil: this gateway knows no other
