@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 const (
@@ -28,9 +29,13 @@ type asking struct {
 	output string // table or json
 }
 
-func (a *asking) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&a.at, "admin", "", "the gateway's admin listener (default $FAIRLEAD_ADMIN, else "+defaultAdmin+")")
-	cmd.Flags().StringVarP(&a.output, "output", "o", "table", "table or json")
+func (a *asking) flags(f *pflag.FlagSet) {
+	f.StringVar(&a.at, "admin", "", "the gateway's admin listener (default $FAIRLEAD_ADMIN, else "+defaultAdmin+")")
+	a.outputFlag(f)
+}
+
+func (a *asking) outputFlag(f *pflag.FlagSet) {
+	f.StringVarP(&a.output, "output", "o", "table", "table or json")
 }
 
 func (a *asking) check() error {
@@ -48,6 +53,24 @@ func (a *asking) print(w io.Writer, v any, table func(io.Writer) error) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(v)
+}
+
+// question has a command ask for one thing and print it.
+func question[T any](cmd *cobra.Command, path string, table func(io.Writer, T) error) *cobra.Command {
+	var a asking
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := a.check(); err != nil {
+			return err
+		}
+		var answer T
+		if err := askAdmin(cmd.Context(), a.at, path, &answer); err != nil {
+			return err
+		}
+		return a.print(cmd.OutOrStdout(), answer, func(w io.Writer) error { return table(w, answer) })
+	}
+	a.flags(cmd.Flags())
+	return cmd
 }
 
 // errNoGateway: none answers. problemError is what one that does has against the question.

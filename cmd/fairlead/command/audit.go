@@ -3,7 +3,6 @@ package command
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +22,7 @@ const auditPoll = 500 * time.Millisecond
 var errUnsure = errors.New("some of it could not be found out")
 
 func auditCommand() *cobra.Command {
-	var at, output string
+	var a asking
 	var q admin.AuditRequest
 	cmd := &cobra.Command{
 		Use:   "audit",
@@ -44,12 +43,12 @@ With --repair what is unknown or pushed around is recorded and copied, and all e
 The exit code is 0 if nothing differs, or all of it was repaired; 1 if differences remain; 2 if it could not be found out.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "table" && output != "json" {
-				return usage(fmt.Errorf("-o: table or json, not %q", output))
+			if err := a.check(); err != nil {
+				return usage(err)
 			}
-			report, err := runAudit(cmd.Context(), at, q)
+			report, err := runAudit(cmd.Context(), a.at, q)
 			if err == nil {
-				err = printAudit(cmd.OutOrStdout(), output, report)
+				err = a.print(cmd.OutOrStdout(), report, func(w io.Writer) error { return printAudit(w, report) })
 			}
 			switch {
 			case err != nil:
@@ -64,11 +63,10 @@ The exit code is 0 if nothing differs, or all of it was repaired; 1 if differenc
 	}
 	usageIsTwo(cmd)
 	f := cmd.Flags()
-	f.StringVar(&at, "admin", "", "the gateway's admin listener (default $FAIRLEAD_ADMIN, else "+defaultAdmin+")")
+	a.flags(f)
 	f.StringSliceVar(&q.Replicas, "replica", nil, "a replica to look at (default all)")
 	f.BoolVar(&q.Deep, "deep", false, "look for the layers and configs of every manifest, too")
 	f.BoolVar(&q.Repair, "repair", false, "put right what differs")
-	f.StringVarP(&output, "output", "o", "table", "table or json")
 	return cmd
 }
 
@@ -99,12 +97,7 @@ func runAudit(ctx context.Context, at string, q admin.AuditRequest) (report admi
 	return report, nil
 }
 
-func printAudit(w io.Writer, output string, a admin.Audit) error {
-	if output == "json" {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(a)
-	}
+func printAudit(w io.Writer, a admin.Audit) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(a.Differences) > 0 {
 		fmt.Fprintln(t, "REPLICA\tREPOSITORY\tNAME\tREASON\tHAS\tWANT\tOUTCOME")

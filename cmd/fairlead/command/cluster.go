@@ -14,24 +14,7 @@ import (
 
 func clusterCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "cluster", Short: "what a running gateway knows of the others"}
-	var a asking
-	members := &cobra.Command{
-		Use:   "members",
-		Short: "the gateways that are alive",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.check(); err != nil {
-				return err
-			}
-			var c admin.Cluster
-			if err := askAdmin(cmd.Context(), a.at, "/cluster", &c); err != nil {
-				return err
-			}
-			return a.print(cmd.OutOrStdout(), c, func(w io.Writer) error { return printMembers(w, c) })
-		},
-	}
-	a.flags(members)
-	cmd.AddCommand(members)
+	cmd.AddCommand(question(&cobra.Command{Use: "members", Short: "the gateways that are alive"}, "/cluster", printMembers))
 	return cmd
 }
 

@@ -13,28 +13,14 @@ import (
 )
 
 func egressCommand() *cobra.Command {
-	var a asking
-	cmd := &cobra.Command{
+	return question(&cobra.Command{
 		Use:   "egress",
 		Short: "how many bytes have left which replica through a gateway, and what of that was remote",
 		Long: `The bytes of bodies that have left each replica through this gateway since it started: of pulls to
 clients, of healing and of replication to other replicas. Local is what clients got from the replica
 beside the gateway; all else is remote. NEAREST is what went to clients whose nearest the replica was.
 A restart begins anew; other gateways count for themselves (metric: fairlead_egress_bytes_total).`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.check(); err != nil {
-				return err
-			}
-			var e admin.Egress
-			if err := askAdmin(cmd.Context(), a.at, "/egress", &e); err != nil {
-				return err
-			}
-			return a.print(cmd.OutOrStdout(), e, func(w io.Writer) error { return printEgress(w, e) })
-		},
-	}
-	a.flags(cmd)
-	return cmd
+	}, "/egress", printEgress)
 }
 
 func printEgress(w io.Writer, e admin.Egress) error {

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -59,7 +58,8 @@ type asked struct {
 }
 
 func explainCommand() *cobra.Command {
-	var file, output, at string
+	var file string
+	var running asking
 	var a asked
 	cmd := &cobra.Command{
 		Use:   "explain --config FILE (--client ADDR | --at LAT,LON)",
@@ -70,8 +70,8 @@ replica counts as up but for the operator's word. No running gateway is asked, u
 one: then it says who holds the repository's lease, who granted it, or who would.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "table" && output != "json" {
-				return fmt.Errorf("-o: table or json, not %q", output)
+			if err := running.check(); err != nil {
+				return err
 			}
 			if cmd.Flags().Changed("admin") && a.repository == "" {
 				return errors.New("--admin: the lease of which --repository?")
@@ -82,7 +82,7 @@ one: then it says who holds the repository's lease, who granted it, or who would
 			}
 			if cmd.Flags().Changed("admin") {
 				a.running = &admin.RepositoryLease{}
-				if err := askAdmin(cmd.Context(), at, "/leases?repository="+url.QueryEscape(a.repository), a.running); err != nil {
+				if err := askAdmin(cmd.Context(), running.at, "/leases?repository="+url.QueryEscape(a.repository), a.running); err != nil {
 					return err
 				}
 			}
@@ -90,7 +90,7 @@ one: then it says who holds the repository's lease, who granted it, or who would
 			if err != nil {
 				return err
 			}
-			return e.print(cmd.OutOrStdout(), output)
+			return running.print(cmd.OutOrStdout(), e, e.print)
 		},
 	}
 	f := cmd.Flags()
@@ -99,8 +99,8 @@ one: then it says who holds the repository's lease, who granted it, or who would
 	f.StringVar(&a.at, "at", "", "a point on the map instead, LAT,LON in degrees")
 	f.StringVar(&a.repository, "repository", "", "a registry request for this repository, rather than a DNS query")
 	f.BoolVar(&a.write, "write", false, "a push, rather than a pull")
-	f.StringVar(&at, "admin", "", "the admin listener of a running gateway to ask about the repository's lease")
-	f.StringVarP(&output, "output", "o", "table", "table or json")
+	f.StringVar(&running.at, "admin", "", "the admin listener of a running gateway to ask about the repository's lease")
+	running.outputFlag(f)
 	cmd.MarkFlagsOneRequired("client", "at")
 	cmd.MarkFlagsMutuallyExclusive("client", "at")
 	if err := cmd.MarkFlagRequired("config"); err != nil {
@@ -209,12 +209,7 @@ func (e explanation) whyNot(r router.Ranked, write bool) string {
 	return "farther"
 }
 
-func (e explanation) print(w io.Writer, output string) error {
-	if output == "json" {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(e)
-	}
+func (e explanation) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	switch {
 	case e.Client == "":

@@ -45,7 +45,7 @@ the gateway that serves it (fairlead replication status): others say pending.`,
 			return a.print(cmd.OutOrStdout(), i, func(w io.Writer) error { return printImage(w, i) })
 		},
 	}
-	a.flags(cmd)
+	a.flags(cmd.Flags())
 	return cmd
 }
 

@@ -59,7 +59,7 @@ has logged in with; the gateway what docker has logged in with at the fleet's ho
 			return i.run(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
-	i.flags(cmd)
+	i.flags(cmd.Flags())
 	f := cmd.Flags()
 	f.StringVar(&i.source, "source", "", "the image to copy")
 	f.StringArrayVarP(&i.images, "image", "t", nil, "what to call it here; may be repeated")

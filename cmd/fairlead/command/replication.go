@@ -18,31 +18,11 @@ import (
 func replicationCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "replication", Short: "how what was pushed comes to every replica"}
 	cmd.AddCommand(
-		replicationQuestion("status", "how far each replica is with what it is to get", "/replication", printReplication),
-		replicationQuestion("letters", "images and deletions that have failed: tried again, or given up", "/replication/letters", printLetters),
-		replicationQuestion("conflicts", "tags that were written on two sides of a cut, with both digests", "/replication/conflicts", printConflicts),
+		question(&cobra.Command{Use: "status", Short: "how far each replica is with what it is to get"}, "/replication", printReplication),
+		question(&cobra.Command{Use: "letters", Short: "images and deletions that have failed: tried again, or given up"}, "/replication/letters", printLetters),
+		question(&cobra.Command{Use: "conflicts", Short: "tags that were written on two sides of a cut, with both digests"}, "/replication/conflicts", printConflicts),
 		retryCommand(),
 	)
-	return cmd
-}
-
-// replicationQuestion is a command that asks for one thing and prints it.
-func replicationQuestion[T any](name, short, path string, table func(io.Writer, T) error) *cobra.Command {
-	var a asking
-	cmd := &cobra.Command{
-		Use: name, Short: short, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.check(); err != nil {
-				return err
-			}
-			var answer T
-			if err := askAdmin(cmd.Context(), a.at, path, &answer); err != nil {
-				return err
-			}
-			return a.print(cmd.OutOrStdout(), answer, func(w io.Writer) error { return table(w, answer) })
-		},
-	}
-	a.flags(cmd)
 	return cmd
 }
 
@@ -76,7 +56,7 @@ func retryCommand() *cobra.Command {
 			})
 		},
 	}
-	a.flags(cmd)
+	a.flags(cmd.Flags())
 	cmd.Flags().StringVar(&replica, "replica", "", "only what this replica lacks")
 	return cmd
 }

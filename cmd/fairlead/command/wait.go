@@ -67,7 +67,7 @@ On a terminal a line for each replica shows how far it is; -o json prints a line
 			return w.until(cmd.Context(), time.Now().Add(timeout))
 		},
 	}
-	a.flags(cmd)
+	a.flags(cmd.Flags())
 	cmd.Flags().StringVar(&replicas, "replicas", "all", "all, a number, or names: westus,eastus")
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long; 0s: only look")
 	usageIsTwo(cmd)

@@ -20,7 +20,7 @@ import (
 
 // webhookFlags are az acr webhook's, and --secret.
 type webhookFlags struct {
-	at, output                                 string
+	asking
 	name, uri, location, scope, status, secret string
 	actions, headers                           []string
 }
@@ -28,8 +28,7 @@ type webhookFlags struct {
 func webhookCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "webhook", Short: "who a running gateway tells of pushes and deletions; as az acr webhook"}
 	var f webhookFlags
-	cmd.PersistentFlags().StringVar(&f.at, "admin", "", "the gateway's admin listener (default $FAIRLEAD_ADMIN, else "+defaultAdmin+")")
-	cmd.PersistentFlags().StringVarP(&f.output, "output", "o", "table", "table or json")
+	f.flags(cmd.PersistentFlags())
 	cmd.AddCommand(
 		f.command("create", "make a webhook", f.create, f.named, f.settings, func(c *cobra.Command) {
 			c.Flags().StringVarP(&f.location, "location", "l", "", "a replica: only what happens there (default all)")
@@ -49,8 +48,8 @@ func (f *webhookFlags) command(use, short string, run func(*cobra.Command) error
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if f.output != "table" && f.output != "json" {
-				return fmt.Errorf("-o: table or json, not %q", f.output)
+			if err := f.check(); err != nil {
+				return err
 			}
 			return run(cmd)
 		},
@@ -168,14 +167,11 @@ func (f *webhookFlags) asked(cmd *cobra.Command, method, path string, body, answ
 	if err := callAdmin(cmd.Context(), f.at, method, "/webhooks"+path, body, answer); err != nil {
 		return err
 	}
-	if f.output == "json" {
-		encoder := json.NewEncoder(cmd.OutOrStdout())
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(answer)
-	}
-	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	table(t)
-	return t.Flush()
+	return f.print(cmd.OutOrStdout(), answer, func(w io.Writer) error {
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		table(t)
+		return t.Flush()
+	})
 }
 
 func webhookTable(w io.Writer, list ...webhook.Subscription) {
