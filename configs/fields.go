@@ -47,6 +47,7 @@ func (d *decoder) proxy(to *Proxy) field {
 		"tls":             d.tls(&to.TLS),
 		"trusted_proxies": listOf(d, &to.TrustedProxies, prefix),
 		"paths":           listOf(d, &to.Paths, proxyPath),
+		"limits":          d.limits(&to.Limits),
 	})
 }
 

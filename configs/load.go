@@ -60,7 +60,7 @@ func defaults(file string) *Config {
 		File: file,
 		DNS:  DNS{Listen: []string{":53"}, TTL: time.Minute},
 		// 443 without tls, too: whoever terminates TLS in front of a gateway most often forwards to the same port.
-		Proxy:       Proxy{Listen: []string{":443"}},
+		Proxy:       Proxy{Listen: []string{":443"}, Limits: defaultLimits()},
 		Lease:       Lease{Idle: 10 * time.Minute, Owner: OwnerNearest},
 		Health:      Health{Interval: 5 * time.Second, Timeout: 2 * time.Second, Path: "/v2/", Fronts: true},
 		Replication: Replication{Concurrency: 4, Unrecorded: UnrecordedRefuse},

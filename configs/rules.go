@@ -30,6 +30,7 @@ const (
 	rulePort          = "the port must be a number from 1 to 65535"
 	ruleOverlaps      = "cannot listen there: %s does"
 	ruleInZone        = "lies at or below the hostname: nobody could find its address"
+	ruleSize          = "needs a size with a unit, such as 8MiB or 512KiB"
 	ruleUnit          = "needs a duration with a unit, such as 90s or 5m"
 	ruleRange         = "must be from %s to %s"
 	ruleWholeSeconds  = "must be whole seconds"

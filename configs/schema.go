@@ -63,6 +63,15 @@ type Proxy struct {
 	TLS            *TLS     // nil: clear text
 	TrustedProxies []netip.Prefix
 	Paths          []string // absolute, clean, outside /v2/
+	Limits         Limits
+}
+
+// Limits bound what one request may take. Every one has a default that suits most registries.
+type Limits struct {
+	Manifest  int64         // bytes of a manifest, 1 MiB to 64 MiB; a larger one is refused
+	FirstByte time.Duration // until a read is answered, or asked of the next replica, too; 500ms to 5m
+	Lists     time.Duration // the same for lists of tags and repositories, 500ms to 10m
+	Silence   time.Duration // of a client in the middle of a body, 10s to 24h
 }
 
 // TLS names the files of the clients' listener. They loaded as a pair when the file was read.
