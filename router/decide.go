@@ -26,6 +26,7 @@ type Request struct {
 	Lease     string   // owner of the repository's live lease
 	Bound     string   // replica that this client and repository are bound to for a minute
 	Follow    string   // the replica that lately resolved a tag to the digest that is asked about
+	Holders   []string // replicas that the record knows to have what is asked for; some may be gone
 	Barred    []string // replicas that have not confirmed that what is asked for was deleted: their word about it does not count
 	OwnerHome bool     // the file's `lease: {owner: home}`
 }
@@ -178,19 +179,51 @@ func (r Request) bound(to *Replica) Decision {
 // have been pushed elsewhere before the lease, so its 404 falls through.
 func (r Request) fresh() Decision {
 	d := pull(r.Gateway)
+	d = r.follow(d)
 	if owner := r.Gateway.find(r.Lease); owner.Readable() {
 		d.Reason, d.Tries = Leased, toFront(d.Tries, slices.Index(d.Tries, owner))
-		return d
-	}
-	return r.follow(d)
-}
-
-// follow asks first where a tag was resolved to the digest: the nearest may not have it yet, or lack its signatures.
-func (r Request) follow(d Decision) Decision {
-	if to := r.Gateway.find(r.Follow); to.Readable() && to != d.Tries[0] {
-		d.Reason, d.Tries = Followed, toFront(d.Tries, slices.Index(d.Tries, to))
 	}
 	return d
+}
+
+// follow asks first where it is known to be, or where a tag was resolved to the digest: the nearest may not have it yet, or
+// lack its signatures. Holders that are down are asked last: the probes may be wrong, and nobody else may have it.
+func (r Request) follow(d Decision) Decision {
+	to := r.Gateway.find(r.Follow)
+	holders := r.holders()
+	if i := slices.IndexFunc(holders, (*Replica).Readable); i >= 0 {
+		to = holders[i]
+	}
+	if to.Readable() && to != d.Tries[0] {
+		d.Reason, d.Tries = Followed, toFront(d.Tries, slices.Index(d.Tries, to))
+	}
+	for _, x := range holders {
+		if x.inService() && !slices.Contains(d.Tries, x) {
+			d.Tries = append(d.Tries, x)
+		}
+	}
+	return d
+}
+
+// holders are those of the record's that the fleet has, the nearest first.
+func (r Request) holders() (holders []*Replica) {
+	for _, x := range r.Gateway {
+		if slices.Contains(r.Holders, x.Name) {
+			holders = append(holders, x)
+		}
+	}
+	return holders
+}
+
+// Unheard are the holders that have not said that they do not have what is asked for, nor has any that shares with them.
+// While there are some, it is not absent: whoever is told so may take it for new, and push something else in its place.
+func (r Request) Unheard(absentAt []*Replica) (names []string) {
+	for _, x := range r.holders() {
+		if !slices.ContainsFunc(absentAt, x.Shares) {
+			names = append(names, x.Name)
+		}
+	}
+	return names
 }
 
 // without: what is left to ask when the word of some does not count.

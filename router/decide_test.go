@@ -1,6 +1,9 @@
 package router
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestDecide(t *testing.T) {
 	// west is nearest to the client, then east, then canada. Where gateway is empty, to the gateway too.
@@ -111,7 +114,25 @@ func TestDecide(t *testing.T) {
 		{"a signature's tag",
 			"west east canada", "", Request{Kind: Fresh, Follow: "canada"}, "followed: canada, west, east; 404 asks on"},
 		{"a lease comes before",
-			"west east canada", "", Request{Kind: Fresh, Follow: "canada", Lease: "east"}, "leased: east, west, canada; 404 asks on"},
+			"west east canada", "", Request{Kind: Fresh, Follow: "canada", Lease: "east"}, "leased: east, canada, west; 404 asks on"},
+
+		// What the record knows.
+		{"the nearest of those that have it is asked first",
+			"west east canada", "", Request{Kind: Pull, Holders: []string{"canada", "east", "gone"}}, "followed: east, west, canada; 404 asks on"},
+		{"the nearest has it",
+			"west east canada", "", Request{Kind: Fresh, Holders: []string{"canada", "west"}}, "nearest: west, east, canada; 404 asks on"},
+		{"the record counts for more than where a tag was resolved",
+			"west east canada", "", Request{Kind: Pull, Follow: "canada", Holders: []string{"east"}}, "followed: east, west, canada; 404 asks on"},
+		{"the only one that has it is down: asked last",
+			"west east canada:down", "", Request{Kind: Fresh, Holders: []string{"canada"}}, "nearest: west, east, canada; 404 asks on"},
+		{"one that has it is down, the next is up",
+			"west:down east canada", "", Request{Kind: Pull, Holders: []string{"west", "canada"}}, "followed: canada, east, west; 404 asks on"},
+		{"the operator took out the only one that has it",
+			"west east canada:offline", "", Request{Kind: Pull, Holders: []string{"canada"}}, "nearest: west, east; 404 asks on"},
+		{"a lease's owner is asked first, whoever has it",
+			"west east canada:down", "", Request{Kind: Fresh, Lease: "east", Holders: []string{"canada"}}, "leased: east, west, canada; 404 asks on"},
+		{"none up: all are asked in their order",
+			"west:down east:down", "", Request{Kind: Pull, Holders: []string{"east"}}, "last_resort: west, east; 404 asks on"},
 
 		// What was deleted.
 		{"the nearest has not confirmed",
@@ -303,5 +324,27 @@ func TestDecide(t *testing.T) {
 				t.Errorf("fleet %q\n got %s\nwant %s", row.fleet, got, row.want)
 			}
 		})
+	}
+}
+
+func TestUnheard(t *testing.T) {
+	for _, row := range []struct{ fleet, holders, absentAt, want string }{
+		{"west east", "", "west east", ""},
+		{"west east", "east", "west east", ""},
+		{"west east:down", "east", "west", "east"},
+		{"west east canada:offline", "east canada", "west east", "canada"},
+		{"west east", "gone", "west east", ""},
+		{"west:storage=s east:storage=s,down", "east", "west", ""},
+		{"west:down east:down", "east west", "", "west east"},
+	} {
+		fleet := fleetOf(t, row.fleet)
+		var absent []*Replica
+		for _, name := range strings.Fields(row.absentAt) {
+			absent = append(absent, fleet.Replica(name))
+		}
+		request := Request{Gateway: orderOf(t, fleet, row.fleet), Holders: strings.Fields(row.holders)}
+		if got := strings.Join(request.Unheard(absent), " "); got != row.want {
+			t.Errorf("%+v: %q", row, got)
+		}
 	}
 }
