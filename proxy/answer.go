@@ -17,20 +17,22 @@ import (
 // answer is what came of asking one replica: a response or an error.
 type answer struct {
 	replica  *router.Replica
+	try      int  // its place among the decision's tries
 	right    bool // about the tag, or the repository that it owns, whatever others say
 	reason   router.Reason
 	response *http.Response
 	err      error
 	lesser   bool // a success, but another replica may have more to say
+	enough   bool // an absence that is the answer, unless one that was asked before it has yet to speak
 }
 
-// or keeps the later answer if it is final, else the better of the two, the earlier among equals. The
-// other is dropped.
+// or keeps the later answer if it is final, else the better of the two, among equals that of the replica that was asked
+// earlier. The other is dropped.
 func (a answer) or(b answer, final bool) answer {
 	if a.replica == nil {
 		return b
 	}
-	if !final && a.rank() >= b.rank() {
+	if !final && cmp.Or(cmp.Compare(b.rank(), a.rank()), cmp.Compare(a.try, b.try)) <= 0 {
 		a, b = b, a
 	}
 	if a.response != nil {
@@ -43,6 +45,8 @@ func (a answer) or(b answer, final bool) answer {
 // could not be asked may have it. Who is right about a tag knows that it is gone, whatever older ones there are.
 func (a answer) rank() int {
 	switch {
+	case a.absent() && a.enough:
+		return 4
 	case a.absent() && !a.right:
 		return 0
 	case errors.Is(a.err, errOlder):
@@ -57,7 +61,9 @@ func (a answer) rank() int {
 	return 5
 }
 
-func (a answer) absent() bool { return a.err == nil && a.response.StatusCode == http.StatusNotFound }
+func (a answer) absent() bool {
+	return a.response != nil && a.response.StatusCode == http.StatusNotFound
+}
 
 func (a answer) accepted() bool { return a.err == nil && router.Accepted(a.response.StatusCode) }
 
@@ -74,7 +80,7 @@ func (x *exchange) final(got, before answer) bool {
 		return got.guarded()
 	case before.lesser: // no refusal is better than that
 		return got.response.StatusCode < 400 && !got.lesser
-	case got.absent():
+	case got.absent(), x.denied(got):
 		return !x.decision.OnAbsent
 	}
 	return got.response.StatusCode < 500 && !got.lesser

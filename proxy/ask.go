@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
@@ -33,7 +32,7 @@ func ask(out *http.Request) (*http.Response, error) {
 // the one that has it; a 404 only if every replica asked has answered so. Of these the one that counts is that of the
 // lease's owner: others may never have heard of the repository.
 func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
-	deadline := time.Now().Add(x.proxy.Limits.FirstByte)
+	deadline := time.Now().Add(x.patience())
 	if x.putsManifest() {
 		if err := x.readManifest(out); err != nil {
 			return nil, err
@@ -56,6 +55,7 @@ func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
 		}
 	}
 	kept = x.existsElsewhere(out, kept)
+	kept = x.unlessHeld(kept)
 	x.replica.Store(kept.replica)
 	x.reason = kept.reason
 	if kept.err != nil {
@@ -68,25 +68,54 @@ func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-func (x *exchange) askEach(out *http.Request, deadline time.Time) (kept answer) {
-	again := x.repeatable()
-	var absent []*router.Replica
-	for i, replica := range x.decision.Tries {
-		if slices.ContainsFunc(absent, replica.Shares) {
-			continue // it has the same content
+// patience is within which a read has asked all that may have it.
+func (x *exchange) patience() time.Duration {
+	if x.lists() {
+		return x.proxy.Limits.Lists
+	}
+	return x.proxy.Limits.FirstByte
+}
+
+// lists tags or repositories.
+func (x *exchange) lists() bool {
+	return x.target.kind == router.Fresh && x.target.reference == "" || x.in.URL.Path == "/v2/_catalog"
+}
+
+func (x *exchange) askEach(out *http.Request, deadline time.Time) answer {
+	if x.reads() {
+		return x.readInTurn(out, time.Until(deadline))
+	}
+	return x.writeInTurn(out)
+}
+
+// writeInTurn asks one after the other, as far as that does no harm. Those that are down share what one would be given:
+// it is likelier that they are than that all the probes are wrong.
+func (x *exchange) writeInTurn(out *http.Request) answer {
+	again, tries := x.repeatable(), x.decision.Tries
+	lastResort := time.Now().Add(x.proxy.Limits.Alone)
+	var kept choice
+	for i, replica := range tries {
+		wait := never
+		switch {
+		case x.decision.Reason == router.LastResort:
+			wait = max(time.Until(lastResort)/time.Duration(len(tries)-i), time.Millisecond)
+		case x.beginsUpload():
+			wait = x.proxy.Limits.Alone
 		}
-		got := x.askOne(out, replica, x.wait(deadline, len(x.decision.Tries)-i-1))
-		got.reason = x.reasonFor(i, kept)
-		final := x.final(got, kept)
-		if got.absent() {
-			absent = append(absent, replica)
-		}
-		kept = kept.or(got, final)
+		got := x.askOne(out, replica, wait)
+		got.try, got.reason = i, x.reasonFor(i, kept)
+		final := x.final(got, kept.best)
+		kept.add(got, final, false)
 		if final || !again || x.ctx.Err() != nil {
 			break
 		}
 	}
-	return kept
+	return kept.best
+}
+
+// beginsUpload: nothing is stored yet, so that there is no reason to wait for long.
+func (x *exchange) beginsUpload() bool {
+	return x.in.Method == http.MethodPost && x.target.kind == router.Write && x.in.ContentLength == 0
 }
 
 // repeatable: asking again elsewhere does no harm. Reads do none; an upload that was started and not
@@ -98,40 +127,31 @@ func (x *exchange) repeatable() bool {
 	switch x.in.Method {
 	case http.MethodGet, http.MethodHead:
 		return true
-	case http.MethodPost:
-		return x.target.kind == router.Write && x.in.ContentLength == 0
 	}
-	return false
+	return x.beginsUpload()
 }
 
-func (x *exchange) reasonFor(try int, before answer) router.Reason {
+// reasonFor: before is what was heard until then.
+func (x *exchange) reasonFor(try int, before choice) router.Reason {
 	switch {
 	case try == 0 || x.decision.Reason == router.LastResort:
 		return x.decision.Reason
-	case before.absent() || before.lesser:
+	case len(before.absent) > 0 || before.best.lesser || before.denial.replica != nil:
 		return router.Fallthrough
 	}
 	return router.Failover
 }
 
-// wait is how long the next replica may take for its first byte: half of what is left while there are
-// others to ask. 0: as long as judge allows.
-func (x *exchange) wait(deadline time.Time, others int) time.Duration {
-	if x.in.Method != http.MethodGet && x.in.Method != http.MethodHead {
-		return 0
-	}
-	left := max(time.Until(deadline), time.Millisecond)
-	if others > 0 {
-		left /= 2
-	}
-	return left
-}
-
-// askOne asks one replica, and reports trouble so that a probe looks at it at once.
+// askOne asks one replica for a write, which watch may cut short, too.
 func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.Duration) answer {
-	up := x.proxy.upstreams[replica.Name]
+	ctx, cancel := context.WithCancelCause(out.Context())
+	x.cutTry.Store(&cancel)
+	x.replica.Store(replica)
+	timer := time.AfterFunc(wait, func() { cancel(errNoAnswer) })
+	defer timer.Stop()
 	if x.manifest != nil {
-		if err := x.guard(replica); err != nil {
+		if err := x.guard(ctx, replica); err != nil {
+			cancel(nil)
 			if errors.Is(err, errUnsaid) {
 				x.trouble(replica, err)
 			}
@@ -139,19 +159,22 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 		}
 		out = withBody(out, x.manifest)
 	}
-	ctx, cancel := context.WithCancelCause(out.Context())
-	x.cutTry.Store(&cancel)
-	x.replica.Store(replica)
-	timer := time.AfterFunc(cmp.Or(wait, never), func() { cancel(errNoAnswer) })
-	response, err := x.send(up, out.WithContext(ctx))
-	got := answer{replica: replica, response: response}
+	return x.try(ctx, cancel, out, replica)
+}
+
+// try asks one replica, and reports trouble so that a probe looks at it at once. The answer's body calls cancel when it is
+// closed; without an answer it has been called.
+func (x *exchange) try(ctx context.Context, cancel context.CancelCauseFunc, out *http.Request, replica *router.Replica) answer {
+	got := answer{replica: replica}
+	response, err := x.send(x.proxy.upstreams[replica.Name], out.WithContext(ctx))
 	if err == nil {
+		got.response = response
 		response.Body = &answerBody{ReadCloser: response.Body, x: x, replica: replica, cancel: cancel}
 		err = x.weigh(&got)
 	}
-	if !timer.Stop() && err == nil {
-		response.Body.Close() // too late, if only just: what is left of it has been cut off
-		err = errNoAnswer
+	if err == nil && cutOff(ctx) {
+		response.Body.Close() // too late, if only just: what is left of it is lost
+		err = context.Cause(ctx)
 	}
 	if err != nil {
 		err = cmp.Or(context.Cause(ctx), err)
@@ -160,6 +183,12 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 		return answer{replica: replica, err: err}
 	}
 	return got
+}
+
+// cutOff: a body that was closed, because it was short and has been read, has ended its own request.
+func cutOff(ctx context.Context) bool {
+	why := context.Cause(ctx)
+	return why != nil && !errors.Is(why, context.Canceled)
 }
 
 // withBody is out with a body that has been taken in already.
@@ -182,9 +211,10 @@ func (u *upstream) request(out *http.Request) *http.Request {
 	return out
 }
 
-// trouble tells the monitor, unless it was the client who went away, or its body that broke or stalled.
+// trouble tells the monitor, unless it was the client who went away, or its body that broke or stalled, or nobody waits
+// any more.
 func (x *exchange) trouble(replica *router.Replica, err error) {
-	if x.clientGone() || x.clientFailed.Load() {
+	if x.clientGone() || x.clientFailed.Load() || errors.Is(err, errNotNeeded) {
 		return
 	}
 	x.proxy.metrics.trouble.WithLabelValues(replica.Name).Inc()
@@ -207,7 +237,7 @@ func (x *exchange) settle(out *http.Request, got answer) (*http.Response, error)
 	got.response.Body.Close()
 	x.reason = router.Leased
 	x.proxy.metrics.begunAgain.Inc()
-	again := x.askOne(out, replica, 0)
+	again := x.askOne(out, replica, x.proxy.Limits.Alone)
 	if again.err != nil {
 		return nil, again.err
 	}
@@ -243,7 +273,9 @@ type answerBody struct {
 }
 
 func (b *answerBody) Read(buf []byte) (int, error) {
+	b.x.answering.Store(true)
 	n, err := b.ReadCloser.Read(buf)
+	b.x.answering.Store(false)
 	b.x.moved.Add(int64(n))
 	if err != nil && err != io.EOF {
 		b.x.trouble(b.replica, err)

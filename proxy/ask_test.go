@@ -4,39 +4,13 @@ import (
 	"bytes"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
 )
-
-func TestWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		now := time.Now()
-		for _, test := range []struct {
-			method string
-			left   time.Duration
-			others int
-			want   time.Duration
-		}{
-			{http.MethodGet, 4 * time.Second, 2, 2 * time.Second},
-			{http.MethodHead, 2 * time.Second, 1, time.Second},
-			{http.MethodGet, time.Second, 0, time.Second},
-			{http.MethodGet, -time.Second, 0, time.Millisecond},
-			{http.MethodPost, 4 * time.Second, 2, 0},
-			{http.MethodPut, 4 * time.Second, 0, 0},
-		} {
-			x := &exchange{in: httptest.NewRequest(test.method, "/v2/", nil)}
-			if got := x.wait(now.Add(test.left), test.others); got != test.want {
-				t.Errorf("%s, %v left, %d others: %v, want %v", test.method, test.left, test.others, got, test.want)
-			}
-		}
-	})
-}
 
 // Nobody waits for a client that has left: no other replica is asked, none is reported.
 func TestClientThatLeaves(t *testing.T) {
@@ -52,7 +26,7 @@ func TestClientThatLeaves(t *testing.T) {
 				arrived <- true
 				hang(w, r)
 			}}, func(c *Config) {
-				c.Limits = Limits{time.Hour, time.Hour, time.Hour, 1, time.Hour, time.Hour, time.Hour}
+				c.Limits = Limits{time.Hour, time.Hour, time.Hour, time.Hour, time.Hour, time.Hour, 1, time.Hour, time.Hour, time.Hour}
 			})
 			conn := g.send(request)
 			await(t, arrived, "the request")

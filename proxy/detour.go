@@ -10,7 +10,7 @@ import (
 
 // hopHeader marks a request that came through another gateway because that one could not reach the
 // replica. It takes no second detour, so that nothing circles. Whoever sets it himself only gives up
-// the detour.
+// the detour. An answer that the other gateway gives in its own name bears it, too: that is none of the replica's.
 const hopHeader = "Fairlead-Hop"
 
 // send puts a request to a replica: to its upstream, or through its front.
@@ -46,8 +46,14 @@ func (p *Proxy) send(up *upstream, out *http.Request) (*http.Response, error) {
 		response.Body.Close()
 		return nil, errExposed // who is asked for a login in clear text cannot know by whom
 	}
+	if err == nil && response.Header.Get(hopHeader) != "" {
+		response.Body.Close()
+		return nil, errPeerRefused
+	}
 	return response, err
 }
+
+var errPeerRefused = errors.New("the gateway that the replica is reached through cannot reach it either")
 
 var errExposed = errors.New("the replica can only be reached through another gateway, in clear text, and it has TLS: no login goes there")
 

@@ -28,10 +28,11 @@ type exchange struct {
 	request  router.Request
 	query    string // the raw query without the owner
 	decision router.Decision
-	manifest []byte          // to be put; nil for all else
-	needs    []manifest.Part // of it
-	held     string          // the owner whose lease it keeps; static while watch runs
-	pushTo   string          // the replica that a push goes to, where another one said that a part exists
+	manifest []byte            // to be put; nil for all else
+	needs    []manifest.Part   // of it
+	held     string            // the owner whose lease it keeps; static while watch runs
+	absentAt []*router.Replica // those that said that they do not have what is asked for
+	pushTo   string            // the replica that a push goes to, where another one said that a part exists
 	ctx      context.Context
 	reason   router.Reason // of the replica that answered; "" until then
 	status   int
@@ -44,6 +45,7 @@ type exchange struct {
 
 	// Written by whoever reads the client's body, or by watch.
 	reading      atomic.Bool // a read of it is under way
+	answering    atomic.Bool // a read of the answer's body is
 	clientFailed atomic.Bool // it broke or stalled: no fault of the replica
 }
 
@@ -82,7 +84,7 @@ func (x *exchange) decide() {
 		x.request.Lease = p.leases.owner(repository, now)
 		x.request.Bound = p.leases.boundTo(repository, x.client, now)
 		if x.reads() {
-			x.consult(gateway)
+			x.consult()
 		}
 	}
 	x.decision = router.Decide(x.request)
@@ -150,11 +152,11 @@ func (x *exchange) passOnTheBeginning() {
 // before the next request on the connection.
 func (x *exchange) boundTheRest() {
 	client := http.NewResponseController(x.w)
-	now, window := time.Now(), x.proxy.Limits.Window
+	now, limits := time.Now(), x.proxy.Limits
 	if x.ctx == nil || !errors.Is(context.Cause(x.ctx), errStalled) {
-		_ = client.SetReadDeadline(now.Add(window))
+		_ = client.SetReadDeadline(now.Add(limits.Window))
 	}
-	_ = client.SetWriteDeadline(now.Add(2 * window))
+	_ = client.SetWriteDeadline(now.Add(limits.Window + limits.Silence))
 }
 
 // refuse answers in the gateway's own name.
@@ -168,6 +170,9 @@ func (x *exchange) refuse(status int, e ociError) {
 		replica = asked.Name
 	}
 	x.w.Header().Set(replicaHeader, headerValue(replica, x.reason))
+	if x.in.Header.Get(hopHeader) != "" {
+		x.w.Header().Set(hopHeader, "1")
+	}
 	writeError(x.w, status, e)
 }
 

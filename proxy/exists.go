@@ -7,17 +7,18 @@ import (
 )
 
 // maxBorrowed is how large a blob may be, in bytes, that exists only elsewhere and is said to exist: it has to be copied while
-// a manifest waits, at some 10 MB a second between far regions. A larger one is pushed again by whoever has it at hand.
+// a manifest waits, at some 10 MB a second between far regions. A larger one is pushed again by whoever has it at hand. Of one
+// whose size its registry does not tell it is hoped that it is not.
 const maxBorrowed = 128 << 20
 
 // existsElsewhere asks the others whether they have a blob that the push's own replica does not have. The first of them that
 // has it answers. If a push is under way, it is copied at once.
 func (x *exchange) existsElsewhere(out *http.Request, kept answer) answer {
-	if !kept.absent() || len(x.decision.Elsewhere) == 0 {
+	if !kept.absent() && !x.denied(kept) || len(x.decision.Elsewhere) == 0 {
 		return kept
 	}
 	for _, a := range x.askAll(out, x.decision.Elsewhere) {
-		if a.err != nil || a.response.StatusCode != http.StatusOK || a.response.ContentLength < 0 || a.response.ContentLength > maxBorrowed {
+		if a.err != nil || a.response.StatusCode != http.StatusOK || a.response.ContentLength > maxBorrowed {
 			continue
 		}
 		if x.request.Lease != "" {

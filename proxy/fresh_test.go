@@ -111,7 +111,7 @@ func TestATagDoesNotGoBack(t *testing.T) {
 		by     string
 	}{
 		{"its owner answers", func(scattered) {}, 200, "west; reason=leased"},
-		{"its owner is down", func(s scattered) { s.set("west", down) }, 503, "east; reason=nearest"},
+		{"its owner is called down, and answers", func(s scattered) { s.set("west", down) }, 200, "west; reason=failover"},
 		{"its owner is down, another has it", func(s scattered) {
 			s.set("west", down)
 			s.tagAt("europe", "v1", "new")

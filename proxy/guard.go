@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -47,20 +48,23 @@ func (x *exchange) readManifest(out *http.Request) error {
 // guard sees to it that the replica has all that the manifest needs before it is put there: registries are not obliged to
 // look, and some do not (OCI distribution spec 1.1, "Pushing Manifests"; zot and go-containerregistry's accept a manifest
 // whose layers are missing).
-func (x *exchange) guard(owner *router.Replica) error {
+func (x *exchange) guard(ctx context.Context, owner *router.Replica) error {
 	needs, err := manifest.Needs(x.manifest)
 	if err != nil {
 		return guardError{err}
 	}
 	x.needs = needs
-	ctx, cancel := context.WithTimeout(x.ctx, x.proxy.Limits.Heal)
+	bounded, cancel := context.WithTimeout(ctx, x.proxy.Limits.Heal)
 	defer cancel()
 	now := time.Now()
-	err = x.proxy.healer.whole(ctx, x.pushing(owner.Name), needs, memory{
+	err = x.proxy.healer.whole(bounded, x.pushing(owner.Name), needs, memory{
 		has: func(digest string) bool { return x.proxy.parts.at(x.push(), digest, now) == owner.Name },
 		add: func(digest string) { x.proxy.parts.add(x.push(), digest, owner.Name, now) },
 	}, 0)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil: // it was not the parts that took too long
+		return guardError{fmt.Errorf("%w: %w", errUnsaid, context.Cause(ctx))}
+	case err != nil:
 		return guardError{err}
 	}
 	return nil

@@ -46,7 +46,10 @@ type rig struct {
 	trouble []string
 }
 
-var quick = Limits{Dial: time.Second, FirstByte: 2 * time.Second, Window: 300 * time.Millisecond, Least: 1000, Outlive: 100 * time.Millisecond, Heal: 10 * time.Second, Commit: 5 * time.Second}
+var quick = Limits{
+	Dial: time.Second, FirstByte: 2 * time.Second, Lists: 2 * time.Second, Alone: 2 * time.Second, Window: 300 * time.Millisecond, Silence: 300 * time.Millisecond,
+	Least: 1000, Outlive: 100 * time.Millisecond, Heal: 10 * time.Second, Commit: 5 * time.Second,
+}
 
 func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*Config)) *rig {
 	t.Helper()

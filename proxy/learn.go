@@ -49,7 +49,8 @@ func (x *exchange) learn(replica string, response *http.Response) (owner string,
 		return owner, nil
 	case x.target.kind == router.Exists && (accepted || status == http.StatusNotFound):
 		p.leases.bind(repository, cmp.Or(x.pushTo, replica), x.client, now)
-	case x.target.kind == router.Fresh && x.target.manifest && accepted && replica != x.request.Gateway[0].Name:
+	case x.target.manifest && accepted && x.reads() && replica != x.request.Gateway[0].Name:
+		p.resolutions.note(x.reader(), replica, now)
 		if digest := response.Header.Get("Docker-Content-Digest"); digest != "" {
 			p.resolutions.note(Reference{Repository: repository, Name: strings.Clone(digest)}, replica, now)
 		}

@@ -8,23 +8,30 @@ import (
 // Limits bound every wait of an exchange.
 type Limits struct {
 	Dial      time.Duration // to connect to a replica, and again for its TLS handshake
-	FirstByte time.Duration // of a GET or HEAD, over all replicas tried
-	Window    time.Duration // over which a body must move at least Least bytes, in either direction
+	FirstByte time.Duration // of a GET or HEAD, until all replicas that may have it are asked
+	Lists     time.Duration // the same of lists of tags and repositories
+	Alone     time.Duration // to the first byte, where nobody is left to ask; to begin an upload; of those that are down
+	Window    time.Duration // that a replica has to move Least bytes of a body, in either direction
+	Silence   time.Duration // that a client has
 	Least     int64
 	Outlive   time.Duration // that a write waits for the probes to decide about a replica that did not answer
 	Heal      time.Duration // that a manifest waits for its parts
 	Commit    time.Duration // from a request's last byte to its answer, while the replica is up
 }
 
-// DefaultLimits: the first byte of a GET comes within 5 s or the client is told; a layer may take
-// hours, but not below some 500 bytes a second; docker gives up on a commit by itself after 30 s,
-// others wait, and registries on object storage need minutes for large blobs. The commit itself takes
-// some of what docker gives it, so healing has less.
+// DefaultLimits: what another replica may have is asked of it within 5 s, and who is alone has the 30 s after which docker
+// gives up by itself; registries list for 20 s and more. A layer may take hours, but a replica not below some 500 bytes a
+// second; a client may make what it sends, or do something else with what it gets, for minutes (skopeo#2101). Others than
+// docker wait for a commit, and registries on object storage need minutes for large blobs. The commit itself takes some of
+// what docker gives it, so healing has less.
 func DefaultLimits() Limits {
 	return Limits{
 		Dial:      2 * time.Second,
 		FirstByte: 4500 * time.Millisecond,
+		Lists:     30 * time.Second,
+		Alone:     30 * time.Second,
 		Window:    30 * time.Second,
+		Silence:   5 * time.Minute,
 		Least:     16 << 10,
 		Outlive:   10 * time.Second,
 		Heal:      20 * time.Second,
@@ -50,26 +57,43 @@ var (
 // pace is what judge remembers between two looks at an exchange.
 type pace struct {
 	phase phase
-	since time.Time // when the present window, or the wait, began
+	since time.Time // when Least bytes had moved, or the wait began
 	moved int64     // bytes moved until then
+
+	looked time.Time     // the last time
+	slow   time.Duration // since then, waiting for the replica rather than the client
+}
+
+// sight is what judge sees of an exchange.
+type sight struct {
+	phase  phase
+	moved  int64 // bytes, both directions
+	up     bool  // the replica
+	client bool  // it is for the client to move the next bytes
 }
 
 // judge looks at an exchange: cut it if the error is not nil. Cutting is by minimum rate and never by
 // total time, since layers are large; a wait for a commit goes on while the replica is up.
-func (p pace) judge(l Limits, now time.Time, ph phase, moved int64, up bool) (pace, error) {
-	next := pace{ph, now, moved}
-	elapsed := now.Sub(p.since)
+func (p pace) judge(l Limits, now time.Time, s sight) (pace, error) {
+	next := pace{phase: s.phase, since: now, moved: s.moved, looked: now}
+	elapsed, slow := now.Sub(p.since), p.slow
+	if !s.client {
+		slow += now.Sub(p.looked)
+	}
+	p.looked, p.slow = now, slow
 	switch {
-	case ph != p.phase:
+	case s.phase != p.phase:
 		return next, nil
-	case ph == waiting && !up:
+	case s.phase == waiting && !s.up:
 		return p, errReplicaDown
-	case ph == waiting && elapsed >= l.Commit:
+	case s.phase == waiting && elapsed >= l.Commit:
 		return p, errNoAnswer
-	case ph == waiting || elapsed < l.Window:
+	case s.phase == waiting:
 		return p, nil
-	case moved-p.moved < l.Least:
+	case s.moved-p.moved >= l.Least:
+		return next, nil
+	case slow >= l.Window, elapsed >= l.Silence:
 		return p, errStalled
 	}
-	return next, nil
+	return p, nil
 }

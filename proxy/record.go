@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
@@ -24,6 +23,8 @@ type Record interface {
 	Gone(what Reference, replica string)
 	// Known is what the record says of the reference.
 	Known(what Reference) (Known, bool)
+	// Stranded reports whether the repository has a tag or manifest that none of those replicas is known to have.
+	Stranded(repository string, replicas []string) bool
 }
 
 // Reference is a tag, or the digest of a manifest or blob.
@@ -70,7 +71,7 @@ func (x *exchange) counts(replica string, about Known) bool {
 }
 
 // consult asks the record once for what the decision about a read needs of it.
-func (x *exchange) consult(order router.Order) {
+func (x *exchange) consult() {
 	if digest := x.target.belongsTo(); digest != "" {
 		x.request.Follow = x.proxy.resolutions.follow(Reference{Repository: x.target.repository, Name: digest})
 	}
@@ -82,12 +83,7 @@ func (x *exchange) consult(order router.Order) {
 	case ok && known.Deleted:
 		x.request.Barred = x.without(known)
 	case ok:
-		for _, r := range order { // the nearest that is known to have it
-			if r.Readable() && slices.Contains(known.At, r.Name) {
-				x.request.Follow = r.Name
-				return
-			}
-		}
+		x.request.Holders = known.At
 	}
 }
 

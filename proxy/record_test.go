@@ -68,6 +68,18 @@ func (m *memoryRecord) Known(what Reference) (Known, bool) {
 	return known, ok
 }
 
+func (m *memoryRecord) Stranded(repository string, replicas []string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for what, known := range m.of {
+		at := func(name string) bool { return slices.Contains(known.At, name) }
+		if what.Repository == repository && !what.Blob && !known.Deleted && !slices.ContainsFunc(replicas, at) {
+			return true
+		}
+	}
+	return false
+}
+
 // What is not kept is not promised.
 func TestAWriteThatCannotBeKept(t *testing.T) {
 	s := newScattered(t)

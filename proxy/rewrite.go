@@ -43,6 +43,7 @@ func modifyResponse(response *http.Response) error {
 		return errNoExchange
 	}
 	replica := x.replica.Load().Name
+	response.Header.Del(hopHeader) // a replica's answer is never a gateway's own
 	if links := response.Header.Values("Link"); len(links) > 0 && response.StatusCode == http.StatusOK {
 		for i := range links {
 			links[i] = linkWithOwner(links[i], response.Request.URL, x.ownHosts(replica), replica)
@@ -150,7 +151,7 @@ func handleError(w http.ResponseWriter, r *http.Request, err error) {
 		status, e = http.StatusBadRequest, ociError{Code: codeUploadInvalid, Message: "the request's body broke off or is malformed"}
 	case errors.Is(err, errStalled):
 		status, e.Message = http.StatusGatewayTimeout, err.Error()
-	case errors.Is(err, errOlder), errors.Is(err, errUnrecorded):
+	case errors.Is(err, errOlder), errors.Is(err, errUnrecorded), errors.Is(err, errHeld):
 		status, e.Message = http.StatusServiceUnavailable, err.Error()
 	case x.decision.Reason == router.LastResort:
 		status, e.Message = http.StatusServiceUnavailable, "no replica can be reached"

@@ -13,8 +13,8 @@ import (
 func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc) {
 	tick := time.NewTicker(max(x.proxy.Limits.Window/30, 10*time.Millisecond))
 	defer tick.Stop()
-	p := pace{phase(x.phase.Load()), time.Now(), 0}
-	kept := time.Now()
+	now := time.Now()
+	p, kept := pace{phase: phase(x.phase.Load()), since: now, looked: now}, now
 	for {
 		select {
 		case <-ctx.Done():
@@ -24,7 +24,7 @@ func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc) {
 				x.proxy.leases.agreed.Keep(x.target.repository, x.held)
 				kept = now
 			}
-			next, why := p.judge(x.proxy.Limits, now, phase(x.phase.Load()), x.moved.Load(), x.replicaUp())
+			next, why := p.judge(x.proxy.Limits, now, x.sight())
 			switch {
 			case errors.Is(why, errStalled):
 				if x.reading.Load() {
@@ -37,11 +37,23 @@ func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc) {
 				if cutTry := x.cutTry.Load(); cutTry != nil { // none while a manifest waits for its parts
 					(*cutTry)(why)
 				}
-				next.since = now
+				next.since, next.slow = now, 0
 			}
 			p = next
 		}
 	}
+}
+
+// sight: while a body is on its way, whoever is not read from is written to.
+func (x *exchange) sight() sight {
+	s := sight{phase: phase(x.phase.Load()), moved: x.moved.Load(), up: x.replicaUp()}
+	switch s.phase {
+	case sending:
+		s.client = x.reading.Load()
+	case receiving:
+		s.client = !x.answering.Load()
+	}
+	return s
 }
 
 // free ends a read of the client's body and a write to the client that would block for ever: no

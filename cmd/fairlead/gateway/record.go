@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"syscall"
 	"time"
 
@@ -127,4 +128,24 @@ func (r *record) Known(what proxy.Reference) (proxy.Known, bool) {
 		return proxy.Known{}, false
 	}
 	return proxy.Known{Digest: e.Digest, Deleted: e.Deleted, At: e.Confirmed}, known
+}
+
+// maxLooked bounds how many entries of a repository one request may have read.
+const maxLooked = 10_000
+
+func (r *record) Stranded(repository string, replicas []string) bool {
+	for after, looked := "", 0; looked < maxLooked; {
+		entries, err := r.ledger.List(repository, after, maxLooked)
+		if err != nil || len(entries) == 0 {
+			return false
+		}
+		for _, e := range entries {
+			at := func(name string) bool { return slices.Contains(e.Confirmed, name) }
+			if !e.Deleted && !slices.ContainsFunc(replicas, at) {
+				return true
+			}
+		}
+		after, looked = entries[len(entries)-1].Name, looked+len(entries)
+	}
+	return false
 }

@@ -74,3 +74,9 @@ func detourOf(c *configs.Config, a *agreement) (proxy.Detour, error) {
 	d.Scheme, d.TLS = "https", t
 	return d, err
 }
+
+func limits(of configs.Limits) proxy.Limits {
+	l := proxy.DefaultLimits()
+	l.FirstByte, l.Lists, l.Silence = of.FirstByte, of.Lists, of.Silence
+	return l
+}

@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"net/http"
+	"testing"
+)
+
+// Artifactory, GitLab, Harbor and ECR say 401 or 403 of a repository that is not there.
+func TestDenials(t *testing.T) {
+	const login = "Authorization: Bearer x"
+	challenge := status(401, `Www-Authenticate: Bearer realm="https://auth.example/token"`)
+	blob := "GET /v2/app/blobs/" + digest
+	for _, test := range []struct {
+		name               string
+		line, header       string
+		west, east, europe http.HandlerFunc
+		status             int
+		by                 string
+	}{
+		{"without a login: its challenge", blob, "", challenge, status(200), nil, 401, "west; reason=nearest"},
+		{"with a login: not there, perhaps", blob, login, challenge, status(200), nil, 200, "east; reason=fallthrough"},
+		{"403", blob, "", status(403), status(200), nil, 200, "east; reason=fallthrough"},
+		{"a tag", "GET /v2/app/manifests/v1", login, challenge, nil, status(200), 200, "europe; reason=fallthrough"},
+		{"a manifest's HEAD", "HEAD " + byDigest, login, challenge, status(200), nil, 200, "east; reason=fallthrough"},
+		{"a blob's HEAD", "HEAD /v2/app/blobs/" + digest, login, challenge, status(200), nil, 200, "east; reason=fallthrough"},
+		{"a list of tags", "GET /v2/app/tags/list", login, status(403), status(200), nil, 200, "east; reason=fallthrough"},
+		{"referrers", "GET /v2/app/referrers/" + digest, login, status(403), status(200), nil, 200, "east; reason=fallthrough"},
+		{"by everybody: the client may not", blob, login, challenge, challenge, status(403), 401, "west; reason=nearest"},
+		{"another let it look: it is not there", blob, login, challenge, nil, nil, 404, "east; reason=fallthrough"},
+		{"in the other order", blob, login, nil, challenge, status(403), 404, "west; reason=nearest"},
+		{"the others in trouble: its login may have ended", blob, login, challenge, breakOff, breakOff, 401, "west; reason=nearest"},
+		{"the others fail", blob, login, challenge, status(500), status(500), 401, "west; reason=nearest"},
+		{"let look, and one could not be asked", blob, login, challenge, nil, breakOff, 502, "europe; reason=fallthrough"},
+		{"what is no repository's", "GET /v2/", login, challenge, status(200), nil, 401, "west; reason=nearest"},
+		{"the catalog", "GET /v2/_catalog", login, challenge, status(200), nil, 401, "west; reason=nearest"},
+		{"a push", "POST " + uploads, login, challenge, status(202), nil, 401, "west; reason=nearest"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			g := newRig(t, map[string]http.HandlerFunc{"west": test.west, "east": test.east, "europe": test.europe}, nil)
+			var headers []string
+			if test.header != "" {
+				headers = []string{test.header}
+			}
+			got := g.do(test.line, nil, headers...)
+			g.want(got, test.status, test.by)
+			if got.status == 401 && got.header.Get("Www-Authenticate") == "" {
+				t.Error("without its challenge")
+			}
+		})
+	}
+}
+
+// Where nobody asks for a login but for what is not there, the layers are had where the manifest was.
+func TestLayersFollowTheManifest(t *testing.T) {
+	denied := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == byDigest {
+			http.NotFound(w, r)
+			return
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+	}
+	g := newRig(t, map[string]http.HandlerFunc{"west": denied, "east": status(200)}, nil)
+	layer := "GET /v2/app/blobs/" + digest
+	g.want(g.do(layer, nil), 401, "west; reason=nearest")
+	g.want(g.do("GET "+byDigest, nil), 200, "east; reason=fallthrough")
+	g.want(g.do(layer, nil), 200, "east; reason=fallthrough")
+	g.want(g.do("GET /v2/other/blobs/"+digest, nil), 401, "west; reason=nearest")
+}

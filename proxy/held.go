@@ -1,0 +1,53 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// errHeld: what is asked for is not absent, and cannot be had now.
+var errHeld = errors.New("what is asked for is only at replicas that cannot be asked now")
+
+// unlessHeld puts trouble in the place of a 404 about what the record knows to be at replicas that could not be asked.
+// A build takes a 404 of a tag for "not there yet" and overwrites it; after a 503 it comes again.
+func (x *exchange) unlessHeld(kept answer) answer {
+	if kept.err == nil && !kept.absent() || errors.Is(kept.err, errOlder) || x.request.Named != "" || !x.reads() || x.asksToPush() {
+		return kept
+	}
+	err := x.missing(kept)
+	if err == nil {
+		return kept
+	}
+	kept.drop()
+	return answer{replica: kept.replica, reason: router.HolderDown, err: err}
+}
+
+// missing is why a 404, or trouble, is not the whole answer.
+func (x *exchange) missing(kept answer) error {
+	if unheard := x.request.Unheard(x.absentAt); len(unheard) > 0 {
+		return fmt.Errorf("%w: %s", errHeld, strings.Join(unheard, ", "))
+	}
+	if !kept.absent() || !x.target.blob && !x.lists() || x.target.repository == "" || len(x.absentAt) == len(x.fleet.Replicas()) {
+		return nil
+	}
+	var heard []string
+	for _, r := range x.absentAt {
+		heard = append(heard, r.Name)
+	}
+	if known, ok := x.proxy.Record.Known(x.named()); ok && known.Deleted {
+		return nil
+	}
+	if x.proxy.Record.Stranded(x.target.repository, heard) {
+		return fmt.Errorf("%w: the repository has images that no replica has that is up", errHeld)
+	}
+	return nil
+}
+
+// asksToPush: a client that pushes is told what the replica of its push does not have, and pushes it.
+func (x *exchange) asksToPush() bool {
+	return x.target.kind == router.Exists || x.in.Method == http.MethodHead && x.request.Bound != "" && x.target.isDigest()
+}

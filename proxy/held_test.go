@@ -1,0 +1,62 @@
+package proxy
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// west has an image, by the record, and cannot be asked.
+func TestWhatIsHeldIsNotAbsent(t *testing.T) {
+	isDown := map[string]func(*router.Replica){"west": down}
+	offline := map[string]func(*router.Replica){"west": func(r *router.Replica) { r.Operator = router.Offline }}
+	const tag, layer = "GET /v2/app/manifests/v1", "GET /v2/app/blobs/" + digest
+	for _, test := range []struct {
+		name, line string
+		west       http.HandlerFunc
+		change     map[string]func(*router.Replica)
+		status     int
+		by         string
+	}{
+		{"its tag", tag, breakOff, isDown, 503, "west; reason=holder_down"},
+		{"its tag, before the probes know", tag, breakOff, nil, 503, "west; reason=holder_down"},
+		{"its tag, taken out by the operator", tag, status(200), offline, 503, "east; reason=holder_down"},
+		{"its tag's HEAD", "HEAD /v2/app/manifests/v1", breakOff, isDown, 503, "west; reason=holder_down"},
+		{"its digest", "GET " + byDigest, breakOff, isDown, 503, "west; reason=holder_down"},
+		{"a layer, which may be of it", layer, breakOff, isDown, 503, "east; reason=holder_down"},
+		{"the list of its repository's tags", "GET /v2/app/tags/list", breakOff, isDown, 503, "east; reason=holder_down"},
+		{"the probes are wrong", tag, status(200), isDown, 200, "west; reason=fallthrough"},
+		{"it has lost it", tag, nil, nil, 404, "west; reason=nearest"},
+		{"a tag that nobody knows", "GET /v2/app/manifests/v2", breakOff, isDown, 404, "east; reason=failover"},
+		{"a layer of a repository that nobody knows", "GET /v2/other/blobs/" + digest, breakOff, isDown, 404, "east; reason=failover"},
+		{"whoever pushes is told what is missing", "HEAD /v2/app/blobs/" + digest, breakOff, isDown, 404, "east; reason=failover"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			record := newMemoryRecord()
+			g := newRig(t, map[string]http.HandlerFunc{"west": test.west}, func(c *Config) { c.Record = record })
+			for name, change := range test.change {
+				g.set(name, change)
+			}
+			if err := record.Push(Reference{Repository: "app", Name: "v1"}, Content{Digest: digest}, "west", Request{}); err != nil {
+				t.Fatal(err)
+			}
+			got := g.do(test.line, nil)
+			g.want(reply{status: got.status, by: got.by}, test.status, test.by)
+			if (got.header.Get("Retry-After") != "") != (test.status == 503) {
+				t.Errorf("%v", got.header)
+			}
+		})
+	}
+}
+
+// What was deleted is absent, whatever else its repository has.
+func TestADeletedLayerIsAbsent(t *testing.T) {
+	record := newMemoryRecord()
+	g := newRig(t, nil, func(c *Config) { c.Record = record })
+	g.set("west", down)
+	_ = record.Push(Reference{Repository: "app", Name: "v1"}, Content{Digest: digest}, "west", Request{})
+	_ = record.Delete(Reference{"app", digest, true}, "east", Request{})
+	record.Confirm(Reference{"app", digest, true}, "europe")
+	g.want(g.do("GET /v2/app/blobs/"+digest, nil), 404, "east; reason=failover")
+}

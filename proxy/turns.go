@@ -1,0 +1,156 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// turns asks the replicas of a read in turn. One that has not answered when its turn is over is not given up while the
+// next is asked: it may be slow, and what it has nowhere else. The first answer that counts is the client's; whoever is
+// still asked then is let go.
+type turns struct {
+	// Static after newTurns.
+	x       *exchange
+	out     *http.Request
+	begun   time.Time
+	bound   time.Duration // within which all get their turn, and those that are down have to answer
+	alone   time.Duration // within which those that are up have to
+	answers chan turn     // not buffered: what nobody waits for any more is dropped by who brings it
+	over    chan struct{}
+
+	// Owned by run.
+	asked []*asked
+	next  int       // of the decision's tries
+	ends  time.Time // the turn of the last one asked
+	kept  choice
+}
+
+// asked is one that is being asked.
+type asked struct {
+	replica *router.Replica
+	cancel  context.CancelCauseFunc
+	done    bool
+}
+
+// turn is what came of asking one.
+type turn struct {
+	*asked
+	answer
+}
+
+// errNotNeeded ends what is asked of a replica when another has answered.
+var errNotNeeded = errors.New("another replica has answered")
+
+// readInTurn asks for a read until there is an answer that counts, or nobody is left to ask.
+func (x *exchange) readInTurn(out *http.Request, bound time.Duration) answer {
+	t := &turns{
+		x: x, out: out, begun: time.Now(), bound: bound, alone: max(bound, x.proxy.Limits.Alone), answers: make(chan turn), over: make(chan struct{}),
+	}
+	return t.run()
+}
+
+func (t *turns) run() answer {
+	defer t.end()
+	look := time.NewTicker(fleetEvery)
+	defer look.Stop()
+	for t.begin(); t.waiting(); {
+		select {
+		case got := <-t.answers:
+			if t.take(got) {
+				return t.kept.best
+			}
+		case now := <-look.C:
+			t.look(now)
+		}
+	}
+	t.x.absentAt = t.kept.absent
+	return t.kept.choose()
+}
+
+// begin asks the next one, unless it has the same content as one that does not have it.
+func (t *turns) begin() {
+	tries := t.x.decision.Tries
+	for ; t.next < len(tries) && t.x.ctx.Err() == nil; t.next++ {
+		if slices.ContainsFunc(t.kept.absent, tries[t.next].Shares) {
+			continue
+		}
+		ctx, cancel := context.WithCancelCause(t.out.Context())
+		a := &asked{replica: tries[t.next], cancel: cancel}
+		t.asked = append(t.asked, a)
+		t.x.replica.Store(a.replica)
+		go t.ask(ctx, t.next, a)
+		t.next++
+		now := time.Now()
+		t.ends = now.Add(max(t.begun.Add(t.bound).Sub(now)/2, time.Millisecond)) // half of what is left
+		return
+	}
+}
+
+func (t *turns) ask(ctx context.Context, try int, a *asked) {
+	got := turn{a, t.x.try(ctx, a.cancel, t.out, a.replica)}
+	got.try = try
+	select {
+	case t.answers <- got:
+	case <-t.over:
+		got.drop()
+	}
+}
+
+func (t *turns) waiting() bool {
+	return slices.ContainsFunc(t.asked, func(a *asked) bool { return !a.done })
+}
+
+// take reports whether the answer is the client's. If it is not, and it was the last one's turn, the next one is asked.
+func (t *turns) take(got turn) bool {
+	got.done = true
+	got.reason = t.x.reasonFor(got.try, t.kept)
+	final := t.x.final(got.answer, t.kept.best)
+	if final && got.absent() && t.waiting() {
+		final, got.enough = false, true
+	}
+	t.kept.add(got.answer, final, t.x.denied(got.answer))
+	if final {
+		return true
+	}
+	if !t.kept.best.enough && (got.asked == t.asked[len(t.asked)-1] || !t.waiting()) {
+		t.begin()
+	}
+	return false
+}
+
+// look ends turns, and waits that have become too long.
+func (t *turns) look(now time.Time) {
+	fleet, waited := t.x.proxy.Fleet(), now.Sub(t.begun)
+	for i, a := range t.asked {
+		if a.done {
+			continue
+		}
+		isDown, last := !fleet.Replica(a.replica.Name).Readable(), i == len(t.asked)-1
+		switch {
+		case waited >= t.alone:
+			a.cancel(errNoAnswer)
+		case isDown && a.replica.Readable() && (waited >= t.bound || t.x.asksOwner()):
+			a.cancel(errReplicaDown)
+		case isDown && waited >= t.bound:
+			a.cancel(errNoAnswer)
+		case last && t.next < len(t.x.decision.Tries) && (isDown && a.replica.Readable() || !now.Before(t.ends)):
+			t.x.trouble(a.replica, errNoAnswer)
+			t.begin()
+		}
+	}
+}
+
+// end lets go of whoever is still asked.
+func (t *turns) end() {
+	close(t.over)
+	for _, a := range t.asked {
+		if !a.done {
+			a.cancel(errNotNeeded)
+		}
+	}
+}
