@@ -34,6 +34,7 @@ type file struct {
 	listen   string // IP:PORT of the proxy
 	dns      string // IP:PORT
 	admin    string // IP:PORT
+	limits   string // the mapping of the key proxy.limits
 	health   string // the mapping of the key health
 	networks []network
 	// Of geo databases. Nil: one that places next to nobody, since the built-in table takes three seconds under the race detector.
@@ -54,7 +55,7 @@ func (f file) String() string {
 	if f.here != "" {
 		fmt.Fprintf(&b, "here: %s\n", f.here)
 	}
-	fmt.Fprintf(&b, "proxy: {listen: [%q]}\n", f.listen)
+	fmt.Fprintf(&b, "proxy: {listen: [%q], limits: %s}\n", f.listen, cmp.Or(f.limits, "{}"))
 	databases := f.databases
 	if databases == nil {
 		databases = []string{nextToNobody()}
