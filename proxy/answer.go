@@ -23,6 +23,7 @@ type answer struct {
 	response *http.Response
 	err      error
 	lesser   bool // a success, but another replica may have more to say
+	denied   bool // by a 401 or 403 that may mean absence
 	enough   bool // an absence that is the answer, unless one that was asked before it has yet to speak
 }
 
@@ -80,7 +81,7 @@ func (x *exchange) final(got, before answer) bool {
 		return got.guarded()
 	case before.lesser: // no refusal is better than that
 		return got.response.StatusCode < 400 && !got.lesser
-	case got.absent(), x.denied(got):
+	case got.absent(), got.denied:
 		return !x.decision.OnAbsent
 	}
 	return got.response.StatusCode < 500 && !got.lesser
@@ -90,6 +91,7 @@ func (x *exchange) final(got, before answer) bool {
 func (x *exchange) weigh(got *answer) error {
 	status := got.response.StatusCode
 	got.right = got.replica.Name == x.request.Lease
+	got.denied = x.mayBeAbsent(got)
 	tag := x.target.manifest && !x.target.isDigest() && (status == http.StatusOK || status == http.StatusNotModified || got.absent())
 	switch {
 	case !x.decision.OnAbsent, tag && x.isOlder(got):

@@ -105,7 +105,7 @@ func (x *exchange) writeInTurn(out *http.Request) answer {
 		got := x.askOne(out, replica, wait)
 		got.try, got.reason = i, x.reasonFor(i, kept)
 		final := x.final(got, kept.best)
-		kept.add(got, final, false)
+		kept.add(got, final)
 		if final || !again || x.ctx.Err() != nil {
 			break
 		}

@@ -14,14 +14,14 @@ type choice struct {
 }
 
 // add takes in one answer more. One that is final is the best.
-func (c *choice) add(got answer, final, denied bool) {
+func (c *choice) add(got answer, final bool) {
 	if got.absent() {
 		c.absent = append(c.absent, got.replica)
 	}
 	switch {
-	case denied && !final && c.denial.replica == nil:
+	case got.denied && !final && c.denial.replica == nil:
 		c.denial = got
-	case denied && !final:
+	case got.denied && !final:
 		got.drop()
 	default:
 		c.best = c.best.or(got, final)
@@ -49,18 +49,18 @@ func (a answer) drop() {
 	}
 }
 
-// denied reports whether a replica's 401 or 403 may mean that it does not have the repository: Artifactory, GitLab, Harbor
-// and ECR say so of what is not there. A client that has shown no login gets the challenge first, unless another replica
-// has just answered it about this repository without one.
-func (x *exchange) denied(got answer) bool {
-	if got.err != nil || !x.reads() || x.request.Named != "" {
+// mayBeAbsent reports whether a replica's 401 or 403 may mean that it does not have the repository: Artifactory, GitLab,
+// Harbor and ECR say so of what is not there. A client that has shown no login gets the challenge first, if it is one: not
+// where the registry lets anybody in, nor where another replica has just answered it about this repository.
+func (x *exchange) mayBeAbsent(got *answer) bool {
+	if !x.reads() || x.request.Named != "" || x.target.repository == "" {
 		return false
 	}
 	switch got.response.StatusCode {
 	case http.StatusForbidden:
 		return true
 	case http.StatusUnauthorized:
-		return x.in.Header.Get("Authorization") != "" || x.proxy.resolutions.follow(x.reader()) != ""
+		return x.in.Header.Get("Authorization") != "" || x.proxy.resolutions.follow(x.reader()) != "" || x.letsAnybodyIn(got.replica.Name)
 	}
 	return false
 }

@@ -19,6 +19,7 @@ func TestDenials(t *testing.T) {
 	}{
 		{"without a login: its challenge", blob, "", challenge, status(200), nil, 401, "west; reason=nearest"},
 		{"with a login: not there, perhaps", blob, login, challenge, status(200), nil, 200, "east; reason=fallthrough"},
+		{"without a login, at a registry that lets anybody in", blob, "", letsIn(challenge), status(200), nil, 200, "east; reason=fallthrough"},
 		{"403", blob, "", status(403), status(200), nil, 200, "east; reason=fallthrough"},
 		{"a tag", "GET /v2/app/manifests/v1", login, challenge, nil, status(200), 200, "europe; reason=fallthrough"},
 		{"a manifest's HEAD", "HEAD " + byDigest, login, challenge, status(200), nil, 200, "east; reason=fallthrough"},
@@ -65,4 +66,13 @@ func TestLayersFollowTheManifest(t *testing.T) {
 	g.want(g.do("GET "+byDigest, nil), 200, "east; reason=fallthrough")
 	g.want(g.do(layer, nil), 200, "east; reason=fallthrough")
 	g.want(g.do("GET /v2/other/blobs/"+digest, nil), 401, "west; reason=nearest")
+}
+
+// letsIn answers the version check to anybody.
+func letsIn(then http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v2/" {
+			then(w, r)
+		}
+	}
 }

@@ -14,7 +14,7 @@ const maxBorrowed = 128 << 20
 // existsElsewhere asks the others whether they have a blob that the push's own replica does not have. The first of them that
 // has it answers. If a push is under way, it is copied at once.
 func (x *exchange) existsElsewhere(out *http.Request, kept answer) answer {
-	if !kept.absent() && !x.denied(kept) || len(x.decision.Elsewhere) == 0 {
+	if !kept.absent() && !kept.denied || len(x.decision.Elsewhere) == 0 {
 		return kept
 	}
 	for _, a := range x.askAll(out, x.decision.Elsewhere) {

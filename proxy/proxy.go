@@ -74,6 +74,7 @@ type Proxy struct {
 	leases      *leases
 	parts       *parts
 	resolutions *resolutions
+	open        *openDoors
 	readOnly    *readOnly
 	lost        *lost
 	healer      *healer
@@ -88,7 +89,7 @@ type upstream struct {
 func New(c Config) *Proxy {
 	p := &Proxy{
 		Config: c, upstreams: map[string]*upstream{}, leases: newLeases(c.LeaseIdle, c.Agreement), parts: newParts(c.LeaseIdle),
-		resolutions: newResolutions(), readOnly: newReadOnly(), lost: newLost(c.LeaseIdle),
+		resolutions: newResolutions(), open: newOpenDoors(), readOnly: newReadOnly(), lost: newLost(c.LeaseIdle),
 	}
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	for _, u := range c.Upstreams {

@@ -113,7 +113,7 @@ func (t *turns) take(got turn) bool {
 	if final && got.absent() && t.waiting() {
 		final, got.enough = false, true
 	}
-	t.kept.add(got.answer, final, t.x.denied(got.answer))
+	t.kept.add(got.answer, final)
 	if final {
 		return true
 	}

@@ -30,6 +30,7 @@ func TestAnswersOfRegistriesAsTheyAre(t *testing.T) {
 	}{
 		{"404", refusesUnknown(http.StatusNotFound), none, "", http.StatusOK, reads},
 		{"401 (Quay, Artifactory), to a client with a login", refusesUnknown(http.StatusUnauthorized), none, "Bearer x", http.StatusOK, reads},
+		{"401, to anybody, of a registry that asks nobody for a login", refusesUnknown(http.StatusUnauthorized), none, "", http.StatusOK, reads},
 		{"403 (GitLab, Harbor)", refusesUnknown(http.StatusForbidden), none, "", http.StatusOK, reads},
 		{"401 everywhere: the challenge", refusesUnknown(http.StatusUnauthorized), refusesAll(http.StatusUnauthorized), "Bearer x", http.StatusUnauthorized, reads},
 		{"a holder slower than a first byte may be", none, slowTo(""), "", http.StatusOK, reads[:4]},
