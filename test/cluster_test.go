@@ -161,7 +161,7 @@ func newRegional(t testing.TB, region int, g *gateway) regional {
 func newClient(t testing.TB, ip string, g *gateway) regional {
 	transport := &http.Transport{DialContext: from(ip).DialContext}
 	t.Cleanup(transport.CloseIdleConnections)
-	return regional{http: &http.Client{Transport: transport, Timeout: startBound}, gateway: g}
+	return regional{http: &http.Client{Transport: transport, Timeout: patient(startBound)}, gateway: g}
 }
 
 func (c regional) send(method, path, mediaType string, body []byte, want int) (location string, err error) {

@@ -108,12 +108,12 @@ func inRegistryAPI(uri string) bool {
 
 // sendAndClose sends all and reads until the gateway closes. That it does, within a bound, is what is asked of it.
 func sendAndClose(address string, sent []byte) error {
-	conn, err := net.DialTimeout("tcp", address, startBound)
+	conn, err := net.DialTimeout("tcp", address, patient(startBound))
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(startBound)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patient(startBound))); err != nil {
 		return err
 	}
 	// The gateway may refuse and close before it has read all: an error of writing says nothing.
@@ -122,7 +122,7 @@ func sendAndClose(address string, sent []byte) error {
 	}
 	_, err = io.Copy(io.Discard, conn)
 	if netErr, ok := err.(net.Error); ok && netErr.Timeout() {
-		return fmt.Errorf("the connection was neither answered nor closed within %v", startBound)
+		return fmt.Errorf("the connection was neither answered nor closed within %v", patient(startBound))
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func startToAnswer(g *gateway) time.Duration {
 	go func() {
 		look := time.NewTicker(time.Millisecond)
 		defer look.Stop()
-		for time.Since(began) < startBound {
+		for time.Since(began) < patient(startBound) {
 			if code, _, err := get(g.url()+"/v2/", nil); err == nil && code == http.StatusOK {
 				break
 			}

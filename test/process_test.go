@@ -129,12 +129,12 @@ func (p *process) statusKiB(t testing.TB, field string) int {
 	return 0
 }
 
-// commandBound is how long any one command of a client may take before it counts as hung.
+// commandBound is how long any one command of a client may take before it counts as hung: see patient.
 const commandBound = 2 * time.Minute
 
 // command runs a program to its end and returns what it printed; the error has all that it printed.
 func command(t testing.TB, env []string, program string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), commandBound)
+	ctx, cancel := context.WithTimeout(t.Context(), patient(commandBound))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(), env...)

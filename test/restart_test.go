@@ -72,7 +72,7 @@ func clusterRestarts(t *testing.T, gateways []*gateway, registries []*registry) 
 
 // longPush pushes blobs, each request over a connection of its own, until over says so, then a manifest with all of them.
 func longPush(via front, repository string, over func() bool) (blobs int, err error) {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: startBound}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patient(startBound)}
 	var layers []descriptor
 	for n := 0; n == 0 || !over(); n++ {
 		blob := bytes.Repeat([]byte(fmt.Sprintf("%s %d\n", repository, n)), 2000)

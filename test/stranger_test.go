@@ -189,7 +189,7 @@ func refuseOver(gateway, client string, n int) error {
 }
 
 func refuseOne(conn net.Conn, answers *bufio.Reader, prefix string, i int) error {
-	if err := conn.SetDeadline(time.Now().Add(startBound)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patient(startBound))); err != nil {
 		return err
 	}
 	request := pushRequest(fmt.Sprintf("%s/%x", prefix, rand.Uint64()), i)

@@ -121,7 +121,7 @@ func backfill(t testing.TB, client regional, registries []*registry, gateways []
 	tagEverywhere(t, registries[:2], repository, of.Digest)
 	before := sentTo(t, gateways, away.name)
 	away.restart()
-	for deadline := time.Now().Add(startBound); sentTo(t, gateways, away.name) == before; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patient(startBound)); sentTo(t, gateways, away.name) == before; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("nothing comes to who was away")
 		}

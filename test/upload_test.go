@@ -63,7 +63,7 @@ func sendFrom(client, method, url string, body []byte, want int) (location strin
 	}
 	request.Header.Set("Content-Type", "application/octet-stream")
 	transport := &http.Transport{DialContext: from(client).DialContext, DisableKeepAlives: true}
-	response, err := (&http.Client{Transport: transport, Timeout: startBound}).Do(request)
+	response, err := (&http.Client{Transport: transport, Timeout: patient(startBound)}).Do(request)
 	if err != nil {
 		return "", err
 	}
