@@ -24,8 +24,8 @@ demo: build ## four regions on this machine, with what to try next
 	@bin/fairlead demo
 
 .PHONY: test
-test: ## unit and whole-program tests with the race detector; ARGS are passed to go test
-	@go run -C test ./report $(ARGS)
+test: ## unit tests and whole-program tests in their small form, in 6 minutes; ARGS are passed to go test
+	@go run -C test ./report -short $(ARGS)
 
 .PHONY: lab
 lab: build ## what is missing of test/lab/results.jsonl, and its tables (docs/lab.md); ARGS are passed to it
@@ -70,4 +70,5 @@ fuzz: ## every fuzz test for 20 s each
 	    done; done; done
 
 .PHONY: check
-check: lint test ## all that must pass before a change lands
+check: lint ## lint, unit tests and all whole-program tests, in 25 minutes: what must pass before a change lands
+	@go run -C test ./report $(ARGS)

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,17 +15,6 @@ import (
 
 // copyAll is the key replication of a file as it is without it.
 const copyAll = "{}"
-
-// number is how many of something a test does: few in every run, and as many as the environment says.
-func number(t testing.TB, variable string, few int) int {
-	given := os.Getenv(variable)
-	if given == "" {
-		return few
-	}
-	n, err := strconv.Atoi(given)
-	must(t, err)
-	return n
-}
 
 // TestReplication: what is pushed through one gateway is whole on every replica, and is not seen on any before it is whole.
 func TestReplication(t *testing.T) {

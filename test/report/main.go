@@ -1,5 +1,6 @@
 // Command report runs the tests of both modules with the race detector and says how many ran. A skip
-// is shown with its reason; with CI set it is a failure, because there everything is installed.
+// is shown with its reason; with CI set it is a failure, because there everything is installed. With -short, as with all
+// that is given to it, go test leaves the long tests out: they are counted, and are no skips.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"time"
 )
 
 // event is a line of `go test -json` (go doc test2json).
@@ -31,12 +33,22 @@ type key struct{ pkg, test string }
 // tally counts tests, subtests included.
 type tally struct {
 	passed, failed, skipped int
+	long                    int              // left out, because of -short
 	output                  map[key][]string // of what has not ended yet
 	out                     io.Writer
 }
 
+// modules, and what is special about the tests of each.
+var modules = []struct {
+	dir   string
+	flags []string
+}{
+	{"..", nil},
+	{".", []string{"-p", "1", "-count=1"}}, // whole programs want the machine for themselves, and go test does not know what is in them
+}
+
 func main() {
-	t := &tally{output: map[key][]string{}, out: os.Stdout}
+	began, t := time.Now(), &tally{output: map[key][]string{}, out: os.Stdout}
 	// Bounded by go test's own -timeout, for each of the two modules.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -45,9 +57,9 @@ func main() {
 	if broken {
 		fmt.Fprintln(os.Stderr, err)
 	}
-	for _, dir := range []string{"..", "."} {
-		args := slices.Concat([]string{"test", "-json", "-timeout", "12m"}, race, []string{"./..."}, os.Args[1:])
-		if err := t.run(exec.CommandContext(ctx, "go", args...), dir); err != nil {
+	for _, m := range modules {
+		args := slices.Concat([]string{"test", "-json", "-timeout", "1h"}, race, m.flags, []string{"./..."}, os.Args[1:])
+		if err := t.run(exec.CommandContext(ctx, "go", args...), m.dir); err != nil {
 			broken = true
 			fmt.Fprintln(os.Stderr, err)
 		}
@@ -56,7 +68,10 @@ func main() {
 		fmt.Println("With CI set a skipped test is a failure.")
 		broken = true
 	}
-	fmt.Printf("%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped)
+	if t.long > 0 {
+		fmt.Printf("%d LONG TESTS WERE LEFT OUT: make check runs them\n", t.long)
+	}
+	fmt.Printf("%d passed, %d failed, %d skipped in %v\n", t.passed, t.failed, t.skipped, time.Since(began).Round(time.Second))
 	if broken || t.failed > 0 {
 		stop()
 		os.Exit(1)
@@ -120,8 +135,13 @@ func (t *tally) count(e event) {
 	default:
 		return
 	}
-	t.show(e, t.output[k])
+	output := t.output[k]
 	delete(t.output, k)
+	if e.Action == "skip" && slices.ContainsFunc(output, isLong) {
+		t.long++
+		return
+	}
+	t.show(e, output)
 	if e.Test == "" {
 		return
 	}
@@ -134,6 +154,9 @@ func (t *tally) count(e event) {
 		t.skipped++
 	}
 }
+
+// isLong: so a test says that it is left out because it is long, "file.go:1: LONG: why".
+func isLong(output string) bool { return strings.Contains(output, ": LONG: ") }
 
 // show prints what a person wants to see: failures and skips whole, a line for each package, and of
 // whole-program tests the figures that they log.
