@@ -5,4 +5,23 @@
 // go.mod; clients from Debian are used where they are installed (see install-clients.sh), and a missing one is a
 // failure where CI is set. It needs Linux: every address of 127.0.0.0/8 must be its own without being set up, and
 // memory figures are read from /proc.
+//
+// # How many at once
+//
+// As many tests at once run whole programs as there are processors, and no more: that is what -parallel is where nobody
+// sets it, and the testing package's own semaphore. A test takes part by calling t.Parallel before it starts anything; one that
+// does not runs alone, before the others. A test holds one place however many programs it starts, from the beginning to
+// the end; while it waits for parallel cases of its own they hold the places. So nothing can wait for itself. What the tests
+// run is built before the first of them, and report runs one package of this module at a time.
+//
+// # How long a wait is
+//
+// A bound is for an idle machine: patient makes it longer where a processor is slow, or wanted by many. waitFor and
+// command do that by themselves; a deadline that a test sets itself (of an http.Client, of a connection) is patient(bound).
+//
+// # Small and long
+//
+// `make test` passes -short. Then a test, or a case of one, that calls long is left out, and few(small, whole) is small. A test
+// that takes more than some ten seconds by itself has a small form, or is long. `make check` runs all in the whole form,
+// once, and so does go test without -short.
 package test

@@ -16,21 +16,7 @@ var buildDir string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := waitTogether(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
 	os.Exit(run(m))
-}
-
-// waitTogether: parallel tests here spend their time waiting, so there may be more of them at once than processors.
-func waitTogether() error {
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if given {
-		return nil
-	}
-	return flag.Set("test.parallel", "16")
 }
 
 func run(m *testing.M) int {
@@ -41,7 +27,20 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	buildDir = dir
+	plain.Timeout = patient(plain.Timeout)
+	if given("test.run") == "" && given("test.list") == "" {
+		buildAll()
+	}
 	return m.Run()
+}
+
+func given(name string) string { return flag.Lookup(name).Value.String() }
+
+// buildAll: a compiler beside a test takes the processors from it. What cannot be built fails the tests that want it.
+func buildAll() {
+	for _, program := range []func() (string, error){fairleadProgram, shippedProgram, craneProgram, regctlProgram, registryProgram} {
+		_, _ = program()
+	}
 }
 
 // fairleadProgram is built once, and only if a test needs it. The race detector needs a C compiler; where there is
