@@ -54,12 +54,9 @@ func appendRuns[L uint16 | uint32](b []byte, r *runs[L]) []byte {
 
 // ReadTable reads what Encode wrote. Whatever it is given, it takes memory for no more than a few times as many bytes.
 func ReadTable(data []byte) (*Table, error) {
-	stored, ok := bytes.CutPrefix(data, []byte(magic))
-	if !ok {
-		return nil, errTable
-	}
-	r := &reader{left: stored}
-	t := &Table{Name: r.text(), Built: time.Unix(r.varint(), 0).UTC(), locations: []Location{{Source: SourceNone}}}
+	r := newReader(data)
+	name, built := r.origin()
+	t := &Table{Name: name, Built: built, locations: []Location{{Source: SourceNone}}}
 	for range r.count(maxLocations, 4) {
 		l := Location{Point: Point{Lat: float64(r.varint()) / 100, Lon: float64(r.varint()) / 100}, Country: r.text(), Source: Source(r.text())}
 		if !l.Point.Valid() || l.Source != SourceDatabase && l.Source != SourceCountry {
@@ -75,10 +72,32 @@ func ReadTable(data []byte) (*Table, error) {
 	return t, nil
 }
 
+// ReadOrigin is the name and the date of a table of which start is the beginning, as Encode wrote it.
+func ReadOrigin(start []byte) (name string, built time.Time, err error) {
+	r := newReader(start)
+	if name, built = r.origin(); r.failed {
+		return "", time.Time{}, errTable
+	}
+	return name, built, nil
+}
+
 // reader takes a stored table apart. Once it has failed all that it gives is 0.
 type reader struct {
 	left   []byte
 	failed bool
+}
+
+// newReader has failed already where the magic is missing.
+func newReader(data []byte) *reader {
+	left, ok := bytes.CutPrefix(data, []byte(magic))
+	if !ok {
+		return &reader{failed: true}
+	}
+	return &reader{left: left}
+}
+
+func (r *reader) origin() (name string, built time.Time) {
+	return r.text(), time.Unix(r.varint(), 0).UTC()
 }
 
 func (r *reader) fail() { r.failed, r.left = true, nil }

@@ -25,6 +25,9 @@ func TestEncodeAndReadTable(t *testing.T) {
 		if !sameTable(got, table) {
 			t.Fatalf("%+v, want %+v", got, table)
 		}
+		if name, built, err := ReadOrigin(encoded); name != table.Name || !built.Equal(table.Built) || err != nil {
+			t.Fatalf("%q of %v, %v", name, built, err)
+		}
 		if !bytes.Equal(got.Encode(), encoded) {
 			t.Fatal("encoded otherwise the second time")
 		}

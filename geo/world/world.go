@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/fairlead-gateway/fairlead/geo"
 )
@@ -28,6 +29,22 @@ var Table = sync.OnceValue(func() *geo.Table {
 	return t
 })
 
+// Origin is the name and the date of Table, of which it unpacks no more than that.
+func Origin() (name string, built time.Time) {
+	var start [1 << 10]byte
+	z, err := gzip.NewReader(bytes.NewReader(stored))
+	if err == nil {
+		_, err = io.ReadFull(z, start[:])
+	}
+	if err == nil {
+		name, built, err = geo.ReadOrigin(start[:])
+	}
+	if err != nil {
+		panic(err) // a test holds that it can be read
+	}
+	return name, built
+}
+
 // Pack is a table as it is built in. With one version of Go it is always the same.
 func Pack(t *geo.Table) []byte {
 	var out bytes.Buffer
@@ -41,24 +58,31 @@ func Pack(t *geo.Table) []byte {
 	return out.Bytes()
 }
 
-// maxEncoded bounds a table in bytes when it is unpacked; the whole Internet's is a quarter of it.
-const maxEncoded = 64 << 20
+// maxEncoded bounds a table in bytes when it is unpacked; the whole Internet's is a quarter of it. No byte of what is
+// packed becomes more than maxRatio of them (RFC 1951: 258 for two bits).
+const (
+	maxEncoded = 64 << 20
+	maxRatio   = 258 * 4
+)
 
-var errTooLarge = errors.New("more than 64 MiB")
+var errTooLarge = errors.New("more than a table may be")
 
 // Unpack is the table that Pack was given. Whatever it is given, it ends, within bounds of memory.
-func Unpack(data []byte) (*geo.Table, error) {
+func Unpack(data []byte) (*geo.Table, error) { return unpack(data, maxEncoded) }
+
+func unpack(data []byte, most int) (*geo.Table, error) {
 	z, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}
 	// The last four bytes say how long it is (RFC 1952, section 2.3.1). If that is not so it only takes longer.
 	var encoded bytes.Buffer
-	encoded.Grow(int(min(binary.LittleEndian.Uint32(data[len(data)-4:]), maxEncoded)) + bytes.MinRead)
-	if _, err := encoded.ReadFrom(io.LimitReader(z, maxEncoded+1)); err != nil {
+	says := int64(binary.LittleEndian.Uint32(data[len(data)-4:]))
+	encoded.Grow(int(min(says, int64(most), maxRatio*int64(len(data)))) + bytes.MinRead)
+	if _, err := encoded.ReadFrom(io.LimitReader(z, int64(most)+1)); err != nil {
 		return nil, err
 	}
-	if encoded.Len() > maxEncoded {
+	if encoded.Len() > most {
 		return nil, errTooLarge
 	}
 	return geo.ReadTable(encoded.Bytes())
