@@ -55,7 +55,7 @@ func liveConfig(listen string, replicas ...Replica) *Config {
 	return &Config{
 		Hostname: "registry.contoso.com",
 		Proxy:    Proxy{Listen: []string{listen}},
-		Health:   Health{Timeout: 10 * time.Second, Path: "/v2/"},
+		Health:   Health{Timeout: time.Minute, Path: "/v2/"},
 		Replicas: replicas,
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	patient = 10 * time.Second       // never reached
+	patient = time.Minute            // never reached
 	brief   = 150 * time.Millisecond // always reached
 )
 

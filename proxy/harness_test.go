@@ -144,7 +144,7 @@ type reply struct {
 	trailer http.Header
 }
 
-var noRedirects = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Timeout: 30 * time.Second}
+var noRedirects = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Timeout: patience}
 
 // do sends "METHOD PATH" and an optional body; headers as "Name: value".
 func (g *rig) do(line string, body io.Reader, headers ...string) reply {
@@ -170,7 +170,7 @@ func (g *rig) do(line string, body io.Reader, headers ...string) reply {
 }
 
 // patience is when a test gives up. What is right takes a small part of it on any machine.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // send opens a connection to the gateway and writes text as it is.
 func (g *rig) send(text string) net.Conn {

@@ -348,7 +348,7 @@ func (x *region) settled(replicas ...string) {
 // until waits for what is so one day, with a bound for when it is not.
 func (x *region) until(news <-chan struct{}, so func() bool) {
 	x.t.Helper()
-	bound := time.After(time.Minute)
+	bound := time.After(3 * time.Minute)
 	for !so() {
 		select {
 		case <-news:

@@ -194,7 +194,7 @@ func TestProxyHeader(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		fmt.Fprintf(conn, "PROXY TCP4 192.0.2.7 192.0.2.1 4000 443\r\nGET /v2/ HTTP/1.0\r\nHost: x\r\n\r\n")
 		answer, _ := io.ReadAll(conn)
 		return string(answer)
