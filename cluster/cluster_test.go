@@ -407,7 +407,7 @@ func TestAnotherVersionTakesPart(t *testing.T) {
 
 func TestTenThousandLeases(t *testing.T) {
 	if testing.Short() {
-		t.Skip("measures")
+		t.Skip("LONG: left to make check")
 	}
 	_, nodes := three(t)
 	heap := func() uint64 {

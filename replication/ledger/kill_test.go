@@ -56,7 +56,11 @@ func writeUntilKilled(dir string) {
 func TestKilledWhileWriting(t *testing.T) {
 	dir := t.TempDir()
 	acknowledged := map[string]bool{}
-	for range 50 {
+	rounds := 50
+	if testing.Short() {
+		rounds = 10
+	}
+	for range rounds {
 		child := exec.CommandContext(t.Context(), os.Args[0])
 		child.Env = append(os.Environ(), killDir+"="+dir)
 		said, err := child.StdoutPipe()
