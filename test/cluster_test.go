@@ -20,9 +20,6 @@ import (
 	"github.com/miekg/dns"
 )
 
-// clusterMultiarchs is kept small enough for every change; fifty were run when this was written.
-const clusterMultiarchs = 10
-
 // TestCluster: three gateways in three regions that know each other.
 func TestCluster(t *testing.T) {
 	t.Parallel()
@@ -32,10 +29,11 @@ func TestCluster(t *testing.T) {
 	t.Run("explain", func(t *testing.T) { clusterExplains(t, gateways) })
 	t.Run("multi-arch", func(t *testing.T) {
 		owners := map[string]int{}
-		for round := range clusterMultiarchs {
+		rounds := few(3, 10) // fifty were run when this was written
+		for round := range rounds {
 			owners[multiarchRound(t, gateways, registries, round)]++
 		}
-		t.Logf("figure: %d images from two regions through two gateways, indexes from a third: all whole, %v", clusterMultiarchs, owners)
+		t.Logf("figure: %d images from two regions through two gateways, indexes from a third: all whole, %v", rounds, owners)
 	})
 	t.Run("rolling restart", func(t *testing.T) { clusterRestarts(t, gateways, registries) })
 	t.Run("arbiter killed", func(t *testing.T) { clusterLosesOne(t, gateways, registries) })
@@ -241,7 +239,7 @@ func clusterLosesOne(t *testing.T, gateways []*gateway, registries []*registry) 
 	for i, g := range gateways[:2] {
 		c := newRegional(t, i+1, g)
 		pushes.Go(func() {
-			for n := range 100 {
+			for n := range few(30, 100) {
 				repository := fmt.Sprintf("killed-%d-%d", i, n)
 				if _, err := c.push(t, repository, "v1", nil); err != nil {
 					t.Errorf("%s: %v", repository, err)
@@ -252,7 +250,7 @@ func clusterLosesOne(t *testing.T, gateways []*gateway, registries []*registry) 
 		})
 	}
 	waitFor(t, startBound, "pushes to be under way", func() error {
-		if n := done.Load(); n < 40 {
+		if n := int(done.Load()); n < few(12, 40) {
 			return fmt.Errorf("%d pushes", n)
 		}
 		return nil

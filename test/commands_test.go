@@ -13,8 +13,20 @@ import (
 // fairlead runs a command to its end.
 func fairlead(t testing.TB, args ...string) (out string, code int) {
 	t.Helper()
+	return ran(t, built(t, fairleadProgram), args...)
+}
+
+// explain does with the program that is shipped: it unpacks the table that is built in, which takes three seconds under
+// the race detector.
+func explain(t testing.TB, args ...string) (out string, code int) {
+	t.Helper()
+	return ran(t, built(t, shippedProgram), append([]string{"explain"}, args...)...)
+}
+
+func ran(t testing.TB, program string, args ...string) (out string, code int) {
+	t.Helper()
 	env := []string{"GORACE=atexit_sleep_ms=0"} // by default the race detector holds every exit up for a second
-	out, err := command(t, env, built(t, fairleadProgram), args...)
+	out, err := command(t, env, program, args...)
 	if err == nil {
 		return out, 0
 	}
@@ -71,7 +83,10 @@ func TestCheckInvalid(t *testing.T) {
 	if len(files) < 20 {
 		t.Fatalf("only %d files", len(files))
 	}
-	for _, file := range files {
+	for i, file := range files {
+		if i%few(20, 1) > 0 {
+			continue
+		}
 		line := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(file) + `:\d+: `)
 		if out, code := fairlead(t, "check", file); code != 1 || !line.MatchString(out) {
 			t.Errorf("check %s: exit code %d:\n%s", file, code, out)
@@ -148,7 +163,7 @@ type explainedReplica struct {
 // explainJSON runs explain on a file and holds its output to the shape.
 func explainJSON(t testing.TB, config string, args ...string) explanation {
 	t.Helper()
-	out, code := fairlead(t, append([]string{"explain", "--config", config, "-o", "json"}, args...)...)
+	out, code := explain(t, append([]string{"--config", config, "-o", "json"}, args...)...)
 	if code != 0 {
 		t.Fatal(out)
 	}
@@ -200,14 +215,14 @@ func TestExplain(t *testing.T) {
 			}
 			last = *r.ExpectedMS
 		}
-		if table, _ := fairlead(t, append([]string{"explain", "--config", "../configs/demo.yaml"}, c.args...)...); !strings.Contains(table, c.chosen) {
+		if table, _ := explain(t, append([]string{"--config", "../configs/demo.yaml"}, c.args...)...); !strings.Contains(table, c.chosen) {
 			t.Errorf("the table of explain %v does not name %s:\n%s", c.args, c.chosen, table)
 		}
 	}
 	for _, args := range [][]string{
 		{}, {"--client", "nobody"}, {"--at", "91,0"}, {"--at", "52"}, {"--client", "127.0.1.7", "--at", "0,0"}, {"--client", "127.0.1.7", "-o", "xml"},
 	} {
-		if out, code := fairlead(t, append([]string{"explain", "--config", "../configs/demo.yaml"}, args...)...); code != 1 {
+		if out, code := explain(t, append([]string{"--config", "../configs/demo.yaml"}, args...)...); code != 1 {
 			t.Errorf("explain %v: exit code %d: %s", args, code, out)
 		}
 	}

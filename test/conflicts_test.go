@@ -11,7 +11,7 @@ import (
 // write, and have both digests. Who hears of both writes counts the conflict: those at least that took the one that lost.
 func TestConflicts(t *testing.T) {
 	t.Parallel()
-	tags := number(t, "FAIRLEAD_CONFLICTS", 30)
+	tags := number(t, "FAIRLEAD_CONFLICTS", few(8, 30))
 	r := newRegionsWith(t, func(f *file) { f.replication = copyAll })
 	for other := range 2 {
 		r.network.Cut(other, 2)

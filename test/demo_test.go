@@ -89,7 +89,7 @@ func waitForDemo(t *testing.T, demo *process) {
 // demoLines runs every command that the demo prints, as it stands there.
 func demoLines(t *testing.T, printed string) {
 	dir := t.TempDir()
-	link(t, built(t, fairleadProgram), filepath.Join(dir, "bin", "fairlead"))
+	link(t, built(t, shippedProgram), filepath.Join(dir, "bin", "fairlead"))
 	link(t, built(t, craneProgram), filepath.Join(dir, "path", "crane"))
 	configs, err := filepath.Abs("../configs")
 	must(t, err)
@@ -190,7 +190,7 @@ func demoHeader(t *testing.T, client string) string {
 		return from(client).DialContext(ctx, network, address)
 	}}
 	defer transport.CloseIdleConnections()
-	response, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Get("http://" + demoProxy + "/v2/")
+	response, err := (&http.Client{Transport: transport, Timeout: patient(20 * time.Second)}).Get("http://" + demoProxy + "/v2/")
 	must(t, err)
 	response.Body.Close()
 	return response.Header.Get("Fairlead-Replica")

@@ -20,14 +20,15 @@ func askDNS(transport, server, name string, qtype uint16, subnet string) (*dns.M
 			Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: uint8(p.Bits()), Address: p.Addr().AsSlice(),
 		}}
 	}
-	ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
+	bound := patient(2 * time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), bound)
 	defer stop()
 	conn, err := caller{}.DialContext(ctx, transport, server)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	answer, _, err := (&dns.Client{Net: transport, Timeout: 2 * time.Second}).ExchangeWithConnContext(ctx, q, &dns.Conn{Conn: conn})
+	answer, _, err := (&dns.Client{Net: transport, Timeout: bound}).ExchangeWithConnContext(ctx, q, &dns.Conn{Conn: conn})
 	return answer, err
 }
 

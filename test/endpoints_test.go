@@ -18,6 +18,9 @@ func TestEndpoints(t *testing.T) {
 	t.Parallel()
 	for _, kind := range endpointKinds {
 		t.Run(kind.name, func(t *testing.T) {
+			if kind.name != distributionKind.name {
+				long(t)
+			}
 			t.Parallel()
 			direct := kind.start(t, "direct", freeAddress(t, "127.0.0.1"))
 			registries := startRegistries(t, kind, splitReplicas)
@@ -35,6 +38,9 @@ func TestEndpoints(t *testing.T) {
 				{"clustered-filled", []*gateway{clustered[0], clustered[2]}, 0, true},
 			} {
 				t.Run(c.repository, func(t *testing.T) {
+					if c.repository != "clustered" {
+						long(t)
+					}
 					rows := specScript(t, c.repository)
 					if c.filled {
 						fill(t, rows, append([]*registry{direct}, registries...))

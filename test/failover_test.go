@@ -50,6 +50,9 @@ func TestFailover(t *testing.T) {
 		{"gateway killed", func(s *site) { s.gateway.kill() }, func(t *testing.T, s *site) { s.restartGateway(t) }, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if i > 0 {
+				long(t)
+			}
 			t.Parallel()
 			sites := startSites(t, i)
 			f := newFailover(t, sites, c.gatewayDies)

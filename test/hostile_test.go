@@ -18,10 +18,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-const (
-	hostileRequests = 10_000
-	hostilePackets  = 10_000
-)
+// hostileSent is how many requests, and how many packets.
+func hostileSent() int { return few(2_000, 10_000) }
 
 // hostileSeed makes a run repeatable: the same bytes come in the same order over each connection.
 const hostileSeed = 20261121
@@ -71,7 +69,7 @@ func hostileHTTP(t *testing.T, g *gateway, upstreams []*fake) {
 	for w := range workers {
 		all.Go(func() {
 			random := rand.New(rand.NewPCG(hostileSeed, uint64(w)))
-			for range hostileRequests / workers {
+			for range hostileSent() / workers {
 				sent := hostileRequest(random)
 				if err := sendAndClose(g.listen, sent); err != nil {
 					t.Errorf("after %.300q: %v", sent, err)
@@ -90,8 +88,8 @@ func hostileHTTP(t *testing.T, g *gateway, upstreams []*fake) {
 			t.Errorf("reached the registry beyond its API: %q", uri)
 		}
 	}
-	t.Logf("figure: %d requests; %d different URIs reached the registry", hostileRequests, len(seen))
-	if len(seen) < hostileRequests/100 {
+	t.Logf("figure: %d requests; %d different URIs reached the registry", hostileSent(), len(seen))
+	if len(seen) < hostileSent()/100 {
 		t.Errorf("only %d got through: the requests are not nearly right enough to show anything", len(seen))
 	}
 }
@@ -220,15 +218,15 @@ func hostileDNS(t *testing.T, g *gateway) {
 	must(t, err)
 	defer conn.Close()
 	replies := 0
-	for i := range hostilePackets * 4 / 5 {
+	for i := range hostileSent() * 4 / 5 {
 		sent := hostilePacket(random)
 		_, _ = conn.Write(sent) // refused only while nobody listens, which the queries below notice
 		if i%50 == 0 {
 			replies += stillAnswers(t, g, conn)
 		}
 	}
-	t.Logf("figure: %d packets over UDP, %d replies to them", hostilePackets*4/5, replies)
-	for range hostilePackets / 5 {
+	t.Logf("figure: %d packets over UDP, %d replies to them", hostileSent()*4/5, replies)
+	for range hostileSent() / 5 {
 		sent := hostilePacket(random)
 		if random.IntN(4) > 0 { // a right length before what is wrong
 			sent = append(binary.BigEndian.AppendUint16(nil, uint16(len(sent))), sent...)

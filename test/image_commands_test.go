@@ -469,7 +469,7 @@ func runs(t testing.TB, env []string, args ...string) (out string, code int) {
 	p := start(t, "fairlead", append(env, "GORACE=atexit_sleep_ms=0"), built(t, fairleadProgram), args...)
 	select {
 	case <-p.done:
-	case <-time.After(commandBound):
+	case <-time.After(patient(commandBound)):
 		t.Fatalf("%v hangs: %s", args, p.output())
 	}
 	return p.output(), p.cmd.ProcessState.ExitCode()

@@ -12,14 +12,11 @@ import (
 	"time"
 )
 
-// lostRounds is kept small enough for every change; more were run when this was written.
-const lostRounds = 2
-
 // TestLostOwner kills the replica that owns a push at a random moment of it. The client, left to itself, ends with a whole
 // image on another replica, or with an error; never with a damaged one, and it never hangs.
 func TestLostOwner(t *testing.T) {
 	t.Parallel()
-	for _, set := range prepareClients(t, lostRounds) {
+	for _, set := range prepareClients(t, few(1, 2)) {
 		t.Run(set.client.name, func(t *testing.T) {
 			set.need(t)
 			t.Parallel()

@@ -18,7 +18,7 @@ import (
 func TestPartitions(t *testing.T) {
 	t.Parallel()
 	r := newRegions(t)
-	for _, c := range []struct {
+	for i, c := range []struct {
 		name string
 		cut  [][2]int // from, to
 	}{
@@ -27,6 +27,9 @@ func TestPartitions(t *testing.T) {
 		{"one member alone", [][2]int{{0, 2}, {2, 0}, {1, 2}, {2, 1}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if i > 0 {
+				long(t)
+			}
 			waitFor(t, startBound, "what the cut before has left to be over", func() error { return r.allUp(t) })
 			p := &partition{regions: r, name: strings.ReplaceAll(c.name, " ", "-"), cut: map[[2]int]bool{}}
 			for _, way := range c.cut {
@@ -68,10 +71,10 @@ type worker struct {
 	do      func(n int) error
 }
 
-const (
-	phasePushes = 8 // of each worker in each phase, at least
-	pushEvery   = 200 * time.Millisecond
-)
+// phasePushes is how many of each worker there are in each phase, at least.
+func phasePushes() int { return few(4, 8) }
+
+const pushEvery = 200 * time.Millisecond
 
 func (p *partition) run(t *testing.T, cut func()) {
 	base := p.base(t)
@@ -140,7 +143,7 @@ func (p *partition) await(t *testing.T, workers []worker, phase string) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, w := range workers {
-			if n := p.done[w.name+" "+phase]; n < phasePushes {
+			if n := p.done[w.name+" "+phase]; n < phasePushes() {
 				return fmt.Errorf("%s: %d done", w.name, n)
 			}
 		}

@@ -90,7 +90,7 @@ type caller struct{ net.Dialer }
 
 // from dials from a client's own address.
 func from(client string) caller {
-	return caller{net.Dialer{Timeout: 10 * time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(client)}}}
+	return caller{net.Dialer{Timeout: patient(10 * time.Second), LocalAddr: &net.TCPAddr{IP: net.ParseIP(client)}}}
 }
 
 func (c caller) DialContext(ctx context.Context, network, address string) (conn net.Conn, err error) {

@@ -75,11 +75,11 @@ func (o outcome) allowed(gatewayDies bool) bool {
 func (p puller) try(w wanted) (o outcome) {
 	began := time.Now()
 	defer func() { o.took = time.Since(began) }()
-	ctx, cancel := context.WithTimeoutCause(context.Background(), time.Minute, errors.New("the body never ended"))
+	ctx, cancel := context.WithTimeoutCause(context.Background(), patient(time.Minute), errors.New("the body never ended"))
 	defer cancel()
 	ctx, cut := context.WithCancelCause(ctx)
 	defer cut(nil)
-	timer := time.AfterFunc(hangBound+hangSlack, func() { cut(errNoFirstByte) })
+	timer := time.AfterFunc(hangBound+patient(hangSlack), func() { cut(errNoFirstByte) })
 	response, err := p.ask(ctx, w)
 	timer.Stop()
 	if err != nil {

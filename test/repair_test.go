@@ -81,6 +81,9 @@ func TestAudit(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []registryKind{distributionKind, memoryKind} {
 		t.Run(kind.name, func(t *testing.T) {
+			if kind.name != distributionKind.name {
+				long(t)
+			}
 			t.Parallel()
 			registries := startRegistries(t, kind, splitReplicas)
 			g := startAlone(t, splitReplicas, registries, func(*file) {})

@@ -21,6 +21,9 @@ func TestReplication(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []registryKind{distributionKind, memoryKind} {
 		t.Run(kind.name, func(t *testing.T) {
+			if kind.name != distributionKind.name {
+				long(t)
+			}
 			registries := startRegistries(t, kind, splitReplicas)
 			gateways := startCluster(t, registries, func(_ int, f *file) { f.replication = copyAll })
 			client := newRegional(t, 1, gateways[0])
@@ -162,7 +165,7 @@ func (c regional) pushBlob(repository string, content []byte) error {
 // has what they have; what was deleted is never given out by anybody.
 func TestReplicaAway(t *testing.T) {
 	t.Parallel()
-	images := number(t, "FAIRLEAD_AWAY_IMAGES", 60)
+	images := number(t, "FAIRLEAD_AWAY_IMAGES", few(24, 60))
 	registries := startRegistries(t, distributionKind, splitReplicas)
 	gateways := startCluster(t, registries, func(_ int, f *file) {
 		f.replication, f.state, f.health = copyAll, t.TempDir(), "{interval: 1s, timeout: 1s, fronts: false}"

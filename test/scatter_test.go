@@ -14,9 +14,12 @@ import (
 // choice. The blobs of every push end on two replicas; the gateway that gets the manifest has to bring them together.
 func TestScatter(t *testing.T) {
 	t.Parallel()
-	sets := prepareClients(t, scatterEach)
+	sets := prepareClients(t, few(2, 5))
 	for _, kind := range []registryKind{distributionKind, memoryKind} {
 		t.Run(kind.name, func(t *testing.T) {
+			if kind.name != distributionKind.name {
+				long(t)
+			}
 			registries := startRegistries(t, kind, splitReplicas)
 			gateways := splitGateways(t, registries)
 			via := roamingFront(t, gatewayAddresses(gateways))
@@ -34,8 +37,6 @@ func TestScatter(t *testing.T) {
 		})
 	}
 }
-
-const scatterEach = 5
 
 // roamingFront gives every connection to the next gateway, from the next region.
 func roamingFront(t testing.TB, gateways []string) front {

@@ -27,17 +27,20 @@ var (
 // request, to the other one in turn. Every image must end whole on one replica.
 func TestSplit(t *testing.T) {
 	sets := prepareClients(t, pushesEach())
-	for _, c := range []struct {
+	for i, c := range []struct {
 		kind registryKind
 		mode frontMode
 	}{
-		{distributionKind, everyConnection},
 		{distributionKind, everyRequest},
+		{distributionKind, everyConnection},
 		{memoryKind, everyConnection},
 		{memoryKind, everyRequest},
 		{debianKind, everyRequest},
 	} {
 		t.Run(c.kind.name+"/"+c.mode.name, func(t *testing.T) {
+			if i > 0 {
+				long(t)
+			}
 			registries := startRegistries(t, c.kind, splitReplicas)
 			gateways := splitGateways(t, registries)
 			fronts := splitFronts(t, c.mode, gatewayAddresses(gateways))
@@ -56,10 +59,13 @@ func TestSplit(t *testing.T) {
 // TestSplitWithoutGateways is the same with the front directly before the registries. If that did not go wrong,
 // TestSplit would prove nothing.
 func TestSplitWithoutGateways(t *testing.T) {
-	sets := prepareClients(t, 5)
+	sets := prepareClients(t, few(3, 5))
 	for _, kind := range []registryKind{distributionKind, memoryKind} {
 		for _, mode := range []frontMode{everyConnection, everyRequest} {
 			t.Run(kind.name+"/"+mode.name, func(t *testing.T) {
+				if kind.name != distributionKind.name || mode.name != everyRequest.name {
+					long(t)
+				}
 				t.Parallel()
 				controlRun(t, sets, kind, mode)
 			})
@@ -95,12 +101,7 @@ func controlRun(t *testing.T, sets []*clientSet, kind registryKind, mode frontMo
 	}
 }
 
-func pushesEach() int {
-	if testing.Short() {
-		return 5
-	}
-	return 25
-}
+func pushesEach() int { return few(3, 25) } // one from each region is the least
 
 // clientSet is a client and the images that it is to push.
 type clientSet struct {

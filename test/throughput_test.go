@@ -16,7 +16,7 @@ import (
 func TestThroughput(t *testing.T) {
 	t.Parallel()
 	const layers = 10
-	mib := number(t, "FAIRLEAD_REPLICATION_MIB", 20)
+	mib := number(t, "FAIRLEAD_REPLICATION_MIB", few(10, 20))
 	rounds := number(t, "FAIRLEAD_REPLICATION_ROUNDS", 1)
 	layer := mib << 20 / layers
 	registries := startRegistries(t, distributionKind, splitReplicas)

@@ -12,9 +12,7 @@ const startBound = 60 * time.Second
 func waitFor(t testing.TB, bound time.Duration, what string, ok func() error) {
 	t.Helper()
 	began := time.Now()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	for pause := 20 * time.Millisecond; ; pause = min(pause*5/4, 200*time.Millisecond) { // what is asked has other things to do
 		err := ok()
 		if err == nil {
 			return
@@ -22,6 +20,6 @@ func waitFor(t testing.TB, bound time.Duration, what string, ok func() error) {
 		if took := time.Since(began); took > bound && took > patient(bound) {
 			t.Fatalf("waited %v in vain for %s: %v", took.Round(time.Second), what, err)
 		}
-		<-tick.C
+		<-time.After(pause)
 	}
 }
