@@ -12,7 +12,7 @@
 // sets it, and the testing package's own semaphore. A test takes part by calling t.Parallel before it starts anything; one that
 // does not runs alone, before the others. A test holds one place however many programs it starts, from the beginning to
 // the end; while it waits for parallel cases of its own they hold the places. So nothing can wait for itself. What the tests
-// run is built before the first of them, and report runs one package of this module at a time.
+// run is built before the first of them.
 //
 // # How long a wait is
 //

@@ -47,7 +47,8 @@ func clusterRestarts(t *testing.T, gateways []*gateway, registries []*registry) 
 			}
 		}
 	})
-	for _, g := range gateways {
+	restarted := gateways[:few(1, len(gateways))]
+	for _, g := range restarted {
 		g.signal(syscall.SIGTERM)
 		<-g.done
 		if code := g.cmd.ProcessState.ExitCode(); code != 0 {
@@ -67,7 +68,7 @@ func clusterRestarts(t *testing.T, gateways []*gateway, registries []*registry) 
 	for i := range pushes {
 		wholeOn(t, registries, fmt.Sprintf("rolling-%d", i), "v1")
 	}
-	t.Logf("figure: while three gateways were restarted in turn, a push of %d blobs over as many connections as requests and %d pushes by crane: all whole", blobs, pushes)
+	t.Logf("figure: while %d gateways were restarted in turn, a push of %d blobs over as many connections as requests and %d pushes by crane: all whole", len(restarted), blobs, pushes)
 }
 
 // longPush pushes blobs, each request over a connection of its own, until over says so, then a manifest with all of them.

@@ -41,30 +41,30 @@ func TestMachines(t *testing.T) {
 	}
 	defer l.Close()
 	go echo(l)
-	say := func(from net.Dialer) (string, error) {
-		ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
+	say := func(from net.Dialer, bound time.Duration) (string, error) {
+		ctx, stop := context.WithTimeout(t.Context(), bound)
 		defer stop()
 		conn, err := n.Dial(ctx, 0, from, "tcp", netip.AddrPortFrom(n.IP(1, 9), 7000).String())
 		if err != nil {
 			return "", err
 		}
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(bound))
 		_, _ = io.WriteString(conn, "hello")
 		heard := make([]byte, 5)
 		_, err = io.ReadFull(conn, heard)
 		return string(heard) + conn.LocalAddr().String(), err
 	}
 	as := net.Dialer{LocalAddr: &net.TCPAddr{IP: n.IP(0, 7).AsSlice()}}
-	if heard, err := say(as); err != nil || !strings.HasPrefix(heard, "hello"+n.IP(0, 7).String()+":") {
+	if heard, err := say(as, time.Minute); err != nil || !strings.HasPrefix(heard, "hello"+n.IP(0, 7).String()+":") {
 		t.Fatalf("%q, %v", heard, err)
 	}
 	n.Cut(1, 0)
-	if heard, err := say(as); !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded) {
+	if heard, err := say(as, 2*time.Second); !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("through a cut wire: %q, %v", heard, err)
 	}
 	n.Heal()
-	if heard, err := say(net.Dialer{}); err != nil || !strings.HasPrefix(heard, "hello"+n.IP(0, 1).String()+":") {
+	if heard, err := say(net.Dialer{}, time.Minute); err != nil || !strings.HasPrefix(heard, "hello"+n.IP(0, 1).String()+":") {
 		t.Fatalf("after healing: %q, %v", heard, err)
 	}
 	program, args := n.Command(0, "ip", "-oneline", "address", "show", "dev", device)
@@ -90,7 +90,7 @@ func TestDelay(t *testing.T) {
 	}
 	defer l.Close()
 	began := time.Now()
-	conn, err := n.Dial(t.Context(), 0, net.Dialer{Timeout: 10 * time.Second}, "tcp", netip.AddrPortFrom(n.IP(1, 1), 7000).String())
+	conn, err := n.Dial(t.Context(), 0, net.Dialer{Timeout: time.Minute}, "tcp", netip.AddrPortFrom(n.IP(1, 1), 7000).String())
 	if err != nil {
 		t.Fatal(err)
 	}
