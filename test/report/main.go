@@ -71,7 +71,8 @@ func main() {
 	if t.long > 0 {
 		fmt.Printf("%d LONG TESTS WERE LEFT OUT: make check runs them\n", t.long)
 	}
-	fmt.Printf("%d passed, %d failed, %d skipped in %v\n", t.passed, t.failed, t.skipped, time.Since(began).Round(time.Second))
+	fmt.Printf("The tests took %v.\n", time.Since(began).Round(time.Second))
+	fmt.Printf("%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped)
 	if broken || t.failed > 0 {
 		stop()
 		os.Exit(1)
