@@ -259,7 +259,7 @@ func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from s
 			return ctx.Err()
 		}
 		defer func() { <-h.slots }()
-		return transfer.Blob(ctx, source, target, p.repository, need.Digest, p.credential)
+		return transfer.Blob(ctx, source, target, p.repository, need.Digest, need.Size, p.credential)
 	}
 	mediaType, body, err := transfer.Manifest(ctx, source, p.repository, need.Digest, p.credential)
 	if err != nil {

@@ -57,9 +57,9 @@ func newBlobs(
 }
 
 // bring returns when the target has the blob, from the first of the sources that has it.
-func (b *blobs) bring(ctx context.Context, key blobKey, sources []string) error {
+func (b *blobs) bring(ctx context.Context, key blobKey, size int64, sources []string) error {
 	for {
-		j, joined := b.begin(key, sources)
+		j, joined := b.begin(key, size, sources)
 		select {
 		case <-j.done:
 		case <-ctx.Done():
@@ -72,7 +72,7 @@ func (b *blobs) bring(ctx context.Context, key blobKey, sources []string) error 
 	}
 }
 
-func (b *blobs) begin(key blobKey, sources []string) (j *blobJob, joined bool) {
+func (b *blobs) begin(key blobKey, size int64, sources []string) (j *blobJob, joined bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if j, ok := b.jobs[key]; ok {
@@ -85,7 +85,7 @@ func (b *blobs) begin(key blobKey, sources []string) (j *blobJob, joined bool) {
 	j = &blobJob{done: make(chan struct{})}
 	b.jobs[key] = j
 	b.all.Go(func() {
-		j.err = b.run(key, sources, slots)
+		j.err = b.run(key, size, sources, slots)
 		b.mu.Lock()
 		delete(b.jobs, key)
 		b.mu.Unlock()
@@ -94,7 +94,7 @@ func (b *blobs) begin(key blobKey, sources []string) (j *blobJob, joined bool) {
 	return j, false
 }
 
-func (b *blobs) run(key blobKey, sources []string, slots chan struct{}) error {
+func (b *blobs) run(key blobKey, size int64, sources []string, slots chan struct{}) error {
 	select {
 	case slots <- struct{}{}:
 	case <-b.ctx.Done():
@@ -108,7 +108,7 @@ func (b *blobs) run(key blobKey, sources []string, slots chan struct{}) error {
 		return err
 	}
 	err = each(sources, key.target, func(from string) error {
-		return transfer.Blob(ctx, b.source(from, key.target), b.reach(key.target), key.repository, key.digest, nil)
+		return transfer.Blob(ctx, b.source(from, key.target), b.reach(key.target), key.repository, key.digest, size, nil)
 	})
 	b.moved(err)
 	if err == nil {

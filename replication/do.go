@@ -87,7 +87,7 @@ func (e *Engine) delete(ctx context.Context, t Task) error {
 func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
 	i := e.newImage(b, t)
 	if t.Entries[0].Blob {
-		return i.blob(ctx, t.Digest)
+		return i.blob(ctx, t.Digest, 0)
 	}
 	c, err := i.bring(ctx, t.Digest, 0)
 	if err != nil {

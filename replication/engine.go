@@ -123,7 +123,7 @@ func (e *Engine) Committed(b Blob) {
 		case e.early <- struct{}{}:
 			e.all.Go(func() {
 				defer func() { <-e.early }()
-				err := over.bring(over.ctx, blobKey{target, b.Repository, b.Digest}, []string{b.Replica})
+				err := over.bring(over.ctx, blobKey{target, b.Repository, b.Digest}, 0, []string{b.Replica})
 				if err != nil {
 					e.Log.Debug("a blob comes with its manifest", "replica", target, "repository", b.Repository, "digest", b.Digest, "error", err)
 				}

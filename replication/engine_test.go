@@ -403,9 +403,9 @@ func TestOnce(t *testing.T) {
 	b := newBlobs(t.Context(), x.reach, x.source, 4, func(error) {})
 	key := blobKey{"b", "app", sum([]byte(content))}
 	first, second := make(chan error, 1), make(chan error, 1)
-	go func() { first <- b.bring(t.Context(), key, []string{"a"}) }()
+	go func() { first <- b.bring(t.Context(), key, 0, []string{"a"}) }()
 	<-arrived
-	go func() { second <- b.bring(t.Context(), key, []string{"c"}) }()
+	go func() { second <- b.bring(t.Context(), key, 0, []string{"c"}) }()
 	close(goOn)
 	if err := <-first; err != nil {
 		t.Error(err)

@@ -199,17 +199,18 @@ func (i *image) part(ctx, unlessFailed context.Context, need manifest.Part, nest
 		_, err := i.bring(ctx, need.Digest, nesting+1)
 		return err
 	}
-	return i.blob(unlessFailed, need.Digest)
+	return i.blob(unlessFailed, need.Digest, need.Size)
 }
 
-func (i *image) blob(ctx context.Context, digest string) error {
+// blob is brought once. The size is what the manifest says, 0 if that is not known.
+func (i *image) blob(ctx context.Context, digest string, size int64) error {
 	i.mu.Lock()
 	there := i.whole[digest]
 	i.mu.Unlock()
 	if there {
 		return nil
 	}
-	if err := i.blobs.bring(ctx, blobKey{i.target, i.repository, digest}, i.sources); err != nil {
+	if err := i.blobs.bring(ctx, blobKey{i.target, i.repository, digest}, size, i.sources); err != nil {
 		return err
 	}
 	i.mu.Lock()

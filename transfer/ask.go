@@ -1,22 +1,18 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 )
 
-const (
-	maxRedirects = 5
-	maxManifest  = 4 << 20
-)
+const maxRedirects = 5
 
 var (
 	errRedirects = errors.New("too many redirects")
 	errDigest    = errors.New("the content has another digest")
-	errTooLarge  = errors.New("the manifest is larger than 4 MiB")
 )
 
 // ErrTag is for what cannot be a tag.
@@ -68,11 +64,11 @@ func (p *peer) has(ctx context.Context, kind, digest string) (bool, error) {
 	if _, _, err := parseDigest(digest); err != nil {
 		return false, err
 	}
-	response, err := p.fetch(ctx, http.MethodHead, kind+"/"+digest, accepted(kind))
+	response, err := p.head(ctx, kind+"/"+digest, accepted(kind))
 	switch {
 	case err != nil:
 		return false, err
-	case response.StatusCode == http.StatusOK:
+	case success(response.StatusCode):
 		response.Body.Close()
 		return true, nil
 	case response.StatusCode == http.StatusNotFound:
@@ -82,21 +78,29 @@ func (p *peer) has(ctx context.Context, kind, digest string) (bool, error) {
 	return false, p.refused(response, nil)
 }
 
-// accepted: without these a registry may say that it has no such manifest, or convert it.
+// head asks by GET where HEAD is not answered at all, and reads nothing of it.
+func (p *peer) head(ctx context.Context, what string, header http.Header) (*http.Response, error) {
+	response, err := p.fetch(ctx, http.MethodHead, what, header)
+	if err != nil || response.StatusCode != http.StatusMethodNotAllowed && response.StatusCode != http.StatusNotImplemented {
+		return response, err
+	}
+	response.Body.Close()
+	return p.fetch(ctx, http.MethodGet, what, header)
+}
+
+// success: the distribution spec names one status for each request, and registries answer with others.
+func success(status int) bool { return status/100 == 2 }
+
+// accepted: without these a registry may say that it has no such manifest, or convert it. In one line: some read no
+// further.
 func accepted(kind string) http.Header {
 	if kind != "manifests" {
 		return nil
 	}
-	return http.Header{"Accept": {
-		"application/vnd.oci.image.index.v1+json",
-		"application/vnd.oci.image.manifest.v1+json",
-		"application/vnd.docker.distribution.manifest.list.v2+json",
-		"application/vnd.docker.distribution.manifest.v2+json",
-		"*/*",
-	}}
+	return http.Header{"Accept": {strings.Join([]string{typeIndex, typeManifest, typeDockerList, typeDockerManifest, "*/*"}, ", ")}}
 }
 
-// Manifest gets a manifest by its digest, which is verified.
+// Manifest gets a manifest by its digest, which is verified. Its media type is what ManifestType makes of it.
 func Manifest(ctx context.Context, from Replica, repository, digest string, credential http.Header) (mediaType string, body []byte, err error) {
 	if _, _, err := parseDigest(digest); err != nil {
 		return "", nil, err
@@ -109,7 +113,7 @@ func Manifest(ctx context.Context, from Replica, repository, digest string, cred
 	if err := verifies(body, digest); err != nil {
 		return "", nil, &Error{Replica: p.Name, Method: http.MethodGet, Status: http.StatusOK, Err: err}
 	}
-	return header.Get("Content-Type"), body, nil
+	return ManifestType(body, header.Get("Content-Type")), body, nil
 }
 
 // Tagged is what a tag names. The digest is the one that the registry gives it, verified, or that of its content.
@@ -123,13 +127,13 @@ func Tagged(ctx context.Context, at Replica, repository, tag string) (digest, me
 		return "", "", nil, err
 	}
 	digest = header.Get("Docker-Content-Digest")
-	if digest == "" {
+	if _, _, err := parseDigest(digest); err != nil {
 		digest = Digest(body)
 	}
 	if err := verifies(body, digest); err != nil {
 		return "", "", nil, &Error{Replica: p.Name, Method: http.MethodGet, Status: http.StatusOK, Err: err}
 	}
-	return digest, header.Get("Content-Type"), body, nil
+	return digest, ManifestType(body, header.Get("Content-Type")), body, nil
 }
 
 func (p *peer) manifest(ctx context.Context, reference string) (http.Header, []byte, error) {
@@ -137,14 +141,11 @@ func (p *peer) manifest(ctx context.Context, reference string) (http.Header, []b
 	if err != nil {
 		return nil, nil, err
 	}
-	if response.StatusCode != http.StatusOK {
+	if !success(response.StatusCode) {
 		return nil, nil, p.refused(response, nil)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxManifest+1))
-	if err == nil && len(body) > maxManifest {
-		err = errTooLarge
-	}
+	body, err := readAll(response, cmp.Or(p.MaxManifest, DefaultMaxManifest))
 	if err != nil {
 		return nil, nil, &Error{Replica: p.Name, Method: http.MethodGet, Status: response.StatusCode, Err: err}
 	}

@@ -13,11 +13,16 @@ import (
 
 // Replica is how a replica is reached.
 type Replica struct {
-	Name      string
-	URL       *url.URL // scheme and host
-	Host      string   // the Host header; "" is URL.Host
-	Transport http.RoundTripper
+	Name        string
+	URL         *url.URL // scheme and host
+	Host        string   // the Host header; "" is URL.Host
+	Transport   http.RoundTripper
+	MaxManifest int64 // bytes of a manifest that are read; 0 is DefaultMaxManifest
+	Piece       *Piece
 }
+
+// DefaultMaxManifest is twice what registries must take (OCI distribution spec 1.1, "Pushing Manifests").
+const DefaultMaxManifest = 8 << 20
 
 // bounds of what a transfer waits for, and how often it tries. A whole blob takes as long as it moves:
 // that is for the caller's context to bound.
@@ -29,7 +34,7 @@ type bounds struct {
 	pause   time.Duration // before the second try; doubled before each further one
 	tries   int           // after the first, in a row and without progress
 	anew    int           // uploads after the first
-	chunk   int64         // bytes of a PATCH
+	piece   int64         // bytes of a PATCH, unless the replica wants others
 }
 
 func standard() bounds {
@@ -41,7 +46,7 @@ func standard() bounds {
 		pause:   100 * time.Millisecond,
 		tries:   5,
 		anew:    3,
-		chunk:   64 << 20,
+		piece:   64 << 20,
 	}
 }
 
@@ -78,25 +83,36 @@ func (r *retries) again(ctx context.Context, err error) error {
 }
 
 // Blob copies a blob from one replica's repository to the same repository of another, and commits it
-// only if its digest is right. The credential's Authorization goes to both and to nobody else.
-func Blob(ctx context.Context, from, to Replica, repository, digest string, credential http.Header) error {
-	return standard().blob(ctx, from, to, repository, digest, credential)
+// only if its digest is right. The credential's Authorization goes to both and to nobody else. The size is what a
+// descriptor says, 0 if none is known: it is asked for where the replica does not say it.
+func Blob(ctx context.Context, from, to Replica, repository, digest string, size int64, credential http.Header) error {
+	return standard().blob(ctx, from, to, repository, digest, size, credential)
 }
 
 // BlobInto copies a blob into a repository that may have another name. Whatever is shown to either, its transport shows.
-func BlobInto(ctx context.Context, from Replica, repository string, to Replica, into, digest string) error {
+func BlobInto(ctx context.Context, from Replica, repository string, to Replica, into, digest string, size int64) error {
 	b := standard()
-	return b.between(ctx, b.peer(from, repository, nil), b.peer(to, into, nil), digest)
+	return b.between(ctx, b.peer(from, repository, nil), b.peer(to, into, nil), digest, size)
 }
 
-func (b bounds) blob(ctx context.Context, from, to Replica, repository, digest string, credential http.Header) error {
-	return b.between(ctx, b.peer(from, repository, credential), b.peer(to, repository, credential), digest)
+func (b bounds) blob(ctx context.Context, from, to Replica, repository, digest string, size int64, credential http.Header) error {
+	return b.between(ctx, b.peer(from, repository, credential), b.peer(to, repository, credential), digest, size)
 }
 
-func (b bounds) between(ctx context.Context, source, target *peer, digest string) error {
-	anew := retries{most: b.anew, pause: b.pause}
+func (b bounds) between(ctx context.Context, source, target *peer, digest string, size int64) error {
+	anew, trust := retries{most: b.anew, pause: b.pause}, trust{size: size}
+	if target.Piece == nil {
+		target.Piece = &Piece{}
+	}
 	for {
-		err := upload(ctx, source, target, digest)
+		in, err := open(ctx, source, digest, trust)
+		if err == nil {
+			err = upload(ctx, in, target)
+		}
+		if less, ok := in.lessTrust(err); ok {
+			trust = less
+			continue
+		}
 		if !errors.Is(err, errLost) {
 			return err
 		}
@@ -112,17 +128,12 @@ var errLost = errors.New("the upload is lost")
 func lost(err error) error { return fmt.Errorf("%w: %w", errLost, err) }
 
 // upload is one attempt: all or nothing.
-func upload(ctx context.Context, source, target *peer, digest string) error {
-	in, err := open(ctx, source, digest)
-	if err != nil {
-		return err
-	}
+func upload(ctx context.Context, in *source, target *peer) error {
 	defer in.close()
-	s, err := begin(ctx, target, digest)
-	if err != nil {
+	s, committed, err := begin(ctx, target, in.digest)
+	if err != nil || committed {
 		return err
 	}
-	committed := false
 	defer func() {
 		if !committed {
 			s.abandon(ctx)

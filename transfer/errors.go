@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -38,6 +37,13 @@ func (e *Error) Unwrap() error { return e.Err }
 func passing(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && (e.Status == 0 || e.Status >= 500 || e.Status == http.StatusTooManyRequests)
+}
+
+// brokeOff: the connection ended, or what stands before the replica says that it did. A timer of our own is none of it.
+func brokeOff(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && !errors.Is(err, errNoAnswer) &&
+		(e.Status == 0 || e.Status == http.StatusBadGateway || e.Status == http.StatusGatewayTimeout)
 }
 
 // Passing: another try may go better. What is not passing a replica will say again.
@@ -84,7 +90,7 @@ func (p *peer) refused(response *http.Response, err error) error {
 	var envelope struct {
 		Errors []struct{ Code, Message string }
 	}
-	body, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
+	body, _ := readAll(response, maxErrorBody)
 	if json.Unmarshal(body, &envelope) == nil && len(envelope.Errors) > 0 {
 		// The transport may have shown a login of its own.
 		first, shown := envelope.Errors[0], response.Request.Header.Get("Authorization")

@@ -4,16 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"regexp"
-	"strings"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 // Bounds of a list.
 const (
-	maxListBody = 8 << 20 // of one page
+	maxListBody = 32 << 20 // of one page: some registries list 100,000 repositories in one
 	maxPages    = 10_000
 )
 
@@ -41,66 +41,74 @@ func Tags(ctx context.Context, of Replica, repository string, most int, credenti
 	return tags, whole, err
 }
 
-// list follows the links to further pages (distribution spec, "Listing Tags"). It does not say how long a page is to be:
-// some registries cut the list there and say nothing of more.
+// list does not say how long a page is to be: some registries cut the list there and say nothing of more.
 func (p *peer) list(ctx context.Context, path string, most int, valid func(string) bool) (all []string, whole bool, err error) {
+	whole = true
 	at := &url.URL{Scheme: p.URL.Scheme, Host: p.URL.Host, Path: path}
-	for range maxPages {
-		names, next, err := p.page(ctx, at)
-		if err != nil {
-			return nil, false, err
-		}
-		for _, name := range names {
+	err = p.pages(ctx, at, nil, func(body []byte) (more bool, err error) {
+		var page struct{ Repositories, Tags []string }
+		err = json.Unmarshal(body, &page)
+		for _, name := range append(page.Repositories, page.Tags...) {
 			if !valid(name) {
 				continue
 			}
 			if len(all) == most {
-				return all, false, nil
+				whole = false
+				return false, nil
 			}
 			all = append(all, name)
 		}
-		if next == nil {
-			return all, true, nil
+		return true, err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return all, whole, nil
+}
+
+// pages reads one after another, by their links (distribution spec, "Listing Tags"), as long as more of them are wanted.
+func (p *peer) pages(ctx context.Context, at *url.URL, header http.Header, read func(body []byte) (more bool, err error)) error {
+	for range maxPages {
+		response, err := p.follow(ctx, call{method: http.MethodGet, at: at, header: header})
+		if err != nil {
+			return err
 		}
-		at = next
+		if !success(response.StatusCode) {
+			return p.refused(response, nil)
+		}
+		body, err := readAll(response, maxListBody)
+		response.Body.Close()
+		more := false
+		if err == nil {
+			more, err = read(body)
+		}
+		if err == nil && more {
+			at, err = p.next(at, response.Header)
+		}
+		if err != nil {
+			return &Error{Replica: p.Name, Method: http.MethodGet, Status: response.StatusCode, Err: err}
+		}
+		if !more || at == nil {
+			return nil
+		}
 	}
-	return nil, false, &Error{Replica: p.Name, Method: http.MethodGet, Status: http.StatusOK, Err: errPages}
+	return &Error{Replica: p.Name, Method: http.MethodGet, Status: http.StatusOK, Err: errPages}
 }
 
-func (p *peer) page(ctx context.Context, at *url.URL) (names []string, next *url.URL, err error) {
-	response, err := p.follow(ctx, call{method: http.MethodGet, at: at})
-	if err != nil {
-		return nil, nil, err
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, nil, p.refused(response, nil)
-	}
-	defer response.Body.Close()
-	var body struct{ Repositories, Tags []string }
-	err = json.NewDecoder(io.LimitReader(response.Body, maxListBody)).Decode(&body)
-	if err == nil {
-		next, err = p.next(at, response.Header)
-	}
-	if err != nil {
-		return nil, nil, &Error{Replica: p.Name, Method: http.MethodGet, Status: response.StatusCode, Err: err}
-	}
-	return append(body.Repositories, body.Tags...), next, nil
-}
-
-// next is the page that a Link (RFC 8288) names as the next one; nil: there is none.
+// next is the page that a Link names as the next one; nil: there is none. Only its query counts where its path is that of this
+// page: registries speak of themselves by names and ports of their own.
 func (p *peer) next(at *url.URL, header http.Header) (*url.URL, error) {
-	for _, link := range header.Values("Link") {
-		target, parameters, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(link), "<"), ">")
-		if rel := strings.ReplaceAll(strings.ToLower(parameters), `"`, ""); !strings.Contains(rel, "rel=next") {
-			continue
-		}
-		next, foreign, err := p.locate(at, target, sameName)
-		if err != nil || foreign || next.Path != at.Path || next.RawQuery == at.RawQuery {
-			return nil, errPage
-		}
-		return next, nil
+	target, ok := oci.Link(header.Values("Link"), "next")
+	if !ok {
+		return nil, nil
 	}
-	return nil, nil
+	to, err := at.Parse(target)
+	if err != nil || to.Path != at.Path || to.RawQuery == at.RawQuery {
+		return nil, errPage
+	}
+	next := *at
+	next.RawQuery = to.RawQuery
+	return &next, nil
 }
 
 // Content is a manifest as a replica has it.
@@ -117,42 +125,39 @@ func Look(ctx context.Context, of Replica, repository, reference string, credent
 		return Content{}, false, err
 	}
 	p := standard().peer(of, repository, credential)
-	response, err := p.fetch(ctx, http.MethodHead, "manifests/"+reference, accepted("manifests"))
+	response, err := p.head(ctx, "manifests/"+reference, accepted("manifests"))
 	if err != nil {
 		return Content{}, false, err
 	}
 	response.Body.Close()
-	c = Content{MediaType: mediaType(response.Header), Size: max(response.ContentLength, 0)}
-	switch response.StatusCode {
-	case http.StatusOK:
-	case http.StatusNotFound:
+	c = Content{reference, mediaType(response.Header.Get("Content-Type")), response.ContentLength}
+	switch {
+	case response.StatusCode == http.StatusNotFound:
 		return Content{}, false, nil
-	default:
+	case !success(response.StatusCode):
 		return Content{}, false, p.refused(response, nil)
 	}
-	if c.Digest = reference; byTag {
+	if byTag {
 		c.Digest = response.Header.Get("Docker-Content-Digest")
 	}
-	if _, _, err := parseDigest(c.Digest); err != nil {
-		return p.read(ctx, reference)
+	if _, _, err := parseDigest(c.Digest); err != nil || c.Size < 0 || !specific(c.MediaType) || encoding(response.Header) != "" {
+		return p.read(ctx, reference, byTag)
 	}
 	return c, true, nil
 }
 
-// read is for registries that do not say which digest a tag has.
-func (p *peer) read(ctx context.Context, tag string) (c Content, there bool, err error) {
-	header, body, err := p.manifest(ctx, tag)
+// read is for registries that do not say of a manifest what it is. What another digest names than its own is for others to find.
+func (p *peer) read(ctx context.Context, reference string, byTag bool) (c Content, there bool, err error) {
+	header, body, err := p.manifest(ctx, reference)
 	switch {
 	case Missing(err):
 		return Content{}, false, nil
 	case err != nil:
 		return Content{}, false, err
 	}
-	return Content{Digest(body), mediaType(header), int64(len(body))}, true, nil
-}
-
-// mediaType is without parameters.
-func mediaType(header http.Header) string {
-	text, _, _ := strings.Cut(header.Get("Content-Type"), ";")
-	return strings.TrimSpace(text)
+	c = Content{reference, ManifestType(body, header.Get("Content-Type")), int64(len(body))}
+	if byTag {
+		c.Digest = Digest(body)
+	}
+	return c, true, nil
 }

@@ -19,18 +19,17 @@ func Mount(ctx context.Context, at Replica, repository, digest, from string, cre
 	if err != nil {
 		return false, err
 	}
-	switch response.StatusCode {
-	case http.StatusCreated:
-		response.Body.Close()
-		return p.has(ctx, "blobs", digest) // a 201 of a registry that checks nothing says little
-	case http.StatusAccepted: // an upload has begun instead
+	switch {
+	case response.StatusCode == http.StatusAccepted: // an upload has begun instead
 		response.Body.Close()
 		s := &session{peer: p, digest: digest, at: to}
-		if at, foreign, err := s.locate(to, response.Header.Get("Location"), sameName); err == nil && !foreign {
-			s.at = at
+		if s.moves(response) == nil && s.at != to {
 			s.abandon(ctx)
 		}
 		return false, nil
+	case success(response.StatusCode):
+		response.Body.Close()
+		return p.has(ctx, "blobs", digest) // a 201 of a registry that checks nothing says little
 	}
 	return false, p.refused(response, nil)
 }

@@ -7,7 +7,7 @@ import (
 
 // contentRange reads "bytes 5-9/10"; -1 is what it does not say.
 func contentRange(text string) (start, size int64) {
-	text, ok := strings.CutPrefix(text, "bytes ")
+	text, ok := strings.CutPrefix(strings.ToLower(text), "bytes ")
 	span, total, _ := strings.Cut(text, "/")
 	first, _, _ := strings.Cut(span, "-")
 	if !ok {
@@ -25,12 +25,16 @@ func number(text string) int64 {
 	return int64(n)
 }
 
-// received reads "0-9": ten bytes. Registries say "0-0" of one byte and of none: -1, as of anything else.
+// received reads "0-9", or "bytes=0-9": ten bytes. Registries say "0-0" of one byte and of none: -1, as of anything else.
 func received(text string) int64 {
-	last, ok := strings.CutPrefix(text, "0-")
+	last, ok := strings.CutPrefix(unit(text), "0-")
 	n := number(last)
 	if !ok || n <= 0 {
 		return -1
 	}
 	return n + 1
 }
+
+func nothing(text string) bool { return unit(text) == "0-0" || unit(text) == "0--1" }
+
+func unit(text string) string { return strings.TrimPrefix(text, "bytes=") }

@@ -4,16 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"regexp"
+	"slices"
 )
 
-// Bounds of a list of referrers.
-const (
-	maxReferrers     = 256
-	maxReferrersBody = 4 << 20
-)
+// maxReferrers bounds a list of them, over all its pages.
+const maxReferrers = 1024
 
 // PutTag puts a manifest by a tag.
 func PutTag(ctx context.Context, to Replica, repository, tag, digest, mediaType string, body []byte, credential http.Header) error {
@@ -36,11 +33,23 @@ func (p *peer) put(ctx context.Context, reference, digest, mediaType string, bod
 	if err != nil {
 		return err
 	}
-	if response.StatusCode != http.StatusCreated {
+	if !success(response.StatusCode) {
 		return p.refused(response, nil)
 	}
 	response.Body.Close()
-	return nil
+	return p.kept(ctx, response, digest)
+}
+
+// kept: whoever accepts a manifest with another status than 201 may yet be at it, unless the answer names its digest.
+func (p *peer) kept(ctx context.Context, response *http.Response, digest string) error {
+	if response.StatusCode == http.StatusCreated || response.Header.Get("Docker-Content-Digest") == digest {
+		return nil
+	}
+	has, err := p.has(ctx, "manifests", digest)
+	if err == nil && !has {
+		err = &Error{Replica: p.Name, Method: http.MethodPut, Status: response.StatusCode, Err: errUnkept}
+	}
+	return err
 }
 
 // DeleteManifest deletes a manifest by its digest, or a tag. That it is not there is as good.
@@ -84,35 +93,37 @@ func (p *peer) delete(ctx context.Context, what string) error {
 	return refused
 }
 
-// Referrers lists the digests of what refers to a manifest: the first page of it, and none where the replica has no such
-// list.
+// Referrers lists the digests of what refers to a manifest, at most maxReferrers, and none where the replica has no such list.
 func Referrers(ctx context.Context, at Replica, repository, digest string, credential http.Header) ([]string, error) {
 	if _, _, err := parseDigest(digest); err != nil {
 		return nil, err
 	}
 	p := standard().peer(at, repository, credential)
-	response, err := p.fetch(ctx, http.MethodGet, "referrers/"+digest, accepted("manifests"))
-	switch {
-	case err != nil:
-		return nil, err
-	case response.StatusCode == http.StatusNotFound:
-		response.Body.Close()
-		return nil, nil
-	case response.StatusCode != http.StatusOK:
-		return nil, p.refused(response, nil)
-	}
-	defer response.Body.Close()
-	var index struct {
-		Manifests []struct{ Digest string }
-	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxReferrersBody)).Decode(&index); err != nil {
-		return nil, &Error{Replica: p.Name, Method: http.MethodGet, Status: response.StatusCode, Err: err}
-	}
 	var digests []string
-	for _, m := range index.Manifests[:min(len(index.Manifests), maxReferrers)] {
-		if _, _, err := parseDigest(m.Digest); err == nil {
-			digests = append(digests, m.Digest)
+	err := p.pages(ctx, p.at("referrers/"+digest), accepted("manifests"), func(body []byte) (more bool, err error) {
+		var index struct {
+			Manifests []struct{ Digest string }
 		}
+		err = json.Unmarshal(body, &index)
+		for _, m := range index.Manifests {
+			if len(digests) == maxReferrers {
+				return false, err
+			}
+			if _, _, err := parseDigest(m.Digest); err == nil {
+				digests = append(digests, m.Digest)
+			}
+		}
+		return true, err
+	})
+	if unlisted(err) {
+		return nil, nil
 	}
-	return digests, nil
+	return digests, err
+}
+
+// unlisted: registries of before the referrers API, and what stands before them, have many ways to say that they do not know it.
+func unlisted(err error) bool {
+	return slices.ContainsFunc([]int{
+		http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented,
+	}, func(status int) bool { return hasStatus(err, status) })
 }

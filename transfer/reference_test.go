@@ -111,7 +111,7 @@ func TestTagged(t *testing.T) {
 		status int
 		digest string
 		want   string // "": an error
-	}{{200, "", sum(body)}, {200, sum(body), sum(body)}, {200, sum(nil), ""}, {200, "md5:00", ""}, {404, "", ""}} {
+	}{{200, "", sum(body)}, {200, sum(body), sum(body)}, {200, sum(nil), ""}, {200, "md5:00", sum(body)}, {404, "", ""}} {
 		status, digest = c.status, c.digest
 		got, mediaType, content, err := Tagged(t.Context(), loggedIn(at.replica("at")), "team/app", "v1")
 		if got != c.want || (err == nil) != (c.want != "") || err == nil && (mediaType != "application/json" || !bytes.Equal(content, body)) || Missing(err) != (c.status == 404) {
@@ -155,7 +155,7 @@ func TestBlobInto(t *testing.T) {
 	source.has[sum(content)] = content
 	target, to := at("to", "team/app")
 	counted := 0
-	if err := BlobInto(t.Context(), from.Counted(func(n int) { counted += n }), "library/old", to, "team/app", sum(content)); err != nil || !bytes.Equal(target.has[sum(content)], content) {
+	if err := BlobInto(t.Context(), from.Counted(func(n int) { counted += n }), "library/old", to, "team/app", sum(content), 0); err != nil || !bytes.Equal(target.has[sum(content)], content) {
 		t.Error(err)
 	}
 	if counted != len(content) {

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,11 +15,16 @@ type source struct {
 	*peer
 	ctx    context.Context
 	digest string
-	size   int64 // -1: not known yet
+	trust  trust
+	size   int64 // -1: not known yet, and, while it is measured, where it ends
 	offset int64 // of the next byte
 	body   io.ReadCloser
 	tries  retries
 	failed error // for good
+
+	trusted  bool // the size is not the replica's word about this answer
+	unpacked bool // what came was decoded
+	unranged bool // it is only had from its beginning
 
 	hash hash.Cloner // of all before offset
 	want []byte
@@ -28,20 +34,75 @@ type source struct {
 	states []state // of the chunk that is sent, in their order; the first is of its beginning
 }
 
+// trust is what is believed of a blob until its digest proves it wrong.
+type trust struct {
+	size   int64 // by a descriptor; 0: none is known, noSize: nobody's word
+	stored bool  // its Content-Encoding is how it is stored: not to be decoded
+}
+
+const noSize = -1
+
 var (
-	errLength  = errors.New("the replica does not say how long the blob is")
+	errSize    = errors.New("the blob has another size than its descriptor says")
 	errRange   = errors.New("not the range that was asked for")
 	errChanged = errors.New("read again, the blob is another one")
 )
 
-func open(ctx context.Context, p *peer, digest string) (*source, error) {
-	h, want, err := parseDigest(digest)
-	if err != nil {
-		return nil, err
+// open begins to read a blob. The source is there also with an error.
+func open(ctx context.Context, p *peer, digest string, t trust) (*source, error) {
+	s, err := newSource(ctx, p, digest, t)
+	if err == nil {
+		err = s.ready()
 	}
-	s := &source{peer: p, ctx: ctx, digest: digest, size: -1, hash: h, want: want}
+	if err != nil || s.size >= 0 {
+		return s, err
+	}
+	defer s.close()
+	if err := s.measure(); err != nil {
+		return s, err
+	}
+	measured, err := newSource(ctx, p, digest, t)
+	if err != nil {
+		return s, err
+	}
+	measured.size = s.size
+	return measured, measured.ready()
+}
+
+func newSource(ctx context.Context, p *peer, digest string, t trust) (*source, error) {
+	h, want, err := parseDigest(digest)
+	s := &source{peer: p, ctx: ctx, digest: digest, trust: t, size: -1, hash: h, want: want}
 	s.tries = retries{most: p.tries, pause: p.pause}
-	return s, s.ready()
+	return s, err
+}
+
+// measure reads all of the blob once, where nobody says how long it is: a part of it cannot be sent before that is known.
+func (s *source) measure() error {
+	for {
+		s.states = nil
+		if err := s.keep(); err != nil {
+			return err
+		}
+		_, err := io.CopyN(io.Discard, s, s.bounds.piece)
+		if errors.Is(err, io.EOF) {
+			return s.verify()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// lessTrust is what to believe after an error that may come of having believed too much.
+func (s *source) lessTrust(err error) (trust, bool) {
+	switch {
+	case !errors.Is(err, errDigest) && !errors.Is(err, errSize):
+	case s.unpacked: // object stores say so of layers that are stored compressed
+		return trust{s.trust.size, true}, true
+	case s.trusted:
+		return trust{noSize, false}, true
+	}
+	return trust{}, false
 }
 
 // Read returns an error only if the blob cannot be had.
@@ -61,20 +122,23 @@ func (s *source) Read(b []byte) (int, error) {
 }
 
 func (s *source) read(b []byte) (int, error) {
-	for s.offset < s.size {
+	for s.size < 0 || s.offset < s.size {
 		if err := s.ready(); err != nil {
 			return 0, err
 		}
-		end := s.size
-		if s.offset < s.mark {
-			end = s.mark // take compares there
-		}
-		n, err := s.body.Read(b[:min(int64(len(b)), end-s.offset)])
+		n, err := s.body.Read(b[:s.room(len(b))])
 		if n > 0 || err == nil {
 			return n, nil // an error stays, and is met again
 		}
 		s.close()
 		if errors.Is(err, io.EOF) {
+			if s.size < 0 {
+				s.size = s.offset
+				return 0, io.EOF
+			}
+			if s.trusted && (s.unpacked || bytes.Equal(s.hash.Sum(nil), s.want)) { // what is compressed says itself where it ends
+				return 0, s.wrong(errSize)
+			}
 			err = io.ErrUnexpectedEOF
 		}
 		if err := s.tries.again(s.ctx, s.broken(err)); err != nil {
@@ -82,6 +146,17 @@ func (s *source) read(b []byte) (int, error) {
 		}
 	}
 	return 0, io.EOF
+}
+
+// room is how much may be read at once: take compares at the mark.
+func (s *source) room(n int) int {
+	switch {
+	case s.offset < s.mark:
+		return int(min(int64(n), s.mark-s.offset))
+	case s.size >= 0:
+		return int(min(int64(n), s.size-s.offset))
+	}
+	return n
 }
 
 // ready opens the blob at offset, if it is not open.
@@ -99,39 +174,89 @@ func (s *source) ready() error {
 }
 
 func (s *source) get() error {
-	header := http.Header{}
-	if s.offset > 0 {
-		// With its end: go-containerregistry's registry wants both.
-		header.Set("Range", fmt.Sprintf("bytes=%d-%d", s.offset, s.size-1))
-	}
-	response, err := s.fetch(s.ctx, http.MethodGet, "blobs/"+s.digest, header)
+	response, err := s.fetch(s.ctx, http.MethodGet, "blobs/"+s.digest, s.span())
 	if err != nil {
 		return err
 	}
+	partial := response.StatusCode == http.StatusPartialContent
+	encoded := s.encoded(response)
+	if !s.unranged && s.offset > 0 && (response.StatusCode == http.StatusRequestedRangeNotSatisfiable || partial && encoded != "") {
+		response.Body.Close()
+		s.unranged = true
+		return s.get()
+	}
 	start, size := int64(0), response.ContentLength
-	switch response.StatusCode {
-	case http.StatusOK:
-	case http.StatusPartialContent:
+	switch {
+	case partial:
 		start, size = contentRange(response.Header.Get("Content-Range"))
 		if start != s.offset {
 			return s.refused(response, errRange)
 		}
-	default:
+	case !success(response.StatusCode):
 		return s.refused(response, nil)
 	}
+	body, err := decoded(encoded, response.Body)
+	if err != nil {
+		response.Body.Close()
+		return s.broken(err)
+	}
+	if encoded != "" {
+		s.unpacked, size = true, -1
+	}
 	if s.size < 0 && size < 0 {
-		return s.refused(response, errLength)
+		size = s.said()
+		s.trusted = size >= 0
 	}
 	if s.size >= 0 && size >= 0 && size != s.size {
 		return s.refused(response, errChanged)
 	}
 	s.size = max(s.size, size)
-	if _, err := io.CopyN(io.Discard, response.Body, s.offset-start); err != nil {
+	if _, err := io.CopyN(io.Discard, body, s.offset-start); err != nil {
 		response.Body.Close()
 		return s.broken(err)
 	}
-	s.body = response.Body
+	s.body = opened{body, response.Body}
 	return nil
+}
+
+type opened struct {
+	io.Reader
+	io.Closer
+}
+
+// span asks for the rest, with its end where that is known: go-containerregistry's registry wants both.
+func (s *source) span() http.Header {
+	switch {
+	case s.offset == 0 || s.unranged || s.unpacked: // ranges are of what is sent
+		return nil
+	case s.size < 0:
+		return http.Header{"Range": {fmt.Sprintf("bytes=%d-", s.offset)}}
+	}
+	return http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", s.offset, s.size-1)}}
+}
+
+// encoded is the encoding that is to be undone. What is as long as it should be is as it should be.
+func (s *source) encoded(response *http.Response) string {
+	if s.trust.stored || s.trust.size > 0 && response.ContentLength == s.trust.size {
+		return ""
+	}
+	return encoding(response.Header)
+}
+
+// said is how long the blob is by its descriptor, or by the answer to HEAD; -1: nobody says.
+func (s *source) said() int64 {
+	if s.trust.size != 0 {
+		return s.trust.size
+	}
+	response, err := s.fetch(s.ctx, http.MethodHead, "blobs/"+s.digest, nil)
+	if err != nil {
+		return noSize
+	}
+	response.Body.Close()
+	if !success(response.StatusCode) || encoding(response.Header) != "" {
+		return noSize
+	}
+	return response.ContentLength
 }
 
 // broken: without a status, since what it began with was all right.

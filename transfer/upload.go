@@ -16,29 +16,45 @@ type session struct {
 	digest string
 	at     *url.URL
 	tries  retries
+	piece  int64 // bytes of a PATCH
+	least  int64 // bytes of any PATCH but the last, as the replica wants them
+	stuck  int   // PATCHes in a row that broke off with nothing taken
 }
 
 var (
 	errForeign = errors.New("the upload would leave the replica")
 	errShort   = errors.New("answered before all was sent")
+	errPart    = errors.New("not all that was sent was taken")
+	errUnkept  = errors.New("what was accepted is not there")
 )
 
-// begin is end-4a of the distribution spec.
-func begin(ctx context.Context, p *peer, digest string) (*session, error) {
-	s := &session{peer: p, digest: digest, at: p.at("blobs/uploads/")}
+// begin is end-4a of the distribution spec. there: no upload is needed.
+func begin(ctx context.Context, p *peer, digest string) (s *session, there bool, err error) {
+	s = &session{peer: p, digest: digest, at: p.at("blobs/uploads/")}
 	s.tries = retries{most: p.tries, pause: p.pause}
-	header, err := s.ask(ctx, call{method: http.MethodPost}, http.StatusAccepted)
-	if passing(err) {
-		return nil, lost(err)
+	response, err := s.ask(ctx, call{method: http.MethodPost})
+	switch {
+	case passing(err):
+		return nil, false, lost(err)
+	case err != nil:
+		return nil, false, err
 	}
-	if err == nil && header.Get("Location") == "" {
-		return nil, &Error{Replica: s.Name, Method: http.MethodPost, Status: http.StatusAccepted, Err: errLocation}
+	if created := response.StatusCode == http.StatusCreated; created || response.Header.Get("Location") == "" {
+		there, err := s.has(ctx, "blobs", digest)
+		if there || err != nil {
+			return nil, there, err
+		}
 	}
-	return s, err
+	if response.Header.Get("Location") == "" {
+		return nil, false, &Error{Replica: s.Name, Method: http.MethodPost, Status: response.StatusCode, Err: errLocation}
+	}
+	s.least = number(response.Header.Get("OCI-Chunk-Min-Length"))
+	s.piece = max(s.Piece.size(s.bounds.piece), s.least)
+	return s, false, s.moves(response)
 }
 
-// ask sends a request to the upload, which may move, and takes one status for success.
-func (s *session) ask(ctx context.Context, c call, want int) (http.Header, error) {
+// ask sends a request to the upload. Every 2xx is a success; what it means is for its header to say.
+func (s *session) ask(ctx context.Context, c call) (*http.Response, error) {
 	if c.at == nil {
 		c.at = s.at
 	}
@@ -46,32 +62,39 @@ func (s *session) ask(ctx context.Context, c call, want int) (http.Header, error
 	if err != nil {
 		return nil, err
 	}
-	if response.StatusCode != want {
+	if !success(response.StatusCode) {
 		return nil, s.refused(response, nil)
 	}
 	response.Body.Close()
-	if location := response.Header.Get("Location"); location != "" && want != http.StatusCreated {
-		at, foreign, err := s.locate(s.at, location, sameName)
-		if err == nil && foreign {
-			err = errForeign
-		}
-		if err != nil {
-			return nil, s.refused(response, err)
-		}
-		s.at = at
+	return response, nil
+}
+
+// moves: the upload may go on elsewhere.
+func (s *session) moves(response *http.Response) error {
+	location := response.Header.Get("Location")
+	if location == "" {
+		return nil
 	}
-	return response.Header, nil
+	at, foreign, err := s.locate(s.at, location, sameName)
+	if err == nil && foreign {
+		err = errForeign
+	}
+	if err != nil {
+		return s.refused(response, err)
+	}
+	s.at = at
+	return nil
 }
 
 // chunk sends the next part of the blob, through breaks.
 func (s *session) chunk(ctx context.Context, in *source) error {
 	start := in.offset
-	end := min(start+s.bounds.chunk, in.size)
 	in.states = nil
 	if err := in.keep(); err != nil {
 		return err
 	}
 	for again := false; ; again = true {
+		from, end := in.offset, min(in.offset+s.piece, in.size)
 		err := s.patch(ctx, in, end, again) // end-5
 		if err == nil {
 			return nil
@@ -79,7 +102,7 @@ func (s *session) chunk(ctx context.Context, in *source) error {
 		if in.failed != nil {
 			return in.failed
 		}
-		at, err := s.where(ctx, err)
+		at, err := s.resume(ctx, from, end-from, err)
 		if err != nil {
 			return err
 		}
@@ -92,7 +115,7 @@ func (s *session) chunk(ctx context.Context, in *source) error {
 				return err
 			}
 		}
-		if at == end {
+		if at == in.size || at-start >= s.bounds.piece {
 			return nil
 		}
 	}
@@ -108,13 +131,60 @@ func (s *session) patch(ctx context.Context, in *source, end int64, again bool) 
 	if again {
 		header.Set("Expect", "100-continue")
 	}
-	_, err := s.ask(ctx, call{
-		method: http.MethodPatch, header: header, body: io.LimitReader(in, length), length: length,
-	}, http.StatusAccepted)
-	if err == nil && in.offset != end {
-		err = &Error{Replica: s.Name, Method: http.MethodPatch, Err: errShort}
+	response, err := s.ask(ctx, call{method: http.MethodPatch, header: header, body: io.LimitReader(in, length), length: length})
+	if err != nil {
+		return err
 	}
-	return err
+	if err := s.moves(response); err != nil {
+		return err
+	}
+	if in.offset != end {
+		return &Error{Replica: s.Name, Method: http.MethodPatch, Err: errShort}
+	}
+	if at := received(response.Header.Get("Range")); at >= 0 && at < end {
+		return &Error{Replica: s.Name, Method: http.MethodPatch, Err: errPart}
+	}
+	if s.stuck > 0 {
+		s.stuck = 0
+		s.Piece.learn(s.piece)
+	}
+	return nil
+}
+
+// resume is where to go on after a PATCH that failed. One that is too large is sent in pieces; so is one that broke off more than
+// once without effect, which is how some that stand before a registry refuse it.
+func (s *session) resume(ctx context.Context, from, length int64, err error) (int64, error) {
+	if hasStatus(err, http.StatusRequestEntityTooLarge) {
+		if !s.smaller(length) {
+			return 0, err
+		}
+		s.Piece.learn(s.piece)
+		return from, nil
+	}
+	broke := brokeOff(err)
+	at, err := s.where(ctx, err)
+	switch {
+	case err != nil:
+		return 0, err
+	case !broke || at != from:
+		s.stuck = 0
+	default:
+		s.stuck++
+		if s.stuck > 1 && s.smaller(length) {
+			s.tries.made = 0
+		}
+	}
+	return at, nil
+}
+
+// smaller reports whether pieces can be smaller than one of that length, and then are.
+func (s *session) smaller(length int64) bool {
+	half := max(length/2, leastPiece, s.least)
+	if half >= length {
+		return false
+	}
+	s.piece = half
+	return true
 }
 
 // where asks how far the upload has come (end-13), after what went wrong with it.
@@ -129,14 +199,11 @@ func (s *session) where(ctx context.Context, err error) (int64, error) {
 		if err := s.tries.again(ctx, err); err != nil {
 			return 0, err
 		}
-		var header http.Header
-		header, err = s.ask(ctx, call{method: http.MethodGet}, http.StatusNoContent)
+		outOfStep := hasStatus(err, http.StatusRequestedRangeNotSatisfiable)
+		var response *http.Response
+		response, err = s.ask(ctx, call{method: http.MethodGet})
 		if err == nil {
-			at := received(header.Get("Range"))
-			if at < 0 {
-				return 0, lost(&Error{Replica: s.Name, Method: http.MethodGet, Status: http.StatusNoContent, Err: errRange})
-			}
-			return at, nil
+			return s.taken(response, outOfStep)
 		}
 		if !passing(err) {
 			return 0, lost(err)
@@ -144,18 +211,39 @@ func (s *session) where(ctx context.Context, err error) (int64, error) {
 	}
 }
 
-// commit is end-6. What somebody else has committed meanwhile is as good, but leaves the upload open.
+// taken is what the answer about an upload says of it. "0-0" is most likely nothing, unless that was tried and is wrong.
+func (s *session) taken(response *http.Response, outOfStep bool) (int64, error) {
+	if err := s.moves(response); err != nil {
+		return 0, lost(err)
+	}
+	text := response.Header.Get("Range")
+	at := received(text)
+	switch {
+	case at >= 0:
+		return at, nil
+	case nothing(text) && !outOfStep:
+		return 0, nil
+	}
+	return 0, lost(&Error{Replica: s.Name, Method: http.MethodGet, Status: response.StatusCode, Err: errRange})
+}
+
+// commit is end-6. What somebody else has committed meanwhile is as good, but leaves the upload open. Whoever accepts the commit
+// with another status than 201 may yet be at it.
 func (s *session) commit(ctx context.Context) (committed bool, err error) {
 	at := *s.at
 	at.RawQuery = strings.TrimPrefix(at.RawQuery+"&digest="+url.QueryEscape(s.digest), "&")
-	_, err = s.ask(ctx, call{method: http.MethodPut, at: &at, wait: s.bounds.commit}, http.StatusCreated)
-	if err == nil {
+	response, err := s.ask(ctx, call{method: http.MethodPut, at: &at, wait: s.bounds.commit})
+	if err == nil && response.StatusCode == http.StatusCreated {
 		return true, nil
 	}
+	accepted := err == nil
 	if has, _ := s.has(ctx, "blobs", s.digest); has {
-		return false, nil
+		return accepted, nil
 	}
-	if passing(err) || hasStatus(err, http.StatusNotFound) {
+	if accepted {
+		err = &Error{Replica: s.Name, Method: http.MethodPut, Status: response.StatusCode, Err: errUnkept}
+	}
+	if accepted || passing(err) || hasStatus(err, http.StatusNotFound) {
 		return false, lost(err)
 	}
 	return false, err
@@ -165,5 +253,5 @@ func (s *session) commit(ctx context.Context) (committed bool, err error) {
 func (s *session) abandon(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.goodbye)
 	defer cancel()
-	_, _ = s.ask(ctx, call{method: http.MethodDelete}, http.StatusNoContent)
+	_, _ = s.ask(ctx, call{method: http.MethodDelete})
 }

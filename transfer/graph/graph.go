@@ -188,7 +188,7 @@ func (c *Copy) blob(ctx context.Context, need manifest.Part) error {
 	}
 	var moved atomic.Int64
 	if !there {
-		err = transfer.BlobInto(ctx, c.From.Counted(func(n int) { moved.Add(int64(n)); c.move(n) }), c.From.Name, c.To.Replica, c.To.Name, need.Digest)
+		err = transfer.BlobInto(ctx, c.From.Counted(func(n int) { moved.Add(int64(n)); c.move(n) }), c.From.Name, c.To.Replica, c.To.Name, need.Digest, need.Size)
 	}
 	c.end(need.Size, moved.Load(), there, err)
 	return err
