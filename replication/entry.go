@@ -30,6 +30,7 @@ func (s Stamp) Compare(t Stamp) int {
 type Entry struct {
 	Reference
 	Digest    string // what a tag names; for a digest its own
+	MediaType string // with which it was pushed; empty: not known
 	Stamp     Stamp  // of the write
 	Deleted   bool
 	Confirmed []string // replicas known to have exactly this, or, if Deleted, to be rid of it

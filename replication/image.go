@@ -92,6 +92,11 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 	if err != nil {
 		return content{}, err
 	}
+	said, _, err := i.ledger.Get(Reference{i.repository, digest, false})
+	if err != nil {
+		return content{}, err
+	}
+	c.mediaType = transfer.ManifestType(c.body, said.MediaType, c.mediaType)
 	needs, err := manifest.Needs(c.body)
 	if err != nil {
 		return content{}, err

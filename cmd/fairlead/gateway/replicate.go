@@ -219,6 +219,7 @@ func copyEntries(entries []ledger.Entry) []replication.Entry {
 
 func copyEntry(e ledger.Entry) replication.Entry {
 	return replication.Entry{
-		Reference: replication.Reference(e.Reference), Digest: e.Digest, Stamp: replication.Stamp(e.Stamp), Deleted: e.Deleted, Confirmed: e.Confirmed,
+		Reference: replication.Reference(e.Reference), Digest: e.Digest, MediaType: e.MediaType, Stamp: replication.Stamp(e.Stamp),
+		Deleted: e.Deleted, Confirmed: e.Confirmed,
 	}
 }
