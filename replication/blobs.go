@@ -122,7 +122,7 @@ func (b *blobs) run(key blobKey, size int64, sources []string, slots chan struct
 func (b *blobs) there(ctx context.Context, key blobKey, sources []string) (bool, error) {
 	to, what := b.reach(key.target), seenKey{key.target, key.digest}
 	there, err := transfer.HasBlob(ctx, to, key.repository, key.digest, nil)
-	if err != nil {
+	if err != nil && !transfer.Refused(err) { // as in image.manifest
 		return false, err
 	}
 	from, known := b.seen.Get(what)

@@ -240,7 +240,8 @@ const (
 	whole
 )
 
-// manifest is the target's own if it has it.
+// manifest is the target's own if it has it. Of a repository that is not there yet some registries say 401 or 403: whether we may
+// write there is for the write to find out.
 func (i *image) manifest(ctx context.Context, digest string) (c content, has holding, err error) {
 	get := func(from transfer.Replica) (err error) {
 		c.mediaType, c.body, err = transfer.Manifest(ctx, from, i.repository, digest, nil)
@@ -251,7 +252,7 @@ func (i *image) manifest(ctx context.Context, digest string) (c content, has hol
 		return c, whole, nil
 	case transfer.Damaged(err):
 		has = damaged
-	case !transfer.Missing(err):
+	case !transfer.Missing(err) && !transfer.Refused(err):
 		return c, none, err
 	}
 	return c, has, each(i.sources, i.target, func(from string) error { return get(i.blobs.source(from, i.target)) })

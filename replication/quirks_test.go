@@ -56,3 +56,24 @@ func TestMediaTypeOfACopy(t *testing.T) {
 		})
 	}
 }
+
+// TestRepositoryThatIsNotThereYet: a target that says 401 or 403 of it is written to, and what it says then counts.
+func TestRepositoryThatIsNotThereYet(t *testing.T) {
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+		x := newRegion(t)
+		b := x.at["b"]
+		b.breaks(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodGet && r.Method != http.MethodHead || b.requests("POST") > 0 {
+				return false
+			}
+			w.WriteHeader(status)
+			return true
+		})
+		x.push("v1", x.at["a"].image("v1", "layer"), "a")
+		x.run()
+		x.settled("b")
+		if !b.whole("v1") {
+			t.Errorf("%d: it is not whole", status)
+		}
+	}
+}

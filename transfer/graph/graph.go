@@ -100,11 +100,12 @@ func (c *Copy) resolve(ctx context.Context, reference string) (string, error) {
 	return digest, err
 }
 
-// tagged reports whether the tag names the digest at the target, or returns a ConflictError.
+// tagged reports whether the tag names the digest at the target, or returns a ConflictError. Of a repository that is not there yet
+// some registries say 401 or 403: whether we may write there is for the write to find out.
 func (c *Copy) tagged(ctx context.Context, tag, digest string) (bool, error) {
 	has, _, _, err := transfer.Tagged(ctx, c.To.Replica, c.To.Name, tag)
 	switch {
-	case transfer.Missing(err):
+	case transfer.Missing(err), transfer.Refused(err):
 		return false, nil
 	case err != nil:
 		return false, err
@@ -159,7 +160,7 @@ func (c *Copy) manifest(ctx context.Context, digest string, nesting int) (conten
 		return content{}, err
 	}
 	there, err := transfer.HasManifest(ctx, c.To.Replica, c.To.Name, digest, nil)
-	if err == nil && !there {
+	if !there && (err == nil || transfer.Refused(err)) {
 		err = transfer.PutManifest(ctx, c.To.Replica, c.To.Name, digest, mediaType, body, nil)
 	}
 	return content{digest, mediaType, body}, err
@@ -183,7 +184,7 @@ func (c *Copy) blob(ctx context.Context, need manifest.Part) error {
 	}
 	defer func() { <-c.slots }()
 	there, err := transfer.HasBlob(ctx, c.To.Replica, c.To.Name, need.Digest, nil)
-	if err != nil {
+	if err != nil && !transfer.Refused(err) {
 		return err
 	}
 	var moved atomic.Int64
