@@ -161,6 +161,9 @@ func (l *looker) name(ctx context.Context, name string) error {
 // referrers have no list of their own but that of what they refer to, which may itself refer to something.
 func (l *looker) referrers(ctx context.Context, digest string) error {
 	list, err := transfer.Referrers(ctx, l.at, l.repository, digest, nil)
+	if transfer.Refused(err) { // what stands before some registries knows no such path
+		return nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, referrer := range list {

@@ -93,7 +93,7 @@ func (r *run) mend(ctx context.Context, d Difference) (Outcome, error) {
 		c, there, err = transfer.Look(ctx, r.reach(d.Replica), d.Repository, d.Name, nil)
 		return err
 	})
-	if err != nil {
+	if err != nil && !r.hides(d.Replica, d.Repository, err) {
 		return "", err
 	}
 	e, known, err := r.Ledger.Get(what)

@@ -35,9 +35,10 @@ type run struct {
 	saved      func(after string) // how far it has come
 
 	mu       sync.Mutex
-	failed   map[string]int  // Guarded by mu; by replica, repositories in a row.
-	lost     map[string]bool // Guarded by mu: replicas that were given up.
-	suspects []suspect       // Guarded by mu.
+	failed   map[string]int      // Guarded by mu; by replica, repositories in a row.
+	lost     map[string]bool     // Guarded by mu: replicas that were given up.
+	listed   map[string][]string // Guarded by mu; by replica, its repositories, sorted, where it lists them all.
+	suspects []suspect           // Guarded by mu.
 }
 
 type suspect struct {
@@ -117,6 +118,9 @@ func (r *run) repositories(ctx context.Context) (all []string, err error) {
 			if err == nil && !whole {
 				r.report.problem(replica, "", errRepositories)
 			}
+			if err == nil && whole {
+				r.lists(replica, list)
+			}
 			names = list
 			return err
 		})
@@ -130,6 +134,22 @@ func (r *run) repositories(ctx context.Context) (all []string, err error) {
 	}
 	slices.Sort(all)
 	return slices.Compact(all), nil
+}
+
+func (r *run) lists(replica string, repositories []string) {
+	slices.Sort(repositories)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.listed[replica] = repositories
+}
+
+// hides: of a repository that is not there some registries say 401 or 403, as of one that is nobody's business. The list of all tells.
+func (r *run) hides(replica, repository string, err error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	listed, known := r.listed[replica]
+	_, there := slices.BinarySearch(listed, repository)
+	return transfer.Refused(err) && known && !there
 }
 
 func (r *run) giveUp(replica string, err error) {
@@ -182,11 +202,14 @@ func (r *run) repository(ctx context.Context, repository string) {
 		return
 	}
 	replicas := slices.DeleteFunc(r.present(), func(replica Replica) bool { return replica.LeftOut(repository) })
-	holdings := make([]*Holding, len(replicas))
+	holdings, hidden := make([]*Holding, len(replicas)), make([]bool, len(replicas))
 	var group errgroup.Group
 	for i, replica := range replicas {
 		group.Go(func() error {
 			h, err := r.look(ctx, replica.Name, repository, before, r.report.Deep)
+			if hidden[i] = r.hides(replica.Name, repository, err); hidden[i] {
+				h, err = Holding{}, nil
+			}
 			if err == nil {
 				holdings[i] = &h
 			}
@@ -212,6 +235,9 @@ func (r *run) repository(ctx context.Context, repository string) {
 			if !moved(d.Name) {
 				found = r.difference(d, replica, *holdings[i]) || found
 			}
+		}
+		if hidden[i] {
+			holdings[i] = nil // what was deleted there nobody has seen to be gone
 		}
 	}
 	if r.report.Repair {

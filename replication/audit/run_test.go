@@ -567,3 +567,52 @@ func TestWhatIsNamedByNoTag(t *testing.T) {
 	slices.Sort(want)
 	x.want(s, want...)
 }
+
+// TestHiddenRepository: a replica that says 401 or 403 of a repository that its catalog does not have lacks it. Where there is no
+// catalog nobody can tell; and that something was deleted there is not confirmed by a refusal.
+func TestHiddenRepository(t *testing.T) {
+	for _, catalog := range []bool{true, false} {
+		x := newWorld(t, "")
+		x.push("app", "v1", x.at["a"].put("app", "v1", "layer"), "a", "b")
+		x.write("app", "old", sum([]byte("old")), true, []string{"a"})
+		x.at["b"].breaks(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == "/v2/_catalog" && catalog {
+				return false
+			}
+			w.WriteHeader(http.StatusForbidden)
+			return true
+		})
+		s, _ := x.work(Request{Repair: true}, false)
+		if !catalog {
+			x.want(s)
+			if s.Unsure == 0 {
+				t.Errorf("%+v", s.Problems)
+			}
+			continue
+		}
+		x.want(s, "missing b app:v1 repaired")
+		if s.Unsure != 0 {
+			t.Errorf("%+v", s.Problems)
+		}
+		if got := x.confirmed("app", "old"); !slices.Equal(got, []string{"a"}) {
+			t.Errorf("the deletion is confirmed of %v", got)
+		}
+	}
+}
+
+// TestNoReferrersAPI: what stands before a registry may refuse a path that it does not know.
+func TestNoReferrersAPI(t *testing.T) {
+	x := newWorld(t, "")
+	x.push("app", "v1", x.at["a"].put("app", "v1", "layer"), "a", "b")
+	x.at["b"].breaks(func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.Contains(r.URL.Path, "/referrers/") {
+			w.WriteHeader(http.StatusForbidden)
+			return true
+		}
+		return false
+	})
+	s, _ := x.work(Request{}, false)
+	if x.want(s, "missing b app:v1 "); s.Unsure != 0 {
+		t.Errorf("%+v", s.Problems)
+	}
+}
