@@ -61,7 +61,7 @@ var errExposed = errors.New("the replica can only be reached through another gat
 func (p *Proxy) reach(replica, host string) transfer.Replica {
 	up := p.upstreams[replica]
 	return transfer.Replica{
-		Name: replica, URL: up.URL, Host: cmp.Or(up.Host, host),
+		Name: replica, URL: up.URL, Host: cmp.Or(up.Host, host), MaxManifest: p.MaxManifest, Piece: up.piece,
 		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			if r.URL.Host != up.URL.Host {
 				return up.transport.RoundTrip(r) // redirected, to an object store

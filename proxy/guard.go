@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,22 +23,30 @@ type guardError struct{ error }
 
 func (e guardError) Unwrap() error { return e.error }
 
-// readManifest takes the manifest in, so that it can be looked at, and sent more than once. One that is too large to be
-// one passes unread.
+var errManifestSize = errors.New("the manifest is larger than this gateway takes (proxy.limits.manifest)")
+
+// maxUnwanted bounds what is read of a manifest that is too large: most clients look for an answer only when they have sent all.
+const maxUnwanted = 64 << 20
+
+// readManifest takes the manifest in, so that it can be looked at, and sent more than once. One that is too large is refused: it could
+// not be copied to any other replica.
 func (x *exchange) readManifest(out *http.Request) error {
 	if out.Body == nil {
 		return nil
 	}
-	body, err := io.ReadAll(io.LimitReader(out.Body, manifest.MaxSize+1))
-	if err != nil {
-		return err
+	most := x.proxy.MaxManifest
+	var body []byte
+	if out.ContentLength <= most {
+		var err error
+		if body, err = io.ReadAll(io.LimitReader(out.Body, most+1)); err != nil {
+			return err
+		}
 	}
-	if len(body) > manifest.MaxSize {
-		out.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.MultiReader(bytes.NewReader(body), out.Body), out.Body}
-		return nil
+	if out.ContentLength > most || int64(len(body)) > most {
+		if x.in.Header.Get("Expect") == "" {
+			_, _ = io.CopyN(io.Discard, out.Body, maxUnwanted)
+		}
+		return guardError{errManifestSize}
 	}
 	x.manifest = body
 	return nil
@@ -105,6 +112,12 @@ func (x *exchange) bringHome(digest, at, owner string) {
 // that pushes the missing part again, ends in a broken connection first: most clients try again then, and none goes on after
 // an answer in words. Whoever comes again gets that.
 func (x *exchange) refuseHole(err error) {
+	if errors.Is(err, errManifestSize) {
+		x.refuse(http.StatusRequestEntityTooLarge, ociError{
+			Code: codeManifestInvalid, Message: err.Error(), Detail: map[string]int64{"limit": x.proxy.MaxManifest},
+		})
+		return
+	}
 	if errors.Is(err, manifest.ErrTooMany) {
 		x.reason = router.Scattered
 		x.refuse(http.StatusBadRequest, ociError{Code: codeManifestInvalid, Message: err.Error()})

@@ -404,3 +404,49 @@ func TestWhatExistsElsewhereNeedNotBePushed(t *testing.T) {
 	}
 	s.want(s.putManifest("v1", imageOf("config")), 201, "west; reason=leased")
 }
+
+// TestManifestThatIsTooLarge: what could not be copied is refused, whether its length is said or not, and a client that sends all
+// before it looks gets the answer.
+func TestManifestThatIsTooLarge(t *testing.T) {
+	const most = 1 << 20
+	content := func(size int) []byte {
+		body := imageOf("config")
+		return append(body, bytes.Repeat([]byte(" "), size-len(body))...)
+	}
+	for _, test := range []struct {
+		name string
+		size int
+		body func([]byte) io.Reader
+		want int
+	}{
+		{"as large as may be", most, func(b []byte) io.Reader { return bytes.NewReader(b) }, http.StatusCreated},
+		{"larger", most + 1, func(b []byte) io.Reader { return bytes.NewReader(b) }, http.StatusRequestEntityTooLarge},
+		{"without a length", most + 1, func(b []byte) io.Reader { return struct{ io.Reader }{bytes.NewReader(b)} }, http.StatusRequestEntityTooLarge},
+		{"much larger", 20 << 20, func(b []byte) io.Reader { return bytes.NewReader(b) }, http.StatusRequestEntityTooLarge},
+	} {
+		s := newScattered(t, func(c *Config) { c.MaxManifest = most })
+		s.at["west"].blob("config")
+		body := content(test.size)
+		got := s.do("PUT /v2/app/manifests/v1", test.body(body), "Content-Type: "+typeImage)
+		if got.status != test.want {
+			t.Errorf("%s: %v, %v", test.name, got, got.err)
+		}
+		there := s.at["west"].has("/v2/app/manifests/v1")
+		if refused := test.want != http.StatusCreated; refused == there || refused && !strings.Contains(got.body, `"code":"MANIFEST_INVALID"`) {
+			t.Errorf("%s: there %v, %s", test.name, there, got.body)
+		}
+	}
+}
+
+// TestLargeManifestIsHealed: a child is as large as a manifest may be.
+func TestLargeManifestIsHealed(t *testing.T) {
+	s := newScattered(t)
+	child := append(imageOf("config"), bytes.Repeat([]byte(" "), 5<<20)...)
+	s.at["east"].blob("config")
+	s.at["east"].put("/v2/app/manifests/"+sha256Of(child), typeImage, child)
+	index := encoded(map[string]any{"schemaVersion": 2, "mediaType": typeIndex, "manifests": []any{described(typeImage, child)}})
+	if got := s.putManifest("v1", index); got.status != http.StatusCreated {
+		t.Fatal(got, got.err)
+	}
+	s.wholeAt("west", index, child, []byte("config"))
+}

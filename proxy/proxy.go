@@ -4,6 +4,7 @@
 package proxy
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -41,6 +42,7 @@ type Config struct {
 	LeaseIdle      time.Duration
 	OwnerHome      bool
 	Limits         Limits
+	MaxManifest    int64              // bytes; a larger one is refused. 0 is transfer.DefaultMaxManifest
 	Map            func() *router.Map // of the fleet's replicas
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string) // must not block
@@ -83,17 +85,19 @@ type Proxy struct {
 type upstream struct {
 	Upstream
 	transport *http.Transport
+	piece     *transfer.Piece
 }
 
 // New makes a proxy over the replicas that the file names.
 func New(c Config) *Proxy {
+	c.MaxManifest = cmp.Or(c.MaxManifest, transfer.DefaultMaxManifest)
 	p := &Proxy{
 		Config: c, upstreams: map[string]*upstream{}, leases: newLeases(c.LeaseIdle, c.Agreement), parts: newParts(c.LeaseIdle),
 		resolutions: newResolutions(), open: newOpenDoors(), readOnly: newReadOnly(), lost: newLost(c.LeaseIdle),
 	}
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	for _, u := range c.Upstreams {
-		p.upstreams[u.Name] = &upstream{u, newTransport(u.TLS, c.Limits)}
+		p.upstreams[u.Name] = &upstream{u, newTransport(u.TLS, c.Limits), &transfer.Piece{}}
 	}
 	p.detour = newTransport(c.Detour.TLS, c.Limits)
 	p.healer = newHealer(p.reach, p.healed, p.metrics)

@@ -11,10 +11,6 @@ import (
 	"strings"
 )
 
-// MaxSize is how large a manifest may be, in bytes: what registries must take (OCI distribution spec 1.1, "Pushing
-// Manifests"), and most take no more.
-const MaxSize = 4 << 20
-
 // maxNeeds bounds what one manifest may call for; docker runs no image of more than 127 layers, and the largest
 // indexes known have some hundreds of children.
 const maxNeeds = 4096
@@ -32,13 +28,10 @@ type Part struct {
 var ErrTooMany = errors.New("a manifest may name 4096 parts")
 
 // Needs lists what a manifest names, each digest once, in its order. A subject is none of it: registries accept
-// referrers before what they refer to. Of what is no manifest that this package knows, nothing is needed. The error is
-// ErrTooMany.
+// referrers before what they refer to. Of what is no manifest that this package knows, nothing is needed. How large the body may
+// be is for the caller to bound. The error is ErrTooMany.
 func Needs(body []byte) ([]Part, error) {
 	var doc document
-	if len(body) > MaxSize {
-		return nil, nil
-	}
 	if err := json.Unmarshal(body, &doc); err != nil || doc.SchemaVersion == 1 {
 		if errors.Is(err, ErrTooMany) {
 			return nil, ErrTooMany
@@ -73,7 +66,7 @@ func ConfigType(body []byte) string {
 			MediaType string `json:"mediaType"`
 		} `json:"config"`
 	}
-	if len(body) > MaxSize || json.Unmarshal(body, &doc) != nil {
+	if json.Unmarshal(body, &doc) != nil {
 		return ""
 	}
 	return doc.Config.MediaType
