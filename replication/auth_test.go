@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -413,4 +414,21 @@ func FuzzChallenges(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestTokensAsTheyAre: what services say of a token's life, and with which status, keeps nobody from using it.
+func TestTokensAsTheyAre(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		`100`: 75 * time.Second, `"100"`: 75 * time.Second, `100.0`: 75 * time.Second, `1e99`: 45 * time.Minute, `NaN`: 45 * time.Second,
+		`-1`: 45 * time.Second, `0`: 45 * time.Second, `null`: 45 * time.Second, `""`: 45 * time.Second, `{}`: 45 * time.Second, ``: 45 * time.Second,
+	} {
+		if got := life(json.RawMessage(text)); got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+	g := &guarded{t: t, challenge: bearerChallenge, accepts: func(s string) bool { return s == "Bearer t" }}
+	g.token = func(*http.Request) (int, string) { return http.StatusCreated, `{"token":"t","expires_in":"300"}` }
+	if got := ask(t, g.authorize(Password("alice", "secret")), http.MethodHead, "/v2/app/manifests/v1", nil); got != 200 {
+		t.Error(got)
+	}
 }

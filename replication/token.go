@@ -5,13 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
+
+	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
 const (
@@ -40,15 +42,19 @@ func (a *authorizer) token(ctx context.Context, c challenge, scope string, login
 		return authorization{}, err
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
+	if response.StatusCode/100 != 2 {
 		return authorization{}, fmt.Errorf("token service %s: %d", r.URL.Host, response.StatusCode)
 	}
 	var answer struct {
-		Token       string `json:"token"`
-		AccessToken string `json:"access_token"`
-		ExpiresIn   int64  `json:"expires_in"`
+		Token       string          `json:"token"`
+		AccessToken string          `json:"access_token"`
+		ExpiresIn   json.RawMessage `json:"expires_in"`
 	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxToken)).Decode(&answer); err != nil {
+	body, err := transfer.ReadBody(response, maxToken)
+	if err == nil {
+		err = json.Unmarshal(body, &answer)
+	}
+	if err != nil {
 		return authorization{}, fmt.Errorf("token service %s: %w", r.URL.Host, err)
 	}
 	token := answer.Token
@@ -61,12 +67,13 @@ func (a *authorizer) token(ctx context.Context, c challenge, scope string, login
 	return authorization{"Bearer " + token, asked.Add(life(answer.ExpiresIn))}, nil
 }
 
-// life leaves a quarter, so that it does not end on its way.
-func life(seconds int64) time.Duration {
-	if seconds <= 0 {
+// life leaves a quarter, so that it does not end on its way. Some services write the number of seconds as a string, or with a point.
+func life(seconds json.RawMessage) time.Duration {
+	n, err := strconv.ParseFloat(strings.Trim(string(seconds), `"`), 64)
+	if err != nil || !(n > 0) {
 		return defaultLife * 3 / 4
 	}
-	return time.Duration(min(seconds, int64(longestLife/time.Second))) * time.Second * 3 / 4
+	return time.Duration(min(n, longestLife.Seconds()) * float64(time.Second) * 3 / 4)
 }
 
 func (a *authorizer) tokenRequest(ctx context.Context, c challenge, scope string, login auth.Credential) (*http.Request, error) {

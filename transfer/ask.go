@@ -145,7 +145,7 @@ func (p *peer) manifest(ctx context.Context, reference string) (http.Header, []b
 		return nil, nil, p.refused(response, nil)
 	}
 	defer response.Body.Close()
-	body, err := readAll(response, cmp.Or(p.MaxManifest, DefaultMaxManifest))
+	body, err := ReadBody(response, cmp.Or(p.MaxManifest, DefaultMaxManifest))
 	if err != nil {
 		return nil, nil, &Error{Replica: p.Name, Method: http.MethodGet, Status: response.StatusCode, Err: err}
 	}

@@ -46,8 +46,8 @@ func decoded(encoding string, body io.Reader) (io.Reader, error) {
 
 var errTooLarge = errors.New("it is larger than what is read of such")
 
-// readAll reads an answer of at most so many bytes, as they are when decoded.
-func readAll(response *http.Response, most int64) ([]byte, error) {
+// ReadBody reads an answer of at most so many bytes, as they are when decoded: some give answers an encoding unasked.
+func ReadBody(response *http.Response, most int64) ([]byte, error) {
 	plain, err := decoded(encoding(response.Header), response.Body)
 	if err != nil {
 		return nil, err

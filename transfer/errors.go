@@ -90,7 +90,7 @@ func (p *peer) refused(response *http.Response, err error) error {
 	var envelope struct {
 		Errors []struct{ Code, Message string }
 	}
-	body, _ := readAll(response, maxErrorBody)
+	body, _ := ReadBody(response, maxErrorBody)
 	if json.Unmarshal(body, &envelope) == nil && len(envelope.Errors) > 0 {
 		// The transport may have shown a login of its own.
 		first, shown := envelope.Errors[0], response.Request.Header.Get("Authorization")

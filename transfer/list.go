@@ -76,7 +76,7 @@ func (p *peer) pages(ctx context.Context, at *url.URL, header http.Header, read 
 		if !success(response.StatusCode) {
 			return p.refused(response, nil)
 		}
-		body, err := readAll(response, maxListBody)
+		body, err := ReadBody(response, maxListBody)
 		response.Body.Close()
 		more := false
 		if err == nil {
