@@ -100,14 +100,14 @@ func (b bounds) blob(ctx context.Context, from, to Replica, repository, digest s
 }
 
 func (b bounds) between(ctx context.Context, source, target *peer, digest string, size int64) error {
-	anew, trust := retries{most: b.anew, pause: b.pause}, trust{size: size}
+	anew, trust, how := retries{most: b.anew, pause: b.pause}, trust{size: size}, &sending{}
 	if target.Piece == nil {
 		target.Piece = &Piece{}
 	}
 	for {
 		in, err := open(ctx, source, digest, trust)
 		if err == nil {
-			err = upload(ctx, in, target)
+			err = upload(ctx, in, target, how)
 		}
 		if less, ok := in.lessTrust(err); ok {
 			trust = less
@@ -115,6 +115,9 @@ func (b bounds) between(ctx context.Context, source, target *peer, digest string
 		}
 		if !errors.Is(err, errLost) {
 			return err
+		}
+		if how.shrank() {
+			anew.made = 0
 		}
 		if err := anew.again(ctx, err); err != nil {
 			return err
@@ -128,9 +131,9 @@ var errLost = errors.New("the upload is lost")
 func lost(err error) error { return fmt.Errorf("%w: %w", errLost, err) }
 
 // upload is one attempt: all or nothing.
-func upload(ctx context.Context, in *source, target *peer) error {
+func upload(ctx context.Context, in *source, target *peer, how *sending) error {
 	defer in.close()
-	s, committed, err := begin(ctx, target, in.digest)
+	s, committed, err := begin(ctx, target, in.digest, how)
 	if err != nil || committed {
 		return err
 	}

@@ -216,6 +216,16 @@ func TestBlobsAsTheyAre(t *testing.T) {
 			io.CopyN(io.Discard, r.Body, 1000)
 			cut()
 		}), seen: func(_, to *fake) bool { return to.count["POST"] == 1 && slices.Contains(to.log, "PATCH 0-24999") }},
+		{name: "broken off where it is too large, and no word of an upload", to: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodGet {
+				w.WriteHeader(http.StatusMethodNotAllowed)
+				return true
+			}
+			return small(30_000, func(_ http.ResponseWriter, r *http.Request) {
+				io.CopyN(io.Discard, r.Body, 1000)
+				cut()
+			})(f, w, r)
+		}, seen: func(_, to *fake) bool { return slices.Contains(to.log, "PATCH 0-24999") }},
 		{name: "413 to the least", to: small(1000, tooLarge), err: "to: PATCH: 413"},
 		{name: "chunks are to be large", to: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			w.Header().Set("OCI-Chunk-Min-Length", "150000")
@@ -277,12 +287,33 @@ func TestPieceIsRemembered(t *testing.T) {
 			}
 		}
 	}
-	var p Piece
-	for _, n := range []int64{100, 200, 50, 70} {
-		p.learn(n)
+}
+
+func TestPiece(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	type lesson struct {
+		size  int64
+		until time.Time
 	}
-	if got := p.size(1000); got != 50 {
-		t.Errorf("learnt %d", got)
+	for _, c := range []struct {
+		name  string
+		learn []lesson
+		later time.Duration
+		want  int64
+	}{
+		{"nothing", nil, 0, 1000},
+		{"the least counts", []lesson{{100, time.Time{}}, {200, time.Time{}}, {50, time.Time{}}, {70, time.Time{}}}, doubt * 1000, 50},
+		{"larger than usual", []lesson{{2000, time.Time{}}}, 0, 1000},
+		{"doubtful", []lesson{{100, now.Add(doubt)}}, doubt, 100},
+		{"forgotten", []lesson{{100, now.Add(doubt)}}, doubt + 1, 1000},
+	} {
+		var p Piece
+		for _, l := range c.learn {
+			p.learn(l.size, l.until)
+		}
+		if got := p.size(1000, now.Add(c.later)); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // session is an upload in progress. Of one goroutine.
@@ -16,9 +18,8 @@ type session struct {
 	digest string
 	at     *url.URL
 	tries  retries
-	piece  int64 // bytes of a PATCH
 	least  int64 // bytes of any PATCH but the last, as the replica wants them
-	stuck  int   // PATCHes in a row that broke off with nothing taken
+	*sending
 }
 
 var (
@@ -29,8 +30,8 @@ var (
 )
 
 // begin is end-4a of the distribution spec. there: no upload is needed.
-func begin(ctx context.Context, p *peer, digest string) (s *session, there bool, err error) {
-	s = &session{peer: p, digest: digest, at: p.at("blobs/uploads/")}
+func begin(ctx context.Context, p *peer, digest string, how *sending) (s *session, there bool, err error) {
+	s = &session{peer: p, digest: digest, at: p.at("blobs/uploads/"), sending: how}
 	s.tries = retries{most: p.tries, pause: p.pause}
 	response, err := s.ask(ctx, call{method: http.MethodPost})
 	switch {
@@ -49,7 +50,7 @@ func begin(ctx context.Context, p *peer, digest string) (s *session, there bool,
 		return nil, false, &Error{Replica: s.Name, Method: http.MethodPost, Status: response.StatusCode, Err: errLocation}
 	}
 	s.least = number(response.Header.Get("OCI-Chunk-Min-Length"))
-	s.piece = max(s.Piece.size(s.bounds.piece), s.least)
+	s.sending.piece = max(s.Piece.size(cmp.Or(s.sending.piece, s.bounds.piece), time.Now()), s.least)
 	return s, false, s.moves(response)
 }
 
@@ -94,7 +95,7 @@ func (s *session) chunk(ctx context.Context, in *source) error {
 		return err
 	}
 	for again := false; ; again = true {
-		from, end := in.offset, min(in.offset+s.piece, in.size)
+		from, end := in.offset, min(in.offset+s.sending.piece, in.size)
 		err := s.patch(ctx, in, end, again) // end-5
 		if err == nil {
 			return nil
@@ -146,7 +147,7 @@ func (s *session) patch(ctx context.Context, in *source, end int64, again bool) 
 	}
 	if s.stuck > 0 {
 		s.stuck = 0
-		s.Piece.learn(s.piece)
+		s.Piece.learn(s.sending.piece, time.Now().Add(doubt))
 	}
 	return nil
 }
@@ -158,23 +159,22 @@ func (s *session) resume(ctx context.Context, from, length int64, err error) (in
 		if !s.smaller(length) {
 			return 0, err
 		}
-		s.Piece.learn(s.piece)
+		s.Piece.learn(s.sending.piece, time.Time{})
 		return from, nil
 	}
 	broke := brokeOff(err)
 	at, err := s.where(ctx, err)
 	switch {
-	case err != nil:
-		return 0, err
-	case !broke || at != from:
+	case !broke || err != nil && !errors.Is(err, errLost): // or it did not answer
+	case err == nil && at > from:
 		s.stuck = 0
 	default:
 		s.stuck++
 		if s.stuck > 1 && s.smaller(length) {
-			s.tries.made = 0
+			s.tries.made, s.shrunk = 0, true
 		}
 	}
-	return at, nil
+	return at, err
 }
 
 // smaller reports whether pieces can be smaller than one of that length, and then are.
@@ -183,7 +183,7 @@ func (s *session) smaller(length int64) bool {
 	if half >= length {
 		return false
 	}
-	s.piece = half
+	s.sending.piece = half
 	return true
 }
 
