@@ -145,7 +145,6 @@ func (x *exchange) reasonFor(try int, before choice) router.Reason {
 // askOne asks one replica for a write, which watch may cut short, too.
 func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.Duration) answer {
 	ctx, cancel := context.WithCancelCause(out.Context())
-	x.cutTry.Store(&cancel)
 	x.replica.Store(replica)
 	timer := time.AfterFunc(wait, func() { cancel(errNoAnswer) })
 	defer timer.Stop()
@@ -159,6 +158,7 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 		}
 		out = withBody(out, x.manifest)
 	}
+	x.cutTry.Store(&cancel) // not while a manifest waits for its parts
 	return x.try(ctx, cancel, out, replica)
 }
 

@@ -130,7 +130,7 @@ func (s scattered) putManifest(reference string, content []byte, headers ...stri
 func (s scattered) wholeAt(replica string, content []byte, below ...[]byte) {
 	s.t.Helper()
 	if !s.at[replica].has("/v2/app/manifests/" + sha256Of(content)) {
-		s.t.Errorf("%s lacks the manifest %s", replica, content)
+		s.t.Errorf("%s lacks the manifest %.200s", replica, content)
 	}
 	for _, b := range below {
 		kind := "blobs"
@@ -138,7 +138,7 @@ func (s scattered) wholeAt(replica string, content []byte, below ...[]byte) {
 			kind = "manifests"
 		}
 		if !s.at[replica].has("/v2/app/" + kind + "/" + sha256Of(b)) {
-			s.t.Errorf("%s lacks %s", replica, b)
+			s.t.Errorf("%s lacks %.200s", replica, b)
 		}
 	}
 }
