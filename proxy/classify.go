@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"net/http"
 	"path"
 	"regexp"
 	"slices"
@@ -63,83 +62,143 @@ func routable(p string, listed []string) bool {
 // of its own: a second decoding, a backslash for a slash, Tomcat's and Jetty's path parameters.
 func misread(c rune) bool { return c < ' ' || strings.ContainsRune("%;\\\x7f", c) }
 
-// classify reads a routable request. The words that end a repository's name (manifests, blobs, tags,
-// referrers) may also stand inside it, so the path is read from its end.
+// classify reads a routable request. Other is what the spec does not have: refusalOf says whether a replica may get it.
 func classify(method, p string) target {
 	rest, below := strings.CutPrefix(p, "/v2/")
-	if !below || rest == "" || rest == "_catalog" {
+	if !below || rest == "" || rest == "_catalog" || isService(rest) {
 		return target{kind: router.Ping}
 	}
-	for _, read := range []func(method, rest string) (target, bool){
-		classifyUpload, classifyTags, classifyReferenced,
-	} {
-		if t, ok := read(method, rest); ok && validRepository(t.repository) {
-			return t
+	t, methods := parse(rest)
+	if methods == nil || !validRepository(t.repository) {
+		return target{kind: router.Other}
+	}
+	t.kind = router.Other
+	if kind, ok := methods[method]; ok && (!changes(method) || t.wellFormed()) {
+		t.kind = kind
+	}
+	return t
+}
+
+// isService: some registries have their token service here (/v2/token, /v2/auth). One word below /v2/ is no repository's path,
+// and what begins with an underscore is an extension.
+func isService(rest string) bool {
+	return !strings.Contains(rest, "/") && !strings.HasPrefix(rest, "_")
+}
+
+// endpoint is what the methods of the spec mean on a path of one form.
+type endpoint map[string]router.Kind
+
+var (
+	endUploads = endpoint{"POST": router.Write}
+	endUpload  = endpoint{"GET": router.Upload, "HEAD": router.Upload, "PATCH": router.Upload, "PUT": router.Upload, "DELETE": router.Upload}
+	endTag     = endpoint{"GET": router.Fresh, "HEAD": router.Fresh, "PUT": router.Write, "DELETE": router.Write}
+	endDigest  = endpoint{"GET": router.Pull, "HEAD": router.Pull, "PUT": router.Write, "DELETE": router.Write}
+	endBlob    = endpoint{"GET": router.Pull, "HEAD": router.Exists, "DELETE": router.Write}
+	endList    = endpoint{"GET": router.Fresh, "HEAD": router.Fresh}
+)
+
+// parse reads what stands below /v2/. The words that end a repository's name (manifests, blobs, tags, referrers) may also
+// stand inside it, so a path is read from its end, as registries do. The name has not been looked at. A nil endpoint: no
+// path of the spec.
+func parse(rest string) (target, endpoint) {
+	for _, read := range []func(string) (target, endpoint){parseUploads, parseUpload, parseTags, parseReferenced} {
+		if t, methods := read(rest); methods != nil {
+			return t, methods
 		}
 	}
-	return target{kind: router.Other}
+	return target{}, nil
 }
 
-// classifyUpload reads NAME/blobs/uploads/ (end-4, end-11) and NAME/blobs/uploads/ID (end-5, end-6, end-13).
-func classifyUpload(method, rest string) (target, bool) {
-	const mark = "/blobs/uploads"
+// parseUploads reads NAME/blobs/uploads/ (end-4, end-11), and the same without the slash, which most registries take.
+func parseUploads(rest string) (target, endpoint) {
+	name, ok := strings.CutSuffix(strings.TrimSuffix(rest, "/"), "/blobs/uploads")
+	if !ok {
+		return target{}, nil
+	}
+	return target{repository: name}, endUploads
+}
+
+// parseUpload reads NAME/blobs/uploads/ID (end-5, end-6, end-13). The id is the registry's own, and may have slashes.
+func parseUpload(rest string) (target, endpoint) {
+	const mark = "/blobs/uploads/"
 	i := strings.LastIndex(rest, mark)
 	if i < 0 {
-		return target{}, false
+		return target{}, nil
 	}
-	name, tail := rest[:i], rest[i+len(mark):]
-	if tail != "" && tail[0] != '/' {
-		return target{}, false
+	id := rest[i+len(mark):]
+	if id == "" || hasNoun(id) {
+		return target{}, nil // NAME/blobs/uploads may be a repository's name
 	}
-	id := strings.TrimPrefix(tail, "/")
-	switch {
-	case id != "":
-		return target{kind: router.Upload, repository: name, reference: id}, true
-	case method == http.MethodPost:
-		return target{kind: router.Write, repository: name}, true
-	}
-	return target{kind: router.Other, repository: name}, true
+	return target{repository: rest[:i], reference: id}, endUpload
 }
 
-// classifyTags reads NAME/tags/list (end-8).
-func classifyTags(method, rest string) (target, bool) {
+// hasNoun: an element of the path is, in whatever case, a word that ends a repository's name, by which some server may read
+// it.
+func hasNoun(p string) bool {
+	for element := range strings.SplitSeq(p, "/") {
+		for _, noun := range []string{"manifests", "blobs", "tags", "referrers"} {
+			if strings.EqualFold(element, noun) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// parseTags reads NAME/tags/list (end-8).
+func parseTags(rest string) (target, endpoint) {
 	name, ok := strings.CutSuffix(rest, "/tags/list")
 	if !ok {
-		return target{}, false
+		return target{}, nil
 	}
-	return target{kind: kindOf(method, router.Fresh, router.Fresh), repository: name}, true
+	return target{repository: name}, endList
 }
 
-// classifyReferenced reads NAME/{manifests,blobs,referrers}/REFERENCE (end-2, 3, 7, 9, 10, 12).
-func classifyReferenced(method, rest string) (target, bool) {
+// parseReferenced reads NAME/{manifests,blobs,referrers}/REFERENCE (end-2, 3, 7, 9, 10, 12).
+func parseReferenced(rest string) (target, endpoint) {
 	head, reference := path.Split(rest)
 	name, noun := path.Split(strings.TrimSuffix(head, "/"))
-	name = strings.TrimSuffix(name, "/")
-	if reference == "" {
-		return target{}, false
+	t := target{
+		repository: strings.TrimSuffix(name, "/"), reference: reference, manifest: noun == "manifests", blob: noun == "blobs",
 	}
-	t := target{repository: name, reference: reference, manifest: noun == "manifests", blob: noun == "blobs"}
 	switch {
+	case reference == "":
+		return target{}, nil
 	case t.manifest && t.isDigest():
-		t.kind = kindOf(method, router.Pull, router.Pull)
-	case t.manifest, noun == "referrers":
-		t.kind = kindOf(method, router.Fresh, router.Fresh)
+		return t, endDigest
+	case t.manifest:
+		return t, endTag
 	case t.blob:
-		t.kind = kindOf(method, router.Pull, router.Exists)
-	default:
-		return target{}, false
+		return t, endBlob
+	case noun == "referrers":
+		return t, endList
 	}
-	return t, true
+	return target{}, nil
 }
 
-func kindOf(method string, get, head router.Kind) router.Kind {
-	switch method {
-	case http.MethodGet:
-		return get
-	case http.MethodHead:
-		return head
-	case http.MethodPut, http.MethodDelete:
-		return router.Write
+// A tag, and a digest, as the spec has them ("Pulling manifests"; image spec, "Digests").
+var (
+	tagName      = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+	anyDigest    = regexp.MustCompile(`^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$`)
+	sha256Digest = regexp.MustCompile(`^sha256:[a-f0-9]{64}$`)
+	sha512Digest = regexp.MustCompile(`^sha512:[a-f0-9]{128}$`)
+)
+
+// maxDigest is more than any digest has, in bytes: it bounds what is remembered of a write.
+const maxDigest = 512
+
+// wellFormed: what is to be written has a name that every registry reads in one way. What is only asked for by another name
+// is for the registries to know.
+func (t target) wellFormed() bool {
+	switch {
+	case !t.manifest && !t.blob:
+		return true // the id of an upload is its registry's own
+	case !t.isDigest():
+		return t.manifest && tagName.MatchString(t.reference)
+	case strings.HasPrefix(t.reference, "sha256:"):
+		return sha256Digest.MatchString(t.reference)
+	case strings.HasPrefix(t.reference, "sha512:"):
+		return sha512Digest.MatchString(t.reference)
 	}
-	return router.Other
+	return len(t.reference) <= maxDigest && anyDigest.MatchString(t.reference)
 }

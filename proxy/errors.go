@@ -20,6 +20,8 @@ const (
 	codeUploadUnknown = "BLOB_UPLOAD_UNKNOWN"
 	codeUploadInvalid = "BLOB_UPLOAD_INVALID"
 	codeNameUnknown   = "NAME_UNKNOWN"
+	codeNameInvalid   = "NAME_INVALID"
+	codeDigestInvalid = "DIGEST_INVALID"
 
 	codeManifestBlobUnknown = "MANIFEST_BLOB_UNKNOWN"
 	codeManifestUnknown     = "MANIFEST_UNKNOWN"

@@ -170,7 +170,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer x.log(time.Now())
 	defer x.boundTheRest()
 	if !routable(r.URL.Path, p.Paths) {
-		x.refuse(http.StatusNotFound, ociError{Code: codeNameUnknown, Message: "this path is not part of the registry"})
+		x.refuse(noPath.status, noPath.error)
+		return
+	}
+	if why := refusalOf(r.Method, r.URL, x.target); why != nil {
+		if why.allow != nil {
+			w.Header().Set("Allow", strings.Join(why.allow, ", "))
+		}
+		x.refuse(why.status, why.error)
 		return
 	}
 	x.decide()

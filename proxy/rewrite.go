@@ -13,6 +13,11 @@ import (
 func rewrite(pr *httputil.ProxyRequest) {
 	x := exchangeOf(pr.In)
 	pr.Out.URL.RawQuery = x.query
+	if x.target.manifest && x.target.isDigest() && pr.Out.Method == http.MethodPut {
+		pr.Out.URL.RawQuery = withoutTags(x.query)
+	}
+	x.target.spell(pr.Out.URL)
+	dropOverrides(pr.Out.Header)
 	if pr.Out.Method == http.MethodGet || pr.Out.Method == http.MethodHead {
 		pr.Out.Body, pr.Out.ContentLength = nil, 0 // it means nothing there, and could not be sent twice
 	}

@@ -1,0 +1,128 @@
+package proxy
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// refusal is why a request is answered here.
+type refusal struct {
+	status int
+	allow  []string // methods, of a 405 (RFC 9110, 15.5.6)
+	error  ociError
+}
+
+var (
+	noPath    = refused(http.StatusNotFound, codeNameUnknown, "this path is not part of the registry")
+	badName   = refused(http.StatusBadRequest, codeNameInvalid, "no repository can have this name")
+	badTag    = refused(http.StatusBadRequest, codeManifestInvalid, "no tag can have this name")
+	badDigest = refused(http.StatusBadRequest, codeDigestInvalid, "no digest has this form")
+)
+
+func refused(status int, code, message string) *refusal {
+	return &refusal{status: status, error: ociError{Code: code, Message: message}}
+}
+
+// notAllowed: reads pass on every path.
+func notAllowed(more ...string) *refusal {
+	r := refused(http.StatusMethodNotAllowed, codeUnsupported, "the registry has no such method here")
+	r.allow = append([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, more...)
+	return r
+}
+
+// refusalOf says why no replica gets a routable request; nil: one may. Registries differ in what they make of a path that is
+// not exactly one of the spec's: a slash at its end, capitals, an encoded slash. What writes by such a path would pass by the
+// guard and the record; what reads content by it, by what the record knows. All else may be read: what registries have beyond
+// the spec is theirs.
+func refusalOf(method string, u *url.URL, t target) *refusal {
+	rest, below := strings.CutPrefix(u.Path, "/v2/")
+	switch {
+	case !changes(method) && !onlyReads(method):
+		return notAllowed(http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete)
+	case t.kind == router.Upload && !plainUpload(u, t):
+		return noPath
+	case t.kind == router.Other && changes(method):
+		return refusalOfWrite(method, rest)
+	case t.kind == router.Other && method != http.MethodOptions && readAsContent(rest):
+		return noPath
+	case (below || u.Path == "/v2") && t.kind == router.Ping && changes(method):
+		return refusalOfPing(method, rest)
+	}
+	return nil
+}
+
+// onlyReads: by these methods no server changes anything (RFC 9110, 9.2.1). TRACE would show a client what was added on the way.
+func onlyReads(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+// refusalOfWrite is for what is not exactly a path and a method of the spec.
+func refusalOfWrite(method, rest string) *refusal {
+	t, methods := parse(rest)
+	_, allowed := methods[method]
+	switch {
+	case methods == nil:
+		return noPath
+	case !validRepository(t.repository):
+		return badName
+	case !allowed:
+		return notAllowed(slices.DeleteFunc(slices.Sorted(maps.Keys(methods)), onlyReads)...)
+	case t.isDigest(), t.blob:
+		return badDigest
+	}
+	return badTag
+}
+
+// refusalOfPing: token services are asked by POST as well (distribution's "OAuth2 token authentication").
+func refusalOfPing(method, rest string) *refusal {
+	switch {
+	case rest == "" || !isService(rest):
+		return notAllowed()
+	case method != http.MethodPost:
+		return notAllowed(http.MethodPost)
+	}
+	return nil
+}
+
+// readAsContent: servers that fold capitals, or do not mind a slash at the end, read it as a manifest or blob.
+func readAsContent(rest string) bool {
+	t, _ := parse(strings.ToLower(strings.TrimSuffix(rest, "/")))
+	return (t.manifest || t.blob) && validRepository(t.repository)
+}
+
+// plainUpload: only in the id may characters be encoded, since that is its registry's own.
+func plainUpload(u *url.URL, t target) bool {
+	return strings.HasPrefix(u.EscapedPath(), "/v2/"+t.repository+"/blobs/uploads/")
+}
+
+// spell gives a replica the path as it was read here, so that it reads no other one out of percent-encoding.
+func (t target) spell(u *url.URL) {
+	if t.kind != router.Upload {
+		u.RawPath = ""
+	}
+}
+
+// dropOverrides takes out what some frameworks read another method or path from than the request's own.
+func dropOverrides(h http.Header) {
+	for _, name := range []string{
+		"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL",
+	} {
+		h.Del(name)
+	}
+}
+
+// withoutTags: a registry may give more tags to a manifest that is put by its digest (distribution spec 1.2, "Pushing
+// Manifests"), which would be recorded nowhere. A client that is not told of any puts each by itself.
+func withoutTags(query string) string {
+	parts := slices.DeleteFunc(strings.Split(query, "&"), func(part string) bool {
+		name, _, _ := strings.Cut(part, "=")
+		decoded, err := url.QueryUnescape(name)
+		return err != nil || decoded == "tag" || strings.Contains(part, ";") // which some servers split at
+	})
+	return strings.Join(parts, "&")
+}
