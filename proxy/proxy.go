@@ -69,7 +69,7 @@ type Proxy struct {
 	// Static after New.
 	Config
 	upstreams map[string]*upstream
-	detour    *http.Transport
+	detour    *resending
 	reverse   *httputil.ReverseProxy
 	metrics   *metrics
 
@@ -84,7 +84,7 @@ type Proxy struct {
 
 type upstream struct {
 	Upstream
-	transport *http.Transport
+	transport *resending
 	piece     *transfer.Piece
 }
 
@@ -114,10 +114,9 @@ func New(c Config) *Proxy {
 
 // newTransport keeps to HTTP/1.1, which costs half the CPU per byte of HTTP/2, and never asks for
 // compression that the client did not ask for: digests are over the bytes as stored. Idle
-// connections go before the 60 s after which common load balancers drop them, because a PATCH whose
-// connection turns out to be dead cannot be sent again.
-func newTransport(t *tls.Config, l Limits) *http.Transport {
-	return &http.Transport{
+// connections go before the 60 s after which common load balancers drop them without a word.
+func newTransport(t *tls.Config, l Limits) *resending {
+	return newResending(&http.Transport{
 		DialContext:            (&net.Dialer{Timeout: l.Dial}).DialContext,
 		TLSClientConfig:        t,
 		TLSHandshakeTimeout:    l.Dial,
@@ -130,7 +129,7 @@ func newTransport(t *tls.Config, l Limits) *http.Transport {
 		ReadBufferSize:         bufferSize,
 		WriteBufferSize:        bufferSize,
 		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
-	}
+	}, l.Dial)
 }
 
 // maxUpstreamConns bounds the connections to one replica: an HTTP/2 client may ask for hundreds of
