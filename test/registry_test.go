@@ -51,6 +51,15 @@ var debianKind = registryKind{"docker-registry", func(t testing.TB, name, addres
 	return startDistribution(t, name, address, installed(t, "docker-registry"), "")
 }}
 
+// olaregKind cleans paths before it reads them. It has no list of repositories.
+var olaregKind = registryKind{"olareg", func(t testing.TB, name, address string) *registry {
+	olareg, dir := built(t, olaregProgram), t.TempDir()
+	host, port, _ := net.SplitHostPort(address)
+	return startRegistry(t, address, func() *process {
+		return startAt(t, placeOf(address), name, nil, olareg, "serve", "--addr", host, "--port", port, "--dir", dir, "--api-delete", "--api-blob-delete")
+	})
+}}
+
 func startDistribution(t testing.TB, name, address, program, auth string) *registry {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config.yml")
