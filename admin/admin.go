@@ -78,7 +78,7 @@ type Probe struct {
 	Target string    `json:"target"` // front or upstream
 	URL    string    `json:"url"`
 	Up     bool      `json:"up"`
-	Known  bool      `json:"known"` // false: no result yet, counted as up
+	Known  bool      `json:"known"` // false: nothing yet speaks for or against it, counted as up
 	Result string    `json:"result"`
 	Probed time.Time `json:"probed,omitzero"`
 	Since  time.Time `json:"since,omitzero"` // of Up

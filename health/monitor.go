@@ -42,8 +42,8 @@ type Monitor struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	seen    map[key]router.Health
-	unknown int // targets without a result
+	seen     map[key]router.Health
+	unprobed int // targets without a result
 }
 
 // watch is what the monitor keeps of one target.
@@ -53,6 +53,7 @@ type watch struct {
 	offset time.Duration // until the first probe
 
 	trouble chan struct{} // holds at most one: the next probe is to start now
+	sign    sign
 
 	// Guarded by Monitor.mu.
 	history History
@@ -70,7 +71,7 @@ func New(config Config) *Monitor {
 		metrics:    newMetrics(config.Registerer),
 		ready:      make(chan struct{}),
 		seen:       map[key]router.Health{},
-		unknown:    len(config.Targets),
+		unprobed:   len(config.Targets),
 	}
 	if m.config.probe == nil {
 		m.config.probe = get
@@ -78,7 +79,7 @@ func New(config Config) *Monitor {
 	for i, target := range config.Targets {
 		m.add(target, i)
 	}
-	if m.unknown == 0 {
+	if m.unprobed == 0 {
 		close(m.ready)
 	}
 	m.fleet.Store(assemble(config.Replicas, m.seen))
@@ -93,6 +94,7 @@ func (m *Monitor) add(target Target, i int) {
 		Target:  target,
 		offset:  spread * time.Duration(i) / time.Duration(len(m.config.Targets)),
 		trouble: make(chan struct{}, 1),
+		sign:    sign{began: time.Now()},
 		text:    "not probed yet",
 	}
 	m.watches = append(m.watches, w)
@@ -132,6 +134,14 @@ func (m *Monitor) Trouble(replica string) {
 	select {
 	case w.trouble <- struct{}{}:
 	default: // that probe is already asked for
+	}
+}
+
+// Alive tells that something which a replica's upstream was asked for by a request came after at. A probe that is late
+// meanwhile is no failure. It never blocks, and costs next to nothing.
+func (m *Monitor) Alive(replica string, at time.Time) {
+	if w, probed := m.upstreams[replica]; probed {
+		w.sign.give(at)
 	}
 }
 

@@ -9,20 +9,21 @@ import (
 // Spacing runs from start to start: a target that hangs is judged as fast as the timeout allows.
 func (m *Monitor) record(w *watch, err error, started time.Time) time.Duration {
 	now := time.Now()
-	result, text := explain(err)
+	result, text := outcomeOf(err, started, w.sign.last())
 	m.metrics.probes.WithLabelValues(w.Replica, w.kind(), string(result)).Inc()
 
 	m.mu.Lock()
 	before := w.history
-	w.history = Step(m.thresholds, before, err == nil)
+	w.history = Step(m.thresholds, before, result.result())
 	after := w.history
+	first := w.probed.IsZero()
 	w.text, w.probed = text, now
-	if !before.Known() || before.Up() != after.Up() {
+	if first || before.Up() != after.Up() {
 		w.since = now
 	}
 	pause := max(0, after.Spacing(m.config.Interval)-now.Sub(started))
 	m.publish(w, pause)
-	if !before.Known() {
+	if first {
 		m.count()
 	}
 	m.mu.Unlock()
@@ -47,8 +48,8 @@ func (m *Monitor) publish(w *watch, pause time.Duration) {
 
 // count is called with mu held at the first result of each target.
 func (m *Monitor) count() {
-	m.unknown--
-	if m.unknown == 0 {
+	m.unprobed--
+	if m.unprobed == 0 {
 		close(m.ready)
 	}
 }
@@ -64,7 +65,7 @@ type Status struct {
 	Front   netip.Addr // invalid for the upstream
 	URL     string
 	Up      bool
-	Known   bool      // false: no result yet, counted as up
+	Known   bool      // false: nothing yet that speaks for or against it, counted as up
 	Result  string    // text of the last result
 	Probed  time.Time // when it came
 	Since   time.Time // when Up last changed, or the first result came

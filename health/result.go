@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // outcome is what a probe came to: a closed set, the metric's label.
@@ -16,11 +18,32 @@ const (
 	alive       outcome = "ok"
 	status      outcome = "status"
 	timeout     outcome = "timeout"
+	late        outcome = "late" // a timeout, while requests were answered
 	refused     outcome = "refused"
 	closed      outcome = "closed"
 	certificate outcome = "certificate"
 	other       outcome = "other" // the text says what
 )
+
+// result is what an outcome says of the target.
+func (o outcome) result() Result {
+	switch o {
+	case alive:
+		return Success
+	case late:
+		return Unknown
+	}
+	return Failure
+}
+
+// outcomeOf is explain for one that knows when the probe began, and the target's last sign of life.
+func outcomeOf(err error, began, sign time.Time) (outcome, string) {
+	o, text := explain(err)
+	if o == timeout && Late(began, sign) == Unknown {
+		return late, "late, while requests were answered"
+	}
+	return o, text
+}
 
 // maxText bounds what a target can write into our log: names in its certificate, a malformed answer.
 const maxText = 200
@@ -28,13 +51,14 @@ const maxText = 200
 // explain turns a probe's error into the label and a text for people.
 func explain(err error) (outcome, string) {
 	var answered statusError
+	var failed net.Error // a dialler's timeout may be told before its context's
 	var untrusted *tls.CertificateVerificationError
 	switch {
 	case err == nil:
 		return alive, "ok"
 	case errors.As(err, &answered):
 		return status, answered.Error()
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &failed) && failed.Timeout():
 		return timeout, "timeout"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return refused, "connection refused"

@@ -35,8 +35,8 @@ func newChain(th Thresholds) chain {
 		return i
 	}
 	for i := 0; i < len(c.states); i++ {
-		c.ok = append(c.ok, visit(Step(th, c.states[i], true)))
-		c.lost = append(c.lost, visit(Step(th, c.states[i], false)))
+		c.ok = append(c.ok, visit(Step(th, c.states[i], Success)))
+		c.lost = append(c.lost, visit(Step(th, c.states[i], Failure)))
 	}
 	return c
 }
@@ -81,6 +81,16 @@ func (c chain) longRun(loss float64) (fallsPerYear, upShare float64) {
 	return falls / total * simYear.Seconds(), up / total
 }
 
+func resultOf(ok bool) Result {
+	if ok {
+		return Success
+	}
+	return Failure
+}
+
+// against is the result that speaks against what a history amounts to.
+func against(h History) Result { return resultOf(!h.Up()) }
+
 // sampled is longRun by throwing dice: the oracle for the arithmetic above.
 func sampled(th Thresholds, loss float64, probes int) (fallsPerYear float64) {
 	random := rand.New(rand.NewPCG(1, 2))
@@ -88,7 +98,7 @@ func sampled(th Thresholds, loss float64, probes int) (fallsPerYear float64) {
 	var total time.Duration
 	for range probes {
 		ok := random.Float64() >= loss
-		next := Step(th, h, ok)
+		next := Step(th, h, resultOf(ok))
 		if h.Up() && !next.Up() {
 			falls++
 		}
@@ -104,10 +114,10 @@ func reaction(th Thresholds, from History, took time.Duration) (mean, worst time
 	const moments = 1000
 	for i := range moments {
 		at := simInterval * time.Duration(i) / moments // the first probe that notices
-		h := Step(th, from, !from.Up())
+		h := Step(th, from, against(from))
 		for h.Up() == from.Up() {
 			at += max(took, h.Spacing(simInterval))
-			h = Step(th, h, !from.Up())
+			h = Step(th, h, against(from))
 		}
 		at += took
 		mean += at / moments

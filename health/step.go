@@ -9,6 +9,26 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
+// Result is what one probe says of its target. The set is closed.
+type Result string
+
+// Unknown is for a probe whose end has another cause than the target's health.
+const (
+	Success Result = "success"
+	Failure Result = "failure"
+	Unknown Result = "unknown"
+)
+
+// Late is the result of a probe that was not answered in time. The target is busy if what else is asked of it is
+// answered: taking it down for that would hand its load to the next. Only what came after the probe began counts. An
+// older sign of life says nothing of now, and must not hide a target that hangs, or that nothing reaches any more.
+func Late(began, sign time.Time) Result {
+	if sign.After(began) {
+		return Unknown
+	}
+	return Failure
+}
+
 // Thresholds say how many results it takes to change one's mind. All are at least 1.
 type Thresholds struct {
 	Down int // failures until up becomes down, even with successes between them
@@ -29,9 +49,13 @@ type History struct {
 	successes int // in a row: while up since the last failure, if failures > 0; while down since the last failure
 }
 
-// Step adds one result. The very first decides at once, since nothing speaks against it.
-func Step(t Thresholds, h History, ok bool) History {
+// Step adds one result. The very first success or failure decides at once, since nothing speaks against it. Unknown
+// changes nothing: it forgives no failure, and brings nobody back.
+func Step(t Thresholds, h History, r Result) History {
+	ok := r == Success
 	switch {
+	case r == Unknown:
+		return h
 	case !h.known:
 		return History{known: true, down: !ok}
 	case h.down:
@@ -71,7 +95,7 @@ func stepDown(t Thresholds, h History, ok bool) History {
 // Up reports whether the target counts as up. Unknown counts as up: fail open.
 func (h History) Up() bool { return !h.down }
 
-// Known reports whether there was any result yet.
+// Known reports whether there was a success or a failure yet.
 func (h History) Known() bool { return h.known }
 
 // Steady reports whether all that is remembered agrees with Up.

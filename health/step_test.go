@@ -1,6 +1,7 @@
 package health
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,12 +11,12 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// run feeds a row of results ('.' success, 'x' failure) and draws the states it leads to: U up, u up
-// with failures, D down, d down with successes.
+// run feeds a row of results ('.' success, 'x' failure, '?' unknown) and draws the states it leads to: U up, u up with
+// failures or not known yet, D down, d down with successes.
 func run(th Thresholds, results string) (states string, last History) {
 	var drawn strings.Builder
 	for _, result := range results {
-		last = Step(th, last, result == '.')
+		last = Step(th, last, map[rune]Result{'.': Success, 'x': Failure, '?': Unknown}[result])
 		drawn.WriteByte(draw(last))
 	}
 	return drawn.String(), last
@@ -58,6 +59,13 @@ func TestHistories(t *testing.T) {
 		{"a restart of 4 s passes", Defaults(), ".xxxx..", "UuuuuuU"},
 		{"five failures do not", Defaults(), ".xxxxx", "UuuuuD"},
 		{"ten successes bring back", Defaults(), "x..........", "DdddddddddU"},
+		{"unknown is no failure", Defaults(), "." + strings.Repeat("?", 60), strings.Repeat("U", 61)},
+		{"and forgives none", small, ".x?????x?x", "UuuuuuuuuD"},
+		{"nor delays that others are forgiven", small, ".x.?.", "UuuuU"},
+		{"nor brings anybody back", small, "x????????", "DDDDDDDDD"},
+		{"nor delays that others do", small, "x.?.?..", "DdddddU"},
+		{"the first that says anything decides: down", small, "???x", "uuuD"},
+		{"the first that says anything decides: up", small, "???.", "uuuU"},
 		{"nine do not", Defaults(), "x.........x.........", "DdddddddddDddddddddd"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -73,8 +81,31 @@ func TestUnknownCountsAsUp(t *testing.T) {
 	if !h.Up() || h.Known() || h.Steady() {
 		t.Errorf("zero: up %v, known %v, steady %v; want true, false, false", h.Up(), h.Known(), h.Steady())
 	}
-	if h = Step(Defaults(), h, true); !h.Known() {
-		t.Error("not known after a result")
+	if h = Step(Defaults(), h, Unknown); h.Known() {
+		t.Error("known, and nothing was said")
+	}
+	if h = Step(Defaults(), h, Success); !h.Known() {
+		t.Error("not known after a success")
+	}
+}
+
+func TestLate(t *testing.T) {
+	began := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		name string
+		sign time.Time
+		want Result
+	}{
+		{"no sign of life ever", time.Time{}, Failure},
+		{"one of an hour ago", began.Add(-time.Hour), Failure},
+		{"one just before it began", began.Add(-time.Nanosecond), Failure},
+		{"one when it began", began, Failure},
+		{"one since it began", began.Add(time.Nanosecond), Unknown},
+		{"one of just now", began.Add(2 * time.Second), Unknown},
+	} {
+		if got := Late(began, test.sign); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.name, got, test.want)
+		}
 	}
 }
 
@@ -138,11 +169,23 @@ var (
 		th.Up = th.OK + rapid.IntRange(0, 6).Draw(t, "up")
 		return th
 	})
-	someResults = rapid.SliceOfN(rapid.Bool(), 1, 200)
+	someResults = rapid.SliceOfN(someResult, 1, 200)
+	someResult  = rapid.SampledFrom(fromWorst)
+
+	fromWorst = []Result{Failure, Unknown, Success}
 )
 
 // twin tells from the whole row since the last change what Step tells from a few counters.
-func twin(th Thresholds, results []bool) bool {
+func twin(th Thresholds, all []Result) bool {
+	var results []bool
+	for _, r := range all {
+		if r != Unknown {
+			results = append(results, r == Success)
+		}
+	}
+	if len(results) == 0 {
+		return true
+	}
 	up := results[0]
 	since := 0 // index of the result that brought this state about
 	for i := 1; i < len(results); i++ {
@@ -180,7 +223,7 @@ func allOK(row []bool, n int) bool {
 	return true
 }
 
-func after(th Thresholds, results []bool) (h History) {
+func after(th Thresholds, results []Result) (h History) {
 	for _, result := range results {
 		h = Step(th, h, result)
 	}
@@ -216,13 +259,13 @@ func TestFlipsAreBounded(t *testing.T) {
 	})
 }
 
-// A success in a failure's stead never ends worse (for Up >= OK, as any sane choice has it).
+// A better result in another's stead never ends worse (for Up >= OK, as any sane choice has it).
 func TestStepIsMonotone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		th, results := someThresholds.Draw(t, "thresholds"), someResults.Draw(t, "results")
-		better := make([]bool, len(results))
+		better := make([]Result, len(results))
 		for i, result := range results {
-			better[i] = result || rapid.Bool().Draw(t, "mended")
+			better[i] = rapid.SampledFrom(fromWorst[slices.Index(fromWorst, result):]).Draw(t, "mended")
 		}
 		if after(th, results).Up() && !after(th, better).Up() {
 			t.Fatal("up with more failures, down with fewer")
@@ -234,15 +277,15 @@ func TestStepIsMonotone(t *testing.T) {
 func TestProbesToChangeIsTheLeast(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		th := someThresholds.Draw(t, "thresholds")
-		h := after(th, rapid.SliceOfN(rapid.Bool(), 0, 40).Draw(t, "results"))
+		h := after(th, rapid.SliceOfN(someResult, 0, 40).Draw(t, "results"))
 		least := h.ProbesToChange(th)
 		if steady := least == 0; steady != h.Steady() {
 			t.Fatalf("least %d, steady %v", least, h.Steady())
 		}
 		quickest, any := h, h
 		for i := 1; i <= least; i++ {
-			quickest = Step(th, quickest, !h.Up())
-			any = Step(th, any, rapid.Bool().Draw(t, "next"))
+			quickest = Step(th, quickest, against(h))
+			any = Step(th, any, someResult.Draw(t, "next"))
 			if i < least && any.Up() != h.Up() {
 				t.Fatalf("changed after %d, promised not before %d", i, least)
 			}
