@@ -59,6 +59,7 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*Co
 		Hostname:  "registry.contoso.com", LeaseIdle: time.Minute, Limits: quick, Record: newMemoryRecord(),
 		Fleet:      g.fleet.Load,
 		Trouble:    func(name string) { g.note(&g.trouble, name) },
+		Alive:      func(string, time.Time) {},
 		Registerer: prometheus.NewRegistry(),
 		Log:        slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}

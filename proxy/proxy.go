@@ -45,7 +45,8 @@ type Config struct {
 	MaxManifest    int64              // bytes; a larger one is refused. 0 is transfer.DefaultMaxManifest
 	Map            func() *router.Map // of the fleet's replicas
 	Fleet          func() *router.Fleet
-	Trouble        func(replica string) // must not block
+	Trouble        func(replica string)               // must not block
+	Alive          func(replica string, at time.Time) // what it sent came after at; for each read: must not block
 	Record         Record
 	Committed      func(repository, digest, replica string) // of each blob that a client pushes; must not block
 	Agreement      Agreement                                // nil: this gateway decides alone
@@ -84,7 +85,7 @@ type Proxy struct {
 
 type upstream struct {
 	Upstream
-	transport *resending
+	transport *lively
 	piece     *transfer.Piece
 }
 
@@ -97,7 +98,7 @@ func New(c Config) *Proxy {
 	}
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	for _, u := range c.Upstreams {
-		p.upstreams[u.Name] = &upstream{u, newTransport(u.TLS, c.Limits), &transfer.Piece{}}
+		p.upstreams[u.Name] = &upstream{u, newLively(newTransport(u.TLS, c.Limits), u, c.Alive), &transfer.Piece{}}
 	}
 	p.detour = newTransport(c.Detour.TLS, c.Limits)
 	p.healer = newHealer(p.reach, p.healed, p.metrics)

@@ -114,7 +114,7 @@ func New(c *configs.Config, release string, log *slog.Logger) (*Gateway, error) 
 		Paths: c.Proxy.Paths, TrustedProxies: c.Proxy.TrustedProxies,
 		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
 		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest,
-		Map: placed.Orders, Fleet: reached, Trouble: g.monitor.Trouble,
+		Map: placed.Orders, Fleet: reached, Trouble: g.monitor.Trouble, Alive: g.monitor.Alive,
 		Record: g.record, Agreement: agreement, Detour: detour,
 		Pulled: g.egress.pulled, Healed: g.egress.healed,
 		Committed:  g.copying.committed,
