@@ -4,13 +4,16 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,7 +89,8 @@ func TestAnswersAreSignsOfLife(t *testing.T) {
 // What is copied counts as what clients ask for does; an object store that a replica redirects to is not the replica.
 func TestCopyingGivesSignsOfLife(t *testing.T) {
 	var s signs
-	g := newRig(t, map[string]http.HandlerFunc{"west": status(200), "east": breakOff}, func(c *Config) { c.Alive = s.give })
+	upstreams := map[string]http.HandlerFunc{"west": status(200), "east": breakOff}
+	g := newRig(t, upstreams, func(c *Config) { c.Alive = s.give })
 	if there, err := transfer.HasBlob(t.Context(), g.proxy.Reach("west"), "app", digest, nil); !there || err != nil {
 		t.Fatal(there, err)
 	}
@@ -110,7 +114,9 @@ func TestDetourIsNoSignOfLife(t *testing.T) {
 	var s signs
 	g := newRig(t, map[string]http.HandlerFunc{"west": breakOff}, func(c *Config) {
 		c.Alive = s.give
-		c.Detour = Detour{Scheme: "http", Front: func(name string) (string, bool) { return front.Listener.Addr().String(), name == "west" }}
+		c.Detour = Detour{Scheme: "http", Front: func(name string) (string, bool) {
+			return front.Listener.Addr().String(), name == "west"
+		}}
 	})
 	g.want(g.do("GET "+byDigest, nil), 200, "west; reason=nearest")
 	if got := s.by(); len(got) > 0 {
@@ -120,7 +126,9 @@ func TestDetourIsNoSignOfLife(t *testing.T) {
 
 // A large layer on a slow line may be all that a replica answers for minutes.
 func TestMovingBodyIsASignOfLife(t *testing.T) {
-	for name, start := range map[string]func(*httptest.Server){"in clear text": (*httptest.Server).Start, "TLS": (*httptest.Server).StartTLS} {
+	for name, start := range map[string]func(*httptest.Server){
+		"in clear text": (*httptest.Server).Start, "TLS": (*httptest.Server).StartTLS,
+	} {
 		t.Run(name, func(t *testing.T) {
 			var s signs
 			next := make(chan struct{})
@@ -171,6 +179,48 @@ func TestMovingBodyIsASignOfLife(t *testing.T) {
 	}
 }
 
+func TestDialling(t *testing.T) {
+	late, refused := os.ErrDeadlineExceeded, syscall.ECONNREFUSED
+	lateFor := func(n int) []error { return slices.Repeat([]error{late}, n) }
+	for _, test := range []struct {
+		name     string
+		address  string
+		come     []error // of each try, which takes 2 s; nil is a connection
+		answered bool    // others are, in each second
+		tries    int
+		err      error
+	}{
+		{"at once", "west:80", []error{nil}, false, 1, nil},
+		{"late, while others are answered", "west:80", []error{late, late, nil}, true, 3, nil},
+		{"late, and nobody is answered", "west:80", lateFor(2), false, 1, late},
+		{"refused, while others are answered", "west:80", []error{late, refused, nil}, true, 2, refused},
+		{"late for as long as a request may wait", "west:80", lateFor(99), true, 15, late},
+		{"an object store", "store:80", lateFor(2), true, 1, late},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tries := 0
+				var l *lively
+				script := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+					time.Sleep(time.Second)
+					if test.answered {
+						l.tell(time.Now())
+					}
+					time.Sleep(time.Second)
+					tries++
+					return nil, test.come[tries-1]
+				}}
+				u := Upstream{Name: "west", URL: &url.URL{Scheme: "http", Host: "west"}}
+				l = newLively(newResending(script, time.Second), u, DefaultLimits(), func(string, time.Time) {})
+				_, err := l.pool.DialContext(t.Context(), "tcp", test.address)
+				if tries != test.tries || !errors.Is(err, test.err) {
+					t.Errorf("%d tries, %v; want %d, %v", tries, err, test.tries, test.err)
+				}
+			})
+		})
+	}
+}
+
 // script is a connection on which so much comes at such times. The last of it comes with io.EOF.
 type script struct {
 	net.Conn
@@ -207,7 +257,7 @@ func TestLineKnowsWhatIsNew(t *testing.T) {
 		every time.Duration   // the reader takes 10 bytes that often
 		want  []time.Duration // after each read, since when what it read has come at the earliest
 	}{
-		{"the reader waits", []coming{{1 * s, 3}, {2 * s, 10}, {4 * s, 3}, {5 * s, 3}}, 0, []time.Duration{0, 1 * s, 1 * s, 4 * s}},
+		{"the reader waits", []coming{{s, 3}, {2 * s, 10}, {4 * s, 3}, {5 * s, 3}}, 0, []time.Duration{0, s, s, 4 * s}},
 		{"the reader is slow", []coming{{0, 40}}, 60 * s, []time.Duration{0, 0, 0, 0}},
 		{"it catches up", []coming{{0, 15}, {90 * s, 5}, {95 * s, 5}}, 30 * s, []time.Duration{0, 0, 30 * s, 90 * s}},
 		{"it falls behind", []coming{{1 * s, 5}, {2 * s, 40}}, 10 * s, []time.Duration{0, 1 * s, 1 * s, 1 * s}},
@@ -254,8 +304,10 @@ func TestLineOfASlowClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	hangs := time.Now()
-	if _, err := io.CopyBuffer(io.Discard, io.LimitReader(struct{ io.Reader }{l}, 64<<10), make([]byte, 1<<10)); err != nil {
-		t.Fatal(err)
+	for range 64 {
+		if _, err := io.ReadFull(l, make([]byte, 1<<10)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if l.cameAfter().After(hangs) {
 		t.Error("what had come before is taken for new")

@@ -98,7 +98,7 @@ func New(c Config) *Proxy {
 	}
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	for _, u := range c.Upstreams {
-		p.upstreams[u.Name] = &upstream{u, newLively(newTransport(u.TLS, c.Limits), u, c.Alive), &transfer.Piece{}}
+		p.upstreams[u.Name] = &upstream{u, newLively(newTransport(u.TLS, c.Limits), u, c.Limits, c.Alive), &transfer.Piece{}}
 	}
 	p.detour = newTransport(c.Detour.TLS, c.Limits)
 	p.healer = newHealer(p.reach, p.healed, p.metrics)
@@ -120,7 +120,7 @@ func newTransport(t *tls.Config, l Limits) *resending {
 	return newResending(&http.Transport{
 		DialContext:            (&net.Dialer{Timeout: l.Dial}).DialContext,
 		TLSClientConfig:        t,
-		TLSHandshakeTimeout:    l.Dial,
+		TLSHandshakeTimeout:    l.Alone, // whoever takes a connection is there
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    64,
 		MaxConnsPerHost:        maxUpstreamConns,
