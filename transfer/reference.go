@@ -52,47 +52,6 @@ func (p *peer) kept(ctx context.Context, response *http.Response, digest string)
 	return err
 }
 
-// DeleteManifest deletes a manifest by its digest, or a tag. That it is not there is as good.
-func DeleteManifest(ctx context.Context, at Replica, repository, reference string, credential http.Header) error {
-	if !validTag.MatchString(reference) {
-		if _, _, err := parseDigest(reference); err != nil {
-			return err
-		}
-	}
-	return standard().peer(at, repository, credential).delete(ctx, "manifests/"+reference)
-}
-
-// DeleteBlob deletes a blob. That it is not there is as good.
-func DeleteBlob(ctx context.Context, at Replica, repository, digest string, credential http.Header) error {
-	if _, _, err := parseDigest(digest); err != nil {
-		return err
-	}
-	return standard().peer(at, repository, credential).delete(ctx, "blobs/"+digest)
-}
-
-// delete asks after a refusal whether there is anything to delete: some registries fail, or refuse, all the same.
-func (p *peer) delete(ctx context.Context, what string) error {
-	response, err := p.send(ctx, call{method: http.MethodDelete, at: p.at(what)})
-	if err != nil {
-		return err
-	}
-	switch response.StatusCode {
-	case http.StatusOK, http.StatusAccepted, http.StatusNoContent, http.StatusNotFound:
-		response.Body.Close()
-		return nil
-	}
-	refused := p.refused(response, nil)
-	response, err = p.fetch(ctx, http.MethodHead, what, accepted("manifests"))
-	if err != nil {
-		return refused
-	}
-	response.Body.Close()
-	if response.StatusCode == http.StatusNotFound {
-		return nil
-	}
-	return refused
-}
-
 // Referrers lists the digests of what refers to a manifest, at most maxReferrers, and none where the replica has no such list.
 func Referrers(ctx context.Context, at Replica, repository, digest string, credential http.Header) ([]string, error) {
 	if _, _, err := parseDigest(digest); err != nil {

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -37,7 +38,10 @@ func TestDelete(t *testing.T) {
 		return true
 	})
 	for code, want := range map[int]string{202: "", 200: "", 404: "", 405: "at: DELETE: 405: UNSUPPORTED: no", 500: "at: DELETE: 500: UNSUPPORTED: no"} {
-		status = code
+		status, there = code, http.StatusOK
+		if want == "" {
+			there = http.StatusNotFound
+		}
 		for _, err := range []error{
 			DeleteManifest(t.Context(), at.replica("at"), "team/app", "v1", alice),
 			DeleteBlob(t.Context(), at.replica("at"), "team/app", sum(nil), alice),
@@ -52,6 +56,14 @@ func TestDelete(t *testing.T) {
 	}
 	if path != "DELETE /v2/team/app/blobs/"+sum(nil) {
 		t.Error(path)
+	}
+	status, there = 202, 200
+	if err := DeleteBlob(t.Context(), at.replica("at"), "team/app", sum(nil), alice); !errors.Is(err, errKept) {
+		t.Errorf("it gives out what it says it has deleted: %v", err)
+	}
+	status, there = 202, 500
+	if err := DeleteBlob(t.Context(), at.replica("at"), "team/app", sum(nil), alice); err != nil {
+		t.Errorf("it does not say whether it is there: %v", err)
 	}
 	status, there = 405, 404
 	if err := DeleteManifest(t.Context(), at.replica("at"), "team/app", "v1", alice); err != nil {

@@ -1,0 +1,68 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"net/http"
+)
+
+var errKept = errors.New("it says that it has deleted it, and has it")
+
+// DeleteManifest deletes a manifest by its digest, or a tag. That it is not there is as good.
+func DeleteManifest(ctx context.Context, at Replica, repository, reference string, credential http.Header) error {
+	if !validTag.MatchString(reference) {
+		if _, _, err := parseDigest(reference); err != nil {
+			return err
+		}
+	}
+	return standard().peer(at, repository, credential).delete(ctx, "manifests/"+reference)
+}
+
+// DeleteBlob deletes a blob. That it is not there is as good.
+func DeleteBlob(ctx context.Context, at Replica, repository, digest string, credential http.Header) error {
+	if _, _, err := parseDigest(digest); err != nil {
+		return err
+	}
+	return standard().peer(at, repository, credential).delete(ctx, "blobs/"+digest)
+}
+
+// delete asks afterwards whether it is there: some registries refuse, or fail, where there is nothing to delete, and some answer
+// 202 and go on giving it out of what they have cached until they are asked again. To do that is for the caller, who knows whether it
+// was pushed anew meanwhile.
+func (p *peer) delete(ctx context.Context, what string) error {
+	response, err := p.send(ctx, call{method: http.MethodDelete, at: p.at(what)})
+	if err != nil {
+		return err
+	}
+	var refused error
+	switch response.StatusCode {
+	case http.StatusOK, http.StatusAccepted, http.StatusNoContent, http.StatusNotFound:
+		response.Body.Close()
+	default:
+		refused = p.refused(response, nil)
+	}
+	switch there, err := p.there(ctx, what); {
+	case err == nil && !there:
+		return nil
+	case err != nil || refused != nil:
+		return refused
+	}
+	return &Error{Replica: p.Name, Method: http.MethodDelete, Status: response.StatusCode, Err: errKept}
+}
+
+// there is asked for by HEAD. With an error it is not known.
+func (p *peer) there(ctx context.Context, what string) (bool, error) {
+	response, err := p.fetch(ctx, http.MethodHead, what, accepted("manifests"))
+	if err != nil {
+		return false, err
+	}
+	switch response.StatusCode {
+	case http.StatusOK:
+		response.Body.Close()
+		return true, nil
+	case http.StatusNotFound:
+		response.Body.Close()
+		return false, nil
+	}
+	return false, p.refused(response, nil)
+}

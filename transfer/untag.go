@@ -1,0 +1,203 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// DeleteTag deletes a tag; that it is not there is as good. Where the registry deletes by digest alone, as distribution 2 does, the
+// tag is given to a manifest that was made for it, which is then deleted by its digest: what the tag named stays. Before that,
+// may is asked whether the tag may go with the digest that it names.
+func DeleteTag(ctx context.Context, at Replica, repository, tag string, may func(digest string) error) error {
+	if !validTag.MatchString(tag) {
+		return ErrTag
+	}
+	p := standard().peer(at, repository, nil)
+	err := p.delete(ctx, "manifests/"+tag)
+	if err == nil || !byDigestAlone(err) {
+		return err
+	}
+	return p.untag(ctx, tag, may, err)
+}
+
+// byDigestAlone: what registries say that take a tag for a digest that is malformed, or unknown, or that delete no tags.
+func byDigestAlone(err error) bool {
+	for _, status := range []int{http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented} {
+		if hasStatus(err, status) {
+			return true
+		}
+	}
+	return false
+}
+
+// untag first looks whether the stand-in can be deleted: a tag that was given to one that cannot would name it for good.
+// One that the tag names already is from a try that broke off.
+func (p *peer) untag(ctx context.Context, tag string, may func(digest string) error, refused error) error {
+	now, there, err := Look(ctx, p.Replica, p.repository, tag, nil)
+	if err != nil || !there {
+		return err
+	}
+	s := standInFor(tag, now.MediaType)
+	if now.Digest != s.digest {
+		if err := may(now.Digest); err != nil {
+			return err
+		}
+		if err := p.putBlob(ctx, s.configDigest, s.config); err != nil {
+			return err
+		}
+		defer func() { _ = p.delete(ctx, "blobs/"+s.configDigest) }() // nothing names it any more; else the registry's sweep does it
+		if err := p.put(ctx, s.digest, s.digest, s.mediaType, s.manifest); err != nil {
+			return err
+		}
+		if p.delete(ctx, "manifests/"+s.digest) != nil {
+			return refused
+		}
+		if err := p.put(ctx, tag, s.digest, s.mediaType, s.manifest); err != nil {
+			return err
+		}
+	}
+	if err := p.delete(ctx, "manifests/"+s.digest); err != nil {
+		return err
+	}
+	if there, err := p.there(ctx, "manifests/"+tag); err == nil && there {
+		return &Error{Replica: p.Name, Method: http.MethodDelete, Err: errKept}
+	}
+	return nil
+}
+
+// putBlob stores a small blob, unless it is there.
+func (p *peer) putBlob(ctx context.Context, digest string, content []byte) error {
+	if there, err := p.has(ctx, "blobs", digest); there || err != nil {
+		return err
+	}
+	s, err := begin(ctx, p, digest)
+	if err != nil {
+		return err
+	}
+	at := *s.at
+	at.RawQuery = strings.TrimPrefix(at.RawQuery+"&digest="+url.QueryEscape(digest), "&")
+	response, err := p.send(ctx, call{
+		method: http.MethodPut, at: &at, header: http.Header{"Content-Type": {"application/octet-stream"}},
+		body: bytes.NewReader(content), length: int64(len(content)),
+	})
+	if err != nil {
+		s.abandon(ctx)
+		return err
+	}
+	if response.StatusCode >= http.StatusMultipleChoices {
+		s.abandon(ctx)
+		return p.refused(response, nil)
+	}
+	response.Body.Close()
+	return nil
+}
+
+// standIn is a whole image for a tag to name until it is deleted. It is always the same for one tag, so that a second try knows
+// the first one's.
+type standIn struct {
+	config, manifest                []byte
+	configDigest, digest, mediaType string
+}
+
+// labelDeletes is the label by which an image says that it was pushed to be deleted with its tag. regctl uses it, too.
+const labelDeletes = "delete-tag"
+
+type runConfig struct {
+	Labels map[string]string `json:",omitempty"`
+}
+
+type imageConfig struct {
+	Architecture string    `json:"architecture"`
+	OS           string    `json:"os"`
+	Config       runConfig `json:"config"`
+	RootFS       struct {
+		Type    string   `json:"type"`
+		DiffIDs []string `json:"diff_ids"`
+	} `json:"rootfs"`
+}
+
+type part struct {
+	MediaType string `json:"mediaType"`
+	Digest    string `json:"digest"`
+	Size      int    `json:"size"`
+}
+
+// standInFor is of Docker's types where the image was: older registries take no others. Its config is its layer as well, since
+// registries want one, and it is a blob that nobody else has.
+func standInFor(tag, like string) standIn {
+	config := imageConfig{Architecture: "amd64", OS: "linux", Config: runConfig{map[string]string{labelDeletes: tag}}}
+	config.RootFS.Type, config.RootFS.DiffIDs = "layers", []string{}
+	s := standIn{config: encoded(config), mediaType: "application/vnd.oci.image.manifest.v1+json"}
+	configType, layerType := "application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar"
+	if strings.HasPrefix(like, "application/vnd.docker.") {
+		s.mediaType = "application/vnd.docker.distribution.manifest.v2+json"
+		configType, layerType = "application/vnd.docker.container.image.v1+json", "application/vnd.docker.image.rootfs.diff.tar.gzip"
+	}
+	s.configDigest = Digest(s.config)
+	s.manifest = encoded(struct {
+		SchemaVersion int    `json:"schemaVersion"`
+		MediaType     string `json:"mediaType"`
+		Config        part   `json:"config"`
+		Layers        []part `json:"layers"`
+	}{2, s.mediaType, part{configType, s.configDigest, len(s.config)}, []part{{layerType, s.configDigest, len(s.config)}}})
+	s.digest = Digest(s.manifest)
+	return s
+}
+
+func encoded(v any) []byte {
+	out, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // only for types that JSON does not have
+	}
+	return out
+}
+
+// Bounds, in bytes, of what is taken for an image that stands for a tag's deletion: one that somebody runs has more of either.
+const (
+	minStandInConfig = 100
+	maxStandInConfig = 4 << 10
+	maxStandInLayer  = 1 << 10
+)
+
+// StandsForDeletion reports whether a manifest that a client has put under a tag is there only to be deleted with it: a client for
+// registries that delete by digest alone (regctl) gives the tag to an image without content, whose config says so, and deletes
+// that.
+func StandsForDeletion(ctx context.Context, at Replica, repository, tag string, manifest []byte, credential http.Header) bool {
+	var m struct {
+		Config  part
+		Layers  []part
+		Subject *part
+	}
+	if json.Unmarshal(manifest, &m) != nil || m.Subject != nil || len(m.Layers) > 1 || m.Config.Size > maxStandInConfig ||
+		len(m.Layers) == 1 && m.Layers[0].Size > maxStandInLayer || m.Config.Size < minStandInConfig {
+		return false
+	}
+	config, err := standard().peer(at, repository, credential).small(ctx, m.Config.Digest)
+	var c imageConfig
+	return err == nil && json.Unmarshal(config, &c) == nil && tag != "" && c.Config.Labels[labelDeletes] == tag
+}
+
+// small is a blob of maxStandInConfig at most.
+func (p *peer) small(ctx context.Context, digest string) ([]byte, error) {
+	if _, _, err := parseDigest(digest); err != nil {
+		return nil, err
+	}
+	response, err := p.fetch(ctx, http.MethodGet, "blobs/"+digest, nil)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, p.refused(response, nil)
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxStandInConfig+1))
+	if err != nil {
+		return nil, err
+	}
+	return content, verifies(content, digest)
+}
