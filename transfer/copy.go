@@ -19,6 +19,9 @@ type Replica struct {
 	Transport   http.RoundTripper
 	MaxManifest int64 // bytes of a manifest that are read; 0 is DefaultMaxManifest
 	Piece       *Piece
+
+	// Commits is asked before a blob that was sent is committed; nil: it may be. An error gives the upload up.
+	Commits func(context.Context) error
 }
 
 // DefaultMaxManifest is twice what registries must take (OCI distribution spec 1.1, "Pushing Manifests").
@@ -104,6 +107,7 @@ func (b bounds) between(ctx context.Context, source, target *peer, digest string
 	if target.Piece == nil {
 		target.Piece = &Piece{}
 	}
+	uncertain := false
 	for {
 		in, err := open(ctx, source, digest, trust)
 		if err == nil {
@@ -113,15 +117,19 @@ func (b bounds) between(ctx context.Context, source, target *peer, digest string
 			trust = less
 			continue
 		}
-		if !errors.Is(err, errLost) {
-			return err
+		if errors.Is(err, errLost) {
+			uncertain = uncertain || Uncertain(err)
+			if how.shrank() {
+				anew.made = 0
+			}
+			if err = anew.again(ctx, err); err == nil {
+				continue
+			}
 		}
-		if how.shrank() {
-			anew.made = 0
+		if err != nil && uncertain && !Uncertain(err) {
+			err = fmt.Errorf("%w: %w", err, errUncertain)
 		}
-		if err := anew.again(ctx, err); err != nil {
-			return err
-		}
+		return err
 	}
 }
 

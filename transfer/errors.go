@@ -57,6 +57,14 @@ func Refused(err error) bool {
 // Missing: the replica does not have what it was asked for.
 func Missing(err error) bool { return hasStatus(err, http.StatusNotFound) }
 
+var errUncertain = errors.New("the replica may have committed it")
+
+// Uncertain: what was put may be there all the same, or come to be: the replica did not say.
+func Uncertain(err error) bool {
+	var e *Error
+	return errors.Is(err, errUncertain) || errors.Is(err, errUnkept) || errors.As(err, &e) && e.Method == http.MethodPut && passing(err)
+}
+
 // Damaged: what the replica has is not what its digest says. Some registries keep what came of a request that broke off.
 func Damaged(err error) bool { return errors.Is(err, errDigest) }
 

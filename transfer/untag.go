@@ -75,8 +75,11 @@ func (p *peer) putBlob(ctx context.Context, digest string, content []byte) error
 	if there, err := p.has(ctx, "blobs", digest); there || err != nil {
 		return err
 	}
-	s, err := begin(ctx, p, digest)
-	if err != nil {
+	if p.Piece == nil {
+		p.Piece = &Piece{}
+	}
+	s, there, err := begin(ctx, p, digest, &sending{})
+	if there || err != nil {
 		return err
 	}
 	at := *s.at

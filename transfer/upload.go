@@ -228,8 +228,15 @@ func (s *session) taken(response *http.Response, outOfStep bool) (int64, error) 
 }
 
 // commit is end-6. What somebody else has committed meanwhile is as good, but leaves the upload open. Whoever accepts the commit
-// with another status than 201 may yet be at it.
+// with another status than 201 may yet be at it. It cannot be taken back, so that whoever gives up waits a little for how it ends.
 func (s *session) commit(ctx context.Context) (committed bool, err error) {
+	if s.Commits != nil {
+		if err := s.Commits(ctx); err != nil {
+			return false, err
+		}
+	}
+	ctx, cancel := outlasting(ctx, s.goodbye)
+	defer cancel()
 	at := *s.at
 	at.RawQuery = strings.TrimPrefix(at.RawQuery+"&digest="+url.QueryEscape(s.digest), "&")
 	response, err := s.ask(ctx, call{method: http.MethodPut, at: &at, wait: s.bounds.commit})
@@ -254,4 +261,19 @@ func (s *session) abandon(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.goodbye)
 	defer cancel()
 	_, _ = s.ask(ctx, call{method: http.MethodDelete})
+}
+
+// outlasting is a context that ends some time after another one.
+func outlasting(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(by)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { stop(); cancel() }
 }

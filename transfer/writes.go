@@ -1,0 +1,124 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// Name is a tag, a manifest or a blob of a repository at a replica.
+type Name struct {
+	Replica, Repository, Reference string
+	Blob                           bool
+}
+
+// ErrDeleted is why a write is cut short: what it would write is to be deleted.
+var ErrDeleted = errors.New("it is being deleted")
+
+// Writes keeps apart what is done to a name in our own name. Several may write it at once, since all write what its digest says
+// or the record names; who deletes does so alone. Without that a copy could end behind a deletion that was taken for done.
+// The zero value is empty. It holds as many names as there are calls under way.
+type Writes struct {
+	mu sync.Mutex
+	of map[Name]*writers // Guarded by mu.
+}
+
+// writers are guarded by the mu of Writes.
+type writers struct {
+	cuts     map[*int]context.CancelCauseFunc // of each who writes
+	deleting bool
+	doubtful bool // a write ended, and may yet come about
+	waiting  int
+	freed    chan struct{}
+}
+
+// Write waits until nobody deletes the name. The context that it returns ends with ErrDeleted when somebody wants to. done is told
+// how the write ended, and may be called again, which says nothing.
+func (w *Writes) Write(ctx context.Context, n Name) (cut context.Context, done func(error), err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := w.at(n)
+	for at.deleting {
+		if !w.wait(ctx, at) {
+			w.drop(n, at)
+			return nil, nil, context.Cause(ctx)
+		}
+	}
+	cut, cancel := context.WithCancelCause(ctx)
+	me := new(int)
+	at.cuts[me] = cancel
+	var once sync.Once
+	return cut, func(err error) {
+		once.Do(func() {
+			cancel(nil)
+			w.leave(n, at, func() { delete(at.cuts, me); at.doubtful = at.doubtful || Uncertain(err) })
+		})
+	}, nil
+}
+
+// Delete cuts short who writes the name, and waits until nobody writes or deletes it. doubtful: what was cut short may come about
+// all the same, and nobody will say when.
+func (w *Writes) Delete(ctx context.Context, n Name) (done func(), doubtful bool, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := w.at(n)
+	for at.deleting || len(at.cuts) > 0 {
+		for _, cut := range at.cuts {
+			cut(ErrDeleted)
+		}
+		if !w.wait(ctx, at) {
+			w.drop(n, at)
+			return nil, false, context.Cause(ctx)
+		}
+	}
+	at.deleting = true
+	return sync.OnceFunc(func() { w.leave(n, at, func() { at.deleting = false }) }), at.doubtful, nil
+}
+
+// Writing reports whether somebody writes the name.
+func (w *Writes) Writing(n Name) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.of[n] != nil && len(w.of[n].cuts) > 0
+}
+
+// at is called with mu.
+func (w *Writes) at(n Name) *writers {
+	if w.of == nil {
+		w.of = map[Name]*writers{}
+	}
+	if w.of[n] == nil {
+		w.of[n] = &writers{cuts: map[*int]context.CancelCauseFunc{}, freed: make(chan struct{})}
+	}
+	return w.of[n]
+}
+
+// wait is called with mu, and has it again when it returns. False: ctx has ended.
+func (w *Writes) wait(ctx context.Context, at *writers) bool {
+	freed := at.freed
+	at.waiting++
+	w.mu.Unlock()
+	defer func() { w.mu.Lock(); at.waiting-- }()
+	select {
+	case <-freed:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (w *Writes) leave(n Name, at *writers, change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+	close(at.freed)
+	at.freed = make(chan struct{})
+	w.drop(n, at)
+}
+
+// drop is called with mu.
+func (w *Writes) drop(n Name, at *writers) {
+	if len(at.cuts) == 0 && !at.deleting && at.waiting == 0 {
+		delete(w.of, n)
+	}
+}

@@ -1,0 +1,94 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"testing/synctest"
+)
+
+// TestWrites: several write at once and are cut short by who deletes, who is alone; nobody else's name waits.
+func TestWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w Writes
+		blob := Name{Replica: "west", Repository: "app", Reference: "sha256:1", Blob: true}
+		manifest := blob
+		manifest.Blob = false
+		write := func() (context.Context, func(error)) {
+			t.Helper()
+			cut, done, err := w.Write(t.Context(), blob)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return cut, done
+		}
+		firstCut, first := write()
+		secondCut, second := write()
+		if !w.Writing(blob) || w.Writing(manifest) {
+			t.Error(w.Writing(blob), w.Writing(manifest))
+		}
+		other, doubtful, err := w.Delete(t.Context(), manifest)
+		if err != nil || doubtful {
+			t.Fatal(doubtful, err)
+		}
+		other()
+		deleted, over := make(chan struct{}), make(chan struct{})
+		go func() {
+			done, doubtful, err := w.Delete(context.Background(), blob)
+			if err != nil || !doubtful || w.Writing(blob) {
+				t.Error(doubtful, err, w.Writing(blob))
+			}
+			close(deleted)
+			<-over
+			done()
+		}()
+		synctest.Wait()
+		for _, cut := range []context.Context{firstCut, secondCut} {
+			if context.Cause(cut) != ErrDeleted {
+				t.Error(context.Cause(cut))
+			}
+		}
+		first(&Error{Method: http.MethodPut})
+		first(nil) // says nothing new
+		synctest.Wait()
+		select {
+		case <-deleted:
+			t.Error("deleted while it was written")
+		default:
+		}
+		second(nil)
+		<-deleted
+		late := make(chan struct{})
+		go func() {
+			_, done := write()
+			close(late)
+			done(nil)
+		}()
+		synctest.Wait()
+		select {
+		case <-late:
+			t.Error("written while it was deleted")
+		default:
+		}
+		close(over)
+		<-late
+		synctest.Wait()
+		ended, cancel := context.WithCancelCause(t.Context())
+		gone := errors.New("gone")
+		cancel(gone)
+		_, third := write()
+		if _, _, err := w.Delete(ended, blob); !errors.Is(err, gone) {
+			t.Error(err)
+		}
+		third(nil)
+		done, doubtful, err := w.Delete(t.Context(), blob)
+		if err != nil || doubtful {
+			t.Error(doubtful, err)
+		}
+		done()
+		if len(w.of) != 0 {
+			t.Error("remembered: ", len(w.of))
+		}
+	})
+}
