@@ -21,12 +21,9 @@ var errNowhere = errors.New("no replica that should have it does")
 // that names it.
 type blobs struct {
 	// Static after newBlobs.
-	ctx    context.Context
-	reach  func(replica string) transfer.Replica
-	source func(replica, target string) transfer.Replica
-	most   int // at a time to one replica
-	moved  func(err error)
-	seen   *lru.Cache[seenKey, string] // a repository of a replica that has a blob: it can be mounted from there
+	*Engine
+	ctx  context.Context
+	seen *lru.Cache[seenKey, string] // a repository of a replica that has a blob: it can be mounted from there
 
 	mu    sync.Mutex
 	jobs  map[blobKey]*blobJob     // Guarded by mu. As many as callers wait, and what those who went away left.
@@ -35,6 +32,8 @@ type blobs struct {
 }
 
 type blobKey struct{ target, repository, digest string }
+
+func (k blobKey) reference() Reference { return Reference{k.repository, k.digest, true} }
 
 type seenKey struct{ replica, digest string }
 
@@ -46,14 +45,12 @@ type blobJob struct {
 	err  error
 }
 
-func newBlobs(
-	ctx context.Context, reach func(replica string) transfer.Replica, source func(replica, target string) transfer.Replica, most int, moved func(err error),
-) *blobs {
+func newBlobs(ctx context.Context, e *Engine) *blobs {
 	seen, err := lru.New[seenKey, string](maxSeen)
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
-	return &blobs{ctx: ctx, reach: reach, source: source, most: most, moved: moved, seen: seen, jobs: map[blobKey]*blobJob{}, slots: map[string]chan struct{}{}}
+	return &blobs{Engine: e, ctx: ctx, seen: seen, jobs: map[blobKey]*blobJob{}, slots: map[string]chan struct{}{}}
 }
 
 // bring returns when the target has the blob, from the first of the sources that has it.
@@ -79,7 +76,7 @@ func (b *blobs) begin(key blobKey, size int64, sources []string) (j *blobJob, jo
 		return j, true
 	}
 	if b.slots[key.target] == nil {
-		b.slots[key.target] = make(chan struct{}, b.most)
+		b.slots[key.target] = make(chan struct{}, b.Concurrency)
 	}
 	slots := b.slots[key.target]
 	j = &blobJob{done: make(chan struct{})}
@@ -103,18 +100,31 @@ func (b *blobs) run(key blobKey, size int64, sources []string, slots chan struct
 	defer func() { <-slots }()
 	ctx, cancel := context.WithTimeout(b.ctx, copyBound)
 	defer cancel()
-	there, err := b.there(ctx, key, sources)
-	if there || err != nil {
+	from := ""
+	return b.Write(ctx, key.target, key.reference(), func(ctx context.Context) error {
+		there, err := b.there(ctx, key, sources)
+		if there || err != nil {
+			return err
+		}
+		err = each(sources, key.target, func(source string) error { from = source; return b.copy(ctx, key, size, source) })
+		b.metrics.blobs.WithLabelValues(result(err)).Inc()
+		if err == nil {
+			b.seen.Add(seenKey{key.target, key.digest}, key.repository)
+		}
 		return err
-	}
-	err = each(sources, key.target, func(from string) error {
-		return transfer.Blob(ctx, b.source(from, key.target), b.reach(key.target), key.repository, key.digest, size, nil)
-	})
-	b.moved(err)
-	if err == nil {
-		b.seen.Add(seenKey{key.target, key.digest}, key.repository)
-	}
-	return err
+	}, b.unheard(func(ctx context.Context) (bool, error) {
+		if from == "" {
+			return true, nil
+		}
+		return transfer.HasBlob(ctx, b.source(from, key.target), key.repository, key.digest, nil)
+	}))
+}
+
+// copy asks once more before the blob is committed, which may be hours after it was begun.
+func (b *blobs) copy(ctx context.Context, key blobKey, size int64, from string) error {
+	to := b.reach(key.target)
+	to.Commits = func(context.Context) error { return b.unlessGone(key.reference()) }
+	return transfer.Blob(ctx, b.source(from, key.target), to, key.repository, key.digest, size, nil)
 }
 
 // there reports whether the target has the blob, or has got it from another repository of its own. That is done with the

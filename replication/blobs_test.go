@@ -51,7 +51,7 @@ func TestMount(t *testing.T) {
 				}
 				return false
 			})
-			b := newBlobs(t.Context(), x.reach, x.source, 1, func(error) {})
+			b := newBlobs(t.Context(), x.Engine)
 			if err := b.bring(t.Context(), blobKey{"b", "private", digest}, 0, []string{"a"}); err != nil {
 				t.Fatal(err)
 			}

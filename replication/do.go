@@ -69,16 +69,24 @@ func (e *Engine) act(ctx context.Context, b *blobs, t Task) error {
 	return nil
 }
 
+// delete waits until nobody writes the name there: what is confirmed is that no copy comes after.
 func (e *Engine) delete(ctx context.Context, t Task) error {
-	what, said := t.Entries[0].Reference, t.Entries[0].Stamp
-	remove := transfer.DeleteManifest
-	if what.Blob {
-		remove = transfer.DeleteBlob
+	entry := t.Entries[0]
+	done, doubtful, err := e.Writes.Delete(ctx, nameOf(t.Target, entry.Reference))
+	if err != nil {
+		return err
 	}
-	e.writes(t.Target, what, said)
-	err := remove(ctx, e.reach(t.Target), t.Repository, what.Name, nil)
+	defer done()
+	if !e.wanted(entry, t) {
+		return nil
+	}
+	e.writes(t.Target, entry.Reference, entry.Stamp)
+	err = e.deleteAt(ctx, t.Target, entry.Reference)
+	if err == nil && doubtful {
+		err = errDoubt
+	}
 	if err == nil {
-		e.wrote(t.Target, what, said)
+		e.wrote(t.Target, entry.Reference, entry.Stamp)
 	}
 	return err
 }
@@ -101,23 +109,39 @@ func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
 		if !entry.isTag() {
 			continue
 		}
-		now, known, err := e.Ledger.Get(entry.Reference)
-		if err != nil {
+		if err := e.tag(ctx, i, entry, t.Digest, c); err != nil {
 			return err
 		}
-		if !known || now.Deleted || now.Digest != t.Digest {
-			continue // it has moved on while we copied
-		}
-		e.writes(t.Target, entry.Reference, now.Stamp)
-		err = i.put(ctx, t.Digest, func() error {
-			return transfer.PutTag(ctx, e.reach(t.Target), t.Repository, entry.Name, t.Digest, c.mediaType, c.body, nil)
-		})
-		if err != nil {
-			return err
-		}
-		e.wrote(t.Target, entry.Reference, now.Stamp)
 	}
 	return later
+}
+
+// tag puts a tag, unless it has moved on while we copied. With it the digest is put as well.
+func (e *Engine) tag(ctx context.Context, i *image, entry Entry, digest string, c content) error {
+	now, known, err := e.Ledger.Get(entry.Reference)
+	if err != nil || !known || now.Deleted || now.Digest != digest {
+		return err
+	}
+	return e.Write(ctx, i.target, Reference{entry.Repository, digest, false}, func(context.Context) error {
+		err := e.Write(ctx, i.target, entry.Reference, func(context.Context) error {
+			return transfer.PutTag(ctx, e.reach(i.target), entry.Repository, entry.Name, digest, c.mediaType, c.body, nil)
+		}, e.unheard(func(ctx context.Context) (bool, error) { return i.tagged(ctx, now) }))
+		if errors.Is(err, errGone) {
+			return nil
+		}
+		return err
+	}, nil)
+}
+
+// tagged asks a source that is known to have had the tag.
+func (i *image) tagged(ctx context.Context, entry Entry) (bool, error) {
+	for _, from := range i.sources {
+		if slices.Contains(entry.Confirmed, from) {
+			_, there, err := transfer.Look(ctx, i.source(from, i.target), entry.Repository, entry.Name, nil)
+			return there, err
+		}
+	}
+	return true, nil
 }
 
 // overrun is what to do after the target has taken a later write of the same name while we wrote the earlier one: which came

@@ -31,6 +31,8 @@ type Options struct {
 	BytesPerSecond int64                                  // to one replica; 0: no bound
 	Moved          func(source, target string, bytes int) // of bodies that a source sent for a target; nil: nobody counts
 	Surveyed       func(replica string) bool              // what was there before the ledger is in it; nil: of all
+	Writes         *transfer.Writes                       // of all who write to replicas in our name; nil: nobody else does
+	Unheard        bool                                   // others delete without our ledger hearing of it
 	Metrics        prometheus.Registerer
 	Log            *slog.Logger
 }
@@ -61,6 +63,9 @@ func New(o Options) *Engine {
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
+	if o.Writes == nil {
+		o.Writes = &transfer.Writes{}
+	}
 	return &Engine{
 		Options: o, metrics: newMetrics(o.Metrics), wake: make(chan struct{}, 1), early: make(chan struct{}, maxEarly),
 		lanes: map[string]*lane{}, meters: map[string]*meter{}, freed: make(chan struct{}),
@@ -70,7 +75,7 @@ func New(o Options) *Engine {
 
 // Run works until ctx ends, and then until all that was under way has ended.
 func (e *Engine) Run(ctx context.Context) {
-	b := newBlobs(ctx, e.reach, e.source, e.Concurrency, func(err error) { e.metrics.blobs.WithLabelValues(result(err)).Inc() })
+	b := newBlobs(ctx, e)
 	e.mu.Lock()
 	e.blobs = b
 	e.mu.Unlock()
@@ -165,6 +170,11 @@ func (e *Engine) round(ctx context.Context, b *blobs) time.Duration {
 		if fleet.target(name) != nil {
 			e.retry(l, fleet, now)
 			wait = min(wait, e.start(ctx, b, l, now))
+		}
+	}
+	for _, r := range fleet.Replicas { // that others serve: we may have written there for a client's push
+		if r.readable() && !slices.Contains(served, r.Name) {
+			e.review(ctx, r.Name, news, missed)
 		}
 	}
 	return wait

@@ -400,7 +400,7 @@ func TestOnce(t *testing.T) {
 		}
 		return false
 	})
-	b := newBlobs(t.Context(), x.reach, x.source, 4, func(error) {})
+	b := newBlobs(t.Context(), x.Engine)
 	key := blobKey{"b", "app", sum([]byte(content))}
 	first, second := make(chan error, 1), make(chan error, 1)
 	go func() { first <- b.bring(t.Context(), key, 0, []string{"a"}) }()

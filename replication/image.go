@@ -17,22 +17,17 @@ const (
 	maxNesting = 4 // indexes in an index, and referrers of referrers
 )
 
-var errGone = fmt.Errorf("it was deleted: %w", errNowhere)
-
 var errLater = errors.New("a referrer cannot be had")
 
 // image brings manifests of one repository to one replica, each after all that it names, and each once: of indexes in an
 // index there are many ways to one manifest.
 type image struct {
 	// Static after newImage.
+	*Engine
 	blobs      *blobs
-	ledger     Ledger
-	reach      func(replica string) transfer.Replica
 	target     string
 	sources    []string
 	repository string
-	writes     func(target string, what Reference, said Stamp) // the engine's
-	wrote      func(target string, what Reference, said Stamp)
 	manifests  chan struct{} // one for each manifest that has a goroutine of its own
 	parts      chan struct{} // one for each blob that is brought
 
@@ -49,7 +44,7 @@ type manifestJob struct {
 
 func (e *Engine) newImage(b *blobs, t Task) *image {
 	return &image{
-		blobs: b, ledger: e.Ledger, reach: e.reach, target: t.Target, sources: t.Sources, repository: t.Repository, writes: e.writes, wrote: e.wrote,
+		Engine: e, blobs: b, target: t.Target, sources: t.Sources, repository: t.Repository,
 		manifests: make(chan struct{}, maxParts), parts: make(chan struct{}, maxParts), brought: map[string]*manifestJob{}, whole: map[string]bool{},
 	}
 }
@@ -58,6 +53,7 @@ func (e *Engine) newImage(b *blobs, t Task) *image {
 type content struct {
 	mediaType string
 	body      []byte
+	from      string // the source that it came from; "" where the target has it
 }
 
 // bring returns when the target has the manifest and all that it names. The context is the task's: others may wait for the
@@ -92,7 +88,7 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 	if err != nil {
 		return content{}, err
 	}
-	said, _, err := i.ledger.Get(Reference{i.repository, digest, false})
+	said, _, err := i.Ledger.Get(Reference{i.repository, digest, false})
 	if err != nil {
 		return content{}, err
 	}
@@ -124,9 +120,7 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 		return content{}, err
 	}
 	if has != whole {
-		err = i.put(ctx, digest, func() error {
-			return transfer.PutManifest(ctx, i.reach(i.target), i.repository, digest, c.mediaType, c.body, nil)
-		})
+		err = i.put(ctx, digest, c)
 	}
 	if err == nil && has == damaged { // it may keep what it has
 		_, _, err = transfer.Manifest(ctx, i.reach(i.target), i.repository, digest, nil)
@@ -134,38 +128,13 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 	return c, err
 }
 
-// put asks before and after whether the manifest was deleted, which may be long after somebody began to bring its layers.
-func (i *image) put(ctx context.Context, digest string, do func() error) error {
-	what := Reference{i.repository, digest, false}
-	now, _, err := i.ledger.Get(what)
-	switch {
-	case err != nil:
-		return err
-	case now.Deleted:
-		return fmt.Errorf("%s: %w", digest, errGone)
-	}
-	i.writes(i.target, what, now.Stamp)
-	if err := do(); err != nil {
-		return err
-	}
-	err = i.unlessGone(what)
-	if err == nil {
-		i.wrote(i.target, what, now.Stamp)
-	}
-	if errors.Is(err, errGone) {
-		if failed := transfer.DeleteManifest(ctx, i.reach(i.target), i.repository, digest, nil); failed != nil {
-			return failed
-		}
-	}
-	return err
-}
-
-func (i *image) unlessGone(what Reference) error {
-	gone, err := i.gone(what)
-	if gone {
-		return fmt.Errorf("%s: %w", what.Name, errGone)
-	}
-	return err
+// put is not cut short: that takes no time, and would leave it open whether it is there.
+func (i *image) put(ctx context.Context, digest string, c content) error {
+	return i.Write(ctx, i.target, Reference{i.repository, digest, false}, func(context.Context) error {
+		return transfer.PutManifest(ctx, i.reach(i.target), i.repository, digest, c.mediaType, c.body, nil)
+	}, i.unheard(func(ctx context.Context) (bool, error) {
+		return transfer.HasManifest(ctx, i.source(c.from, i.target), i.repository, digest, nil)
+	}))
 }
 
 // enter waits for room, but within another manifest not for that of a manifest: all who have it could wait. There is none,
@@ -224,12 +193,6 @@ func (i *image) blob(ctx context.Context, digest string, size int64) error {
 	return nil
 }
 
-// gone: a source that has not heard of a deletion must not undo it elsewhere.
-func (i *image) gone(what Reference) (bool, error) {
-	e, known, err := i.ledger.Get(what)
-	return known && e.Deleted, err
-}
-
 // holding is how much of a manifest a target has.
 type holding int
 
@@ -255,7 +218,7 @@ func (i *image) manifest(ctx context.Context, digest string) (c content, has hol
 	case !transfer.Missing(err) && !transfer.Refused(err):
 		return c, none, err
 	}
-	return c, has, each(i.sources, i.target, func(from string) error { return get(i.blobs.source(from, i.target)) })
+	return c, has, each(i.sources, i.target, func(from string) error { c.from = from; return get(i.source(from, i.target)) })
 }
 
 // referrers brings what refers to the manifest: signatures are there before the tag is. By the tag schema ("sha256-…", and
@@ -266,7 +229,7 @@ func (i *image) referrers(ctx context.Context, digest string, nesting int) error
 		return nil
 	}
 	for _, from := range i.sources {
-		list, err := transfer.Referrers(ctx, i.blobs.source(from, i.target), i.repository, digest, nil)
+		list, err := transfer.Referrers(ctx, i.source(from, i.target), i.repository, digest, nil)
 		if err != nil {
 			continue
 		}

@@ -180,6 +180,9 @@ func (x *region) idle() {
 	x.eventually(func() bool {
 		x.Engine.mu.Lock()
 		defer x.Engine.mu.Unlock()
+		if len(x.early) > 0 {
+			return false
+		}
 		for _, l := range x.lanes {
 			if len(l.running)+l.queue.len() > 0 {
 				return false

@@ -9,7 +9,7 @@ import (
 )
 
 // maxLately is how many names that were written or deleted are remembered, of all replicas.
-const maxLately = 4096
+const maxLately = 16_384
 
 // doubts are the names of one replica that are to be looked at. Guarded by the engine's mu.
 type doubts struct {
@@ -48,6 +48,15 @@ func (e *Engine) writes(target string, what Reference, said Stamp) {
 func (e *Engine) wrote(target string, what Reference, said Stamp) {
 	e.lately.Add(taskKey{target, what}, said)
 }
+
+// Brought remembers what is about to be written to a replica in our own name by somebody else than the engine.
+func (e *Engine) Brought(target string, what Reference) {
+	now, _, _ := e.Ledger.Get(what) // what cannot be read counts as older than all
+	e.writes(target, what, now.Stamp)
+}
+
+// Doubt has a name looked at that somebody else may have deleted at the replica after it was pushed again.
+func (e *Engine) Doubt(target string, what Reference) { e.doubt(target, []Reference{what}) }
 
 // doubt has names looked at that something we did may have taken along.
 func (e *Engine) doubt(target string, names []Reference) {

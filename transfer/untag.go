@@ -135,14 +135,14 @@ type part struct {
 func standInFor(tag, like string) standIn {
 	config := imageConfig{Architecture: "amd64", OS: "linux", Config: runConfig{map[string]string{labelDeletes: tag}}}
 	config.RootFS.Type, config.RootFS.DiffIDs = "layers", []string{}
-	s := standIn{config: encoded(config), mediaType: "application/vnd.oci.image.manifest.v1+json"}
+	s := standIn{config: asJSON(config), mediaType: "application/vnd.oci.image.manifest.v1+json"}
 	configType, layerType := "application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar"
 	if strings.HasPrefix(like, "application/vnd.docker.") {
 		s.mediaType = "application/vnd.docker.distribution.manifest.v2+json"
 		configType, layerType = "application/vnd.docker.container.image.v1+json", "application/vnd.docker.image.rootfs.diff.tar.gzip"
 	}
 	s.configDigest = Digest(s.config)
-	s.manifest = encoded(struct {
+	s.manifest = asJSON(struct {
 		SchemaVersion int    `json:"schemaVersion"`
 		MediaType     string `json:"mediaType"`
 		Config        part   `json:"config"`
@@ -152,7 +152,7 @@ func standInFor(tag, like string) standIn {
 	return s
 }
 
-func encoded(v any) []byte {
+func asJSON(v any) []byte {
 	out, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // only for types that JSON does not have

@@ -148,7 +148,7 @@ func TestStandsForDeletion(t *testing.T) {
 	config := `{"created":"2026-11-29T00:00:00Z","architecture":"amd64","os":"linux","config":{"Labels":{"delete-date":"now","delete-tag":"v1"}},"rootfs":{"type":"layers","diff_ids":[]}}`
 	ours := standInFor("v1", typeDocker)
 	of := func(config, more string) string {
-		return "{" + more + string(encoded(map[string]any{
+		return "{" + more + string(asJSON(map[string]any{
 			"schemaVersion": 2, "config": part{"application/vnd.oci.image.config.v1+json", Digest([]byte(config)), len(config)}, "layers": []part{{"", Digest([]byte("{}")), 2}},
 		}))[1:]
 	}

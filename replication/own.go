@@ -1,0 +1,136 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/transfer"
+)
+
+// undoBound is for taking back what should not have been written; what is not done by then is looked after later.
+const undoBound = 30 * time.Second
+
+var (
+	errGone = fmt.Errorf("it was deleted: %w", errNowhere)
+	// errDoubt has a deletion made again after a pause.
+	errDoubt  = errors.New("it is deleted, but a copy that broke off there may yet be committed")
+	errAround = errors.New("the tag was deleted, and names what nobody has recorded")
+)
+
+func nameOf(target string, what Reference) transfer.Name {
+	return transfer.Name{Replica: target, Repository: what.Repository, Reference: what.Name, Blob: what.Blob}
+}
+
+// Write does one write in our own name, and undoes it if what it wrote was deleted meanwhile, so that the ledger is asked before and
+// after. The write is remembered, for when word of a deletion comes later still. The context of do ends when somebody wants to
+// delete the name here. still, if there is one, asks afterwards whether who had it has it yet.
+func (e *Engine) Write(ctx context.Context, target string, what Reference, do func(context.Context) error, still func(context.Context) bool) error {
+	cut, done, err := e.Writes.Write(ctx, nameOf(target, what))
+	if err != nil {
+		return err
+	}
+	now, _, err := e.Ledger.Get(what)
+	if err == nil && now.Deleted {
+		err = fmt.Errorf("%s: %w", what.Name, errGone)
+	}
+	if err != nil {
+		done(nil)
+		return err
+	}
+	e.writes(target, what, now.Stamp)
+	err = do(cut)
+	done(err)
+	if gone := e.unlessGone(what); gone != nil {
+		if err == nil || transfer.Uncertain(err) {
+			e.undo(ctx, target, what, true)
+		}
+		return gone
+	}
+	switch {
+	case errors.Is(err, transfer.ErrDeleted):
+		return fmt.Errorf("%s: %w", what.Name, errGone)
+	case err != nil:
+		return err
+	case still != nil && !still(ctx):
+		e.undo(ctx, target, what, false)
+		return fmt.Errorf("%s: %w", what.Name, errGone)
+	}
+	e.wrote(target, what, now.Stamp)
+	return nil
+}
+
+// undo deletes what we have written. Where that fails, and the replica has said before that it is rid of it, it is looked at again.
+// recorded: the ledger has the deletion, and may have had it lifted again.
+func (e *Engine) undo(ctx context.Context, target string, what Reference, recorded bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoBound)
+	defer cancel()
+	err := func() error {
+		done, doubtful, err := e.Writes.Delete(ctx, nameOf(target, what))
+		if err != nil {
+			return err
+		}
+		defer done()
+		if gone, err := e.gone(what); err != nil || recorded && !gone {
+			return err
+		}
+		if err := e.deleteAt(ctx, target, what); err != nil || !doubtful {
+			return err
+		}
+		return errDoubt
+	}()
+	if err != nil {
+		e.Log.Warn("a copy of what was deleted meanwhile is not yet undone", "replica", target, "repository", what.Repository, "name", what.Name, "error", err)
+		e.doubt(target, []Reference{what})
+	}
+}
+
+// deleteAt deletes what a reference names. A tag that the registry cannot delete goes with what it names, unless that is
+// something that nobody has recorded: then it was pushed around us.
+func (e *Engine) deleteAt(ctx context.Context, target string, what Reference) error {
+	at := e.reach(target)
+	switch {
+	case what.Blob:
+		return transfer.DeleteBlob(ctx, at, what.Repository, what.Name, nil)
+	case !what.isTag():
+		return transfer.DeleteManifest(ctx, at, what.Repository, what.Name, nil)
+	}
+	return transfer.DeleteTag(ctx, at, what.Repository, what.Name, func(digest string) error {
+		now, _, err := e.Ledger.Get(what)
+		if err != nil || now.Digest == digest || now.Digest == "" {
+			return err
+		}
+		_, known, err := e.Ledger.Get(Reference{what.Repository, digest, false})
+		if err == nil && !known {
+			err = errAround
+		}
+		return err
+	})
+}
+
+// gone: a source that has not heard of a deletion must not undo it elsewhere.
+func (e *Engine) gone(what Reference) (bool, error) {
+	entry, known, err := e.Ledger.Get(what)
+	return known && entry.Deleted, err
+}
+
+func (e *Engine) unlessGone(what Reference) error {
+	gone, err := e.gone(what)
+	if gone {
+		return fmt.Errorf("%s: %w", what.Name, errGone)
+	}
+	return err
+}
+
+// unheard is asked after a copy, unless all who delete tell us: where the source does not have it any more, somebody has deleted it
+// who could not know of the copy.
+func (e *Engine) unheard(has func(context.Context) (bool, error)) func(context.Context) bool {
+	if !e.Unheard {
+		return nil
+	}
+	return func(ctx context.Context) bool {
+		there, err := has(ctx)
+		return there || err != nil
+	}
+}
