@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -34,6 +35,11 @@ type Gossip struct {
 	log     *slog.Logger
 	inbox   chan heard
 	changed chan struct{}
+
+	patience time.Duration // of Told
+
+	mu    sync.Mutex
+	waits map[*wait]bool // Guarded by mu.
 }
 
 type heard struct {
@@ -41,16 +47,18 @@ type heard struct {
 	data []byte
 }
 
-// news is what travels: a question about all that the asker does not have, or a page.
+// news is what travels: a question about all that the asker does not have, a page, a question about what the other has now, or the
+// answer to that, which is Have alone.
 type news struct {
-	Asks bool              `json:"asks,omitempty"`
-	Have map[string]uint64 `json:"have,omitempty"`
-	Page json.RawMessage   `json:"page,omitempty"`
+	Asks  bool              `json:"asks,omitempty"`
+	Have  map[string]uint64 `json:"have,omitempty"`
+	Page  json.RawMessage   `json:"page,omitempty"`
+	Knows bool              `json:"knows,omitempty"`
 }
 
 // NewGossip makes a Gossip that begins with Run.
 func NewGossip(l *Ledger, w Wire, log *slog.Logger) *Gossip {
-	return &Gossip{l, w, log, make(chan heard, maxWaits), make(chan struct{}, 1)}
+	return &Gossip{ledger: l, wire: w, log: log, inbox: make(chan heard, maxWaits), changed: make(chan struct{}, 1), patience: toldBound, waits: map[*wait]bool{}}
 }
 
 // Hear takes what another gateway sent. It does not wait: with too much to read it is dropped, and asked for later.
@@ -132,11 +140,15 @@ func (g *Gossip) read(h heard) {
 		g.log.Warn("news that cannot be read", "from", h.from, "error", err)
 		return
 	}
-	if n.Asks {
+	lacks := n.Have != nil && g.noted(h.from, n.Have)
+	if n.Asks || lacks {
 		g.answer(h.from, n.Have)
 	}
 	if n.Page != nil {
 		g.learn(h.from, n.Page)
+	}
+	if n.Knows {
+		g.say(h.from)
 	}
 }
 

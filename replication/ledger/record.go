@@ -63,6 +63,7 @@ func (l *Ledger) Delete(what Reference, replica string, by Request) ([]Entry, er
 		e.Stamp = l.clock.now(l.now())
 		if old, ok := t.row(what.key()); ok {
 			e.Digest, e.MediaType, e.Config, e.Size = old.Digest, old.MediaType, old.Config, old.Size
+			e.Part = old.Deleted && old.Part // a stand-in's
 		}
 		tombstone, err := t.record(e)
 		if err != nil {
@@ -81,6 +82,25 @@ func (l *Ledger) Delete(what Reference, replica string, by Request) ([]Entry, er
 		return nil, err
 	}
 	return deleted, nil
+}
+
+// Untag records that replica has deleted a tag, by giving it to a stand-in that goes with it. Nobody has pushed the stand-in, so
+// that nobody is told of it: it is taken for deleted from the beginning, and stays Part when that is recorded again.
+func (l *Ledger) Untag(tag Reference, standIn string, replica string, by Request) ([]Entry, error) {
+	e := Entry{Reference: Reference{Repository: tag.Repository, Name: standIn}, Digest: standIn, Replica: replica, Deleted: true, Part: true}
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	err := l.submit(func(t *tx) error {
+		e := e
+		e.Stamp = l.clock.now(l.now())
+		_, err := t.record(e)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l.Delete(tag, replica, by)
 }
 
 // Confirm records that replica has exactly what the entry says, or is rid of it. If something newer is known, it changes nothing.
