@@ -52,6 +52,7 @@ func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, 
 	for _, a := range answers {
 		x.confirm(a)
 	}
+	x.proxy.Record.Told(x.ctx) // whoever asks next may ask any gateway
 	return best.response, nil
 }
 

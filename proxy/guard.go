@@ -65,7 +65,9 @@ func (x *exchange) guard(ctx context.Context, owner *router.Replica) error {
 	defer cancel()
 	now := time.Now()
 	err = x.proxy.healer.whole(bounded, x.pushing(owner.Name), needs, memory{
-		has: func(digest string) bool { return x.proxy.parts.at(x.push(), digest, now) == owner.Name },
+		has: func(p manifest.Part) bool {
+			return x.proxy.parts.at(x.push(), p.Digest, now) == owner.Name && !x.gone(p)
+		},
 		add: func(digest string) { x.proxy.parts.add(x.push(), digest, owner.Name, now) },
 	}, 0)
 	switch {
@@ -81,7 +83,7 @@ func (x *exchange) pushing(owner string) pushing {
 	repository, to := x.target.repository, x.fleet.Replica(owner)
 	p := pushing{
 		repository: repository, owner: owner, host: x.in.Host, credential: credentialOf(x.in),
-		barred: func(p manifest.Part) []string { return x.barred(Reference{repository, p.Digest, !p.Manifest}) },
+		gone: x.gone,
 	}
 	// Where this push has left parts they are most likely to be.
 	left := x.proxy.parts.replicas(x.push(), time.Now())
@@ -97,6 +99,12 @@ func (x *exchange) pushing(owner string) pushing {
 	}
 	p.others = append(p.others, rest...)
 	return p
+}
+
+// gone: the part was deleted, by whomever, and not pushed again.
+func (x *exchange) gone(p manifest.Part) bool {
+	known, ok := x.proxy.Record.Known(Reference{x.target.repository, p.Digest, !p.Manifest})
+	return ok && known.Deleted
 }
 
 // bringHome starts to copy a blob that was committed elsewhere than where its push's manifest will go, so that the

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,7 +35,9 @@ type healer struct {
 	// Static after newHealer.
 	reach   func(replica, host string) transfer.Replica
 	moved   func(source, target string, bytes int)
+	own     OwnWrites
 	metrics *metrics
+	log     *slog.Logger
 	ctx     context.Context
 	cancel  context.CancelFunc
 	slots   chan struct{}
@@ -56,16 +58,19 @@ type job struct {
 // pushing is the push that is healed.
 type pushing struct {
 	repository string
-	owner      string                       // where its manifest goes
-	others     []string                     // all other replicas, in the order in which they are to be copied from
-	host       string                       // that the client asked
-	barred     func(manifest.Part) []string // replicas whose word about a part does not count, since it was deleted
+	owner      string                   // where its manifest goes
+	others     []string                 // all other replicas, in the order in which they are to be copied from
+	host       string                   // that the client asked
+	gone       func(manifest.Part) bool // a part was deleted: nobody else's counts
 	credential http.Header
 }
 
-func newHealer(reach func(replica, host string) transfer.Replica, moved func(source, target string, bytes int), m *metrics) *healer {
+func newHealer(p *Proxy) *healer {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &healer{reach: reach, moved: moved, metrics: m, ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxCopies), jobs: map[jobKey]*job{}}
+	return &healer{
+		reach: p.reach, moved: p.healed, own: p.OwnWrites, metrics: p.metrics, log: p.Log,
+		ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxCopies), jobs: map[jobKey]*job{},
+	}
 }
 
 // close ends all copies and waits for them.
@@ -108,7 +113,7 @@ func (h *healer) whole(ctx context.Context, p pushing, needs []manifest.Part, me
 	group.SetLimit(maxAsked)
 	errs := make([]error, len(needs))
 	for i, need := range needs {
-		if memory.has(need.Digest) {
+		if memory.has(need) {
 			continue
 		}
 		group.Go(func() error {
@@ -141,11 +146,11 @@ func (h *healer) part(ctx context.Context, p pushing, need manifest.Part, nestin
 	if err != nil || at != router.Lacks {
 		return at == router.Has, err
 	}
-	barred := p.barred(need)
+	gone := p.gone(need)
 	others := make([]router.Holder, len(p.others))
 	var group sync.WaitGroup
 	for i, name := range p.others {
-		if slices.Contains(barred, name) {
+		if gone {
 			others[i] = router.Holder{Replica: name, Presence: router.Lacks}
 			continue
 		}
@@ -215,6 +220,9 @@ func (h *healer) copied(ctx context.Context, p pushing, need manifest.Part, from
 		if joined && transfer.Refused(j.err) { // somebody else was
 			return h.copied(ctx, p, need, from, nesting)
 		}
+		if errors.Is(j.err, errDeleted) {
+			return &holeError{need.Digest, p.owner, p.others, nil}
+		}
 		if j.err != nil && !errors.Is(j.err, errHealing) {
 			return &holeError{need.Digest, p.owner, p.others, j.err}
 		}
@@ -252,6 +260,7 @@ func (h *healer) begin(p pushing, need manifest.Part, from string, nesting int) 
 
 func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from string, nesting int) error {
 	source, target := h.reach(from, p.host).Counted(func(n int) { h.moved(from, p.owner, n) }), h.reach(p.owner, p.host)
+	w := own{h, p, need, from}
 	if !need.Manifest {
 		select {
 		case h.slots <- struct{}{}:
@@ -259,7 +268,15 @@ func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from s
 			return ctx.Err()
 		}
 		defer func() { <-h.slots }()
-		return transfer.Blob(ctx, source, target, p.repository, need.Digest, need.Size, p.credential)
+		target.Commits = func(context.Context) error {
+			if p.gone(need) {
+				return errDeleted
+			}
+			return nil
+		}
+		return w.write(ctx, func(ctx context.Context) error {
+			return transfer.Blob(ctx, source, target, p.repository, need.Digest, need.Size, p.credential)
+		})
 	}
 	mediaType, body, err := transfer.Manifest(ctx, source, p.repository, need.Digest, p.credential)
 	if err != nil {
@@ -272,16 +289,18 @@ func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from s
 	if err := h.whole(ctx, p, needs, noMemory, nesting+1); err != nil {
 		return err
 	}
-	return transfer.PutManifest(ctx, target, p.repository, need.Digest, mediaType, body, p.credential)
+	return w.write(ctx, func(context.Context) error { // not cut short, which would leave it open whether it is there
+		return transfer.PutManifest(ctx, target, p.repository, need.Digest, mediaType, body, p.credential)
+	})
 }
 
 // memory is what a push knows to be at its owner.
 type memory struct {
-	has func(digest string) bool
+	has func(manifest.Part) bool
 	add func(digest string)
 }
 
-var noMemory = memory{func(string) bool { return false }, func(string) {}}
+var noMemory = memory{func(manifest.Part) bool { return false }, func(string) {}}
 
 // credentialOf is what a client shows to be allowed to push.
 func credentialOf(r *http.Request) http.Header {

@@ -92,6 +92,8 @@ func (x *exchange) recordWrite(replica string, response *http.Response) error {
 		digest = x.target.reference
 	}
 	switch {
+	case x.putsManifest() && digest != "" && x.untags(replica):
+		return x.recordUntag(replica, strings.Clone(digest))
 	case x.putsManifest() && digest != "":
 		return x.recordPush(replica, strings.Clone(digest), x.in.Header.Get("Content-Type"))
 	case response.StatusCode == http.StatusCreated && !x.target.manifest:

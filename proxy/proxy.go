@@ -32,7 +32,7 @@ type Upstream struct {
 }
 
 // Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome,
-// Agreement, Pulled and Healed are required.
+// OwnWrites, Agreement, Pulled and Healed are required.
 type Config struct {
 	Hostname       string
 	Here           string // the replica beside this gateway; "" if there is none
@@ -49,7 +49,8 @@ type Config struct {
 	Alive          func(replica string, at time.Time) // what it sent came after at; for each read: must not block
 	Record         Record
 	Committed      func(repository, digest, replica string) // of each blob that a client pushes; must not block
-	Agreement      Agreement                                // nil: this gateway decides alone
+	OwnWrites      OwnWrites
+	Agreement      Agreement // nil: this gateway decides alone
 	Detour         Detour
 	Pulled         func(replica string, nearest bool, bytes int) // of answers' bodies that clients get; nearest to the client
 	Healed         func(source, target string, bytes int)        // from a replica to another, for a push
@@ -101,7 +102,8 @@ func New(c Config) *Proxy {
 		p.upstreams[u.Name] = &upstream{u, newLively(newTransport(u.TLS, c.Limits), u, c.Limits, c.Alive), &transfer.Piece{}}
 	}
 	p.detour = newTransport(c.Detour.TLS, c.Limits)
-	p.healer = newHealer(p.reach, p.healed, p.metrics)
+	p.OwnWrites.complete()
+	p.healer = newHealer(p)
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      roundTripper(ask),

@@ -1,11 +1,13 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
@@ -15,11 +17,16 @@ type Record interface {
 	// Push says that replica accepted content under a name, Delete that it deleted what a reference names. Nil: it is kept.
 	Push(what Reference, content Content, replica string, by Request) error
 	Delete(what Reference, replica string, by Request) error
+	// Untag says that replica accepted a stand-in under a tag, which a client is about to delete together with the tag: the tag is
+	// deleted, and nobody pushed the stand-in.
+	Untag(tag Reference, standIn string, replica string, by Request) error
+	// Told returns when all gateways know what was recorded here until now, within a bound.
+	Told(ctx context.Context)
 	// Confirm says that replica's word about what was deleted counts again: it is rid of it, or was given it anew by name. It
 	// changes nothing once that was pushed again.
 	Confirm(what Reference, replica string)
 	// Gone says that replica, asked to delete what was deleted elsewhere, does not have it any more; a copy of it may yet be
-	// under way there.
+	// under way there. If it was pushed again meanwhile, the deletion may have taken that along.
 	Gone(what Reference, replica string)
 	// Known is what the record says of the reference.
 	Known(what Reference) (Known, bool)
@@ -119,6 +126,24 @@ func (x *exchange) recordPush(replica string, digest string, mediaType string) e
 	}
 	content := Content{Digest: digest, MediaType: strings.Clone(mediaType), Config: manifest.ConfigType(x.manifest), Size: int64(len(x.manifest))}
 	if err := record.Push(x.named(), content, replica, x.by()); err != nil {
+		return fmt.Errorf("%w: %w", errUnrecorded, err)
+	}
+	return nil
+}
+
+// untags: the client deletes the tag, in the way of those for whom the registry deletes none.
+func (x *exchange) untags(replica string) bool {
+	if x.target.isDigest() || x.manifest == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(x.ctx, askBound)
+	defer cancel()
+	of := x.target
+	return transfer.StandsForDeletion(ctx, x.proxy.reach(replica, x.in.Host), of.repository, of.reference, x.manifest, credentialOf(x.in))
+}
+
+func (x *exchange) recordUntag(replica, standIn string) error {
+	if err := x.proxy.Record.Untag(x.named(), standIn, replica, x.by()); err != nil {
 		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
 	return nil

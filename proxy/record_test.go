@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,6 +50,17 @@ func (m *memoryRecord) Delete(what Reference, replica string, by Request) error 
 	m.of[what] = Known{m.of[what].Digest, true, []string{replica}}
 	return nil
 }
+
+func (m *memoryRecord) Untag(tag Reference, standIn string, replica string, by Request) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.told = append(m.told, fmt.Sprintf("untag %s %s", tag.Name, by.UserAgent))
+	m.of[tag] = Known{m.of[tag].Digest, true, []string{replica}}
+	m.of[Reference{tag.Repository, standIn, false}] = Known{standIn, true, []string{replica}}
+	return nil
+}
+
+func (m *memoryRecord) Told(context.Context) {}
 
 func (m *memoryRecord) Confirm(what Reference, replica string) {
 	m.mu.Lock()

@@ -55,7 +55,7 @@ func newAgreement(c *configs.Config, release string, m *health.Monitor, kept *re
 		Members: a.others,
 		News:    kept.news,
 	}, log)
-	kept.changed = a.gossip.Changed
+	kept.changed, kept.told = a.gossip.Changed, a.gossip.Told
 	a.Cluster, err = cluster.New(cluster.Config{
 		Name: c.Cluster.Name, Listen: c.Cluster.Listen, Peers: c.Cluster.Peers, Keys: keys,
 		Here: c.Here, Version: release, Idle: c.Lease.Idle, OnNote: a.hear, Log: log, Registerer: reg,

@@ -117,7 +117,7 @@ func New(c *configs.Config, release string, log *slog.Logger) (*Gateway, error) 
 		Map: placed.Orders, Fleet: reached, Trouble: g.monitor.Trouble, Alive: g.monitor.Alive,
 		Record: g.record, Agreement: agreement, Detour: detour,
 		Pulled: g.egress.pulled, Healed: g.egress.healed,
-		Committed:  g.copying.committed,
+		Committed: g.copying.committed, OwnWrites: g.copying.ownWrites(),
 		Registerer: g.metrics, Log: log,
 	})
 	g.copying.fleet, g.copying.reach, g.copying.agreed = reached, ownReach(c, g.proxy), g.agreed

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -22,7 +23,9 @@ type record struct {
 	member  string                                // this gateway's name in it
 	changed func()                                // tells other gateways
 	news    func([]ledger.Entry)                  // tells whoever copies
+	told    func(context.Context)                 // returns when other gateways know it
 	copied  func(replica, repository string) bool // what is pushed to others may be on its way there
+	doubt   func(ledger.Entry, string)            // the replica may have lost what was pushed again
 	accept  bool                                  // what cannot be recorded now is accepted all the same
 	log     *slog.Logger
 }
@@ -51,7 +54,8 @@ func openRecord(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) 
 		return 1
 	})
 	return &record{
-		ledger: l, member: member, changed: func() {}, news: func([]ledger.Entry) {}, copied: func(string, string) bool { return false },
+		ledger: l, member: member, changed: func() {}, news: func([]ledger.Entry) {}, told: func(context.Context) {},
+		copied: func(string, string) bool { return false }, doubt: func(ledger.Entry, string) {},
 		accept: c.Replication.Unrecorded == configs.UnrecordedAccept, log: log,
 	}, nil
 }
@@ -73,6 +77,13 @@ func (r *record) Delete(what proxy.Reference, replica string, by proxy.Request) 
 	deleted, err := r.ledger.Delete(entryOf(what), replica, ledger.Request(by))
 	return r.kept(err, deleted...)
 }
+
+func (r *record) Untag(tag proxy.Reference, standIn string, replica string, by proxy.Request) error {
+	deleted, err := r.ledger.Untag(entryOf(tag), standIn, replica, ledger.Request(by))
+	return r.kept(err, deleted...)
+}
+
+func (r *record) Told(ctx context.Context) { r.told(ctx) }
 
 // kept: some registries accept what has no valid name. There is nothing to remember of that, and it is theirs to give out.
 func (r *record) kept(err error, entries ...ledger.Entry) error {
@@ -115,6 +126,10 @@ func (r *record) Confirm(what proxy.Reference, replica string) {
 // Gone: the gateway that copies to the replica may not have heard of the deletion yet, and undo it. Once it has, it deletes what
 // it may have brought meanwhile, and confirms.
 func (r *record) Gone(what proxy.Reference, replica string) {
+	if e, known, err := r.ledger.Get(entryOf(what)); err == nil && known && !e.Deleted {
+		r.doubt(e, replica)
+		return
+	}
 	if !r.copied(replica, what.Repository) {
 		r.Confirm(what, replica)
 	}

@@ -52,6 +52,7 @@ func newCopying(c *configs.Config, kept *record, moved *egress, reg prometheus.R
 		Ledger: book{kept}, Fleet: out.present, Reach: func(replica string) transfer.Replica { return out.reach(replica) },
 		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth, Moved: moved.replicated, Metrics: reg, Log: log,
 		Surveyed: func(replica string) bool { return out.audit.Surveyed(replica) },
+		Writes:   &transfer.Writes{}, Unheard: c.Cluster == nil,
 	})
 	out.audit = newAudit(out, reg, log)
 	promauto.With(reg).NewCounterFunc(prometheus.CounterOpts{
@@ -60,7 +61,7 @@ func newCopying(c *configs.Config, kept *record, moved *egress, reg prometheus.R
 		_, total, _ := kept.ledger.Conflicts(0, 1)
 		return float64(total)
 	})
-	kept.news, kept.copied = out.learnt, out.copied
+	kept.news, kept.copied, kept.doubt = out.learnt, out.copied, out.doubt
 	return out
 }
 
@@ -115,6 +116,23 @@ func (c *copying) copied(replica, repository string) bool {
 	return !c.leftOut(replica, repository) && slices.ContainsFunc(c.config.Replicas, func(r configs.Replica) bool {
 		return r.Name == replica && r.Write && r.State != configs.StateOffline
 	})
+}
+
+// ownWrites is what copies for a client's push share with ours.
+func (c *copying) ownWrites() proxy.OwnWrites {
+	return proxy.OwnWrites{
+		Writes: c.Writes, Unheard: c.Unheard,
+		Brought: func(what proxy.Reference, replica string) { c.Brought(replica, replication.Reference(what)) },
+	}
+}
+
+// doubt: a blob that is live again is brought to all who lack it; of all else the record knows where it should be.
+func (c *copying) doubt(e ledger.Entry, replica string) {
+	if e.Blob {
+		c.committed(e.Repository, e.Name, e.Replica)
+		return
+	}
+	c.Doubt(replica, replication.Reference(e.Reference))
 }
 
 func (c *copying) members() []replication.Member {

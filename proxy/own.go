@@ -1,0 +1,112 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer/manifest"
+)
+
+// undoBound is for taking back what should not have been written.
+const undoBound = 30 * time.Second
+
+// errDeleted: nobody has it, whoever gives it out.
+var errDeleted = errors.New("it was deleted")
+
+// OwnWrites is what is shared with others who write to replicas in this gateway's name. The zero value shares nothing.
+type OwnWrites struct {
+	*transfer.Writes
+	// Brought says that something is about to be written to a replica, so that it is looked at again when word of its deletion
+	// comes late.
+	Brought func(what Reference, replica string)
+	// Unheard: other gateways delete, and the record does not hear of it.
+	Unheard bool
+}
+
+func (o *OwnWrites) complete() {
+	if o.Writes == nil {
+		o.Writes = &transfer.Writes{}
+	}
+	if o.Brought == nil {
+		o.Brought = func(Reference, string) {}
+	}
+}
+
+// own is one write of the healer: of a part, to the owner of its push.
+type own struct {
+	*healer
+	pushing
+	need manifest.Part
+	from string
+}
+
+// write asks the record before and after, and undoes what was written if it was deleted meanwhile. The context of do ends when
+// somebody wants to delete the part at the owner.
+func (o own) write(ctx context.Context, do func(context.Context) error) error {
+	cut, done, err := o.own.Write(ctx, o.name())
+	if err != nil {
+		return err
+	}
+	if o.gone(o.need) {
+		done(nil)
+		return errDeleted
+	}
+	o.own.Brought(o.what(), o.owner)
+	err = do(cut)
+	done(err)
+	switch {
+	case o.gone(o.need):
+		if err == nil || transfer.Uncertain(err) {
+			o.undo(ctx, true)
+		}
+		return errDeleted
+	case errors.Is(err, transfer.ErrDeleted):
+		return errDeleted
+	case err == nil && o.own.Unheard && !o.still(ctx):
+		o.undo(ctx, false)
+		return errDeleted
+	}
+	return err
+}
+
+func (o own) what() Reference { return Reference{o.repository, o.need.Digest, !o.need.Manifest} }
+
+func (o own) name() transfer.Name {
+	return transfer.Name{Replica: o.owner, Repository: o.repository, Reference: o.need.Digest, Blob: !o.need.Manifest}
+}
+
+// still asks whether who had it has it yet: if not, somebody has deleted it who could not know of the copy.
+func (o own) still(ctx context.Context) bool {
+	has := transfer.HasBlob
+	if o.need.Manifest {
+		has = transfer.HasManifest
+	}
+	there, err := has(ctx, o.reach(o.from, o.host), o.repository, o.need.Digest, o.credential)
+	return there || err != nil
+}
+
+// undo has the right to delete that the client has. Whoever was told by Brought deletes what is left.
+func (o own) undo(ctx context.Context, recorded bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoBound)
+	defer cancel()
+	err := func() error {
+		done, _, err := o.own.Delete(ctx, o.name())
+		if err != nil {
+			return err
+		}
+		defer done()
+		if recorded && !o.gone(o.need) {
+			return nil // it was pushed again
+		}
+		remove := transfer.DeleteBlob
+		if o.need.Manifest {
+			remove = transfer.DeleteManifest
+		}
+		return remove(ctx, o.reach(o.owner, o.host), o.repository, o.need.Digest, o.credential)
+	}()
+	if err != nil {
+		o.log.Warn("a copy of what was deleted meanwhile is not yet undone", "replica", o.owner, "repository", o.repository, "digest", o.need.Digest, "error", err)
+	}
+}
