@@ -1,0 +1,134 @@
+package proxy
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestDeletedWhileItIsHealed: a blob that another replica has is copied home, which is held open at each step while the blob is
+// deleted. In the end nobody has it, and from the deletion on nobody is told that it exists.
+func TestDeletedWhileItIsHealed(t *testing.T) {
+	blob := "/v2/app/blobs/" + sha256Of([]byte("config"))
+	for _, c := range []struct {
+		name, at, method, path string
+		served                 bool
+	}{
+		{"before the source answers", "east", http.MethodGet, "/blobs/sha256:", false},
+		{"before the upload begins", "west", http.MethodPost, "/uploads/", false},
+		{"before the body", "west", http.MethodPatch, "/uploads/", false},
+		{"before the commit", "west", http.MethodPut, "/uploads/", false},
+		{"after the commit", "west", http.MethodPut, "/uploads/", true},
+	} {
+		for _, heard := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, heard: %v", c.name, heard), func(t *testing.T) {
+				stores, handlers := map[string]store{}, map[string]http.HandlerFunc{}
+				reached, open := make(chan struct{}), make(chan struct{})
+				var once sync.Once
+				for name := range points {
+					stores[name] = newStore(t)
+					handlers[name] = func(w http.ResponseWriter, r *http.Request) {
+						if r.Method == http.MethodDelete && !stores[name].has(r.URL.Path) {
+							http.NotFound(w, r) // it says 500 itself
+							return
+						}
+						if name != c.at || r.Method != c.method || !strings.Contains(r.URL.Path, c.path) {
+							stores[name].ServeHTTP(w, r)
+							return
+						}
+						hold := func() { once.Do(func() { close(reached); <-open }) }
+						if !c.served {
+							hold()
+						}
+						answer := httptest.NewRecorder()
+						stores[name].ServeHTTP(answer, r)
+						if c.served {
+							hold()
+						}
+						for key, values := range answer.Header() {
+							w.Header()[key] = values
+						}
+						w.WriteHeader(answer.Code)
+						_, _ = w.Write(answer.Body.Bytes())
+					}
+				}
+				var mu sync.Mutex
+				var brought []string
+				g := newRig(t, handlers, func(c *Config) {
+					c.OwnWrites.Unheard = !heard
+					c.OwnWrites.Brought = func(what Reference, replica string) {
+						mu.Lock()
+						defer mu.Unlock()
+						brought = append(brought, what.Name+" to "+replica)
+					}
+				})
+				stores["east"].blob("config")
+				g.proxy.leases.accept(t.Context(), "app", "west", alice, time.Now())
+				g.want(g.do("HEAD "+blob, nil), 200, "east; reason=fallthrough")
+				await(t, reached, "the copy")
+				if heard {
+					if got := g.do("DELETE "+blob, nil); got.status != 202 {
+						close(open)
+						t.Fatal(got)
+					}
+				} else {
+					stores["east"].ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodDelete, blob, nil))
+				}
+				close(open)
+				g.proxy.healer.all.Wait()
+				for name, at := range stores {
+					if at.has(blob) {
+						t.Errorf("%s has it", name)
+					}
+				}
+				if got := g.do("HEAD "+blob, nil); got.status != 404 {
+					t.Errorf("HEAD: %v", got)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if !slices.Equal(brought, []string{sha256Of([]byte("config")) + " to west"}) {
+					t.Errorf("said to be brought: %q", brought)
+				}
+			})
+		}
+	}
+}
+
+// TestADeletedBlobExistsNowhereElse: a replica that gives out what was deleted, although it has said that it is rid of it, is not
+// listened to, and nothing is copied from it.
+func TestADeletedBlobExistsNowhereElse(t *testing.T) {
+	s := newScattered(t)
+	blob := "/v2/app/blobs/" + sha256Of([]byte("config"))
+	s.at["west"].blob("config")
+	s.at["east"].blob("config")
+	s.want(s.do("DELETE "+blob, nil), 202, "west; reason=nearest")
+	s.at["east"].blob("config") // a copy that came after the deletion
+	s.want(s.do("HEAD "+blob, nil), 404, "west; reason=leased")
+	s.want(s.putManifest("v1", imageOf("config")), 400, "west; reason=scattered")
+	if s.at["west"].has(blob) {
+		t.Error("it was copied back")
+	}
+}
+
+// TestATagThatIsDeletedByAStandIn: what regctl puts under a tag to delete it is nobody's push.
+func TestATagThatIsDeletedByAStandIn(t *testing.T) {
+	s := newScattered(t)
+	record := s.proxy.Record.(*memoryRecord)
+	s.tagAt("west", "v1", "config of an image")
+	config := `{"architecture":"amd64","os":"linux","config":{"Labels":{"delete-date":"2026-11-29 00:00:00 +0000 UTC","delete-tag":"v1"}},"rootfs":{"type":"layers"}}`
+	for _, blob := range []string{config, "{}"} {
+		s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte(blob)), strings.NewReader(blob)), 201, "west; reason="+map[string]string{config: "nearest", "{}": "leased"}[blob])
+	}
+	standIn := imageOf(config, "{}")
+	s.want(s.putManifest("v1", standIn, "User-Agent: regctl"), 201, "west; reason=leased")
+	s.want(s.putManifest("v2", standIn, "User-Agent: regctl"), 201, "west; reason=leased") // says that it is of another tag
+	want := []string{"untag v1 regctl", "push v2"}
+	if len(record.told) != 2 || record.told[0] != want[0] || !strings.HasPrefix(record.told[1], want[1]) {
+		t.Errorf("got %q, want %q", record.told, want)
+	}
+}
