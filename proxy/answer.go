@@ -91,6 +91,10 @@ func (x *exchange) final(got, before answer) bool {
 func (x *exchange) weigh(got *answer) error {
 	status := got.response.StatusCode
 	got.right = got.replica.Name == x.request.Lease
+	if x.decision.OnAbsent && x.reads() && status < 300 && x.unsettled(got.replica) {
+		x.makeAbsent(got)
+		status = got.response.StatusCode
+	}
 	got.denied = x.mayBeAbsent(got)
 	tag := x.target.manifest && !x.target.isDigest() && (status == http.StatusOK || status == http.StatusNotModified || got.absent())
 	switch {

@@ -19,7 +19,7 @@ func (x *exchange) existsElsewhere(out *http.Request, kept answer) answer {
 		return kept
 	}
 	for _, a := range x.askAll(out, x.decision.Elsewhere) {
-		if a.err != nil || a.response.StatusCode != http.StatusOK || a.response.ContentLength > maxBorrowed {
+		if a.err != nil || a.response.StatusCode != http.StatusOK || a.response.ContentLength > maxBorrowed || x.unsettled(a.replica) {
 			continue
 		}
 		if x.request.Lease != "" {

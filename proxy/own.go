@@ -5,9 +5,19 @@ import (
 	"errors"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
+
+// unsettled: we are writing there what is asked for, and have not yet heard whether it was deleted meanwhile by a gateway that does
+// not tell us.
+func (x *exchange) unsettled(replica *router.Replica) bool {
+	of := x.target
+	return x.proxy.OwnWrites.Unheard && (of.blob || of.manifest) && x.proxy.OwnWrites.Writing(transfer.Name{
+		Replica: replica.Name, Repository: of.repository, Reference: of.reference, Blob: of.blob,
+	})
+}
 
 // undoBound is for taking back what should not have been written.
 const undoBound = 30 * time.Second
@@ -55,6 +65,7 @@ func (o own) write(ctx context.Context, do func(context.Context) error) error {
 	}
 	o.own.Brought(o.what(), o.owner)
 	err = do(cut)
+	kept := err != nil || !o.own.Unheard || o.still(ctx)
 	done(err)
 	switch {
 	case o.gone(o.need):
@@ -64,7 +75,7 @@ func (o own) write(ctx context.Context, do func(context.Context) error) error {
 		return errDeleted
 	case errors.Is(err, transfer.ErrDeleted):
 		return errDeleted
-	case err == nil && o.own.Unheard && !o.still(ctx):
+	case !kept:
 		o.undo(ctx, false)
 		return errDeleted
 	}

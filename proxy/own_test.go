@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
 // TestDeletedWhileItIsHealed: a blob that another replica has is copied home, which is held open at each step while the blob is
@@ -130,5 +132,24 @@ func TestATagThatIsDeletedByAStandIn(t *testing.T) {
 	want := []string{"untag v1 regctl", "push v2"}
 	if len(record.told) != 2 || record.told[0] != want[0] || !strings.HasPrefix(record.told[1], want[1]) {
 		t.Errorf("got %q, want %q", record.told, want)
+	}
+}
+
+// TestACopyIsNotReadBeforeItIsSure: where gateways do not know each other, what one is still writing at a replica does not count as
+// there: it may have been deleted by another one.
+func TestACopyIsNotReadBeforeItIsSure(t *testing.T) {
+	for unheard, by := range map[bool]string{false: "west; reason=nearest", true: "europe; reason=fallthrough"} {
+		s := newScattered(t, func(c *Config) { c.OwnWrites.Unheard = unheard })
+		digest := sha256Of([]byte("config"))
+		s.at["west"].blob("config")
+		s.at["europe"].blob("config")
+		_, done, err := s.proxy.OwnWrites.Write(t.Context(), transfer.Name{Replica: "west", Repository: "app", Reference: digest, Blob: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.want(s.do("GET /v2/app/blobs/"+digest, nil), 200, by)
+		s.want(s.do("GET /v2/other/blobs/"+digest, nil), 200, "west; reason=nearest")
+		done(nil)
+		s.want(s.do("GET /v2/app/blobs/"+digest, nil), 200, "west; reason=nearest")
 	}
 }

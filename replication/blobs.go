@@ -101,7 +101,7 @@ func (b *blobs) run(key blobKey, size int64, sources []string, slots chan struct
 	ctx, cancel := context.WithTimeout(b.ctx, copyBound)
 	defer cancel()
 	from := ""
-	return b.Write(ctx, key.target, key.reference(), func(ctx context.Context) error {
+	return b.inOwnName(ctx, key.target, key.reference(), func(ctx context.Context) error {
 		there, err := b.there(ctx, key, sources)
 		if there || err != nil {
 			return err

@@ -122,8 +122,8 @@ func (e *Engine) tag(ctx context.Context, i *image, entry Entry, digest string, 
 	if err != nil || !known || now.Deleted || now.Digest != digest {
 		return err
 	}
-	return e.Write(ctx, i.target, Reference{entry.Repository, digest, false}, func(context.Context) error {
-		err := e.Write(ctx, i.target, entry.Reference, func(context.Context) error {
+	return e.inOwnName(ctx, i.target, Reference{entry.Repository, digest, false}, func(context.Context) error {
+		err := e.inOwnName(ctx, i.target, entry.Reference, func(context.Context) error {
 			return transfer.PutTag(ctx, e.reach(i.target), entry.Repository, entry.Name, digest, c.mediaType, c.body, nil)
 		}, e.unheard(func(ctx context.Context) (bool, error) { return i.tagged(ctx, now) }))
 		if errors.Is(err, errGone) {

@@ -130,7 +130,7 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 
 // put is not cut short: that takes no time, and would leave it open whether it is there.
 func (i *image) put(ctx context.Context, digest string, c content) error {
-	return i.Write(ctx, i.target, Reference{i.repository, digest, false}, func(context.Context) error {
+	return i.inOwnName(ctx, i.target, Reference{i.repository, digest, false}, func(context.Context) error {
 		return transfer.PutManifest(ctx, i.reach(i.target), i.repository, digest, c.mediaType, c.body, nil)
 	}, i.unheard(func(ctx context.Context) (bool, error) {
 		return transfer.HasManifest(ctx, i.source(c.from, i.target), i.repository, digest, nil)

@@ -23,10 +23,10 @@ func nameOf(target string, what Reference) transfer.Name {
 	return transfer.Name{Replica: target, Repository: what.Repository, Reference: what.Name, Blob: what.Blob}
 }
 
-// Write does one write in our own name, and undoes it if what it wrote was deleted meanwhile, so that the ledger is asked before and
+// inOwnName does one write in our own name, and undoes it if what it wrote was deleted meanwhile, so that the ledger is asked before and
 // after. The write is remembered, for when word of a deletion comes later still. The context of do ends when somebody wants to
 // delete the name here. still, if there is one, asks afterwards whether who had it has it yet.
-func (e *Engine) Write(ctx context.Context, target string, what Reference, do func(context.Context) error, still func(context.Context) bool) error {
+func (e *Engine) inOwnName(ctx context.Context, target string, what Reference, do func(context.Context) error, still func(context.Context) bool) error {
 	cut, done, err := e.Writes.Write(ctx, nameOf(target, what))
 	if err != nil {
 		return err
@@ -41,6 +41,7 @@ func (e *Engine) Write(ctx context.Context, target string, what Reference, do fu
 	}
 	e.writes(target, what, now.Stamp)
 	err = do(cut)
+	kept := err != nil || still == nil || still(ctx)
 	done(err)
 	if gone := e.unlessGone(what); gone != nil {
 		if err == nil || transfer.Uncertain(err) {
@@ -53,7 +54,7 @@ func (e *Engine) Write(ctx context.Context, target string, what Reference, do fu
 		return fmt.Errorf("%s: %w", what.Name, errGone)
 	case err != nil:
 		return err
-	case still != nil && !still(ctx):
+	case !kept:
 		e.undo(ctx, target, what, false)
 		return fmt.Errorf("%s: %w", what.Name, errGone)
 	}

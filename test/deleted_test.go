@@ -137,7 +137,7 @@ func TestDeletedTag(t *testing.T) {
 			hook := newReceiver(t, fine).open()
 			gateways := startCluster(t, registries, func(_ int, f *file) {
 				f.replication = copyAll
-				f.webhooks = "webhooks_private: true\nwebhooks:\n" + hook.hook("all", "")
+				f.webhooks = "webhooks_private: true\nwebhooks:\n" + hook.hook("deletions", "")
 			})
 			client := newRegional(t, 1, gateways[0])
 			of, _, err := client.pushLayers(t, "app", "v1", "amd64", 1, 3<<10)
