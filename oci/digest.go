@@ -1,0 +1,52 @@
+package oci
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"strings"
+)
+
+// ErrDigest is for what is no digest of an algorithm that registries share (OCI image spec 1.1, "Registered Algorithms").
+var ErrDigest = errors.New("not a sha256 or sha512 digest")
+
+// ParseDigest returns an empty hash, and what its sum must be.
+func ParseDigest(digest string) (h hash.Hash, want []byte, err error) {
+	algorithm, text, _ := strings.Cut(digest, ":")
+	switch algorithm {
+	case "sha256":
+		h = sha256.New()
+	case "sha512":
+		h = sha512.New()
+	default:
+		return nil, nil, ErrDigest
+	}
+	want, err = hex.DecodeString(text)
+	if err != nil || len(want) != h.Size() || text != strings.ToLower(text) {
+		return nil, nil, ErrDigest
+	}
+	return h, want, nil
+}
+
+// IsDigest reports whether it can be verified what a digest names.
+func IsDigest(digest string) bool {
+	_, _, err := ParseDigest(digest)
+	return err == nil
+}
+
+// Digest is how a registry names content that was pushed without a name.
+func Digest(content []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(content)) }
+
+// Verifies reports whether a digest is that of the content.
+func Verifies(content []byte, digest string) bool {
+	h, want, err := ParseDigest(digest)
+	if err != nil {
+		return false
+	}
+	h.Write(content)
+	return bytes.Equal(h.Sum(nil), want)
+}
