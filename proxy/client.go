@@ -5,24 +5,21 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
-// clientAddr is the address that a request counts as coming from. X-Forwarded-For is believed as far
-// as the chain of trusted proxies reaches, read from its end: what stands before the first address
-// that is not trusted, a client may have written itself. The zero Addr if nothing can be read.
+// clientAddr is the address that a request counts as coming from. What proxies say is believed as far as the chain of trusted
+// ones reaches, read from its end: what stands before the first address that is not trusted, a client may have written itself.
+// The zero Addr if nothing can be read.
 func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	addr := addrOf(r.RemoteAddr)
 	if !isTrusted(addr, trusted) {
 		return addr
 	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for _, hop := range slices.Backward(hops) {
-		next, err := netip.ParseAddr(strings.TrimSpace(hop))
-		if err != nil {
+	for _, hop := range slices.Backward(forwardedFor(r.Header)) {
+		if !hop.IsValid() {
 			break
 		}
-		addr = normalise(next)
+		addr = hop
 		if !isTrusted(addr, trusted) {
 			break
 		}

@@ -24,21 +24,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Header.Del("Connection") // no upgrade to another protocol: the registry API has none
 	pr.Out.Header.Del("Upgrade")
 	pr.Out.Header.Del(hopHeader) // is between gateways
-	trusted := isTrusted(addrOf(pr.In.RemoteAddr), x.proxy.TrustedProxies)
-	if trusted {
-		pr.Out.Header["X-Forwarded-For"] = pr.In.Header["X-Forwarded-For"]
-	}
-	pr.SetXForwarded()
-	if trusted {
-		keep(pr, "X-Forwarded-Proto")
-		keep(pr, "X-Forwarded-Host")
-	}
-}
-
-func keep(pr *httputil.ProxyRequest, header string) {
-	if v := pr.In.Header.Get(header); v != "" {
-		pr.Out.Header.Set(header, v)
-	}
+	x.forwardOrigin(pr)
 }
 
 // modifyResponse rewrites what names a place: an upload's Location, the next page of a list.
@@ -116,7 +102,7 @@ func (x *exchange) ownHosts(replica string) []string {
 	up := x.proxy.upstreams[replica]
 	hosts := []string{up.URL.Host, up.Host, x.in.Host, replica + "." + x.proxy.Hostname}
 	if isTrusted(addrOf(x.in.RemoteAddr), x.proxy.TrustedProxies) {
-		hosts = append(hosts, x.in.Header.Get("X-Forwarded-Host"))
+		hosts = append(hosts, forwardedBy(x.in.Header).host)
 	}
 	return hosts
 }
