@@ -295,6 +295,8 @@ func TestNothingIsLeftOnTheConnection(t *testing.T) {
 					}
 				case r.Method == http.MethodPut:
 					w.WriteHeader(http.StatusCreated)
+				default:
+					_, _ = io.WriteString(w, content)
 				}
 			}}, nil)
 			accepted := make(chan *deadlines, 1)

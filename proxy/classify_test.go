@@ -9,7 +9,11 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-const digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+// content passes for a manifest and for a blob; digest is its own.
+const (
+	content = `{"a":1}`
+	digest  = "sha256:015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"
+)
 
 func TestClassify(t *testing.T) {
 	const hex = "e3b0c4"

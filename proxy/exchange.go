@@ -36,6 +36,7 @@ type exchange struct {
 	ctx      context.Context
 	reason   router.Reason // of the replica that answered; "" until then
 	status   int
+	begun    bool // the answer's status and fields go to the client
 
 	// Written by the handler, read by watch.
 	replica atomic.Pointer[router.Replica] // the one being asked
@@ -141,7 +142,8 @@ func (x *exchange) passOnTheBeginning() {
 	if why == nil {
 		return
 	}
-	if phase(x.phase.Load()) == receiving {
+	aborted, _ := why.(error)
+	if x.begun && errors.Is(aborted, http.ErrAbortHandler) { // else nothing was meant to be sent, and a flush would send 200
 		_ = http.NewResponseController(x.w).Flush()
 	}
 	panic(why)

@@ -272,9 +272,16 @@ func status(code int, headers ...string) http.HandlerFunc {
 		}
 		w.WriteHeader(code)
 		if code == http.StatusOK && r.Method != http.MethodHead {
-			_, _ = io.WriteString(w, "content")
+			_, _ = io.WriteString(w, content)
 		}
 	}
+}
+
+// theRest answers a range that begins at the fourth byte.
+func theRest(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Range", "bytes 3-6/7")
+	w.WriteHeader(http.StatusPartialContent)
+	_, _ = io.WriteString(w, content[3:])
 }
 
 // hang never answers, until its client has gone.

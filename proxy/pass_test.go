@@ -34,7 +34,7 @@ func TestForwardedHeaders(t *testing.T) {
 	} {
 		var got http.Header
 		g := newRig(t, map[string]http.HandlerFunc{"west": func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Clone() }}, test.config)
-		g.want(g.do("GET "+byDigest, nil, test.headers...), 200, "west; reason=nearest")
+		g.want(g.do("GET /v2/", nil, test.headers...), 200, "west; reason=nearest")
 		for name, want := range map[string]string{"X-Forwarded-For": test.addr, "X-Forwarded-Proto": test.proto, "X-Forwarded-Host": test.host} {
 			if got := strings.Join(got.Values(name), "|"); got != want {
 				t.Errorf("%s: the replica got %s %q, want %q", test.name, name, got, want)
@@ -111,7 +111,7 @@ func TestLinks(t *testing.T) {
 func TestCompressionIsTheClientsWish(t *testing.T) {
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
-	_, _ = w.Write([]byte("content"))
+	_, _ = w.Write([]byte(content))
 	_ = w.Close()
 	for _, wish := range []string{"", "gzip", "zstd, br;q=0.5"} {
 		var asked []string

@@ -71,7 +71,7 @@ type Proxy struct {
 	// Static after New.
 	Config
 	upstreams map[string]*upstream
-	detour    *resending
+	detour    strict
 	reverse   *httputil.ReverseProxy
 	metrics   *metrics
 
@@ -86,7 +86,7 @@ type Proxy struct {
 
 type upstream struct {
 	Upstream
-	transport *lively
+	transport strict
 	piece     *transfer.Piece
 }
 
@@ -99,9 +99,9 @@ func New(c Config) *Proxy {
 	}
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	for _, u := range c.Upstreams {
-		p.upstreams[u.Name] = &upstream{u, newLively(newTransport(u.TLS, c.Limits), u, c.Limits, c.Alive), &transfer.Piece{}}
+		p.upstreams[u.Name] = &upstream{u, strict{newLively(newTransport(u.TLS, c.Limits), u, c.Limits, c.Alive)}, &transfer.Piece{}}
 	}
-	p.detour = newTransport(c.Detour.TLS, c.Limits)
+	p.detour = strict{newTransport(c.Detour.TLS, c.Limits)}
 	p.OwnWrites.complete()
 	p.healer = newHealer(p)
 	p.reverse = &httputil.ReverseProxy{

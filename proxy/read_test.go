@@ -122,17 +122,19 @@ func TestPassesThrough(t *testing.T) {
 		w.Header().Set("Docker-Content-Digest", digest)
 		w.Header().Set("Fairlead-Replica", "forged")
 		w.Header().Set("Trailer", "Checksum")
-		_, _ = io.WriteString(w, "body")
+		w.Header().Set("Content-Range", "bytes 3-6/7")
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = io.WriteString(w, content[3:])
 		w.Header().Set("Checksum", "1")
 	}}, nil)
-	r := g.do("GET "+byDigest, nil, "Host: registry.contoso.com", "Authorization: Bearer x", "Range: bytes=0-3",
+	r := g.do("GET "+byDigest, nil, "Host: registry.contoso.com", "Authorization: Bearer x", "Range: bytes=3-",
 		"Accept: a/b", "X-Forwarded-For: 203.0.113.9", "Connection: Upgrade", "Upgrade: websocket", "Accept-Encoding: identity")
-	g.want(r, 200, "west; reason=nearest")
-	if r.header.Get("Docker-Content-Digest") != digest || r.body != "body" || r.trailer.Get("Checksum") != "1" {
+	g.want(r, 206, "west; reason=nearest")
+	if r.header.Get("Docker-Content-Digest") != digest || r.body != content[3:] || r.trailer.Get("Checksum") != "1" {
 		t.Errorf("%v, trailer %q", r, r.trailer)
 	}
 	for name, want := range map[string]string{
-		"Authorization": "Bearer x", "Range": "bytes=0-3", "Accept": "a/b", "Accept-Encoding": "identity",
+		"Authorization": "Bearer x", "Range": "bytes=3-", "Accept": "a/b", "Accept-Encoding": "identity",
 		"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "registry.contoso.com",
 		"Upgrade": "", "Connection": "",
 	} {

@@ -165,7 +165,7 @@ func TestNothingIsLostOnAnIdleConnection(t *testing.T) {
 	t.Run("nothing is sent again", func(t *testing.T) {
 		h := &harsh{closes: harshWays[harshest]}
 		g := h.start(t, false)
-		g.proxy.upstreams["west"].transport.within = 0
+		g.proxy.upstreams["west"].transport.transport.(*lively).within = 0
 		if h.lost(t, g) == 0 {
 			t.Error("none is lost: the upstream is too kind to show anything")
 		}
@@ -202,7 +202,7 @@ func TestWhatIsNotSentAgain(t *testing.T) {
 				}
 			}
 			g := h.start(t, false)
-			g.proxy.upstreams["west"].transport.within = test.within
+			g.proxy.upstreams["west"].transport.transport.(*lively).within = test.within
 			g.proxy.upstreams["west"].transport.proven.Store(int64(time.Hour))
 			g.want(g.do("PATCH "+uploads+"1", strings.NewReader("a")), 202, "west; reason=nearest")
 			g.do("PATCH "+uploads+"2", bytes.NewReader(random(test.length)))

@@ -42,6 +42,7 @@ func modifyResponse(response *http.Response) error {
 	}
 	response.Header.Set(replicaHeader, headerValue(replica, x.reason))
 	x.countPulled(response, replica)
+	x.begun = true
 	return nil
 }
 
@@ -110,7 +111,7 @@ func (x *exchange) ownHosts(replica string) []string {
 // losesUpload: the replica of an upload did not answer, for no fault of the client's or of what it sent.
 func (x *exchange) losesUpload(err error) bool {
 	return x.target.kind == router.Upload && x.request.URLOwner != "" && x.request.Named == "" && !x.clientFailed.Load() &&
-		!errors.Is(x.cause(err), errStalled) && !unpassable(err)
+		!errors.Is(x.cause(err), errStalled) && !errors.Is(err, errNonsense) && !unpassable(err)
 }
 
 // handleError says in the registry's own form what went wrong between gateway and replica.
@@ -138,6 +139,8 @@ func handleError(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case unpassable(err):
 		e = ociError{Code: codeUnsupported, Message: err.Error()}
+	case errors.Is(err, errNonsense):
+		e.Message = err.Error()
 	case x.clientFailed.Load() && !errors.Is(err, errStalled):
 		status, e = http.StatusBadRequest, ociError{Code: codeUploadInvalid, Message: "the request's body broke off or is malformed"}
 	case errors.Is(err, errStalled):
