@@ -5,45 +5,108 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
-// ownerParam is the reserved query parameter that names the replica of an upload in progress, or of
-// the next page of a list. Every client tried carries the query of a Location back, so that any
-// gateway can forward the next part without knowing anything else.
-const ownerParam = "fairlead-replica"
+// What we put into the query of a Location, or of a link to a next page. Every client tried carries the query of a Location
+// back, so that any gateway can forward the next part without knowing anything else.
+const (
+	ownerParam      = "fairlead-replica"    // the replica of an upload in progress, or of the next page of a list
+	repositoryParam = "fairlead-repository" // of an upload whose path does not name it
+)
 
-// cutOwner takes the owner out of a raw query. All else stays as it is, byte for byte: registries
-// sign the state that they keep there. Of several owners the first counts.
-func cutOwner(rawQuery string) (owner, rest string) {
-	if !strings.Contains(rawQuery, ownerParam) {
-		return "", rawQuery
-	}
-	parts := strings.Split(rawQuery, "&")
-	parts = slices.DeleteFunc(parts, func(part string) bool {
+// marks are what a URL has of ours.
+type marks struct{ owner, repository string }
+
+// cutMarks takes ours out of a raw query. All else stays as it is, byte for byte: registries sign the state that they keep
+// there. Of several the first counts.
+func cutMarks(rawQuery string) (m marks, rest string) {
+	var kept []string
+	for part := range strings.SplitSeq(rawQuery, "&") {
 		name, value, _ := strings.Cut(part, "=")
-		if name != ownerParam {
-			return false
+		into := m.field(name)
+		if into == nil {
+			kept = append(kept, part)
+			continue
 		}
-		if owner == "" {
-			owner = value
+		value, appended := splitAppended(value)
+		if *into == "" {
+			*into = value
 		}
-		return true
-	})
-	return owner, strings.Join(parts, "&")
+		if appended != "" {
+			kept = append(kept, appended)
+		}
+	}
+	return m, strings.Join(kept, "&")
+}
+
+// field is where the value of a parameter of ours goes. A client may have written its name in another way.
+func (m *marks) field(name string) *string {
+	if strings.Contains(name, "%") {
+		name, _ = url.QueryUnescape(name)
+	}
+	switch name {
+	case ownerParam:
+		return &m.owner
+	case repositoryParam:
+		return &m.repository
+	}
+	return nil
+}
+
+// splitAppended: where a registry's Location has no query, some clients put "?digest=" behind it without looking, and hit our
+// value. What stands behind a question mark is what they meant to say to the registry.
+func splitAppended(value string) (ours, appended string) {
+	ours, appended, raw := strings.Cut(value, "?")
+	if strings.Contains(ours, "%") {
+		text, err := url.QueryUnescape(ours)
+		if err != nil {
+			text = ""
+		}
+		var rest string
+		ours, rest, _ = strings.Cut(text, "?")
+		if values, err := url.ParseQuery(rest); err == nil && !raw {
+			appended = values.Encode()
+		}
+	}
+	if end := strings.IndexFunc(ours, func(c rune) bool { return !strings.ContainsRune(nameChars, c) }); end >= 0 {
+		ours = ours[:end]
+	}
+	return strings.Trim(ours, "/"), appended
+}
+
+// nameChars are what the names of replicas and repositories are made of.
+const nameChars = "abcdefghijklmnopqrstuvwxyz0123456789-._/"
+
+// cutOwner is cutMarks for who asks only about the owner.
+func cutOwner(rawQuery string) (owner, rest string) {
+	m, rest := cutMarks(rawQuery)
+	return m.owner, rest
 }
 
 // withOwner is the path and query of u, naming the owner.
-func withOwner(u *url.URL, owner string) string {
-	_, rest := cutOwner(u.RawQuery)
-	query := ownerParam + "=" + owner
-	if rest != "" {
-		query = rest + "&" + query
+func withOwner(u *url.URL, owner string) string { return withMarks(u, marks{owner: owner}) }
+
+// withMarks has the owner at the end, where clients append to it what they do not look at.
+func withMarks(u *url.URL, m marks) string {
+	_, query := cutMarks(u.RawQuery)
+	if m.repository != "" {
+		query = joined(query, repositoryParam+"="+m.repository)
 	}
-	return u.EscapedPath() + "?" + query
+	return u.EscapedPath() + "?" + joined(query, ownerParam+"="+m.owner)
+}
+
+func joined(query, parameter string) string {
+	if query == "" {
+		return parameter
+	}
+	return query + "&" + parameter
 }
 
 var (
 	errForeignLocation = errors.New("the replica sent an upload Location on another host")
+	errOutside         = errors.New("the replica keeps uploads where proxy.paths of the gateway has to name them")
 	errBadLocation     = errors.New("the replica sent a Location that is no URL")
 )
 
@@ -65,17 +128,28 @@ func sameHost(a, b string) bool {
 	return strings.EqualFold((&url.URL{Host: a}).Hostname(), (&url.URL{Host: b}).Hostname())
 }
 
-// linkWithOwner makes the target of `Link: <URL>; rel="next"` (end-8b, end-12b) relative and names the
-// replica in it: the marker of a page means nothing to another replica.
-func linkWithOwner(link string, asked *url.URL, hosts []string, owner string) string {
-	target, params, ok := strings.Cut(strings.TrimPrefix(link, "<"), ">")
-	isNext := strings.Contains(strings.ReplaceAll(params, `"`, ""), "rel=next")
-	if !ok || !strings.HasPrefix(link, "<") || !isNext {
-		return link
+// linksWithOwner makes the target of `Link: <URL>; rel="next"` (end-8b, end-12b) relative and names the replica in it: the
+// marker of a page means nothing to another replica. Other links to the replica itself become relative. A line that cannot be
+// read stays as it is.
+func linksWithOwner(line string, asked *url.URL, hosts []string, owner string) string {
+	links, err := oci.List(line)
+	if err != nil {
+		return line
 	}
-	u, foreign, err := localLocation(target, asked, hosts)
-	if err != nil || foreign {
-		return link
+	out := make([]string, len(links))
+	for i, link := range links {
+		target := link.Target
+		if target == "" {
+			return line
+		}
+		switch u, foreign, err := localLocation(target, asked, hosts); {
+		case err != nil || foreign:
+		case link.Rel("next"):
+			target = withOwner(u, owner)
+		case strings.Contains(target, "//"):
+			target = withQuery(u.EscapedPath(), u.RawQuery)
+		}
+		out[i] = "<" + target + ">" + link.Text
 	}
-	return "<" + withOwner(u, owner) + ">" + params
+	return strings.Join(out, ", ")
 }

@@ -35,9 +35,9 @@ func modifyResponse(response *http.Response) error {
 	}
 	replica := x.replica.Load().Name
 	response.Header.Del(hopHeader) // a replica's answer is never a gateway's own
-	if links := response.Header.Values("Link"); len(links) > 0 && response.StatusCode == http.StatusOK {
+	if links := response.Header.Values("Link"); len(links) > 0 && router.Accepted(response.StatusCode) {
 		for i := range links {
-			links[i] = linkWithOwner(links[i], response.Request.URL, x.ownHosts(replica), replica)
+			links[i] = linksWithOwner(links[i], response.Request.URL, x.ownHosts(replica), replica)
 		}
 	}
 	response.Header.Set(replicaHeader, headerValue(replica, x.reason))
