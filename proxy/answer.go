@@ -141,7 +141,7 @@ func (x *exchange) isOlder(got *answer) bool {
 // tagged is the digest that an answer gives a tag; "" if it does not say. 304 confirms the one that the client has, and
 // registries use digests as entity tags.
 func (x *exchange) tagged(response *http.Response) string {
-	if digest := response.Header.Get("Docker-Content-Digest"); digest != "" || response.StatusCode != http.StatusNotModified {
+	if digest := response.Header.Get(digestHeader); digest != "" || response.StatusCode != http.StatusNotModified {
 		return digest
 	}
 	return strings.Trim(strings.TrimPrefix(cmp.Or(response.Header.Get("Etag"), x.in.Header.Get("If-None-Match")), "W/"), `"`)
@@ -181,14 +181,19 @@ const maxShort = 4 << 10
 // short takes in a short answer that may not be the one, so that its connection can be used again rather than closed. A long
 // one is left alone.
 func short(response *http.Response) (text []byte, whole bool, err error) {
-	if response.ContentLength > maxShort {
+	return hold(response, maxShort)
+}
+
+// hold takes an answer in that has at most so many bytes.
+func hold(response *http.Response, most int64) (text []byte, whole bool, err error) {
+	if response.ContentLength > most {
 		return nil, false, nil
 	}
-	text, err = io.ReadAll(io.LimitReader(response.Body, maxShort+1))
+	text, err = io.ReadAll(io.LimitReader(response.Body, most+1))
 	if err != nil {
 		return nil, false, err
 	}
-	rest, whole := response.Body, len(text) <= maxShort
+	rest, whole := response.Body, int64(len(text)) <= most
 	if whole {
 		rest.Close()
 		rest = http.NoBody
@@ -209,5 +214,6 @@ func emptyIndex(response *http.Response) (bool, error) {
 	var doc struct {
 		Manifests []json.RawMessage `json:"manifests"`
 	}
-	return json.Unmarshal(text, &doc) == nil && len(doc.Manifests) == 0, nil
+	text, ok := decompressed(response.Header, text, maxShort)
+	return ok && json.Unmarshal(text, &doc) == nil && len(doc.Manifests) == 0, nil
 }

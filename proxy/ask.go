@@ -166,7 +166,7 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 // closed; without an answer it has been called.
 func (x *exchange) try(ctx context.Context, cancel context.CancelCauseFunc, out *http.Request, replica *router.Replica) answer {
 	got := answer{replica: replica}
-	response, err := x.send(x.proxy.upstreams[replica.Name], out.WithContext(ctx))
+	response, err := x.obtain(x.proxy.upstreams[replica.Name], out.WithContext(ctx))
 	if err == nil {
 		got.response = response
 		response.Body = &answerBody{ReadCloser: response.Body, x: x, replica: replica, cancel: cancel}

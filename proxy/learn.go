@@ -3,7 +3,6 @@ package proxy
 import (
 	"cmp"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -23,7 +22,7 @@ func (x *exchange) learn(replica string, response *http.Response) (owner string,
 	}
 	repository := x.target.repository
 	if accepted {
-		x.learnParts(replica, status, now)
+		x.learnParts(replica, response, now)
 	}
 	switch {
 	case x.belongsToWriting() && accepted && changes(x.in.Method):
@@ -41,8 +40,8 @@ func (x *exchange) learn(replica string, response *http.Response) (owner string,
 		if x.target.manifest { // whoever hears of it next may ask any gateway
 			p.leases.agreed.Spread(x.ctx, repository)
 		}
-		if status == http.StatusCreated && !x.target.manifest {
-			digest := committed(x.in.URL.Query())
+		if x.commits(response) {
+			digest := committed(x.values())
 			x.bringHome(digest, replica, owner)
 			p.Committed(repository, digest, replica)
 		}
@@ -51,7 +50,7 @@ func (x *exchange) learn(replica string, response *http.Response) (owner string,
 		p.leases.bind(repository, cmp.Or(x.pushTo, replica), x.client, now)
 	case x.target.manifest && accepted && x.reads() && replica != x.request.Gateway[0].Name:
 		p.resolutions.note(x.reader(), replica, now)
-		if digest := response.Header.Get("Docker-Content-Digest"); digest != "" {
+		if digest := response.Header.Get(digestHeader); digest != "" {
 			p.resolutions.note(Reference{Repository: repository, Name: strings.Clone(digest)}, replica, now)
 		}
 	case x.target.kind == router.Ping && accepted:
@@ -73,21 +72,21 @@ func changes(method string) bool {
 
 // learnParts remembers where the parts of an unfinished push are. A manifest that is pushed by its tag
 // ends a push; one by its digest is a part of an index to come.
-func (x *exchange) learnParts(replica string, status int, now time.Time) {
-	parts, query := x.proxy.parts, x.in.URL.Query()
+func (x *exchange) learnParts(replica string, response *http.Response, now time.Time) {
+	parts := x.proxy.parts
 	switch {
 	case x.putsManifest() && !x.target.isDigest():
 		parts.forget(x.push())
 	case x.putsManifest(), x.target.kind == router.Exists, x.saysManifestExists():
 		parts.add(x.push(), x.target.reference, replica, now)
-	case x.belongsToWriting() && status == http.StatusCreated:
-		parts.add(x.push(), committed(query), replica, now)
+	case x.belongsToWriting() && x.commits(response):
+		parts.add(x.push(), committed(x.values()), replica, now)
 	}
 }
 
 // recordWrite keeps what was pushed. Deletions are kept when all replicas were asked.
 func (x *exchange) recordWrite(replica string, response *http.Response) error {
-	digest := response.Header.Get("Docker-Content-Digest")
+	digest := response.Header.Get(digestHeader)
 	if x.target.isDigest() {
 		digest = x.target.reference
 	}
@@ -96,22 +95,17 @@ func (x *exchange) recordWrite(replica string, response *http.Response) error {
 		return x.recordUntag(replica, strings.Clone(digest))
 	case x.putsManifest() && digest != "":
 		return x.recordPush(replica, strings.Clone(digest), x.in.Header.Get("Content-Type"))
-	case response.StatusCode == http.StatusCreated && !x.target.manifest:
-		return x.recordBlob(replica, committed(x.in.URL.Query()))
+	case x.commits(response):
+		return x.recordBlob(replica, committed(x.values()))
 	}
 	return nil
-}
-
-// committed is the digest of the blob that a 201 is about (end-4b, end-6, end-11).
-func committed(query url.Values) string {
-	return strings.Clone(cmp.Or(query.Get("digest"), query.Get("mount")))
 }
 
 // trust: whoever named the replica has given it something anew, or taken it away.
 func (x *exchange) trust(replica string, response *http.Response) {
 	for _, what := range []Reference{
-		x.named(), {Repository: x.target.repository, Name: response.Header.Get("Docker-Content-Digest")},
-		{Repository: x.target.repository, Name: committed(x.in.URL.Query()), Blob: true},
+		x.named(), {Repository: x.target.repository, Name: response.Header.Get(digestHeader)},
+		{Repository: x.target.repository, Name: committed(x.values()), Blob: true},
 	} {
 		if known, ok := x.proxy.Record.Known(what); ok && known.Deleted {
 			x.proxy.Record.Confirm(what, replica)

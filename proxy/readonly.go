@@ -66,5 +66,8 @@ func (x *exchange) refusedAsReadOnly(got answer) bool {
 		return false
 	}
 	var said struct{ Errors []ociError }
+	if plainly, ok := decompressed(got.response.Header, text, maxShort); ok {
+		text = plainly
+	}
 	return json.Unmarshal(text, &said) != nil || len(said.Errors) == 0 || said.Errors[0].Code == codeUnsupported
 }

@@ -203,7 +203,7 @@ func TestWhatIsNotSentAgain(t *testing.T) {
 			}
 			g := h.start(t, false)
 			g.proxy.upstreams["west"].transport.transport.(*lively).within = test.within
-			g.proxy.upstreams["west"].transport.proven.Store(int64(time.Hour))
+			g.proxy.upstreams["west"].transport.transport.(*lively).proven.Store(int64(time.Hour))
 			g.want(g.do("PATCH "+uploads+"1", strings.NewReader("a")), 202, "west; reason=nearest")
 			g.do("PATCH "+uploads+"2", bytes.NewReader(random(test.length)))
 			h.mu.Lock()

@@ -24,6 +24,9 @@ func rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Header.Del("Connection") // no upgrade to another protocol: the registry API has none
 	pr.Out.Header.Del("Upgrade")
 	pr.Out.Header.Del(hopHeader) // is between gateways
+	if x.target.kind == router.Fresh && x.target.isDigest() {
+		pr.Out.Header.Del("Accept-Encoding") // a list of referrers is looked into (emptyIndex), and short
+	}
 	x.forwardOrigin(pr)
 }
 
@@ -40,6 +43,7 @@ func modifyResponse(response *http.Response) error {
 			links[i] = linksWithOwner(links[i], response.Request.URL, x.ownHosts(replica), replica)
 		}
 	}
+	x.nameContent(response)
 	response.Header.Set(replicaHeader, headerValue(replica, x.reason))
 	x.countPulled(response, replica)
 	x.begun = true
@@ -53,9 +57,9 @@ func unpassable(err error) bool {
 	return errors.Is(err, errForeignLocation) || errors.Is(err, errPushRedirected) || errors.Is(err, errBadLocation)
 }
 
-// rewriteLocation: a push never leaves its replica. Uploads in progress (202, 204, 416) get a relative
-// Location that names the replica, finished content (201) a bare one. Redirects of pulls pass, and of a push without a
-// body the one to the same path with a slash.
+// rewriteLocation: a push never leaves its replica. Uploads in progress get a relative Location that names the replica,
+// finished content a bare one. Redirects of pulls pass, and of a push without a body the one to the same path with a
+// slash.
 func (x *exchange) rewriteLocation(response *http.Response, replica string) error {
 	location := response.Header.Get("Location")
 	if x.target.kind != router.Write && x.target.kind != router.Upload || location == "" {
@@ -65,28 +69,23 @@ func (x *exchange) rewriteLocation(response *http.Response, replica string) erro
 	if err != nil {
 		return err
 	}
-	switch response.StatusCode {
-	case http.StatusCreated:
-		if !routable(u.Path, x.proxy.Paths) {
-			response.Header.Del("Location") // what was committed stays so; a client does well without
-			return nil
-		}
-		_, query := cutOwner(u.RawQuery)
-		response.Header.Set("Location", withQuery(u.EscapedPath(), query))
-	case http.StatusAccepted, http.StatusNoContent, http.StatusRequestedRangeNotSatisfiable:
+	_, query := cutOwner(u.RawQuery)
+	bare := withQuery(u.EscapedPath(), query)
+	switch status := response.StatusCode; {
+	case x.inProgress(response):
 		if foreign || !routable(u.Path, x.proxy.Paths) {
 			return errForeignLocation
 		}
 		response.Header.Set("Location", withOwner(u, replica))
+	case router.Accepted(status) && !routable(u.Path, x.proxy.Paths):
+		response.Header.Del("Location") // what was committed stays so; a client does well without
+	case router.Accepted(status):
+		response.Header.Set("Location", bare)
+	case status < 300 || status >= 400:
+	case foreign || u.Path != x.in.URL.Path+"/" || x.in.ContentLength != 0:
+		return errPushRedirected
 	default:
-		if response.StatusCode < 300 || response.StatusCode >= 400 {
-			return nil
-		}
-		if foreign || u.Path != x.in.URL.Path+"/" || x.in.ContentLength != 0 {
-			return errPushRedirected
-		}
-		_, query := cutOwner(u.RawQuery)
-		response.Header.Set("Location", withQuery(u.EscapedPath(), query))
+		response.Header.Set("Location", bare)
 	}
 	return nil
 }

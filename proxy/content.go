@@ -1,0 +1,188 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+
+	"github.com/fairlead-gateway/fairlead/oci"
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// digestHeader is optional in the distribution spec. Some registries, and proxies before them, leave it out, while clients and
+// what we remember of a push need it.
+const digestHeader = "Docker-Content-Digest"
+
+// maxCompared is how large a manifest may be, in bytes, that is taken in to be compared with its digest. Larger ones that have a
+// digest pass: their clients compare it, too.
+const maxCompared = 256 << 10
+
+// obtain sends a request to a replica, and sees to it that a manifest's answer names its digest, and is about what it names.
+func (x *exchange) obtain(up *upstream, out *http.Request) (*http.Response, error) {
+	response, err := x.send(up, out)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.identify(up, out, response); err != nil {
+		response.Body.Close()
+		return nil, err
+	}
+	return response, nil
+}
+
+func (x *exchange) identify(up *upstream, out *http.Request, response *http.Response) error {
+	switch {
+	case x.manifest != nil && router.Accepted(response.StatusCode):
+		return x.identifyPush(response.Header)
+	case !x.reads() || response.StatusCode != http.StatusOK:
+		return nil
+	case x.target.blob:
+		x.boundByDigest(response)
+		return nil
+	case isPage(response.Header) && (x.target.manifest || x.target.kind == router.Fresh):
+		return fmt.Errorf("%w: a page for people", errNonsense)
+	case !x.target.manifest:
+		return nil
+	case x.in.Method == http.MethodHead:
+		x.identifyHead(up, out, response)
+		return nil
+	}
+	return x.identifyManifest(response)
+}
+
+// isPage: a portal or a login that stands in the way says 200 as well.
+func isPage(header http.Header) bool {
+	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
+	return mediaType == "text/html"
+}
+
+// identifyPush: the digest of what was pushed is that of its bytes, whatever a registry leaves out. One that names another
+// has not kept what it was given.
+func (x *exchange) identifyPush(header http.Header) error {
+	said := header.Get(digestHeader)
+	switch {
+	case !oci.IsDigest(said) && x.target.isDigest():
+		header.Set(digestHeader, x.target.reference)
+	case !oci.IsDigest(said):
+		header.Set(digestHeader, oci.Digest(x.manifest))
+	case !names(said, x.manifest, x.in.Header):
+		return fmt.Errorf("%w: it took the manifest for %s", errNonsense, said)
+	}
+	return nil
+}
+
+// names reports whether a digest is that of a manifest. A signed manifest of schema 1 is named by a part of its bytes.
+func names(digest string, content []byte, header http.Header) bool {
+	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
+	return mediaType == "application/vnd.docker.distribution.manifest.v1+prettyjws" || oci.Verifies(content, digest)
+}
+
+// identifyHead asks for the manifest where its digest is not said: clients want it, and so does who compares tags.
+func (x *exchange) identifyHead(up *upstream, out *http.Request, response *http.Response) {
+	if oci.IsDigest(response.Header.Get(digestHeader)) || x.target.isDigest() {
+		return
+	}
+	response.Header.Del(digestHeader)
+	ctx, cancel := context.WithTimeout(out.Context(), x.proxy.Limits.FirstByte) // the HEAD is answered in any case
+	defer cancel()
+	out = out.Clone(ctx)
+	out.Method = http.MethodGet
+	out.Header.Del("Accept-Encoding")
+	out.Header.Del("Range")
+	whole, err := x.send(up, out)
+	if err != nil {
+		return
+	}
+	defer whole.Body.Close()
+	content, err := io.ReadAll(io.LimitReader(whole.Body, x.proxy.MaxManifest+1))
+	if whole.StatusCode != http.StatusOK || err != nil || int64(len(content)) > x.proxy.MaxManifest {
+		return
+	}
+	if content, ok := decompressed(whole.Header, content, x.proxy.MaxManifest); ok && isObject(content) {
+		response.Header.Set(digestHeader, oci.Digest(content))
+		if response.ContentLength < 0 && response.Header.Get("Content-Encoding") == "" {
+			response.ContentLength = int64(len(content))
+			response.Header.Set("Content-Length", strconv.Itoa(len(content)))
+		}
+	}
+}
+
+// identifyManifest takes a manifest in, so that another replica can be asked for one that broke off or is another.
+func (x *exchange) identifyManifest(response *http.Response) error {
+	said := response.Header.Get(digestHeader)
+	if x.target.isDigest() {
+		said = x.target.reference
+	}
+	most := int64(maxCompared)
+	if !oci.IsDigest(said) {
+		most = x.proxy.MaxManifest
+	}
+	text, whole, err := hold(response, most)
+	if err != nil || !whole {
+		return err
+	}
+	content, ok := decompressed(response.Header, text, x.proxy.MaxManifest)
+	switch {
+	case !ok:
+	case oci.IsDigest(said) && !names(said, content, response.Header):
+		return fmt.Errorf("%w: what it sends for %s is something else", errNonsense, said)
+	case oci.IsDigest(said):
+		response.Header.Set(digestHeader, said)
+	case !isObject(content):
+		return fmt.Errorf("%w: what it sends is no manifest", errNonsense)
+	default:
+		response.Header.Set(digestHeader, oci.Digest(content))
+	}
+	return nil
+}
+
+// isObject: all manifests are JSON objects, and half of one is none.
+func isObject(content []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(content, " \t\r\n"), []byte("{")) && json.Valid(content)
+}
+
+// nameContent tells the client the digest of what it asked for by its digest, or has committed.
+func (x *exchange) nameContent(response *http.Response) {
+	digest := ""
+	switch {
+	case x.commits(response):
+		digest = committed(x.values())
+	case x.reads() && (x.target.blob || x.target.manifest) && (response.StatusCode == http.StatusOK || response.StatusCode == http.StatusPartialContent):
+		digest = x.target.reference
+	}
+	if response.Header.Get(digestHeader) == "" && oci.IsDigest(digest) {
+		response.Header.Set(digestHeader, digest)
+	}
+}
+
+// boundByDigest: an answer that ends with its connection looks whole wherever it breaks off. Only its digest tells.
+func (x *exchange) boundByDigest(response *http.Response) {
+	framed := response.ContentLength >= 0 || len(response.TransferEncoding) > 0 || response.Header.Get("Content-Encoding") != ""
+	if h, want, err := oci.ParseDigest(x.target.reference); err == nil && !framed && x.in.Method == http.MethodGet {
+		response.Body = &comparedBody{response.Body, h, want}
+	}
+}
+
+var errCutShort = errors.New("the replica's answer ends before its content does")
+
+type comparedBody struct {
+	io.ReadCloser
+	hash hash.Hash
+	want []byte
+}
+
+func (b *comparedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.hash.Write(p[:n])
+	if err == io.EOF && !bytes.Equal(b.hash.Sum(nil), b.want) {
+		err = errCutShort
+	}
+	return n, err
+}
