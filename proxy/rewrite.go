@@ -43,6 +43,7 @@ func modifyResponse(response *http.Response) error {
 			links[i] = linksWithOwner(links[i], response.Request.URL, x.ownHosts(replica), replica)
 		}
 	}
+	x.keepInside(response, replica)
 	x.nameContent(response)
 	response.Header.Set(replicaHeader, headerValue(replica, x.reason))
 	x.countPulled(response, replica)
@@ -58,8 +59,8 @@ func unpassable(err error) bool {
 }
 
 // rewriteLocation: a push never leaves its replica. Uploads in progress get a relative Location that names the replica,
-// finished content a bare one. Redirects of pulls pass, and of a push without a body the one to the same path with a
-// slash.
+// finished content a bare one. Redirects of pulls are keepInside's, and of a push without a body the one to the same path with
+// a slash passes.
 func (x *exchange) rewriteLocation(response *http.Response, replica string) error {
 	location := response.Header.Get("Location")
 	if x.target.kind != router.Write && x.target.kind != router.Upload || location == "" {
