@@ -67,7 +67,7 @@ func TestEveryKeyIsTaken(t *testing.T) {
 		Proxy: Proxy{
 			Listen:         []string{":443"},
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("2001:db8::1/128")},
-			Paths:          []string{"/service/token"},
+			Paths:          []string{"/service/token", "/artifacts-uploads/*"},
 			Limits:         Limits{Manifest: 64 << 20, FirstByte: 500 * time.Millisecond, Lists: 10 * time.Minute, Silence: 10 * time.Second},
 		},
 		Geo:    Geo{Databases: []string{"testdata/notes.txt"}, Networks: []Network{{Network: netip.MustParsePrefix("10.0.0.0/8"), Place: Place{Point: geo.Point{Lat: 1, Lon: -1.5}}}}},

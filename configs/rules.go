@@ -36,6 +36,7 @@ const (
 	ruleWholeSeconds  = "must be whole seconds"
 	rulePath          = "must be an absolute path without dot segments, doubled slashes, escapes, query or fragment"
 	rulePathEnds      = "must not end in a slash"
+	rulePathPrefix    = "may have a * only at its end, as /artifacts-uploads/*, and not for all paths"
 	rulePathV2        = "everything below /v2/ is passed on already, by its own rules"
 	rulePrefix        = "must be an address prefix such as 10.20.0.0/16, or a single address"
 	ruleHostBits      = "has bits set beyond its length: write %s"

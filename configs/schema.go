@@ -62,7 +62,7 @@ type Proxy struct {
 	Listen         []string // host:port with an IP address or no host
 	TLS            *TLS     // nil: clear text
 	TrustedProxies []netip.Prefix
-	Paths          []string // absolute, clean, outside /v2/
+	Paths          []string // absolute, clean, outside /v2/; with /* at its end all below
 	Limits         Limits
 }
 

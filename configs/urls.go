@@ -23,13 +23,16 @@ func urlPath(s string) (string, string) {
 	return s, ""
 }
 
-// proxyPath takes a path that is passed on to the home replica beside /v2/.
+// proxyPath takes a path that is passed on beside /v2/, or, ending in /*, all paths below one.
 func proxyPath(s string) (string, string) {
 	s, rule := urlPath(s)
+	above, _ := strings.CutSuffix(s, "/*")
 	switch {
 	case rule != "":
 		return "", rule
-	case s == "/v2" || strings.HasPrefix(s, "/v2/"):
+	case above == "" || strings.Contains(above, "*"):
+		return "", rulePathPrefix
+	case above == "/v2" || strings.HasPrefix(s, "/v2/"):
 		return "", rulePathV2
 	case strings.HasSuffix(s, "/"):
 		return "", rulePathEnds

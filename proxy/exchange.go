@@ -36,6 +36,7 @@ type exchange struct {
 	ctx      context.Context
 	reason   router.Reason // of the replica that answered; "" until then
 	status   int
+	hinted   bool // the repository is what the URL says, not the path
 	begun    bool // the answer's status and fields go to the client
 
 	// Written by the handler, read by watch.
@@ -51,13 +52,15 @@ type exchange struct {
 }
 
 func (p *Proxy) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
-	return &exchange{
+	x := &exchange{
 		proxy:  p,
 		w:      w,
 		in:     r,
 		client: clientAddr(r, p.TrustedProxies),
 		target: classify(r.Method, strings.Clone(r.URL.Path)), // what is remembered must not keep the whole request
 	}
+	x.readOutside()
+	return x
 }
 
 // decide gathers what the decision needs and asks router.
@@ -112,7 +115,7 @@ func (x *exchange) reads() bool {
 }
 
 func (x *exchange) belongsToWriting() bool {
-	return x.request.Named == "" && (x.target.kind == router.Write || x.target.kind == router.Upload)
+	return x.request.Named == "" && x.target.repository != "" && (x.target.kind == router.Write || x.target.kind == router.Upload)
 }
 
 // forward asks replicas and streams both ways, watched until it returns: what watch does to the

@@ -20,6 +20,9 @@ func (x *exchange) learn(replica string, response *http.Response) (owner string,
 		}
 		return replica, nil
 	}
+	if !x.vouched(replica, response, now) {
+		return replica, nil
+	}
 	repository := x.target.repository
 	if accepted {
 		x.learnParts(replica, response, now)

@@ -55,7 +55,7 @@ var errPushRedirected = errors.New("the replica redirects a push")
 
 // unpassable: the replica did answer, but with what must not be passed on.
 func unpassable(err error) bool {
-	return errors.Is(err, errForeignLocation) || errors.Is(err, errPushRedirected) || errors.Is(err, errBadLocation)
+	return errors.Is(err, errForeignLocation) || errors.Is(err, errOutside) || errors.Is(err, errPushRedirected) || errors.Is(err, errBadLocation)
 }
 
 // rewriteLocation: a push never leaves its replica. Uploads in progress get a relative Location that names the replica,
@@ -74,10 +74,13 @@ func (x *exchange) rewriteLocation(response *http.Response, replica string) erro
 	bare := withQuery(u.EscapedPath(), query)
 	switch status := response.StatusCode; {
 	case x.inProgress(response):
-		if foreign || !routable(u.Path, x.proxy.Paths) {
+		if foreign {
 			return errForeignLocation
 		}
-		response.Header.Set("Location", withOwner(u, replica))
+		if !routable(u.Path, x.proxy.Paths) {
+			return outsideError(u.Path)
+		}
+		response.Header.Set("Location", withMarks(u, marks{replica, x.repositoryFor(u.Path)}))
 	case router.Accepted(status) && !routable(u.Path, x.proxy.Paths):
 		response.Header.Del("Location") // what was committed stays so; a client does well without
 	case router.Accepted(status):

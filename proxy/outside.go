@@ -1,0 +1,72 @@
+package proxy
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// Some registries keep uploads outside /v2/ (Google's have /artifacts-uploads/…). The file lists such a path by its prefix, and
+// what leads there is bound to its replica as any upload is.
+
+// covers reports whether a listed path is p, or one that ends in /* has it below.
+func covers(listed, p string) bool {
+	prefix, wild := strings.CutSuffix(listed, "*")
+	if !wild {
+		return p == listed
+	}
+	return strings.HasPrefix(p, prefix) && len(p) > len(prefix)
+}
+
+// outsideError says which line of the file is missing.
+func outsideError(path string) error {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return fmt.Errorf("%w: /%s/*", errOutside, first)
+}
+
+// repositoryFor is what has to go into the URL of an upload whose path names no repository.
+func (x *exchange) repositoryFor(path string) string {
+	if strings.HasPrefix(path, "/v2/") {
+		return ""
+	}
+	return x.target.repository
+}
+
+// readOutside reads a URL of an upload outside /v2/ that we have handed out.
+func (x *exchange) readOutside() {
+	p := x.in.URL.Path
+	if p == "/v2" || strings.HasPrefix(p, "/v2/") {
+		return
+	}
+	m, _ := cutMarks(x.in.URL.RawQuery)
+	if m.owner == "" || m.repository == "" || !validRepository(m.repository) {
+		return
+	}
+	x.target = target{kind: router.Upload, repository: strings.Clone(m.repository)}
+	x.hinted = true
+}
+
+// vouched reports whether an accepted answer may be learnt from. What a URL says of the repository anybody may have written
+// there: it keeps a lease where it is, and no more, until the registry itself says which repository it has put the blob into.
+func (x *exchange) vouched(replica string, response *http.Response, now time.Time) bool {
+	if !x.hinted || !router.Accepted(response.StatusCode) {
+		return true
+	}
+	if !x.commits(response) {
+		return x.proxy.leases.owner(x.target.repository, now) == replica
+	}
+	location, err := url.Parse(response.Header.Get("Location"))
+	if err != nil {
+		return false
+	}
+	of := classify(http.MethodGet, location.Path)
+	if !of.blob || of.reference != committed(x.values()) {
+		return false
+	}
+	x.target.repository, x.hinted = strings.Clone(of.repository), false
+	return true
+}
