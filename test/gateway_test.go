@@ -35,6 +35,8 @@ type file struct {
 	dns      string // IP:PORT
 	admin    string // IP:PORT
 	limits   string // the mapping of the key proxy.limits
+	paths    string // the list of the key proxy.paths
+	trusted  string // the list of the key proxy.trusted_proxies
 	health   string // the mapping of the key health
 	networks []network
 	// Of geo databases. Nil: one that places next to nobody, since the built-in table takes three seconds under the race detector.
@@ -55,7 +57,8 @@ func (f file) String() string {
 	if f.here != "" {
 		fmt.Fprintf(&b, "here: %s\n", f.here)
 	}
-	fmt.Fprintf(&b, "proxy: {listen: [%q], limits: %s}\n", f.listen, cmp.Or(f.limits, "{}"))
+	fmt.Fprintf(&b, "proxy: {listen: [%q], limits: %s, paths: %s, trusted_proxies: %s}\n",
+		f.listen, cmp.Or(f.limits, "{}"), cmp.Or(f.paths, "[]"), cmp.Or(f.trusted, "[]"))
 	databases := f.databases
 	if databases == nil {
 		databases = []string{nextToNobody()}
