@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -22,7 +23,26 @@ func (x *exchange) keepInside(response *http.Response, replica string) {
 	response.Header.Set("Location", withOwner(u, replica)) // no other replica need have it
 }
 
-// isInside reports whether a Location leads to the replica. Here the port counts: object storage may have another one of the
+// realm is where a challenge sends clients for a token (RFC 9110, 11.5).
+var realm = regexp.MustCompile(`(?i)\brealm="(https?://[^"\\]+)"`)
+
+// challengeInside makes a realm at the replica's own name lead to the gateway, where the file lists its path. One that is not
+// listed stays: clients may well reach it.
+func (x *exchange) challengeInside(response *http.Response, replica string) {
+	to := response.Request.Header
+	for i, challenge := range response.Header.Values("WWW-Authenticate") {
+		response.Header["Www-Authenticate"][i] = realm.ReplaceAllStringFunc(challenge, func(text string) string {
+			u, err := url.Parse(realm.FindStringSubmatch(text)[1])
+			if err != nil || !routable(u.Path, x.proxy.Paths) || !x.isInside(u, replica) {
+				return text
+			}
+			u.Scheme, u.Host = to.Get("X-Forwarded-Proto"), to.Get("X-Forwarded-Host")
+			return `realm="` + u.String() + `"`
+		})
+	}
+}
+
+// isInside reports whether a URL leads to the replica. Here the port counts: object storage may have another one of the
 // same host.
 func (x *exchange) isInside(location *url.URL, replica string) bool {
 	if location.Host == "" {

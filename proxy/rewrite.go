@@ -44,6 +44,7 @@ func modifyResponse(response *http.Response) error {
 		}
 	}
 	x.keepInside(response, replica)
+	x.challengeInside(response, replica)
 	x.nameContent(response)
 	response.Header.Set(replicaHeader, headerValue(replica, x.reason))
 	x.countPulled(response, replica)
