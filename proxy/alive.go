@@ -129,6 +129,9 @@ func (l *line) cameAfter() time.Time { return l.made.Add(time.Duration(l.came.Lo
 
 // lineOf is nil for a connection that is none of ours.
 func lineOf(conn net.Conn) *line {
+	if c, ok := conn.(*wholeConn); ok {
+		conn = c.Conn
+	}
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()
 	}

@@ -152,7 +152,7 @@ func TestMovingBodyIsASignOfLife(t *testing.T) {
 				}
 			})
 			go func() { next <- struct{}{} }()
-			response, err := http.Get(g.gateway.URL + byDigest)
+			response, err := http.Get(g.gateway.URL + "/v2/app/blobs/" + digest)
 			if err != nil {
 				t.Fatal(err)
 			}

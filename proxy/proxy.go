@@ -99,9 +99,13 @@ func New(c Config) *Proxy {
 	}
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	for _, u := range c.Upstreams {
-		p.upstreams[u.Name] = &upstream{u, strict{newLively(newTransport(u.TLS, c.Limits), u, c.Limits, c.Alive)}, &transfer.Piece{}}
+		way := newLively(newTransport(u.TLS, c.Limits), u, c.Limits, c.Alive)
+		whole(way.pool)
+		p.upstreams[u.Name] = &upstream{u, strict{way}, &transfer.Piece{}}
 	}
-	p.detour = strict{newTransport(c.Detour.TLS, c.Limits)}
+	detour := newTransport(c.Detour.TLS, c.Limits)
+	whole(detour.pool)
+	p.detour = strict{detour}
 	p.OwnWrites.complete()
 	p.healer = newHealer(p)
 	p.reverse = &httputil.ReverseProxy{
@@ -175,7 +179,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.refuse(noPath.status, noPath.error)
 		return
 	}
-	if why := refusalOf(r.Method, r.URL, x.target); why != nil {
+	if why := refusalOf(r.Method, r.URL, x.target); why != nil && !x.hinted {
 		if why.allow != nil {
 			w.Header().Set("Allow", strings.Join(why.allow, ", "))
 		}
