@@ -350,17 +350,16 @@ func TestAWriteOutlivesItsOwner(t *testing.T) {
 	} {
 		var g *rig
 		var dead atomic.Bool
-		var asked atomic.Int32
 		g = newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
 			if !dead.Load() {
 				accepts(w, r)
 				return
 			}
-			if asked.Add(1) == 2 { // once more, since the connection had been idle
-				go g.set("west", down) // the probes take their time
-			}
 			breakOff(w, r)
-		}, "east": accepts}, func(c *Config) { c.Limits.Outlive = patience })
+		}, "east": accepts}, func(c *Config) {
+			c.Limits.Outlive = patience
+			c.Trouble = func(string) { go g.set("west", down) } // the probes are told, and take their time
+		})
 		g.want(g.do("POST "+uploads, nil), 202, "west; reason=nearest")
 		dead.Store(true)
 		g.want(g.do(test.line, strings.NewReader(test.body)), test.status, test.by)
