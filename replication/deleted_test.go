@@ -186,3 +186,28 @@ func TestDeletionsWaitForOthersWrites(t *testing.T) {
 		t.Error("it is still there")
 	}
 }
+
+// TestGivenOutAfterADeletion: a replica has accepted a deletion, and still has the blob in its cache. It is asked again, unless the
+// blob was pushed anew meanwhile.
+func TestGivenOutAfterADeletion(t *testing.T) {
+	for _, anew := range []bool{false, true} {
+		x := newRegion(t)
+		b, layer := x.at["b"], []byte("layer")
+		blob := Reference{"app", sum(layer), true}
+		b.blob(layer)
+		x.write(blob, blob.Name, "b", true)
+		looked := newGate()
+		looked.at(b, http.MethodHead, "/blobs/", true)
+		x.run()
+		x.Doubt("b", blob)
+		<-looked.reached
+		if anew {
+			x.write(blob, blob.Name, "b", false)
+		}
+		close(looked.open)
+		x.idle()
+		if there := b.get("/v2/app/blobs/"+blob.Name) != nil; there != anew || (b.requests("DELETE") > 0) == anew {
+			t.Errorf("pushed anew: %v, there: %v, %q", anew, there, b.log)
+		}
+	}
+}

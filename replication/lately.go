@@ -4,12 +4,27 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
 // maxLately is how many names that were written or deleted are remembered, of all replicas.
 const maxLately = 16_384
+
+// lookAgain is longer than it takes to record what a replica has accepted.
+const lookAgain = time.Second
+
+func passes(ctx context.Context, long time.Duration) bool {
+	timer := time.NewTimer(long)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
 
 // doubts are the names of one replica that are to be looked at. Guarded by the engine's mu.
 type doubts struct {
@@ -147,6 +162,15 @@ func (e *Engine) look(ctx context.Context, target string, what Reference) error 
 	so, err := e.isSo(ctx, target, entry)
 	if err != nil {
 		return err
+	}
+	if !so && entry.Deleted {
+		// It may have been pushed a moment ago, which is not recorded yet.
+		if !passes(ctx, lookAgain) {
+			return context.Cause(ctx)
+		}
+		if now, _, err := e.Ledger.Get(what); err != nil || now.Stamp != entry.Stamp {
+			return err
+		}
 	}
 	if !so {
 		t, err := e.again(entry, target)

@@ -75,6 +75,9 @@ func (r *record) Push(what proxy.Reference, content proxy.Content, replica strin
 
 func (r *record) Delete(what proxy.Reference, replica string, by proxy.Request) error {
 	deleted, err := r.ledger.Delete(entryOf(what), replica, ledger.Request(by))
+	if err == nil && r.copied(replica, what.Repository) {
+		r.doubt(deleted[0], replica) // some registries accept it, and go on giving it out of what they have cached
+	}
 	return r.kept(err, deleted...)
 }
 

@@ -126,9 +126,9 @@ func (c *copying) ownWrites() proxy.OwnWrites {
 	}
 }
 
-// doubt: a blob that is live again is brought to all who lack it; of all else the record knows where it should be.
+// doubt: a blob that is live again is brought to all who lack it; all else is looked at.
 func (c *copying) doubt(e ledger.Entry, replica string) {
-	if e.Blob {
+	if e.Blob && !e.Deleted {
 		c.committed(e.Repository, e.Name, e.Replica)
 		return
 	}
