@@ -43,7 +43,7 @@ func TestMediaTypeOfACopy(t *testing.T) {
 			})
 			e := x.push("v1", sum(c.body), "a")
 			e.MediaType, e.Name = c.recorded, e.Digest
-			x.book.entries[e.Reference] = e
+			x.entries[e.Reference] = e
 			x.run()
 			x.settled("b")
 			for _, reference := range []string{"v1", sum(c.body)} {

@@ -23,7 +23,7 @@ func Mount(ctx context.Context, at Replica, repository, digest, from string, cre
 	case response.StatusCode == http.StatusAccepted: // an upload has begun instead
 		response.Body.Close()
 		s := &session{peer: p, digest: digest, at: to}
-		if s.moves(response) == nil && s.at != to {
+		if s.moves(answer{http.MethodPost, response.StatusCode, response.Header}) == nil && s.at != to {
 			s.abandon(ctx)
 		}
 		return false, nil

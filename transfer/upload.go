@@ -33,46 +33,58 @@ var (
 func begin(ctx context.Context, p *peer, digest string, how *sending) (s *session, there bool, err error) {
 	s = &session{peer: p, digest: digest, at: p.at("blobs/uploads/"), sending: how}
 	s.tries = retries{most: p.tries, pause: p.pause}
-	response, err := s.ask(ctx, call{method: http.MethodPost})
+	a, err := s.ask(ctx, call{method: http.MethodPost})
 	switch {
 	case passing(err):
 		return nil, false, lost(err)
 	case err != nil:
 		return nil, false, err
 	}
-	if created := response.StatusCode == http.StatusCreated; created || response.Header.Get("Location") == "" {
+	nowhere := a.header.Get("Location") == ""
+	if a.status == http.StatusCreated || nowhere {
 		there, err := s.has(ctx, "blobs", digest)
 		if there || err != nil {
 			return nil, there, err
 		}
 	}
-	if response.Header.Get("Location") == "" {
-		return nil, false, &Error{Replica: s.Name, Method: http.MethodPost, Status: response.StatusCode, Err: errLocation}
+	if nowhere {
+		return nil, false, s.failed(a, errLocation)
 	}
-	s.least = number(response.Header.Get("OCI-Chunk-Min-Length"))
-	s.sending.piece = max(s.Piece.size(cmp.Or(s.sending.piece, s.bounds.piece), time.Now()), s.least)
-	return s, false, s.moves(response)
+	s.least = number(a.header.Get("OCI-Chunk-Min-Length"))
+	s.piece = max(s.Piece.size(cmp.Or(s.piece, s.bounds.piece), time.Now()), s.least)
+	return s, false, s.moves(a)
+}
+
+// answer is a success without its body.
+type answer struct {
+	method string
+	status int
+	header http.Header
+}
+
+func (p *peer) failed(a answer, err error) error {
+	return &Error{Replica: p.Name, Method: a.method, Status: a.status, Err: err}
 }
 
 // ask sends a request to the upload. Every 2xx is a success; what it means is for its header to say.
-func (s *session) ask(ctx context.Context, c call) (*http.Response, error) {
+func (s *session) ask(ctx context.Context, c call) (answer, error) {
 	if c.at == nil {
 		c.at = s.at
 	}
 	response, err := s.send(ctx, c)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	if !success(response.StatusCode) {
-		return nil, s.refused(response, nil)
+		return answer{}, s.refused(response, nil)
 	}
 	response.Body.Close()
-	return response, nil
+	return answer{c.method, response.StatusCode, response.Header}, nil
 }
 
 // moves: the upload may go on elsewhere.
-func (s *session) moves(response *http.Response) error {
-	location := response.Header.Get("Location")
+func (s *session) moves(a answer) error {
+	location := a.header.Get("Location")
 	if location == "" {
 		return nil
 	}
@@ -81,7 +93,7 @@ func (s *session) moves(response *http.Response) error {
 		err = errForeign
 	}
 	if err != nil {
-		return s.refused(response, err)
+		return s.failed(a, err)
 	}
 	s.at = at
 	return nil
@@ -95,7 +107,7 @@ func (s *session) chunk(ctx context.Context, in *source) error {
 		return err
 	}
 	for again := false; ; again = true {
-		from, end := in.offset, min(in.offset+s.sending.piece, in.size)
+		from, end := in.offset, min(in.offset+s.piece, in.size)
 		err := s.patch(ctx, in, end, again) // end-5
 		if err == nil {
 			return nil
@@ -132,22 +144,22 @@ func (s *session) patch(ctx context.Context, in *source, end int64, again bool) 
 	if again {
 		header.Set("Expect", "100-continue")
 	}
-	response, err := s.ask(ctx, call{method: http.MethodPatch, header: header, body: io.LimitReader(in, length), length: length})
+	a, err := s.ask(ctx, call{method: http.MethodPatch, header: header, body: io.LimitReader(in, length), length: length})
 	if err != nil {
 		return err
 	}
-	if err := s.moves(response); err != nil {
+	if err := s.moves(a); err != nil {
 		return err
 	}
 	if in.offset != end {
 		return &Error{Replica: s.Name, Method: http.MethodPatch, Err: errShort}
 	}
-	if at := received(response.Header.Get("Range")); at >= 0 && at < end {
+	if at := received(a.header.Get("Range")); at >= 0 && at < end {
 		return &Error{Replica: s.Name, Method: http.MethodPatch, Err: errPart}
 	}
 	if s.stuck > 0 {
 		s.stuck = 0
-		s.Piece.learn(s.sending.piece, time.Now().Add(doubt))
+		s.Piece.learn(s.piece, time.Now().Add(doubt))
 	}
 	return nil
 }
@@ -159,7 +171,7 @@ func (s *session) resume(ctx context.Context, from, length int64, err error) (in
 		if !s.smaller(length) {
 			return 0, err
 		}
-		s.Piece.learn(s.sending.piece, time.Time{})
+		s.Piece.learn(s.piece, time.Time{})
 		return from, nil
 	}
 	broke := brokeOff(err)
@@ -183,7 +195,7 @@ func (s *session) smaller(length int64) bool {
 	if half >= length {
 		return false
 	}
-	s.sending.piece = half
+	s.piece = half
 	return true
 }
 
@@ -200,10 +212,10 @@ func (s *session) where(ctx context.Context, err error) (int64, error) {
 			return 0, err
 		}
 		outOfStep := hasStatus(err, http.StatusRequestedRangeNotSatisfiable)
-		var response *http.Response
-		response, err = s.ask(ctx, call{method: http.MethodGet})
+		var a answer
+		a, err = s.ask(ctx, call{method: http.MethodGet})
 		if err == nil {
-			return s.taken(response, outOfStep)
+			return s.taken(a, outOfStep)
 		}
 		if !passing(err) {
 			return 0, lost(err)
@@ -212,11 +224,11 @@ func (s *session) where(ctx context.Context, err error) (int64, error) {
 }
 
 // taken is what the answer about an upload says of it. "0-0" is most likely nothing, unless that was tried and is wrong.
-func (s *session) taken(response *http.Response, outOfStep bool) (int64, error) {
-	if err := s.moves(response); err != nil {
+func (s *session) taken(a answer, outOfStep bool) (int64, error) {
+	if err := s.moves(a); err != nil {
 		return 0, lost(err)
 	}
-	text := response.Header.Get("Range")
+	text := a.header.Get("Range")
 	at := received(text)
 	switch {
 	case at >= 0:
@@ -224,7 +236,7 @@ func (s *session) taken(response *http.Response, outOfStep bool) (int64, error) 
 	case nothing(text) && !outOfStep:
 		return 0, nil
 	}
-	return 0, lost(&Error{Replica: s.Name, Method: http.MethodGet, Status: response.StatusCode, Err: errRange})
+	return 0, lost(s.failed(a, errRange))
 }
 
 // commit is end-6. What somebody else has committed meanwhile is as good, but leaves the upload open. Whoever accepts the commit
@@ -239,8 +251,8 @@ func (s *session) commit(ctx context.Context) (committed bool, err error) {
 	defer cancel()
 	at := *s.at
 	at.RawQuery = strings.TrimPrefix(at.RawQuery+"&digest="+url.QueryEscape(s.digest), "&")
-	response, err := s.ask(ctx, call{method: http.MethodPut, at: &at, wait: s.bounds.commit})
-	if err == nil && response.StatusCode == http.StatusCreated {
+	a, err := s.ask(ctx, call{method: http.MethodPut, at: &at, wait: s.bounds.commit})
+	if err == nil && a.status == http.StatusCreated {
 		return true, nil
 	}
 	accepted := err == nil
@@ -248,7 +260,7 @@ func (s *session) commit(ctx context.Context) (committed bool, err error) {
 		return accepted, nil
 	}
 	if accepted {
-		err = &Error{Replica: s.Name, Method: http.MethodPut, Status: response.StatusCode, Err: errUnkept}
+		err = s.failed(a, errUnkept)
 	}
 	if accepted || passing(err) || hasStatus(err, http.StatusNotFound) {
 		return false, lost(err)
