@@ -164,7 +164,8 @@ func (a *attempt) isTired() bool {
 func (a *attempt) hold(read []byte, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.last, a.ended, a.failed = time.Now(), err == io.EOF, err != nil && err != io.EOF
+	a.last, a.ended = time.Now(), errors.Is(err, io.EOF)
+	a.failed = err != nil && !a.ended
 	switch {
 	case !a.reused || a.over:
 	case len(a.held)+len(read) > maxHeld:

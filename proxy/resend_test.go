@@ -189,17 +189,14 @@ func TestWhatIsNotSentAgain(t *testing.T) {
 			begun := 0
 			h := &harsh{}
 			h.closes = func(conn net.Conn, from *bufio.Reader) {
-				for {
-					request, err := http.ReadRequest(from)
-					if err != nil {
-						return
-					}
-					h.mu.Lock()
-					begun++
-					h.mu.Unlock()
-					test.closes(conn, bufio.NewReader(request.Body))
+				request, err := http.ReadRequest(from)
+				if err != nil {
 					return
 				}
+				h.mu.Lock()
+				begun++
+				h.mu.Unlock()
+				test.closes(conn, bufio.NewReader(request.Body))
 			}
 			g := h.start(t, false)
 			g.proxy.upstreams["west"].transport.transport.(*lively).within = test.within
