@@ -44,7 +44,7 @@ func refusalOf(method string, u *url.URL, t target) *refusal {
 	switch {
 	case !changes(method) && !onlyReads(method):
 		return notAllowed(http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete)
-	case t.kind == router.Upload && !plainUpload(u, t):
+	case below && t.kind == router.Upload && !plainUpload(u, t):
 		return noPath
 	case t.kind == router.Other && changes(method):
 		return refusalOfWrite(method, rest)
