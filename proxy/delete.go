@@ -14,10 +14,10 @@ func (x *exchange) deletes() bool {
 }
 
 // settleDelete deletes on all other replicas what the first has deleted or does not have. A refusal is the answer, and nothing
-// else is asked. The client is told of success if any replica had it.
+// else is asked. The client is told of success if any replica had it, and of absence only if nobody may still have it.
 func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, error) {
-	here := got.accepted()
-	if !here && !got.absent() {
+	here, known := got.accepted(), x.recorded()
+	if !here && !got.absent() && !x.refusesUnknown(got, known) {
 		return got.response, nil
 	}
 	others := x.elsewhere(got.replica)
@@ -31,6 +31,11 @@ func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, 
 	}
 	answers := x.askAll(out, others)
 	best := got
+	for _, a := range append(answers, got) {
+		if a.absent() {
+			x.absentAt = append(x.absentAt, a.replica)
+		}
+	}
 	for _, a := range answers {
 		if asked := !errors.Is(a.err, errReplicaDown); asked && !best.accepted() && a.rank() > best.rank() {
 			best = a
@@ -40,6 +45,11 @@ func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, 
 		got.response.Body.Close()
 		x.replica.Store(best.replica)
 		x.reason = router.Fallthrough
+	}
+	if x.request.Holders = known.At; best.absent() && len(x.request.Unheard(x.absentAt)) > 0 {
+		best.drop()
+		x.reason = router.HolderDown
+		return nil, x.missing(best)
 	}
 	if !best.accepted() {
 		return best.response, best.err
@@ -54,6 +64,22 @@ func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, 
 	}
 	x.proxy.Record.Told(x.ctx) // whoever asks next may ask any gateway
 	return best.response, nil
+}
+
+// recorded is what the record knows to be somewhere; the zero value if nothing is, or it was deleted.
+func (x *exchange) recorded() Known {
+	known, ok := x.proxy.Record.Known(x.named())
+	if !ok || known.Deleted {
+		return Known{}
+	}
+	return known
+}
+
+// refusesUnknown: a 401 or 403 to a client with a login, by a replica that is not among those that have it, may be about a
+// repository that is not there.
+func (x *exchange) refusesUnknown(got answer, known Known) bool {
+	denied := got.err == nil && (got.response.StatusCode == http.StatusUnauthorized || got.response.StatusCode == http.StatusForbidden)
+	return denied && len(known.At) > 0 && x.in.Header.Get("Authorization") != "" && !x.counts(got.replica.Name, known)
 }
 
 // elsewhere are the replicas, in the gateway's order, that have content of their own.

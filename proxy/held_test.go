@@ -60,3 +60,34 @@ func TestADeletedLayerIsAbsent(t *testing.T) {
 	record.Confirm(Reference{"app", digest, true}, "europe")
 	g.want(g.do("GET /v2/app/blobs/"+digest, nil), 404, "east; reason=failover")
 }
+
+// A deletion is not said to be of nothing while whoever has it cannot be asked, nor refused by who does not have it.
+func TestDeletionOfWhatIsHeld(t *testing.T) {
+	const login = "Authorization: Bearer x"
+	for _, test := range []struct {
+		name             string
+		west, east, held http.HandlerFunc // europe has it
+		change           map[string]func(*router.Replica)
+		header           string
+		status           int
+		by               string
+	}{
+		{"by all that are up", nil, nil, status(202), nil, login, 202, "europe; reason=fallthrough"},
+		{"its holder is down", nil, nil, breakOff, map[string]func(*router.Replica){"europe": down}, login, 503, "west; reason=holder_down"},
+		{"its holder does not have it either", nil, nil, nil, nil, login, 404, "west; reason=nearest"},
+		{"the nearest denies it: it is not there", status(401), nil, status(202), nil, login, 202, "europe; reason=fallthrough"},
+		{"to a client without a login: the challenge", status(401), nil, status(202), nil, "Accept: */*", 401, "west; reason=nearest"},
+		{"denied by all", status(403), status(403), status(403), nil, login, 403, "west; reason=nearest"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			record := newMemoryRecord()
+			g := newRig(t, map[string]http.HandlerFunc{"west": test.west, "east": test.east, "europe": test.held}, func(c *Config) { c.Record = record })
+			for name, change := range test.change {
+				g.set(name, change)
+			}
+			_ = record.Push(Reference{Repository: "app", Name: "v1"}, Content{Digest: digest}, "europe", Request{})
+			got := g.do("DELETE "+byDigest, nil, test.header)
+			g.want(reply{status: got.status, by: got.by}, test.status, test.by)
+		})
+	}
+}
