@@ -133,6 +133,9 @@ func TestDeletedTag(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []registryKind{debianKind, distributionKind} {
 		t.Run(kind.name, func(t *testing.T) {
+			if kind.name != debianKind.name {
+				long(t)
+			}
 			registries := startRegistries(t, kind, splitReplicas)
 			hook := newReceiver(t, fine).open()
 			gateways := startCluster(t, registries, func(_ int, f *file) {

@@ -17,6 +17,9 @@ func TestSpellings(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []registryKind{olaregKind, distributionKind, debianKind, memoryKind} {
 		t.Run(kind.name, func(t *testing.T) {
+			if kind.name != olaregKind.name {
+				long(t)
+			}
 			t.Parallel()
 			lone := kind.start(t, "direct", freeAddress(t, "127.0.0.1"))
 			registries := startRegistries(t, kind, splitReplicas[:2])
