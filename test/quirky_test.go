@@ -16,7 +16,7 @@ type quirk func(registry http.Handler) http.Handler
 // startQuirky starts go-containerregistry's registry in this process with its quirks, the first of them outermost.
 func startQuirky(t testing.TB, ip string, quirks ...quirk) (address string) {
 	t.Helper()
-	var handler http.Handler = ggcr.New(ggcr.Logger(log.New(silentWriter{}, "", 0)), ggcr.WithReferrersSupport(true))
+	handler := ggcr.New(ggcr.Logger(log.New(silentWriter{}, "", 0)), ggcr.WithReferrersSupport(true))
 	for i := len(quirks) - 1; i >= 0; i-- {
 		handler = quirks[i](handler)
 	}
