@@ -15,7 +15,8 @@ var errHeld = errors.New("what is asked for is only at replicas that cannot be a
 // unlessHeld puts trouble in the place of a 404 about what the record knows to be at replicas that could not be asked.
 // A build takes a 404 of a tag for "not there yet" and overwrites it; after a 503 it comes again.
 func (x *exchange) unlessHeld(kept answer) answer {
-	if kept.err == nil && !kept.absent() || errors.Is(kept.err, errOlder) || x.request.Named != "" || !x.reads() || x.asksToPush() {
+	said := kept.err == nil && !kept.absent() || errors.Is(kept.err, errOlder) || errors.Is(kept.err, errNonsense)
+	if said || x.request.Named != "" || !x.reads() || x.asksToPush() {
 		return kept
 	}
 	err := x.missing(kept)

@@ -26,6 +26,7 @@ func TestWhatIsHeldIsNotAbsent(t *testing.T) {
 		{"its digest", "GET " + byDigest, breakOff, isDown, 503, "west; reason=holder_down"},
 		{"a layer, which may be of it", layer, breakOff, isDown, 503, "east; reason=holder_down"},
 		{"the list of its repository's tags", "GET /v2/app/tags/list", breakOff, isDown, 503, "east; reason=holder_down"},
+		{"nonsense is no answer, and none is missing", tag, status(304), nil, 502, "west; reason=nearest"},
 		{"the probes are wrong", tag, status(200), isDown, 200, "west; reason=fallthrough"},
 		{"it has lost it", tag, nil, nil, 404, "west; reason=nearest"},
 		{"a tag that nobody knows", "GET /v2/app/manifests/v2", breakOff, isDown, 404, "east; reason=failover"},

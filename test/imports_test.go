@@ -44,7 +44,7 @@ func bans() []ban {
 		{[]string{"replication/ledger"}, module + "/...", false, []string{"boltfile"}, "a record of facts knows nothing of who uses it"},
 		{[]string{"oci"}, module + "/...", false, nil, "a grammar knows nothing of who reads by it"},
 		{[]string{"transfer", "transfer/manifest"}, module + "/...", false, []string{"oci"}, "copying knows two registries and no fleet"},
-		{[]string{"transfer/graph"}, module + "/...", false, []string{"transfer", "transfer/manifest"}, "copying knows two registries and no fleet"},
+		{[]string{"transfer/graph"}, module + "/...", false, []string{"oci", "transfer", "transfer/manifest"}, "copying knows two registries and no fleet"},
 		{[]string{"replication/audit"}, module + "/...", false, []string{"transfer", "transfer/manifest"}, "who looks knows neither who records nor who copies"},
 		{[]string{"router"}, module + "/...", false, []string{"geo"}, "router knows places and nothing else"},
 		{[]string{"cmd/fairlead/gateway"}, module + "/cmd/...", false, nil, "a gateway knows nothing of how it was called"},

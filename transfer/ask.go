@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 const maxRedirects = 5
@@ -128,7 +130,7 @@ func Tagged(ctx context.Context, at Replica, repository, tag string) (digest, me
 	}
 	digest = header.Get("Docker-Content-Digest")
 	if _, _, err := parseDigest(digest); err != nil {
-		digest = Digest(body)
+		digest = oci.Digest(body)
 	}
 	if err := verifies(body, digest); err != nil {
 		return "", "", nil, &Error{Replica: p.Name, Method: http.MethodGet, Status: http.StatusOK, Err: err}

@@ -2,49 +2,25 @@ package transfer
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/hex"
-	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"net/http"
-	"strings"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
-var errAlgorithm = errors.New("not a sha256 or sha512 digest")
-
-// parseDigest returns an empty hash and what its sum must be.
+// parseDigest returns an empty hash, which can be gone back to, and what its sum must be.
 func parseDigest(digest string) (hash.Cloner, []byte, error) {
-	algorithm, text, _ := strings.Cut(digest, ":")
-	var h hash.Hash
-	switch algorithm {
-	case "sha256":
-		h = sha256.New()
-	case "sha512":
-		h = sha512.New()
-	default:
-		return nil, nil, errAlgorithm
-	}
-	want, err := hex.DecodeString(text)
+	h, want, err := oci.ParseDigest(digest)
 	c, ok := h.(hash.Cloner)
-	if err != nil || len(want) != h.Size() || text != strings.ToLower(text) || !ok {
-		return nil, nil, errAlgorithm
+	if err != nil || !ok {
+		return nil, nil, oci.ErrDigest
 	}
 	return c, want, nil
 }
 
-// Digest is how a registry names content that was pushed without a name.
-func Digest(body []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(body)) }
-
 func verifies(body []byte, digest string) error {
-	h, want, err := parseDigest(digest)
-	if err != nil {
-		return err
-	}
-	h.Write(body)
-	if !bytes.Equal(h.Sum(nil), want) {
+	if !oci.Verifies(body, digest) {
 		return errDigest
 	}
 	return nil

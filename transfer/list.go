@@ -157,7 +157,7 @@ func (p *peer) read(ctx context.Context, reference string, byTag bool) (c Conten
 	}
 	c = Content{reference, ManifestType(body, header.Get("Content-Type")), int64(len(body))}
 	if byTag {
-		c.Digest = Digest(body)
+		c.Digest = oci.Digest(body)
 	}
 	return c, true, nil
 }

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 const secret = "c2VjcmV0OnNlY3JldA=="
@@ -387,7 +389,7 @@ func TestBlobsOfAnyKind(t *testing.T) {
 		}
 	}
 	for _, digest := range []string{"", "md5:d41d8cd98f00b204e9800998ecf8427e", "sha256:12", "sha256:" + strings.Repeat("A", 64), "sha256:../../" + strings.Repeat("a", 58)} {
-		if err := Blob(t.Context(), Replica{}, Replica{}, "app", digest, 0, nil); err != errAlgorithm {
+		if err := Blob(t.Context(), Replica{}, Replica{}, "app", digest, 0, nil); err != oci.ErrDigest {
 			t.Errorf("%q: %v", digest, err)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 // DeleteTag deletes a tag; that it is not there is as good. Where the registry deletes by digest alone, as distribution 2 does, the
@@ -141,14 +143,14 @@ func standInFor(tag, like string) standIn {
 		s.mediaType = "application/vnd.docker.distribution.manifest.v2+json"
 		configType, layerType = "application/vnd.docker.container.image.v1+json", "application/vnd.docker.image.rootfs.diff.tar.gzip"
 	}
-	s.configDigest = Digest(s.config)
+	s.configDigest = oci.Digest(s.config)
 	s.manifest = asJSON(struct {
 		SchemaVersion int    `json:"schemaVersion"`
 		MediaType     string `json:"mediaType"`
 		Config        part   `json:"config"`
 		Layers        []part `json:"layers"`
 	}{2, s.mediaType, part{configType, s.configDigest, len(s.config)}, []part{{layerType, s.configDigest, len(s.config)}}})
-	s.digest = Digest(s.manifest)
+	s.digest = oci.Digest(s.manifest)
 	return s
 }
 

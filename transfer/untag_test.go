@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 // refuser is a real registry that refuses some deletions.
@@ -63,7 +65,7 @@ func (r *refuser) digestOf(reference string) string {
 	if w.Code != http.StatusOK {
 		return ""
 	}
-	return Digest(w.Body.Bytes())
+	return oci.Digest(w.Body.Bytes())
 }
 
 func (r *refuser) put(reference, mediaType string, body []byte) {
@@ -102,7 +104,7 @@ func TestDeleteTag(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, at := newRefuser(t)
-			for _, reference := range []string{"v1", "v2", Digest(image)} {
+			for _, reference := range []string{"v1", "v2", oci.Digest(image)} {
 				r.put(reference, c.mediaType, image)
 			}
 			s := standInFor("v1", c.mediaType)
@@ -115,13 +117,13 @@ func TestDeleteTag(t *testing.T) {
 			if got := errText(err); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
-			if got := r.digestOf("v1"); got != map[bool]string{true: Digest(image)}[c.stays] {
+			if got := r.digestOf("v1"); got != map[bool]string{true: oci.Digest(image)}[c.stays] {
 				t.Errorf("the tag names %q: %q", got, r.log)
 			}
-			if r.digestOf("v2") != Digest(image) || r.digestOf(Digest(image)) == "" || !c.stays && r.digestOf(s.digest) != "" {
+			if r.digestOf("v2") != oci.Digest(image) || r.digestOf(oci.Digest(image)) == "" || !c.stays && r.digestOf(s.digest) != "" {
 				t.Errorf("after %q: v2 is %q, the stand-in %q", r.log, r.digestOf("v2"), r.digestOf(s.digest))
 			}
-			if asked != "" && asked != Digest(image) {
+			if asked != "" && asked != oci.Digest(image) {
 				t.Errorf("asked about %s", asked)
 			}
 		})
@@ -149,7 +151,7 @@ func TestStandsForDeletion(t *testing.T) {
 	ours := standInFor("v1", typeDocker)
 	of := func(config, more string) string {
 		return "{" + more + string(asJSON(map[string]any{
-			"schemaVersion": 2, "config": part{"application/vnd.oci.image.config.v1+json", Digest([]byte(config)), len(config)}, "layers": []part{{"", Digest([]byte("{}")), 2}},
+			"schemaVersion": 2, "config": part{"application/vnd.oci.image.config.v1+json", oci.Digest([]byte(config)), len(config)}, "layers": []part{{"", oci.Digest([]byte("{}")), 2}},
 		}))[1:]
 	}
 	for _, c := range []struct {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fairlead-gateway/fairlead/oci"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -142,7 +143,7 @@ func (c *Copy) list(ctx context.Context, subject string, referrers []content) er
 	if err != nil {
 		return err
 	}
-	return transfer.PutTag(ctx, c.To.Replica, c.To.Name, tagOf(subject), transfer.Digest(body), typeIndex, body, nil)
+	return transfer.PutTag(ctx, c.To.Replica, c.To.Name, tagOf(subject), oci.Digest(body), typeIndex, body, nil)
 }
 
 const typeIndex = "application/vnd.oci.image.index.v1+json"

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/registry"
 
+	"github.com/fairlead-gateway/fairlead/oci"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -92,11 +93,11 @@ func (s *store) put(path, mediaType string, content []byte) {
 func (s *store) manifest(content []byte, blobs []string, tags ...string) []byte {
 	s.t.Helper()
 	for _, b := range blobs {
-		s.put("/v2/old/app/blobs/uploads/?digest="+transfer.Digest([]byte(b)), "application/octet-stream", []byte(b))
+		s.put("/v2/old/app/blobs/uploads/?digest="+oci.Digest([]byte(b)), "application/octet-stream", []byte(b))
 	}
 	var doc struct{ MediaType string }
 	_ = json.Unmarshal(content, &doc)
-	for _, name := range append(tags, transfer.Digest(content)) {
+	for _, name := range append(tags, oci.Digest(content)) {
 		s.put("/v2/old/app/manifests/"+name, doc.MediaType, content)
 	}
 	return content
@@ -114,7 +115,7 @@ func (s *store) get(path string) []byte {
 const typeImage = "application/vnd.oci.image.manifest.v1+json"
 
 func of(mediaType string, content []byte) map[string]any {
-	return map[string]any{"mediaType": mediaType, "digest": transfer.Digest(content), "size": len(content)}
+	return map[string]any{"mediaType": mediaType, "digest": oci.Digest(content), "size": len(content)}
 }
 
 func imageOf(subject []byte, blobs ...string) []byte {
@@ -159,23 +160,23 @@ func newAlbum(at *store, listed bool) album {
 	signed := imageOf(sbom, "{}", "a signature of the sbom")
 	at.manifest(signed, []string{"{}", "a signature of the sbom"})
 	cosign := imageOf(nil, "cosign", "a signature")
-	at.manifest(cosign, []string{"cosign", "a signature"}, tagOf(transfer.Digest(a.index))+".sig")
+	at.manifest(cosign, []string{"cosign", "a signature"}, tagOf(oci.Digest(a.index))+".sig")
 	if !listed {
-		at.manifest(indexOf(sbom), nil, tagOf(transfer.Digest(a.index)))
-		at.manifest(indexOf(signed), nil, tagOf(transfer.Digest(sbom)))
+		at.manifest(indexOf(sbom), nil, tagOf(oci.Digest(a.index)))
+		at.manifest(indexOf(signed), nil, tagOf(oci.Digest(sbom)))
 	}
 	blobs := map[string]bool{}
 	for _, b := range slices.Concat(one, two, []string{"{}", "an sbom", "a signature of the sbom", "cosign", "a signature"}) {
 		if !blobs[b] {
 			blobs[b] = true
 			a.blobSize += int64(len(b))
-			a.has = append(a.has, "/blobs/"+transfer.Digest([]byte(b)))
+			a.has = append(a.has, "/blobs/"+oci.Digest([]byte(b)))
 		}
 	}
 	for _, m := range [][]byte{a.index, imageOf(nil, one...), imageOf(nil, two...), sbom, signed, cosign} {
-		a.has = append(a.has, "/manifests/"+transfer.Digest(m))
+		a.has = append(a.has, "/manifests/"+oci.Digest(m))
 	}
-	a.has = append(a.has, "/manifests/v2", "/manifests/latest", "/manifests/"+tagOf(transfer.Digest(a.index))+".sig")
+	a.has = append(a.has, "/manifests/v2", "/manifests/latest", "/manifests/"+tagOf(oci.Digest(a.index))+".sig")
 	return a
 }
 
@@ -197,7 +198,7 @@ func TestRun(t *testing.T) {
 			t.Helper()
 			x := &Copy{From: from.repository("source", "old/app"), To: to.repository("target", "new/app")}
 			digest, err := x.Run(t.Context(), "v1", []string{"v2", "latest"})
-			if err != nil || digest != transfer.Digest(a.index) {
+			if err != nil || digest != oci.Digest(a.index) {
 				t.Fatalf("%+v: %s, %v", c, digest, err)
 			}
 			return x
@@ -207,8 +208,8 @@ func TestRun(t *testing.T) {
 			t.Errorf("%+v: %+v, %d bytes", c, p, a.blobSize)
 		}
 		a.wholeAt(to, "new/app")
-		listed, err := transfer.Referrers(t.Context(), to.repository("target", "").Replica, "new/app", transfer.Digest(a.index), nil)
-		byTag := to.get("/v2/new/app/manifests/" + tagOf(transfer.Digest(a.index)))
+		listed, err := transfer.Referrers(t.Context(), to.repository("target", "").Replica, "new/app", oci.Digest(a.index), nil)
+		byTag := to.get("/v2/new/app/manifests/" + tagOf(oci.Digest(a.index)))
 		if err != nil || len(listed) != 1 && !bytes.Contains(byTag, []byte(`"artifactType":"application/vnd.example.sbom"`)) {
 			t.Errorf("%+v: its referrers are %v, %s, %v", c, listed, byTag, err)
 		}
@@ -240,7 +241,7 @@ func TestInterrupted(t *testing.T) {
 	x := func() *Copy {
 		return &Copy{From: from.repository("source", "old/app"), To: to.repository("target", "new/app")}
 	}
-	lacking := "/blobs/" + transfer.Digest([]byte("an sbom"))
+	lacking := "/blobs/" + oci.Digest([]byte("an sbom"))
 	from.breaks(at(lacking, http.StatusForbidden))
 	if _, err := x().Run(t.Context(), "v1", []string{"v2", "latest"}); !transfer.Refused(err) {
 		t.Fatal(err)
@@ -266,11 +267,11 @@ func TestConflict(t *testing.T) {
 	to.manifest(older, []string{"older"}, "v1")
 	x := Copy{From: from.repository("source", "old/app"), To: to.repository("target", "old/app")}
 	_, err := x.Run(t.Context(), "v1", []string{"v1"})
-	if conflict := (*ConflictError)(nil); !errors.As(err, &conflict) || conflict.Tag != "v1" || conflict.Digest != transfer.Digest(older) || len(to.take()) != 0 {
+	if conflict := (*ConflictError)(nil); !errors.As(err, &conflict) || conflict.Tag != "v1" || conflict.Digest != oci.Digest(older) || len(to.take()) != 0 {
 		t.Errorf("%v", err)
 	}
 	x = Copy{From: x.From, To: x.To, Force: true}
-	if _, err := x.Run(t.Context(), transfer.Digest(newer), []string{"v1"}); err != nil || !bytes.Equal(to.get("/v2/old/app/manifests/v1"), newer) {
+	if _, err := x.Run(t.Context(), oci.Digest(newer), []string{"v1"}); err != nil || !bytes.Equal(to.get("/v2/old/app/manifests/v1"), newer) {
 		t.Errorf("forced, and by digest: %v", err)
 	}
 }
@@ -282,12 +283,12 @@ func TestHoles(t *testing.T) {
 	from.manifest(here, []string{"here"})
 	from.manifest(elsewhere, []string{"elsewhere"})
 	from.manifest(indexOf(here, elsewhere), nil, "v1")
-	from.breaks(at("/manifests/"+transfer.Digest(elsewhere), http.StatusNotFound))
+	from.breaks(at("/manifests/"+oci.Digest(elsewhere), http.StatusNotFound))
 	from.manifest(imageOf(nil, "config", "lost"), []string{"config"}, "v2")
 	x := func() *Copy {
 		return &Copy{From: from.repository("source", "old/app"), To: to.repository("target", "app")}
 	}
-	if _, err := x().Run(t.Context(), "v1", []string{"v1"}); transfer.At(err) != "target" || to.get("/v2/app/manifests/"+transfer.Digest(here)) == nil {
+	if _, err := x().Run(t.Context(), "v1", []string{"v1"}); transfer.At(err) != "target" || to.get("/v2/app/manifests/"+oci.Digest(here)) == nil {
 		t.Errorf("this target wants all of an index, and only it may say so: %v", err)
 	}
 	if _, err := x().Run(t.Context(), "v2", []string{"v2"}); !transfer.Missing(err) || transfer.At(err) != "source" || to.get("/v2/app/manifests/v2") != nil {
