@@ -5,6 +5,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,6 +35,7 @@ type key struct{ pkg, test string }
 type tally struct {
 	passed, failed, skipped int
 	long                    int              // left out, because of -short
+	took                    []event          // tests that have ended, without their cases
 	output                  map[key][]string // of what has not ended yet
 	out                     io.Writer
 }
@@ -71,6 +73,7 @@ func main() {
 	if t.long > 0 {
 		fmt.Printf("%d LONG TESTS WERE LEFT OUT: make check runs them\n", t.long)
 	}
+	t.showSlowest()
 	fmt.Printf("The tests took %v.\n", time.Since(began).Round(time.Second))
 	fmt.Printf("%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped)
 	if broken || t.failed > 0 {
@@ -146,6 +149,9 @@ func (t *tally) count(e event) {
 	if e.Test == "" {
 		return
 	}
+	if !strings.Contains(e.Test, "/") {
+		t.took = append(t.took, e)
+	}
 	switch e.Action {
 	case "pass":
 		t.passed++
@@ -153,6 +159,18 @@ func (t *tally) count(e event) {
 		t.failed++
 	case "skip":
 		t.skipped++
+	}
+}
+
+// shown is how many of the slowest tests are named.
+const shown = 12
+
+// showSlowest: a test that has become slow is seen before all of them together are.
+func (t *tally) showSlowest() {
+	slices.SortFunc(t.took, func(a, b event) int { return cmp.Compare(b.Elapsed, a.Elapsed) })
+	fmt.Fprintln(t.out, "The slowest:")
+	for _, e := range t.took[:min(shown, len(t.took))] {
+		fmt.Fprintf(t.out, "     %6.1f s %s\n", e.Elapsed, e.Test)
 	}
 }
 
