@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,16 +31,28 @@ func outsideError(path string) error {
 
 // repositoryFor is what has to go into the URL of an upload whose path names no repository.
 func (x *exchange) repositoryFor(path string) string {
-	if strings.HasPrefix(path, "/v2/") {
+	if to := classify(http.MethodPatch, path); to.kind == router.Upload && to.repository == x.target.repository {
 		return ""
 	}
 	return x.target.repository
 }
 
-// readOutside reads a URL of an upload outside /v2/ that we have handed out.
+// readableOutside: below /v2/ uploads may be anywhere but where a server may read a path of the spec (ghcr.io has
+// NAME/blobs/upload/ID).
+func readableOutside(p string) bool {
+	rest, below := strings.CutPrefix(p, "/v2/")
+	if !below {
+		return p != "/v2"
+	}
+	_, methods := parse(rest)
+	words := strings.FieldsFunc(strings.ToLower(rest), func(r rune) bool { return r == '/' })
+	content := func(word string) bool { return word == "manifests" || word == "tags" || word == "referrers" }
+	return methods == nil && !readAsContent(rest) && !slices.ContainsFunc(words, content)
+}
+
+// readOutside reads a URL of an upload that we have handed out, and whose path does not name its repository.
 func (x *exchange) readOutside() {
-	p := x.in.URL.Path
-	if p == "/v2" || strings.HasPrefix(p, "/v2/") {
+	if !readableOutside(x.in.URL.Path) {
 		return
 	}
 	m, _ := cutMarks(x.in.URL.RawQuery)

@@ -102,6 +102,38 @@ func TestUploadsOutside(t *testing.T) {
 	}
 }
 
+// Uploads below /v2/ need not be where the spec has them: ghcr.io has NAME/blobs/upload/ID. They must not be a way to write
+// anything else.
+func TestUploadsElsewhereBelowV2(t *testing.T) {
+	const elsewhere = "/v2/app/blobs/upload/1"
+	g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Location", elsewhere)
+		w.WriteHeader(http.StatusAccepted)
+	}}, nil)
+	got := g.do("POST "+uploads, nil)
+	location := got.header.Get("Location")
+	if location != elsewhere+"?fairlead-repository=app&fairlead-replica=west" {
+		t.Fatalf("%v, Location %q", got, location)
+	}
+	g.want(g.do("PATCH "+location, bytes.NewReader(random(1000))), 202, "west; reason=owner")
+	const marked = "?fairlead-repository=app&fairlead-replica=west"
+	for line, want := range map[string]int{
+		"PATCH " + elsewhere:                       404,
+		"PUT /v2/app/manifests/v1/" + marked:       404,
+		"PUT /v2/App/manifests/v1" + marked:        400,
+		"PUT /v2/app/Manifests/v1" + marked:        404,
+		"PUT /v2/app/manifests/v1/more" + marked:   404,
+		"DELETE /v2/app/referrers/x/more" + marked: 404,
+		"TRACE " + location:                        405,
+		"put " + location:                          405,
+	} {
+		if got := g.do(line, nil); got.status != want {
+			t.Errorf("%s: %v, want %d", line, got, want)
+		}
+	}
+}
+
 // What a URL says of its repository anybody may have written there. It steers nothing.
 func TestAForgedRepository(t *testing.T) {
 	forged := outsideUploads + "1?fairlead-repository=victim&fairlead-replica=west"

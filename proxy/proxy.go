@@ -175,11 +175,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := p.newExchange(w, r)
 	defer x.log(time.Now())
 	defer x.boundTheRest()
-	if !routable(r.URL.Path, p.Paths) {
-		x.refuse(noPath.status, noPath.error)
-		return
-	}
-	if why := refusalOf(r.Method, r.URL, x.target); why != nil && !x.hinted {
+	if why := x.refusal(); why != nil {
 		if why.allow != nil {
 			w.Header().Set("Allow", strings.Join(why.allow, ", "))
 		}

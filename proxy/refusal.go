@@ -35,6 +35,19 @@ func notAllowed(more ...string) *refusal {
 	return r
 }
 
+// refusal is why this request is answered here; nil: a replica gets it.
+func (x *exchange) refusal() *refusal {
+	switch m, _ := cutMarks(x.in.URL.RawQuery); {
+	case !routable(x.in.URL.Path, x.proxy.Paths) && m.owner != "": // a registry has sent its client there
+		return refused(http.StatusNotFound, codeNameUnknown, outsideError(x.in.URL.Path).Error())
+	case !routable(x.in.URL.Path, x.proxy.Paths):
+		return noPath
+	case x.hinted && (changes(x.in.Method) || onlyReads(x.in.Method)):
+		return nil
+	}
+	return refusalOf(x.in.Method, x.in.URL, x.target)
+}
+
 // refusalOf says why no replica gets a routable request; nil: one may. Registries differ in what they make of a path that is
 // not exactly one of the spec's: a slash at its end, capitals, an encoded slash. What writes by such a path would pass by the
 // guard and the record; what reads content by it, by what the record knows. All else may be read: what registries have beyond
