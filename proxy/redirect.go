@@ -36,10 +36,20 @@ func (x *exchange) challengeInside(response *http.Response, replica string) {
 			if err != nil || !routable(u.Path, x.proxy.Paths) || !x.isInside(u, replica) {
 				return text
 			}
-			u.Scheme, u.Host = to.Get("X-Forwarded-Proto"), to.Get("X-Forwarded-Host")
+			scheme, host := firstOf(to.Get("X-Forwarded-Proto")), firstOf(to.Get("X-Forwarded-Host"))
+			if sameHost(u.Host, host) || u.Scheme == "https" && scheme != "https" {
+				return text // it leads here already, or would lead logins into clear text
+			}
+			u.Scheme, u.Host = scheme, host
 			return `realm="` + u.String() + `"`
 		})
 	}
+}
+
+// firstOf a list is what the first proxy has seen.
+func firstOf(list string) string {
+	first, _, _ := strings.Cut(list, ",")
+	return strings.TrimSpace(first)
 }
 
 // isInside reports whether a URL leads to the replica. Here the port counts: object storage may have another one of the

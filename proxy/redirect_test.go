@@ -32,6 +32,10 @@ func TestOwnNamesStayInside(t *testing.T) {
 		{"a challenge to a path that is not listed", "GET /v2/", 401, `WWW-Authenticate: Bearer realm="http://westus.internal/oauth2/token"`,
 			`Bearer realm="http://westus.internal/oauth2/token"`},
 		{"a challenge elsewhere", "GET /v2/", 401, `WWW-Authenticate: Bearer realm="https://auth.example/service/token"`, `Bearer realm="https://auth.example/service/token"`},
+		{"a challenge by the client's own name", "GET /v2/", 401, `WWW-Authenticate: Bearer realm="https://` + front + `/service/token"`,
+			`Bearer realm="https://` + front + `/service/token"`},
+		{"not from TLS to clear text", "GET /v2/", 401, `WWW-Authenticate: Bearer realm="https://westus.internal/service/token"`,
+			`Bearer realm="https://westus.internal/service/token"`},
 		{"no URL", "GET /v2/", 401, `WWW-Authenticate: Basic realm="a registry"`, `Basic realm="a registry"`},
 	} {
 		var address *url.URL
