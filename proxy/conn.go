@@ -27,11 +27,16 @@ const maxBegun = 128 << 10
 
 func (c *wholeConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
-	if !c.asked {
+	if !c.asked && beginsRequest(p) { // and is not the rest of a body, sent when its answer has come already
 		c.asked, c.head, c.begun = true, bytes.HasPrefix(p, []byte("HEAD ")), nil
 	}
 	c.mu.Unlock()
 	return c.Conn.Write(p)
+}
+
+func beginsRequest(p []byte) bool {
+	method, _, ok := bytes.Cut(p[:min(len(p), 16)], []byte(" "))
+	return ok && (changes(string(method)) || onlyReads(string(method)))
 }
 
 func (c *wholeConn) Read(p []byte) (int, error) {

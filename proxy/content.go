@@ -72,16 +72,24 @@ func (x *exchange) identifyPush(header http.Header) error {
 		header.Set(digestHeader, x.target.reference)
 	case !oci.IsDigest(said):
 		header.Set(digestHeader, oci.Digest(x.manifest))
-	case !names(said, x.manifest, x.in.Header):
+	case !names(said, x.manifest):
 		return fmt.Errorf("%w: it took the manifest for %s", errNonsense, said)
 	}
 	return nil
 }
 
-// names reports whether a digest is that of a manifest. A signed manifest of schema 1 is named by a part of its bytes.
-func names(digest string, content []byte, header http.Header) bool {
-	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
-	return mediaType == "application/vnd.docker.distribution.manifest.v1+prettyjws" || oci.Verifies(content, digest)
+// names reports whether a digest is that of a manifest. A signed manifest of schema 1 is named by a part of its bytes, under
+// whatever type it comes.
+func names(digest string, content []byte) bool {
+	return oci.Verifies(content, digest) || isSigned(content)
+}
+
+func isSigned(content []byte) bool {
+	var doc struct {
+		SchemaVersion int               `json:"schemaVersion"`
+		Signatures    []json.RawMessage `json:"signatures"`
+	}
+	return json.Unmarshal(content, &doc) == nil && doc.SchemaVersion == 1 && len(doc.Signatures) > 0
 }
 
 // identifyHead asks for the manifest where its digest is not said: clients want it, and so does who compares tags.
@@ -131,7 +139,7 @@ func (x *exchange) identifyManifest(response *http.Response) error {
 	content, ok := decompressed(response.Header, text, x.proxy.MaxManifest)
 	switch {
 	case !ok:
-	case oci.IsDigest(said) && !names(said, content, response.Header):
+	case oci.IsDigest(said) && !names(said, content):
 		return fmt.Errorf("%w: what it sends for %s is something else", errNonsense, said)
 	case oci.IsDigest(said):
 		response.Header.Set(digestHeader, said)

@@ -42,6 +42,7 @@ func packed(text string) string {
 
 // What a registry leaves out of its answer is computed; what it says must be true.
 func TestDigestOfAManifest(t *testing.T) {
+	const signed = `{"schemaVersion":1,"signatures":[{}]}`
 	const schema1 = "Content-Type: application/vnd.docker.distribution.manifest.v1+prettyjws"
 	said := func(digest string) string { return "Docker-Content-Digest: " + digest }
 	for _, test := range []struct {
@@ -71,7 +72,9 @@ func TestDigestOfAManifest(t *testing.T) {
 		{"GET of a tag, compressed as nobody knows", "GET " + tagPath, says(200, "??", "Content-Encoding: br"), 200, ""},
 		{"GET of a tag under another name", "GET " + tagPath, says(200, content, said(longDigest)), 200, longDigest},
 		{"GET of a tag, and the body is something else", "GET " + tagPath, says(200, content, said(otherDigest)), 502, ""},
-		{"GET of a tag, signed in schema 1", "GET " + tagPath, says(200, content, schema1, said(otherDigest)), 200, otherDigest},
+		{"GET of a tag, signed in schema 1", "GET " + tagPath, says(200, signed, schema1, said(otherDigest)), 200, otherDigest},
+		{"GET of a tag, signed, of no type", "GET " + tagPath, says(200, signed, "Content-Type: application/json", said(otherDigest)), 200, otherDigest},
+		{"GET of a tag of schema 1 that nobody signed", "GET " + tagPath, says(200, `{"schemaVersion":1}`, schema1, said(otherDigest)), 502, ""},
 		{"GET of a tag, and the body is no manifest", "GET " + tagPath, says(200, "please sign in"), 502, ""},
 		{"GET of a tag, and the body is empty", "GET " + tagPath, says(200, ""), 502, ""},
 		{"GET of a digest", "GET " + byDigest, says(200, content), 200, digest},
