@@ -97,7 +97,7 @@ func (x *exchange) writeInTurn(out *http.Request) answer {
 	for i, replica := range tries {
 		wait := never
 		switch {
-		case x.decision.Reason == router.LastResort:
+		case x.decision.Reason == router.LastResort && again:
 			wait = max(time.Until(lastResort)/time.Duration(len(tries)-i), time.Millisecond)
 		case x.beginsUpload():
 			wait = x.proxy.Limits.Alone
@@ -136,7 +136,7 @@ func (x *exchange) reasonFor(try int, before choice) router.Reason {
 	switch {
 	case try == 0 || x.decision.Reason == router.LastResort:
 		return x.decision.Reason
-	case len(before.absent) > 0 || before.best.lesser || before.denial.replica != nil:
+	case len(before.absent) > 0 || before.best.lesser || len(before.denials) > 0:
 		return router.Fallthrough
 	}
 	return router.Failover

@@ -2,15 +2,16 @@ package proxy
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
 // choice is what the answers of several replicas to one read come to.
 type choice struct {
-	best   answer // of those that are no denials
-	denial answer // the first one
-	absent []*router.Replica
+	best    answer // of those that are no denials
+	denials []answer
+	absent  []*router.Replica
 }
 
 // add takes in one answer more. One that is final is the best.
@@ -18,29 +19,53 @@ func (c *choice) add(got answer, final bool) {
 	if got.absent() {
 		c.absent = append(c.absent, got.replica)
 	}
-	switch {
-	case got.denied && !final && c.denial.replica == nil:
-		c.denial = got
-	case got.denied && !final:
-		got.drop()
-	default:
-		c.best = c.best.or(got, final)
+	if got.denied && !final {
+		c.denials = append(c.denials, got)
+		return
 	}
+	c.best = c.best.or(got, final)
 	if final {
-		c.denial.drop()
+		c.dropDenials(nil)
 	}
 }
 
 // choose is the client's answer where none was final. A denial may mean that the repository is not there, or that the
-// client may not: the latter, unless another replica let the same client look.
-func (c *choice) choose() answer {
-	best := c.best
-	if c.denial.replica != nil && len(c.absent) == 0 && (best.response == nil || best.response.StatusCode >= http.StatusBadRequest) {
-		best.drop()
-		return c.denial
+// client may not: the latter if it comes from one that has it, or if no replica let the client look.
+func (c *choice) choose(holds func(*router.Replica) bool) answer {
+	denial := c.denial(holds)
+	if denial == nil || c.best.response != nil && c.best.response.StatusCode < http.StatusBadRequest {
+		c.dropDenials(nil)
+		return c.best
 	}
-	c.denial.drop()
-	return best
+	c.dropDenials(denial)
+	c.best.drop()
+	return *denial
+}
+
+// denial is the one that counts; nil if none does.
+func (c *choice) denial(holds func(*router.Replica) bool) *answer {
+	if i := slices.IndexFunc(c.denials, func(a answer) bool { return holds(a.replica) }); i >= 0 {
+		return &c.denials[i]
+	}
+	if len(c.denials) == 0 || len(c.absent) > 0 {
+		return nil
+	}
+	return &c.denials[0]
+}
+
+func (c *choice) deniedBy() (replicas []*router.Replica) {
+	for _, a := range c.denials {
+		replicas = append(replicas, a.replica)
+	}
+	return replicas
+}
+
+func (c *choice) dropDenials(but *answer) {
+	for i := range c.denials {
+		if a := &c.denials[i]; a != but {
+			a.drop()
+		}
+	}
 }
 
 func (a answer) drop() {
@@ -60,9 +85,14 @@ func (x *exchange) mayBeAbsent(got *answer) bool {
 	case http.StatusForbidden:
 		return true
 	case http.StatusUnauthorized:
-		return x.in.Header.Get("Authorization") != "" || x.proxy.resolutions.follow(x.reader()) != "" || x.letsAnybodyIn(got.replica.Name)
+		return x.in.Header.Get("Authorization") != "" || x.proxy.resolutions.follow(x.reader()) != "" || x.proxy.letsAnybodyIn(got.replica.Name)
 	}
 	return false
+}
+
+// holds reports whether the record knows that a replica has what is asked for, or one that shares with it.
+func (x *exchange) holds(r *router.Replica) bool {
+	return slices.ContainsFunc(x.request.Holders, func(name string) bool { return r.Shares(x.fleet.Replica(name)) })
 }
 
 // reader is what is remembered by that a client was answered about a repository elsewhere than at the nearest replica.

@@ -68,6 +68,36 @@ func TestLayersFollowTheManifest(t *testing.T) {
 	g.want(g.do("GET /v2/other/blobs/"+digest, nil), 401, "west; reason=nearest")
 }
 
+// The one that has it says that this client may not: a login that has ended has to be heard of.
+func TestADenialOfWhoHasIt(t *testing.T) {
+	record := newMemoryRecord()
+	g := newRig(t, map[string]http.HandlerFunc{"west": status(401, "Www-Authenticate: Bearer")}, func(c *Config) { c.Record = record })
+	_ = record.Push(Reference{Repository: "app", Name: "v1"}, Content{Digest: digest}, "west", Request{})
+	for _, line := range []string{tagged, "GET " + byDigest} {
+		if got := g.do(line, nil, "Authorization: Bearer ended"); got.status != 401 || got.header.Get("Www-Authenticate") == "" {
+			t.Errorf("%s: %v", line, got)
+		}
+	}
+}
+
+// Whether a replica lets anybody in is not for one client to say for the others.
+func TestOpenDoorsAreAskedInOurOwnName(t *testing.T) {
+	var hosts []string
+	g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v2/" {
+			hosts = append(hosts, r.Host)
+		}
+		if r.URL.Path != "/v2/" || r.Host == "registry.contoso.com" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}, "east": status(200)}, nil)
+	g.want(g.do("GET "+byDigest, nil, "Host: evil.example"), 401, "west; reason=nearest")
+	g.want(g.do("GET "+byDigest, nil), 401, "west; reason=nearest")
+	if len(hosts) != 1 || hosts[0] != "registry.contoso.com" {
+		t.Errorf("asked as %q", hosts)
+	}
+}
+
 // letsIn answers the version check to anybody.
 func letsIn(then http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -51,6 +51,11 @@ func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, 
 		x.reason = router.HolderDown
 		return nil, x.missing(best)
 	}
+	if best.absent() && len(known.At) > 0 { // taken away around us, or by a request of ours that was sent twice
+		if err := x.bury(best); err != nil {
+			return nil, err
+		}
+	}
 	if !best.accepted() {
 		return best.response, best.err
 	}

@@ -32,6 +32,7 @@ type exchange struct {
 	needs    []manifest.Part   // of it
 	held     string            // the owner whose lease it keeps; static while watch runs
 	absentAt []*router.Replica // those that said that they do not have what is asked for
+	deniedBy []*router.Replica // those that said so, perhaps, by a 401 or 403
 	pushTo   string            // the replica that a push goes to, where another one said that a part exists
 	ctx      context.Context
 	reason   router.Reason // of the replica that answered; "" until then

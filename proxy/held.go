@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/fairlead-gateway/fairlead/router"
@@ -32,12 +33,9 @@ func (x *exchange) missing(kept answer) error {
 	if unheard := x.request.Unheard(x.absentAt); len(unheard) > 0 {
 		return fmt.Errorf("%w: %s", errHeld, strings.Join(unheard, ", "))
 	}
-	if !kept.absent() || !x.target.blob && !x.lists() || x.target.repository == "" || len(x.absentAt) == len(x.fleet.Replicas()) {
+	heard := x.heard()
+	if !kept.absent() || !x.decision.OnAbsent || !x.target.blob && !x.lists() || len(heard) == len(x.fleet.Replicas()) {
 		return nil
-	}
-	var heard []string
-	for _, r := range x.absentAt {
-		heard = append(heard, r.Name)
 	}
 	if known, ok := x.proxy.Record.Known(x.named()); ok && known.Deleted {
 		return nil
@@ -46,6 +44,17 @@ func (x *exchange) missing(kept answer) error {
 		return fmt.Errorf("%w: the repository has images that no replica has that is up", errHeld)
 	}
 	return nil
+}
+
+// heard are the replicas that did not have what was asked for, with those that share with them.
+func (x *exchange) heard() (names []string) {
+	said := slices.Concat(x.absentAt, x.deniedBy)
+	for i := range x.fleet.Replicas() {
+		if r := &x.fleet.Replicas()[i]; slices.ContainsFunc(said, r.Shares) {
+			names = append(names, r.Name)
+		}
+	}
+	return names
 }
 
 // asksToPush: a client that pushes is told what the replica of its push does not have, and pushes it.

@@ -62,6 +62,30 @@ func TestADeletedLayerIsAbsent(t *testing.T) {
 	g.want(g.do("GET /v2/app/blobs/"+digest, nil), 404, "east; reason=failover")
 }
 
+// Whoever shares its storage with one that was heard was heard as well; and a list's next page is asked of one replica alone.
+func TestWhoWasHeard(t *testing.T) {
+	record := newMemoryRecord()
+	g := newRig(t, nil, func(c *Config) { c.Record = record })
+	for _, name := range []string{"west", "east"} {
+		g.set(name, func(r *router.Replica) { r.Storage = "bucket" })
+	}
+	_ = record.Push(Reference{Repository: "app", Name: "v1"}, Content{Digest: digest}, "east", Request{})
+	g.want(g.do("GET /v2/app/blobs/"+digest, nil), 404, "west; reason=nearest")
+	g.want(g.do("GET /v2/app/tags/list", nil), 404, "west; reason=nearest")
+	g.want(g.do("GET /v2/app/tags/list?last=v0&fairlead-replica=europe", nil), 404, "europe; reason=owner")
+}
+
+// What was taken away around us is recorded when somebody deletes it: else it would be held for ever by who is down.
+func TestADeletionOfWhatIsGone(t *testing.T) {
+	record := newMemoryRecord()
+	g := newRig(t, nil, func(c *Config) { c.Record = record })
+	_ = record.Push(Reference{Repository: "app", Name: "v1"}, Content{Digest: digest}, "europe", Request{})
+	g.want(g.do("DELETE "+byDigest, nil), 404, "west; reason=nearest")
+	if known, _ := record.Known(Reference{Repository: "app", Name: digest}); !known.Deleted {
+		t.Errorf("%+v", known)
+	}
+}
+
 // A deletion is not said to be of nothing while whoever has it cannot be asked, nor refused by who does not have it.
 func TestDeletionOfWhatIsHeld(t *testing.T) {
 	const login = "Authorization: Bearer x"

@@ -69,6 +69,7 @@ type sight struct {
 	phase  phase
 	moved  int64 // bytes, both directions
 	up     bool  // the replica
+	asDown bool  // it was down already when it was asked
 	client bool  // it is for the client to move the next bytes
 }
 
@@ -86,7 +87,7 @@ func (p pace) judge(l Limits, now time.Time, s sight) (pace, error) {
 		return next, nil
 	case s.phase == waiting && !s.up:
 		return p, errReplicaDown
-	case s.phase == waiting && elapsed >= l.Commit:
+	case s.phase == waiting && (elapsed >= l.Commit || s.asDown && elapsed >= l.Alone):
 		return p, errNoAnswer
 	case s.phase == waiting:
 		return p, nil

@@ -10,12 +10,12 @@ type look struct {
 	phase phase
 	moved int64
 	up    bool
-	turn  string // whose it is to move bytes: the replica's, unless it is the client's
+	turn  string // whose it is to move bytes: the replica's, unless it is the client's; and whether the replica was down
 }
 
 func TestJudge(t *testing.T) {
-	l := Limits{Window: 30 * time.Second, Silence: 100 * time.Second, Least: 1000, Commit: time.Minute}
-	const client = "client"
+	l := Limits{Window: 30 * time.Second, Silence: 100 * time.Second, Least: 1000, Commit: time.Minute, Alone: 40 * time.Second}
+	const client, asDown = "client", "as down"
 	for _, test := range []struct {
 		name  string
 		looks []look
@@ -37,13 +37,15 @@ func TestJudge(t *testing.T) {
 		{"a commit may take long", []look{{10, waiting, 5000, true, ""}, {50, waiting, 5000, true, ""}, {69, waiting, 5000, true, ""}}, nil},
 		{"but not for ever", []look{{10, waiting, 5000, true, ""}, {70, waiting, 5000, true, ""}}, errNoAnswer},
 		{"nor at a dead replica", []look{{10, waiting, 5000, true, ""}, {11, waiting, 5000, false, ""}}, errReplicaDown},
+		{"a replica that was down takes what is sent", []look{{29, sending, 5000, true, asDown}, {58, sending, 9000, true, asDown}, {87, sending, 12000, true, asDown}}, nil},
+		{"and has less time for a commit", []look{{10, waiting, 5000, true, asDown}, {49, waiting, 5000, true, asDown}, {50, waiting, 5000, true, asDown}}, errNoAnswer},
 		{"a new phase begins a new window", []look{{29, waiting, 5, true, ""}, {31, receiving, 5, true, ""}, {60, receiving, 5, true, ""}}, nil},
 	} {
 		start := time.Unix(1000, 0)
 		p := pace{phase: sending, since: start, looked: start}
 		for i, look := range test.looks {
 			var err error
-			p, err = p.judge(l, start.Add(time.Duration(look.at)*time.Second), sight{look.phase, look.moved, look.up, look.turn == client})
+			p, err = p.judge(l, start.Add(time.Duration(look.at)*time.Second), sight{look.phase, look.moved, look.up, look.turn == asDown, look.turn == client})
 			last := i == len(test.looks)-1
 			if !last && err != nil || last && err != test.want {
 				t.Errorf("%s: look %d: %v, want %v at the end", test.name, i, err, test.want)

@@ -33,13 +33,14 @@ type turns struct {
 // asked is one that is being asked.
 type asked struct {
 	replica *router.Replica
+	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	done    bool
 }
 
 // turn is what came of asking one.
 type turn struct {
-	*asked
+	of *asked
 	answer
 }
 
@@ -58,6 +59,7 @@ func (t *turns) run() answer {
 	defer t.end()
 	look := time.NewTicker(fleetEvery)
 	defer look.Stop()
+	defer func() { t.x.absentAt, t.x.deniedBy = t.kept.absent, t.kept.deniedBy() }()
 	for t.begin(); t.waiting(); {
 		select {
 		case got := <-t.answers:
@@ -68,8 +70,11 @@ func (t *turns) run() answer {
 			t.look(now)
 		}
 	}
-	t.x.absentAt = t.kept.absent
-	return t.kept.choose()
+	chosen := t.kept.choose(t.x.holds)
+	if chosen.replica == nil { // the client left before anybody was asked
+		return answer{replica: t.x.decision.Tries[0], reason: t.x.decision.Reason, err: context.Cause(t.x.ctx)}
+	}
+	return chosen
 }
 
 // begin asks the next one, unless it has the same content as one that does not have it.
@@ -80,7 +85,7 @@ func (t *turns) begin() {
 			continue
 		}
 		ctx, cancel := context.WithCancelCause(t.out.Context())
-		a := &asked{replica: tries[t.next], cancel: cancel}
+		a := &asked{replica: tries[t.next], ctx: ctx, cancel: cancel}
 		t.asked = append(t.asked, a)
 		t.x.replica.Store(a.replica)
 		go t.ask(ctx, t.next, a)
@@ -107,7 +112,11 @@ func (t *turns) waiting() bool {
 
 // take reports whether the answer is the client's. If it is not, and it was the last one's turn, the next one is asked.
 func (t *turns) take(got turn) bool {
-	got.done = true
+	got.of.done = true
+	if got.err == nil && cutOff(got.of.ctx) { // look was faster, and has cut off what is left of it
+		got.drop()
+		got.answer = answer{replica: got.replica, try: got.try, err: context.Cause(got.of.ctx)}
+	}
 	got.reason = t.x.reasonFor(got.try, t.kept)
 	final := t.x.final(got.answer, t.kept.best)
 	if final && got.absent() && t.waiting() {
@@ -117,7 +126,7 @@ func (t *turns) take(got turn) bool {
 	if final {
 		return true
 	}
-	if !t.kept.best.enough && (got.asked == t.asked[len(t.asked)-1] || !t.waiting()) {
+	if !t.kept.best.enough && (got.of == t.asked[len(t.asked)-1] || !t.waiting()) {
 		t.begin()
 	}
 	return false

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -120,6 +121,42 @@ func TestAllHang(t *testing.T) {
 				t.Errorf("%s, up: %t: %v", line, up, got)
 			}
 		}
+	}
+}
+
+// While the probes say that all are down, a body that moves is taken, however long that takes.
+func TestABodyOfLastResort(t *testing.T) {
+	g := newRig(t, map[string]http.HandlerFunc{"west": accepts}, func(c *Config) { c.Limits.Alone = 300 * time.Millisecond })
+	for name := range points {
+		g.set(name, down)
+	}
+	body, layer := io.Pipe()
+	go func() {
+		for range 8 {
+			_, _ = layer.Write(random(2000))
+			<-time.After(100 * time.Millisecond)
+		}
+		layer.Close()
+	}()
+	g.want(g.do("PATCH "+uploads+"1?fairlead-replica=west", body), 202, "west; reason=last_resort")
+}
+
+// A client that leaves before anybody was asked is no crash.
+func TestClientThatLeftBefore(t *testing.T) {
+	g := newRig(t, nil, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := httptest.NewRecorder()
+	func() {
+		defer func() {
+			if why := recover(); why != http.ErrAbortHandler {
+				t.Errorf("panicked with %v", why)
+			}
+		}()
+		g.proxy.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, byDigest, nil))
+	}()
+	if n := g.counted("499"); n != 1 {
+		t.Errorf("counted %v times", n)
 	}
 }
 

@@ -47,6 +47,8 @@ func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc) {
 // sight: while a body is on its way, whoever is not read from is written to.
 func (x *exchange) sight() sight {
 	s := sight{phase: phase(x.phase.Load()), moved: x.moved.Load(), up: x.replicaUp()}
+	asked := x.replica.Load()
+	s.asDown = asked != nil && !asked.Upstream.Up
 	switch s.phase {
 	case sending:
 		s.client = x.reading.Load()
