@@ -26,24 +26,16 @@ const (
 // TestBusy pulls an image that one registry has, by many clients at once, on a machine that is kept busy: directly,
 // through the gateway beside that registry, and through one beside another. What the registry answers the gateways do.
 func TestBusy(t *testing.T) {
+	long(t)
 	for _, c := range []struct {
 		kind      registryKind
 		clustered bool
-		long      bool
-	}{
-		{distributionKind, false, false},
-		{distributionKind, true, true},
-		{memoryKind, false, true},
-		{debianKind, true, true},
-	} {
+	}{{distributionKind, false}, {distributionKind, true}, {memoryKind, false}, {debianKind, true}} {
 		name := c.kind.name
 		if c.clustered {
 			name += " in a cluster"
 		}
 		t.Run(name, func(t *testing.T) {
-			if c.long {
-				long(t)
-			}
 			registries := startRegistries(t, c.kind, splitReplicas)
 			gateways := splitGateways(t, registries)
 			if c.clustered {
