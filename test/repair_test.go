@@ -192,7 +192,7 @@ func TestBackfill(t *testing.T) {
 	t.Parallel()
 	four := append(slices.Clone(splitReplicas), replica{name: "canadacentral", place: "azure/canadacentral"})
 	registries := startRegistries(t, distributionKind, four)
-	const images = 30
+	images := few(9, 30)
 	var digests []string
 	size := 0
 	for n := range images {

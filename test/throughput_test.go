@@ -15,8 +15,9 @@ import (
 // is not whole, or is sent more often than once.
 func TestThroughput(t *testing.T) {
 	t.Parallel()
+	long(t)
 	const layers = 10
-	mib := number(t, "FAIRLEAD_REPLICATION_MIB", few(10, 20))
+	mib := number(t, "FAIRLEAD_REPLICATION_MIB", 20)
 	rounds := number(t, "FAIRLEAD_REPLICATION_ROUNDS", 1)
 	layer := mib << 20 / layers
 	registries := startRegistries(t, distributionKind, splitReplicas)
