@@ -159,5 +159,8 @@ func upload(ctx context.Context, in *source, target *peer, how *sending) error {
 		return err
 	}
 	committed, err = s.commit(ctx)
+	if committed && s.halved {
+		s.Piece.learn(s.piece, time.Now())
+	}
 	return err
 }

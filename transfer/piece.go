@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// Piece is how much of a blob gets through to a replica in one request, as its refusals have taught: what stands before a
-// registry may take small bodies only. The zero value has learnt nothing.
+// Piece is how much of a blob gets through to a replica in one request, as those have taught that came through in smaller
+// ones: what stands before a registry may take small bodies only. The zero value has learnt nothing.
 type Piece struct {
 	mu    sync.Mutex
 	most  int64     // Guarded by mu; 0: nothing is known.
-	until time.Time // Guarded by mu; zero: for good.
+	until time.Time // Guarded by mu.
 }
 
 const (
 	leastPiece = least     // who takes less takes no blobs
-	doubt      = time.Hour // for what only broken connections have taught: they may have had another reason
+	lesson     = time.Hour // how long it is believed: a full quota is 413 as well, and connections break for any reason
 )
 
 // size is what to try.
 func (p *Piece) size(usual int64, now time.Time) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.until.IsZero() && now.After(p.until) {
-		p.most, p.until = 0, time.Time{}
+	if now.After(p.until) {
+		p.most = 0
 	}
 	if p.most == 0 {
 		return usual
@@ -31,12 +31,12 @@ func (p *Piece) size(usual int64, now time.Time) int64 {
 	return min(p.most, usual)
 }
 
-// learn only makes it smaller, until a time, or for good.
-func (p *Piece) learn(n int64, until time.Time) {
+// learn is for a blob that is there since it was sent in smaller pieces. It only makes it smaller, for a while.
+func (p *Piece) learn(n int64, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.most == 0 || n < p.most {
-		p.most, p.until = n, until
+		p.most, p.until = n, now.Add(lesson)
 	}
 }
 
@@ -44,6 +44,7 @@ func (p *Piece) learn(n int64, until time.Time) {
 type sending struct {
 	piece  int64 // bytes of a PATCH; 0: not known yet
 	stuck  int   // PATCHes in a row that broke off with nothing taken
+	halved bool  // a larger piece did not get through
 	shrunk bool  // since it was last looked at: there is reason to try on
 }
 

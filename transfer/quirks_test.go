@@ -292,28 +292,57 @@ func TestPieceIsRemembered(t *testing.T) {
 
 func TestPiece(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
-	type lesson struct {
-		size  int64
-		until time.Time
-	}
 	for _, c := range []struct {
 		name  string
-		learn []lesson
+		learn []int64
 		later time.Duration
 		want  int64
 	}{
 		{"nothing", nil, 0, 1000},
-		{"the least counts", []lesson{{100, time.Time{}}, {200, time.Time{}}, {50, time.Time{}}, {70, time.Time{}}}, doubt * 1000, 50},
-		{"larger than usual", []lesson{{2000, time.Time{}}}, 0, 1000},
-		{"doubtful", []lesson{{100, now.Add(doubt)}}, doubt, 100},
-		{"forgotten", []lesson{{100, now.Add(doubt)}}, doubt + 1, 1000},
+		{"the least counts", []int64{100, 200, 50, 70}, 0, 50},
+		{"larger than usual", []int64{2000}, 0, 1000},
+		{"remembered", []int64{100}, lesson, 100},
+		{"forgotten", []int64{100}, lesson + 1, 1000},
 	} {
 		var p Piece
-		for _, l := range c.learn {
-			p.learn(l.size, l.until)
+		for _, n := range c.learn {
+			p.learn(n, now)
 		}
 		if got := p.size(1000, now.Add(c.later)); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// TestPieceOfAFullQuota: 413 for what has no more room teaches nothing, however much of it was taken before.
+func TestPieceOfAFullQuota(t *testing.T) {
+	for _, room := range []int64{0, 20_000, 60_000} {
+		full := true
+		from, to := newFake(t, nil), newFake(t, nil)
+		to.fault = func(f *fake, w http.ResponseWriter, r *http.Request) bool {
+			f.mu.Lock()
+			over := r.Method == http.MethodPatch && full && int64(len(f.upload))+r.ContentLength > room
+			f.mu.Unlock()
+			if over {
+				tooLarge(w, r)
+			}
+			return over
+		}
+		blob, target := content(100_000), to.replica("to")
+		from.has[sum(blob)] = blob
+		target.Piece = &Piece{}
+		send := func() error {
+			return quick().blob(t.Context(), from.replica("from"), target, "team/app", sum(blob), 0, alice)
+		}
+		if err := send(); !hasStatus(err, http.StatusRequestEntityTooLarge) {
+			t.Fatalf("room for %d: %v", room, err)
+		}
+		to.mu.Lock()
+		full = false
+		to.mu.Unlock()
+		before := to.nth("PATCH")
+		if err := send(); err != nil || to.nth("PATCH") != before+1 {
+			t.Errorf("room for %d: %d requests later on, %v", room, to.nth("PATCH")-before, err)
 		}
 	}
 }

@@ -157,10 +157,7 @@ func (s *session) patch(ctx context.Context, in *source, end int64, again bool) 
 	if at := received(a.header.Get("Range")); at >= 0 && at < end {
 		return &Error{Replica: s.Name, Method: http.MethodPatch, Err: errPart}
 	}
-	if s.stuck > 0 {
-		s.stuck = 0
-		s.Piece.learn(s.piece, time.Now().Add(doubt))
-	}
+	s.stuck = 0
 	return nil
 }
 
@@ -171,7 +168,6 @@ func (s *session) resume(ctx context.Context, from, length int64, err error) (in
 		if !s.smaller(length) {
 			return 0, err
 		}
-		s.Piece.learn(s.piece, time.Time{})
 		return from, nil
 	}
 	broke := brokeOff(err)
@@ -195,7 +191,7 @@ func (s *session) smaller(length int64) bool {
 	if half >= length {
 		return false
 	}
-	s.piece = half
+	s.piece, s.halved = half, true
 	return true
 }
 
