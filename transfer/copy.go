@@ -159,7 +159,7 @@ func upload(ctx context.Context, in *source, target *peer, how *sending) error {
 		return err
 	}
 	committed, err = s.commit(ctx)
-	if committed && s.halved {
+	if committed && err == nil && s.halved {
 		s.Piece.learn(s.piece, time.Now())
 	}
 	return err

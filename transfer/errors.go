@@ -62,7 +62,7 @@ var errUncertain = errors.New("the replica may have committed it")
 // Uncertain: what was put may be there all the same, or come to be: the replica did not say.
 func Uncertain(err error) bool {
 	var e *Error
-	return errors.Is(err, errUncertain) || errors.Is(err, errUnkept) || errors.As(err, &e) && e.Method == http.MethodPut && passing(err)
+	return errors.Is(err, errUncertain) || errors.As(err, &e) && e.Method == http.MethodPut && passing(err)
 }
 
 // Damaged: what the replica has is not what its digest says. Some registries keep what came of a request that broke off.

@@ -37,19 +37,10 @@ func (p *peer) put(ctx context.Context, reference, digest, mediaType string, bod
 		return p.refused(response, nil)
 	}
 	response.Body.Close()
-	return p.kept(ctx, response, digest)
-}
-
-// kept: whoever accepts a manifest with another status than 201 may yet be at it, unless the answer names its digest.
-func (p *peer) kept(ctx context.Context, response *http.Response, digest string) error {
-	if response.StatusCode == http.StatusCreated || response.Header.Get("Docker-Content-Digest") == digest {
+	if response.Header.Get("Docker-Content-Digest") == digest {
 		return nil
 	}
-	has, err := p.has(ctx, "manifests", digest)
-	if err == nil && !has {
-		err = &Error{Replica: p.Name, Method: http.MethodPut, Status: response.StatusCode, Err: errUnkept}
-	}
-	return err
+	return p.comes(ctx, answer{http.MethodPut, response.StatusCode, response.Header}, "manifests", digest)
 }
 
 // Referrers lists the digests of what refers to a manifest, at most maxReferrers, and none where the replica has no such list.

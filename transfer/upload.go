@@ -235,9 +235,9 @@ func (s *session) taken(a answer, outOfStep bool) (int64, error) {
 	return 0, lost(s.failed(a, errRange))
 }
 
-// commit is end-6. What somebody else has committed meanwhile is as good, but leaves the upload open. Whoever accepts the commit
-// with another status than 201 may yet be at it. It cannot be taken back, so that whoever gives up waits a little for how it ends.
-func (s *session) commit(ctx context.Context) (committed bool, err error) {
+// commit is end-6. What somebody else has committed meanwhile is as good, but leaves the upload open. A commit cannot be taken
+// back, so that whoever gives up waits a little for how it ends. accepted: the upload is not ours any more.
+func (s *session) commit(ctx context.Context) (accepted bool, err error) {
 	if s.Commits != nil {
 		if err := s.Commits(ctx); err != nil {
 			return false, err
@@ -248,20 +248,37 @@ func (s *session) commit(ctx context.Context) (committed bool, err error) {
 	at := *s.at
 	at.RawQuery = strings.TrimPrefix(at.RawQuery+"&digest="+url.QueryEscape(s.digest), "&")
 	a, err := s.ask(ctx, call{method: http.MethodPut, at: &at, wait: s.bounds.commit})
-	if err == nil && a.status == http.StatusCreated {
-		return true, nil
+	if err == nil {
+		return true, s.comes(ctx, a, "blobs", s.digest)
 	}
-	accepted := err == nil
 	if has, _ := s.has(ctx, "blobs", s.digest); has {
-		return accepted, nil
+		return false, nil
 	}
-	if accepted {
-		err = s.failed(a, errUnkept)
-	}
-	if accepted || passing(err) || hasStatus(err, http.StatusNotFound) {
+	if passing(err) || hasStatus(err, http.StatusNotFound) {
 		return false, lost(err)
 	}
 	return false, err
+}
+
+// comes waits a little for what was accepted: with another status than 201 the replica may yet be at it. What does not come in
+// time may come later.
+func (p *peer) comes(ctx context.Context, a answer, kind, digest string) error {
+	if a.status == http.StatusCreated {
+		return nil
+	}
+	tries := retries{most: p.tries, pause: p.pause}
+	for {
+		has, err := p.has(ctx, kind, digest)
+		if has {
+			return nil
+		}
+		if err == nil {
+			err = p.failed(a, errUnkept)
+		}
+		if tries.again(ctx, err) != nil {
+			return fmt.Errorf("%w: %w", err, errUncertain)
+		}
+	}
 }
 
 // abandon frees what the replica has stored; its own sweep does where this fails.
