@@ -82,6 +82,9 @@ func (e *Engine) delete(ctx context.Context, t Task) error {
 	}
 	e.writes(t.Target, entry.Reference, entry.Stamp)
 	err = e.deleteAt(ctx, t.Target, entry.Reference)
+	if transfer.Hidden(err) {
+		err = e.hidden(ctx, t.Target, entry, err)
+	}
 	if err == nil && doubtful {
 		err = errDoubt
 	}

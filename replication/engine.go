@@ -55,6 +55,8 @@ type Engine struct {
 	freed  chan struct{}      // Guarded by mu; closed when a task has ended.
 	all    sync.WaitGroup     // incremented by Run, and under mu while blobs is there
 	doubts map[string]*doubts // Guarded by mu; by replica.
+
+	listings map[string]listing // Guarded by mu; by replica.
 }
 
 // New makes an engine, which Run starts.
@@ -69,7 +71,7 @@ func New(o Options) *Engine {
 	return &Engine{
 		Options: o, metrics: newMetrics(o.Metrics), wake: make(chan struct{}, 1), early: make(chan struct{}, maxEarly),
 		lanes: map[string]*lane{}, meters: map[string]*meter{}, freed: make(chan struct{}),
-		lately: written, doubts: map[string]*doubts{},
+		lately: written, doubts: map[string]*doubts{}, listings: map[string]listing{},
 	}
 }
 

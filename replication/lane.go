@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -121,7 +122,7 @@ func (l *lane) failed(t Task, err error, now time.Time, random float64) {
 	if have == nil || have.Tries == 1 && ofAll(err, l.name) {
 		l.pause.failed(t.Repository, have != nil, now, random)
 	}
-	if have != nil && l.pause.failures >= patience && transfer.Refused(err) {
+	if have != nil && l.pause.failures >= patience && transfer.Refused(err) && !errors.Is(err, errLetIn) {
 		have.Dead = false // it says nothing about the task, and nobody should have to retry what a new password mends
 	}
 	if have != nil && !have.Dead && have.Next.Before(l.due) {

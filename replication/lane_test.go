@@ -119,6 +119,7 @@ func TestPause(t *testing.T) {
 		{"refused", refused, patience, 0},
 		{"not reached", &transfer.Error{Replica: "a", Err: errors.New("unplugged")}, patience, 0},
 		{"broken", &transfer.Error{Replica: "a", Status: http.StatusInternalServerError}, 100, 4},
+		{"refused for one repository", fmt.Errorf("%w: %w", refused, errLetIn), 100, 4},
 		{"refused by a source", &transfer.Error{Replica: "b", Status: http.StatusUnauthorized}, 100, 4},
 		{"letters are full", errors.New("broken"), maxLetters + 1, 0},
 	} {
@@ -131,6 +132,21 @@ func TestPause(t *testing.T) {
 		}
 		if got := l.pause.room(4, now.Add(mostPause)); c.want == 0 && got != 1 {
 			t.Errorf("%s: room for %d after a while", c.name, got)
+		}
+	}
+}
+
+// TestDeadWhilePaused: what a new password mends is never a dead letter; what is refused for its repository alone becomes one.
+func TestDeadWhilePaused(t *testing.T) {
+	refused := error(&transfer.Error{Replica: "a", Status: http.StatusForbidden})
+	for err, want := range map[error]bool{refused: false, fmt.Errorf("%w: %w", refused, errLetIn): true} {
+		l, now := newLane("a"), time.Unix(10_000, 0)
+		l.pause.failures = patience
+		for range maxTries {
+			l.failed(copyOf("d:1", 1), err, now, 0)
+		}
+		if got := l.letters.dead() == 1; got != want {
+			t.Errorf("%v: dead is %v", err, got)
 		}
 	}
 }

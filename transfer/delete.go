@@ -3,10 +3,17 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 )
 
-var errKept = errors.New("it says that it has deleted it, and has it")
+var (
+	errKept   = errors.New("it says that it has deleted it, and has it")
+	errHidden = errors.New("nor does it say whether it is there")
+)
+
+// Hidden: the replica refuses to delete something, and to say whether it has it.
+func Hidden(err error) bool { return errors.Is(err, errHidden) }
 
 // DeleteManifest deletes a manifest by its digest, or a tag. That it is not there is as good.
 func DeleteManifest(ctx context.Context, at Replica, repository, reference string, credential http.Header) error {
@@ -44,6 +51,8 @@ func (p *peer) delete(ctx context.Context, what string) error {
 	switch there, err := p.there(ctx, what); {
 	case err == nil && !there:
 		return nil
+	case Refused(refused) && Refused(err):
+		return fmt.Errorf("%w: %w", refused, errHidden)
 	case err != nil || refused != nil:
 		return refused
 	}

@@ -25,6 +25,20 @@ var (
 	validRepository = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
 )
 
+// LetsIn asks whether a replica lets a client in at all (end-1).
+func LetsIn(ctx context.Context, at Replica, credential http.Header) error {
+	p := standard().peer(at, "", credential)
+	response, err := p.follow(ctx, call{method: http.MethodGet, at: &url.URL{Scheme: p.URL.Scheme, Host: p.URL.Host, Path: "/v2/"}})
+	if err != nil {
+		return err
+	}
+	if !success(response.StatusCode) {
+		return p.refused(response, nil)
+	}
+	response.Body.Close()
+	return nil
+}
+
 // Catalog lists a replica's repositories, most of them at most; whole: that is all of them. Names that nobody could ask for are left out.
 func Catalog(ctx context.Context, of Replica, most int, credential http.Header) (names []string, whole bool, err error) {
 	p := standard().peer(of, "", credential)

@@ -104,6 +104,30 @@ func TestReferrers(t *testing.T) {
 	}
 }
 
+// TestRefusedDeletion: a refusal says nothing of what is there; who refuses to say that as well hides it.
+func TestRefusedDeletion(t *testing.T) {
+	for _, c := range []struct {
+		deleted, there int
+		well, hidden   bool
+	}{
+		{403, 404, true, false}, {403, 200, false, false}, {403, 500, false, false}, {403, 401, false, true}, {401, 403, false, true},
+		{405, 403, false, false}, {404, 403, true, false}, {202, 403, true, false},
+	} {
+		at := newFake(t, func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodDelete {
+				w.WriteHeader(c.deleted)
+			} else {
+				w.WriteHeader(c.there)
+			}
+			return true
+		})
+		err := DeleteManifest(t.Context(), at.replica("at"), "team/app", "v1", alice)
+		if (err == nil) != c.well || Hidden(err) != c.hidden || c.hidden && !Refused(err) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
 func TestTagged(t *testing.T) {
 	body := []byte(`{"schemaVersion":2}`)
 	status, digest := 200, ""
