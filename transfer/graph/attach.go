@@ -63,13 +63,9 @@ func (c *Copy) attached(ctx context.Context, subject string) error {
 		if err != nil {
 			return err
 		}
-		there, err := c.tagged(ctx, tag, signature)
-		if err != nil {
-			return err
-		}
 		brought, err := c.bring(ctx, signature, 0)
-		if err == nil && !there {
-			err = transfer.PutTag(ctx, c.To.Replica, c.To.Name, tag, signature, brought.mediaType, brought.body, nil)
+		if err == nil {
+			err = c.tag(ctx, tag, signature, brought)
 		}
 		if err != nil {
 			return err

@@ -60,6 +60,18 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("tag %s exists already, with %s", e.Tag, e.Digest)
 }
 
+// UnseenError is a tag of which the target does not say whether it exists, so that it is not put.
+type UnseenError struct {
+	Tag string
+	Err error
+}
+
+func (e *UnseenError) Error() string {
+	return fmt.Sprintf("whether tag %s exists cannot be seen: %v", e.Tag, e.Err)
+}
+
+func (e *UnseenError) Unwrap() error { return e.Err }
+
 // Run copies what reference names, a tag or a digest, and gives it the tags. What is there already is not copied again, so
 // that what was interrupted goes on when it is run anew.
 func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest string, err error) {
@@ -69,8 +81,9 @@ func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest
 	}
 	var missing []string
 	for _, tag := range tags {
+		// Of a repository that is not there yet some registries say 401 or 403: whether we may write there is for the write to find out.
 		there, err := c.tagged(ctx, tag, digest)
-		if err != nil {
+		if err != nil && !transfer.Refused(err) {
 			return "", err
 		}
 		if !there {
@@ -85,11 +98,25 @@ func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest
 		return "", err
 	}
 	for _, tag := range missing {
-		if err := transfer.PutTag(ctx, c.To.Replica, c.To.Name, tag, digest, root.mediaType, root.body, nil); err != nil {
+		if err := c.tag(ctx, tag, digest, root); err != nil {
 			return "", err
 		}
 	}
 	return digest, nil
+}
+
+// tag asks anew what the tag names, now that the repository is there: what was refused before may be shown now, and somebody else
+// may have pushed meanwhile.
+func (c *Copy) tag(ctx context.Context, tag, digest string, root content) error {
+	there, err := c.tagged(ctx, tag, digest)
+	switch {
+	case transfer.Refused(err) && c.Force:
+	case transfer.Refused(err):
+		return &UnseenError{tag, err}
+	case err != nil || there:
+		return err
+	}
+	return transfer.PutTag(ctx, c.To.Replica, c.To.Name, tag, digest, root.mediaType, root.body, nil)
 }
 
 func (c *Copy) resolve(ctx context.Context, reference string) (string, error) {
@@ -100,12 +127,11 @@ func (c *Copy) resolve(ctx context.Context, reference string) (string, error) {
 	return digest, err
 }
 
-// tagged reports whether the tag names the digest at the target, or returns a ConflictError. Of a repository that is not there yet
-// some registries say 401 or 403: whether we may write there is for the write to find out.
+// tagged reports whether the tag names the digest at the target, or returns a ConflictError.
 func (c *Copy) tagged(ctx context.Context, tag, digest string) (bool, error) {
 	has, _, _, err := transfer.Tagged(ctx, c.To.Replica, c.To.Name, tag)
 	switch {
-	case transfer.Missing(err), transfer.Refused(err):
+	case transfer.Missing(err):
 		return false, nil
 	case err != nil:
 		return false, err

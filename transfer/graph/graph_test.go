@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -296,5 +297,62 @@ func TestHoles(t *testing.T) {
 	}
 	if _, err := x().Run(t.Context(), "v3", []string{"v3"}); !transfer.Missing(err) {
 		t.Errorf("no such tag: %v", err)
+	}
+}
+
+// TestUnseenTag: a registry may refuse what is not there yet, and then it is written; a tag that it goes on to refuse may be there.
+func TestUnseenTag(t *testing.T) {
+	const v1 = "/manifests/v1"
+	for _, c := range []struct {
+		name    string
+		tag     string                             // that is refused
+		refused func(written bool, status int) int // what it is answered with, once something was written to the repository
+		force   bool
+		older   bool // it is there, with something else
+		err     string
+		put     bool
+	}{
+		{"as long as the repository is not there", v1, func(written bool, status int) int {
+			if written {
+				return 0
+			}
+			return status
+		}, false, false, "", true},
+		{"the same, and it is there", v1, func(written bool, status int) int {
+			if written {
+				return 0
+			}
+			return status
+		}, false, true, "tag v1 exists already", false},
+		{"always", v1, func(_ bool, status int) int { return status }, false, true, "whether tag v1 exists cannot be seen: target: GET: ", false},
+		{"always, forced", v1, func(_ bool, status int) int { return status }, true, true, "", true},
+		{"of a signature", ".sig", func(_ bool, status int) int { return status }, false, false, "sig exists cannot be seen", false},
+	} {
+		for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+			from, to := newStore(t, true), newStore(t, true)
+			newer, older, signature := imageOf(nil, "newer"), imageOf(nil, "older"), imageOf(nil, "signature")
+			from.manifest(newer, []string{"newer"}, "v1")
+			from.manifest(signature, []string{"signature"}, tagOf(oci.Digest(newer))+".sig")
+			if c.older {
+				to.manifest(older, []string{"older"}, "v1")
+			}
+			var written atomic.Bool
+			to.breaks(func(r *http.Request) int {
+				if r.Method == http.MethodPut || r.Method == http.MethodPost {
+					written.Store(true)
+				} else if strings.HasSuffix(r.URL.Path, c.tag) {
+					return c.refused(written.Load(), status)
+				}
+				return 0
+			})
+			x := Copy{From: from.repository("source", "old/app"), To: to.repository("target", "old/app"), Force: c.force}
+			_, err := x.Run(t.Context(), "v1", []string{"v1"})
+			if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%s, %d: %v", c.name, status, err)
+			}
+			if put := bytes.Equal(to.get("/v2/old/app/manifests/v1"), newer); put != c.put {
+				t.Errorf("%s, %d: put is %v", c.name, status, put)
+			}
+		}
 	}
 }

@@ -236,6 +236,9 @@ func (l importLine) end(out io.Writer, screen *screen, digest string, err error,
 		l.Result = "conflict"
 		err = fmt.Errorf("%s: %w: --force moves it", l.Repository, err)
 	}
+	if errors.As(err, new(*graph.UnseenError)) {
+		err = fmt.Errorf("%s: %w: --force puts it, and moves it if it does", l.Repository, err)
+	}
 	switch {
 	case screen == nil:
 		l.print(out, p)

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"errors"
+	"io"
 	"reflect"
 	"strings"
 	"testing"
@@ -68,6 +70,20 @@ func TestBar(t *testing.T) {
 	} {
 		if got := bar("app", c.p, 2*time.Second); got != c.want {
 			t.Errorf("%q, not %q", got, c.want)
+		}
+	}
+}
+
+// TestForceIsNamed: whoever meets a tag that is in the way is told what to do about it.
+func TestForceIsNamed(t *testing.T) {
+	for err, want := range map[error]bool{
+		&graph.ConflictError{Tag: "v1"}:                           true,
+		&graph.UnseenError{Tag: "v1", Err: errors.New("gateway")}: true,
+		errors.New("broken"):                                      false,
+	} {
+		got := importLine{}.end(io.Discard, nil, "", err, graph.Progress{})
+		if strings.Contains(got.Error(), "--force") != want {
+			t.Error(got)
 		}
 	}
 }
