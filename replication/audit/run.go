@@ -37,7 +37,7 @@ type run struct {
 	mu       sync.Mutex
 	failed   map[string]int      // Guarded by mu; by replica, repositories in a row.
 	lost     map[string]bool     // Guarded by mu: replicas that were given up.
-	listed   map[string][]string // Guarded by mu; by replica, its repositories, sorted, where it lists them all.
+	listed   map[string]*catalog // Guarded by mu; by replica, where it lists all of its repositories.
 	suspects []suspect           // Guarded by mu.
 }
 
@@ -134,22 +134,6 @@ func (r *run) repositories(ctx context.Context) (all []string, err error) {
 	}
 	slices.Sort(all)
 	return slices.Compact(all), nil
-}
-
-func (r *run) lists(replica string, repositories []string) {
-	slices.Sort(repositories)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.listed[replica] = repositories
-}
-
-// hides: of a repository that is not there some registries say 401 or 403, as of one that is nobody's business. The list of all tells.
-func (r *run) hides(replica, repository string, err error) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	listed, known := r.listed[replica]
-	_, there := slices.BinarySearch(listed, repository)
-	return transfer.Refused(err) && known && !there
 }
 
 func (r *run) giveUp(replica string, err error) {

@@ -569,34 +569,56 @@ func TestWhatIsNamedByNoTag(t *testing.T) {
 }
 
 // TestHiddenRepository: a replica that says 401 or 403 of a repository that its catalog does not have lacks it. Where there is no
-// catalog nobody can tell; and that something was deleted there is not confirmed by a refusal.
+// catalog nobody can tell, nor where it hides more than it lists; and that something was deleted there is not confirmed by a refusal.
 func TestHiddenRepository(t *testing.T) {
-	for _, catalog := range []bool{true, false} {
-		x := newWorld(t, "")
-		x.push("app", "v1", x.at["a"].put("app", "v1", "layer"), "a", "b")
-		x.write("app", "old", sum([]byte("old")), true, []string{"a"})
-		x.at["b"].breaks(func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path == "/v2/_catalog" && catalog {
-				return false
+	for _, c := range []struct {
+		name    string
+		catalog string   // of b; "": none
+		lost    []string // what b is said to have, and refuses as all else
+		problem string   // one of several; "": there is none
+	}{
+		{"listed is another one", `["other"]`, []string{"app"}, ""},
+		{"as many are lost as are there", `["one","two"]`, []string{"app", "too"}, ""},
+		{"there is no catalog", "", []string{"app"}, "it lists no repositories"},
+		{"to a login that has ended", `[]`, []string{"app"}, "it lists 0 repositories"},
+		{"to one that may see some", `["one"]`, []string{"app", "too"}, "it lists 1 repositories"},
+		{"not said to have them", `["other"]`, nil, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newWorld(t, "")
+			for _, name := range []string{"app", "too"} {
+				replicas := []string{"a"}
+				if slices.Contains(c.lost, name) {
+					replicas = []string{"a", "b"}
+				}
+				x.push(name, "v1", x.at["a"].put(name, "v1", "layer"), replicas...)
 			}
-			w.WriteHeader(http.StatusForbidden)
-			return true
-		})
-		s, _ := x.work(Request{Repair: true}, false)
-		if !catalog {
-			x.want(s)
-			if s.Unsure == 0 {
+			x.write("app", "old", sum([]byte("old")), true, []string{"a"})
+			x.at["b"].breaks(func(w http.ResponseWriter, r *http.Request) bool {
+				other := !strings.HasPrefix(r.URL.Path, "/v2/app/") && !strings.HasPrefix(r.URL.Path, "/v2/too/")
+				switch {
+				case r.URL.Path == "/v2/_catalog" && c.catalog != "":
+					fmt.Fprintf(w, `{"repositories":%s}`, c.catalog)
+				case r.URL.Path != "/v2/_catalog" && other:
+					w.WriteHeader(http.StatusNotFound)
+				default:
+					w.WriteHeader(http.StatusForbidden)
+				}
+				return true
+			})
+			s, _ := x.work(Request{Repair: true}, false)
+			if c.problem != "" {
+				x.want(s)
+			} else {
+				x.want(s, "missing b app:v1 repaired", "missing b too:v1 repaired")
+			}
+			if (s.Unsure == 0) != (c.problem == "") || !strings.Contains(fmt.Sprint(s.Problems), c.problem) {
 				t.Errorf("%+v", s.Problems)
 			}
-			continue
-		}
-		x.want(s, "missing b app:v1 repaired")
-		if s.Unsure != 0 {
-			t.Errorf("%+v", s.Problems)
-		}
-		if got := x.confirmed("app", "old"); !slices.Equal(got, []string{"a"}) {
-			t.Errorf("the deletion is confirmed of %v", got)
-		}
+			if got := x.confirmed("app", "old"); !slices.Equal(got, []string{"a"}) {
+				t.Errorf("the deletion is confirmed of %v", got)
+			}
+		})
 	}
 }
 

@@ -1,0 +1,94 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/fairlead-gateway/fairlead/transfer"
+)
+
+var errBlind = errors.New("its login may not see all of it, so that nothing that it refuses counts as missing")
+
+// catalog is all that a replica lists.
+type catalog struct {
+	repositories []string // sorted
+	asked        bool     // whether it is to be believed has been found out
+	believed     bool
+}
+
+func (r *run) lists(replica string, repositories []string) {
+	slices.Sort(repositories)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.listed[replica] = &catalog{repositories: repositories}
+}
+
+// hides: of a repository that is not there some registries say 401 or 403, as of one that is nobody's business. The
+// list of all tells.
+func (r *run) hides(replica, repository string, err error) bool {
+	if !transfer.Refused(err) {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.listed[replica]
+	return c != nil && !c.has(repository) && r.believes(replica, c)
+}
+
+func (c *catalog) has(repository string) bool {
+	_, there := slices.BinarySearch(c.repositories, repository)
+	return there
+}
+
+// believes is called with mu. A list that lacks more of what the replica is said to have than it names is what a login
+// is shown that has ended, or that may see some of it only.
+func (r *run) believes(replica string, c *catalog) bool {
+	if c.asked {
+		return c.believed
+	}
+	lacks, err := r.lacks(replica, c)
+	if err == nil && lacks > len(c.repositories) {
+		const form = "it lists %d repositories; at least %d that it is said to have are not among them: %w"
+		err = fmt.Errorf(form, len(c.repositories), lacks, errBlind)
+	}
+	if err != nil {
+		r.report.problem(replica, "", err)
+	}
+	c.asked, c.believed = true, err == nil
+	return c.believed
+}
+
+// lacks counts the repositories that the replica is said to have and does not list, until they are more than those
+// that it lists.
+func (r *run) lacks(replica string, c *catalog) (n int, err error) {
+	for after := ""; ; {
+		page, err := r.Ledger.Repositories(after, 1000)
+		if err != nil || len(page) == 0 {
+			return n, err
+		}
+		for _, repository := range page {
+			if c.has(repository) {
+				continue
+			}
+			has, err := r.saidToHave(replica, repository)
+			if has {
+				n++
+			}
+			if err != nil || n > len(c.repositories) {
+				return n, err
+			}
+		}
+		after = page[len(page)-1]
+	}
+}
+
+func (a *Audit) saidToHave(replica, repository string) (bool, error) {
+	known, err := a.known(repository)
+	for _, e := range known {
+		if !e.Deleted && slices.Contains(e.Confirmed, replica) {
+			return true, err
+		}
+	}
+	return false, err
+}
