@@ -30,26 +30,26 @@ const DefaultMaxManifest = 8 << 20
 // bounds of what a transfer waits for, and how often it tries. A whole blob takes as long as it moves:
 // that is for the caller's context to bound.
 type bounds struct {
-	commit  time.Duration // for the answer to a commit: object storage needs minutes for large blobs
-	answer  time.Duration // for any other one, from a request's last byte to the first of its answer
-	still   time.Duration // without a byte of a body moving
-	goodbye time.Duration // for an upload to be given up
-	pause   time.Duration // before the second try; doubled before each further one
-	tries   int           // after the first, in a row and without progress
-	anew    int           // uploads after the first
-	piece   int64         // bytes of a PATCH, unless the replica wants others
+	commit     time.Duration // for the answer to a commit: object storage needs minutes for large blobs
+	answer     time.Duration // for any other one, from a request's last byte to the first of its answer
+	still      time.Duration // without a byte of a body moving
+	goodbye    time.Duration // for an upload to be given up
+	pause      time.Duration // before the second try; doubled before each further one
+	tries      int           // after the first, in a row and without progress
+	anew       int           // uploads after the first
+	usualChunk int64         // bytes of a PATCH, unless the replica wants others
 }
 
 func standard() bounds {
 	return bounds{
-		commit:  15 * time.Minute,
-		answer:  30 * time.Second,
-		still:   30 * time.Second,
-		goodbye: 5 * time.Second,
-		pause:   100 * time.Millisecond,
-		tries:   5,
-		anew:    3,
-		piece:   64 << 20,
+		commit:     15 * time.Minute,
+		answer:     30 * time.Second,
+		still:      30 * time.Second,
+		goodbye:    5 * time.Second,
+		pause:      100 * time.Millisecond,
+		tries:      5,
+		anew:       3,
+		usualChunk: 64 << 20,
 	}
 }
 
@@ -160,7 +160,7 @@ func upload(ctx context.Context, in *source, target *peer, how *sending) error {
 	}
 	committed, err = s.commit(ctx)
 	if committed && err == nil && s.halved {
-		s.Piece.learn(s.piece, time.Now())
+		s.Piece.learn(s.chunkSize, time.Now())
 	}
 	return err
 }

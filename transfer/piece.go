@@ -14,7 +14,7 @@ type Piece struct {
 }
 
 const (
-	leastPiece = least     // who takes less takes no blobs
+	leastChunk = least     // who takes less takes no blobs
 	lesson     = time.Hour // how long it is believed: a full quota is 413 as well, and connections break for any reason
 )
 
@@ -42,10 +42,10 @@ func (p *Piece) learn(n int64, now time.Time) {
 
 // sending is how a blob is sent, over all uploads that it takes. Of one goroutine.
 type sending struct {
-	piece  int64 // bytes of a PATCH; 0: not known yet
-	stuck  int   // PATCHes in a row that broke off with nothing taken
-	halved bool  // a larger piece did not get through
-	shrunk bool  // since it was last looked at: there is reason to try on
+	chunkSize int64 // bytes of a PATCH; 0: not known yet
+	stuck     int   // PATCHes in a row that broke off with nothing taken
+	halved    bool  // a larger piece did not get through
+	shrunk    bool  // since it was last looked at: there is reason to try on
 }
 
 func (s *sending) shrank() bool {

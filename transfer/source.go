@@ -83,7 +83,7 @@ func (s *source) measure() error {
 		if err := s.keep(); err != nil {
 			return err
 		}
-		_, err := io.CopyN(io.Discard, s, s.piece)
+		_, err := io.CopyN(io.Discard, s, s.usualChunk)
 		if errors.Is(err, io.EOF) {
 			return s.verify()
 		}

@@ -28,7 +28,7 @@ var alice = http.Header{"Authorization": {"Basic " + secret}}
 func quick() bounds {
 	b := standard()
 	b.pause = time.Microsecond
-	b.piece = 100_000
+	b.usualChunk = 100_000
 	return b
 }
 

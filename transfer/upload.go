@@ -15,10 +15,10 @@ import (
 // session is an upload in progress. Of one goroutine.
 type session struct {
 	*peer
-	digest string
-	at     *url.URL
-	tries  retries
-	least  int64 // bytes of any PATCH but the last, as the replica wants them
+	digest   string
+	at       *url.URL
+	tries    retries
+	minChunk int64 // bytes of any PATCH but the last, as the replica wants them
 	*sending
 }
 
@@ -50,8 +50,8 @@ func begin(ctx context.Context, p *peer, digest string, how *sending) (s *sessio
 	if nowhere {
 		return nil, false, s.failed(a, errLocation)
 	}
-	s.least = number(a.header.Get("OCI-Chunk-Min-Length"))
-	s.piece = max(s.Piece.size(cmp.Or(s.piece, s.bounds.piece), time.Now()), s.least)
+	s.minChunk = number(a.header.Get("OCI-Chunk-Min-Length"))
+	s.chunkSize = max(s.Piece.size(cmp.Or(s.chunkSize, s.usualChunk), time.Now()), s.minChunk)
 	return s, false, s.moves(a)
 }
 
@@ -107,7 +107,7 @@ func (s *session) chunk(ctx context.Context, in *source) error {
 		return err
 	}
 	for again := false; ; again = true {
-		from, end := in.offset, min(in.offset+s.piece, in.size)
+		from, end := in.offset, min(in.offset+s.chunkSize, in.size)
 		err := s.patch(ctx, in, end, again) // end-5
 		if err == nil {
 			return nil
@@ -128,7 +128,7 @@ func (s *session) chunk(ctx context.Context, in *source) error {
 				return err
 			}
 		}
-		if at == in.size || at-start >= s.bounds.piece {
+		if at == in.size || at-start >= s.usualChunk {
 			return nil
 		}
 	}
@@ -187,11 +187,11 @@ func (s *session) resume(ctx context.Context, from, length int64, err error) (in
 
 // smaller reports whether pieces can be smaller than one of that length, and then are.
 func (s *session) smaller(length int64) bool {
-	half := max(length/2, leastPiece, s.least)
+	half := max(length/2, leastChunk, s.minChunk)
 	if half >= length {
 		return false
 	}
-	s.piece, s.halved = half, true
+	s.chunkSize, s.halved = half, true
 	return true
 }
 
