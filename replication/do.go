@@ -81,7 +81,7 @@ func (e *Engine) delete(ctx context.Context, t Task) error {
 		return nil
 	}
 	e.writes(t.Target, entry.Reference, entry.Stamp)
-	err = e.deleteAt(ctx, t.Target, entry.Reference)
+	err = e.deleteAt(ctx, t.Target, entry.Reference, isGone)
 	if transfer.Hidden(err) {
 		err = e.hidden(ctx, t.Target, entry, err)
 	}

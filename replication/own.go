@@ -17,6 +17,7 @@ var (
 	// errDoubt has a deletion made again after a pause.
 	errDoubt  = errors.New("it is deleted, but a copy that broke off there may yet be committed")
 	errAround = errors.New("the tag was deleted, and names what nobody has recorded")
+	errAnew   = errors.New("it was pushed again")
 )
 
 func nameOf(target string, what Reference) transfer.Name {
@@ -45,7 +46,7 @@ func (e *Engine) inOwnName(ctx context.Context, target string, what Reference, d
 	done(err)
 	if gone := e.unlessGone(what); gone != nil {
 		if err == nil || transfer.Uncertain(err) {
-			e.undo(ctx, target, what, true)
+			e.undo(ctx, target, what, isGone)
 		}
 		return gone
 	}
@@ -55,41 +56,52 @@ func (e *Engine) inOwnName(ctx context.Context, target string, what Reference, d
 	case err != nil:
 		return err
 	case !kept:
-		e.undo(ctx, target, what, false)
+		e.undo(ctx, target, what, notSince(now.Stamp))
 		return fmt.Errorf("%s: %w", what.Name, errGone)
 	}
 	e.wrote(target, what, now.Stamp)
 	return nil
 }
 
-// undo deletes what we have written. Where that fails, and the replica has said before that it is rid of it, it is looked at again.
-// recorded: the ledger has the deletion, and may have had it lifted again.
-func (e *Engine) undo(ctx context.Context, target string, what Reference, recorded bool) {
+// may is asked what the ledger says now of a name: whether it may be deleted at a replica.
+type may func(now Entry, known bool) bool
+
+// isGone: the ledger has the deletion, and nobody has lifted it.
+func isGone(now Entry, known bool) bool { return known && now.Deleted }
+
+// notSince: the ledger has not heard of the deletion, and of no later push either.
+func notSince(before Stamp) may {
+	return func(now Entry, known bool) bool { return !known || now.Deleted || now.Stamp == before }
+}
+
+// undo deletes what we have written, as long as it may. It is looked at again afterwards: what has failed is tried again then, and
+// a push that was recorded only after its content went comes back.
+func (e *Engine) undo(ctx context.Context, target string, what Reference, still may) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoBound)
 	defer cancel()
+	defer e.doubt(target, []Reference{what})
 	err := func() error {
 		done, doubtful, err := e.Writes.Delete(ctx, nameOf(target, what))
 		if err != nil {
 			return err
 		}
 		defer done()
-		if gone, err := e.gone(what); err != nil || recorded && !gone {
-			return err
-		}
-		if err := e.deleteAt(ctx, target, what); err != nil || !doubtful {
+		if err := e.deleteAt(ctx, target, what, still); err != nil || !doubtful {
 			return err
 		}
 		return errDoubt
 	}()
-	if err != nil {
+	if err != nil && !errors.Is(err, errAnew) {
 		e.Log.Warn("a copy of what was deleted meanwhile is not yet undone", "replica", target, "repository", what.Repository, "name", what.Name, "error", err)
-		e.doubt(target, []Reference{what})
 	}
 }
 
-// deleteAt deletes what a reference names. A tag that the registry cannot delete goes with what it names, unless that is
-// something that nobody has recorded: then it was pushed around us.
-func (e *Engine) deleteAt(ctx context.Context, target string, what Reference) error {
+// deleteAt deletes what a reference names, as long as it may. A tag that the registry cannot delete goes with what it names, unless
+// that is something that nobody has recorded: then it was pushed around us.
+func (e *Engine) deleteAt(ctx context.Context, target string, what Reference, still may) error {
+	if err := e.unlessAnew(what, still); err != nil {
+		return err
+	}
 	at := e.reach(target)
 	switch {
 	case what.Blob:
@@ -98,6 +110,9 @@ func (e *Engine) deleteAt(ctx context.Context, target string, what Reference) er
 		return transfer.DeleteManifest(ctx, at, what.Repository, what.Name, nil)
 	}
 	return transfer.DeleteTag(ctx, at, what.Repository, what.Name, func(digest string) error {
+		if err := e.unlessAnew(what, still); err != nil {
+			return err
+		}
 		now, _, err := e.Ledger.Get(what)
 		if err != nil || now.Digest == digest || now.Digest == "" {
 			return err
@@ -108,6 +123,14 @@ func (e *Engine) deleteAt(ctx context.Context, target string, what Reference) er
 		}
 		return err
 	})
+}
+
+func (e *Engine) unlessAnew(what Reference, still may) error {
+	now, known, err := e.Ledger.Get(what)
+	if err == nil && !still(now, known) {
+		err = fmt.Errorf("%s: %w", what.Name, errAnew)
+	}
+	return err
 }
 
 // gone: a source that has not heard of a deletion must not undo it elsewhere.
