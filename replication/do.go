@@ -37,10 +37,10 @@ func (e *Engine) do(ctx context.Context, b *blobs, t Task) error {
 			// The digest stays to be confirmed, so that the task is tried again.
 			done = slices.DeleteFunc(done, func(entry Entry) bool { return !entry.isTag() })
 		} else if err != nil {
-			if !slices.ContainsFunc(t.Entries, func(entry Entry) bool { return e.wanted(entry, t) }) {
-				return nil // nobody asks for it any more
+			if slices.ContainsFunc(t.Entries, func(entry Entry) bool { return e.wanted(entry, t) }) {
+				return e.lost(t, err)
 			}
-			return e.lost(t, err)
+			done = nil // nobody asks for it any more, but it may have come half the way, over what is asked for now
 		}
 		for _, entry := range done {
 			if err := e.Ledger.Confirm(entry, t.Target); err != nil {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -45,6 +46,8 @@ type Engine struct {
 	wake    chan struct{} // holds one
 	early   chan struct{} // one for each blob that is copied before its manifest
 	lately  *lru.Cache[taskKey, Stamp]
+
+	laterLooks atomic.Int64 // names that are looked at after a while
 
 	mu     sync.Mutex
 	lanes  map[string]*lane   // Guarded by mu; by replica.

@@ -87,6 +87,18 @@ func (e *Engine) doubt(target string, names []Reference) {
 	e.rouse()
 }
 
+// doubtIn has a name looked at after a while. Of too many only the first are.
+func (e *Engine) doubtIn(long time.Duration, target string, what Reference) {
+	if e.laterLooks.Add(1) > maxLately {
+		e.laterLooks.Add(-1)
+		return
+	}
+	time.AfterFunc(long, func() {
+		e.laterLooks.Add(-1)
+		e.Doubt(target, what)
+	})
+}
+
 // overtaken: the record has since heard of a later write of the name, which the replica is said to have.
 func (e *Engine) overtaken(target string, entry Entry) bool {
 	said, ok := e.lately.Peek(taskKey{target, entry.Reference})
@@ -158,6 +170,10 @@ func (e *Engine) look(ctx context.Context, target string, what Reference) error 
 	entry, known, err := e.Ledger.Get(what)
 	if err != nil || !known || !e.overtaken(target, entry) {
 		return err
+	}
+	if e.Writes.Writing(nameOf(target, what)) { // what is there now says nothing
+		e.doubtIn(lookAgain, target, what)
+		return nil
 	}
 	so, err := e.isSo(ctx, target, entry)
 	if err != nil {

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -44,5 +45,77 @@ func TestPushedBeforeItIsUndone(t *testing.T) {
 		if there := b.get(path) != nil; there != anew || asked.Load() != anew {
 			t.Errorf("pushed anew: %v, there: %v, %q", anew, there, b.log)
 		}
+	}
+}
+
+// byDigestAlone is a registry that deletes no tags, and takes them away with what they name.
+func byDigestAlone(s *store, tag string) func(w http.ResponseWriter, r *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		reference := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
+		switch {
+		case r.Method != http.MethodDelete || !strings.Contains(r.URL.Path, "/manifests/"):
+			return false
+		case reference == tag:
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return true
+		case sum(s.get("/v2/app/manifests/"+tag)) == reference:
+			s.drop("/v2/app/manifests/" + tag)
+		}
+		return false
+	}
+}
+
+// TestDeletionFailsOverAPush: a tag is pushed anew while it is deleted, and what we put over it stays, since the last step of the deletion
+// fails; or that step is done, and says that it has failed.
+func TestDeletionFailsOverAPush(t *testing.T) {
+	other := imageOf("config of other", "other")
+	for _, done := range []bool{false, true} {
+		x := newRegion(t)
+		only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+		x.fleet.Store(&only)
+		b := x.at["b"]
+		digest := b.image("v1", "layer")
+		x.push("v1", digest, "b")
+		x.remove("v1", digest, "a")
+		var over, failed atomic.Bool
+		deletes := byDigestAlone(b, "v1")
+		b.breaks(func(w http.ResponseWriter, r *http.Request) bool {
+			switch {
+			case r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/v1") && over.CompareAndSwap(false, true):
+				b.image("v1", "other")
+				x.News(x.push("v1", sum(other), "b"))
+			case r.Method == http.MethodDelete && strings.Contains(r.URL.Path, "/manifests/sha256:") && over.Load() && failed.CompareAndSwap(false, true):
+				if done {
+					deletes(httptest.NewRecorder(), r)
+				}
+				w.WriteHeader(http.StatusInternalServerError)
+				return true
+			}
+			return deletes(w, r)
+		})
+		x.run()
+		x.eventually(failed.Load)
+		x.idle()
+		if got := sum(b.get("/v2/app/manifests/v1")); got != sum(other) {
+			t.Errorf("done: %v, v1 names %s: %q", done, got, b.log)
+		}
+	}
+}
+
+// TestLookedAtWhileItIsWritten: what is there meanwhile says nothing about how it ends.
+func TestLookedAtWhileItIsWritten(t *testing.T) {
+	x := newRegion(t)
+	b := x.at["b"]
+	entry := x.push("v1", b.image("v1", "layer"), "b")
+	x.writes("b", entry.Reference, Stamp{})
+	done, _, err := x.Writes.Delete(t.Context(), nameOf("b", entry.Reference))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, writing := range []bool{true, false} {
+		if err := x.look(t.Context(), "b", entry.Reference); err != nil || x.overtaken("b", entry) != writing {
+			t.Errorf("written meanwhile: %v, in doubt: %v, %v", writing, x.overtaken("b", entry), err)
+		}
+		done()
 	}
 }

@@ -75,11 +75,11 @@ func (w *Writes) Delete(ctx context.Context, n Name) (done func(), doubtful bool
 	return sync.OnceFunc(func() { w.leave(n, at, func() { at.deleting = false }) }), at.doubtful, nil
 }
 
-// Writing reports whether somebody writes the name.
+// Writing reports whether somebody writes or deletes the name.
 func (w *Writes) Writing(n Name) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.of[n] != nil && len(w.of[n].cuts) > 0
+	return w.of[n] != nil && (w.of[n].deleting || len(w.of[n].cuts) > 0)
 }
 
 // at is called with mu.

@@ -36,7 +36,7 @@ func TestWrites(t *testing.T) {
 		deleted, over := make(chan struct{}), make(chan struct{})
 		go func() {
 			done, doubtful, err := w.Delete(context.Background(), blob)
-			if err != nil || !doubtful || w.Writing(blob) {
+			if err != nil || !doubtful || !w.Writing(blob) {
 				t.Error(doubtful, err, w.Writing(blob))
 			}
 			close(deleted)
