@@ -33,6 +33,7 @@ func ask(out *http.Request) (*http.Response, error) {
 // lease's owner: others may never have heard of the repository.
 func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
 	deadline := time.Now().Add(x.patience())
+	defer x.letIn()
 	if x.putsManifest() {
 		if err := x.readManifest(out); err != nil {
 			return nil, err
@@ -148,6 +149,11 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 	x.replica.Store(replica)
 	timer := time.AfterFunc(wait, func() { cancel(errNoAnswer) })
 	defer timer.Stop()
+	x.letIn()
+	if err := x.keepAway(ctx, replica.Name, x.puts()...); err != nil {
+		cancel(nil)
+		return answer{replica: replica, err: err}
+	}
 	if x.manifest != nil {
 		if err := x.guard(ctx, replica); err != nil {
 			cancel(nil)

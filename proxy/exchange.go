@@ -34,6 +34,7 @@ type exchange struct {
 	absentAt []*router.Replica // those that said that they do not have what is asked for
 	deniedBy []*router.Replica // those that said so, perhaps, by a 401 or 403
 	pushTo   string            // the replica that a push goes to, where another one said that a part exists
+	away     []func()          // each lets in again who deletes
 	ctx      context.Context
 	reason   router.Reason // of the replica that answered; "" until then
 	status   int

@@ -63,10 +63,13 @@ func (x *exchange) guard(ctx context.Context, owner *router.Replica) error {
 	x.needs = needs
 	bounded, cancel := context.WithTimeout(ctx, x.proxy.Limits.Heal)
 	defer cancel()
+	if err := x.keepParts(bounded, owner.Name); err != nil {
+		return guardError{fmt.Errorf("%w: %w", errUnsaid, err)}
+	}
 	now := time.Now()
 	err = x.proxy.healer.whole(bounded, x.pushing(owner.Name), needs, memory{
 		has: func(p manifest.Part) bool {
-			return x.proxy.parts.at(x.push(), p.Digest, now) == owner.Name && !x.gone(p)
+			return x.proxy.parts.at(x.push(), p.Digest, now) == owner.Name && !x.wasGone(p)
 		},
 		add: func(digest string) { x.proxy.parts.add(x.push(), digest, owner.Name, now) },
 	}, 0)
@@ -105,6 +108,26 @@ func (x *exchange) pushing(owner string) pushing {
 func (x *exchange) gone(p manifest.Part) bool {
 	known, ok := x.proxy.Record.Known(Reference{x.target.repository, p.Digest, !p.Manifest})
 	return ok && known.Deleted
+}
+
+// wasGone: the part was deleted once. The record has blobs for no other reason, and another gateway may not have heard yet that this one was
+// pushed again.
+func (x *exchange) wasGone(p manifest.Part) bool {
+	known, ok := x.proxy.Record.Known(Reference{x.target.repository, p.Digest, !p.Manifest})
+	return ok && (known.Deleted || !p.Manifest)
+}
+
+// keepParts: what was deleted, and is at the replica all the same, is there for good once the manifest is.
+func (x *exchange) keepParts(ctx context.Context, replica string) error {
+	for _, p := range x.needs {
+		if !x.gone(p) {
+			continue
+		}
+		if err := x.keepAway(ctx, replica, Reference{x.target.repository, p.Digest, !p.Manifest}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // bringHome starts to copy a blob that was committed elsewhere than where its push's manifest will go, so that the

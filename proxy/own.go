@@ -3,8 +3,10 @@ package proxy
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/oci"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
@@ -17,6 +19,44 @@ func (x *exchange) unsettled(replica *router.Replica) bool {
 	return x.proxy.OwnWrites.Unheard && (of.blob || of.manifest) && x.proxy.OwnWrites.Writing(transfer.Name{
 		Replica: replica.Name, Repository: of.repository, Reference: of.reference, Blob: of.blob,
 	})
+}
+
+// keepAway has nobody delete in our own name, at that replica, what the client puts there, until it is recorded: who deletes looks
+// then whether that is still wanted, and would take along what the client was told is kept.
+func (x *exchange) keepAway(ctx context.Context, replica string, names ...Reference) error {
+	for _, of := range names {
+		done, err := x.proxy.OwnWrites.Hold(ctx, transfer.Name{
+			Replica: replica, Repository: of.Repository, Reference: of.Name, Blob: of.Blob,
+		})
+		if err != nil {
+			return err
+		}
+		x.away = append(x.away, done)
+	}
+	return nil
+}
+
+// letIn: what was put is recorded, or was not accepted.
+func (x *exchange) letIn() {
+	for _, done := range x.away {
+		done()
+	}
+	x.away = nil
+}
+
+// puts are the names that the request writes where it is accepted. What a manifest brings to life again beside them is for guard.
+func (x *exchange) puts() []Reference {
+	switch put := x.in.Method == http.MethodPut; {
+	case put && x.target.manifest && x.manifest != nil && !x.target.isDigest():
+		return []Reference{x.named(), {Repository: x.target.repository, Name: oci.Digest(x.manifest)}}
+	case put && x.target.manifest:
+		return []Reference{x.named()}
+	case x.isStep() && (put || x.in.Method == http.MethodPost):
+		if digest := committed(x.values()); digest != "" {
+			return []Reference{{x.target.repository, digest, true}}
+		}
+	}
+	return nil
 }
 
 // undoBound is for taking back what should not have been written.

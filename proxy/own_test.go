@@ -1,12 +1,16 @@
 package proxy
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -152,4 +156,103 @@ func TestACopyIsNotReadBeforeItIsSure(t *testing.T) {
 		done(nil)
 		s.want(s.do("GET /v2/app/blobs/"+digest, nil), 200, "west; reason=nearest")
 	}
+}
+
+// watched calls whoever looks on at each push that is recorded.
+type watched struct {
+	*memoryRecord
+	push func(what Reference)
+}
+
+func (w watched) Push(what Reference, content Content, replica string, by Request) error {
+	w.push(what)
+	return w.memoryRecord.Push(what, content, replica, by)
+}
+
+// TestNobodyDeletesWhatAClientPuts: from before a client's write is sent until it is recorded nobody deletes the same there in our name, nor
+// what a manifest brings to life again; and then somebody may.
+func TestNobodyDeletesWhatAClientPuts(t *testing.T) {
+	config, image := sha256Of([]byte("config")), imageOf("config")
+	blob, digest, tag := Reference{"app", config, true}, Reference{"app", sha256Of(image), false}, Reference{"app", "v1", false}
+	for _, c := range []struct {
+		name string
+		put  func(s scattered) reply
+		held []Reference
+	}{
+		{"a blob", func(s scattered) reply {
+			return s.do("POST "+uploads+"?digest="+config, strings.NewReader("config"))
+		}, []Reference{blob}},
+		{"a tag", func(s scattered) reply { return s.putManifest("v1", image) }, []Reference{tag, digest, blob}},
+		{"a manifest", func(s scattered) reply { return s.putManifest(digest.Name, image) }, []Reference{digest, blob}},
+		{"a tag of a replica by name", func(s scattered) reply {
+			return s.putManifest("v1", image, "Host: west.registry.contoso.com")
+		}, []Reference{tag}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			over, end := context.WithCancel(t.Context())
+			end()
+			var s scattered
+			var sent, recorded atomic.Int32
+			free := func(of Reference) bool {
+				done, _, err := s.proxy.OwnWrites.Delete(over, transfer.Name{Replica: "west", Repository: of.Repository, Reference: of.Name, Blob: of.Blob})
+				if err == nil {
+					done()
+				}
+				return err == nil
+			}
+			held := func(when string) {
+				for _, of := range c.held {
+					if free(of) {
+						t.Errorf("%s: somebody may delete %v", when, of)
+					}
+				}
+			}
+			record := watched{newMemoryRecord(), func(Reference) { recorded.Add(1); held("recorded") }}
+			record.of[blob] = Known{config, true, []string{"east"}}
+			s = newScattered(t, func(c *Config) {
+				c.Record = record
+				for i := range c.Upstreams {
+					if c.Upstreams[i].Name == "west" {
+						c.Upstreams[i].URL = watchedUpstream(t, c.Upstreams[i].URL, func() { sent.Add(1); held("sent") })
+					}
+				}
+			})
+			if c.name != "a blob" {
+				s.at["west"].blob("config")
+			}
+			if got := c.put(s); got.status != 201 || sent.Load() != 1 || c.name != "a tag of a replica by name" && recorded.Load() == 0 {
+				t.Fatal(got, sent.Load(), recorded.Load())
+			}
+			for _, of := range c.held {
+				if !free(of) {
+					t.Errorf("nobody may ever delete %v", of)
+				}
+			}
+		})
+	}
+}
+
+// watchedUpstream is a way to an upstream on which somebody looks on at each write.
+func watchedUpstream(t *testing.T, to *url.URL, writes func()) *url.URL {
+	way := httputil.NewSingleHostReverseProxy(to)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			writes()
+		}
+		way.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	u, _ := url.Parse(server.URL)
+	return u
+}
+
+// TestABlobThatWasDeletedIsAskedFor: another gateway, that has not heard of the later push, may have deleted it since it was committed.
+func TestABlobThatWasDeletedIsAskedFor(t *testing.T) {
+	s := newScattered(t)
+	record := s.proxy.Record.(*memoryRecord)
+	config := sha256Of([]byte("config"))
+	record.of[Reference{"app", config, true}] = Known{config, true, []string{"east"}}
+	s.want(s.do("POST "+uploads+"?digest="+config, strings.NewReader("config")), 201, "west; reason=nearest")
+	s.at["west"].ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodDelete, "/v2/app/blobs/"+config, nil))
+	s.want(s.putManifest("v1", imageOf("config")), 400, "west; reason=scattered")
 }

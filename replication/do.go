@@ -12,9 +12,14 @@ import (
 const (
 	taskBound = 12 * time.Hour // for one task; transfers that stall end earlier
 	maxMends  = 3
+	// freeBound is for others to end what they write where we want to delete: a client's upload may take hours.
+	freeBound = time.Minute
 )
 
-var errChanging = errors.New("it is pushed again and again")
+var (
+	errChanging = errors.New("it is pushed again and again")
+	errBusy     = errors.New("somebody is writing it there")
+)
 
 // do what a task says, and confirm it.
 func (e *Engine) do(ctx context.Context, b *blobs, t Task) error {
@@ -72,7 +77,9 @@ func (e *Engine) act(ctx context.Context, b *blobs, t Task) error {
 // delete waits until nobody writes the name there: what is confirmed is that no copy comes after.
 func (e *Engine) delete(ctx context.Context, t Task) error {
 	entry := t.Entries[0]
-	done, doubtful, err := e.Writes.Delete(ctx, nameOf(t.Target, entry.Reference))
+	waits, cancel := context.WithTimeoutCause(ctx, freeBound, errBusy)
+	defer cancel()
+	done, doubtful, err := e.Writes.Delete(waits, nameOf(t.Target, entry.Reference))
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 )
 
 // TestPushedBeforeItIsUndone: the source of a copy has lost the blob, so that the copy is to be undone; a client pushes the blob to the target
@@ -118,4 +119,23 @@ func TestLookedAtWhileItIsWritten(t *testing.T) {
 		}
 		done()
 	}
+}
+
+// TestDeletionDoesNotWaitForEver: while a client's upload is slow, another deletion has its turn.
+func TestDeletionDoesNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ledger := newBook()
+		x := newInBubble(t, ledger)
+		entry := ledger.remove("v1", sum(nil), "a")
+		done, err := x.Writes.Hold(t.Context(), nameOf("b", entry.Reference))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer done()
+		x.News(entry)
+		x.until(func(letters []Letter) bool { return len(letters) > 0 })
+		if letters := x.Letters(); len(letters) != 1 || letters[0].Reason != errBusy.Error() || x.asked.Load() != 0 {
+			t.Errorf("%v, asked %d", letters, x.asked.Load())
+		}
+	})
 }

@@ -26,6 +26,7 @@ type Writes struct {
 // writers are guarded by the mu of Writes.
 type writers struct {
 	cuts     map[*int]context.CancelCauseFunc // of each who writes
+	held     int                              // by clients
 	deleting bool
 	doubtful bool // a write ended, and may yet come about
 	waiting  int
@@ -56,13 +57,29 @@ func (w *Writes) Write(ctx context.Context, n Name) (cut context.Context, done f
 	}, nil
 }
 
-// Delete cuts short who writes the name, and waits until nobody writes or deletes it. doubtful: what was cut short may come about
+// Hold waits until nobody deletes the name, and then keeps away who wants to, until done: a client writes it, and is to find it there
+// when he is told that it is kept. He is not cut short.
+func (w *Writes) Hold(ctx context.Context, n Name) (done func(), err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := w.at(n)
+	for at.deleting {
+		if !w.wait(ctx, at) {
+			w.drop(n, at)
+			return nil, context.Cause(ctx)
+		}
+	}
+	at.held++
+	return sync.OnceFunc(func() { w.leave(n, at, func() { at.held-- }) }), nil
+}
+
+// Delete cuts short who writes the name, and waits until nobody writes, holds or deletes it. doubtful: what was cut short may come about
 // all the same, and nobody will say when.
 func (w *Writes) Delete(ctx context.Context, n Name) (done func(), doubtful bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	at := w.at(n)
-	for at.deleting || len(at.cuts) > 0 {
+	for at.deleting || at.held > 0 || len(at.cuts) > 0 {
 		for _, cut := range at.cuts {
 			cut(ErrDeleted)
 		}
@@ -75,7 +92,7 @@ func (w *Writes) Delete(ctx context.Context, n Name) (done func(), doubtful bool
 	return sync.OnceFunc(func() { w.leave(n, at, func() { at.deleting = false }) }), at.doubtful, nil
 }
 
-// Writing reports whether somebody writes or deletes the name.
+// Writing reports whether somebody writes or deletes the name in our own name.
 func (w *Writes) Writing(n Name) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -118,7 +135,7 @@ func (w *Writes) leave(n Name, at *writers, change func()) {
 
 // drop is called with mu.
 func (w *Writes) drop(n Name, at *writers) {
-	if len(at.cuts) == 0 && !at.deleting && at.waiting == 0 {
+	if len(at.cuts) == 0 && at.held == 0 && !at.deleting && at.waiting == 0 {
 		delete(w.of, n)
 	}
 }

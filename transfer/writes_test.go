@@ -92,3 +92,69 @@ func TestWrites(t *testing.T) {
 		}
 	})
 }
+
+// TestHold: who deletes waits for a client who writes, and he for who deletes; neither he nor who writes in our own name waits for the other.
+func TestHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w Writes
+		n := Name{Replica: "west", Repository: "app", Reference: "v1"}
+		cut, written, err := w.Write(t.Context(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := w.Hold(t.Context(), n)
+		if err != nil || cut.Err() != nil {
+			t.Fatal(err, cut.Err())
+		}
+		written(nil)
+		if w.Writing(n) {
+			t.Error("taken for ours")
+		}
+		deleted, over := make(chan struct{}), make(chan struct{})
+		go func() {
+			done, _, err := w.Delete(context.Background(), n)
+			if err != nil {
+				t.Error(err)
+			}
+			close(deleted)
+			<-over
+			done()
+		}()
+		synctest.Wait()
+		select {
+		case <-deleted:
+			t.Fatal("deleted while a client wrote it")
+		default:
+		}
+		first()
+		first() // says nothing new
+		<-deleted
+		ended, cancel := context.WithCancelCause(t.Context())
+		gone := errors.New("gone")
+		cancel(gone)
+		if _, err := w.Hold(ended, n); !errors.Is(err, gone) {
+			t.Error(err)
+		}
+		held := make(chan struct{})
+		go func() {
+			second, err := w.Hold(context.Background(), n)
+			if err != nil {
+				t.Error(err)
+			}
+			close(held)
+			second()
+		}()
+		synctest.Wait()
+		select {
+		case <-held:
+			t.Error("held while it was deleted")
+		default:
+		}
+		close(over)
+		<-held
+		synctest.Wait()
+		if len(w.of) != 0 {
+			t.Error("remembered: ", len(w.of))
+		}
+	})
+}
