@@ -1,8 +1,10 @@
 package replication
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -126,21 +128,31 @@ func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
 	return later
 }
 
-// tag puts a tag, unless it has moved on while we copied. With it the digest is put as well.
+// tag puts a tag, unless it has moved on while we copied. With it the digest is put as well. What the
+// source has lost is not put only to be undone; it is not confirmed either, since the target does not have it.
 func (e *Engine) tag(ctx context.Context, i *image, entry Entry, digest string, c content) error {
 	now, known, err := e.Ledger.Get(entry.Reference)
 	if err != nil || !known || now.Deleted || now.Digest != digest {
 		return err
 	}
-	return e.inOwnName(ctx, i.target, Reference{entry.Repository, digest, false}, func(context.Context) error {
+	still := e.unheard(func(ctx context.Context) (bool, error) { return i.tagged(ctx, now) })
+	if still != nil && !still(ctx) {
+		return fmt.Errorf("%s: %w", entry.Name, errGone)
+	}
+	var lost error
+	err = e.inOwnName(ctx, i.target, Reference{entry.Repository, digest, false}, func(context.Context) error {
 		err := e.inOwnName(ctx, i.target, entry.Reference, func(context.Context) error {
 			return transfer.PutTag(ctx, e.reach(i.target), entry.Repository, entry.Name, digest, c.mediaType, c.body, nil)
-		}, e.unheard(func(ctx context.Context) (bool, error) { return i.tagged(ctx, now) }))
-		if errors.Is(err, errGone) {
-			return nil
+		}, still)
+		if !errors.Is(err, errGone) {
+			return err
 		}
-		return err
+		if gone, _ := e.gone(entry.Reference); !gone {
+			lost = err
+		}
+		return nil // the digest may have been put
 	}, nil)
+	return cmp.Or(err, lost)
 }
 
 // tagged asks a source that is known to have had the tag.

@@ -3,6 +3,7 @@ package replication
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -138,4 +139,34 @@ func TestDeletionDoesNotWaitForEver(t *testing.T) {
 			t.Errorf("%v, asked %d", letters, x.asked.Load())
 		}
 	})
+}
+
+// TestAnUndoneTagIsNotConfirmed: the source has lost a tag, which the record does not know, before it is copied or right after. The
+// target does not have it, and nobody is told that it does.
+func TestAnUndoneTagIsNotConfirmed(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		x := newRegion(t, func(o *Options) { o.Unheard = true })
+		only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+		x.fleet.Store(&only)
+		a, b := x.at["a"], x.at["b"]
+		x.push("v1", a.image("v1", "layer"), "a")
+		if !after {
+			a.drop("/v2/app/manifests/v1")
+		}
+		b.breaks(func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/v1") {
+				a.drop("/v2/app/manifests/v1")
+			}
+			return false
+		})
+		x.run()
+		x.failed(1)
+		x.idle()
+		if at := x.last("v1").Confirmed; slices.Contains(at, "b") || b.get("/v2/app/manifests/v1") != nil {
+			t.Errorf("lost after the copy: %v, confirmed by %q: %q", after, at, b.log)
+		}
+		if puts := b.requests("PUT /v2/app/manifests/v1"); puts > 1 || !after && puts > 0 {
+			t.Errorf("it is put, and undone: %q", b.log)
+		}
+	}
 }
