@@ -170,3 +170,28 @@ func TestAnUndoneTagIsNotConfirmed(t *testing.T) {
 		}
 	}
 }
+
+// TestNoStandInOverALiveTag: a tag is pushed anew, as it was, while the stand-in for its deletion is being made.
+func TestNoStandInOverALiveTag(t *testing.T) {
+	x := newRegion(t)
+	only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+	x.fleet.Store(&only)
+	b := x.at["b"]
+	digest := b.image("v1", "layer")
+	x.remove("v1", digest, "a")
+	var anew atomic.Bool
+	deletes := byDigestAlone(b, "v1")
+	b.breaks(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPost && anew.CompareAndSwap(false, true) {
+			x.push("v1", digest, "b")
+		}
+		return deletes(w, r)
+	})
+	x.run()
+	x.eventually(anew.Load)
+	x.idle()
+	// Once, as it was pushed, since a deletion had begun.
+	if puts := b.requests("PUT /v2/app/manifests/v1"); puts > 1 || sum(b.get("/v2/app/manifests/v1")) != digest {
+		t.Errorf("it was given to the stand-in: %q", b.log)
+	}
+}

@@ -14,7 +14,7 @@ import (
 
 // DeleteTag deletes a tag; that it is not there is as good. Where the registry deletes by digest alone, as distribution 2 does, the
 // tag is given to a manifest that was made for it, which is then deleted by its digest: what the tag named stays. Before that,
-// may is asked whether the tag may go with the digest that it names.
+// may is asked, twice, whether the tag may go with the digest that it names.
 func DeleteTag(ctx context.Context, at Replica, repository, tag string, may func(digest string) error) error {
 	if !validTag.MatchString(tag) {
 		return ErrTag
@@ -59,6 +59,9 @@ func (p *peer) untag(ctx context.Context, tag string, may func(digest string) er
 		if p.delete(ctx, "manifests/"+s.digest) != nil {
 			return refused
 		}
+		if there, err := p.stillMay(ctx, tag, may); err != nil || !there {
+			return err
+		}
 		if err := p.put(ctx, tag, s.digest, s.mediaType, s.manifest); err != nil {
 			return err
 		}
@@ -70,6 +73,15 @@ func (p *peer) untag(ctx context.Context, tag string, may func(digest string) er
 		return &Error{Replica: p.Name, Method: http.MethodDelete, Err: errKept}
 	}
 	return nil
+}
+
+// stillMay asks once more right before the tag is put: it took some requests to come so far, and somebody may have pushed it meanwhile.
+func (p *peer) stillMay(ctx context.Context, tag string, may func(digest string) error) (there bool, err error) {
+	now, there, err := Look(ctx, p.Replica, p.repository, tag, nil)
+	if err != nil || !there {
+		return false, err
+	}
+	return true, may(now.Digest)
 }
 
 // putBlob stores a small blob, unless it is there.

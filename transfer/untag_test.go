@@ -138,6 +138,39 @@ func TestDeleteTag(t *testing.T) {
 	}
 }
 
+// TestDeleteTagThatIsPushedMeanwhile: until the tag is given to the stand-in somebody may push it, or delete it, and the deletion ends.
+func TestDeleteTagThatIsPushedMeanwhile(t *testing.T) {
+	image, later := []byte(`{"schemaVersion":2,"layers":[]}`), []byte(`{"schemaVersion":2,"layers":[],"annotations":{}}`)
+	errMay := errors.New("it was pushed again")
+	for _, pushed := range []bool{true, false} {
+		r, at := newRefuser(t)
+		r.put("v1", typeOCI, image)
+		r.tags = 405
+		s, want := standInFor("v1", typeOCI), map[bool]string{true: oci.Digest(later)}[pushed]
+		inner := r.Handler
+		r.Handler = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			inner.ServeHTTP(w, q)
+			if q.Method != http.MethodPut || !strings.HasSuffix(q.URL.Path, "/manifests/"+s.digest) {
+				return
+			}
+			if pushed {
+				r.put("v1", typeOCI, later)
+			} else {
+				inner.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodDelete, "/v2/app/manifests/v1", nil))
+			}
+		})
+		err := DeleteTag(t.Context(), at, "app", "v1", func(digest string) error {
+			if digest != oci.Digest(image) {
+				return errMay
+			}
+			return nil
+		})
+		if r.digestOf("v1") != want || r.digestOf(s.digest) != "" || errors.Is(err, errMay) != pushed || !pushed && err != nil {
+			t.Errorf("pushed: %v, v1 names %q, the stand-in %q: %v, %q", pushed, r.digestOf("v1"), r.digestOf(s.digest), err, r.log)
+		}
+	}
+}
+
 func errText(err error) string {
 	if err == nil {
 		return ""
