@@ -152,13 +152,13 @@ func (b *blobs) atSource(ctx context.Context, key blobKey, sources []string) boo
 	})
 }
 
-// each tries sources in turn, until one of them has it or the target is in the way. That a source could not be asked
+// each tries sources in turn, until one of them has it or the target is in the way, or may have it yet. That a source could not be asked
 // weighs more than that others do not have it.
 func each(sources []string, target string, try func(from string) error) error {
 	failed := errNowhere
 	for _, from := range sources {
 		err := try(from)
-		if err == nil || transfer.At(err) == target || transfer.At(err) == "" {
+		if err == nil || transfer.At(err) == target || transfer.At(err) == "" || transfer.Uncertain(err) {
 			return err
 		}
 		if !transfer.Missing(err) {

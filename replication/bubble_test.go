@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -21,6 +22,7 @@ type inBubble struct {
 	*Engine
 	asked  atomic.Int64 // manifests of b
 	status atomic.Int64 // of its answers; 0: there is none
+	blob   atomic.Int64 // of a blob that b has or not, and takes deletions of; 0: as all else
 }
 
 func newInBubble(t *testing.T, ledger Ledger) *inBubble {
@@ -41,6 +43,13 @@ func newInBubble(t *testing.T, ledger Ledger) *inBubble {
 
 func (x *inBubble) RoundTrip(r *http.Request) (*http.Response, error) {
 	x.asked.Add(1)
+	if status := int(x.blob.Load()); status != 0 && strings.Contains(r.URL.Path, "/blobs/sha256:") {
+		if r.Method == http.MethodDelete {
+			x.blob.Store(http.StatusNotFound)
+			status = http.StatusAccepted
+		}
+		return &http.Response{StatusCode: status, Request: r, Header: http.Header{}, Body: http.NoBody}, nil
+	}
 	if status := x.status.Load(); status != 0 {
 		return &http.Response{StatusCode: int(status), Request: r, Header: http.Header{}, Body: http.NoBody}, nil
 	}

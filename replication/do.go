@@ -86,6 +86,9 @@ func (e *Engine) delete(ctx context.Context, t Task) error {
 		return err
 	}
 	defer done()
+	if doubtful {
+		e.doubtLong(t.Target, entry.Reference)
+	}
 	if !e.wanted(entry, t) {
 		return nil
 	}

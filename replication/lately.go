@@ -87,6 +87,22 @@ func (e *Engine) doubt(target string, names []Reference) {
 	e.rouse()
 }
 
+// longLooks are when to look at what may yet come about: object storage needs many minutes for some commits.
+var longLooks = []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, 16 * time.Minute}
+
+// doubtLong has a name looked at again and again for a while.
+func (e *Engine) doubtLong(target string, what Reference) {
+	for _, after := range longLooks {
+		e.doubtIn(after, target, what)
+	}
+}
+
+// Uncertain has a name looked at, now and for a while, that somebody else has written and taken back.
+func (e *Engine) Uncertain(target string, what Reference) {
+	e.Doubt(target, what)
+	e.doubtLong(target, what)
+}
+
 // doubtIn has a name looked at after a while. Of too many only the first are.
 func (e *Engine) doubtIn(long time.Duration, target string, what Reference) {
 	if e.laterLooks.Add(1) > maxLately {

@@ -46,7 +46,7 @@ func (e *Engine) inOwnName(ctx context.Context, target string, what Reference, d
 	done(err)
 	if gone := e.unlessGone(what); gone != nil {
 		if err == nil || transfer.Uncertain(err) {
-			e.undo(ctx, target, what, isGone)
+			e.undo(ctx, target, what, isGone, err)
 		}
 		return gone
 	}
@@ -56,7 +56,7 @@ func (e *Engine) inOwnName(ctx context.Context, target string, what Reference, d
 	case err != nil:
 		return err
 	case !kept:
-		e.undo(ctx, target, what, notSince(now.Stamp))
+		e.undo(ctx, target, what, notSince(now.Stamp), nil)
 		return fmt.Errorf("%s: %w", what.Name, errGone)
 	}
 	e.wrote(target, what, now.Stamp)
@@ -74,25 +74,22 @@ func notSince(before Stamp) may {
 	return func(now Entry, known bool) bool { return !known || now.Deleted || now.Stamp == before }
 }
 
-// undo deletes what we have written, as long as it may. It is looked at again afterwards: what has failed is tried again then, and
-// a push that was recorded only after its content went comes back.
-func (e *Engine) undo(ctx context.Context, target string, what Reference, still may) {
+// undo deletes what we have written, as long as it may. wrote is how the write ended. It is looked at again afterwards: what has failed
+// is tried again then, and a push that was recorded only after its content went comes back.
+func (e *Engine) undo(ctx context.Context, target string, what Reference, still may, wrote error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoBound)
 	defer cancel()
-	defer e.doubt(target, []Reference{what})
-	err := func() error {
-		done, doubtful, err := e.Writes.Delete(ctx, nameOf(target, what))
-		if err != nil {
-			return err
-		}
-		defer done()
-		if err := e.deleteAt(ctx, target, what, still); err != nil || !doubtful {
-			return err
-		}
-		return errDoubt
-	}()
+	done, doubtful, err := e.Writes.Delete(ctx, nameOf(target, what))
+	if err == nil {
+		err = e.deleteAt(ctx, target, what, still)
+		done()
+	}
 	if err != nil && !errors.Is(err, errAnew) {
 		e.Log.Warn("a copy of what was deleted meanwhile is not yet undone", "replica", target, "repository", what.Repository, "name", what.Name, "error", err)
+	}
+	e.doubt(target, []Reference{what})
+	if err != nil || doubtful || transfer.Uncertain(wrote) {
+		e.doubtLong(target, what)
 	}
 }
 

@@ -8,6 +8,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
 // TestPushedBeforeItIsUndone: the source of a copy has lost the blob, so that the copy is to be undone; a client pushes the blob to the target
@@ -193,5 +196,52 @@ func TestNoStandInOverALiveTag(t *testing.T) {
 	// Once, as it was pushed, since a deletion had begun.
 	if puts := b.requests("PUT /v2/app/manifests/v1"); puts > 1 || sum(b.get("/v2/app/manifests/v1")) != digest {
 		t.Errorf("it was given to the stand-in: %q", b.log)
+	}
+}
+
+// TestACommitComesAboutLate: a copy ended without an answer, and its commit comes about long after it was deleted, or undone.
+func TestACommitComesAboutLate(t *testing.T) {
+	unsaid := &transfer.Error{Replica: "b", Method: http.MethodPut}
+	for _, undone := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			ledger := newBook()
+			x := newInBubble(t, ledger)
+			x.blob.Store(http.StatusNotFound)
+			blob := Reference{"app", sum(nil), true}
+			if undone {
+				entry := ledger.write(blob, blob.Name, "b", true)
+				x.undo(t.Context(), "b", blob, isGone, unsaid)
+				x.News(entry)
+			} else {
+				_, done, err := x.Writes.Write(t.Context(), nameOf("b", blob))
+				if err != nil {
+					t.Fatal(err)
+				}
+				done(unsaid)
+				time.Sleep(time.Minute)
+				x.News(ledger.write(blob, blob.Name, "a", true))
+				x.until(func([]Letter) bool { now, _, _ := ledger.Get(blob); return slices.Contains(now.Confirmed, "b") })
+			}
+			for _, after := range []time.Duration{2 * time.Minute, 5 * time.Minute} {
+				time.Sleep(after)
+				x.blob.Store(http.StatusOK)
+				time.Sleep(6 * time.Minute)
+				if x.blob.Load() != http.StatusNotFound {
+					t.Errorf("undone: %v, it is there %v later", undone, after)
+				}
+			}
+		})
+	}
+}
+
+// TestEachEndsInDoubt: what may yet be committed is not tried from another source, and is not forgotten.
+func TestEachEndsInDoubt(t *testing.T) {
+	var tried []string
+	err := each([]string{"a", "c"}, "b", func(from string) error {
+		tried = append(tried, from)
+		return &transfer.Error{Replica: from, Method: http.MethodPut, Status: http.StatusServiceUnavailable}
+	})
+	if !transfer.Uncertain(err) || len(tried) != 1 {
+		t.Error(err, tried)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 // Name is a tag, a manifest or a blob of a repository at a replica.
@@ -17,18 +18,26 @@ var ErrDeleted = errors.New("it is being deleted")
 
 // Writes keeps apart what is done to a name in our own name. Several may write it at once, since all write what its digest says
 // or the record names; who deletes does so alone. Without that a copy could end behind a deletion that was taken for done.
-// The zero value is empty. It holds as many names as there are calls under way.
+// The zero value is empty. It holds as many names as there are calls under way, and maxDoubtful.
 type Writes struct {
-	mu sync.Mutex
-	of map[Name]*writers // Guarded by mu.
+	mu   sync.Mutex
+	of   map[Name]*writers // Guarded by mu.
+	kept int               // Guarded by mu: names that are kept because they are doubtful.
 }
+
+// Of writes that ended, and may yet come about, so many are remembered, for longer than a replica may take for a commit.
+const (
+	maxDoubtful = 16_384
+	doubtLasts  = 20 * time.Minute
+)
 
 // writers are guarded by the mu of Writes.
 type writers struct {
 	cuts     map[*int]context.CancelCauseFunc // of each who writes
 	held     int                              // by clients
 	deleting bool
-	doubtful bool // a write ended, and may yet come about
+	doubtful bool        // a write ended, and may yet come about
+	kept     *time.Timer // ends that; nil: nothing keeps it
 	waiting  int
 	freed    chan struct{}
 }
@@ -52,7 +61,12 @@ func (w *Writes) Write(ctx context.Context, n Name) (cut context.Context, done f
 	return cut, func(err error) {
 		once.Do(func() {
 			cancel(nil)
-			w.leave(n, at, func() { delete(at.cuts, me); at.doubtful = at.doubtful || Uncertain(err) })
+			w.leave(n, at, func() {
+				delete(at.cuts, me)
+				if Uncertain(err) {
+					w.doubt(n, at)
+				}
+			})
 		})
 	}, nil
 }
@@ -73,8 +87,8 @@ func (w *Writes) Hold(ctx context.Context, n Name) (done func(), err error) {
 	return sync.OnceFunc(func() { w.leave(n, at, func() { at.held-- }) }), nil
 }
 
-// Delete cuts short who writes the name, and waits until nobody writes, holds or deletes it. doubtful: what was cut short may come about
-// all the same, and nobody will say when.
+// Delete cuts short who writes the name, and waits until nobody writes, holds or deletes it. doubtful: what has ended may come about
+// all the same, and nobody will say when. It is said once.
 func (w *Writes) Delete(ctx context.Context, n Name) (done func(), doubtful bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -88,8 +102,38 @@ func (w *Writes) Delete(ctx context.Context, n Name) (done func(), doubtful bool
 			return nil, false, context.Cause(ctx)
 		}
 	}
-	at.deleting = true
-	return sync.OnceFunc(func() { w.leave(n, at, func() { at.deleting = false }) }), at.doubtful, nil
+	at.deleting, doubtful = true, at.doubtful
+	w.believe(at)
+	return sync.OnceFunc(func() { w.leave(n, at, func() { at.deleting = false }) }), doubtful, nil
+}
+
+// doubt is called with mu.
+func (w *Writes) doubt(n Name, at *writers) {
+	at.doubtful = true
+	if at.kept != nil || w.kept == maxDoubtful {
+		return
+	}
+	w.kept++
+	var mine *time.Timer
+	mine = time.AfterFunc(doubtLasts, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if at.kept == mine {
+			w.believe(at)
+			w.drop(n, at)
+		}
+	})
+	at.kept = mine
+}
+
+// believe is called with mu.
+func (w *Writes) believe(at *writers) {
+	at.doubtful = false
+	if at.kept != nil {
+		at.kept.Stop()
+		at.kept = nil
+		w.kept--
+	}
 }
 
 // Writing reports whether somebody writes or deletes the name in our own name.
@@ -135,7 +179,7 @@ func (w *Writes) leave(n Name, at *writers, change func()) {
 
 // drop is called with mu.
 func (w *Writes) drop(n Name, at *writers) {
-	if len(at.cuts) == 0 && at.held == 0 && !at.deleting && at.waiting == 0 {
+	if len(at.cuts) == 0 && at.held == 0 && !at.deleting && at.waiting == 0 && at.kept == nil {
 		delete(w.of, n)
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // TestWrites: several write at once and are cut short by who deletes, who is alone; nobody else's name waits.
@@ -154,6 +156,47 @@ func TestHold(t *testing.T) {
 		<-held
 		synctest.Wait()
 		if len(w.of) != 0 {
+			t.Error("remembered: ", len(w.of))
+		}
+	})
+}
+
+// TestDoubtLasts: that a write may yet come about is said to who deletes, once, also if he comes when nobody writes any more, but not for ever.
+func TestDoubtLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w Writes
+		n := Name{Replica: "west", Repository: "app", Reference: "v1"}
+		for _, c := range []struct {
+			after time.Duration
+			want  []bool
+		}{{doubtLasts - time.Second, []bool{true, false}}, {doubtLasts + time.Second, []bool{false}}} {
+			for range 2 {
+				_, done, err := w.Write(t.Context(), n)
+				if err != nil {
+					t.Fatal(err)
+				}
+				done(&Error{Method: http.MethodPut})
+			}
+			time.Sleep(c.after)
+			for i, want := range c.want {
+				done, doubtful, err := w.Delete(t.Context(), n)
+				if err != nil || doubtful != want {
+					t.Errorf("after %v, %d: %v, %v", c.after, i, doubtful, err)
+				}
+				done()
+			}
+			if len(w.of)+w.kept != 0 {
+				t.Error("remembered: ", len(w.of), w.kept)
+			}
+		}
+		for i := range maxDoubtful + 1 {
+			_, done, err := w.Write(t.Context(), Name{Reference: strconv.Itoa(i)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			done(&Error{Method: http.MethodPut})
+		}
+		if len(w.of) != maxDoubtful {
 			t.Error("remembered: ", len(w.of))
 		}
 	})
