@@ -47,6 +47,7 @@ type Engine struct {
 	early   chan struct{} // one for each blob that is copied before its manifest
 	lately  *lru.Cache[taskKey, Stamp]
 
+	lookAgain  time.Duration
 	laterLooks atomic.Int64 // names that are looked at after a while
 
 	mu     sync.Mutex
@@ -74,7 +75,7 @@ func New(o Options) *Engine {
 	return &Engine{
 		Options: o, metrics: newMetrics(o.Metrics), wake: make(chan struct{}, 1), early: make(chan struct{}, maxEarly),
 		lanes: map[string]*lane{}, meters: map[string]*meter{}, freed: make(chan struct{}),
-		lately: written, doubts: map[string]*doubts{}, listings: map[string]listing{},
+		lately: written, doubts: map[string]*doubts{}, listings: map[string]listing{}, lookAgain: lookAgain,
 	}
 }
 

@@ -321,6 +321,7 @@ func newRegion(t *testing.T, change ...func(*Options)) *region {
 		do(&o)
 	}
 	x.Engine = New(o)
+	x.lookAgain = time.Second / 4
 	return x
 }
 

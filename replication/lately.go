@@ -12,8 +12,9 @@ import (
 // maxLately is how many names that were written or deleted are remembered, of all replicas.
 const maxLately = 16_384
 
-// lookAgain is longer than it takes to record what a replica has accepted.
-const lookAgain = time.Second
+// lookAgain is longer than it takes to record what a replica has accepted: a manifest's config may be asked for first (5 s), and what
+// cannot be recorded at once is tried for a second more.
+const lookAgain = 7 * time.Second
 
 func passes(ctx context.Context, long time.Duration) bool {
 	timer := time.NewTimer(long)
@@ -188,7 +189,7 @@ func (e *Engine) look(ctx context.Context, target string, what Reference) error 
 		return err
 	}
 	if e.Writes.Writing(nameOf(target, what)) { // what is there now says nothing
-		e.doubtIn(lookAgain, target, what)
+		e.doubtIn(e.lookAgain, target, what)
 		return nil
 	}
 	so, err := e.isSo(ctx, target, entry)
@@ -197,7 +198,7 @@ func (e *Engine) look(ctx context.Context, target string, what Reference) error 
 	}
 	if !so && entry.Deleted {
 		// It may have been pushed a moment ago, which is not recorded yet.
-		if !passes(ctx, lookAgain) {
+		if !passes(ctx, e.lookAgain) {
 			return context.Cause(ctx)
 		}
 		if now, _, err := e.Ledger.Get(what); err != nil || now.Stamp != entry.Stamp {

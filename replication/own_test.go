@@ -245,3 +245,25 @@ func TestEachEndsInDoubt(t *testing.T) {
 		t.Error(err, tried)
 	}
 }
+
+// TestRecordedLate: what a replica has accepted is recorded only after its config was asked for, and is not deleted until then.
+func TestRecordedLate(t *testing.T) {
+	for _, recorded := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			ledger := newBook()
+			x := newInBubble(t, ledger)
+			x.blob.Store(http.StatusOK)
+			blob := Reference{"app", sum(nil), true}
+			ledger.write(blob, blob.Name, "b", true)
+			x.Doubt("b", blob)
+			time.Sleep(6 * time.Second)
+			if recorded {
+				ledger.write(blob, blob.Name, "b", false)
+			}
+			time.Sleep(time.Minute)
+			if there := x.blob.Load() == http.StatusOK; there != recorded {
+				t.Errorf("recorded: %v, there: %v", recorded, there)
+			}
+		})
+	}
+}
