@@ -36,6 +36,7 @@ type healer struct {
 	reach   func(replica, host string) transfer.Replica
 	moved   func(source, target string, bytes int)
 	own     OwnWrites
+	known   func(Reference) (Known, bool)
 	metrics *metrics
 	log     *slog.Logger
 	ctx     context.Context
@@ -68,7 +69,7 @@ type pushing struct {
 func newHealer(p *Proxy) *healer {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &healer{
-		reach: p.reach, moved: p.healed, own: p.OwnWrites, metrics: p.metrics, log: p.Log,
+		reach: p.reach, moved: p.healed, own: p.OwnWrites, known: p.Record.Known, metrics: p.metrics, log: p.Log,
 		ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxCopies), jobs: map[jobKey]*job{},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/oci"
@@ -71,6 +72,8 @@ type OwnWrites struct {
 	// Brought says that something is about to be written to a replica, so that it is looked at again when word of its deletion
 	// comes late.
 	Brought func(what Reference, replica string)
+	// Doubt has looked at, now and for a while, what we have taken back at a replica, or could not.
+	Doubt func(what Reference, replica string)
 	// Unheard: other gateways delete, and the record does not hear of it.
 	Unheard bool
 }
@@ -81,6 +84,9 @@ func (o *OwnWrites) complete() {
 	}
 	if o.Brought == nil {
 		o.Brought = func(Reference, string) {}
+	}
+	if o.Doubt == nil {
+		o.Doubt = func(Reference, string) {}
 	}
 }
 
@@ -138,17 +144,18 @@ func (o own) still(ctx context.Context) bool {
 	return there || err != nil
 }
 
-// undo has the right to delete that the client has. Whoever was told by Brought deletes what is left.
+// undo has the right to delete that the client has, which may be none. Whoever is told by Doubt deletes what is left.
 func (o own) undo(ctx context.Context, recorded bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoBound)
 	defer cancel()
+	defer o.own.Doubt(o.what(), o.owner)
 	err := func() error {
 		done, _, err := o.own.Delete(ctx, o.name())
 		if err != nil {
 			return err
 		}
 		defer done()
-		if recorded && !o.gone(o.need) {
+		if recorded && !o.gone(o.need) || !recorded && o.pushed() {
 			return nil // it was pushed again
 		}
 		remove := transfer.DeleteBlob
@@ -160,4 +167,10 @@ func (o own) undo(ctx context.Context, recorded bool) {
 	if err != nil {
 		o.log.Warn("a copy of what was deleted meanwhile is not yet undone", "replica", o.owner, "repository", o.repository, "digest", o.need.Digest, "error", err)
 	}
+}
+
+// pushed: the record has a push of it to the owner.
+func (o own) pushed() bool {
+	known, ok := o.known(o.what())
+	return ok && !known.Deleted && slices.Contains(known.At, o.owner)
 }

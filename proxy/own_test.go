@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
 // TestDeletedWhileItIsHealed: a blob that another replica has is copied home, which is held open at each step while the blob is
@@ -255,4 +256,33 @@ func TestABlobThatWasDeletedIsAskedFor(t *testing.T) {
 	s.want(s.do("POST "+uploads+"?digest="+config, strings.NewReader("config")), 201, "west; reason=nearest")
 	s.at["west"].ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodDelete, "/v2/app/blobs/"+config, nil))
 	s.want(s.putManifest("v1", imageOf("config")), 400, "west; reason=scattered")
+}
+
+// TestWhatCannotBeUndoneIsLookedAt: the client may push, and not delete. What was pushed to the owner meanwhile is left alone.
+func TestWhatCannotBeUndoneIsLookedAt(t *testing.T) {
+	blob := Reference{"app", sha256Of([]byte("config")), true}
+	for _, pushed := range []bool{false, true} {
+		var doubted []Reference
+		deletions := 0
+		g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodDelete {
+				deletions++
+			}
+			w.WriteHeader(http.StatusForbidden)
+		}}, func(c *Config) {
+			c.OwnWrites.Doubt = func(what Reference, replica string) {
+				if replica == "west" {
+					doubted = append(doubted, what)
+				}
+			}
+		})
+		if pushed {
+			g.proxy.Record.(*memoryRecord).of[blob] = Known{blob.Name, false, []string{"west"}}
+		}
+		p := pushing{repository: "app", owner: "west", host: "registry.contoso.com", gone: func(manifest.Part) bool { return false }}
+		own{g.proxy.healer, p, manifest.Part{Digest: blob.Name}, "east"}.undo(t.Context(), false)
+		if !slices.Equal(doubted, []Reference{blob}) || deletions > 0 == pushed {
+			t.Errorf("pushed: %v, deletions: %d, to be looked at: %v", pushed, deletions, doubted)
+		}
+	}
 }

@@ -123,14 +123,14 @@ func (c *copying) ownWrites() proxy.OwnWrites {
 	return proxy.OwnWrites{
 		Writes: c.Writes, Unheard: c.Unheard,
 		Brought: func(what proxy.Reference, replica string) { c.Brought(replica, replication.Reference(what)) },
+		Doubt:   func(what proxy.Reference, replica string) { c.Uncertain(replica, replication.Reference(what)) },
 	}
 }
 
-// doubt: a blob that is live again is brought to all who lack it; all else is looked at.
+// doubt: it is looked at, and a blob that is live again is brought to all who lack it.
 func (c *copying) doubt(e ledger.Entry, replica string) {
 	if e.Blob && !e.Deleted {
 		c.committed(e.Repository, e.Name, e.Replica)
-		return
 	}
 	c.Doubt(replica, replication.Reference(e.Reference))
 }
