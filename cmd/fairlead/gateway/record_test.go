@@ -10,6 +10,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/proxy"
+	"github.com/fairlead-gateway/fairlead/replication/ledger"
 )
 
 // That a replica does not have what was deleted is the last word where no copy of it can be under way.
@@ -53,5 +54,15 @@ replicas:
 	r.Gone(what, "left-out") // an answer to the DELETE that came late
 	if known, _ := r.Known(what); !slices.Equal(known.At, []string{"first"}) {
 		t.Errorf("what was pushed again is said to be at %v", known.At)
+	}
+	var doubted []string
+	r.doubt = func(e ledger.Entry, replica string) { doubted = append(doubted, e.Name+" at "+replica) }
+	for _, replica := range []string{"first", "left-out"} {
+		if err := r.Untag(what, digest(2), replica, proxy.Request{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(doubted, []string{"v1 at first"}) {
+		t.Errorf("whether the client deletes what he gave the tag to is looked at: %q", doubted)
 	}
 }
