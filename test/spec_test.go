@@ -236,8 +236,11 @@ func (s *script) blobs() []row {
 		{name: "end-2 no digest", method: "GET", path: s.at + "/blobs/v1"},
 		{name: "end-2 algorithm unknown", method: "GET", path: s.at + "/blobs/md5:d41d8cd98f00b204e9800998ecf8427e"},
 	}
+	backwards := map[string][]unlike{"9-0": {{
+		kinds: inMemory, answer: `502 Bad Gateway`, reason: "these send a part of the blob that ends before it begins",
+	}}}
 	for _, r := range []string{"0-9", "10-", "-10", "100-1000000", "1000000-", "9-0", "0-0,5-9", "x"} {
-		rows = append(rows, row{name: "end-2 range " + r, method: "GET", path: at, header: ranged("bytes=" + r)})
+		rows = append(rows, row{name: "end-2 range " + r, method: "GET", path: at, header: ranged("bytes=" + r), unlike: backwards[r]})
 	}
 	return rows
 }
