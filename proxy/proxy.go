@@ -176,6 +176,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer x.log(time.Now())
 	defer x.boundTheRest()
 	if why := x.refusal(); why != nil {
+		if why != noPath {
+			x.takeUnwanted()
+		}
 		if why.allow != nil {
 			w.Header().Set("Allow", strings.Join(why.allow, ", "))
 		}

@@ -1,11 +1,13 @@
 package proxy
 
 import (
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
 )
@@ -46,6 +48,16 @@ func (x *exchange) refusal() *refusal {
 		return nil
 	}
 	return refusalOf(x.in.Method, x.in.URL, x.target)
+}
+
+// takeUnwanted takes in what a client sends that does not wait to be asked for it: some look for an answer only when they have
+// sent all, and a connection that is closed before takes the answer along.
+func (x *exchange) takeUnwanted() {
+	if x.in.Header.Get("Expect") != "" || x.in.Body == nil || x.in.Body == http.NoBody {
+		return
+	}
+	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(x.proxy.Limits.Window))
+	_, _ = io.CopyN(io.Discard, x.in.Body, maxUnwanted)
 }
 
 // refusalOf says why no replica gets a routable request; nil: one may. Registries differ in what they make of a path that is
