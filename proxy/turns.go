@@ -14,7 +14,7 @@ import (
 // next is asked: it may be slow, and what it has nowhere else. The first answer that counts is the client's; whoever is
 // still asked then is let go.
 type turns struct {
-	// Static after newTurns.
+	// Static.
 	x       *exchange
 	out     *http.Request
 	begun   time.Time
