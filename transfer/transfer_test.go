@@ -63,6 +63,7 @@ type fake struct {
 	mu     sync.Mutex
 	has    map[string][]byte
 	upload []byte
+	opened int // uploads that were begun: what still comes of an earlier one is not of this one
 	open   bool
 	count  map[string]int
 	log    []string
@@ -124,6 +125,7 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodPost:
 		f.open, f.upload = true, nil
+		f.opened++
 		w.Header().Set("Location", f.URL+state) // as registries do that know their name
 		w.WriteHeader(http.StatusAccepted)
 	case http.MethodPatch:
@@ -133,10 +135,13 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 			say(w, 416, "BLOB_UPLOAD_INVALID", "out of order")
 			return
 		}
+		upload := f.opened
 		f.mu.Unlock()
 		part, err := io.ReadAll(r.Body)
 		f.mu.Lock()
-		f.upload = append(f.upload, part...)
+		if upload == f.opened {
+			f.upload = append(f.upload, part...)
+		}
 		if err != nil {
 			return
 		}
