@@ -9,6 +9,7 @@ import (
 	"net/textproto"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // errNonsense: what came is no answer to what was asked. Nothing can be said of what the replica did.
@@ -29,13 +30,12 @@ type transport interface {
 
 // RoundTrip closes the connection of what is no answer: nobody knows where the next one begins.
 func (s strict) RoundTrip(r *http.Request) (*http.Response, error) {
-	var conn net.Conn
-	hints := 0
+	var of used
 	trace := &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) { conn = info.Conn },
+		GotConn: func(info httptrace.GotConnInfo) { of.conn.Store(&info.Conn) },
 		Got1xxResponse: func(int, textproto.MIMEHeader) error {
-			if hints++; hints > maxHints { // net/http does not bound what it hands on
-				_ = conn.Close()
+			if of.hints.Add(1) > maxHints { // net/http does not bound what it hands on
+				of.close()
 			}
 			return nil
 		},
@@ -45,11 +45,23 @@ func (s strict) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if err := valid(r, response); err != nil {
-		_ = conn.Close()
+		of.close()
 		_ = response.Body.Close()
 		return nil, err
 	}
 	return response, nil
+}
+
+// used is what a request was sent on. Where net/http has sent it again, word may still come of the connection before.
+type used struct {
+	conn  atomic.Pointer[net.Conn]
+	hints atomic.Int32
+}
+
+func (u *used) close() {
+	if conn := u.conn.Load(); conn != nil {
+		_ = (*conn).Close()
+	}
 }
 
 // valid: net/http takes any three digits for the status of a final answer, and does not compare it with the request. To be
