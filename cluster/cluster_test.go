@@ -23,6 +23,7 @@ func plain(nodes []*node) []*Cluster {
 }
 
 func TestRacingGrantsHaveOneOwner(t *testing.T) {
+	t.Parallel()
 	_, nodes := three(t)
 	surely, healed := 0, 0
 	for i := range 200 {
@@ -56,6 +57,7 @@ func TestRacingGrantsHaveOneOwner(t *testing.T) {
 }
 
 func TestPartitionHealsToTheEarlierGrant(t *testing.T) {
+	t.Parallel()
 	net, nodes := three(t)
 	net.isolate(nodes[2].Cluster, plain(nodes), true)
 	first, _ := nodes[2].Accept(t.Context(), "app", "at-gw3")
@@ -87,6 +89,7 @@ func TestPartitionHealsToTheEarlierGrant(t *testing.T) {
 
 // A cut that ends before anybody is held for dead makes no member join: digests have to find what was lost.
 func TestAShortCutIsRepaired(t *testing.T) {
+	t.Parallel()
 	net, nodes := three(t)
 	repository := repositoryOf(nodes[0], nodes[0].members.names(), "short")
 	net.isolate(nodes[2].Cluster, plain(nodes), true)
@@ -99,6 +102,7 @@ func TestAShortCutIsRepaired(t *testing.T) {
 }
 
 func TestOneDirectionLost(t *testing.T) {
+	t.Parallel()
 	net, nodes := three(t)
 	net.sever(nodes[0].Cluster, nodes[1].Cluster, true)
 	repository := repositoryOf(nodes[1], nodes[0].members.names(), "oneway")
@@ -118,6 +122,7 @@ func TestOneDirectionLost(t *testing.T) {
 }
 
 func TestKilledArbiter(t *testing.T) {
+	t.Parallel()
 	net, nodes := three(t)
 	members := nodes[0].members.names()
 	net.isolate(nodes[2].Cluster, plain(nodes), true) // a killed process and a mute one are alike to the others
@@ -148,6 +153,7 @@ func TestKilledArbiter(t *testing.T) {
 }
 
 func TestClocksAnHourApart(t *testing.T) {
+	t.Parallel()
 	_, nodes := three(t, options{ahead: time.Hour}, options{}, options{ahead: -time.Hour})
 	for i := range 30 {
 		repository := fmt.Sprintf("app-%d", i)
@@ -168,6 +174,7 @@ func TestClocksAnHourApart(t *testing.T) {
 }
 
 func TestAnInsaneClockPoisonsNothing(t *testing.T) {
+	t.Parallel()
 	_, nodes := three(t, options{}, options{}, options{ahead: 100 * 24 * time.Hour})
 	nodes[2].Accept(t.Context(), repositoryOf(nodes[2], nodes[2].members.names(), "insane"), "at-gw3")
 	poll(t, "its grant was refused", func() bool {
@@ -186,6 +193,7 @@ func TestAnInsaneClockPoisonsNothing(t *testing.T) {
 }
 
 func TestARestartedMemberLearnsAll(t *testing.T) {
+	t.Parallel()
 	net, nodes := three(t)
 	for i := range 300 {
 		nodes[0].Accept(t.Context(), fmt.Sprintf("app-%d", i), "at-gw1")
@@ -214,6 +222,7 @@ func key(t *testing.T) []byte {
 }
 
 func TestAWrongKeyChangesNothing(t *testing.T) {
+	t.Parallel()
 	right := options{keys: [][]byte{key(t)}}
 	net, nodes := three(t, right, right, right)
 	nodes[0].Accept(t.Context(), "app", "at-gw1")
@@ -228,6 +237,7 @@ func TestAWrongKeyChangesNothing(t *testing.T) {
 }
 
 func TestKeysAreChangedWithoutAnOutage(t *testing.T) {
+	t.Parallel()
 	old, fresh := key(t), key(t)
 	with := options{keys: [][]byte{old}}
 	_, nodes := three(t, with, with, with)
@@ -268,6 +278,7 @@ func TestSetKeysKeepsTheOrder(t *testing.T) {
 }
 
 func TestViewsReachAll(t *testing.T) {
+	t.Parallel()
 	net, nodes := three(t)
 	for i, n := range nodes {
 		n.SetView(map[string]View{"westus": {Upstream: i != 0, Fronts: map[string]bool{"203.0.113.1": true}}, "eastus": {Upstream: true}})
@@ -356,6 +367,7 @@ func TestQuestionsAreSharedAndBounded(t *testing.T) {
 }
 
 func TestReplaysAndStrangersChangeNothing(t *testing.T) {
+	t.Parallel()
 	_, nodes := three(t)
 	c := nodes[0].Cluster
 	from := nodes[1].message(typeGrants)
@@ -385,6 +397,7 @@ func TestReplaysAndStrangersChangeNothing(t *testing.T) {
 
 // A later version adds fields and types: what is known of its messages counts.
 func TestAnotherVersionTakesPart(t *testing.T) {
+	t.Parallel()
 	_, nodes := three(t)
 	m := nodes[1].message(typeGrants)
 	m.V = 2

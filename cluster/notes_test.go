@@ -6,6 +6,7 @@ import (
 )
 
 func TestNotes(t *testing.T) {
+	t.Parallel()
 	type note struct {
 		from string
 		data []byte

@@ -9,6 +9,7 @@ import (
 
 // When a spread is over, everybody knows: nobody has to be waited for after that.
 func TestSpreadTellsAll(t *testing.T) {
+	t.Parallel()
 	_, nodes := three(t)
 	for i := range 50 {
 		n := nodes[i%3]
@@ -35,6 +36,7 @@ func TestSpreadTellsAll(t *testing.T) {
 
 // Who has gone without our knowing it keeps nobody for long, and the others hear of it all the same.
 func TestSpreadIsBounded(t *testing.T) {
+	t.Parallel()
 	net, nodes := three(t)
 	net.isolate(nodes[2].Cluster, plain(nodes), true)
 	repository := repositoryOf(nodes[0], nodes[0].members.names(), "cut")

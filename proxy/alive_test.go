@@ -55,6 +55,7 @@ func (s *signs) since(replica string, moment time.Time) bool {
 }
 
 func TestAnswersAreSignsOfLife(t *testing.T) {
+	t.Parallel()
 	none := []string{}
 	for _, test := range []struct {
 		name       string
@@ -76,7 +77,7 @@ func TestAnswersAreSignsOfLife(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var s signs
-			g := newRig(t, map[string]http.HandlerFunc{"west": test.west, "east": test.east, "europe": breakOff},
+			g := newHastyRig(t, map[string]http.HandlerFunc{"west": test.west, "east": test.east, "europe": breakOff},
 				func(c *Config) { c.Alive = s.give; c.Limits.Commit = 500 * time.Millisecond })
 			g.do(test.line, nil)
 			if got := s.by(); !slices.Equal(got, test.want) {

@@ -79,7 +79,7 @@ func TestDroppedAnswersAreClosed(t *testing.T) {
 				_, _ = io.WriteString(w, content)
 			case <-r.Context().Done():
 			}
-		}}, func(c *Config) { c.Limits.Window = patience })
+		}}, nil)
 		if got := g.do("GET /v2/app/blobs/"+digest, nil); got.body != content || got.err != nil {
 			t.Errorf("%d: %v %v: the dropped answer was held", code, got, got.err)
 		}
@@ -138,7 +138,7 @@ func TestAbsencePasses(t *testing.T) {
 // A replica that was down when it was asked, because none was up, is not given up for being down.
 func TestLastResortIsAwaited(t *testing.T) {
 	looks := make(chan bool)
-	g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
+	g := newHastyRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		for range 3 {
 			select {

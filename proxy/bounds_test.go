@@ -34,6 +34,7 @@ func refuseEarly(w http.ResponseWriter, _ *http.Request) {
 // A client that announces a body and does not send it is told what there is to say all the same, and
 // its connection is closed.
 func TestSilentClient(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ name, line, length, want string }{
 		{"refused by the replica", "PATCH " + uploads + "1", "Content-Length: 1000000", "401"},
 		{"refused by the replica, a small body", "PUT " + uploads + "1", "Content-Length: 1000", "401"},
@@ -45,7 +46,7 @@ func TestSilentClient(t *testing.T) {
 		{"a lost upload", "PATCH " + uploads + "1?fairlead-replica=mars", "Content-Length: 10", "404"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			g := newRig(t, map[string]http.HandlerFunc{"west": refuseEarly}, nil)
+			g := newHastyRig(t, map[string]http.HandlerFunc{"west": refuseEarly}, nil)
 			answer, err := io.ReadAll(g.send(plain(test.line, "", test.length)))
 			if errors.Is(err, os.ErrDeadlineExceeded) || !bytes.HasPrefix(answer, []byte("HTTP/1.1 "+test.want)) {
 				t.Errorf("%q %v", answer, err)
@@ -85,10 +86,11 @@ func TestContinue(t *testing.T) {
 // A client asks and asks and reads nothing. Small answers are written by net/http when the handler
 // has returned already, large ones in the handler.
 func TestClientThatReadsNothingIsCut(t *testing.T) {
+	t.Parallel()
 	for name, size := range map[string]int{"small answers": 1800, "large answers": 1 << 20} {
 		t.Run(name, func(t *testing.T) {
 			answer := random(size)
-			g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer) }}, unlogged)
+			g := newHastyRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer) }}, unlogged)
 			conn := g.send("")
 			_ = conn.(*net.TCPConn).SetReadBuffer(4096)
 			requests := strings.Repeat("GET /v2/app/blobs/"+digest+" HTTP/1.1\r\nHost: x\r\n\r\n", 100)
@@ -107,7 +109,7 @@ func TestClientThatReadsNothingIsCut(t *testing.T) {
 // waiting for a commit again, or its client could read nothing for a quarter of an hour.
 func TestAnswerThatBeganBeforeTheBodyEnded(t *testing.T) {
 	cut := make(chan bool)
-	g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
+	g := newHastyRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
 		defer close(cut)
 		control := http.NewResponseController(w)
 		_ = control.EnableFullDuplex()
@@ -137,6 +139,7 @@ func TestAnswerThatBeganBeforeTheBodyEnded(t *testing.T) {
 // Streams of one connection end in any order, and what bounds one must not touch it once its handler
 // has returned: net/http takes the process down for that.
 func TestStalledStreams(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name, method string
 		stalls       http.HandlerFunc
@@ -148,7 +151,7 @@ func TestStalledStreams(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			g := newRig(t, map[string]http.HandlerFunc{"west": test.stalls, "east": status(200)}, unlogged)
+			g := newHastyRig(t, map[string]http.HandlerFunc{"west": test.stalls, "east": status(200)}, unlogged)
 			var late atomic.Int32
 			g.serve(func(s *httptest.Server) {
 				s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -279,7 +282,7 @@ func TestNothingIsLeftOnTheConnection(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var g *rig
 			last, goOn := make(chan bool, 1), make(chan bool)
-			g = newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
+			g = newHastyRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				switch {
 				case strings.Contains(r.URL.Path, "broken"):

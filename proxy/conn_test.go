@@ -61,6 +61,7 @@ func FuzzWholeConn(f *testing.F) {
 
 // What a registry sends behind the answer to a HEAD meets no other request on that connection, however busy it is.
 func TestNothingFollowsAHead(t *testing.T) {
+	t.Parallel()
 	for _, answer := range []string{
 		"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhello",
 		"HTTP/1.1 200 OK\r\nContent-Length: 38\r\n\r\nHTTP/1.1 500 Odd\r\nContent-Length: 0\r\n\r\n",

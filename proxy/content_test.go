@@ -42,6 +42,7 @@ func packed(text string) string {
 
 // What a registry leaves out of its answer is computed; what it says must be true.
 func TestDigestOfAManifest(t *testing.T) {
+	t.Parallel()
 	const signed = `{"schemaVersion":1,"signatures":[{}]}`
 	const schema1 = "Content-Type: application/vnd.docker.distribution.manifest.v1+prettyjws"
 	said := func(digest string) string { return "Docker-Content-Digest: " + digest }

@@ -374,6 +374,7 @@ func TestTroubleIsNoConfirmation(t *testing.T) {
 
 // An owner that goes down while it is asked what it has loses the push as one does that goes down in any other request.
 func TestTheOwnerIsLostUnderTheGuard(t *testing.T) {
+	t.Parallel()
 	s := newScattered(t)
 	s.rig = newRig(t, map[string]http.HandlerFunc{"west": status(503), "east": s.at["east"].ServeHTTP}, func(c *Config) {
 		c.Limits.Outlive = patience

@@ -209,7 +209,7 @@ func (k keeper) Keep(repository, owner string) {
 
 func TestWhatIsUnderWayKeepsTheLease(t *testing.T) {
 	agreed := keeper{kept: make(chan string, 1)}
-	g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
+	g := newHastyRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Location", "/v2/app/blobs/uploads/1")
 		w.WriteHeader(http.StatusAccepted)

@@ -183,7 +183,7 @@ func TestOutsideBelongsToThePush(t *testing.T) {
 			arrived <- true
 		}
 		west(w, r)
-	}}, func(c *Config) { listOutside(c); c.Limits.Window = patience })
+	}}, listOutside)
 	location := g.do("POST "+uploads, nil).header.Get("Location")
 	body, end := io.Pipe()
 	defer end.Close()

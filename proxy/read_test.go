@@ -13,6 +13,7 @@ import (
 const byDigest = "/v2/app/manifests/" + digest
 
 func TestReads(t *testing.T) {
+	t.Parallel()
 	type upstreams = map[string]http.HandlerFunc
 	for _, test := range []struct {
 		name      string

@@ -137,9 +137,9 @@ func TestOneSpelling(t *testing.T) {
 // A client that looks for an answer only when it has sent all gets one.
 func TestRefusalOfALargeBody(t *testing.T) {
 	g := newRig(t, nil, nil)
-	const size = 16 << 20
-	conn := g.send(plain("PUT /v2/App/manifests/v1", "", "Content-Length: "+strconv.Itoa(size)))
-	if _, err := conn.Write(random(size)); err != nil {
+	body := random(16 << 20)
+	conn := g.send(plain("PUT /v2/App/manifests/v1", "", "Content-Length: "+strconv.Itoa(len(body))))
+	if _, err := conn.Write(body); err != nil {
 		t.Error(err)
 	}
 	g.want(g.next(bufio.NewReader(conn), http.MethodPut), 400, "-")

@@ -147,6 +147,7 @@ func (h *harsh) lost(t *testing.T, g *rig) (lost int) {
 }
 
 func TestNothingIsLostOnAnIdleConnection(t *testing.T) {
+	t.Parallel()
 	for name, closes := range harshWays {
 		t.Run(name, func(t *testing.T) {
 			h := &harsh{closes: closes}

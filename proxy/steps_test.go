@@ -10,6 +10,7 @@ import (
 
 // What an accepted answer to a step of an upload means does not hang on its status alone.
 func TestSteps(t *testing.T) {
+	t.Parallel()
 	const upload, blob = uploads + "2", "/v2/app/blobs/" + digest
 	for _, test := range []struct {
 		line     string

@@ -65,6 +65,7 @@ func slowly(then http.HandlerFunc) http.HandlerFunc {
 
 // Who is asked last, or alone, has more than the time to the first byte, as long as it is up; lists have time at all replicas.
 func TestWhoIsAloneHasTime(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		line string
 		east http.HandlerFunc
@@ -100,6 +101,7 @@ func TestDownWhileAsked(t *testing.T) {
 
 // Every request ends, whatever is down.
 func TestAllHang(t *testing.T) {
+	t.Parallel()
 	for _, up := range []bool{true, false} {
 		for _, line := range []string{"GET " + byDigest, "HEAD /v2/app/blobs/" + digest, "POST " + uploads, "PUT /v2/app/manifests/v1", "DELETE " + byDigest} {
 			if up && !strings.HasPrefix(line, "GET") && !strings.HasPrefix(line, "HEAD") && !strings.HasPrefix(line, "POST") {
@@ -126,6 +128,7 @@ func TestAllHang(t *testing.T) {
 
 // While the probes say that all are down, a body that moves is taken, however long that takes.
 func TestABodyOfLastResort(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, map[string]http.HandlerFunc{"west": accepts}, func(c *Config) { c.Limits.Alone = 300 * time.Millisecond })
 	for name := range points {
 		g.set(name, down)

@@ -257,7 +257,7 @@ func TestRedirectToTheSamePath(t *testing.T) {
 
 // A client that stops sending, and one that sends a byte now and then, are cut: by rate, not by time.
 func TestStalledBodyIsCut(t *testing.T) {
-	g := newRig(t, map[string]http.HandlerFunc{"west": accepts}, nil)
+	g := newHastyRig(t, map[string]http.HandlerFunc{"west": accepts}, nil)
 	answer, err := io.ReadAll(g.send("PATCH " + uploads + "1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nabc"))
 	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 504 ")) {
 		t.Errorf("%q %v", answer, err)
@@ -280,8 +280,9 @@ func TestMalformedBodyIsTheClientsFault(t *testing.T) {
 
 // A replica that takes no more bytes costs the push, not the gateway.
 func TestStalledReplicaIsCut(t *testing.T) {
+	t.Parallel()
 	end := make(chan bool)
-	g := newRig(t, map[string]http.HandlerFunc{"west": func(http.ResponseWriter, *http.Request) { <-end }}, nil)
+	g := newHastyRig(t, map[string]http.HandlerFunc{"west": func(http.ResponseWriter, *http.Request) { <-end }}, nil)
 	t.Cleanup(func() { close(end) })
 	got := g.do("PATCH "+uploads+"1", bytes.NewReader(random(32<<20)))
 	if got.err == nil && got.status != 504 {
@@ -294,7 +295,7 @@ func TestStalledReplicaIsCut(t *testing.T) {
 
 func TestCommitIsAwaitedWhileTheReplicaIsUp(t *testing.T) {
 	committing, commit := make(chan bool, 1), make(chan bool)
-	g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
+	g := newHastyRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		committing <- true
 		select {

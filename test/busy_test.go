@@ -209,7 +209,7 @@ func TestLateProbes(t *testing.T) {
 		if _, err := fetch(client.http, g.url()+"/v2/app/manifests/"+of.Digest, of.Digest); err != nil {
 			t.Fatalf("after %v late probes: %v", late(), err)
 		}
-		if n := late(); n < 8 {
+		if n := late(); n < float64(few(4, 8)) {
 			return fmt.Errorf("%v", n)
 		}
 		return nil

@@ -24,7 +24,10 @@ func TestEndpoints(t *testing.T) {
 			t.Parallel()
 			direct := kind.start(t, "direct", freeAddress(t, "127.0.0.1"))
 			registries := startRegistries(t, kind, splitReplicas)
-			alone := splitGateways(t, registries)
+			var alone []*gateway
+			if !testing.Short() {
+				alone = splitGateways(t, registries)
+			}
 			clustered := startCluster(t, registries, func(_ int, f *file) { f.replication = copyAll })
 			for _, c := range []struct {
 				repository string

@@ -267,14 +267,14 @@ func (f *failover) startPulling(t *testing.T, ctx context.Context, all *sync.Wai
 	for _, r := range f.wanted {
 		c := newPuller(f.dial)
 		all.Go(func() {
-			every(ctx, 50*time.Millisecond, func() { f.note(&f.gets, attempt{r.String(), time.Now(), false, c.try(r)}) })
+			every(ctx, time.Duration(few(150, 50))*time.Millisecond, func() { f.note(&f.gets, attempt{r.String(), time.Now(), false, c.try(r)}) })
 			c.close()
 		})
 	}
 	via := connectionFront(t, "127.0.1.1", f.dial)
 	archive := filepath.Join(t.TempDir(), "pulled.tar")
 	all.Go(func() {
-		every(ctx, 100*time.Millisecond, func() {
+		every(ctx, time.Duration(few(400, 100))*time.Millisecond, func() {
 			a := attempt{what: "crane pull", began: time.Now(), many: true}
 			_, a.err = crane(t, "pull", via.address+"/app:"+imageTag, archive)
 			a.took = time.Since(a.began)

@@ -18,14 +18,16 @@ import (
 const (
 	writersEach = 2 // by gateway
 	writerTags  = 6
-	writerTurn  = 100 * time.Millisecond // a turn takes at least so long
 )
+
+// writerTurn is how long a turn takes, at least.
+func writerTurn() time.Duration { return time.Duration(few(200, 100)) * time.Millisecond }
 
 // TestKilled: gateways are killed at random instants, one at a time, while clients push, retag and delete through all of them.
 // What was acknowledged holds, and nothing has happened twice.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	kills := number(t, "FAIRLEAD_KILLS", few(3, 12))
+	kills := number(t, "FAIRLEAD_KILLS", few(2, 12))
 	registries := startRegistries(t, distributionKind, splitReplicas)
 	gateways := startClusterOf(t, built(t, shippedProgram), registries, func(_ int, f *file) {
 		f.replication, f.state, f.health = copyAll, t.TempDir(), "{interval: 1s, timeout: 1s, fronts: false}"
@@ -45,7 +47,7 @@ func TestKilled(t *testing.T) {
 	defer over.Store(true)
 	for _, w := range writers {
 		work.Go(func() {
-			pace := time.NewTicker(writerTurn)
+			pace := time.NewTicker(writerTurn())
 			defer pace.Stop()
 			for ; !over.Load(); <-pace.C {
 				w.turn()

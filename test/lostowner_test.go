@@ -16,8 +16,11 @@ import (
 // image on another replica, or with an error; never with a damaged one, and it never hangs.
 func TestLostOwner(t *testing.T) {
 	t.Parallel()
-	for _, set := range prepareClients(t, few(1, 2)) {
+	for i, set := range prepareClients(t, few(1, 2)) {
 		t.Run(set.client.name, func(t *testing.T) {
+			if i%few(2, 1) > 0 {
+				long(t)
+			}
 			set.need(t)
 			t.Parallel()
 			var whole, failed, unharmed int

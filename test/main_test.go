@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +18,19 @@ var buildDir string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if !isSet("test.parallel") {
+		_ = flag.Set("test.parallel", strconv.Itoa(testsAtOnce(runtime.GOMAXPROCS(0))))
+	}
 	os.Exit(run(m))
+}
+
+// testsAtOnce is how many tests run whole programs at once: half as many again as there are processors, since they wait for a third
+// of their time.
+func testsAtOnce(processors int) int { return processors * 3 / 2 }
+
+func isSet(name string) (set bool) {
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
 }
 
 func run(m *testing.M) int {

@@ -11,7 +11,7 @@ import (
 // has been something else a moment before.
 func TestPullAfterPush(t *testing.T) {
 	t.Parallel()
-	rounds := number(t, "FAIRLEAD_PULLS", few(4, 12))
+	rounds := number(t, "FAIRLEAD_PULLS", few(2, 12))
 	registries := startRegistries(t, distributionKind, splitReplicas)
 	gateways := startCluster(t, registries, func(_ int, f *file) { f.replication = copyAll })
 	failed, stale := 0, 0

@@ -157,7 +157,7 @@ func oneQuestion(t *testing.T, r *regions) {
 // readYourPush moves a tag with one request through one gateway, and reads it through the others as soon as word of that can
 // have come to them. All registries hold what it was before.
 func readYourPush(t *testing.T, r *regions) {
-	rounds := few(10, 40)
+	rounds := few(5, 40)
 	config := []byte("{}")
 	before := encode(t, document{SchemaVersion: 2, MediaType: typeManifest, Config: &descriptor{MediaType: typeConfig, Digest: digestOf(config), Size: int64(len(config))}, Layers: []descriptor{}})
 	after := append(before[:len(before)-1:len(before)-1], `,"annotations":{"now":"newer"}}`...)
@@ -274,7 +274,7 @@ func (g *gateway) arbiter(t testing.TB, repository string) string {
 const racesAtOnce = 8
 
 // raceRounds is kept small enough for every change; a thousand were run when this was written.
-func raceRounds() int { return few(20, 100) }
+func raceRounds() int { return few(10, 100) }
 
 // regionsRace: two clients in two regions begin at once, through two gateways, to push two halves of one image; a
 // third makes the index. One replica must have all of it.

@@ -165,7 +165,7 @@ func (c regional) pushBlob(repository string, content []byte) error {
 // has what they have; what was deleted is never given out by anybody.
 func TestReplicaAway(t *testing.T) {
 	t.Parallel()
-	images := number(t, "FAIRLEAD_AWAY_IMAGES", few(24, 60))
+	images := number(t, "FAIRLEAD_AWAY_IMAGES", few(12, 60))
 	registries := startRegistries(t, distributionKind, splitReplicas)
 	gateways := startCluster(t, registries, func(_ int, f *file) {
 		f.replication, f.state, f.health = copyAll, t.TempDir(), "{interval: 1s, timeout: 1s, fronts: false}"
@@ -232,12 +232,14 @@ func TestReplicaAway(t *testing.T) {
 	var watch sync.WaitGroup
 	for _, c := range clients {
 		watch.Go(func() {
+			pace := time.NewTicker(5 * time.Millisecond)
+			defer pace.Stop()
 			for {
 				for _, gone := range tags.buried() {
 					select {
 					case <-watching:
 						return
-					default:
+					case <-pace.C:
 					}
 					for _, reference := range []string{gone.digest, fmt.Sprintf("v%d", gone.n)} {
 						asked.Add(1)

@@ -26,6 +26,7 @@ var (
 // TestSplit pushes through two gateways that share nothing, while a front sends every connection, or even every
 // request, to the other one in turn. Every image must end whole on one replica.
 func TestSplit(t *testing.T) {
+	t.Parallel()
 	sets := prepareClients(t, pushesEach())
 	for i, c := range []struct {
 		kind registryKind
@@ -59,13 +60,12 @@ func TestSplit(t *testing.T) {
 // TestSplitWithoutGateways is the same with the front directly before the registries. If that did not go wrong,
 // TestSplit would prove nothing.
 func TestSplitWithoutGateways(t *testing.T) {
-	sets := prepareClients(t, few(3, 5))
+	long(t)
+	t.Parallel()
+	sets := prepareClients(t, 5)
 	for _, kind := range []registryKind{distributionKind, memoryKind} {
 		for _, mode := range []frontMode{everyConnection, everyRequest} {
 			t.Run(kind.name+"/"+mode.name, func(t *testing.T) {
-				if kind.name != distributionKind.name || mode.name != everyRequest.name {
-					long(t)
-				}
 				t.Parallel()
 				controlRun(t, sets, kind, mode)
 			})

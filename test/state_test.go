@@ -51,8 +51,11 @@ func manifestNumber(t testing.TB, n int) []byte {
 
 // onState runs a test with each value of `unrecorded`, and a state that begins as begin leaves it.
 func onState(t *testing.T, run func(t *testing.T, begin func(state string) *stateless)) {
-	for _, unrecorded := range []string{"refuse", "accept"} {
+	for i, unrecorded := range []string{"refuse", "accept"} {
 		t.Run(unrecorded, func(t *testing.T) {
+			if i > 0 {
+				long(t)
+			}
 			run(t, func(state string) *stateless {
 				registries := startRegistries(t, distributionKind, splitReplicas[:2])
 				for _, r := range registries {

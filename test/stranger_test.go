@@ -107,7 +107,7 @@ const (
 
 // TestStrangerMemory: refused pushes to ever new repositories leave nothing behind.
 func TestStrangerMemory(t *testing.T) {
-	n := few(10_000, 100_000)
+	n := few(4_000, 100_000)
 	g := strangerGateway(t, built(t, shippedProgram))
 	refuseMany(t, g, n/20) // fills pools and tables of the runtime
 	before := memoryOf(t, g)

@@ -116,6 +116,7 @@ func TestPing(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
 	taken := t.TempDir()
 	openSite(t, setup{dir: taken})
 	garbage := t.TempDir()

@@ -50,6 +50,7 @@ func TestReopened(t *testing.T) {
 
 // TestStoppedInTheMiddle: stopped and opened again and again while a receiver takes some and refuses some.
 func TestStoppedInTheMiddle(t *testing.T) {
+	t.Parallel()
 	var n atomic.Int32
 	box, url := listen(t, func(w http.ResponseWriter, _ *http.Request) {
 		if n.Add(1)%3 == 0 {
@@ -117,7 +118,11 @@ func child() {
 // TestKilled: a process that publishes and delivers is killed 20 times at a random moment. What it said is on disk is
 // delivered, and what comes twice is no more than what was under way when it was killed.
 func TestKilled(t *testing.T) {
-	const rounds = 20
+	t.Parallel()
+	rounds := 20
+	if testing.Short() {
+		rounds = 6
+	}
 	var n atomic.Int32
 	box, url := listen(t, func(w http.ResponseWriter, _ *http.Request) {
 		if n.Add(1)%7 == 0 {

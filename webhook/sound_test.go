@@ -13,10 +13,14 @@ import (
 
 // TestDamagedFile: a file with damage anywhere is refused with a reason, or works; nothing crashes.
 func TestDamagedFile(t *testing.T) {
+	t.Parallel()
 	whole := filled(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	refused := 0
-	const tries = 400
+	tries := 400
+	if testing.Short() {
+		tries = 100
+	}
 	for i := range tries {
 		damaged := bytes.Clone(whole)
 		switch at := random.IntN(len(damaged)); i % 4 {

@@ -70,7 +70,11 @@ func TestGossipsAgree(t *testing.T) {
 	for _, name := range members {
 		all = append(all, n.join(t, ctx, name, members))
 	}
-	for i := range 300 {
+	pushes := 300
+	if testing.Short() {
+		pushes = 100
+	}
+	for i := range pushes {
 		by := rand.IntN(3)
 		n.push(t, all[by], members[by], fmt.Sprint("v", rand.IntN(100)), i)
 	}

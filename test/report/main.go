@@ -14,7 +14,9 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -45,7 +47,7 @@ var modules = []struct {
 	dir   string
 	flags []string
 }{
-	{"..", nil},
+	{"..", []string{"-p=" + strconv.Itoa(runtime.GOMAXPROCS(0)*3/2), "-parallel=" + strconv.Itoa(runtime.GOMAXPROCS(0)*2)}}, // they wait as well
 	{".", []string{"-count=1"}}, // go test does not know which programs they build and run
 }
 

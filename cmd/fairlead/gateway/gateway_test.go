@@ -24,16 +24,15 @@ import (
 	"github.com/fairlead-gateway/fairlead/configs"
 )
 
-// freePort is one that nobody listens on, for UDP and TCP, a moment ago.
-func freePort(t *testing.T) string {
+// freeAddress is one that nobody listened on a moment ago. It is of this process alone: on 127.0.0.1 others take ports meanwhile.
+func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.1:0", 64+os.Getpid()>>8&63, os.Getpid()&255))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	return l.Addr().String()
 }
 
 // start runs a gateway before one replica until the test ends; stop ends it earlier and waits.
@@ -41,15 +40,15 @@ func start(t *testing.T, upstream http.Handler, more string) (address string, st
 	t.Helper()
 	server := httptest.NewServer(upstream)
 	t.Cleanup(server.Close)
-	address = "127.0.0.1:" + freePort(t)
+	address = freeAddress(t)
 	file := fmt.Sprintf(`
 hostname: registry.contoso.com
-dns: {listen: ["127.0.0.1:%s"]}
+dns: {listen: ["%s"]}
 proxy: {listen: ["%s"]%s}
-admin: {listen: "127.0.0.1:%s"}
+admin: {listen: "%s"}
 health: {fronts: false}
 replicas: [{name: west, place: azure/westus, addresses: [127.0.0.1], upstream: "%s"}]
-`, freePort(t), address, more, freePort(t), server.URL)
+`, freeAddress(t), address, more, freeAddress(t), server.URL)
 	c, err := configs.Parse(filepath.Join(t.TempDir(), "fairlead.yaml"), []byte(file))
 	if err != nil {
 		t.Fatal(err)
