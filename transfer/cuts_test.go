@@ -58,7 +58,7 @@ func TestManyCuts(t *testing.T) {
 					w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", start, size-1, size))
 					w.WriteHeader(http.StatusPartialContent)
 				}
-				limit := int64(size)
+				limit := size
 				if where == "source" {
 					limit = until()
 				}
@@ -73,7 +73,7 @@ func TestManyCuts(t *testing.T) {
 			to := newFake(t, func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 				switch r.Method {
 				case http.MethodPatch:
-					limit := int64(size)
+					limit := size
 					if where == "target" {
 						limit = until()
 					}
