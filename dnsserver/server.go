@@ -4,6 +4,7 @@
 package dnsserver
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/netip"
@@ -23,6 +24,7 @@ type Config struct {
 	Hostname    string        // lower case, without a trailing dot
 	Nameservers []string      // as Hostname; empty: NS is NODATA
 	TTL         time.Duration // ceiling, at least 1 s; parts of a second are dropped
+	MaxConns    int           // over TCP, at once; 0 is MostConns
 	// Locate places an unmapped address without a zone, for who asks to know.
 	Locate func(netip.Addr) geo.Location
 	// Map is the present map of the fleet's replicas, never nil. It is read once per query.
@@ -40,6 +42,7 @@ type Server struct {
 	locate   func(netip.Addr) geo.Location
 	worldMap func() *router.Map
 	fleet    func() *router.Fleet
+	maxConns int
 	metrics  metrics
 	log      *slog.Logger
 
@@ -53,6 +56,7 @@ func New(c Config) *Server {
 		locate:   c.Locate,
 		worldMap: c.Map,
 		fleet:    c.Fleet,
+		maxConns: cmp.Or(c.MaxConns, MostConns),
 		metrics:  newMetrics(c.Registerer),
 		log:      c.Log,
 	}

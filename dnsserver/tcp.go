@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// maxConns bounds the connections at once. A newer one closes the one that has been without a
+	// MostConns is Config.MaxConns where descriptors are not short. A newer connection closes the one that has been without a
 	// whole query for longest: who connects and says nothing, or a byte a second, shuts nobody out.
-	maxConns = 256
+	MostConns = 256
 	// idleTimeout is how long a connection may be silent between queries (RFC 7766, section 6.2.3).
 	idleTimeout = 10 * time.Second
 	// messageTimeout is how long one message may take, in either direction.
@@ -32,7 +32,7 @@ func (s *Server) ServeTCP(ctx context.Context, l net.Listener) error {
 	defer l.Close()
 
 	var conns errgroup.Group
-	conns.SetLimit(maxConns)
+	conns.SetLimit(s.maxConns)
 	err := s.accept(ctx, l, &conns)
 	cancel()
 	_ = conns.Wait() // they have no errors to tell
@@ -40,7 +40,7 @@ func (s *Server) ServeTCP(ctx context.Context, l net.Listener) error {
 }
 
 func (s *Server) accept(ctx context.Context, l net.Listener, conns *errgroup.Group) error {
-	live, err := lru.NewWithEvict(maxConns, func(c net.Conn, _ struct{}) { c.Close() })
+	live, err := lru.NewWithEvict(s.maxConns, func(c net.Conn, _ struct{}) { c.Close() })
 	if err != nil {
 		return err
 	}

@@ -170,7 +170,7 @@ func TestServeTCPTooMany(t *testing.T) {
 	addr := tcpServing(t, s.Server)
 	q := framed(wire(t, ask("registry.example A")))
 	var all []*net.TCPConn
-	for range maxConns {
+	for range MostConns {
 		c := dial(t, addr)
 		send(t, c, q)
 		receive(t, c)

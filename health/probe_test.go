@@ -9,8 +9,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -259,5 +262,27 @@ func TestExplainIsBounded(t *testing.T) {
 	result, text := explain(long)
 	if result != other || len(text) > maxText+len("…") || !strings.HasSuffix(text, "é…") {
 		t.Errorf("got %s, %d bytes, %q", result, len(text), text)
+	}
+}
+
+// TestOwnShortage: what this gateway has run out of says nothing of the target.
+func TestOwnShortage(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want outcome
+	}{
+		{syscall.EMFILE, shortage},
+		{syscall.ENFILE, shortage},
+		{syscall.EADDRNOTAVAIL, shortage},
+		{syscall.ENOMEM, shortage},
+		{syscall.ENOBUFS, shortage},
+		{syscall.ECONNREFUSED, refused},
+		{syscall.ENETUNREACH, other},
+	} {
+		err := &url.Error{Op: "Get", Err: &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", test.err)}}
+		got, text := outcomeOf(err, time.Now(), time.Time{})
+		if got != test.want || (got.result() == Unknown) != (test.want == shortage) || OwnShortage(err) != (test.want == shortage) {
+			t.Errorf("%v: %s, %s, %q", test.err, got, got.result(), text)
+		}
 	}
 }

@@ -18,7 +18,8 @@ const (
 	alive       outcome = "ok"
 	status      outcome = "status"
 	timeout     outcome = "timeout"
-	late        outcome = "late" // a timeout, while requests were answered
+	late        outcome = "late"     // a timeout, while requests were answered
+	shortage    outcome = "shortage" // of this gateway's own: the probe never got to the target
 	refused     outcome = "refused"
 	closed      outcome = "closed"
 	certificate outcome = "certificate"
@@ -30,7 +31,7 @@ func (o outcome) result() Result {
 	switch o {
 	case alive:
 		return Success
-	case late:
+	case late, shortage:
 		return Unknown
 	}
 	return Failure
@@ -56,6 +57,8 @@ func explain(err error) (outcome, string) {
 	switch {
 	case err == nil:
 		return alive, "ok"
+	case OwnShortage(err):
+		return shortage, clip("this gateway has not what a probe needs: " + err.Error())
 	case errors.As(err, &answered):
 		return status, answered.Error()
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &failed) && failed.Timeout():
@@ -70,6 +73,17 @@ func explain(err error) (outcome, string) {
 		return certificate, clip("certificate: " + untrusted.Err.Error())
 	}
 	return other, clip(err.Error())
+}
+
+// OwnShortage reports whether an error comes of what this machine or process has run out of: descriptors, ports, memory. It says
+// nothing of whoever was to be reached.
+func OwnShortage(err error) bool {
+	for _, of := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOMEM, syscall.ENOBUFS} {
+		if errors.Is(err, of) {
+			return true
+		}
+	}
+	return false
 }
 
 func clip(text string) string {

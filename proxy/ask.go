@@ -218,9 +218,9 @@ func (u *upstream) request(out *http.Request) *http.Request {
 }
 
 // trouble tells the monitor, unless it was the client who went away, or its body that broke or stalled, or nobody waits
-// any more.
+// any more, or it is this gateway that has run out of something.
 func (x *exchange) trouble(replica *router.Replica, err error) {
-	if x.clientGone() || x.clientFailed.Load() || errors.Is(err, errNotNeeded) {
+	if x.clientGone() || x.clientFailed.Load() || errors.Is(err, errNotNeeded) || x.proxy.OwnShortage(err) {
 		return
 	}
 	x.proxy.metrics.trouble.WithLabelValues(replica.Name).Inc()

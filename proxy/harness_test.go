@@ -68,11 +68,12 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*Co
 	c := Config{
 		Committed: func(string, string, string) {},
 		Hostname:  "registry.contoso.com", LeaseIdle: time.Minute, Limits: quick, Record: newMemoryRecord(),
-		Fleet:      g.fleet.Load,
-		Trouble:    func(name string) { g.note(&g.trouble, name) },
-		Alive:      func(string, time.Time) {},
-		Registerer: prometheus.NewRegistry(),
-		Log:        slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Fleet:       g.fleet.Load,
+		Trouble:     func(name string) { g.note(&g.trouble, name) },
+		Alive:       func(string, time.Time) {},
+		OwnShortage: func(error) bool { return false },
+		Registerer:  prometheus.NewRegistry(),
+		Log:         slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for name, point := range points {
 		handler := upstreams[name]
@@ -230,7 +231,7 @@ func read(response *http.Response) reply {
 // serve puts the clients' server as it is in production in the place of the plain one. start starts it.
 func (g *rig) serve(start func(*httptest.Server)) {
 	s := httptest.NewUnstartedServer(nil)
-	s.Config = NewServer(g.proxy, nil, g.proxy.Log)
+	s.Config = NewServer(g.proxy, nil, NewConnLimiter(100, prometheus.NewRegistry()), g.proxy.Log)
 	start(s)
 	g.t.Cleanup(s.Close)
 	g.gateway = s

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/pires/go-proxyproto"
-	"golang.org/x/net/netutil"
 )
 
 // Bounds of the clients' listener. Headers have no reason to take longer; bodies are judged by pace,
@@ -18,14 +17,14 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 64 << 10
-	maxConnections    = 16_384
 )
 
-// NewServer makes the clients' server around a handler.
-func NewServer(handler http.Handler, t *tls.Config, log *slog.Logger) *http.Server {
+// NewServer makes the clients' server around a handler. Its listeners are to have the same limiter.
+func NewServer(handler http.Handler, t *tls.Config, d *ConnLimiter, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		TLSConfig:         t,
+		ConnState:         d.state,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -33,11 +32,11 @@ func NewServer(handler http.Handler, t *tls.Config, log *slog.Logger) *http.Serv
 	}
 }
 
-// Listener bounds the connections of l, and reads the PROXY header (haproxy's proxy-protocol.txt,
+// Listener bounds the connections of l by the limiter, and reads the PROXY header (haproxy's proxy-protocol.txt,
 // versions 1 and 2) of those that come from trusted proxies. From anybody else such a header is
 // garbage before a request, and refused as that.
-func Listener(l net.Listener, trusted []netip.Prefix) net.Listener {
-	l = netutil.LimitListener(l, maxConnections)
+func Listener(l net.Listener, d *ConnLimiter, trusted []netip.Prefix) net.Listener {
+	l = d.bound(l)
 	if len(trusted) == 0 {
 		return l
 	}

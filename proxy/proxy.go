@@ -43,10 +43,13 @@ type Config struct {
 	OwnerHome      bool
 	Limits         Limits
 	MaxManifest    int64              // bytes; a larger one is refused. 0 is transfer.DefaultMaxManifest
+	MaxConns       int                // to each replica, at once; 0 is MaxUpstreamConns
+	MaxIdleConns   int                // of them, kept for the next request; 0 is MaxIdleUpstreamConns
 	Map            func() *router.Map // of the fleet's replicas
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string)               // must not block
 	Alive          func(replica string, at time.Time) // what it sent came after at; for each read: must not block
+	OwnShortage    func(error) bool                   // an error says nothing of the replica: this gateway has run out of something
 	Record         Record
 	Committed      func(repository, digest, replica string) // of each blob that a client pushes; must not block
 	OwnWrites      OwnWrites
@@ -93,17 +96,18 @@ type upstream struct {
 // New makes a proxy over the replicas that the file names.
 func New(c Config) *Proxy {
 	c.MaxManifest = cmp.Or(c.MaxManifest, transfer.DefaultMaxManifest)
+	c.MaxConns, c.MaxIdleConns = cmp.Or(c.MaxConns, MaxUpstreamConns), cmp.Or(c.MaxIdleConns, MaxIdleUpstreamConns)
 	p := &Proxy{
 		Config: c, upstreams: map[string]*upstream{}, leases: newLeases(c.LeaseIdle, c.Agreement), parts: newParts(c.LeaseIdle),
 		resolutions: newResolutions(), open: newOpenDoors(), readOnly: newReadOnly(), lost: newLost(c.LeaseIdle),
 	}
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	for _, u := range c.Upstreams {
-		way := newLively(newTransport(u.TLS, c.Limits), u, c.Limits, c.Alive)
+		way := newLively(newTransport(u.TLS, c.Limits, c.MaxConns, c.MaxIdleConns), u, c.Limits, c.Alive)
 		whole(way.pool)
 		p.upstreams[u.Name] = &upstream{u, strict{way}, &transfer.Piece{}}
 	}
-	detour := newTransport(c.Detour.TLS, c.Limits)
+	detour := newTransport(c.Detour.TLS, c.Limits, c.MaxConns, c.MaxIdleConns)
 	whole(detour.pool)
 	p.detour = strict{detour}
 	p.OwnWrites.complete()
@@ -122,14 +126,14 @@ func New(c Config) *Proxy {
 // newTransport keeps to HTTP/1.1, which costs half the CPU per byte of HTTP/2, and never asks for
 // compression that the client did not ask for: digests are over the bytes as stored. Idle
 // connections go before the 60 s after which common load balancers drop them without a word.
-func newTransport(t *tls.Config, l Limits) *resending {
+func newTransport(t *tls.Config, l Limits, most, idle int) *resending {
 	return newResending(&http.Transport{
 		DialContext:            (&net.Dialer{Timeout: l.Dial}).DialContext,
 		TLSClientConfig:        t,
 		TLSHandshakeTimeout:    l.Alone, // whoever takes a connection is there
 		DisableCompression:     true,
-		MaxIdleConnsPerHost:    64,
-		MaxConnsPerHost:        maxUpstreamConns,
+		MaxIdleConnsPerHost:    idle,
+		MaxConnsPerHost:        most,
 		IdleConnTimeout:        30 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
@@ -139,9 +143,12 @@ func newTransport(t *tls.Config, l Limits) *resending {
 	}, l.Dial)
 }
 
-// maxUpstreamConns bounds the connections to one replica: an HTTP/2 client may ask for hundreds of
+// Bounds of the connections to one replica, where descriptors are not short: an HTTP/2 client may ask for hundreds of
 // things at once. What waits for one is bounded as what waits for an answer is.
-const maxUpstreamConns = 2048
+const (
+	MaxUpstreamConns     = 2048
+	MaxIdleUpstreamConns = 64
+)
 
 // bufferSize: fewer, larger copies; a layer has megabytes.
 const bufferSize = 128 << 10

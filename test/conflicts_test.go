@@ -10,8 +10,9 @@ import (
 // TestConflicts: two sides of a cut push the same tags. When it has healed all replicas agree on each of them, by the later
 // write, and have both digests. Who hears of both writes counts the conflict: those at least that took the one that lost.
 func TestConflicts(t *testing.T) {
+	long(t)
 	t.Parallel()
-	tags := number(t, "FAIRLEAD_CONFLICTS", few(8, 30))
+	tags := number(t, "FAIRLEAD_CONFLICTS", 15)
 	r := newRegionsWith(t, func(f *file) { f.replication = copyAll })
 	for other := range 2 {
 		r.network.Cut(other, 2)

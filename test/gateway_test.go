@@ -100,6 +100,12 @@ func startGateway(t testing.TB, name, ip string, f file) *gateway {
 
 func startProgram(t testing.TB, program, name, ip string, f file) *gateway {
 	t.Helper()
+	return startCommand(t, []string{program}, name, ip, f)
+}
+
+// startCommand starts a gateway by a command that its arguments can be added to.
+func startCommand(t testing.TB, command []string, name, ip string, f file) *gateway {
+	t.Helper()
 	for _, open := range []*string{&f.listen, &f.dns} {
 		if *open == "" {
 			*open = freeAddress(t, ip)
@@ -112,7 +118,7 @@ func startProgram(t testing.TB, program, name, ip string, f file) *gateway {
 	writeFile(t, config, f.String())
 	g := &gateway{file: f, at: placeOf(ip)}
 	g.restart = func() {
-		g.process = startAt(t, g.at, name, nil, program, "serve", "--config", config)
+		g.process = startAt(t, g.at, name, nil, command[0], append(command[1:len(command):len(command)], "serve", "--config", config)...)
 		g.waitReady(t)
 	}
 	g.restart()

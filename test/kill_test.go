@@ -27,7 +27,7 @@ func writerTurn() time.Duration { return time.Duration(few(200, 100)) * time.Mil
 // What was acknowledged holds, and nothing has happened twice.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	kills := number(t, "FAIRLEAD_KILLS", few(2, 12))
+	kills := number(t, "FAIRLEAD_KILLS", few(2, 6))
 	registries := startRegistries(t, distributionKind, splitReplicas)
 	gateways := startClusterOf(t, built(t, shippedProgram), registries, func(_ int, f *file) {
 		f.replication, f.state, f.health = copyAll, t.TempDir(), "{interval: 1s, timeout: 1s, fronts: false}"

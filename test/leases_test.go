@@ -11,7 +11,7 @@ import (
 // TestClusterLeases: many repositories leased at a time, and what each gateway pays for them.
 func TestClusterLeases(t *testing.T) {
 	t.Parallel()
-	n := few(1000, 10_000)
+	n := few(1000, 4_000)
 	registries := startRegistries(t, memoryKind, splitReplicas)
 	gateways := startClusterOf(t, built(t, shippedProgram), registries, nil)
 	leaseMany(t, gateways, "warm-up", n/20) // fills pools and tables of the runtime

@@ -189,10 +189,11 @@ func TestAudit(t *testing.T) {
 // TestBackfill: what is on replicas before there is a gateway comes to all of them, and then to one that is new, also when
 // the gateway is killed in the middle of it.
 func TestBackfill(t *testing.T) {
+	long(t)
 	t.Parallel()
 	four := append(slices.Clone(splitReplicas), replica{name: "canadacentral", place: "azure/canadacentral"})
 	registries := startRegistries(t, distributionKind, four)
-	images := few(9, 30)
+	const images = 18
 	var digests []string
 	size := 0
 	for n := range images {

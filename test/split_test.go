@@ -27,7 +27,7 @@ var (
 // request, to the other one in turn. Every image must end whole on one replica.
 func TestSplit(t *testing.T) {
 	t.Parallel()
-	sets := prepareClients(t, pushesEach())
+	sets := prepareClients(t, pushesEach(t))
 	for i, c := range []struct {
 		kind registryKind
 		mode frontMode
@@ -101,7 +101,8 @@ func controlRun(t *testing.T, sets []*clientSet, kind registryKind, mode frontMo
 	}
 }
 
-func pushesEach() int { return few(3, 25) } // one from each region is the least
+// pushesEach is one from each region at least.
+func pushesEach(t testing.TB) int { return number(t, "FAIRLEAD_SPLIT_PUSHES", few(3, 9)) }
 
 // clientSet is a client and the images that it is to push.
 type clientSet struct {

@@ -12,12 +12,19 @@ import (
 	"testing"
 )
 
-// TestStop: a gateway that is told to stop takes no new connections, and lets an upload that is under way finish.
+// TestStop: a gateway that is told to stop takes no new connections, and lets an upload that is under way finish. SIGHUP stops none.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	registries := startRegistries(t, distributionKind, splitReplicas)
 	g := startGateway(t, "gateway", "127.0.0.1", file{
 		health: "{fronts: false}", networks: splitNetworks, replicas: withUpstreams(splitReplicas, registries),
+	})
+	g.signal(syscall.SIGHUP)
+	waitFor(t, startBound, "word of SIGHUP", func() error {
+		if !strings.Contains(g.output(), "SIGHUP is ignored") {
+			return errors.New("none")
+		}
+		return nil
 	})
 	location := startUpload(t, g, "app")
 	blob := bytes.Repeat([]byte("layer"), layerSize/5)

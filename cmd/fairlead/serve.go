@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +32,7 @@ func serveCommand() *cobra.Command {
 				}
 			}
 			log := newLog(debug)
+			ignoreHangups(log)
 			for _, w := range c.Warnings() {
 				log.Warn(w.String())
 			}
@@ -50,6 +53,17 @@ func serveCommand() *cobra.Command {
 		panic(err) // only for a flag that is not there
 	}
 	return cmd
+}
+
+// ignoreHangups: a terminal's end, or somebody who expects SIGHUP to have the file read again, ends no gateway.
+func ignoreHangups(log *slog.Logger) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		for range hangups {
+			log.Warn("SIGHUP is ignored: the file is read when a gateway starts; for a changed one restart it")
+		}
+	}()
 }
 
 func newLog(debug bool) *slog.Logger {

@@ -56,7 +56,7 @@ func writeUntilKilled(dir string) {
 func TestKilledWhileWriting(t *testing.T) {
 	dir := t.TempDir()
 	acknowledged := map[string]bool{}
-	rounds := 50
+	rounds := 20
 	if testing.Short() {
 		rounds = 10
 	}

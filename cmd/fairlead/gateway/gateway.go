@@ -51,6 +51,7 @@ type Gateway struct {
 	copying *copying
 	egress  *egress
 	hooks   *hooks
+	limiter *proxy.ConnLimiter
 
 	draining atomic.Bool
 }
@@ -104,8 +105,14 @@ func New(c *configs.Config, release string, log *slog.Logger) (*Gateway, error) 
 			return nil, errors.Join(err, g.close())
 		}
 	}
+	may := share(maxOpenFiles(), len(c.Replicas))
+	if may.clients < maxClients {
+		log.Warn("the limit of open files bounds the connections of clients: raise it (ulimit -n, LimitNOFILE=)",
+			"limit", maxOpenFiles(), "connections", may.clients)
+	}
+	g.limiter = proxy.NewConnLimiter(may.clients, g.metrics)
 	g.dns = dnsserver.New(dnsserver.Config{
-		Hostname: c.Hostname, Nameservers: c.DNS.Nameservers, TTL: c.DNS.TTL,
+		Hostname: c.Hostname, Nameservers: c.DNS.Nameservers, TTL: c.DNS.TTL, MaxConns: may.dns,
 		Locate: placed.Locate, Map: placed.Orders, Fleet: named,
 		Registerer: g.metrics, Log: log,
 	})
@@ -113,8 +120,8 @@ func New(c *configs.Config, release string, log *slog.Logger) (*Gateway, error) 
 		Hostname: c.Hostname, Here: c.Here, Upstreams: registries,
 		Paths: c.Proxy.Paths, TrustedProxies: c.Proxy.TrustedProxies,
 		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
-		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest,
-		Map: placed.Orders, Fleet: reached, Trouble: g.monitor.Trouble, Alive: g.monitor.Alive,
+		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest, MaxConns: may.toReplica, MaxIdleConns: may.idleReplica,
+		Map: placed.Orders, Fleet: reached, Trouble: g.monitor.Trouble, Alive: g.monitor.Alive, OwnShortage: health.OwnShortage,
 		Record: g.record, Agreement: agreement, Detour: detour,
 		Pulled: g.egress.pulled, Healed: g.egress.healed,
 		Committed: g.copying.committed, OwnWrites: g.copying.ownWrites(),
@@ -159,11 +166,11 @@ func (g *Gateway) Run(ctx context.Context, ready func()) error {
 	for _, l := range open.tcp {
 		all.Go(func() error { return g.dns.ServeTCP(failed, l) })
 	}
-	clients := proxy.NewServer(http.HandlerFunc(g.serveClient), g.tls, g.log)
+	clients := proxy.NewServer(http.HandlerFunc(g.serveClient), g.tls, g.limiter, g.log)
 	var doors []io.Closer
 	for _, l := range open.proxy {
 		doors = append(doors, l)
-		all.Go(func() error { return g.serveHTTP(clients, proxy.Listener(l, g.config.Proxy.TrustedProxies)) })
+		all.Go(func() error { return g.serveHTTP(clients, proxy.Listener(l, g.limiter, g.config.Proxy.TrustedProxies)) })
 	}
 	operators := &http.Server{
 		Handler:           g.adminHandler(),

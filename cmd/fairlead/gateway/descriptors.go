@@ -1,0 +1,39 @@
+package gateway
+
+import (
+	"syscall"
+
+	"github.com/fairlead-gateway/fairlead/dnsserver"
+	"github.com/fairlead-gateway/fairlead/proxy"
+)
+
+// maxClients bounds the clients' connections where descriptors are not short.
+const maxClients = 16_384
+
+// descriptors are how many connections of each kind may be open at once. What is left of the limit is for files, probes, the admin
+// listener, other gateways and copies.
+type descriptors struct {
+	clients, dns           int
+	toReplica, idleReplica int // for each replica
+}
+
+// share divides what this process may have open. Each client may have a connection to a replica, and another one waits
+// there for the next request.
+func share(limit uint64, replicas int) descriptors {
+	n := int(min(limit, 1<<20)) //nolint:gosec // bounded
+	dns := min(dnsserver.MostConns, max(n/8, 1))
+	third := max((n-dns-max(n/8, 48))/3, 4)
+	return descriptors{
+		clients: min(maxClients, third), dns: dns,
+		toReplica: min(proxy.MaxUpstreamConns, third), idleReplica: min(proxy.MaxIdleUpstreamConns, max(third/replicas, 1)),
+	}
+}
+
+// maxOpenFiles is the limit of this process (RLIMIT_NOFILE), which Go raises to the hard one when it starts.
+func maxOpenFiles() uint64 {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+		return 1 << 20
+	}
+	return limit.Cur
+}

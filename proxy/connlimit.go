@@ -1,0 +1,158 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// ConnLimiter bounds the clients' connections, of all listeners together. Where there is no room for one more, the one that has been
+// without a request for longest is closed: who connects and asks nothing shuts nobody out. Where all are busy, the next one
+// waits in the kernel's queue.
+type ConnLimiter struct {
+	slots chan struct{} // one for each connection, and for each Accept that has room
+	young time.Duration // a connection without its first request is let alone for so long
+	shed  prometheus.Counter
+
+	mu      sync.Mutex
+	idle    *simplelru.LRU[net.Conn, struct{}]  // Guarded by mu: between requests.
+	fresh   *simplelru.LRU[net.Conn, time.Time] // Guarded by mu: before the first one; since when.
+	waiting int                                 // Guarded by mu: Accepts without room.
+}
+
+// NewConnLimiter is for at most so many connections, one for each listener at least.
+func NewConnLimiter(most int, registerer prometheus.Registerer) *ConnLimiter {
+	idle, err := simplelru.NewLRU[net.Conn, struct{}](most+1, nil)
+	fresh, err2 := simplelru.NewLRU[net.Conn, time.Time](most+1, nil)
+	if err = errors.Join(err, err2); err != nil {
+		panic(err) // only for a size below 1
+	}
+	return &ConnLimiter{
+		slots: make(chan struct{}, most),
+		young: time.Second,
+		idle:  idle, fresh: fresh,
+		shed: promauto.With(registerer).NewCounter(prometheus.CounterOpts{
+			Name: "fairlead_proxy_idle_connections_closed_total",
+			Help: "Clients' connections that were closed without a request under way, to make room for others.",
+		}),
+	}
+}
+
+// enter waits for room, and makes some. It is false when there will be none, since the listener is gone.
+func (l *ConnLimiter) enter(gone <-chan struct{}) bool {
+	select {
+	case l.slots <- struct{}{}:
+		return true
+	default:
+	}
+	l.wait(1)
+	defer l.wait(-1)
+	again := time.NewTicker(max(l.young/4, time.Millisecond))
+	defer again.Stop()
+	for {
+		if c := l.unused(time.Now()); c != nil {
+			l.close(c)
+		}
+		select {
+		case l.slots <- struct{}{}:
+			return true
+		case <-gone:
+			return false
+		case <-again.C:
+		}
+	}
+}
+
+func (l *ConnLimiter) wait(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting += n
+}
+
+// unused is the connection that can be missed most; nil: none can.
+func (l *ConnLimiter) unused(now time.Time) net.Conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c, _, ok := l.idle.RemoveOldest(); ok {
+		return c
+	}
+	if c, since, ok := l.fresh.GetOldest(); ok && now.Sub(since) >= l.young {
+		l.fresh.Remove(c)
+		return c
+	}
+	return nil
+}
+
+func (l *ConnLimiter) leave() { <-l.slots }
+
+// state is told by the server what becomes of a connection. One that has nothing more to do while others wait is closed.
+func (l *ConnLimiter) state(c net.Conn, s http.ConnState) {
+	l.mu.Lock()
+	wanted := s == http.StateIdle && l.waiting > 0
+	l.idle.Remove(c)
+	l.fresh.Remove(c)
+	switch {
+	case s == http.StateNew:
+		l.fresh.Add(c, time.Now())
+	case s == http.StateIdle && !wanted:
+		l.idle.Add(c, struct{}{})
+	}
+	l.mu.Unlock()
+	if wanted {
+		l.close(c)
+	}
+}
+
+// close does not say goodbye in TLS, which may wait for a client that reads nothing.
+func (l *ConnLimiter) close(c net.Conn) {
+	l.shed.Inc()
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	_ = c.Close()
+}
+
+func (l *ConnLimiter) bound(inner net.Listener) net.Listener {
+	return &boundListener{Listener: inner, limiter: l, gone: make(chan struct{})}
+}
+
+type boundListener struct {
+	net.Listener
+	limiter *ConnLimiter
+	gone    chan struct{} // closed by Close
+	once    sync.Once
+}
+
+func (l *boundListener) Accept() (net.Conn, error) {
+	if !l.limiter.enter(l.gone) {
+		return nil, net.ErrClosed
+	}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		l.limiter.leave()
+		return nil, err
+	}
+	return &boundConn{Conn: c, leave: sync.OnceFunc(l.limiter.leave)}, nil
+}
+
+func (l *boundListener) Close() error {
+	l.once.Do(func() { close(l.gone) })
+	return l.Listener.Close()
+}
+
+type boundConn struct {
+	net.Conn
+	leave func()
+}
+
+func (c *boundConn) Close() error {
+	defer c.leave()
+	return c.Conn.Close()
+}

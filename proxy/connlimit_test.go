@@ -1,0 +1,175 @@
+package proxy
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// limited is a server with few connections. A request to /waits ends when the test says so.
+type limited struct {
+	t       *testing.T
+	limiter *ConnLimiter
+	address string
+	trust   *tls.Config // nil: clear text
+	arrived chan bool
+	goOn    chan bool
+}
+
+func newLimited(t *testing.T, most int, secure bool) *limited {
+	t.Helper()
+	l := &limited{t: t, limiter: NewConnLimiter(most, prometheus.NewRegistry()), arrived: make(chan bool), goOn: make(chan bool)}
+	l.limiter.young = 100 * time.Millisecond
+	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/waits" {
+			l.arrived <- true
+			<-l.goOn
+		}
+	})
+	s := httptest.NewUnstartedServer(nil)
+	s.Config = NewServer(handler, nil, l.limiter, slog.New(slog.DiscardHandler))
+	s.Listener = Listener(s.Listener, l.limiter, nil)
+	if secure {
+		s.StartTLS()
+		l.trust = s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+		l.trust.ServerName = "example.com"
+	} else {
+		s.Start()
+	}
+	t.Cleanup(s.Close)
+	l.address = s.Listener.Addr().String()
+	return l
+}
+
+func (l *limited) dial() net.Conn {
+	l.t.Helper()
+	conn, err := net.Dial("tcp", l.address)
+	if err == nil && l.trust != nil {
+		conn = tls.Client(conn, l.trust)
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	return conn
+}
+
+// asks reports whether a connection is answered.
+func (l *limited) asks(conn net.Conn, path string) bool {
+	l.t.Helper()
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path); err != nil {
+		return false
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	return err == nil && response.StatusCode == http.StatusOK
+}
+
+func (l *limited) shed() int { return int(testutil.ToFloat64(l.limiter.shed)) }
+
+// TestIdleConnectionsMakeRoom: where there is no room, whoever has been idle for longest goes, and no request under way does.
+func TestIdleConnectionsMakeRoom(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		l := newLimited(t, 3, secure)
+		busy, answered := l.dial(), make(chan bool)
+		go func() { answered <- l.asks(busy, "/waits") }()
+		await(t, l.arrived, "the request")
+		first := l.dial()
+		if !l.asks(first, "/") {
+			t.Fatal("there is room")
+		}
+		for range 20 {
+			if !l.asks(l.dial(), "/") {
+				t.Fatal("no room was made")
+			}
+		}
+		if l.asks(first, "/") {
+			t.Error("who was idle for longest is still there")
+		}
+		l.goOn <- true
+		if !await(t, answered, "the answer") || !l.asks(busy, "/") {
+			t.Error("a connection with a request under way was closed")
+		}
+		if n := l.shed(); n < 18 || n > 22 {
+			t.Errorf("%d were closed for 22 connections", n)
+		}
+	}
+}
+
+// TestSilentConnectionsMakeRoom: the same for those that never asked anything, which is what TLS handshakes that do not end come to.
+func TestSilentConnectionsMakeRoom(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		l := newLimited(t, 3, secure)
+		for range 10 {
+			if conn, err := net.Dial("tcp", l.address); err == nil {
+				t.Cleanup(func() { conn.Close() })
+			}
+		}
+		if !l.asks(l.dial(), "/") {
+			t.Error("silent ones shut others out")
+		}
+	}
+}
+
+// TestWhereAllAreBusyTheNextOneWaits: until a request ends; whose connection then goes.
+func TestWhereAllAreBusyTheNextOneWaits(t *testing.T) {
+	l := newLimited(t, 2, false)
+	answered := make(chan bool)
+	for range 2 {
+		conn := l.dial()
+		go func() { answered <- l.asks(conn, "/waits") }()
+		await(t, l.arrived, "a request")
+	}
+	next := make(chan bool)
+	go func() { next <- l.asks(l.dial(), "/") }()
+	l.goOn <- true
+	if !await(t, answered, "an answer") || !await(t, next, "who waited") {
+		t.Error("not answered")
+	}
+	l.goOn <- true
+	if !await(t, answered, "an answer") {
+		t.Error("not answered")
+	}
+}
+
+// TestNoSlotStaysTaken: all that were let in leave, however they end, and a listener that is closed waits no more.
+func TestNoSlotStaysTaken(t *testing.T) {
+	l := newLimited(t, 4, false)
+	for range 20 {
+		conn := l.dial()
+		l.asks(conn, "/")
+		conn.Close()
+		l.dial().Close()
+	}
+	if !l.asks(l.dial(), "/") {
+		t.Error("not answered")
+	}
+	if n := len(l.limiter.slots); n > 4 {
+		t.Errorf("%d slots are taken", n)
+	}
+	full := NewConnLimiter(1, prometheus.NewRegistry())
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound := full.bound(inner)
+	full.slots <- struct{}{}
+	ended := make(chan error)
+	go func() {
+		_, err := bound.Accept()
+		ended <- err
+	}()
+	bound.Close()
+	if err := await(t, ended, "Accept"); err == nil {
+		t.Error("no error")
+	}
+}
