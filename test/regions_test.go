@@ -112,6 +112,7 @@ const oneWay = 40 * time.Millisecond
 
 // TestRegions: three regions 80 ms from each other.
 func TestRegions(t *testing.T) {
+	long(t)
 	t.Parallel()
 	r := newRegions(t)
 	r.network.Delay(oneWay)
@@ -125,7 +126,7 @@ func oneQuestion(t *testing.T, r *regions) {
 	c := r.clients[0]
 	took := map[bool][]time.Duration{} // of first writes, by whether another member had to be asked
 	var rest []time.Duration
-	for n := range few(12, 30) {
+	for n := range 30 {
 		repository := fmt.Sprintf("question-%d", n)
 		asked := c.gateway.arbiter(t, repository) != "gw-"+splitReplicas[0].name
 		before := c.gateway.metricOrZero(t, "fairlead_cluster_messages_total", `type="ask"`, `direction="out"`)
@@ -157,7 +158,7 @@ func oneQuestion(t *testing.T, r *regions) {
 // readYourPush moves a tag with one request through one gateway, and reads it through the others as soon as word of that can
 // have come to them. All registries hold what it was before.
 func readYourPush(t *testing.T, r *regions) {
-	rounds := few(5, 40)
+	const rounds = 40
 	config := []byte("{}")
 	before := encode(t, document{SchemaVersion: 2, MediaType: typeManifest, Config: &descriptor{MediaType: typeConfig, Digest: digestOf(config), Size: int64(len(config))}, Layers: []descriptor{}})
 	after := append(before[:len(before)-1:len(before)-1], `,"annotations":{"now":"newer"}}`...)
@@ -274,7 +275,7 @@ func (g *gateway) arbiter(t testing.TB, repository string) string {
 const racesAtOnce = 8
 
 // raceRounds is kept small enough for every change; a thousand were run when this was written.
-func raceRounds() int { return few(10, 100) }
+const raceRounds = 100
 
 // regionsRace: two clients in two regions begin at once, through two gateways, to push two halves of one image; a
 // third makes the index. One replica must have all of it.
@@ -285,7 +286,7 @@ func regionsRace(t *testing.T, r *regions) {
 	owners, failed, overlapped := map[string]int{}, 0, 0
 	for range racesAtOnce {
 		all.Go(func() {
-			for round := int(rounds.Add(1)); round <= raceRounds(); round = int(rounds.Add(1)) {
+			for round := int(rounds.Add(1)); round <= raceRounds; round = int(rounds.Add(1)) {
 				repository := fmt.Sprintf("race-%d", round)
 				apart, err := r.race(t, repository, round)
 				owner := ""
@@ -314,13 +315,13 @@ func regionsRace(t *testing.T, r *regions) {
 		begunAgain += int(g.metric(t, "fairlead_proxy_begun_again_total"))
 	}
 	t.Logf("figure: %d repositories, two pushes at once through two gateways 80 ms apart: %d failed; %d began within 10 ms of each other, %d were begun again at the other's owner; owners %v, grants %v",
-		raceRounds(), failed, overlapped, begunAgain, owners, grants)
+		raceRounds, failed, overlapped, begunAgain, owners, grants)
 	// On a machine that is so busy that a question stays without an answer a gateway decides alone, and says so. Then a
 	// push may be refused; none may be damaged.
 	if failed > grants["unarbitrated"] {
 		t.Errorf("%d repositories failed", failed)
 	}
-	if delete(owners, ""); len(owners) < 2 || begunAgain*2 < raceRounds() {
+	if delete(owners, ""); len(owners) < 2 || begunAgain*2 < raceRounds {
 		t.Errorf("owners %v, %d begun again: that shows nothing", owners, begunAgain)
 	}
 }
