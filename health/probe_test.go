@@ -269,17 +269,22 @@ func TestExplainIsBounded(t *testing.T) {
 func TestOwnShortage(t *testing.T) {
 	for _, test := range []struct {
 		err  error
+		to   string
 		want outcome
 	}{
-		{syscall.EMFILE, shortage},
-		{syscall.ENFILE, shortage},
-		{syscall.EADDRNOTAVAIL, shortage},
-		{syscall.ENOMEM, shortage},
-		{syscall.ENOBUFS, shortage},
-		{syscall.ECONNREFUSED, refused},
-		{syscall.ENETUNREACH, other},
+		{syscall.EMFILE, "192.0.2.1", shortage},
+		{syscall.ENFILE, "2001:db8::1", shortage},
+		{syscall.EADDRNOTAVAIL, "192.0.2.1", shortage},
+		{syscall.EADDRNOTAVAIL, "2001:db8::1", other}, // this machine has no IPv6
+		{syscall.ENOMEM, "192.0.2.1", shortage},
+		{syscall.ENOBUFS, "192.0.2.1", shortage},
+		{&net.DNSError{Name: "registry.example", Err: "dial udp 192.0.2.53:53: socket: too many open files"}, "192.0.2.1", shortage},
+		{&net.DNSError{Name: "registry.example", Err: "no such host", IsNotFound: true}, "192.0.2.1", other},
+		{syscall.ECONNREFUSED, "192.0.2.1", refused},
+		{syscall.ENETUNREACH, "192.0.2.1", other},
 	} {
-		err := &url.Error{Op: "Get", Err: &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", test.err)}}
+		to := &net.TCPAddr{IP: net.ParseIP(test.to), Port: 443}
+		err := &url.Error{Op: "Get", Err: &net.OpError{Op: "dial", Addr: to, Err: os.NewSyscallError("socket", test.err)}}
 		got, text := outcomeOf(err, time.Now(), time.Time{})
 		if got != test.want || (got.result() == Unknown) != (test.want == shortage) || OwnShortage(err) != (test.want == shortage) {
 			t.Errorf("%v: %s, %s, %q", test.err, got, got.result(), text)

@@ -78,12 +78,24 @@ func explain(err error) (outcome, string) {
 // OwnShortage reports whether an error comes of what this machine or process has run out of: descriptors, ports, memory. It says
 // nothing of whoever was to be reached.
 func OwnShortage(err error) bool {
-	for _, of := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOMEM, syscall.ENOBUFS} {
-		if errors.Is(err, of) {
+	var lookup *net.DNSError // keeps but the text
+	named := errors.As(err, &lookup)
+	for _, of := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS} {
+		if errors.Is(err, of) || named && strings.HasSuffix(lookup.Err, of.Error()) {
 			return true
 		}
 	}
-	return false
+	return errors.Is(err, syscall.EADDRNOTAVAIL) && toIPv4(err)
+}
+
+// toIPv4: on a machine without IPv6 no address is available for any connection by it.
+func toIPv4(err error) bool {
+	var dialled *net.OpError
+	if !errors.As(err, &dialled) {
+		return false
+	}
+	to, ok := dialled.Addr.(*net.TCPAddr)
+	return ok && to.IP.To4() != nil
 }
 
 func clip(text string) string {

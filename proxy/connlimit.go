@@ -18,18 +18,17 @@ import (
 // waits in the kernel's queue.
 type ConnLimiter struct {
 	slots chan struct{} // one for each connection, and for each Accept that has room
-	young time.Duration // a connection without its first request is let alone for so long
+	young time.Duration // a connection without its first request is let alone for so long, one after a request for a quarter of it
 	shed  prometheus.Counter
 
-	mu      sync.Mutex
-	idle    *simplelru.LRU[net.Conn, struct{}]  // Guarded by mu: between requests.
-	fresh   *simplelru.LRU[net.Conn, time.Time] // Guarded by mu: before the first one; since when.
-	waiting int                                 // Guarded by mu: Accepts without room.
+	mu    sync.Mutex
+	idle  *simplelru.LRU[net.Conn, time.Time] // Guarded by mu: between requests; since when.
+	fresh *simplelru.LRU[net.Conn, time.Time] // Guarded by mu: before the first one; since when.
 }
 
 // NewConnLimiter is for at most so many connections, one for each listener at least.
 func NewConnLimiter(most int, registerer prometheus.Registerer) *ConnLimiter {
-	idle, err := simplelru.NewLRU[net.Conn, struct{}](most+1, nil)
+	idle, err := simplelru.NewLRU[net.Conn, time.Time](most+1, nil)
 	fresh, err2 := simplelru.NewLRU[net.Conn, time.Time](most+1, nil)
 	if err = errors.Join(err, err2); err != nil {
 		panic(err) // only for a size below 1
@@ -52,8 +51,6 @@ func (l *ConnLimiter) enter(gone <-chan struct{}) bool {
 		return true
 	default:
 	}
-	l.wait(1)
-	defer l.wait(-1)
 	again := time.NewTicker(max(l.young/4, time.Millisecond))
 	defer again.Stop()
 	for {
@@ -70,43 +67,38 @@ func (l *ConnLimiter) enter(gone <-chan struct{}) bool {
 	}
 }
 
-func (l *ConnLimiter) wait(n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.waiting += n
-}
-
-// unused is the connection that can be missed most; nil: none can.
+// unused is the connection that has been without a request for longest; nil: none has for long enough. Over HTTP/2 one counts as
+// idle before its first request comes, and before the end of its last answer has left.
 func (l *ConnLimiter) unused(now time.Time) net.Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c, _, ok := l.idle.RemoveOldest(); ok {
-		return c
+	idle, left, found := l.idle.GetOldest()
+	found = found && now.Sub(left) >= l.young/4
+	if silent, since, ok := l.fresh.GetOldest(); ok && now.Sub(since) >= l.young && (!found || since.Before(left)) {
+		l.fresh.Remove(silent)
+		return silent
 	}
-	if c, since, ok := l.fresh.GetOldest(); ok && now.Sub(since) >= l.young {
-		l.fresh.Remove(c)
-		return c
+	if !found {
+		return nil
 	}
-	return nil
+	l.idle.Remove(idle)
+	return idle
 }
 
 func (l *ConnLimiter) leave() { <-l.slots }
 
-// state is told by the server what becomes of a connection. One that has nothing more to do while others wait is closed.
+// state is told by the server what becomes of a connection.
 func (l *ConnLimiter) state(c net.Conn, s http.ConnState) {
 	l.mu.Lock()
-	wanted := s == http.StateIdle && l.waiting > 0
+	defer l.mu.Unlock()
 	l.idle.Remove(c)
 	l.fresh.Remove(c)
-	switch {
-	case s == http.StateNew:
+	switch s {
+	case http.StateNew:
 		l.fresh.Add(c, time.Now())
-	case s == http.StateIdle && !wanted:
-		l.idle.Add(c, struct{}{})
-	}
-	l.mu.Unlock()
-	if wanted {
-		l.close(c)
+	case http.StateIdle:
+		l.idle.Add(c, time.Now())
+	case http.StateActive, http.StateHijacked, http.StateClosed:
 	}
 }
 
