@@ -14,7 +14,7 @@ import (
 // choice. The blobs of every push end on two replicas; the gateway that gets the manifest has to bring them together.
 func TestScatter(t *testing.T) {
 	t.Parallel()
-	sets := prepareClients(t, few(1, 5))
+	sets := prepareClients(t, few(2, 5))
 	for _, kind := range []registryKind{distributionKind, memoryKind} {
 		t.Run(kind.name, func(t *testing.T) {
 			if kind.name != distributionKind.name {
