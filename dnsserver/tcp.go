@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// MostConns is Config.MaxConns where descriptors are not short. A newer connection closes the one that has been without a
-	// whole query for longest: who connects and says nothing, or a byte a second, shuts nobody out.
+	// MostConns is Config.MaxConns where descriptors are not short. A newer connection closes the one that has been
+	// without a whole query for longest: who connects and says nothing, or a byte a second, shuts nobody out.
 	MostConns = 256
 	// idleTimeout is how long a connection may be silent between queries (RFC 7766, section 6.2.3).
 	idleTimeout = 10 * time.Second

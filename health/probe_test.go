@@ -278,15 +278,17 @@ func TestOwnShortage(t *testing.T) {
 		{syscall.EADDRNOTAVAIL, "2001:db8::1", other}, // this machine has no IPv6
 		{syscall.ENOMEM, "192.0.2.1", shortage},
 		{syscall.ENOBUFS, "192.0.2.1", shortage},
-		{&net.DNSError{Name: "registry.example", Err: "dial udp 192.0.2.53:53: socket: too many open files"}, "192.0.2.1", shortage},
-		{&net.DNSError{Name: "registry.example", Err: "no such host", IsNotFound: true}, "192.0.2.1", other},
+		{&net.DNSError{Err: "dial udp 192.0.2.53:53: socket: too many open files"}, "192.0.2.1", shortage},
+		{&net.DNSError{Err: "no such host", IsNotFound: true}, "192.0.2.1", other},
 		{syscall.ECONNREFUSED, "192.0.2.1", refused},
 		{syscall.ENETUNREACH, "192.0.2.1", other},
 	} {
 		to := &net.TCPAddr{IP: net.ParseIP(test.to), Port: 443}
-		err := &url.Error{Op: "Get", Err: &net.OpError{Op: "dial", Addr: to, Err: os.NewSyscallError("socket", test.err)}}
+		dialled := &net.OpError{Op: "dial", Addr: to, Err: os.NewSyscallError("socket", test.err)}
+		err := &url.Error{Op: "Get", Err: dialled}
 		got, text := outcomeOf(err, time.Now(), time.Time{})
-		if got != test.want || (got.result() == Unknown) != (test.want == shortage) || OwnShortage(err) != (test.want == shortage) {
+		ours := test.want == shortage
+		if got != test.want || (got.result() == Unknown) != ours || OwnShortage(err) != ours {
 			t.Errorf("%v: %s, %s, %q", test.err, got, got.result(), text)
 		}
 	}

@@ -75,8 +75,8 @@ func explain(err error) (outcome, string) {
 	return other, clip(err.Error())
 }
 
-// OwnShortage reports whether an error comes of what this machine or process has run out of: descriptors, ports, memory. It says
-// nothing of whoever was to be reached.
+// OwnShortage reports whether an error comes of what this machine or process has run out of: descriptors, ports,
+// memory. It says nothing of whoever was to be reached.
 func OwnShortage(err error) bool {
 	var lookup *net.DNSError // keeps but the text
 	named := errors.As(err, &lookup)

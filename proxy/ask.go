@@ -218,9 +218,14 @@ func (u *upstream) request(out *http.Request) *http.Request {
 }
 
 // trouble tells the monitor, unless it was the client who went away, or its body that broke or stalled, or nobody waits
-// any more, or it is this gateway that has run out of something.
+// any more. What this gateway itself has run out of is for its operator.
 func (x *exchange) trouble(replica *router.Replica, err error) {
-	if x.clientGone() || x.clientFailed.Load() || errors.Is(err, errNotNeeded) || x.proxy.OwnShortage(err) {
+	if x.clientGone() || x.clientFailed.Load() || errors.Is(err, errNotNeeded) {
+		return
+	}
+	if x.proxy.OwnShortage(err) {
+		x.proxy.Log.Error("this gateway lacks descriptors, ports or memory: raise its limits",
+			"replica", replica.Name, "error", err)
 		return
 	}
 	x.proxy.metrics.trouble.WithLabelValues(replica.Name).Inc()

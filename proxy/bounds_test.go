@@ -90,7 +90,8 @@ func TestClientThatReadsNothingIsCut(t *testing.T) {
 	for name, size := range map[string]int{"small answers": 1800, "large answers": 1 << 20} {
 		t.Run(name, func(t *testing.T) {
 			answer := random(size)
-			g := newHastyRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer) }}, unlogged)
+			west := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer) }
+			g := newHastyRig(t, map[string]http.HandlerFunc{"west": west}, unlogged)
 			conn := g.send("")
 			_ = conn.(*net.TCPConn).SetReadBuffer(4096)
 			requests := strings.Repeat("GET /v2/app/blobs/"+digest+" HTTP/1.1\r\nHost: x\r\n\r\n", 100)

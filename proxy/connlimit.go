@@ -13,12 +13,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// ConnLimiter bounds the clients' connections, of all listeners together. Where there is no room for one more, the one that has been
-// without a request for longest is closed: who connects and asks nothing shuts nobody out. Where all are busy, the next one
-// waits in the kernel's queue.
+// ConnLimiter bounds the clients' connections, of all listeners together. Where there is no room for one more, the
+// one that has been without a request for longest is closed: who connects and asks nothing shuts nobody out. Where
+// all are busy, the next one waits in the kernel's queue.
 type ConnLimiter struct {
 	slots chan struct{} // one for each connection, and for each Accept that has room
-	young time.Duration // a connection without its first request is let alone for so long, one after a request for a quarter of it
+	// A connection without its first request is let alone for so long, one after a request for a quarter of it. Static.
+	young time.Duration
 	shed  prometheus.Counter
 
 	mu    sync.Mutex
@@ -67,8 +68,8 @@ func (l *ConnLimiter) enter(gone <-chan struct{}) bool {
 	}
 }
 
-// unused is the connection that has been without a request for longest; nil: none has for long enough. Over HTTP/2 one counts as
-// idle before its first request comes, and before the end of its last answer has left.
+// unused is the connection that has been without a request for longest; nil: none has for long enough. Over HTTP/2
+// one counts as idle before its first request comes, and before the end of its last answer has left.
 func (l *ConnLimiter) unused(now time.Time) net.Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -27,7 +27,8 @@ type limited struct {
 
 func newLimited(t *testing.T, most int, secure bool) *limited {
 	t.Helper()
-	l := &limited{t: t, limiter: NewConnLimiter(most, prometheus.NewRegistry()), arrived: make(chan bool), goOn: make(chan bool)}
+	l := &limited{t: t, arrived: make(chan bool), goOn: make(chan bool)}
+	l.limiter = NewConnLimiter(most, prometheus.NewRegistry())
 	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/waits" {
 			l.arrived <- true
@@ -76,7 +77,8 @@ func (l *limited) asks(conn net.Conn, path string) bool {
 
 func (l *limited) shed() int { return int(testutil.ToFloat64(l.limiter.shed)) }
 
-// TestIdleConnectionsMakeRoom: where there is no room, whoever has been idle for longest goes, and no request under way does.
+// TestIdleConnectionsMakeRoom: where there is no room, whoever has been idle for longest goes, and no request under
+// way does.
 func TestIdleConnectionsMakeRoom(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		l := newLimited(t, 3, secure)
@@ -105,7 +107,8 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	}
 }
 
-// TestHTTP2MakesRoom: there a connection counts as idle before its first request and before the end of its last answer has left.
+// TestHTTP2MakesRoom: there a connection counts as idle before its first request and before the end of its last
+// answer has left.
 func TestHTTP2MakesRoom(t *testing.T) {
 	l := newLimited(t, 2, true)
 	for range 6 {
@@ -125,7 +128,8 @@ func TestHTTP2MakesRoom(t *testing.T) {
 	}
 }
 
-// TestSilentConnectionsMakeRoom: the same for those that never asked anything, which is what TLS handshakes that do not end come to.
+// TestSilentConnectionsMakeRoom: the same for those that never asked anything, which is what TLS handshakes that do
+// not end come to.
 func TestSilentConnectionsMakeRoom(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		l := newLimited(t, 3, secure)
@@ -177,7 +181,8 @@ func TestNoSlotStaysTaken(t *testing.T) {
 	if !l.asks(l.dial(), "/") {
 		t.Error("not answered")
 	}
-	for began := time.Now(); len(l.limiter.slots) > 2; <-time.After(time.Millisecond) { // the last one's, and that of Accept
+	// The last one's, and that of Accept.
+	for began := time.Now(); len(l.limiter.slots) > 2; <-time.After(time.Millisecond) {
 		if time.Since(began) > patience {
 			t.Fatalf("%d slots are taken", len(l.limiter.slots))
 		}

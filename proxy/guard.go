@@ -110,8 +110,8 @@ func (x *exchange) gone(p manifest.Part) bool {
 	return ok && known.Deleted
 }
 
-// wasGone: the part was deleted once. The record has blobs for no other reason, and another gateway may not have heard yet that this one was
-// pushed again.
+// wasGone: the part was deleted once. The record has blobs for no other reason, and another gateway may not have
+// heard yet that this one was pushed again.
 func (x *exchange) wasGone(p manifest.Part) bool {
 	known, ok := x.proxy.Record.Known(Reference{x.target.repository, p.Digest, !p.Manifest})
 	return ok && (known.Deleted || !p.Manifest)

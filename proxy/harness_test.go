@@ -47,11 +47,13 @@ type rig struct {
 }
 
 var quick = Limits{
-	Dial: time.Second, FirstByte: 2 * time.Second, Lists: 2 * time.Second, Alone: 2 * time.Second, Window: patience, Silence: patience,
+	Dial: time.Second, FirstByte: 2 * time.Second, Lists: 2 * time.Second, Alone: 2 * time.Second,
+	Window: patience, Silence: patience,
 	Least: 1000, Outlive: 100 * time.Millisecond, Heal: 10 * time.Second, Commit: 5 * time.Second,
 }
 
-// newHastyRig cuts what stands still after a moment, which on a busy machine happens to what does not: only for tests of that.
+// newHastyRig cuts what stands still after a moment, which on a busy machine happens to what does not: only for tests
+// of that.
 func newHastyRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*Config)) *rig {
 	t.Helper()
 	return newRig(t, upstreams, func(c *Config) {

@@ -20,11 +20,11 @@ const (
 )
 
 // NewServer makes the clients' server around a handler. Its listeners are to have the same limiter.
-func NewServer(handler http.Handler, t *tls.Config, d *ConnLimiter, log *slog.Logger) *http.Server {
+func NewServer(handler http.Handler, t *tls.Config, limiter *ConnLimiter, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		TLSConfig:         t,
-		ConnState:         d.state,
+		ConnState:         limiter.state,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -35,8 +35,8 @@ func NewServer(handler http.Handler, t *tls.Config, d *ConnLimiter, log *slog.Lo
 // Listener bounds the connections of l by the limiter, and reads the PROXY header (haproxy's proxy-protocol.txt,
 // versions 1 and 2) of those that come from trusted proxies. From anybody else such a header is
 // garbage before a request, and refused as that.
-func Listener(l net.Listener, d *ConnLimiter, trusted []netip.Prefix) net.Listener {
-	l = d.bound(l)
+func Listener(l net.Listener, limiter *ConnLimiter, trusted []netip.Prefix) net.Listener {
+	l = limiter.bound(l)
 	if len(trusted) == 0 {
 		return l
 	}

@@ -22,8 +22,8 @@ func (x *exchange) unsettled(replica *router.Replica) bool {
 	})
 }
 
-// keepAway has nobody delete in our own name, at that replica, what the client puts there, until it is recorded: who deletes looks
-// then whether that is still wanted, and would take along what the client was told is kept.
+// keepAway has nobody delete in our own name, at that replica, what the client puts there, until it is recorded: who
+// deletes looks then whether that is still wanted, and would take along what the client was told is kept.
 func (x *exchange) keepAway(ctx context.Context, replica string, names ...Reference) error {
 	for _, of := range names {
 		done, err := x.proxy.OwnWrites.Hold(ctx, transfer.Name{
@@ -45,7 +45,8 @@ func (x *exchange) letIn() {
 	x.away = nil
 }
 
-// puts are the names that the request writes where it is accepted. What a manifest brings to life again beside them is for guard.
+// puts are the names that the request writes where it is accepted. What a manifest brings to life again beside them
+// is for guard.
 func (x *exchange) puts() []Reference {
 	switch put := x.in.Method == http.MethodPut; {
 	case put && x.target.manifest && x.manifest != nil && !x.target.isDigest():

@@ -170,8 +170,8 @@ func (w watched) Push(what Reference, content Content, replica string, by Reques
 	return w.memoryRecord.Push(what, content, replica, by)
 }
 
-// TestNobodyDeletesWhatAClientPuts: from before a client's write is sent until it is recorded nobody deletes the same there in our name, nor
-// what a manifest brings to life again; and then somebody may.
+// TestNobodyDeletesWhatAClientPuts: from before a client's write is sent until it is recorded nobody deletes the same
+// there in our name, nor what a manifest brings to life again; and then somebody may.
 func TestNobodyDeletesWhatAClientPuts(t *testing.T) {
 	config, image := sha256Of([]byte("config")), imageOf("config")
 	blob, digest, tag := Reference{"app", config, true}, Reference{"app", sha256Of(image), false}, Reference{"app", "v1", false}
@@ -247,7 +247,8 @@ func watchedUpstream(t *testing.T, to *url.URL, writes func()) *url.URL {
 	return u
 }
 
-// TestABlobThatWasDeletedIsAskedFor: another gateway, that has not heard of the later push, may have deleted it since it was committed.
+// TestABlobThatWasDeletedIsAskedFor: another gateway, that has not heard of the later push, may have deleted it since
+// it was committed.
 func TestABlobThatWasDeletedIsAskedFor(t *testing.T) {
 	s := newScattered(t)
 	record := s.proxy.Record.(*memoryRecord)
@@ -258,7 +259,8 @@ func TestABlobThatWasDeletedIsAskedFor(t *testing.T) {
 	s.want(s.putManifest("v1", imageOf("config")), 400, "west; reason=scattered")
 }
 
-// TestWhatCannotBeUndoneIsLookedAt: the client may push, and not delete. What was pushed to the owner meanwhile is left alone.
+// TestWhatCannotBeUndoneIsLookedAt: the client may push, and not delete. What was pushed to the owner meanwhile is
+// left alone.
 func TestWhatCannotBeUndoneIsLookedAt(t *testing.T) {
 	blob := Reference{"app", sha256Of([]byte("config")), true}
 	for _, pushed := range []bool{false, true} {

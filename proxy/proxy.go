@@ -49,7 +49,7 @@ type Config struct {
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string)               // must not block
 	Alive          func(replica string, at time.Time) // what it sent came after at; for each read: must not block
-	OwnShortage    func(error) bool                   // an error says nothing of the replica: this gateway has run out of something
+	OwnShortage    func(error) bool                   // it comes of what this gateway has run out of
 	Record         Record
 	Committed      func(repository, digest, replica string) // of each blob that a client pushes; must not block
 	OwnWrites      OwnWrites

@@ -50,8 +50,8 @@ func (x *exchange) refusal() *refusal {
 	return refusalOf(x.in.Method, x.in.URL, x.target)
 }
 
-// takeUnwanted takes in what a client sends that does not wait to be asked for it: some look for an answer only when they have
-// sent all, and a connection that is closed before takes the answer along.
+// takeUnwanted takes in what a client sends that does not wait to be asked for it: some look for an answer only when
+// they have sent all, and a connection that is closed before takes the answer along.
 func (x *exchange) takeUnwanted() {
 	if x.in.Header.Get("Expect") != "" || x.in.Body == nil || x.in.Body == http.NoBody {
 		return

@@ -195,11 +195,10 @@ func TestWritesOfLastResortShareTheirTime(t *testing.T) {
 // TestOwnShortage: where this gateway has run out of something the client may come again, and no replica is to blame.
 func TestOwnShortage(t *testing.T) {
 	for _, line := range []string{"GET " + byDigest, "PUT /v2/app/manifests/v1"} {
-		g := newRig(t, map[string]http.HandlerFunc{"west": breakOff, "east": breakOff, "europe": breakOff}, func(c *Config) {
-			c.OwnShortage = func(error) bool { return true }
-		})
+		all := map[string]http.HandlerFunc{"west": breakOff, "east": breakOff, "europe": breakOff}
+		g := newRig(t, all, func(c *Config) { c.OwnShortage = func(error) bool { return true } })
 		got := g.do(line, strings.NewReader("{}"))
-		if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "run out of") {
+		if got.status != 503 || got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "run out of") {
 			t.Errorf("%s: %v", line, got)
 		}
 		for name := range points {

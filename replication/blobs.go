@@ -152,8 +152,8 @@ func (b *blobs) atSource(ctx context.Context, key blobKey, sources []string) boo
 	})
 }
 
-// each tries sources in turn, until one of them has it or the target is in the way, or may have it yet. That a source could not be asked
-// weighs more than that others do not have it.
+// each tries sources in turn, until one of them has it or the target is in the way, or may have it yet. That a source
+// could not be asked weighs more than that others do not have it.
 func each(sources []string, target string, try func(from string) error) error {
 	failed := errNowhere
 	for _, from := range sources {

@@ -136,7 +136,8 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// TestDeadWhilePaused: what a new password mends is never a dead letter; what is refused for its repository alone becomes one.
+// TestDeadWhilePaused: what a new password mends is never a dead letter; what is refused for its repository alone
+// becomes one.
 func TestDeadWhilePaused(t *testing.T) {
 	refused := error(&transfer.Error{Replica: "a", Status: http.StatusForbidden})
 	for err, want := range map[error]bool{refused: false, fmt.Errorf("%w: %w", refused, errLetIn): true} {

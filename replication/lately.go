@@ -12,8 +12,8 @@ import (
 // maxLately is how many names that were written or deleted are remembered, of all replicas.
 const maxLately = 16_384
 
-// lookAgain is longer than it takes to record what a replica has accepted: a manifest's config may be asked for first (5 s), and what
-// cannot be recorded at once is tried for a second more.
+// lookAgain is longer than it takes to record what a replica has accepted: a manifest's config may be asked for first
+// (5 s), and what cannot be recorded at once is tried for a second more.
 const lookAgain = 7 * time.Second
 
 func passes(ctx context.Context, long time.Duration) bool {

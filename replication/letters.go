@@ -113,3 +113,47 @@ func (l letters) about(e Entry, target string) (Letter, bool) {
 	}
 	return *have, true
 }
+
+// Letters lists what has failed and is tried again, or is not.
+func (e *Engine) Letters() (list []Letter) {
+	e.mu.Lock()
+	for _, l := range e.lanes {
+		for _, have := range l.letters {
+			list = append(list, *have)
+		}
+	}
+	e.mu.Unlock()
+	slices.SortFunc(list, func(a, b Letter) int { return order(a.Task, b.Task) })
+	return list
+}
+
+// LettersOf are those about one entry, by the replica that lacks it.
+func (e *Engine) LettersOf(entry Entry) map[string]Letter {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	found := map[string]Letter{}
+	for name, l := range e.lanes {
+		if have, ok := l.letters.about(entry, name); ok {
+			found[name] = have
+		}
+	}
+	return found
+}
+
+// Retry tries again what has failed, at once and from the beginning, and tells how many that is.
+func (e *Engine) Retry(which func(Letter) bool) (count int) {
+	e.mu.Lock()
+	now := time.Now()
+	for _, l := range e.lanes {
+		for _, have := range l.letters {
+			if which(*have) {
+				have.Tries, have.Dead, have.Next = 0, false, now
+				l.due, l.pause = now, pause{}
+				count++
+			}
+		}
+	}
+	e.mu.Unlock()
+	e.rouse()
+	return count
+}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/transfer"
 	"golang.org/x/time/rate"
 )
 
@@ -96,4 +97,31 @@ func (b *meteredBody) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// reach is a replica by way of its meter.
+func (e *Engine) reach(name string) transfer.Replica {
+	r := e.Reach(name)
+	r.Name = name
+	r.Transport = e.meter(name).over(r.Transport)
+	return r
+}
+
+// source is a replica as one that is read from for another.
+func (e *Engine) source(name, target string) transfer.Replica {
+	r := e.reach(name)
+	if e.Moved == nil {
+		return r
+	}
+	return r.Counted(func(n int) { e.Moved(name, target, n) })
+}
+
+func (e *Engine) meter(name string) *meter {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.meters[name] == nil {
+		bytes := e.metrics.bytes.WithLabelValues(name)
+		e.meters[name] = newMeter(e.BytesPerSecond, func(n int) { bytes.Add(float64(n)) })
+	}
+	return e.meters[name]
 }

@@ -74,8 +74,9 @@ func notSince(before Stamp) may {
 	return func(now Entry, known bool) bool { return !known || now.Deleted || now.Stamp == before }
 }
 
-// undo deletes what we have written, as long as it may. wrote is how the write ended. It is looked at again afterwards: what has failed
-// is tried again then, and a push that was recorded only after its content went comes back.
+// undo deletes what we have written, as long as it may. wrote is how the write ended. It is looked at again
+// afterwards: what has failed is tried again then, and a push that was recorded only after its content went comes
+// back.
 func (e *Engine) undo(ctx context.Context, target string, what Reference, still may, wrote error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoBound)
 	defer cancel()
@@ -93,8 +94,8 @@ func (e *Engine) undo(ctx context.Context, target string, what Reference, still 
 	}
 }
 
-// deleteAt deletes what a reference names, as long as it may. A tag that the registry cannot delete goes with what it names, unless
-// that is something that nobody has recorded: then it was pushed around us.
+// deleteAt deletes what a reference names, as long as it may. A tag that the registry cannot delete goes with what it
+// names, unless that is something that nobody has recorded: then it was pushed around us.
 func (e *Engine) deleteAt(ctx context.Context, target string, what Reference, still may) error {
 	if err := e.unlessAnew(what, still); err != nil {
 		return err

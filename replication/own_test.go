@@ -13,8 +13,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
-// TestPushedBeforeItIsUndone: the source of a copy has lost the blob, so that the copy is to be undone; a client pushes the blob to the target
-// before that, which the ledger knows.
+// TestPushedBeforeItIsUndone: the source of a copy has lost the blob, so that the copy is to be undone; a client
+// pushes the blob to the target before that, which the ledger knows.
 func TestPushedBeforeItIsUndone(t *testing.T) {
 	for _, anew := range []bool{false, true} {
 		x := newRegion(t, func(o *Options) { o.Unheard = true })
@@ -70,8 +70,8 @@ func byDigestAlone(s *store, tag string) func(w http.ResponseWriter, r *http.Req
 	}
 }
 
-// TestDeletionFailsOverAPush: a tag is pushed anew while it is deleted, and what we put over it stays, since the last step of the deletion
-// fails; or that step is done, and says that it has failed.
+// TestDeletionFailsOverAPush: a tag is pushed anew while it is deleted, and what we put over it stays, since the last
+// step of the deletion fails; or that step is done, and says that it has failed.
 func TestDeletionFailsOverAPush(t *testing.T) {
 	other := imageOf("config of other", "other")
 	for _, done := range []bool{false, true} {
@@ -144,8 +144,8 @@ func TestDeletionDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
-// TestAnUndoneTagIsNotConfirmed: the source has lost a tag, which the record does not know, before it is copied or right after. The
-// target does not have it, and nobody is told that it does.
+// TestAnUndoneTagIsNotConfirmed: the source has lost a tag, which the record does not know, before it is copied or
+// right after. The target does not have it, and nobody is told that it does.
 func TestAnUndoneTagIsNotConfirmed(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		x := newRegion(t, func(o *Options) { o.Unheard = true })
@@ -199,7 +199,8 @@ func TestNoStandInOverALiveTag(t *testing.T) {
 	}
 }
 
-// TestACommitComesAboutLate: a copy ended without an answer, and its commit comes about long after it was deleted, or undone.
+// TestACommitComesAboutLate: a copy ended without an answer, and its commit comes about long after it was deleted, or
+// undone.
 func TestACommitComesAboutLate(t *testing.T) {
 	unsaid := &transfer.Error{Replica: "b", Method: http.MethodPut}
 	for _, undone := range []bool{false, true} {
@@ -246,7 +247,8 @@ func TestEachEndsInDoubt(t *testing.T) {
 	}
 }
 
-// TestRecordedLate: what a replica has accepted is recorded only after its config was asked for, and is not deleted until then.
+// TestRecordedLate: what a replica has accepted is recorded only after its config was asked for, and is not deleted
+// until then.
 func TestRecordedLate(t *testing.T) {
 	for _, recorded := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

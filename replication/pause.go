@@ -21,7 +21,8 @@ type pause struct {
 // ofAll: the next task would fail as well. A replica that cannot be reached gives no answer.
 func ofAll(err error, target string) bool {
 	var e *transfer.Error
-	return errors.As(err, &e) && !errors.Is(err, errLetIn) && e.Replica == target && (e.Status == 0 || transfer.Refused(err))
+	return errors.As(err, &e) && !errors.Is(err, errLetIn) && e.Replica == target &&
+		(e.Status == 0 || transfer.Refused(err))
 }
 
 // failed takes note of a task that says something about the replica. Without a letter nothing else would hold the task back.

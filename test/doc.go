@@ -8,11 +8,12 @@
 //
 // # How many at once
 //
-// Half as many tests again as there are processors run whole programs at once, and no more, since they wait for a third of
-// their time: TestMain sets -parallel where nobody does, and the testing package's own semaphore holds them to it. A test takes
-// part by calling t.Parallel before it starts anything; one that does not runs alone, before the others. A test holds one place
-// however many programs it starts, from the beginning to the end; while it waits for parallel cases of its own they hold the
-// places. So nothing can wait for itself. What the tests run is built before the first of them.
+// Half as many tests again as there are processors run whole programs at once, and no more, since they wait for a
+// third of their time: TestMain sets -parallel where nobody does, and the testing package's own semaphore holds them
+// to it. A test takes part by calling t.Parallel before it starts anything; one that does not runs alone, before the
+// others. A test holds one place however many programs it starts, from the beginning to the end; while it waits for
+// parallel cases of its own they hold the places. So nothing can wait for itself. What the tests run is built before
+// the first of them.
 //
 // # How long a wait is
 //

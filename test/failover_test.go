@@ -267,7 +267,9 @@ func (f *failover) startPulling(t *testing.T, ctx context.Context, all *sync.Wai
 	for _, r := range f.wanted {
 		c := newPuller(f.dial)
 		all.Go(func() {
-			every(ctx, time.Duration(few(150, 50))*time.Millisecond, func() { f.note(&f.gets, attempt{r.String(), time.Now(), false, c.try(r)}) })
+			every(ctx, time.Duration(few(150, 50))*time.Millisecond, func() {
+				f.note(&f.gets, attempt{r.String(), time.Now(), false, c.try(r)})
+			})
 			c.close()
 		})
 	}

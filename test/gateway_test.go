@@ -118,7 +118,8 @@ func startCommand(t testing.TB, command []string, name, ip string, f file) *gate
 	writeFile(t, config, f.String())
 	g := &gateway{file: f, at: placeOf(ip)}
 	g.restart = func() {
-		g.process = startAt(t, g.at, name, nil, command[0], append(command[1:len(command):len(command)], "serve", "--config", config)...)
+		args := append(command[1:len(command):len(command)], "serve", "--config", config)
+		g.process = startAt(t, g.at, name, nil, command[0], args...)
 		g.waitReady(t)
 	}
 	g.restart()

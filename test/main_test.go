@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
-// testsAtOnce is how many tests run whole programs at once: half as many again as there are processors, since they wait for a third
-// of their time.
+// testsAtOnce is how many tests run whole programs at once: half as many again as there are processors, since they
+// wait for a third of their time.
 func testsAtOnce(processors int) int { return processors * 3 / 2 }
 
 func isSet(name string) (set bool) {

@@ -11,8 +11,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// TestFewDescriptors: a gateway that may have 256 files open, and 400 clients that each hold a connection. Names are answered, so are
-// operators, whoever comes next is served, and no replica is said to be down for what the gateway lacks.
+// TestFewDescriptors: a gateway that may have 256 files open, and 400 clients that each hold a connection. Names are
+// answered, so are operators, whoever comes next is served, and no replica is said to be down for what the gateway
+// lacks.
 func TestFewDescriptors(t *testing.T) {
 	t.Parallel()
 	const clients, files = 400, 256
@@ -29,7 +30,8 @@ func TestFewDescriptors(t *testing.T) {
 		t.Cleanup(func() { conn.Close() })
 		must(t, conn.SetDeadline(time.Now().Add(patient(10*time.Second))))
 		fmt.Fprintf(conn, "GET /v2/ HTTP/1.1\r\nHost: %s\r\n\r\n", hostname)
-		if response, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil && response.StatusCode == http.StatusOK {
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err == nil && response.StatusCode == http.StatusOK {
 			answered++
 		}
 	}
@@ -40,7 +42,8 @@ func TestFewDescriptors(t *testing.T) {
 	before := probes()
 	waitFor(t, startBound, "probes", func() error {
 		for _, network := range []string{"udp", "tcp"} {
-			if answer, err := askDNS(network, g.dns, hostname, dns.TypeA, "127.0.1.0/24"); err != nil || len(answer.Answer) != 1 {
+			answer, err := askDNS(network, g.dns, hostname, dns.TypeA, "127.0.1.0/24")
+			if err != nil || len(answer.Answer) != 1 {
 				t.Errorf("a query by %s was lost: %v", network, err)
 			}
 		}
@@ -52,6 +55,7 @@ func TestFewDescriptors(t *testing.T) {
 	if down := g.down(t); len(down) > 0 {
 		t.Errorf("%v down", down)
 	}
-	t.Logf("figure: %d descriptors, %d clients that stay: %d answered, %v idle connections closed for others, %v probes without a descriptor",
-		files, clients, answered, g.metric(t, "fairlead_proxy_idle_connections_closed_total"), g.metricOrZero(t, probesMetric, `result="shortage"`))
+	shed, short := g.metric(t, "fairlead_proxy_idle_connections_closed_total"), g.metricOrZero(t, probesMetric, `result="shortage"`)
+	t.Logf("figure: %d descriptors, %d clients that stay: %d answered, %v connections closed for others, %v probes without a descriptor",
+		files, clients, answered, shed, short)
 }

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// TestStop: a gateway that is told to stop takes no new connections, and lets an upload that is under way finish. SIGHUP stops none.
+// TestStop: a gateway that is told to stop takes no new connections, and lets an upload that is under way finish.
+// SIGHUP stops none.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	registries := startRegistries(t, distributionKind, splitReplicas)

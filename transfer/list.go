@@ -28,7 +28,8 @@ var (
 // LetsIn asks whether a replica lets a client in at all (end-1).
 func LetsIn(ctx context.Context, at Replica, credential http.Header) error {
 	p := standard().peer(at, "", credential)
-	response, err := p.follow(ctx, call{method: http.MethodGet, at: &url.URL{Scheme: p.URL.Scheme, Host: p.URL.Host, Path: "/v2/"}})
+	base := &url.URL{Scheme: p.URL.Scheme, Host: p.URL.Host, Path: "/v2/"}
+	response, err := p.follow(ctx, call{method: http.MethodGet, at: base})
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Piece is how much of a blob gets through to a replica in one request, as those have taught that came through in smaller
-// ones: what stands before a registry may take small bodies only. The zero value has learnt nothing.
+// Piece is how much of a blob gets through to a replica in one request, as those have taught that came through in
+// smaller ones: what stands before a registry may take small bodies only. The zero value has learnt nothing.
 type Piece struct {
 	mu    sync.Mutex
 	most  int64     // Guarded by mu; 0: nothing is known.

@@ -75,7 +75,8 @@ func (p *peer) untag(ctx context.Context, tag string, may func(digest string) er
 	return nil
 }
 
-// stillMay asks once more right before the tag is put: it took some requests to come so far, and somebody may have pushed it meanwhile.
+// stillMay asks once more right before the tag is put: it took some requests to come so far, and somebody may have
+// pushed it meanwhile.
 func (p *peer) stillMay(ctx context.Context, tag string, may func(digest string) error) (there bool, err error) {
 	now, there, err := Look(ctx, p.Replica, p.repository, tag, nil)
 	if err != nil || !there {

@@ -138,7 +138,8 @@ func TestDeleteTag(t *testing.T) {
 	}
 }
 
-// TestDeleteTagThatIsPushedMeanwhile: until the tag is given to the stand-in somebody may push it, or delete it, and the deletion ends.
+// TestDeleteTagThatIsPushedMeanwhile: until the tag is given to the stand-in somebody may push it, or delete it, and
+// the deletion ends.
 func TestDeleteTagThatIsPushedMeanwhile(t *testing.T) {
 	image, later := []byte(`{"schemaVersion":2,"layers":[]}`), []byte(`{"schemaVersion":2,"layers":[],"annotations":{}}`)
 	errMay := errors.New("it was pushed again")

@@ -235,8 +235,8 @@ func (s *session) taken(a answer, outOfStep bool) (int64, error) {
 	return 0, lost(s.failed(a, errRange))
 }
 
-// commit is end-6. What somebody else has committed meanwhile is as good, but leaves the upload open. A commit cannot be taken
-// back, so that whoever gives up waits a little for how it ends. accepted: the upload is not ours any more.
+// commit is end-6. What somebody else has committed meanwhile is as good, but leaves the upload open. A commit cannot
+// be taken back, so that whoever gives up waits a little for how it ends. accepted: the upload is not ours any more.
 func (s *session) commit(ctx context.Context) (accepted bool, err error) {
 	if s.Commits != nil {
 		if err := s.Commits(ctx); err != nil {
@@ -260,8 +260,8 @@ func (s *session) commit(ctx context.Context) (accepted bool, err error) {
 	return false, err
 }
 
-// comes waits a little for what was accepted: with another status than 201 the replica may yet be at it. What does not come in
-// time may come later.
+// comes waits a little for what was accepted: with another status than 201 the replica may yet be at it. What does
+// not come in time may come later.
 func (p *peer) comes(ctx context.Context, a answer, kind, digest string) error {
 	if a.status == http.StatusCreated {
 		return nil

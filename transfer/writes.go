@@ -25,7 +25,8 @@ type Writes struct {
 	kept int               // Guarded by mu: names that are kept because they are doubtful.
 }
 
-// Of writes that ended, and may yet come about, so many are remembered, for longer than a replica may take for a commit.
+// Of writes that ended, and may yet come about, so many are remembered, for longer than a replica may take for a
+// commit.
 const (
 	maxDoubtful = 16_384
 	doubtLasts  = 20 * time.Minute
@@ -47,12 +48,9 @@ type writers struct {
 func (w *Writes) Write(ctx context.Context, n Name) (cut context.Context, done func(error), err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	at := w.at(n)
-	for at.deleting {
-		if !w.wait(ctx, at) {
-			w.drop(n, at)
-			return nil, nil, context.Cause(ctx)
-		}
+	at, err := w.undeleted(ctx, n)
+	if err != nil {
+		return nil, nil, err
 	}
 	cut, cancel := context.WithCancelCause(ctx)
 	me := new(int)
@@ -71,11 +69,21 @@ func (w *Writes) Write(ctx context.Context, n Name) (cut context.Context, done f
 	}, nil
 }
 
-// Hold waits until nobody deletes the name, and then keeps away who wants to, until done: a client writes it, and is to find it there
-// when he is told that it is kept. He is not cut short.
+// Hold waits until nobody deletes the name, and then keeps away who wants to, until done: a client writes it, and is
+// to find it there when he is told that it is kept. He is not cut short.
 func (w *Writes) Hold(ctx context.Context, n Name) (done func(), err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	at, err := w.undeleted(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	at.held++
+	return sync.OnceFunc(func() { w.leave(n, at, func() { at.held-- }) }), nil
+}
+
+// undeleted waits until nobody deletes the name. It is called with mu.
+func (w *Writes) undeleted(ctx context.Context, n Name) (*writers, error) {
 	at := w.at(n)
 	for at.deleting {
 		if !w.wait(ctx, at) {
@@ -83,12 +91,11 @@ func (w *Writes) Hold(ctx context.Context, n Name) (done func(), err error) {
 			return nil, context.Cause(ctx)
 		}
 	}
-	at.held++
-	return sync.OnceFunc(func() { w.leave(n, at, func() { at.held-- }) }), nil
+	return at, nil
 }
 
-// Delete cuts short who writes the name, and waits until nobody writes, holds or deletes it. doubtful: what has ended may come about
-// all the same, and nobody will say when. It is said once.
+// Delete cuts short who writes the name, and waits until nobody writes, holds or deletes it. doubtful: what has ended
+// may come about all the same, and nobody will say when. It is said once.
 func (w *Writes) Delete(ctx context.Context, n Name) (done func(), doubtful bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -95,7 +95,8 @@ func TestWrites(t *testing.T) {
 	})
 }
 
-// TestHold: who deletes waits for a client who writes, and he for who deletes; neither he nor who writes in our own name waits for the other.
+// TestHold: who deletes waits for a client who writes, and he for who deletes; neither he nor who writes in our own
+// name waits for the other.
 func TestHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w Writes
@@ -161,7 +162,8 @@ func TestHold(t *testing.T) {
 	})
 }
 
-// TestDoubtLasts: that a write may yet come about is said to who deletes, once, also if he comes when nobody writes any more, but not for ever.
+// TestDoubtLasts: that a write may yet come about is said to who deletes, once, also if he comes when nobody writes
+// any more, but not for ever.
 func TestDoubtLasts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w Writes

@@ -78,7 +78,10 @@ func (a *Audit) background(ctx context.Context, names []string, history map[stri
 
 // work does one audit.
 func (a *Audit) work(ctx context.Context, report *Report, background bool, after string, saved func(string)) (whole []string) {
-	r := &run{Audit: a, report: report, background: background, saved: saved, failed: map[string]int{}, lost: map[string]bool{}, listed: map[string]*catalog{}}
+	r := &run{
+		Audit: a, report: report, background: background, saved: saved,
+		failed: map[string]int{}, lost: map[string]bool{}, listed: map[string]*catalog{},
+	}
 	whole = r.all(ctx, after)
 	report.progress(func(f *findings) { f.Ended = time.Now() })
 	s := report.snapshot()

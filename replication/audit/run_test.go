@@ -568,8 +568,9 @@ func TestWhatIsNamedByNoTag(t *testing.T) {
 	x.want(s, want...)
 }
 
-// TestHiddenRepository: a replica that says 401 or 403 of a repository that its catalog does not have lacks it. Where there is no
-// catalog nobody can tell, nor where it hides more than it lists; and that something was deleted there is not confirmed by a refusal.
+// TestHiddenRepository: a replica that says 401 or 403 of a repository that its catalog does not have lacks it. Where
+// there is no catalog nobody can tell, nor where it hides more than it lists; and that something was deleted there is
+// not confirmed by a refusal.
 func TestHiddenRepository(t *testing.T) {
 	for _, c := range []struct {
 		name    string

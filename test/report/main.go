@@ -47,7 +47,9 @@ var modules = []struct {
 	dir   string
 	flags []string
 }{
-	{"..", []string{"-p=" + strconv.Itoa(runtime.GOMAXPROCS(0)*3/2), "-parallel=" + strconv.Itoa(runtime.GOMAXPROCS(0)*2)}}, // they wait as well
+	{"..", []string{ // at once: unit tests wait as well
+		"-p=" + strconv.Itoa(runtime.GOMAXPROCS(0)*3/2), "-parallel=" + strconv.Itoa(runtime.GOMAXPROCS(0)*2),
+	}},
 	{".", []string{"-count=1"}}, // go test does not know which programs they build and run
 }
 

@@ -81,7 +81,8 @@ func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest
 	}
 	var missing []string
 	for _, tag := range tags {
-		// Of a repository that is not there yet some registries say 401 or 403: whether we may write there is for the write to find out.
+		// Of a repository that is not there yet some registries say 401 or 403: whether we may write there is for the
+		// write to find out.
 		there, err := c.tagged(ctx, tag, digest)
 		if err != nil && !transfer.Refused(err) {
 			return "", err
@@ -105,8 +106,8 @@ func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest
 	return digest, nil
 }
 
-// tag asks anew what the tag names, now that the repository is there: what was refused before may be shown now, and somebody else
-// may have pushed meanwhile.
+// tag asks anew what the tag names, now that the repository is there: what was refused before may be shown now, and
+// somebody else may have pushed meanwhile.
 func (c *Copy) tag(ctx context.Context, tag, digest string, root content) error {
 	there, err := c.tagged(ctx, tag, digest)
 	switch {

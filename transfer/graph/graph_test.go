@@ -300,7 +300,8 @@ func TestHoles(t *testing.T) {
 	}
 }
 
-// TestUnseenTag: a registry may refuse what is not there yet, and then it is written; a tag that it goes on to refuse may be there.
+// TestUnseenTag: a registry may refuse what is not there yet, and then it is written; a tag that it goes on to refuse
+// may be there.
 func TestUnseenTag(t *testing.T) {
 	const v1 = "/manifests/v1"
 	for _, c := range []struct {

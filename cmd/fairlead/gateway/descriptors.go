@@ -10,22 +10,26 @@ import (
 // maxClients bounds the clients' connections where descriptors are not short.
 const maxClients = 16_384
 
-// descriptors are how many connections of each kind may be open at once. What is left of the limit is for files, probes, the admin
-// listener, other gateways and copies.
+// descriptors are how many connections of each kind may be open at once. What is left of the limit is for files,
+// probes, the admin listener, other gateways and copies.
 type descriptors struct {
-	clients, dns           int
+	clients                int
+	dns                    int // over TCP, for each listener
 	toReplica, idleReplica int // for each replica
 }
 
-// share divides what this process may have open. Each client may have a connection to a replica, and another one waits
-// there for the next request.
-func share(limit uint64, replicas int) descriptors {
+// share divides what this process may have open. Each client may have a connection to a replica, and another one
+// waits there for the next request. Clients that ask for much at once over HTTP/2 may want more: what has no
+// descriptor is 503.
+func share(limit uint64, replicas, dnsListeners int) descriptors {
 	n := int(min(limit, 1<<20)) //nolint:gosec // bounded
-	dns := min(dnsserver.MostConns, max(n/8, 1))
-	third := max((n-dns-max(n/8, 48))/3, 4)
+	eighth := max(n/8, 1)
+	third := max((n-eighth-max(eighth, 48))/3, 4)
 	return descriptors{
-		clients: min(maxClients, third), dns: dns,
-		toReplica: min(proxy.MaxUpstreamConns, third), idleReplica: min(proxy.MaxIdleUpstreamConns, max(third/replicas, 1)),
+		clients:     min(maxClients, third),
+		dns:         min(dnsserver.MostConns, max(eighth/dnsListeners, 1)),
+		toReplica:   min(proxy.MaxUpstreamConns, third),
+		idleReplica: min(proxy.MaxIdleUpstreamConns, max(third/replicas, 1)),
 	}
 }
 

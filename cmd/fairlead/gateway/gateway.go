@@ -105,7 +105,7 @@ func New(c *configs.Config, release string, log *slog.Logger) (*Gateway, error) 
 			return nil, errors.Join(err, g.close())
 		}
 	}
-	may := share(maxOpenFiles(), len(c.Replicas))
+	may := share(maxOpenFiles(), len(c.Replicas), len(c.DNS.Listen))
 	if may.clients < maxClients {
 		log.Warn("the limit of open files bounds the connections of clients: raise it (ulimit -n, LimitNOFILE=)",
 			"limit", maxOpenFiles(), "connections", may.clients)
@@ -120,8 +120,10 @@ func New(c *configs.Config, release string, log *slog.Logger) (*Gateway, error) 
 		Hostname: c.Hostname, Here: c.Here, Upstreams: registries,
 		Paths: c.Proxy.Paths, TrustedProxies: c.Proxy.TrustedProxies,
 		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
-		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest, MaxConns: may.toReplica, MaxIdleConns: may.idleReplica,
-		Map: placed.Orders, Fleet: reached, Trouble: g.monitor.Trouble, Alive: g.monitor.Alive, OwnShortage: health.OwnShortage,
+		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest,
+		MaxConns: may.toReplica, MaxIdleConns: may.idleReplica,
+		Map: placed.Orders, Fleet: reached,
+		Trouble: g.monitor.Trouble, Alive: g.monitor.Alive, OwnShortage: health.OwnShortage,
 		Record: g.record, Agreement: agreement, Detour: detour,
 		Pulled: g.egress.pulled, Healed: g.egress.healed,
 		Committed: g.copying.committed, OwnWrites: g.copying.ownWrites(),
@@ -170,7 +172,8 @@ func (g *Gateway) Run(ctx context.Context, ready func()) error {
 	var doors []io.Closer
 	for _, l := range open.proxy {
 		doors = append(doors, l)
-		all.Go(func() error { return g.serveHTTP(clients, proxy.Listener(l, g.limiter, g.config.Proxy.TrustedProxies)) })
+		bounded := proxy.Listener(l, g.limiter, g.config.Proxy.TrustedProxies)
+		all.Go(func() error { return g.serveHTTP(clients, bounded) })
 	}
 	operators := &http.Server{
 		Handler:           g.adminHandler(),

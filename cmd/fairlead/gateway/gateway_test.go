@@ -24,7 +24,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/configs"
 )
 
-// freeAddress is one that nobody listened on a moment ago. It is of this process alone: on 127.0.0.1 others take ports meanwhile.
+// freeAddress is one that nobody listened on a moment ago. It is of this process alone: on 127.0.0.1 others take
+// ports meanwhile.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.1:0", 64+os.Getpid()>>8&63, os.Getpid()&255))

@@ -84,7 +84,8 @@ func (r *record) Delete(what proxy.Reference, replica string, by proxy.Request) 
 func (r *record) Untag(tag proxy.Reference, standIn string, replica string, by proxy.Request) error {
 	deleted, err := r.ledger.Untag(entryOf(tag), standIn, replica, ledger.Request(by))
 	if err == nil && r.copied(replica, tag.Repository) {
-		r.doubt(deleted[0], replica) // the client may go away before he has deleted the stand-in, which is under the tag until then
+		// The client may go away before he has deleted the stand-in, which is under the tag until then.
+		r.doubt(deleted[0], replica)
 	}
 	return r.kept(err, deleted...)
 }
