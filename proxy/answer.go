@@ -189,7 +189,11 @@ func hold(response *http.Response, most int64) (text []byte, whole bool, err err
 	if response.ContentLength > most {
 		return nil, false, nil
 	}
-	text, err = io.ReadAll(io.LimitReader(response.Body, most+1))
+	length := response.ContentLength
+	if response.Request != nil && response.Request.Method == http.MethodHead || response.StatusCode == http.StatusNotModified {
+		length = -1 // it is that of what is not sent
+	}
+	text, err = readAll(response.Body, length, most)
 	if err != nil {
 		return nil, false, err
 	}

@@ -220,7 +220,7 @@ func (u *upstream) request(out *http.Request) *http.Request {
 // trouble tells the monitor, unless it was the client who went away, or its body that broke or stalled, or nobody waits
 // any more. What this gateway itself has run out of is for its operator.
 func (x *exchange) trouble(replica *router.Replica, err error) {
-	if x.clientGone() || x.clientFailed.Load() || errors.Is(err, errNotNeeded) {
+	if x.clientGone() || x.clientFailed.Load() || errors.Is(err, errNotNeeded) || errors.Is(err, errNoRoom) {
 		return
 	}
 	if x.proxy.OwnShortage(err) {

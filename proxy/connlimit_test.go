@@ -36,7 +36,7 @@ func newLimited(t *testing.T, most int, secure bool) *limited {
 		}
 	})
 	s := httptest.NewUnstartedServer(nil)
-	s.Config = NewServer(handler, nil, l.limiter, slog.New(slog.DiscardHandler))
+	s.Config = NewServer(handler, nil, l.limiter, Memory{}, slog.New(slog.DiscardHandler))
 	s.Listener = Listener(s.Listener, l.limiter, nil)
 	if secure {
 		s.EnableHTTP2 = true

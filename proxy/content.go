@@ -109,7 +109,12 @@ func (x *exchange) identifyHead(up *upstream, out *http.Request, response *http.
 		return
 	}
 	defer whole.Body.Close()
-	content, err := io.ReadAll(io.LimitReader(whole.Body, x.proxy.MaxManifest+1))
+	done, ok := x.proxy.room.tryTake(heldOf(whole, x.proxy.MaxManifest, x.proxy.MaxManifest))
+	if !ok {
+		return
+	}
+	defer done()
+	content, err := readAll(whole.Body, whole.ContentLength, x.proxy.MaxManifest)
 	if whole.StatusCode != http.StatusOK || err != nil || int64(len(content)) > x.proxy.MaxManifest {
 		return
 	}
@@ -122,7 +127,8 @@ func (x *exchange) identifyHead(up *upstream, out *http.Request, response *http.
 	}
 }
 
-// identifyManifest takes a manifest in, so that another replica can be asked for one that broke off or is another.
+// identifyManifest takes a manifest in, so that another replica can be asked for one that broke off or is another. Where there
+// is no memory for that, it passes as it is.
 func (x *exchange) identifyManifest(response *http.Response) error {
 	said := response.Header.Get(digestHeader)
 	if x.target.isDigest() {
@@ -132,7 +138,12 @@ func (x *exchange) identifyManifest(response *http.Response) error {
 	if !oci.IsDigest(said) {
 		most = x.proxy.MaxManifest
 	}
+	done, ok := x.proxy.room.tryTake(heldOf(response, most, x.proxy.MaxManifest))
+	if !ok {
+		return nil
+	}
 	text, whole, err := hold(response, most)
+	response.Body = heldBody{response.Body, response.Body, done}
 	if err != nil || !whole {
 		return err
 	}

@@ -35,6 +35,7 @@ type exchange struct {
 	deniedBy []*router.Replica // those that said so, perhaps, by a 401 or 403
 	pushTo   string            // the replica that a push goes to, where another one said that a part exists
 	away     []func()          // each lets in again who deletes
+	room     []func()          // each gives back what was taken of Memory
 	ctx      context.Context
 	reason   router.Reason // of the replica that answered; "" until then
 	status   int

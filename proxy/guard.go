@@ -37,8 +37,11 @@ func (x *exchange) readManifest(out *http.Request) error {
 	most := x.proxy.MaxManifest
 	var body []byte
 	if out.ContentLength <= most {
-		var err error
-		if body, err = io.ReadAll(io.LimitReader(out.Body, most+1)); err != nil {
+		err := x.takeManifest(sizeOf(out.ContentLength, most))
+		if err == nil {
+			body, err = readAll(out.Body, out.ContentLength, most)
+		}
+		if err != nil {
 			return err
 		}
 	}

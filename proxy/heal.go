@@ -36,6 +36,7 @@ type healer struct {
 	reach   func(replica, host string) transfer.Replica
 	moved   func(source, target string, bytes int)
 	own     OwnWrites
+	room    *room
 	known   func(Reference) (Known, bool)
 	metrics *metrics
 	log     *slog.Logger
@@ -69,7 +70,8 @@ type pushing struct {
 func newHealer(p *Proxy) *healer {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &healer{
-		reach: p.reach, moved: p.healed, own: p.OwnWrites, known: p.Record.Known, metrics: p.metrics, log: p.Log,
+		reach: p.reach, moved: p.healed, own: p.OwnWrites, room: p.room, known: p.Record.Known, metrics: p.metrics,
+		log: p.Log,
 		ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxCopies), jobs: map[jobKey]*job{},
 	}
 }
@@ -279,6 +281,14 @@ func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from s
 			return transfer.Blob(ctx, source, target, p.repository, need.Digest, need.Size, p.credential)
 		})
 	}
+	if need.Size > 0 && need.Size < source.MaxManifest {
+		source.MaxManifest = need.Size // what is larger than its descriptor says is of use to no client
+	}
+	done, err := h.room.take(ctx, 2*source.MaxManifest)
+	if err != nil {
+		return err
+	}
+	defer done()
 	mediaType, body, err := transfer.Manifest(ctx, source, p.repository, need.Digest, p.credential)
 	if err != nil {
 		return err

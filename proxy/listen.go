@@ -19,8 +19,17 @@ const (
 	maxHeaderBytes    = 64 << 10
 )
 
+// Bounds of HTTP/2: streams of one connection (docker and containerd have below ten, and a page of a browser some dozens;
+// 100 is what RFC 9113, 6.5.2, asks for at least), and the frames that are read, each into a buffer that its connection
+// keeps (RFC 9113, 4.2: all may send as large ones).
+const (
+	maxStreams   = 128
+	maxReadFrame = 16 << 10
+)
+
 // NewServer makes the clients' server around a handler. Its listeners are to have the same limiter.
-func NewServer(handler http.Handler, t *tls.Config, limiter *ConnLimiter, log *slog.Logger) *http.Server {
+func NewServer(handler http.Handler, t *tls.Config, limiter *ConnLimiter, m Memory, log *slog.Logger) *http.Server {
+	m = m.Complete()
 	return &http.Server{
 		Handler:           handler,
 		TLSConfig:         t,
@@ -28,7 +37,13 @@ func NewServer(handler http.Handler, t *tls.Config, limiter *ConnLimiter, log *s
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          m.Streams,
+			MaxReadFrameSize:              maxReadFrame,
+			MaxReceiveBufferPerConnection: m.Receive,
+			MaxReceiveBufferPerStream:     m.Receive,
+		},
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
 

@@ -31,7 +31,7 @@ type Upstream struct {
 	TLS  *tls.Config // for https; nil is the system's
 }
 
-// Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome,
+// Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome, Memory,
 // OwnWrites, Agreement, Pulled and Healed are required.
 type Config struct {
 	Hostname       string
@@ -42,9 +42,10 @@ type Config struct {
 	LeaseIdle      time.Duration
 	OwnerHome      bool
 	Limits         Limits
-	MaxManifest    int64              // bytes; a larger one is refused. 0 is transfer.DefaultMaxManifest
-	MaxConns       int                // to each replica, at once; 0 is MaxUpstreamConns
-	MaxIdleConns   int                // of them, kept for the next request; 0 is MaxIdleUpstreamConns
+	MaxManifest    int64 // bytes; a larger one is refused. 0 is transfer.DefaultMaxManifest
+	MaxConns       int   // to each replica, at once; 0 is MaxUpstreamConns
+	MaxIdleConns   int   // of them, kept for the next request; 0 is MaxIdleUpstreamConns
+	Memory         Memory
 	Map            func() *router.Map // of the fleet's replicas
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string)               // must not block
@@ -77,6 +78,7 @@ type Proxy struct {
 	detour    strict
 	reverse   *httputil.ReverseProxy
 	metrics   *metrics
+	room      *room
 
 	leases      *leases
 	parts       *parts
@@ -101,6 +103,7 @@ func New(c Config) *Proxy {
 		Config: c, upstreams: map[string]*upstream{}, leases: newLeases(c.LeaseIdle, c.Agreement), parts: newParts(c.LeaseIdle),
 		resolutions: newResolutions(), open: newOpenDoors(), readOnly: newReadOnly(), lost: newLost(c.LeaseIdle),
 	}
+	p.room = newRoom(c.Memory.Complete(), c.Limits.FirstByte, c.Registerer)
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	for _, u := range c.Upstreams {
 		way := newLively(newTransport(u.TLS, c.Limits, c.MaxConns, c.MaxIdleConns), u, c.Limits, c.Alive)
@@ -137,8 +140,6 @@ func newTransport(t *tls.Config, l Limits, most, idle int) *resending {
 		IdleConnTimeout:        30 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
-		ReadBufferSize:         bufferSize,
-		WriteBufferSize:        bufferSize,
 		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
 	}, l.Dial)
 }
@@ -150,7 +151,8 @@ const (
 	MaxIdleUpstreamConns = 64
 )
 
-// bufferSize: fewer, larger copies; a layer has megabytes.
+// bufferSize: fewer, larger copies; a layer has megabytes. It is what an answer is copied with, while it is. The buffers that a
+// connection to a replica keeps are net/http's small ones: what is larger passes them by.
 const bufferSize = 128 << 10
 
 type buffers struct{ pool sync.Pool }
@@ -182,6 +184,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := p.newExchange(w, r)
 	defer x.log(time.Now())
 	defer x.boundTheRest()
+	leave, err := p.room.enter(x.client, p.room.needs(r))
+	if err != nil {
+		x.refuseForLackOfRoom(err)
+		return
+	}
+	defer leave()
+	defer x.giveRoomBack()
 	if why := x.refusal(); why != nil {
 		if why != noPath {
 			x.takeUnwanted()

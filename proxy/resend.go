@@ -75,8 +75,8 @@ func (t *resending) learn(a *attempt, err error) {
 
 const (
 	// maxHeld is how much of a body is held until there is an answer, in bytes: what net/http reads before a write can fail,
-	// which is its write buffer, and as much again.
-	maxHeld = 2 * bufferSize
+	// which is its write buffer of 4 KiB and a copy of 32, and as much again.
+	maxHeld = 72 << 10
 	// minProven is less than servers wait for. One that is not known to wait for so long closes when it likes.
 	minProven = time.Second
 )

@@ -147,6 +147,8 @@ func handleError(w http.ResponseWriter, r *http.Request, err error) {
 		e.Message = err.Error()
 	case x.proxy.OwnShortage(err):
 		status, e.Message = http.StatusServiceUnavailable, "this gateway has run out of descriptors, ports or memory"
+	case errors.Is(err, errNoRoom):
+		status, e.Message = http.StatusServiceUnavailable, err.Error()
 	case x.clientFailed.Load() && !errors.Is(err, errStalled):
 		status, e = http.StatusBadRequest, ociError{Code: codeUploadInvalid, Message: "the request's body broke off or is malformed"}
 	case errors.Is(err, errStalled):

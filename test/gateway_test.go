@@ -37,6 +37,7 @@ type file struct {
 	limits   string // the mapping of the key proxy.limits
 	paths    string // the list of the key proxy.paths
 	trusted  string // the list of the key proxy.trusted_proxies
+	tls      string // the mapping of the key proxy.tls
 	health   string // the mapping of the key health
 	networks []network
 	// Of geo databases. Nil: one that places next to nobody, since the built-in table takes three seconds under the race detector.
@@ -57,8 +58,12 @@ func (f file) String() string {
 	if f.here != "" {
 		fmt.Fprintf(&b, "here: %s\n", f.here)
 	}
-	fmt.Fprintf(&b, "proxy: {listen: [%q], limits: %s, paths: %s, trusted_proxies: %s}\n",
-		f.listen, cmp.Or(f.limits, "{}"), cmp.Or(f.paths, "[]"), cmp.Or(f.trusted, "[]"))
+	tls := ""
+	if f.tls != "" {
+		tls = ", tls: " + f.tls
+	}
+	fmt.Fprintf(&b, "proxy: {listen: [%q], limits: %s, paths: %s, trusted_proxies: %s%s}\n",
+		f.listen, cmp.Or(f.limits, "{}"), cmp.Or(f.paths, "[]"), cmp.Or(f.trusted, "[]"), tls)
 	databases := f.databases
 	if databases == nil {
 		databases = []string{nextToNobody()}

@@ -52,6 +52,7 @@ type Gateway struct {
 	egress  *egress
 	hooks   *hooks
 	limiter *proxy.ConnLimiter
+	memory  allotment
 
 	draining atomic.Bool
 }
@@ -110,7 +111,13 @@ func New(c *configs.Config, release string, log *slog.Logger) (*Gateway, error) 
 		log.Warn("the limit of open files bounds the connections of clients: raise it (ulimit -n, LimitNOFILE=)",
 			"limit", maxOpenFiles(), "connections", may.clients)
 	}
-	g.limiter = proxy.NewConnLimiter(may.clients, g.metrics)
+	memory := memoryLimit()
+	g.memory = allot(memory)
+	if g.memory.clients < maxClients {
+		log.Warn("memory bounds the connections of clients: allow more (GOMEMLIMIT, the container's limit)",
+			"limit", memory, "connections", g.memory.clients, "requests", g.memory.proxy.Requests/proxy.RequestMemory)
+	}
+	g.limiter = proxy.NewConnLimiter(min(may.clients, g.memory.clients), g.metrics)
 	g.dns = dnsserver.New(dnsserver.Config{
 		Hostname: c.Hostname, Nameservers: c.DNS.Nameservers, TTL: c.DNS.TTL, MaxConns: may.dns,
 		Locate: placed.Locate, Map: placed.Orders, Fleet: named,
@@ -121,7 +128,7 @@ func New(c *configs.Config, release string, log *slog.Logger) (*Gateway, error) 
 		Paths: c.Proxy.Paths, TrustedProxies: c.Proxy.TrustedProxies,
 		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
 		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest,
-		MaxConns: may.toReplica, MaxIdleConns: may.idleReplica,
+		MaxConns: may.toReplica, MaxIdleConns: may.idleReplica, Memory: g.memory.proxy,
 		Map: placed.Orders, Fleet: reached,
 		Trouble: g.monitor.Trouble, Alive: g.monitor.Alive, OwnShortage: health.OwnShortage,
 		Record: g.record, Agreement: agreement, Detour: detour,
@@ -168,7 +175,7 @@ func (g *Gateway) Run(ctx context.Context, ready func()) error {
 	for _, l := range open.tcp {
 		all.Go(func() error { return g.dns.ServeTCP(failed, l) })
 	}
-	clients := proxy.NewServer(http.HandlerFunc(g.serveClient), g.tls, g.limiter, g.log)
+	clients := proxy.NewServer(http.HandlerFunc(g.serveClient), g.tls, g.limiter, g.memory.proxy, g.log)
 	var doors []io.Closer
 	for _, l := range open.proxy {
 		doors = append(doors, l)

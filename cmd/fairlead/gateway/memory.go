@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"math"
+	"runtime/debug"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+
+	"github.com/fairlead-gateway/fairlead/proxy"
+)
+
+const mib = 1 << 20
+
+// What memory is shared out by, as TestLittleMemory measures it.
+const (
+	ownMemory     = 64 * mib // of a gateway that nobody asks, with its table of places
+	perConnection = 28 << 10 // that waits for a request, in TLS
+)
+
+// allotment is what a gateway may hold for its clients.
+type allotment struct {
+	clients int // connections
+	proxy   proxy.Memory
+}
+
+// allot divides what memory this process may have, in bytes: ten sixteenths are for requests under way, three for manifests,
+// three for connections that wait. Seldom all are needed at a time, which leaves some for copies and for the collector.
+func allot(limit int64) allotment {
+	free, most := max(limit-ownMemory, limit/4), proxy.DefaultMemory
+	requests := min(most.Requests, free/16*10)
+	return allotment{
+		clients: int(min(maxClients, free/16*3/perConnection+requests/proxy.RequestMemory)),
+		proxy: proxy.Memory{
+			Requests: requests,
+			Held:     min(most.Held, free/16*3),
+			Streams:  int(min(int64(most.Streams), max(free/(5*mib), 16))),
+			Receive:  int(min(int64(most.Receive), max(free/512, 64<<10))),
+		},
+	}
+}
+
+// memoryLimit has the collector keep to nine tenths of what the cgroup allows, unless GOMEMLIMIT says otherwise, and
+// returns that, in bytes. Where nothing is said it is half of what the machine has.
+func memoryLimit() int64 {
+	_, _ = memlimit.Set(memlimit.WithProvider(memlimit.FromCgroup)) // no cgroup, or no limit in it
+	if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 {
+		return limit
+	}
+	all, err := memlimit.FromSystem()
+	if err != nil || all > math.MaxInt64/2 {
+		return math.MaxInt64 / 2
+	}
+	return int64(all / 2)
+}

@@ -1,0 +1,231 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"golang.org/x/sync/semaphore"
+)
+
+// Memory bounds what clients can have a proxy hold at once, in bytes. A zero stands for the field of DefaultMemory.
+type Memory struct {
+	Requests int64 // of requests under way, at RequestMemory each
+	Held     int64 // of manifests, to be put or answered, that are taken in whole
+	Streams  int   // of one HTTP/2 connection, not in bytes
+	Receive  int   // of a body over HTTP/2 that was sent and that nobody has read; 64 KiB to 4 MiB
+}
+
+// RequestMemory is what a request under way needs beside a body that is held: an upload over TLS that is passed on.
+const RequestMemory = 144 << 10
+
+// DefaultMemory is for a machine where memory is not short.
+var DefaultMemory = Memory{Requests: 32_768 * RequestMemory, Held: 1 << 30, Streams: maxStreams, Receive: 1 << 20}
+
+// Complete puts defaults in the place of zeros.
+func (m Memory) Complete() Memory {
+	return Memory{
+		Requests: cmp.Or(m.Requests, DefaultMemory.Requests),
+		Held:     cmp.Or(m.Held, DefaultMemory.Held),
+		Streams:  cmp.Or(m.Streams, DefaultMemory.Streams),
+		Receive:  cmp.Or(m.Receive, DefaultMemory.Receive),
+	}
+}
+
+const (
+	// smallManifest is more than manifests of images have, in bytes. They have room of their own, so that large ones that
+	// come slowly keep nobody from pushing an image.
+	smallManifest = 64 << 10
+	// maxWaiting is how many large ones may wait for room at once.
+	maxWaiting = 32
+)
+
+var (
+	errNoRoom       = errors.New("this gateway holds as many manifests as its memory allows")
+	errTooMany      = errors.New("this gateway has as many requests under way as its memory allows")
+	errTooManyOfOne = errors.New("this client has as many requests under way at this gateway as one may")
+)
+
+// room is what is left of Memory.
+type room struct {
+	// Static.
+	of        Memory
+	wait      time.Duration // for room
+	mostSmall int64
+	mostLarge int64
+	refused   prometheus.Counter
+
+	small, large *semaphore.Weighted
+	waiting      chan struct{}
+
+	mu   sync.Mutex
+	used int64                  // of Memory.Requests. Guarded by mu.
+	by   map[netip.Prefix]int64 // by households. Guarded by mu.
+}
+
+func newRoom(m Memory, wait time.Duration, reg prometheus.Registerer) *room {
+	mostSmall := max(m.Held/4, 1)
+	mostLarge := max(m.Held-mostSmall, 1)
+	return &room{
+		of: m, wait: wait, mostSmall: mostSmall, mostLarge: mostLarge,
+		small: semaphore.NewWeighted(mostSmall), large: semaphore.NewWeighted(mostLarge),
+		waiting: make(chan struct{}, maxWaiting), by: map[netip.Prefix]int64{},
+		refused: promauto.With(reg).NewCounter(prometheus.CounterOpts{
+			Name: "fairlead_proxy_no_room_total",
+			Help: "Requests that were refused because this gateway held as much for others as its memory allows.",
+		}),
+	}
+}
+
+// enter is for a request of a client. One household has seven eighths at most.
+func (r *room) enter(client netip.Addr, bytes int64) (leave func(), err error) {
+	who := household(client)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.used+bytes > r.of.Requests:
+		err = errTooMany
+	case r.by[who]+bytes > r.of.Requests/8*7:
+		err = errTooManyOfOne
+	}
+	if err != nil {
+		r.refused.Inc()
+		return nil, err
+	}
+	r.used += bytes
+	r.by[who] += bytes
+	return func() { r.leave(who, bytes) }, nil
+}
+
+func (r *room) leave(who netip.Prefix, bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.used -= bytes
+	if r.by[who] -= bytes; r.by[who] == 0 {
+		delete(r.by, who)
+	}
+}
+
+// needs is what a request needs while it is under way. What a body over HTTP/2 may be ahead of who reads it is not bounded
+// by the kernel.
+func (r *room) needs(request *http.Request) int64 {
+	if request.ProtoMajor >= 2 && request.ContentLength != 0 {
+		return RequestMemory + int64(r.of.Receive)
+	}
+	return RequestMemory
+}
+
+// take waits until so many bytes may be held. What is larger than all there is may be held alone.
+func (r *room) take(ctx context.Context, bytes int64) (done func(), err error) {
+	if bytes <= smallManifest {
+		return r.takeOf(ctx, r.small, min(bytes, r.mostSmall))
+	}
+	if done, ok := r.tryTake(bytes); ok {
+		return done, nil
+	}
+	bytes = min(bytes, r.mostLarge)
+	select {
+	case r.waiting <- struct{}{}:
+		defer func() { <-r.waiting }()
+		return r.takeOf(ctx, r.large, bytes)
+	default:
+		r.refused.Inc()
+		return nil, errNoRoom
+	}
+}
+
+// tryTake is take without a wait.
+func (r *room) tryTake(bytes int64) (done func(), ok bool) {
+	of, bytes := r.large, min(bytes, r.mostLarge)
+	if bytes <= smallManifest {
+		of, bytes = r.small, min(bytes, r.mostSmall)
+	}
+	if !of.TryAcquire(bytes) {
+		return nil, false
+	}
+	return sync.OnceFunc(func() { of.Release(bytes) }), true
+}
+
+func (r *room) takeOf(ctx context.Context, of *semaphore.Weighted, bytes int64) (done func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.wait)
+	defer cancel()
+	if of.Acquire(ctx, bytes) != nil {
+		r.refused.Inc()
+		return nil, errNoRoom
+	}
+	return sync.OnceFunc(func() { of.Release(bytes) }), nil
+}
+
+// takeManifest makes room for a manifest of so many bytes, until the exchange ends. What is read out of it needs as much
+// again.
+func (x *exchange) takeManifest(bytes int64) error {
+	done, err := x.proxy.room.take(x.ctx, 2*bytes)
+	if err == nil {
+		x.room = append(x.room, done)
+	}
+	return err
+}
+
+// giveRoomBack: nothing is held for this exchange any more.
+func (x *exchange) giveRoomBack() {
+	for _, done := range x.room {
+		done()
+	}
+}
+
+// sizeOf is how large a body can be that is read to so many bytes at most.
+func sizeOf(contentLength, most int64) int64 {
+	if contentLength < 0 {
+		return most
+	}
+	return min(contentLength, most)
+}
+
+// heldOf is how much of an answer is held that is read to so many bytes at most, and decompressed to unpacked ones.
+func heldOf(response *http.Response, most, unpacked int64) int64 {
+	switch {
+	case response.ContentLength > most:
+		return 0
+	case response.Header.Get("Content-Encoding") != "":
+		return most + unpacked
+	}
+	return sizeOf(response.ContentLength, most)
+}
+
+// readAll reads at most so many bytes, and one more to tell that there are more, into no more memory than they need.
+func readAll(body io.Reader, contentLength, most int64) ([]byte, error) {
+	if contentLength < 0 {
+		return io.ReadAll(io.LimitReader(body, most+1))
+	}
+	content := make([]byte, min(contentLength, most+1))
+	n, err := io.ReadFull(body, content)
+	return content[:n], err
+}
+
+// heldBody gives room back when it is closed.
+type heldBody struct {
+	io.Reader
+	io.Closer
+	done func()
+}
+
+func (b heldBody) Close() error {
+	defer b.done()
+	return b.Closer.Close()
+}
+
+// refuseForLackOfRoom answers what comes beyond Memory.Requests. Over HTTP/2 an answer needs no end of the request, whose
+// fields would be held meanwhile.
+func (x *exchange) refuseForLackOfRoom(why error) {
+	if x.in.ProtoMajor < 2 {
+		x.takeUnwanted()
+	}
+	x.refuse(http.StatusServiceUnavailable, ociError{Code: codeUnavailable, Message: why.Error()})
+}

@@ -1,0 +1,195 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func roomFor(m Memory) *room { return newRoom(m.Complete(), time.Second, prometheus.NewRegistry()) }
+
+// TestRoomForRequests: no more than there is room for, and one household leaves some to others.
+func TestRoomForRequests(t *testing.T) {
+	one, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	r := roomFor(Memory{Requests: 16})
+	var leave []func()
+	enter := func(client netip.Addr, want error) {
+		t.Helper()
+		out, err := r.enter(client, 1)
+		if !errors.Is(err, want) {
+			t.Errorf("after %d: %v, want %v", len(leave), err, want)
+		}
+		if err == nil {
+			leave = append(leave, out)
+		}
+	}
+	for range 14 {
+		enter(one, nil)
+	}
+	enter(one, errTooManyOfOne)
+	enter(other, nil)
+	enter(other, nil)
+	enter(other, errTooMany)
+	for _, out := range leave {
+		out()
+	}
+	if r.used != 0 || len(r.by) != 0 {
+		t.Errorf("%d used by %v when all have left", r.used, r.by)
+	}
+}
+
+func TestRoomForManifests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := roomFor(Memory{Held: 4 << 20})
+		all, err := r.take(t.Context(), 1<<30)
+		if err != nil {
+			t.Fatal("what is larger than all there is:", err)
+		}
+		if done, err := r.take(t.Context(), 1000); err != nil {
+			t.Error("a small one beside a large one:", err)
+		} else {
+			done()
+		}
+		began := time.Now()
+		if _, err := r.take(t.Context(), 1<<20); !errors.Is(err, errNoRoom) || time.Since(began) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		waits := make(chan error, maxWaiting)
+		for range maxWaiting {
+			go func() {
+				done, err := r.take(t.Context(), 1<<20)
+				if err == nil {
+					done()
+				}
+				waits <- err
+			}()
+		}
+		synctest.Wait()
+		began = time.Now()
+		if _, err := r.take(t.Context(), 1<<20); !errors.Is(err, errNoRoom) || time.Since(began) != 0 {
+			t.Errorf("behind %d that wait: %v after %v", maxWaiting, err, time.Since(began))
+		}
+		all()
+		all() // twice is once
+		for range maxWaiting {
+			if err := <-waits; err != nil {
+				t.Error("that waited until there was room:", err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if done, err := r.take(ctx, 3<<20); err == nil {
+			done()
+		}
+		if !r.large.TryAcquire(r.mostLarge) || !r.small.TryAcquire(r.mostSmall) {
+			t.Error("not all was given back")
+		}
+	})
+}
+
+// TestLackOfRoom: a push or request that there is no room for is 503, which is no replica's trouble, a pull passes without
+// being looked at, and nothing stays taken.
+func TestLackOfRoom(t *testing.T) {
+	t.Parallel()
+	large := `{"schemaVersion":2,"annotations":{"a":"` + strings.Repeat("a", 1<<20) + `"}}`
+	serve := func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(http.StatusCreated)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, large)
+	}
+	g := newRig(t, map[string]http.HandlerFunc{"west": serve, "east": serve, "europe": serve}, func(c *Config) {
+		c.Memory = Memory{Held: 4 << 20, Requests: 8 * RequestMemory}
+	})
+	ask := func(method string) int {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), method, g.gateway.URL+"/v2/app/manifests/v1", strings.NewReader(large))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, _ := io.ReadAll(response.Body)
+		if response.StatusCode == http.StatusServiceUnavailable &&
+			(response.Header.Get("Retry-After") == "" || !bytes.Contains(text, []byte("memory allows"))) {
+			t.Errorf("%v %s", response.Header, text)
+		}
+		return response.StatusCode
+	}
+	expect := func(what string, want map[string]int) {
+		t.Helper()
+		for method, status := range want {
+			if got := ask(method); got != status {
+				t.Errorf("%s: %s: %d, want %d", what, method, got, status)
+			}
+		}
+	}
+	served := map[string]int{http.MethodPut: 201, http.MethodGet: 200}
+	expect("with room", served)
+	done, err := g.proxy.room.take(t.Context(), 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect("without room for a large manifest", map[string]int{http.MethodPut: 503, http.MethodGet: 200})
+	done()
+	expect("with room again", served)
+	leave, err := g.proxy.room.enter(netip.Addr{}, 7*RequestMemory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := g.proxy.room.enter(netip.MustParseAddr("192.0.2.1"), RequestMemory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect("without room for a request", map[string]int{http.MethodPut: 503, http.MethodGet: 503})
+	leave()
+	other()
+	expect("with room at last", served)
+	for _, name := range []string{"west", "east", "europe"} {
+		if g.troubled(name) {
+			t.Error("a replica is in trouble for what the gateway lacks:", name)
+		}
+	}
+	if r := g.proxy.room; r.used != 0 || !r.large.TryAcquire(r.mostLarge) || !r.small.TryAcquire(r.mostSmall) {
+		t.Errorf("not all was given back: %d", r.used)
+	}
+}
+
+func TestReadAll(t *testing.T) {
+	for _, c := range []struct {
+		length, most int64
+		body, want   string
+		err          error
+	}{
+		{3, 10, "abc", "abc", nil},
+		{0, 10, "", "", nil},
+		{-1, 10, "abc", "abc", nil},
+		{-1, 2, "abcdef", "abc", nil},
+		{6, 2, "abcdef", "abc", nil},
+		{4, 10, "abc", "abc", io.ErrUnexpectedEOF},
+		{4, 10, "", "", io.EOF},
+	} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			got, err := readAll(strings.NewReader(c.body), c.length, c.most)
+			if string(got) != c.want || !errors.Is(err, c.err) {
+				t.Errorf("%q %v", got, err)
+			}
+		})
+	}
+}
