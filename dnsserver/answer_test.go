@@ -1,6 +1,7 @@
 package dnsserver
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -129,7 +130,7 @@ func TestAnswerNearest(t *testing.T) {
 		{name: "none of the family is up: all of it", from: "10.4.4.4", query: "registry.example AAAA",
 			answer: []string{"registry.example. 300 AAAA 2001:db8::30"}, counter: "AAAA nearest"},
 		{name: "a family that the chosen replica lacks, not the next one's", from: "10.2.0.1", query: "registry.example AAAA",
-			with: clientSubnet("10.2.0.0/16"), authority: []string{soa},
+			with: clientSubnet("10.2.0.0/16"), authority: []string{negative(5)},
 			options: []string{"subnet 10.2.0.0/16/15"}, counter: "AAAA nodata"},
 		{name: "a family that no replica has", query: "registry.example AAAA", fleet: noIPv6,
 			with: clientSubnet("10.1.0.0/16"), authority: []string{soa},
@@ -159,10 +160,13 @@ func TestAnswerTTL(t *testing.T) {
 		x.from, x.query, x.counter = "10.1.2.3", "registry.example A", "A nearest"
 		t.Run(x.name, x.run)
 	}
-	short := soa[:len(soa)-len("60")] + "7"
-	exchange{fleet: upstream("eastus", router.Health{Up: true, ChangeIn: 7 * time.Second}), from: "10.2.0.1",
-		query: "registry.example AAAA", counter: "AAAA nodata",
-		authority: []string{strings.Replace(short, " 60 ", " 7 ", 1)}}.run(t)
+	exchange{fleet: upstream("eastus", router.Health{Up: true, ChangeIn: 3 * time.Second}), from: "10.2.0.1",
+		query: "registry.example AAAA", counter: "AAAA nodata", authority: []string{negative(3)}}.run(t)
+}
+
+// negative is the SOA record of an answer that may be kept for so many seconds.
+func negative(seconds int) string {
+	return strings.NewReplacer(" 60 ", fmt.Sprintf(" %d ", seconds), " 86400 60", fmt.Sprintf(" 86400 %d", seconds)).Replace(soa)
 }
 
 func TestAnswerScope(t *testing.T) {
@@ -175,6 +179,12 @@ func TestAnswerScope(t *testing.T) {
 			options: []string{"subnet 10.4.4.0/24/26"}},
 		{name: "the subnet beats the resolver", from: "10.1.2.3", with: clientSubnet("10.4.4.0/24"), answer: europeA,
 			options: []string{"subnet 10.4.4.0/24/26"}},
+		{name: "nobody can place the subnet: the resolver counts", from: "10.4.4.4", with: clientSubnet("10.200.1.0/24"), answer: europeA,
+			options: []string{"subnet 10.200.1.0/24/24"}},
+		{name: "one that is divided", from: "10.4.4.4", with: clientSubnet("10.0.0.0/8"), answer: europeA,
+			options: []string{"subnet 10.0.0.0/8/15"}},
+		{name: "nobody can place either: home", from: "192.0.2.53", with: clientSubnet("10.200.1.0/24"), answer: westA,
+			options: []string{"subnet 10.200.1.0/24/9"}},
 		{name: "IPv6", with: clientSubnet("2001:db8:4::/56"), answer: europeA,
 			options: []string{"subnet 2001:db8:4::/56/46"}},
 		{name: "IPv4-mapped", with: clientSubnet("::ffff:10.1.0.0/112"), answer: westA,

@@ -97,23 +97,30 @@ func (s *Server) atApex(q *query, fleet *router.Fleet, from netip.Addr) decision
 
 // view is how the fleet looks from where the client is.
 type view struct {
-	scope  netip.Prefix // where the order of replicas is the same
-	alike  bool         // it is everywhere, in both families
+	scope  int  // for the client subnet
+	alike  bool // it looks so everywhere, in both families
 	chosen router.Answer
 }
 
 // see looks from where the client is.
 func (s *Server) see(q *query, fleet *router.Fleet, from netip.Addr) view {
 	m := s.worldMap()
-	order, scope := m.Order(fleet, seen(q, from))
-	return view{scope: scope, alike: m.Uniform(), chosen: router.ForDNS(order)}
+	addr := s.seen(q, from)
+	order, extent := m.Order(fleet, addr)
+	v := view{alike: m.Uniform(), chosen: router.ForDNS(order), scope: q.subnet.scope(extent)}
+	if sent := q.subnet.addr(); sent.IsValid() && sent != addr {
+		_, extent = m.Order(fleet, sent)
+		v.scope = max(q.subnet.source(), q.subnet.scope(extent)) // others that cannot be placed may ask by way of another resolver
+	}
+	return v
 }
 
-// seen is the address that counts: that of the client subnet, or the asking resolver's if none was sent or the client does not want
-// it used (RFC 7871, section 7.1.2).
-func seen(q *query, from netip.Addr) netip.Addr {
-	if addr := q.subnet.addr(); addr.IsValid() {
-		return addr
+// seen is the address that counts: that of the client subnet, or the asking resolver's if none was sent, the client does not want
+// it used (RFC 7871, section 7.1.2), or nobody can place it, while the resolver's can be placed.
+func (s *Server) seen(q *query, from netip.Addr) netip.Addr {
+	sent := q.subnet.addr()
+	if sent.IsValid() && (s.locate(sent).Placed() || !s.locate(from).Placed()) {
+		return sent
 	}
 	return from
 }
@@ -123,7 +130,7 @@ func seen(q *query, from netip.Addr) netip.Addr {
 func (z zone) nearest(q *query, fleet *router.Fleet, v view) decision {
 	d := decision{reason: v.chosen.Reason, replica: v.chosen.Replica.Name}
 	if !v.alike && tailored(q, fleet) {
-		d.scope = q.subnet.scope(v.scope)
+		d.scope = v.scope
 	}
 	ttl := z.ttlWithin(v.chosen.ChangeIn)
 	d.answer = q.addresses(v.chosen.Replica, ttl, frontUp)
@@ -132,7 +139,11 @@ func (z zone) nearest(q *query, fleet *router.Fleet, v view) decision {
 	}
 	if len(d.answer) == 0 {
 		d.reason = reasonNoData
-		d.authority = []dns.RR{z.soa(q, min(ttl, z.negativeTTL()))}
+		ttl = min(ttl, z.negativeTTL())
+		if tailored(q, fleet) {
+			ttl = min(ttl, maxPartTTL)
+		}
+		d.authority = []dns.RR{z.soa(q, ttl)}
 	}
 	return d
 }

@@ -30,7 +30,7 @@ func pack(q *query, d decision, limit int) ([]byte, error) {
 			Response:         true,
 			Opcode:           q.opcode,
 			Authoritative:    d.inZone,
-			RecursionDesired: q.rd,
+			RecursionDesired: q.rd && q.opcode == dns.OpcodeQuery, // the bit means nothing elsewhere
 			Rcode:            d.rcode,
 		},
 		Answer: d.answer,

@@ -13,12 +13,12 @@ import (
 // strings of one record keep their order. Each string is key=value. It is different for every asker,
 // so its TTL is 0 and its scope no wider than the prefix sent.
 func (s *Server) whoami(q *query, fleet *router.Fleet, from netip.Addr) decision {
-	addr := seen(q, from)
+	addr := s.seen(q, from)
 	loc := s.locate(addr)
 	ranking := fleet.Rank(loc)
 	chosen := router.ForDNS(ranking.Order())
 	used := netip.PrefixFrom(addr, addr.BitLen())
-	if q.subnet.addr().IsValid() {
+	if sent := q.subnet.addr(); sent.IsValid() && sent == addr {
 		used = q.subnet.prefix
 	}
 	txt := []string{

@@ -44,8 +44,8 @@ func TestAnswerPackets(t *testing.T) {
 		{"a response that is broken", packet(t, id, "8000", "ffff", "0000", "0000", "0000"), none, false, "dropped response"},
 		{"plain", packet(t, id, "0000", "0001", "0000", "0000", "0000", question), dns.RcodeSuccess, false, "A nearest"},
 		{"all the flags a query can have", packet(t, id, "07ff", "0001", "0000", "0000", "0000", question), dns.RcodeSuccess, false, "A nearest"},
-		{"IQUERY", packet(t, id, "0800", "0001", "0000", "0000", "0000", question), dns.RcodeNotImplemented, false, "A notimp"},
-		{"NOTIFY", packet(t, id, "2000", "0001", "0001", "0000", "0000", question, aRecord), dns.RcodeNotImplemented, false, "A notimp"},
+		{"IQUERY", packet(t, id, "0900", "0001", "0000", "0000", "0000", question), dns.RcodeNotImplemented, false, "A notimp"},
+		{"NOTIFY", packet(t, id, "2100", "0001", "0001", "0000", "0000", question, aRecord), dns.RcodeNotImplemented, false, "A notimp"},
 		{"UPDATE with EDNS", packet(t, id, "2800", "0001", "0000", "0000", "0001", question, optEmpty), dns.RcodeNotImplemented, true, "A notimp"},
 		{"DSO", packet(t, id, "3000", "0000", "0000", "0000", "0000", "00010000"), dns.RcodeNotImplemented, false, "other notimp"},
 		{"opcode 15, broken", packet(t, id, "7800", "ffff", "0000", "0000", "0000"), dns.RcodeNotImplemented, false, "other notimp"},
@@ -90,6 +90,9 @@ func TestAnswerPackets(t *testing.T) {
 			got := unpack(t, reply)
 			if got.Id != 0xBEEF || !got.Response || got.Rcode != x.rcode || got.Opcode != int(x.packet[2]>>3&0xF) {
 				t.Errorf("got %+v, want rcode %s", got.MsgHdr, dns.RcodeToString[x.rcode])
+			}
+			if got.Rcode == dns.RcodeNotImplemented && got.MsgHdr.RecursionDesired {
+				t.Error("RD in an answer to what is no query")
 			}
 			if (got.IsEdns0() != nil) != x.edns {
 				t.Errorf("EDNS: %t, want %t", got.IsEdns0() != nil, x.edns)

@@ -71,6 +71,9 @@ func (x *exchange) decide() {
 	p, now := x.proxy, time.Now()
 	owner, query := cutOwner(x.in.URL.RawQuery)
 	x.query = query
+	if x.target.manifest || x.target.blob {
+		owner = "" // it stands in the URLs of uploads and pages only; clients of mirrors copy it from there
+	}
 	x.fleet = x.present(now)
 	placed := p.Map()
 	client, _ := placed.Order(x.fleet, x.client)
@@ -138,8 +141,26 @@ func (x *exchange) forward() {
 	go func() { defer close(watched); x.watch(ctx, cut) }()
 	defer func() { cut(nil); <-watched }()
 	defer x.passOnTheBeginning()
-	x.proxy.reverse.ServeHTTP(x.w, in)
+	x.proxy.reverse.ServeHTTP(finalOnly(x.w, in), in)
 }
+
+// finalOnly keeps interim answers from clients of HTTP/1.0, which would take one for the answer (RFC 9110, 15.2).
+func finalOnly(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	if r.ProtoAtLeast(1, 1) {
+		return w
+	}
+	return withoutInterim{w}
+}
+
+type withoutInterim struct{ http.ResponseWriter }
+
+func (w withoutInterim) WriteHeader(status int) {
+	if status >= http.StatusOK {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w withoutInterim) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // passOnTheBeginning: ReverseProxy panics when an answer breaks off, and net/http then drops what is in its buffer. For
 // the client that may be all of the answer that matters.

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net/http"
-	"net/http/httputil"
 	"net/netip"
 	"strings"
 
@@ -88,23 +87,4 @@ func forwardedBy(h http.Header) (o origin) {
 		o.host = host
 	}
 	return o
-}
-
-// forwardOrigin tells the replica whose request it is: what a trusted proxy says, and that we pass it on.
-func (x *exchange) forwardOrigin(pr *httputil.ProxyRequest) {
-	if !isTrusted(addrOf(pr.In.RemoteAddr), x.proxy.TrustedProxies) {
-		pr.SetXForwarded()
-		return
-	}
-	pr.Out.Header["X-Forwarded-For"] = pr.In.Header["X-Forwarded-For"]
-	if len(pr.In.Header.Values("X-Forwarded-For")) == 0 && x.client != addrOf(pr.In.RemoteAddr) {
-		pr.Out.Header.Set("X-Forwarded-For", x.client.String())
-	}
-	pr.SetXForwarded()
-	said := forwardedBy(pr.In.Header)
-	for name, value := range map[string]string{"X-Forwarded-Proto": said.proto, "X-Forwarded-Host": said.host} {
-		if value != "" {
-			pr.Out.Header.Set(name, value)
-		}
-	}
 }

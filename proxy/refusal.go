@@ -24,6 +24,7 @@ var (
 	badName   = refused(http.StatusBadRequest, codeNameInvalid, "no repository can have this name")
 	badTag    = refused(http.StatusBadRequest, codeManifestInvalid, "no tag can have this name")
 	badDigest = refused(http.StatusBadRequest, codeDigestInvalid, "no digest has this form")
+	noHost    = refused(http.StatusBadRequest, codeUnsupported, "the request names no host")
 )
 
 func refused(status int, code, message string) *refusal {
@@ -40,6 +41,8 @@ func notAllowed(more ...string) *refusal {
 // refusal is why this request is answered here; nil: a replica gets it.
 func (x *exchange) refusal() *refusal {
 	switch m, _ := cutMarks(x.in.URL.RawQuery); {
+	case x.in.Host == "" && x.in.ProtoAtLeast(1, 1): // RFC 9112, 3.2; the checks of balancers speak 1.0
+		return noHost
 	case !routable(x.in.URL.Path, x.proxy.Paths) && m.owner != "": // a registry has sent its client there
 		return refused(http.StatusNotFound, codeNameUnknown, outsideError(x.in.URL.Path).Error())
 	case !routable(x.in.URL.Path, x.proxy.Paths):
@@ -129,15 +132,6 @@ func plainUpload(u *url.URL, t target) bool {
 func (t target) spell(u *url.URL) {
 	if t.kind != router.Upload {
 		u.RawPath = ""
-	}
-}
-
-// dropOverrides takes out what some frameworks read another method or path from than the request's own.
-func dropOverrides(h http.Header) {
-	for _, name := range []string{
-		"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL",
-	} {
-		h.Del(name)
 	}
 }
 

@@ -17,9 +17,9 @@ func rewrite(pr *httputil.ProxyRequest) {
 		pr.Out.URL.RawQuery = withoutTags(x.query)
 	}
 	x.target.spell(pr.Out.URL)
-	dropOverrides(pr.Out.Header)
 	if pr.Out.Method == http.MethodGet || pr.Out.Method == http.MethodHead {
 		pr.Out.Body, pr.Out.ContentLength = nil, 0 // it means nothing there, and could not be sent twice
+		pr.Out.Header.Del("Expect")
 	}
 	pr.Out.Header.Del("Connection") // no upgrade to another protocol: the registry API has none
 	pr.Out.Header.Del("Upgrade")
@@ -47,6 +47,10 @@ func modifyResponse(response *http.Response) error {
 	x.challengeInside(response, replica)
 	x.nameContent(response)
 	response.Header.Set(replicaHeader, headerValue(replica, x.reason))
+	addVia(response.Header, response.ProtoMajor, response.ProtoMinor)
+	if len(response.Header["Content-Type"]) == 0 {
+		x.w.Header()["Content-Type"] = nil // else net/http guesses one, which may be HTML
+	}
 	x.countPulled(response, replica)
 	x.begun = true
 	return nil

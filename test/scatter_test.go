@@ -38,12 +38,13 @@ func TestScatter(t *testing.T) {
 	}
 }
 
-// roamingFront gives every connection to the next gateway, from the next region.
+// roamingFront gives every connection to the next gateway, from the next region: whichever two follow each other, both
+// differ.
 func roamingFront(t testing.TB, gateways []string) front {
 	var n atomic.Uint64
 	return connectionFront(t, "127.0.1.1", func(ctx context.Context) (net.Conn, error) {
 		turn := n.Add(1)
-		client := fmt.Sprintf("127.0.%d.7", 1+turn/2%uint64(len(splitNetworks)))
+		client := fmt.Sprintf("127.0.%d.7", 1+turn%uint64(len(splitNetworks)))
 		return from(client).DialContext(ctx, "tcp", gateways[turn%uint64(len(gateways))])
 	})
 }

@@ -78,7 +78,7 @@ func New(c *configs.Config, release string, log *slog.Logger) (*Gateway, error) 
 		if err != nil {
 			return nil, err
 		}
-		g.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+		g.tls = clientsTLS(pair)
 	}
 	placed.measured(g.metrics)
 	g.monitor = health.New(health.Config{

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"net/netip"
+	"strings"
 
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/health"
@@ -79,4 +81,16 @@ func limits(of configs.Limits) proxy.Limits {
 	l := proxy.DefaultLimits()
 	l.FirstByte, l.Lists, l.Silence = of.FirstByte, of.Lists, of.Silence
 	return l
+}
+
+// clientsTLS is what clients are offered. Of TLS 1.2 only suites whose records are authenticated as a whole (RFC 9325, 4.2):
+// no CBC.
+func clientsTLS(certificate tls.Certificate) *tls.Config {
+	var suites []uint16
+	for _, s := range tls.CipherSuites() {
+		if !strings.Contains(s.Name, "_CBC_") {
+			suites = append(suites, s.ID)
+		}
+	}
+	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, CipherSuites: suites}
 }
