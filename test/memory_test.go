@@ -52,7 +52,7 @@ func TestLittleMemory(t *testing.T) {
 		{"200 HTTP/2 connections that open streams and send", streams},
 	} {
 		t.Run(load.name, func(t *testing.T) {
-			var codes tally
+			var codes statuses
 			most := g.watchMemory(t)
 			hold := make(chan struct{})
 			loaded := make(chan struct{})
@@ -85,13 +85,13 @@ func TestLittleMemory(t *testing.T) {
 	}
 }
 
-// tally counts answers by their status; 0: none.
-type tally struct {
+// statuses counts answers by status; 0: none.
+type statuses struct {
 	mu sync.Mutex
 	of map[int]int
 }
 
-func (c *tally) add(status int) {
+func (c *statuses) add(status int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.of == nil {
@@ -100,7 +100,7 @@ func (c *tally) add(status int) {
 	c.of[status]++
 }
 
-func (c *tally) String() string {
+func (c *statuses) String() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return fmt.Sprint(c.of)
