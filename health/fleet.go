@@ -7,7 +7,10 @@ import (
 )
 
 // assemble joins the operator's word with what was seen. What nobody probes counts as up and steady.
-func assemble(replicas []router.Replica, seen map[key]router.Health) *router.Fleet {
+//
+// Whoever runs is a front of the region that it stands in. If it sees none of them up it cannot reach its own public address, as
+// behind a NAT without hairpin, and what it sees of them says nothing.
+func assemble(replicas []router.Replica, here string, seen map[key]router.Health) *router.Fleet {
 	replicas = slices.Clone(replicas)
 	for i := range replicas {
 		r := &replicas[i]
@@ -15,6 +18,12 @@ func assemble(replicas []router.Replica, seen map[key]router.Health) *router.Fle
 		r.Fronts = slices.Clone(r.Fronts)
 		for j := range r.Fronts {
 			r.Fronts[j].Health = healthOf(seen, key{r.Name, r.Fronts[j].Addr.Unmap()})
+		}
+		r.FrontsUnseen = r.Name == here && !r.FrontUp()
+		for j := range r.Fronts {
+			if r.FrontsUnseen {
+				r.Fronts[j].Health = router.Health{Up: true}
+			}
 		}
 	}
 	return router.NewFleet(replicas)

@@ -20,6 +20,7 @@ const troubleGap = 500 * time.Millisecond
 type Config struct {
 	Replicas   []router.Replica // at least one; the operator's word, the health fields are ignored
 	Targets    []Target
+	Here       string        // the replica beside this gateway; "" if there is none
 	Interval   time.Duration // at least 1 s, between the starts of two probes of a steady target
 	Timeout    time.Duration // > 0, for a whole probe
 	Registerer prometheus.Registerer
@@ -82,7 +83,7 @@ func New(config Config) *Monitor {
 	if m.unprobed == 0 {
 		close(m.ready)
 	}
-	m.fleet.Store(assemble(config.Replicas, m.seen))
+	m.fleet.Store(assemble(config.Replicas, config.Here, m.seen))
 	return m
 }
 

@@ -43,7 +43,7 @@ func (m *Monitor) publish(w *watch, pause time.Duration) {
 		return
 	}
 	m.seen[w.key()] = health
-	m.fleet.Store(assemble(m.config.Replicas, m.seen))
+	m.fleet.Store(assemble(m.config.Replicas, m.config.Here, m.seen))
 }
 
 // count is called with mu held at the first result of each target.

@@ -47,9 +47,11 @@ type Replica struct {
 	// ReadOnly: it has lately answered a write with 405, whatever the file says.
 	ReadOnly bool
 	// Storage: replicas that bear the same one have the same content. "" is the replica's own.
-	Storage  string
-	Fronts   []Front
-	Upstream Health
+	Storage string
+	Fronts  []Front
+	// FrontsUnseen: they count as up because this gateway is one of them; it reaches none of them itself.
+	FrontsUnseen bool
+	Upstream     Health
 }
 
 // FrontUp reports whether at least one of the replica's addresses is up: clients take the next

@@ -195,6 +195,9 @@ func viewOf(f *router.Fleet) map[string]cluster.View {
 	for _, r := range f.Replicas() {
 		v := cluster.View{Upstream: r.Upstream.Up, Fronts: map[string]bool{}}
 		for _, front := range r.Fronts {
+			if r.FrontsUnseen {
+				break // others know
+			}
 			v.Fronts[front.Addr.String()] = front.Health.Up
 		}
 		all[r.Name] = v

@@ -82,7 +82,7 @@ func New(c *configs.Config, release string, log *slog.Logger) (*Gateway, error) 
 	}
 	placed.measured(g.metrics)
 	g.monitor = health.New(health.Config{
-		Replicas: Replicas(c), Targets: probed,
+		Replicas: Replicas(c), Targets: probed, Here: c.Here,
 		Interval: c.Health.Interval, Timeout: c.Health.Timeout,
 		Registerer: g.metrics, Log: log,
 	})
