@@ -1,11 +1,15 @@
 package cluster
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // View is what one member sees of one replica.
 type View struct {
 	Upstream bool            `json:"u"` // whether it is up
 	Fronts   map[string]bool `json:"f,omitempty"`
+	Leaving  []string        `json:"l,omitempty"` // of its own fronts, those that are about to close
 }
 
 // Bounds of one member's opinion: those of the configuration file.
@@ -27,10 +31,10 @@ func (o opinion) valid() bool {
 		return false
 	}
 	for replica, v := range o.Views {
-		if !validName(replica) || len(v.Fronts) > maxFronts {
+		if !validName(replica) || len(v.Fronts) > maxFronts || len(v.Leaving) > maxFronts {
 			return false
 		}
-		for front := range v.Fronts {
+		for _, front := range slices.AppendSeq(slices.Clone(v.Leaving), maps.Keys(v.Fronts)) {
 			if !validName(front) {
 				return false
 			}
@@ -42,13 +46,13 @@ func (o opinion) valid() bool {
 func cloneViews(views map[string]View) map[string]View {
 	out := make(map[string]View, len(views))
 	for replica, v := range views {
-		out[replica] = View{v.Upstream, maps.Clone(v.Fronts)}
+		out[replica] = View{v.Upstream, maps.Clone(v.Fronts), slices.Clone(v.Leaving)}
 	}
 	return out
 }
 
 func equalViews(a, b map[string]View) bool {
 	return maps.EqualFunc(a, b, func(v, w View) bool {
-		return v.Upstream == w.Upstream && maps.Equal(v.Fronts, w.Fronts)
+		return v.Upstream == w.Upstream && maps.Equal(v.Fronts, w.Fronts) && slices.Equal(v.Leaving, w.Leaving)
 	})
 }

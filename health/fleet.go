@@ -1,6 +1,7 @@
 package health
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/fairlead-gateway/fairlead/router"
@@ -10,7 +11,9 @@ import (
 //
 // Whoever runs is a front of the region that it stands in. If it sees none of them up it cannot reach its own public address, as
 // behind a NAT without hairpin, and what it sees of them says nothing.
-func assemble(replicas []router.Replica, here string, seen map[key]router.Health) *router.Fleet {
+//
+// Fronts that take their leave are down, whoever still reaches them.
+func assemble(replicas []router.Replica, here string, leaving []netip.Addr, seen map[key]router.Health) *router.Fleet {
 	replicas = slices.Clone(replicas)
 	for i := range replicas {
 		r := &replicas[i]
@@ -23,6 +26,9 @@ func assemble(replicas []router.Replica, here string, seen map[key]router.Health
 		for j := range r.Fronts {
 			if r.FrontsUnseen {
 				r.Fronts[j].Health = router.Health{Up: true}
+			}
+			if r.Name == here && slices.Contains(leaving, r.Fronts[j].Addr) {
+				r.Fronts[j].Health = router.Health{}
 			}
 		}
 	}

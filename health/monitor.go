@@ -3,6 +3,8 @@ package health
 import (
 	"context"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +23,7 @@ type Config struct {
 	Replicas   []router.Replica // at least one; the operator's word, the health fields are ignored
 	Targets    []Target
 	Here       string        // the replica beside this gateway; "" if there is none
+	Down       []Down        // until its first probe
 	Interval   time.Duration // at least 1 s, between the starts of two probes of a steady target
 	Timeout    time.Duration // > 0, for a whole probe
 	Registerer prometheus.Registerer
@@ -44,7 +47,8 @@ type Monitor struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	seen     map[key]router.Health
-	unprobed int // targets without a result
+	unprobed int          // targets without a result
+	leaving  []netip.Addr // this gateway's own fronts, once it stops
 }
 
 // watch is what the monitor keeps of one target.
@@ -83,7 +87,7 @@ func New(config Config) *Monitor {
 	if m.unprobed == 0 {
 		close(m.ready)
 	}
-	m.fleet.Store(assemble(config.Replicas, config.Here, m.seen))
+	m.fleet.Store(assemble(config.Replicas, config.Here, nil, m.seen))
 	return m
 }
 
@@ -102,8 +106,10 @@ func (m *Monitor) add(target Target, i int) {
 	if !target.Front.IsValid() {
 		m.upstreams[target.Replica] = w
 	}
-	m.seen[target.key()] = w.history.Health(m.thresholds, m.config.Interval, w.offset)
-	m.metrics.setUp(target, true)
+	health := w.history.Health(m.thresholds, m.config.Interval, w.offset)
+	health.Up = !slices.Contains(m.config.Down, Down{target.Replica, target.Front})
+	m.seen[target.key()] = health
+	m.metrics.setUp(target, health.Up)
 }
 
 // Run probes until ctx ends and returns when the last probe has.
@@ -123,6 +129,14 @@ func (m *Monitor) Fleet() *router.Fleet { return m.fleet.Load() }
 
 // Ready is closed when every target has had its first result.
 func (m *Monitor) Ready() <-chan struct{} { return m.ready }
+
+// Leave has these fronts of Config.Here count as down from now on: this gateway, which is behind them, is about to stop.
+func (m *Monitor) Leave(fronts []netip.Addr) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.leaving = fronts
+	m.fleet.Store(assemble(m.config.Replicas, m.config.Here, m.leaving, m.seen))
+}
 
 // Trouble tells that a request met trouble at a replica's upstream (refused, reset, stalled), whose
 // next probe then starts at once, or half a second after the last one started. It never blocks, and

@@ -15,6 +15,9 @@ const (
 	maxBody   = 64 << 10
 )
 
+// UserAgent is what probes call themselves.
+const UserAgent = "fairlead-health"
+
 // statusError is an answer that does not count as alive.
 type statusError int
 
@@ -37,7 +40,7 @@ func exchange(ctx context.Context, t Target) error {
 		return err
 	}
 	req.Host = cmp.Or(t.Host, req.Host)
-	req.Header.Set("User-Agent", "fairlead-health")
+	req.Header.Set("User-Agent", UserAgent)
 	// RoundTrip, not a Client: a redirect is an answer of its own here, and what it points to is not
 	// the target.
 	resp, err := transport(ctx, t).RoundTrip(req)

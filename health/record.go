@@ -28,8 +28,10 @@ func (m *Monitor) record(w *watch, err error, started time.Time) time.Duration {
 	}
 	m.mu.Unlock()
 
-	if before.Up() != after.Up() {
+	if first || before.Up() != after.Up() {
 		m.metrics.setUp(w.Target, after.Up())
+	}
+	if before.Up() != after.Up() {
 		m.logChange(w.Target, after.Up(), text)
 	}
 	return pause
@@ -43,7 +45,7 @@ func (m *Monitor) publish(w *watch, pause time.Duration) {
 		return
 	}
 	m.seen[w.key()] = health
-	m.fleet.Store(assemble(m.config.Replicas, m.config.Here, m.seen))
+	m.fleet.Store(assemble(m.config.Replicas, m.config.Here, m.leaving, m.seen))
 }
 
 // count is called with mu held at the first result of each target.
@@ -79,7 +81,7 @@ func (m *Monitor) Status() []Status {
 	for i, w := range m.watches {
 		all[i] = Status{
 			Replica: w.Replica, Front: w.Front, URL: w.URL,
-			Up: w.history.Up(), Known: w.history.Known(),
+			Up: m.seen[w.key()].Up, Known: w.history.Known(),
 			Result: w.text, Probed: w.probed, Since: w.since,
 		}
 	}

@@ -2,6 +2,7 @@ package router
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -9,6 +10,7 @@ import (
 type Seen struct {
 	Upstream bool
 	Fronts   map[string]bool
+	Leaving  []string // of its own fronts, those that are about to close
 }
 
 // Witness is a live gateway, this one included: the replica beside it, "" for none, and what it has told of each replica.
@@ -110,12 +112,16 @@ func (s *Sight) MayEnd(owner string, members, peers int) bool {
 	return 2*s.lost[owner] > max(members, peers)
 }
 
-// agreed is own with the majority's word, where anybody knows. Gateways with another file may know nothing of a replica.
+// agreed is own with the majority's word, where anybody knows. Gateways with another file may know nothing of a replica. That a
+// front is about to close, the gateway behind it knows before all others.
 func agreed(own *Fleet, all []Witness) *Fleet {
 	return own.With(func(replica string, front netip.Addr) bool {
 		var opinions []bool
 		for _, w := range all {
 			seen, knows := w.Sees[replica]
+			if front.IsValid() && w.Here == replica && slices.Contains(seen.Leaving, front.String()) {
+				return false
+			}
 			up := seen.Upstream
 			if front.IsValid() && knows {
 				up, knows = seen.Fronts[front.String()]

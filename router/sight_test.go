@@ -18,7 +18,7 @@ func oneReplica(upstream, frontUp bool) *Fleet {
 
 func TestWhatGatewaysAgreeOn(t *testing.T) {
 	says := func(upstream, front bool) Witness {
-		return Witness{"", map[string]Seen{"west": {upstream, map[string]bool{"192.0.2.1": front}}}}
+		return Witness{"", map[string]Seen{"west": {Upstream: upstream, Fronts: map[string]bool{"192.0.2.1": front}}}}
 	}
 	for _, test := range []struct {
 		name                  string

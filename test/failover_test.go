@@ -89,6 +89,12 @@ type site struct {
 
 // startSites starts the three regions. All gateways listen on the same port, as fronts do.
 func startSites(t testing.TB, block int) []*site {
+	t.Helper()
+	return startSitesOf(t, built(t, fairleadProgram), block, nil)
+}
+
+func startSitesOf(t testing.TB, program string, block int, change func(i int, f *file)) []*site {
+	t.Helper()
 	registries := startRegistries(t, distributionKind, failoverReplicas)
 	replicas := withUpstreams(failoverReplicas, registries)
 	sites := make([]*site, len(replicas))
@@ -100,10 +106,14 @@ func startSites(t testing.TB, block int) []*site {
 	}
 	port := freePort(t, ips...)
 	for i, s := range sites {
-		s.gateway = startGateway(t, "gateway-"+replicas[i].name, s.ip, file{
+		f := file{
 			here: replicas[i].name, listen: net.JoinHostPort(s.ip, port), health: "{interval: 1s, timeout: 1s}",
 			networks: failoverNetworks, replicas: replicas,
-		})
+		}
+		if change != nil {
+			change(i, &f)
+		}
+		s.gateway = startProgram(t, program, "gateway-"+replicas[i].name, s.ip, f)
 	}
 	return sites
 }

@@ -38,11 +38,12 @@ func demo(ctx context.Context, out io.Writer) error {
 		}
 		defer stop()
 	}
-	g, err := gateway.New(c, version().release, slog.New(newStory(out)))
+	g, err := gateway.New(ctx, c, version().release, slog.New(newStory(out)))
 	if err != nil {
 		return err
 	}
-	return g.Run(ctx, func() { fmt.Fprint(out, demoText) })
+	fmt.Fprint(out, demoText)
+	return g.Run(ctx)
 }
 
 // serveRegistry runs go-containerregistry's in-memory registry: it keeps everything in memory and

@@ -36,14 +36,13 @@ func serveCommand() *cobra.Command {
 			for _, w := range c.Warnings() {
 				log.Warn(w.String())
 			}
-			g, err := gateway.New(c, version().release, log)
+			g, err := gateway.New(cmd.Context(), c, version().release, log)
 			if err != nil {
 				return err
 			}
-			return g.Run(cmd.Context(), func() {
-				log.Info("serving", "version", version().String(), "hostname", c.Hostname, "here", c.Here,
-					"dns", c.DNS.Listen, "proxy", c.Proxy.Listen, "admin", c.Admin.Listen, "replicas", len(c.Replicas))
-			})
+			log.Info("serving", "version", version().String(), "hostname", c.Hostname, "here", c.Here,
+				"dns", c.DNS.Listen, "proxy", c.Proxy.Listen, "admin", c.Admin.Listen, "replicas", len(c.Replicas))
+			return g.Run(cmd.Context())
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "the file (required)")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,8 @@ type agreement struct {
 
 	// Written by compare, as one.
 	seen atomic.Pointer[router.Sight]
+
+	leaving atomic.Pointer[[]netip.Addr] // this gateway's own fronts; nil until it stops
 }
 
 func newAgreement(c *configs.Config, release string, m *health.Monitor, kept *record, blob func(data []byte), reg prometheus.Registerer, log *slog.Logger) (*agreement, error) {
@@ -159,11 +162,29 @@ func (a *agreement) compare(ctx context.Context) {
 		own := a.monitor.Fleet()
 		select {
 		case <-a.monitor.Ready():
-			a.SetView(viewOf(own))
+			a.SetView(a.view(own))
 		default:
 		}
 		a.seen.Store(router.NewSight(own, a.witnesses(), a.here, a.seen.Load(), time.Now()))
 	})
+}
+
+// leave tells all at once that these fronts close.
+func (a *agreement) leave(fronts []netip.Addr) {
+	a.leaving.Store(&fronts)
+	a.SetView(a.view(a.monitor.Fleet()))
+}
+
+func (a *agreement) view(own *router.Fleet) map[string]cluster.View {
+	all := viewOf(own)
+	if fronts := a.leaving.Load(); fronts != nil {
+		v := all[a.here]
+		for _, f := range *fronts {
+			v.Leaving = append(v.Leaving, f.String())
+		}
+		all[a.here] = v
+	}
+	return all
 }
 
 // every runs do once in each pause, until ctx ends.

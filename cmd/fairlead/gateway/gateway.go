@@ -26,15 +26,6 @@ import (
 	"github.com/fairlead-gateway/fairlead/proxy"
 )
 
-// drainTime is how long a stop waits for requests under way. Container runtimes kill after 30 s
-// unless told otherwise; a layer takes longer than that often enough to be worth telling.
-// net/http drops what it reads once it stops: first, for lastRequests, what clients have already sent is still
-// answered, and they are told that the connection ends.
-const (
-	drainTime    = time.Minute
-	lastRequests = time.Second
-)
-
 // Gateway is one running `fairlead serve`.
 type Gateway struct {
 	// Static after New.
@@ -53,12 +44,28 @@ type Gateway struct {
 	hooks   *hooks
 	limiter *proxy.ConnLimiter
 	memory  allotment
+	open    *sockets
 
 	draining atomic.Bool
 }
 
-// New opens what a gateway keeps on the disk, and no listener yet. release is the program's.
-func New(c *configs.Config, release string, log *slog.Logger) (*Gateway, error) {
+// New opens the listeners, then what a gateway keeps on the disk. What clients ask meanwhile waits in the kernel until Run, which
+// whoever has a Gateway calls. release is the program's.
+func New(ctx context.Context, c *configs.Config, release string, log *slog.Logger) (*Gateway, error) {
+	open := &sockets{}
+	err := open.all(ctx, c)
+	var g *Gateway
+	if err == nil {
+		g, err = newGateway(c, open, release, log)
+	}
+	if err != nil {
+		open.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logger) (*Gateway, error) {
 	placed, err := NewAtlas(c)
 	if err != nil {
 		return nil, err
@@ -71,7 +78,7 @@ func New(c *configs.Config, release string, log *slog.Logger) (*Gateway, error) 
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{config: c, log: log, atlas: placed, metrics: prometheus.NewRegistry()}
+	g := &Gateway{config: c, log: log, atlas: placed, open: open, metrics: prometheus.NewRegistry()}
 	g.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if c.Proxy.TLS != nil {
 		pair, err := tls.LoadX509KeyPair(c.Proxy.TLS.Certificate, c.Proxy.TLS.Key)
@@ -82,7 +89,7 @@ func New(c *configs.Config, release string, log *slog.Logger) (*Gateway, error) 
 	}
 	placed.measured(g.metrics)
 	g.monitor = health.New(health.Config{
-		Replicas: Replicas(c), Targets: probed, Here: c.Here,
+		Replicas: Replicas(c), Targets: probed, Here: c.Here, Down: health.LastDown(healthFile(c), time.Now()),
 		Interval: c.Health.Interval, Timeout: c.Health.Timeout,
 		Registerer: g.metrics, Log: log,
 	})
@@ -143,38 +150,46 @@ func New(c *configs.Config, release string, log *slog.Logger) (*Gateway, error) 
 // close ends what writes to the disk.
 func (g *Gateway) close() error { return errors.Join(g.hooks.Close(), g.record.ledger.Close()) }
 
-// Run serves until ctx ends. Then requests under way may finish, for a minute at most, while DNS and
-// the admin listener go on; Run returns when all has stopped, and can be called once. It says on ready,
-// once, that all listeners are open.
-func (g *Gateway) Run(ctx context.Context, ready func()) error {
+// Run serves until ctx ends. Then the gateway takes its leave: DNS and the admin listener go on until requests under way have
+// finished. Run returns when all has stopped, and is called once.
+func (g *Gateway) Run(ctx context.Context) error {
 	defer func() {
 		if err := g.close(); err != nil {
 			g.log.Error("the record of pushes and deletions, or the queue of webhooks, was not closed", "error", err)
 		}
 	}()
-	var open sockets
+	open := g.open
 	defer open.close()
-	if err := open.all(ctx, g.config); err != nil {
-		return err
-	}
-	ready()
 	// What must outlive the drain runs under serving, which ends when draining has.
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	all, failed := errgroup.WithContext(serving)
 	all.Go(func() error { g.monitor.Run(failed); return nil })
+	all.Go(func() error { g.monitor.Remember(failed, healthFile(g.config)); return nil })
 	if g.agreed != nil {
 		all.Go(func() error { return g.agreed.run(failed) })
 	}
 	all.Go(func() error { return g.copying.run(failed, g.monitor.Ready()) })
 	all.Go(func() error { g.hooks.run(failed); return nil })
 	all.Go(func() error { return g.atlas.run(failed, g.log) })
+	// DNS ends after all else: who asks a nameserver that is gone waits for seconds.
+	answering, silence := context.WithCancel(context.WithoutCancel(ctx))
+	defer silence()
+	names, unanswered := errgroup.WithContext(answering)
 	for _, conn := range open.udp {
-		all.Go(func() error { return g.dns.ServeUDP(failed, conn) })
+		names.Go(func() error { return g.dns.ServeUDP(unanswered, conn) })
 	}
 	for _, l := range open.tcp {
-		all.Go(func() error { return g.dns.ServeTCP(failed, l) })
+		names.Go(func() error { return g.dns.ServeTCP(unanswered, l) })
 	}
+	all.Go(func() error {
+		select {
+		case <-unanswered.Done():
+			return context.Cause(unanswered)
+		case <-failed.Done():
+			return nil
+		}
+	})
 	clients := proxy.NewServer(http.HandlerFunc(g.serveClient), g.tls, g.limiter, g.memory.proxy, g.log)
 	var doors []io.Closer
 	for _, l := range open.proxy {
@@ -194,6 +209,7 @@ func (g *Gateway) Run(ctx context.Context, ready func()) error {
 	all.Go(func() error {
 		select {
 		case <-ctx.Done():
+			g.leave(failed)
 			g.drain(clients, doors)
 		case <-failed.Done():
 		}
@@ -203,7 +219,9 @@ func (g *Gateway) Run(ctx context.Context, ready func()) error {
 		stop()
 		return nil
 	})
-	return all.Wait()
+	err := all.Wait()
+	silence()
+	return errors.Join(err, names.Wait())
 }
 
 func (g *Gateway) serveHTTP(s *http.Server, l net.Listener) error {
@@ -218,27 +236,6 @@ func served(err error) error {
 		return nil
 	}
 	return err
-}
-
-func (g *Gateway) serveClient(w http.ResponseWriter, r *http.Request) {
-	if g.draining.Load() {
-		w.Header().Set("Connection", "close")
-	}
-	g.proxy.ServeHTTP(w, r)
-}
-
-func (g *Gateway) drain(clients *http.Server, doors []io.Closer) {
-	g.draining.Store(true)
-	g.log.Info("stopping: requests under way may finish", "for", drainTime)
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-	defer cancel()
-	for _, door := range doors {
-		_ = door.Close()
-	}
-	time.Sleep(lastRequests)
-	if err := clients.Shutdown(ctx); err != nil {
-		g.log.Warn("requests were cut off", "error", err)
-	}
 }
 
 func (g *Gateway) adminHandler() http.Handler {
@@ -258,7 +255,7 @@ func (g *Gateway) checks() []admin.Check {
 		probed.Problem = "not yet"
 	}
 	if g.draining.Load() {
-		stopping.Problem = "requests under way may finish, new connections are refused"
+		stopping.Problem = "it takes its leave: no new client should come"
 	}
 	checks := []admin.Check{probed, stopping}
 	if g.agreed != nil {

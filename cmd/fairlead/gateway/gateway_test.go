@@ -54,18 +54,13 @@ replicas: [{name: west, place: azure/westus, addresses: [127.0.0.1], upstream: "
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := New(c, "v0", slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	g, err := New(ctx, c, "v0", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ready, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- g.Run(ctx, func() { close(ready) }) }()
-	select {
-	case <-ready:
-	case err := <-ended:
-		t.Fatal(err)
-	}
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(ctx) }()
 	stopped := false
 	stop = func() error {
 		cancel()

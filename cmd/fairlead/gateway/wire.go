@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/tls"
 	"net/netip"
+	"path/filepath"
 	"strings"
 
 	"github.com/fairlead-gateway/fairlead/configs"
@@ -53,6 +54,14 @@ func targets(c *configs.Config) ([]health.Target, error) {
 		out = append(out, health.Target{Replica: t.Replica, Front: t.Front, URL: t.URL, Host: t.Host, Dial: t.Dial, TLS: config})
 	}
 	return out, nil
+}
+
+// healthFile is where what is down is kept for the next run; "": nowhere.
+func healthFile(c *configs.Config) string {
+	if c.State == "" {
+		return ""
+	}
+	return filepath.Join(c.State, "health.json")
 }
 
 func upstreams(c *configs.Config) ([]proxy.Upstream, error) {

@@ -1,0 +1,126 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/health"
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// What a stop takes, together no more than the 90 s after which systemd kills.
+const (
+	// mostLeave bounds how long new clients are served that DNS still sends here.
+	mostLeave = 25 * time.Second
+	// noticed is until gateways that are only probed by each other have seen that this one leaves (Thresholds.Down).
+	noticed = 10 * time.Second
+	// drainTime is how long requests under way may take then. Container runtimes kill after 30 s
+	// unless told otherwise; a layer takes longer than that often enough to be worth telling.
+	drainTime = time.Minute
+	// lastRequests: net/http drops what it reads once it stops. What clients have already sent is still
+	// answered first, and they are told that the connection ends.
+	lastRequests = time.Second
+)
+
+// leave has DNS name this gateway no more, and serves until what DNS has said before is forgotten. Where nobody else could take
+// the clients it returns at once.
+func (g *Gateway) leave(ctx context.Context) {
+	g.draining.Store(true)
+	fronts := ownFronts(g.config)
+	if len(fronts) == 0 {
+		return
+	}
+	if !g.othersServe() {
+		g.log.Info("stopping: no other region can take this gateway's clients")
+		return
+	}
+	g.monitor.Leave(fronts)
+	wait := g.config.DNS.TTL + noticed
+	if g.agreed != nil {
+		g.agreed.leave(fronts)
+		wait = g.config.DNS.TTL + time.Second
+	}
+	wait = min(wait, mostLeave)
+	g.log.Info("stopping: clients are served until DNS no longer sends them here", "for", wait)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// othersServe: some other region is there for clients.
+func (g *Gateway) othersServe() bool {
+	fleet := g.monitor.Fleet()
+	if g.agreed != nil {
+		fleet = g.agreed.Agreed()
+	}
+	return slices.ContainsFunc(fleet.Replicas(), func(r router.Replica) bool {
+		return r.Name != g.config.Here && r.Operator == router.Online && r.FrontUp()
+	})
+}
+
+func (g *Gateway) drain(clients *http.Server, doors []io.Closer) {
+	g.log.Info("stopping: requests under way may finish", "for", drainTime)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	for _, door := range doors {
+		_ = door.Close()
+	}
+	time.Sleep(lastRequests)
+	if err := clients.Shutdown(ctx); err != nil {
+		g.log.Warn("requests were cut off", "error", err)
+	}
+}
+
+// serveClient tells clients of a gateway that stops to come by another connection, and other gateways' probes that it is gone.
+func (g *Gateway) serveClient(w http.ResponseWriter, r *http.Request) {
+	if g.draining.Load() {
+		w.Header().Set("Connection", "close")
+		if r.UserAgent() == health.UserAgent {
+			http.Error(w, "this gateway is about to stop", http.StatusServiceUnavailable)
+			return
+		}
+	}
+	g.proxy.ServeHTTP(w, r)
+}
+
+// ownFronts are the addresses by which DNS sends clients to this very gateway, as far as it can know: its region's only one, or
+// those that it listens on.
+func ownFronts(c *configs.Config) []netip.Addr {
+	i := slices.IndexFunc(c.Replicas, func(r configs.Replica) bool { return r.Name == c.Here })
+	if i < 0 {
+		return nil
+	}
+	all := c.Replicas[i].Addresses
+	if len(all) == 1 {
+		return all
+	}
+	own := listened(c.Proxy.Listen)
+	return slices.DeleteFunc(slices.Clone(all), func(a netip.Addr) bool { return !slices.Contains(own, a.Unmap()) })
+}
+
+// listened are the addresses of listeners; those of all interfaces for one without.
+func listened(listeners []string) (own []netip.Addr) {
+	for _, l := range listeners {
+		host, _, _ := net.SplitHostPort(l)
+		if a, err := netip.ParseAddr(host); err == nil && !a.IsUnspecified() {
+			own = append(own, a.Unmap())
+			continue
+		}
+		of, _ := net.InterfaceAddrs()
+		for _, a := range of {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				own = append(own, p.Addr().Unmap())
+			}
+		}
+	}
+	return own
+}
