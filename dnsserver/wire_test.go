@@ -91,7 +91,7 @@ func TestAnswerPackets(t *testing.T) {
 			if got.Id != 0xBEEF || !got.Response || got.Rcode != x.rcode || got.Opcode != int(x.packet[2]>>3&0xF) {
 				t.Errorf("got %+v, want rcode %s", got.MsgHdr, dns.RcodeToString[x.rcode])
 			}
-			if got.Rcode == dns.RcodeNotImplemented && got.MsgHdr.RecursionDesired {
+			if got.Rcode == dns.RcodeNotImplemented && got.RecursionDesired {
 				t.Error("RD in an answer to what is no query")
 			}
 			if (got.IsEdns0() != nil) != x.edns {

@@ -41,7 +41,11 @@ func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
 	}
 	kept := x.askEach(out, deadline)
 	for x.refusedAsReadOnly(kept) { // each replica once, since it is known for what it is then
-		x.proxy.readOnly.note(x.target.repository, kept.replica.Name, time.Now())
+		whose := x.target.repository
+		if failsWrites(kept.response.StatusCode) {
+			whose = x.ownWrites()
+		}
+		x.proxy.readOnly.note(whose, kept.replica.Name, time.Now())
 		x.decide()
 		kept.response.Body.Close()
 		kept = x.askEach(out, deadline)
@@ -55,6 +59,7 @@ func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
 			kept = x.askEach(out, later(deadline, time.Now().Add(time.Second)))
 		}
 	}
+	x.noteFailure(kept)
 	kept = x.existsElsewhere(out, kept)
 	kept = x.unlessHeld(kept)
 	x.replica.Store(kept.replica)

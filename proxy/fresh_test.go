@@ -6,8 +6,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -468,6 +470,73 @@ func TestReadOnlyReplicas(t *testing.T) {
 	t.Run("what cannot be sent twice", func(t *testing.T) {
 		g := newRig(t, map[string]http.HandlerFunc{"west": readOnly, "east": accepts}, nil)
 		g.want(g.do("POST "+uploads+"?digest="+digest, bytes.NewReader([]byte("x"))), 405, "west; reason=nearest")
+	})
+}
+
+// TestReplicasThatFailWrites: a registry whose disk is full says 500 or 507. Whatever binds a push to it, the push goes elsewhere.
+func TestReplicasThatFailWrites(t *testing.T) {
+	t.Parallel()
+	failing := func(code int, methods ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case slices.Contains(methods, r.Method):
+				_, _ = io.Copy(io.Discard, r.Body)
+				w.WriteHeader(code)
+			case r.Method == http.MethodGet, r.Method == http.MethodHead:
+				http.NotFound(w, r)
+			default:
+				accepts(w, r)
+			}
+		}
+	}
+	rigWith := func(t *testing.T, west http.HandlerFunc) *rig {
+		return newRig(t, map[string]http.HandlerFunc{"west": west, "east": accepts, "europe": accepts}, nil)
+	}
+	for _, code := range []int{500, 502, 503, 507} {
+		t.Run(fmt.Sprint("bound, ", code), func(t *testing.T) {
+			g := rigWith(t, failing(code, http.MethodPost))
+			g.proxy.leases.bind("app", "west", addrOf("127.0.0.1:1"), time.Now())
+			g.want(g.do("POST "+uploads, nil), 202, "east; reason=failover")
+			g.want(g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}")), 201, "east; reason=leased")
+		})
+	}
+	t.Run("leased", func(t *testing.T) {
+		g := rigWith(t, failing(500, http.MethodPost))
+		g.proxy.leases.accept(t.Context(), "app", "west", bob, time.Now())
+		g.proxy.leases.agreed = &releasable{owner: "west"}
+		g.want(g.do("POST "+uploads, nil), 202, "east; reason=failover")
+		g.want(g.do("POST "+uploads, nil), 202, "east; reason=leased")
+	})
+	for what, line := range map[string]string{"a part": "PATCH " + uploads + "1?fairlead-replica=west", "a manifest": "PUT /v2/app/manifests/v1"} {
+		t.Run(what, func(t *testing.T) {
+			g := rigWith(t, failing(507, http.MethodPatch, http.MethodPut))
+			g.proxy.leases.accept(t.Context(), "app", "west", bob, time.Now())
+			g.proxy.leases.agreed = &releasable{owner: "west"}
+			if got := g.do(line, strings.NewReader("{}")); got.status != 507 {
+				t.Errorf("%v", got)
+			}
+			g.want(g.do("POST "+uploads, nil), 202, "east; reason=failover")
+		})
+	}
+	t.Run("no part of a push moves others", func(t *testing.T) {
+		g := rigWith(t, failing(500, http.MethodPatch))
+		g.proxy.leases.accept(t.Context(), "app", "west", bob, time.Now())
+		g.do("PATCH "+uploads+"1?fairlead-replica=west", strings.NewReader("x"))
+		if names := g.proxy.readOnly.names(time.Now(), "app"); len(names) > 0 {
+			t.Error("for everybody:", names)
+		}
+	})
+	t.Run("all do", func(t *testing.T) {
+		full := failing(500, http.MethodPost)
+		g := newRig(t, map[string]http.HandlerFunc{"west": full, "east": full, "europe": full}, nil)
+		if got := g.do("POST "+uploads, nil); got.status != 500 {
+			t.Errorf("%v", got)
+		}
+	})
+	t.Run("501 is no fault", func(t *testing.T) {
+		g := rigWith(t, failing(501, http.MethodPatch))
+		g.do("PATCH "+uploads+"1?fairlead-replica=west", strings.NewReader("x"))
+		g.want(g.do("POST "+uploads, nil), 202, "west; reason=nearest")
 	})
 }
 

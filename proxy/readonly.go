@@ -12,62 +12,92 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// readOnlyLife is how long a replica that answered a write with 405 is not asked to take one of the same repository.
+// readOnlyLife is how long a replica that refused a write is not asked to take one of the same repository.
 const readOnlyLife = time.Minute
 
-// readOnly remembers which replicas answer writes with 405: pull-through caches, and registries under maintenance. It
-// does so for each repository alone: what one client provokes must not move the others.
+// readOnly remembers which replicas take no writes: those that answer them with 405, as pull-through caches and registries under
+// maintenance do, for each repository alone; and those that fail at them, as one whose disk is full does, for each repository and
+// client alone. What one client provokes must not move the others: those move when a write of his was accepted elsewhere.
 type readOnly struct {
 	mu sync.Mutex
-	of *simplelru.LRU[string, map[string]time.Time] // until when, by replica, by repository. Guarded by mu.
+	of *simplelru.LRU[string, map[string]time.Time] // until when, by replica, by whose writes. Guarded by mu.
 }
 
 func newReadOnly() *readOnly {
 	return &readOnly{of: newLRU[string, map[string]time.Time](maxShelves)}
 }
 
-func (r *readOnly) note(repository, replica string, now time.Time) {
+func (r *readOnly) note(whose, replica string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	until, ok := r.of.Get(repository)
+	until, ok := r.of.Get(whose)
 	if !ok {
 		until = map[string]time.Time{}
-		r.of.Add(repository, until)
+		r.of.Add(whose, until)
 	}
 	until[replica] = now.Add(readOnlyLife)
 }
 
-func (r *readOnly) names(repository string, now time.Time) (names []string) {
+func (r *readOnly) names(now time.Time, whose ...string) (names []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all, _ := r.of.Get(repository)
-	for name, until := range all {
-		if now.Before(until) {
-			names = append(names, name)
+	for _, who := range whose {
+		all, _ := r.of.Get(who)
+		for name, until := range all {
+			if now.Before(until) {
+				names = append(names, name)
+			}
 		}
 	}
 	return names
 }
 
-// present is the fleet as the probes, and answers to the repository's writes, have it now.
-func (x *exchange) present(now time.Time) *router.Fleet {
-	return x.proxy.Fleet().WithReadOnly(x.proxy.readOnly.names(x.target.repository, now))
+// ownWrites are those of this client to the repository.
+func (x *exchange) ownWrites() string {
+	return household(x.client).String() + " " + x.target.repository
 }
 
-// refusedAsReadOnly: the replica takes no push, so that another has to. Some registries say 405 of what their operator has
-// locked, and say so in the error's code (Azure's REGISTRY_DISALLOWED_OPERATION): to go elsewhere would be to open it.
+// present is the fleet as the probes, and answers to the repository's writes, have it now.
+func (x *exchange) present(now time.Time) *router.Fleet {
+	return x.proxy.Fleet().WithReadOnly(x.proxy.readOnly.names(now, x.target.repository, x.ownWrites()))
+}
+
+// refusedAsReadOnly: the replica takes no push, so that another has to, whatever binds it.
 func (x *exchange) refusedAsReadOnly(got answer) bool {
-	if got.err != nil || got.response.StatusCode != http.StatusMethodNotAllowed || got.replica.ReadOnly || x.request.Named != "" ||
+	if got.err != nil || got.replica.ReadOnly || x.request.Named != "" ||
 		x.in.Method != http.MethodPost || x.target.kind != router.Write || !x.repeatable() || !strings.HasSuffix(x.in.URL.Path, "/") {
 		return false
 	}
-	text, _, err := short(got.response)
+	return failsWrites(got.response.StatusCode) || saysReadOnly(got.response)
+}
+
+// failsWrites: a registry says 500 of a disk that is full, or 507, and 503 of a storage that it cannot reach.
+func failsWrites(status int) bool {
+	return status >= http.StatusInternalServerError && status != http.StatusNotImplemented
+}
+
+// saysReadOnly: some registries say 405 of what their operator has locked, and say so in the error's code (Azure's
+// REGISTRY_DISALLOWED_OPERATION): to go elsewhere would be to open it.
+func saysReadOnly(response *http.Response) bool {
+	if response.StatusCode != http.StatusMethodNotAllowed {
+		return false
+	}
+	text, _, err := short(response)
 	if err != nil {
 		return false
 	}
 	var said struct{ Errors []ociError }
-	if plainly, ok := decompressed(got.response.Header, text, maxShort); ok {
+	if plainly, ok := decompressed(response.Header, text, maxShort); ok {
 		text = plainly
 	}
 	return json.Unmarshal(text, &said) != nil || len(said.Errors) == 0 || said.Errors[0].Code == codeUnsupported
+}
+
+// noteFailure: what fails at a part of a push, or at its manifest, would fail at the next one, too. The push that comes again begins
+// elsewhere.
+func (x *exchange) noteFailure(got answer) {
+	writes := x.in.Method == http.MethodPatch || x.in.Method == http.MethodPut
+	if got.err == nil && writes && x.belongsToWriting() && failsWrites(got.response.StatusCode) {
+		x.proxy.readOnly.note(x.ownWrites(), got.replica.Name, time.Now())
+	}
 }

@@ -20,7 +20,7 @@ func (f *Fleet) With(up func(replica string, front netip.Addr) bool) *Fleet {
 	return NewFleet(replicas)
 }
 
-// WithReadOnly is the fleet in which these replicas are known to answer writes with 405.
+// WithReadOnly is the fleet in which these replicas are known to take no writes.
 func (f *Fleet) WithReadOnly(names []string) *Fleet {
 	if len(names) == 0 {
 		return f

@@ -44,7 +44,7 @@ type Replica struct {
 	Home     bool
 	Operator Operator
 	Writable bool // the file's `write`
-	// ReadOnly: it has lately answered a write with 405, whatever the file says.
+	// ReadOnly: it has lately refused a write with 405, or failed at one, whatever the file says.
 	ReadOnly bool
 	// Storage: replicas that bear the same one have the same content. "" is the replica's own.
 	Storage string
