@@ -61,13 +61,18 @@ var olaregKind = registryKind{"olareg", func(t testing.TB, name, address string)
 }}
 
 func startDistribution(t testing.TB, name, address, program, auth string) *registry {
+	return startDistributionOn(t, filepath.Join(t.TempDir(), "data"), name, address, program, auth)
+}
+
+// startDistributionOn keeps its content in a folder.
+func startDistributionOn(t testing.TB, data, name, address, program, auth string) *registry {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config.yml")
 	writeFile(t, config, fmt.Sprintf(`version: 0.1
 log: {level: warn, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}, maintenance: {uploadpurging: {enabled: false}}}
 http: {addr: %q, secret: %q}
-%s`, filepath.Join(dir, "data"), address, name, auth))
+%s`, data, address, name, auth))
 	return startRegistry(t, address, func() *process {
 		return startAt(t, placeOf(address), name, []string{"OTEL_TRACES_EXPORTER=none"}, program, "serve", config)
 	})
