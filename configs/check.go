@@ -35,6 +35,7 @@ func (d *decoder) check(c *Config) {
 	d.checkCluster(c.Cluster)
 	d.checkFilters(c)
 	d.checkWebhooks(c)
+	d.checkTrust("webhooks_ca", c.WebhooksCA)
 	d.checkReplicaName(c, "here", c.Here)
 }
 
@@ -148,6 +149,7 @@ func (d *decoder) checkProxy(c *Config) {
 	if t := c.Proxy.TLS; t != nil && !d.unread["proxy.tls.acme"] {
 		d.filled("proxy.tls.certificate", t.Certificate)
 		d.filled("proxy.tls.key", t.Key)
+		d.checkTrust("proxy.tls.ca", t.CA)
 		c.leaf = d.checkPair("proxy.tls.certificate", t.Certificate, "proxy.tls.key", t.Key)
 	}
 }

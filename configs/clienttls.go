@@ -2,55 +2,47 @@ package configs
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 )
 
-// ClientTLS is how to connect to the replica's upstream: which certificates to trust and which to show. It reads
-// the files anew, so that a renewed certificate counts.
+// ClientTLS is how to connect to the replica's upstream, its token service and its object store: which certificates to trust and
+// which to show. A renewed one counts from the next connection on.
 func (r Replica) ClientTLS() (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if r.CA != "" {
-		cfg.RootCAs = x509.NewCertPool()
-		if err := appendFile(cfg.RootCAs, r.CA); err != nil {
-			return nil, fmt.Errorf("ca of %s: %w", r.Name, err)
-		}
+	host := ""
+	if r.Upstream != nil {
+		host = r.Upstream.Hostname()
 	}
-	if r.ClientCertificate != "" {
-		pair, err := tls.LoadX509KeyPair(r.ClientCertificate, r.ClientKey)
-		if err != nil {
-			return nil, fmt.Errorf("client certificate of %s: %w", r.Name, err)
-		}
-		cfg.Certificates = []tls.Certificate{pair}
+	config, err := r.CA.Client(host)
+	if err != nil {
+		return nil, fmt.Errorf("ca of %s: %w", r.Name, err)
 	}
-	return cfg, nil
+	if r.ClientCertificate == "" {
+		return config, nil
+	}
+	pair, err := renewedPair(r.ClientCertificate, r.ClientKey)
+	if err != nil {
+		return nil, fmt.Errorf("client certificate of %s: %w", r.Name, err)
+	}
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair(), nil }
+	return config, nil
 }
 
-// FrontTLS is how to connect to a front as clients do, by the hostname. Beside the system's authorities the
-// file's own certificate is trusted: gateways share it, and it may come from an authority that only the clients know.
+// FrontTLS is how to connect to a front as clients do, by the hostname. Without proxy.tls.ca the file's own certificate is trusted
+// beside the system's authorities: gateways share it, and it may come from an authority that only the clients know.
 func (c *Config) FrontTLS() (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.Hostname}
-	if c.Proxy.TLS == nil {
-		return cfg, nil
+	var trust Trust
+	if t := c.Proxy.TLS; t != nil {
+		if trust = t.CA; len(trust) == 0 {
+			trust = Trust{SystemRoots, t.Certificate}
+		}
 	}
-	pool, err := x509.SystemCertPool()
+	config, err := trust.Client(c.Hostname)
 	if err != nil {
-		pool = x509.NewCertPool() // a container without certificates: the file's own is all there is
+		return nil, fmt.Errorf("proxy.tls: %w", err)
 	}
-	if err := appendFile(pool, c.Proxy.TLS.Certificate); err != nil {
-		return nil, fmt.Errorf("proxy.tls.certificate: %w", err)
-	}
-	cfg.RootCAs = pool
-	return cfg, nil
+	config.ServerName = c.Hostname
+	return config, nil
 }
 
-func appendFile(pool *x509.CertPool, name string) error {
-	pem, err := readFile(name)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("%s %s", name, ruleNoCertificate)
-	}
-	return nil
-}
+// Server is the certificate that clients are shown, with its key. A renewed one counts from the next connection on.
+func (t *TLS) Server() (func() *tls.Certificate, error) { return renewedPair(t.Certificate, t.Key) }

@@ -28,6 +28,7 @@ func (d *decoder) config(root *yaml.Node) *Config {
 		"admin":       d.section(fields{"listen": parsed(d, &c.Admin.Listen, adminAddress)}),
 
 		"webhooks_private": d.flag(&c.WebhooksPrivate),
+		"webhooks_ca":      d.trust(&c.WebhooksCA),
 	})
 	return c
 }
@@ -63,6 +64,7 @@ func (d *decoder) tls(to **TLS) field {
 		d.mapping(path, n, fields{
 			"certificate": parsed(d, &(*to).Certificate, d.fileName),
 			"key":         parsed(d, &(*to).Key, d.fileName),
+			"ca":          d.trust(&(*to).CA),
 			"acme":        d.later(emptyMapping, "certificates by ACME come in a later version; name a certificate and a key"),
 		})
 	}
@@ -121,7 +123,7 @@ func (d *decoder) replica(path string, n *yaml.Node, to *Replica) {
 		"write":              d.flag(&to.Write),
 		"storage":            parsed(d, &to.Storage, storageName),
 		"host":               parsed(d, &to.Host, hostHeader),
-		"ca":                 parsed(d, &to.CA, d.fileName),
+		"ca":                 d.trust(&to.CA),
 		"client_certificate": parsed(d, &to.ClientCertificate, d.fileName),
 		"client_key":         parsed(d, &to.ClientKey, d.fileName),
 		"credentials":        parsed(d, &to.Credentials, d.fileName),

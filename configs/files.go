@@ -98,12 +98,3 @@ func (d *decoder) checkPair(certificatePath, certificate, keyPath, key string) *
 	}
 	return pair.Leaf
 }
-
-func (d *decoder) checkAuthority(path, name string) {
-	if name == "" {
-		return
-	}
-	if pem, ok := d.content(path, name); ok && !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		d.problem(path, ruleNoCertificate)
-	}
-}

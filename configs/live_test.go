@@ -122,8 +122,8 @@ func TestLiveUpstreamTLS(t *testing.T) {
 		writePair(t, dir, name)
 	}
 	file := func(name string) string { return filepath.Join(dir, name) }
-	clients := x509.NewCertPool()
-	if err := appendFile(clients, file("client.pem")); err != nil {
+	clients, err := Trust{file("client.pem")}.pool()
+	if err != nil {
 		t.Fatal(err)
 	}
 	open, guarded := serveTLS(t, dir, "server", nil, answer(200)), serveTLS(t, dir, "server", clients, answer(200))
@@ -133,11 +133,11 @@ func TestLiveUpstreamTLS(t *testing.T) {
 		wantErr string
 	}{
 		{"unknown authority", Replica{Upstream: open}, "certificate signed by unknown authority"},
-		{"own authority", Replica{Upstream: open, CA: file("server.pem")}, ""},
-		{"another authority", Replica{Upstream: open, CA: file("stranger.pem")}, "certificate signed by unknown authority"},
-		{"client certificate", Replica{Upstream: guarded, CA: file("server.pem"), ClientCertificate: file("client.pem"), ClientKey: file("client.key")}, ""},
-		{"another name", Replica{Upstream: parseURL(t, strings.Replace(open.String(), "127.0.0.1", "127.0.0.2", 1)), CA: file("server.pem")}, "127.0.0.2"},
-		{"authority gone", Replica{Name: "westus", Upstream: open, CA: file("gone.pem")}, "ca of westus: " + file("gone.pem") + ": no such file"},
+		{"own authority", Replica{Upstream: open, CA: Trust{file("server.pem")}}, ""},
+		{"another authority", Replica{Upstream: open, CA: Trust{file("stranger.pem")}}, "certificate signed by unknown authority"},
+		{"client certificate", Replica{Upstream: guarded, CA: Trust{file("server.pem")}, ClientCertificate: file("client.pem"), ClientKey: file("client.key")}, ""},
+		{"another name", Replica{Upstream: parseURL(t, strings.Replace(open.String(), "127.0.0.1", "127.0.0.2", 1)), CA: Trust{file("server.pem")}}, "127.0.0.2"},
+		{"authority gone", Replica{Name: "westus", Upstream: open, CA: Trust{file("gone.pem")}}, "ca of westus: " + file("gone.pem") + ": no such file"},
 		{"certificate gone", Replica{Name: "westus", Upstream: open, ClientCertificate: file("gone.pem")}, "client certificate of westus: "},
 	}
 	for _, tt := range tests {
@@ -146,7 +146,7 @@ func TestLiveUpstreamTLS(t *testing.T) {
 		})
 	}
 	// Whether the client sees the alert or the reset that follows it is a race.
-	if r := Live(t.Context(), liveConfig(":443", Replica{Upstream: guarded, CA: file("server.pem")}))[0]; r.Err == nil {
+	if r := Live(t.Context(), liveConfig(":443", Replica{Upstream: guarded, CA: Trust{file("server.pem")}}))[0]; r.Err == nil {
 		t.Errorf("let in without a client certificate: %+v", r)
 	}
 }

@@ -78,12 +78,12 @@ func listensFor(address string, u *url.URL) bool {
 func (d *decoder) checkUpstreamTLS(r Replica, path string) {
 	ca, certificate, key := path+".ca", path+".client_certificate", path+".client_key"
 	if r.Upstream != nil && r.Upstream.Scheme != "https" {
-		d.unless(r.CA == "", ca, ruleNeedsHTTPS)
+		d.unless(len(r.CA) == 0, ca, ruleNeedsHTTPS)
 		d.unless(r.ClientCertificate == "", certificate, ruleNeedsHTTPS)
 	}
 	d.unless(r.ClientCertificate == "" || r.ClientKey != "" || d.unread[key], certificate, fmt.Sprintf(ruleAlone, "client_key"))
 	d.unless(r.ClientKey == "" || r.ClientCertificate != "" || d.unread[certificate], key, fmt.Sprintf(ruleAlone, "client_certificate"))
-	d.checkAuthority(ca, r.CA)
+	d.checkTrust(ca, r.CA)
 	d.checkPair(certificate, r.ClientCertificate, key, r.ClientKey)
 }
 

@@ -45,6 +45,7 @@ type Config struct {
 
 	// WebhooksPrivate lets webhooks reach receivers on loopback and in private networks.
 	WebhooksPrivate bool
+	WebhooksCA      Trust // of receivers
 
 	written map[string]written // by field path; for problems found after parsing
 	leaf    *x509.Certificate  // of Proxy.TLS when the file was read; nil without
@@ -75,7 +76,10 @@ type Limits struct {
 }
 
 // TLS names the files of the clients' listener. They loaded as a pair when the file was read.
-type TLS struct{ Certificate, Key string }
+type TLS struct {
+	Certificate, Key string
+	CA               Trust // of fronts, where gateways reach one another; empty: the system's, and Certificate
+}
 
 // Geo is how addresses are placed.
 type Geo struct {
@@ -121,7 +125,7 @@ type Replica struct {
 	Write       bool    // false: a read-only replica
 	Storage     string  // replicas that bear the same have the same content; "" is the replica's own
 	Host        string  // Host to send upstream; empty: the client's own
-	CA          string  // file with the certificates to trust for Upstream; empty: the system's
+	CA          Trust   // of Upstream, and of where it leads for tokens and blobs
 	Credentials string  // docker config.json with the login for what is done there in the gateway's own name; empty: none
 	Bias        float64 // milliseconds added to the expected round-trip time, -1000 to 1000
 

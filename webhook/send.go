@@ -3,6 +3,7 @@ package webhook
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ const (
 
 // newTransport connects anew for each attempt, so that each address is checked when it is used, and asks no proxy, behind
 // which addresses could not be checked.
-func newTransport(allowPrivate bool) *http.Transport {
+func newTransport(allowPrivate bool, trust *tls.Config) *http.Transport {
 	dialer := &net.Dialer{
 		Timeout: attemptTimeout,
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
@@ -35,6 +36,7 @@ func newTransport(allowPrivate bool) *http.Transport {
 	}
 	return &http.Transport{
 		DialContext:            dialer.DialContext,
+		TLSClientConfig:        trust,
 		DisableKeepAlives:      true,
 		DisableCompression:     true, // a bound on what is read is one on what is kept
 		MaxResponseHeaderBytes: maxAnswerHeader,

@@ -183,7 +183,7 @@ func portOf(address string) string {
 }
 
 func TestNoProxy(t *testing.T) {
-	if newTransport(true).Proxy != nil {
+	if newTransport(true, nil).Proxy != nil {
 		t.Error("behind a proxy addresses cannot be checked")
 	}
 }

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,6 +30,7 @@ type Config struct {
 	InFile       []Subscription // the file's
 	Regions      []string       // a location is one of them
 	AllowPrivate bool           // whether receivers may be on loopback and in private networks
+	TLS          *tls.Config    // whose certificates receivers may have; nil: those that the system trusts
 	Now          func() time.Time
 	Log          *slog.Logger
 	Registerer   prometheus.Registerer
@@ -56,7 +58,7 @@ func Open(c Config) (*Service, error) { return open(c, maxPending, maxLogged) }
 
 func open(c Config, maxPending int64, maxLogged uint64) (*Service, error) {
 	s := &Service{
-		regions: c.Regions, now: c.Now, log: c.Log, transport: newTransport(c.AllowPrivate), wake: make(chan struct{}, 1),
+		regions: c.Regions, now: c.Now, log: c.Log, transport: newTransport(c.AllowPrivate, c.TLS), wake: make(chan struct{}, 1),
 		subscriptions: map[string]Subscription{}, inFlight: map[string]map[uint64]bool{},
 	}
 	var errs []error

@@ -81,7 +81,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	g := &Gateway{config: c, log: log, atlas: placed, open: open, metrics: prometheus.NewRegistry()}
 	g.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if c.Proxy.TLS != nil {
-		pair, err := tls.LoadX509KeyPair(c.Proxy.TLS.Certificate, c.Proxy.TLS.Key)
+		pair, err := c.Proxy.TLS.Server()
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -50,7 +51,11 @@ type openPush struct {
 
 // openHooks hears from now on what is recorded, also by other gateways.
 func openHooks(c *configs.Config, release string, kept *record, reg prometheus.Registerer, log *slog.Logger) (*hooks, error) {
-	config := webhook.Config{Dir: c.State, AllowPrivate: c.WebhooksPrivate, Now: time.Now, Log: log, Registerer: reg}
+	trust, err := c.WebhooksCA.Client("")
+	if err != nil {
+		return nil, fmt.Errorf("webhooks_ca: %w", err)
+	}
+	config := webhook.Config{Dir: c.State, AllowPrivate: c.WebhooksPrivate, TLS: trust, Now: time.Now, Log: log, Registerer: reg}
 	for _, r := range c.Replicas {
 		config.Regions = append(config.Regions, r.Name)
 	}

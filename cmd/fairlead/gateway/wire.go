@@ -94,12 +94,15 @@ func limits(of configs.Limits) proxy.Limits {
 
 // clientsTLS is what clients are offered. Of TLS 1.2 only suites whose records are authenticated as a whole (RFC 9325, 4.2):
 // no CBC.
-func clientsTLS(certificate tls.Certificate) *tls.Config {
+func clientsTLS(certificate func() *tls.Certificate) *tls.Config {
 	var suites []uint16
 	for _, s := range tls.CipherSuites() {
 		if !strings.Contains(s.Name, "_CBC_") {
 			suites = append(suites, s.ID)
 		}
 	}
-	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, CipherSuites: suites}
+	return &tls.Config{
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(), nil },
+		MinVersion:     tls.VersionTLS12, CipherSuites: suites,
+	}
 }

@@ -30,7 +30,7 @@ func TestSuites(t *testing.T) {
 		ours, theirs := net.Pipe()
 		_ = ours.SetDeadline(time.Now().Add(time.Minute))
 		go func() {
-			_ = tls.Server(ours, clientsTLS(pair)).Handshake()
+			_ = tls.Server(ours, clientsTLS(func() *tls.Certificate { return &pair })).Handshake()
 			ours.Close()
 		}()
 		c.client.InsecureSkipVerify = true
