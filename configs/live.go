@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -32,10 +33,13 @@ type LiveResult struct {
 // maxAsked bounds how many are asked at once.
 const maxAsked = 32
 
-// Live asks every upstream and every front of a file, each for at most health.timeout. Results are in the order
-// of Targets.
-func Live(ctx context.Context, c *Config) []LiveResult {
+// Live asks every upstream and, unless only those are wanted, every front of a file, each for at most health.timeout. Results are
+// in the order of Targets.
+func Live(ctx context.Context, c *Config, upstreamsOnly bool) []LiveResult {
 	targets := c.Targets()
+	if upstreamsOnly {
+		targets = slices.DeleteFunc(targets, func(t Target) bool { return t.Front.IsValid() })
+	}
 	results := make([]LiveResult, len(targets))
 	var g errgroup.Group
 	g.SetLimit(maxAsked)

@@ -87,7 +87,7 @@ func TestLiveUpstream(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := Live(t.Context(), liveConfig(":443", Replica{Name: "westus", Upstream: tt.upstream}))
+			got := Live(t.Context(), liveConfig(":443", Replica{Name: "westus", Upstream: tt.upstream}), true)
 			if len(got) != 1 {
 				t.Fatalf("%d results, want 1", len(got))
 			}
@@ -109,7 +109,7 @@ func TestLiveSendsPathAndHost(t *testing.T) {
 		upstream := serve(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("WWW-Authenticate", r.Method+" "+r.Host+" "+r.URL.Path)
 		})
-		got := Live(t.Context(), liveConfig(":443", Replica{Upstream: upstream, Host: tt.host}))[0]
+		got := Live(t.Context(), liveConfig(":443", Replica{Upstream: upstream, Host: tt.host}), false)[0]
 		if want := "GET " + tt.want + " /v2/"; got.Challenge != want {
 			t.Errorf("sent %s, want %s", got.Challenge, want)
 		}
@@ -142,11 +142,11 @@ func TestLiveUpstreamTLS(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			wantLiveErr(t, Live(t.Context(), liveConfig(":443", tt.replica))[0], tt.wantErr)
+			wantLiveErr(t, Live(t.Context(), liveConfig(":443", tt.replica), false)[0], tt.wantErr)
 		})
 	}
 	// Whether the client sees the alert or the reset that follows it is a race.
-	if r := Live(t.Context(), liveConfig(":443", Replica{Upstream: guarded, CA: Trust{file("server.pem")}}))[0]; r.Err == nil {
+	if r := Live(t.Context(), liveConfig(":443", Replica{Upstream: guarded, CA: Trust{file("server.pem")}}), false)[0]; r.Err == nil {
 		t.Errorf("let in without a client certificate: %+v", r)
 	}
 }
@@ -181,7 +181,7 @@ func TestLiveFronts(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := liveConfig(":"+tt.at.Port(), Replica{Name: "westus", Upstream: clear, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
 			c.Proxy.TLS = tt.tls
-			got := Live(t.Context(), c)
+			got := Live(t.Context(), c, false)
 			if len(got) != 2 || got[0].Target != TargetUpstream || got[1].Target != TargetFront || got[1].Address != tt.at.Host {
 				t.Fatalf("got %+v", got)
 			}
@@ -205,13 +205,13 @@ func TestLiveGivesUp(t *testing.T) {
 	silent := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	c := liveConfig(":443", Replica{Name: "silent", Upstream: silent}, Replica{Name: "fine", Upstream: serve(t, answer(200))})
 	c.Health.Timeout = time.Second
-	got := Live(t.Context(), c)
+	got := Live(t.Context(), c, false)
 	wantLiveErr(t, got[0], "no answer within health.timeout")
 	wantLiveErr(t, got[1], "")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	wantLiveErr(t, Live(ctx, c)[0], "context canceled")
+	wantLiveErr(t, Live(ctx, c, false)[0], "context canceled")
 }
 
 func wantLiveErr(t *testing.T, r LiveResult, want string) {

@@ -79,6 +79,10 @@ func (a *authorizer) RoundTrip(r *http.Request) (*http.Response, error) {
 		return response, nil // it is gone; the next try has a token
 	}
 	again, err := a.authorization(r.Context(), scope)
+	if errors.Is(err, errTokenService) { // and not the replica
+		response.Body.Close()
+		return nil, err
+	}
 	if err != nil || again == sent {
 		return response, nil //nolint:nilerr // the replica's own refusal says more
 	}

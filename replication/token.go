@@ -27,6 +27,8 @@ const (
 var (
 	errRealm = errors.New("the replica sends its login to an address that is no safe place for it")
 	errToken = errors.New("the token service answered without a token")
+
+	errTokenService = errors.New("no answer from the token service")
 )
 
 // token asks the replica's token service: with GET and the password, or with POST and the identity token that stands for
@@ -39,7 +41,7 @@ func (a *authorizer) token(ctx context.Context, c challenge, scope string, login
 	}
 	response, err := a.tokensBy.RoundTrip(r) // not a client: a login goes where the replica said, and no further
 	if err != nil {
-		return authorization{}, err
+		return authorization{}, fmt.Errorf("%w %s: %w", errTokenService, r.URL.Host, err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode/100 != 2 {

@@ -158,3 +158,19 @@ func (p *peer) manifest(ctx context.Context, reference string) (http.Header, []b
 func PutManifest(ctx context.Context, to Replica, repository, digest, mediaType string, body []byte, credential http.Header) error {
 	return standard().peer(to, repository, credential).put(ctx, digest, digest, mediaType, body)
 }
+
+// ReadsBlob gets the first byte of a blob, as a client that pulls does: wherever the registry leads it, to an object store for one.
+func ReadsBlob(ctx context.Context, from Replica, repository, digest string, credential http.Header) error {
+	if _, _, err := parseDigest(digest); err != nil {
+		return err
+	}
+	p := standard().peer(from, repository, credential)
+	response, err := p.fetch(ctx, http.MethodGet, "blobs/"+digest, http.Header{"Range": {"bytes=0-0"}})
+	if err != nil {
+		return err
+	}
+	if !success(response.StatusCode) && response.StatusCode != http.StatusRequestedRangeNotSatisfiable { // of an empty blob
+		return p.refused(response, nil)
+	}
+	return response.Body.Close()
+}
