@@ -17,6 +17,7 @@ type wholeConn struct {
 	net.Conn
 
 	mu    sync.Mutex
+	spent error  // why nothing is written to it any more. Guarded by mu.
 	head  bool   // the request under way is a HEAD. Guarded by mu.
 	asked bool   // a request is under way, and its answer's fields have not ended. Guarded by mu.
 	begun []byte // of that answer. Guarded by mu.
@@ -27,11 +28,22 @@ const maxBegun = 128 << 10
 
 func (c *wholeConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
+	if err := c.spent; err != nil {
+		c.mu.Unlock()
+		return 0, err
+	}
 	if !c.asked && beginsRequest(p) { // and is not the rest of a body, sent when its answer has come already
 		c.asked, c.head, c.begun = true, bytes.HasPrefix(p, []byte("HEAD ")), nil
 	}
 	c.mu.Unlock()
 	return c.Conn.Write(p)
+}
+
+// spend has the next request fail before any of it is written: net/http sends its fields before it reads of its body.
+func (c *wholeConn) spend(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spent = why
 }
 
 func beginsRequest(p []byte) bool {

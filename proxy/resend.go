@@ -101,7 +101,7 @@ type attempt struct {
 	over   bool      // it is too much
 	ended  bool
 	failed bool // the body, no fault of the connection
-	tired  bool // the connection was not used
+	tired  bool // nothing was written to the connection, which had rested for too long
 	closed bool
 	left   bool // closing it closes the body
 }
@@ -133,6 +133,10 @@ func (a *attempt) got(on httptrace.GotConnInfo) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.reused, a.rested, a.last = on.Reused, on.IdleTime, time.Now()
+	a.tired = on.Reused && on.IdleTime > a.mayRest
+	if c, ok := on.Conn.(*wholeConn); ok && a.tired {
+		c.spend(errRested)
+	}
 }
 
 // mayRepeat: a connection that had been idle broke before any answer, and all that was taken of the body is at hand.
@@ -147,7 +151,7 @@ func (a *attempt) Read(p []byte) (int, error) {
 	a.reading.Lock()
 	defer a.reading.Unlock()
 	if a.isTired() {
-		return 0, errRested // net/http has written nothing: the headers go out with the beginning of the body
+		return 0, errRested
 	}
 	n, err := a.body.Read(p)
 	a.hold(p[:n], err)
@@ -157,7 +161,6 @@ func (a *attempt) Read(p []byte) (int, error) {
 func (a *attempt) isTired() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.tired = a.tired || a.reused && a.rested > a.mayRest && a.held == nil && !a.over
 	return a.tired
 }
 

@@ -256,6 +256,50 @@ func TestRestedConnections(t *testing.T) {
 	}
 }
 
+// Nothing of a request goes to a connection that has rested for too long: a registry that has seen its fields keeps an empty
+// upload, and refuses the same request when it comes again.
+func TestNothingIsWrittenToARestedConnection(t *testing.T) {
+	var mu sync.Mutex
+	begun := map[string]int{}
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		begun[r.URL.Path]++
+		mu.Unlock()
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
+	pool := &http.Transport{DialContext: (&net.Dialer{}).DialContext}
+	whole(pool)
+	ask := func(path string, mayRest time.Duration) (*attempt, error) {
+		out, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, server.URL+path, io.MultiReader(strings.NewReader("abc")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.ContentLength = -1
+		a := newAttempt(out, mayRest)
+		response, err := pool.RoundTrip(a.request(out))
+		if err == nil {
+			_, _ = io.Copy(io.Discard, response.Body)
+			response.Body.Close()
+		}
+		return a, err
+	}
+	if _, err := ask("/first", never); err != nil {
+		t.Fatal(err)
+	}
+	a, err := ask("/second", time.Nanosecond)
+	if err == nil || !a.mayRepeat(0) {
+		t.Errorf("on a connection that has rested: %v", err)
+	}
+	if _, err := ask("/third", never); err != nil {
+		t.Error("that connection was used again:", err)
+	}
+	server.Close() // all that was sent has been read
+	if mu.Lock(); begun["/first"] != 1 || begun["/second"] != 0 || begun["/third"] != 1 {
+		t.Errorf("begun: %v", begun)
+	}
+	mu.Unlock()
+}
+
 func TestLearningHowLongConnectionsRest(t *testing.T) {
 	transport := resending{within: patience}
 	for _, step := range []struct {

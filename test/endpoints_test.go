@@ -135,7 +135,7 @@ func sendTo(t testing.TB, base func() string) sender {
 
 // Dates, and names of replicas and uploads, tell nothing of what a registry says.
 var (
-	withoutMeaning = []string{"Date", "Fairlead-Replica", "Docker-Upload-Uuid"}
+	withoutMeaning = []string{"Date", "Fairlead-Replica", "Via", "Docker-Upload-Uuid"}
 	origin         = regexp.MustCompile(`https?://127\.0\.[0-9.]+:[0-9]+`)
 	uploadID       = regexp.MustCompile(`/blobs/uploads/[0-9a-f-]{8,}`)
 	boundary       = regexp.MustCompile(`\b[0-9a-f]{60}\b`) // of multipart
