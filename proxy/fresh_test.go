@@ -519,7 +519,7 @@ func TestReplicasThatFailWrites(t *testing.T) {
 		})
 	}
 	t.Run("no part of a push moves others", func(t *testing.T) {
-		g := rigWith(t, failing(500, http.MethodPatch))
+		g := rigWith(t, failing(507, http.MethodPatch))
 		g.proxy.leases.accept(t.Context(), "app", "west", bob, time.Now())
 		g.do("PATCH "+uploads+"1?fairlead-replica=west", strings.NewReader("x"))
 		if names := g.proxy.readOnly.names(time.Now(), "app"); len(names) > 0 {
@@ -534,8 +534,22 @@ func TestReplicasThatFailWrites(t *testing.T) {
 		}
 	})
 	t.Run("501 is no fault", func(t *testing.T) {
-		g := rigWith(t, failing(501, http.MethodPatch))
+		g := rigWith(t, failing(501, http.MethodPost))
+		g.want(g.do("POST "+uploads, nil), 202, "east; reason=failover") // it is tried elsewhere
+		g.proxy.leases.end("app", "east", nil)
+		g.proxy.leases.bind("app", "", addrOf("127.0.0.1:1"), start)
+		g.take()
+		g.do("POST "+uploads, nil)
+		if seen := g.take(); !strings.HasPrefix(seen[0], "west ") {
+			t.Errorf("asked %q", seen)
+		}
+	})
+	t.Run("500 to a part says nothing of the next push", func(t *testing.T) {
+		g := rigWith(t, failing(500, http.MethodPatch, http.MethodPut))
 		g.do("PATCH "+uploads+"1?fairlead-replica=west", strings.NewReader("x"))
+		g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}"))
+		g.proxy.leases.end("app", "east", nil)
+		g.proxy.leases.bind("app", "", addrOf("127.0.0.1:1"), start)
 		g.want(g.do("POST "+uploads, nil), 202, "west; reason=nearest")
 	})
 }

@@ -93,11 +93,11 @@ func saysReadOnly(response *http.Response) bool {
 	return json.Unmarshal(text, &said) != nil || len(said.Errors) == 0 || said.Errors[0].Code == codeUnsupported
 }
 
-// noteFailure: what fails at a part of a push, or at its manifest, would fail at the next one, too. The push that comes again begins
-// elsewhere.
+// noteFailure: where there is no room for a part of a push, or for its manifest, there is none for the next. The push that comes again begins
+// elsewhere. 500 says nothing: distribution answers manifests and parts that are wrong with it.
 func (x *exchange) noteFailure(got answer) {
 	writes := x.in.Method == http.MethodPatch || x.in.Method == http.MethodPut
-	if got.err == nil && writes && x.belongsToWriting() && failsWrites(got.response.StatusCode) {
+	if got.err == nil && writes && x.belongsToWriting() && got.response.StatusCode == http.StatusInsufficientStorage {
 		x.proxy.readOnly.note(x.ownWrites(), got.replica.Name, time.Now())
 	}
 }
