@@ -41,6 +41,7 @@ type Config struct {
 type Check struct {
 	Name    string
 	Problem string // "" when it is met
+	Note    string // what an operator should look at; it keeps nobody from being ready
 }
 
 // Fleet is the answer of /fleet.
@@ -150,7 +151,12 @@ func ready(w http.ResponseWriter, r *http.Request, checks []Check) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	status, text := http.StatusOK, ""
 	for _, check := range checks {
-		if check.Problem == "" {
+		switch {
+		case check.Problem != "":
+		case check.Note != "":
+			text += "[!] " + check.Name + ": " + check.Note + "\n"
+			continue
+		default:
 			text += "[+] " + check.Name + "\n"
 			continue
 		}

@@ -34,6 +34,7 @@ type Cluster struct {
 	table     *table
 	opinions  *opinions
 	members   *members
+	misfits   *misfits
 	guard     *guard
 	repairs   *repairs
 	questions *questions
@@ -75,6 +76,7 @@ func newCluster(cfg Config, out outside) (*Cluster, error) {
 		func() float64 { return float64(len(c.members.names())) },
 		func() float64 { return float64(c.table.count()) },
 		func() float64 { return float64(c.repairs.lasting(c.members.names())) })
+	c.misfits = &misfits{log: c.log, count: c.metrics.misfits, now: c.now, seen: map[string]misfit{}}
 	if len(cfg.Keys) > 0 {
 		ring, err := memberlist.NewKeyring(cfg.Keys, cfg.Keys[0])
 		if err != nil {
@@ -97,7 +99,7 @@ func (c *Cluster) open(out outside) error {
 	if err != nil {
 		return err
 	}
-	t, err := newTransport(listen, port, debugWriter{c.log})
+	t, err := newTransport(listen, port, debugWriter{c.log, c.misfits})
 	if err != nil {
 		return err
 	}
@@ -112,7 +114,7 @@ func (c *Cluster) open(out outside) error {
 }
 
 func (c *Cluster) memberlistConfig(t memberlist.Transport, advertise netip.AddrPort) *memberlist.Config {
-	conf := tuned(debugWriter{c.log})
+	conf := tuned(debugWriter{c.log, c.misfits})
 	conf.Name = c.cfg.Name
 	conf.Transport = t
 	conf.AdvertiseAddr, conf.AdvertisePort = advertise.Addr().String(), int(advertise.Port())

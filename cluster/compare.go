@@ -23,6 +23,7 @@ func (c *Cluster) compare(ctx context.Context) {
 		others := c.members.others()
 		rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
 		m := c.message(typeDigest)
+		m.Clock = c.now().UnixMilli()
 		if !c.table.full() { // tables that overflow differ for ever
 			m.Digest = ours.bytes()
 		}

@@ -29,6 +29,7 @@ type Config struct {
 	Peers      []string // host or host:port, by name or address; need not be all, may hold ourselves
 	Keys       [][]byte // 16, 24 or 32 bytes each; the first encrypts, all decrypt. None only where every address is loopback
 	Here       string   // the replica beside us; may be empty
+	Hostname   string   // that the fleet serves, at most 253 bytes; members that serve another one are told
 	Version    string   // of the program, for people
 	Idle       time.Duration
 	OnNote     func(from string, data []byte) // takes what Note sent, and must not wait; may be nil

@@ -42,7 +42,7 @@ func TestListenOnAllAddresses(t *testing.T) {
 		if want := netip.MustParseAddr("0.0.0.0"); host != "" && listen != want || !listen.IsUnspecified() {
 			t.Errorf("host %q: listens on %s", host, listen)
 		}
-		tr, err := newTransport(listen, port, debugWriter{slog.New(slog.DiscardHandler)})
+		tr, err := newTransport(listen, port, debugWriter{slog.New(slog.DiscardHandler), &misfits{}})
 		if err != nil {
 			t.Fatal(err)
 		}

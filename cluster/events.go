@@ -45,7 +45,7 @@ func (x *conflicts) NotifyConflict(existing, other *memberlist.Node) {
 type delegate struct{ c *Cluster }
 
 func (d delegate) NodeMeta(limit int) []byte {
-	return meta{d.c.cfg.Here, d.c.cfg.Version, d.c.boot}.encode(limit)
+	return meta{d.c.cfg.Here, d.c.cfg.Version, d.c.boot, d.c.cfg.Hostname}.encode(limit)
 }
 
 func (d delegate) NotifyMsg(data []byte) { d.c.receive(data) }

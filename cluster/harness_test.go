@@ -92,6 +92,8 @@ type options struct {
 	keys   [][]byte
 	peers  []string
 	idle   time.Duration
+
+	hostname string
 }
 
 func start(t *testing.T, net *cable, name string, o options) *node {
@@ -106,7 +108,8 @@ func start(t *testing.T, net *cable, name string, o options) *node {
 	}
 	cfg := Config{
 		Name: name, Listen: "127.0.0.1:0", Peers: o.peers, Keys: o.keys, Here: "at-" + name, Version: "test", Idle: o.idle, OnNote: o.onNote,
-		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level})), Registerer: reg,
+		Hostname: o.hostname,
+		Log:      slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level})), Registerer: reg,
 	}
 	c, err := newCluster(cfg, outside{
 		now: func() time.Time { return time.Now().Add(o.ahead) },

@@ -25,6 +25,8 @@ type meta struct {
 	Here    string `json:"here,omitempty"`
 	Version string `json:"version,omitempty"`
 	Boot    string `json:"boot"`
+
+	Hostname string `json:"hostname,omitempty"`
 }
 
 // encode leaves out the version of the program rather than exceed what memberlist carries.

@@ -52,6 +52,7 @@ type message struct {
 	Seen       uint64      `json:"seen,omitempty"` // the version of the receiver's opinion that the sender has
 	Views      []opinion   `json:"views,omitempty"`
 	Note       []byte      `json:"note,omitempty"`
+	Clock      int64       `json:"clock,omitempty"` // the sender's, in milliseconds since 1970; in digests
 }
 
 // wireGrant has short names: it makes up nearly all that is sent. An age in place of a time lets clocks differ.

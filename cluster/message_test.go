@@ -129,7 +129,7 @@ func TestAStateIsBounded(t *testing.T) {
 }
 
 func TestMetaFits(t *testing.T) {
-	data := meta{"westus", strings.Repeat("<", 200), newBoot()}.encode(512)
+	data := meta{"westus", strings.Repeat("<", 200), newBoot(), ""}.encode(512)
 	var back meta
 	if err := json.Unmarshal(data, &back); err != nil || len(data) > 512 || back.Here != "westus" || back.Version != "" {
 		t.Errorf("%v %s", err, data)

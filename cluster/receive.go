@@ -61,6 +61,8 @@ func (c *Cluster) handle(from member, m message) {
 			c.cfg.OnNote(m.From, m.Note)
 		}
 	case typeDigest:
+		c.misfits.clock(m.From, m.Clock)
+		c.misfits.fits(m.From, from.meta, c.cfg.Hostname)
 		c.compareWith(from, m)
 	case typeView:
 		c.learnViews(m.Views)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -61,7 +62,7 @@ func newAgreement(c *configs.Config, release string, m *health.Monitor, kept *re
 	kept.changed, kept.told = a.gossip.Changed, a.gossip.Told
 	a.Cluster, err = cluster.New(cluster.Config{
 		Name: c.Cluster.Name, Listen: c.Cluster.Listen, Peers: c.Cluster.Peers, Keys: keys,
-		Here: c.Here, Version: release, Idle: c.Lease.Idle, OnNote: a.hear, Log: log, Registerer: reg,
+		Here: c.Here, Hostname: c.Hostname, Version: release, Idle: c.Lease.Idle, OnNote: a.hear, Log: log, Registerer: reg,
 	})
 	if err != nil {
 		return nil, err
@@ -143,6 +144,11 @@ func (a *agreement) joined() admin.Check {
 		check.Problem = "not yet"
 	}
 	return check
+}
+
+// fitting: what another gateway is wrong about keeps this one from nothing.
+func (a *agreement) fitting() admin.Check {
+	return admin.Check{Name: "all gateways fit together", Note: strings.Join(a.Misfits(), "; ")}
 }
 
 func (a *agreement) run(ctx context.Context) error {

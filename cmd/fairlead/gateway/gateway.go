@@ -46,6 +46,8 @@ type Gateway struct {
 	memory  allotment
 	open    *sockets
 
+	misplaced string // why `here` is not where this gateway stands; "": nothing says so
+
 	draining atomic.Bool
 }
 
@@ -117,6 +119,9 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	if may.clients < maxClients {
 		log.Warn("the limit of open files bounds the connections of clients: raise it (ulimit -n, LimitNOFILE=)",
 			"limit", maxOpenFiles(), "connections", may.clients)
+	}
+	if g.misplaced = misplaced(c, listened(c.Proxy.Listen)); g.misplaced != "" {
+		log.Error("here is not where this gateway stands: " + g.misplaced)
 	}
 	memory := memoryLimit()
 	g.memory = allot(memory)
@@ -257,9 +262,9 @@ func (g *Gateway) checks() []admin.Check {
 	if g.draining.Load() {
 		stopping.Problem = "it takes its leave: no new client should come"
 	}
-	checks := []admin.Check{probed, stopping}
+	checks := []admin.Check{probed, stopping, {Name: "here is where this gateway stands", Note: g.misplaced}}
 	if g.agreed != nil {
-		checks = append(checks, g.agreed.joined())
+		checks = append(checks, g.agreed.joined(), g.agreed.fitting())
 	}
 	return checks
 }

@@ -2,11 +2,14 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/configs"
@@ -80,16 +83,48 @@ func (g *Gateway) drain(clients *http.Server, doors []io.Closer) {
 	}
 }
 
-// serveClient tells clients of a gateway that stops to come by another connection, and other gateways' probes that it is gone.
+// serveClient tells clients of a gateway that stops to come by another connection, and other gateways' probes what they would not see:
+// that it is about to stop, or that it serves another name.
 func (g *Gateway) serveClient(w http.ResponseWriter, r *http.Request) {
-	if g.draining.Load() {
+	stopping := g.draining.Load()
+	if stopping {
 		w.Header().Set("Connection", "close")
-		if r.UserAgent() == health.UserAgent {
-			http.Error(w, "this gateway is about to stop", http.StatusServiceUnavailable)
-			return
+	}
+	switch probe := r.UserAgent() == health.UserAgent; {
+	case probe && stopping:
+		http.Error(w, "this gateway is about to stop", http.StatusServiceUnavailable)
+	case probe && !serves(r.Host, g.config.Hostname):
+		http.Error(w, "this gateway serves "+g.config.Hostname, http.StatusMisdirectedRequest)
+	default:
+		g.proxy.ServeHTTP(w, r)
+	}
+}
+
+// serves: a host is the hostname, or a name below it.
+func serves(host, hostname string) bool {
+	name := strings.ToLower(strings.TrimSuffix((&url.URL{Host: host}).Hostname(), "."))
+	return name == hostname || strings.HasSuffix(name, "."+hostname)
+}
+
+// misplaced is why a gateway does not stand where `here` says: this machine has an address of another region and none of that one. ""
+// is no proof: behind a NAT it has neither.
+func misplaced(c *configs.Config, own []netip.Addr) string {
+	if c.Here == "" {
+		return ""
+	}
+	elsewhere := ""
+	for _, r := range c.Replicas {
+		for _, a := range r.Addresses {
+			switch {
+			case !slices.Contains(own, a.Unmap()):
+			case r.Name == c.Here:
+				return ""
+			default:
+				elsewhere = fmt.Sprintf("this machine has %v, which is %s's, and no address of %s", a, r.Name, c.Here)
+			}
 		}
 	}
-	g.proxy.ServeHTTP(w, r)
+	return elsewhere
 }
 
 // ownFronts are the addresses by which DNS sends clients to this very gateway, as far as it can know: its region's only one, or

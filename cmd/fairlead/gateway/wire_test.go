@@ -2,10 +2,14 @@ package gateway
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/configs"
 )
 
 // TestSuites: nobody is offered what breaks where padding is told from content.
@@ -38,5 +42,58 @@ func TestSuites(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		theirs.Close()
+	}
+}
+
+func TestServes(t *testing.T) {
+	for host, want := range map[string]bool{
+		"registry.contoso.com": true, "registry.contoso.com:5000": true, "REGISTRY.contoso.com.": true, "westus.registry.contoso.com": true,
+		"other.contoso.com": false, "xregistry.contoso.com": false, "": false, "127.0.0.1": false,
+	} {
+		if got := serves(host, "registry.contoso.com"); got != want {
+			t.Errorf("%q: %v", host, got)
+		}
+	}
+}
+
+func TestMisplaced(t *testing.T) {
+	addr := netip.MustParseAddr
+	c := &configs.Config{Here: "west", Replicas: []configs.Replica{
+		{Name: "west", Addresses: []netip.Addr{addr("192.0.2.1"), addr("192.0.2.2")}},
+		{Name: "east", Addresses: []netip.Addr{addr("198.51.100.1")}},
+	}}
+	for _, test := range []struct {
+		own  []netip.Addr
+		well bool
+	}{
+		{nil, true},
+		{[]netip.Addr{addr("10.0.0.1")}, true},
+		{[]netip.Addr{addr("192.0.2.2")}, true},
+		{[]netip.Addr{addr("192.0.2.2"), addr("198.51.100.1")}, true},
+		{[]netip.Addr{addr("198.51.100.1")}, false},
+	} {
+		if got := misplaced(c, test.own); (got == "") != test.well {
+			t.Errorf("%v: %q", test.own, got)
+		}
+	}
+	c.Here = ""
+	if got := misplaced(c, []netip.Addr{addr("198.51.100.1")}); got != "" {
+		t.Error(got)
+	}
+}
+
+// TestOwnFrontsAsKnown: of several addresses a gateway takes leave of those that it listens on.
+func TestOwnFrontsAsKnown(t *testing.T) {
+	addr := netip.MustParseAddr
+	c := &configs.Config{Here: "west", Replicas: []configs.Replica{{Name: "west", Addresses: []netip.Addr{addr("127.0.0.1"), addr("198.51.100.77")}}}}
+	for listen, want := range map[string]string{"127.0.0.1:443": "[127.0.0.1]", ":443": "[127.0.0.1]", "127.0.0.9:443": "[]"} {
+		c.Proxy.Listen = []string{listen}
+		if got := fmt.Sprint(ownFronts(c)); got != want {
+			t.Errorf("%s: %s, want %s", listen, got, want)
+		}
+	}
+	c.Replicas[0].Addresses = c.Replicas[0].Addresses[1:]
+	if got := fmt.Sprint(ownFronts(c)); got != "[198.51.100.77]" {
+		t.Error("the only one:", got)
 	}
 }
