@@ -60,6 +60,7 @@ func (x *exchange) askInTurn(out *http.Request) (*http.Response, error) {
 		}
 	}
 	x.noteFailure(kept)
+	x.noteMissed()
 	kept = x.existsElsewhere(out, kept)
 	kept = x.unlessHeld(kept)
 	x.replica.Store(kept.replica)

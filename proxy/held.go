@@ -61,3 +61,19 @@ func (x *exchange) heard() (names []string) {
 func (x *exchange) asksToPush() bool {
 	return x.target.kind == router.Exists || x.in.Method == http.MethodHead && x.request.Bound != "" && x.target.isDigest()
 }
+
+// noteMissed: what the record knows to be at a replica, and is not there any more, has to be brought there again.
+func (x *exchange) noteMissed() {
+	if !x.target.manifest || len(x.absentAt) == 0 || x.request.Named != "" {
+		return
+	}
+	known, ok := x.proxy.Record.Known(x.named())
+	if !ok || known.Deleted {
+		return
+	}
+	for _, r := range x.absentAt {
+		if slices.Contains(known.At, r.Name) {
+			x.proxy.missed(x.named(), r.Name)
+		}
+	}
+}

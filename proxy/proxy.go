@@ -32,7 +32,7 @@ type Upstream struct {
 }
 
 // Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome, Memory,
-// OwnWrites, Agreement, Pulled and Healed are required.
+// OwnWrites, Agreement, Missed, Pulled and Healed are required.
 type Config struct {
 	Hostname       string
 	Here           string // the replica beside this gateway; "" if there is none
@@ -53,6 +53,7 @@ type Config struct {
 	OwnShortage    func(error) bool                   // it comes of what this gateway has run out of
 	Record         Record
 	Committed      func(repository, digest, replica string) // of each blob that a client pushes; must not block
+	Missed         func(what Reference, replica string)     // which the record says to have it answered 404; must not block
 	OwnWrites      OwnWrites
 	Agreement      Agreement // nil: this gateway decides alone
 	Detour         Detour
@@ -208,6 +209,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer x.hold()()
 	x.forward()
+}
+
+func (p *Proxy) missed(what Reference, replica string) {
+	if p.Missed != nil {
+		p.Missed(what, replica)
+	}
 }
 
 func (p *Proxy) healed(source, target string, bytes int) {

@@ -145,7 +145,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		Trouble: g.monitor.Trouble, Alive: g.monitor.Alive, OwnShortage: health.OwnShortage,
 		Record: g.record, Agreement: agreement, Detour: detour,
 		Pulled: g.egress.pulled, Healed: g.egress.healed,
-		Committed: g.copying.committed, OwnWrites: g.copying.ownWrites(),
+		Committed: g.copying.committed, OwnWrites: g.copying.ownWrites(), Missed: g.copying.missed,
 		Registerer: g.metrics, Log: log,
 	})
 	g.copying.fleet, g.copying.reach, g.copying.agreed = reached, ownReach(c, g.proxy), g.agreed

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/admin"
@@ -22,6 +23,9 @@ func (g *Gateway) image(ctx context.Context, repository, reference string, child
 	}
 	fleet := g.copying.present()
 	i := imageOf(e, fleet, g.copying.LettersOf(copyEntry(e)))
+	if !e.Deleted && !e.Blob {
+		g.askAround(ctx, e, fleet, i.Replicas)
+	}
 	if e.Stamp.Buried() {
 		if digest, known, err := g.record.ledger.Get(ledger.Reference{Repository: repository, Name: e.Digest}); err == nil && known && digest.Deleted {
 			i.Gateway = digest.Stamp.Gateway()
@@ -33,6 +37,43 @@ func (g *Gateway) image(ctx context.Context, repository, reference string, child
 		}
 	}
 	return i, true, nil
+}
+
+// askWait bounds the question whether replicas have what they are said to have.
+const askWait = 5 * time.Second
+
+// askAround takes the record's word back where a replica does not answer, or no longer has the image: a registry may have been emptied, or
+// restored from a backup. What it lacks is copied again.
+func (g *Gateway) askAround(ctx context.Context, e ledger.Entry, fleet replication.Fleet, places []admin.Place) {
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	var all sync.WaitGroup
+	for i, r := range fleet.Replicas {
+		place := &places[i]
+		switch {
+		case place.State != admin.There:
+		case !r.Up:
+			place.State, place.Reason = admin.Pending, "it is down"
+		default:
+			all.Go(func() {
+				found, there, err := transfer.Look(ctx, g.copying.Reach(r.Name), e.Repository, e.Name, nil)
+				switch {
+				case transfer.Refused(err): // by a replica that we have no login for, the record is all there is
+					return
+				case err != nil:
+					place.State, place.Reason = admin.Pending, "it does not say whether it has it: "+err.Error()
+				case !there:
+					place.State, place.Reason = admin.Pending, "its registry no longer has it, and gets it again"
+				case found.Digest != e.Digest:
+					place.State, place.Reason = admin.Pending, "its registry has "+found.Digest
+				default:
+					return
+				}
+				g.copying.Doubt(r.Name, replication.Reference(e.Reference))
+			})
+		}
+	}
+	all.Wait()
 }
 
 func imageOf(e ledger.Entry, fleet replication.Fleet, letters map[string]replication.Letter) admin.Image {
