@@ -19,7 +19,9 @@ func TestEmptiedRegistry(t *testing.T) {
 	states := func(reference string) map[string]string {
 		t.Helper()
 		out, code := fairlead(t, "image", "show", reference, "-o", "json", "--admin", "http://"+g.admin)
-		var image struct{ Replicas []struct{ Replica, State string } }
+		var image struct {
+			Replicas []struct{ Replica, State string }
+		}
 		if err := json.Unmarshal([]byte(out), &image); err != nil || code != 0 {
 			t.Fatalf("exit code %d, %v: %s", code, err, out)
 		}
