@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -196,7 +195,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 	})
 	clients := proxy.NewServer(http.HandlerFunc(g.serveClient), g.tls, g.limiter, g.memory.proxy, g.log)
-	var doors []io.Closer
+	var doors []net.Listener
 	for _, l := range open.proxy {
 		doors = append(doors, l)
 		bounded := proxy.Listener(l, g.limiter, g.config.Proxy.TrustedProxies)

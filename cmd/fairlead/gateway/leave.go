@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -27,7 +26,7 @@ const (
 	// unless told otherwise; a layer takes longer than that often enough to be worth telling.
 	drainTime = time.Minute
 	// lastRequests: net/http drops what it reads once it stops. What clients have already sent is still
-	// answered first, and they are told that the connection ends.
+	// answered first, and they are told that the connection ends. So is whoever has connected, and was not yet accepted.
 	lastRequests = time.Second
 )
 
@@ -70,11 +69,14 @@ func (g *Gateway) othersServe() bool {
 	})
 }
 
-func (g *Gateway) drain(clients *http.Server, doors []io.Closer) {
+func (g *Gateway) drain(clients *http.Server, doors []net.Listener) {
 	g.log.Info("stopping: requests under way may finish", "for", drainTime)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	for _, door := range doors {
+		for end := time.Now().Add(lastRequests); queued(door) > 0 && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
 		_ = door.Close()
 	}
 	time.Sleep(lastRequests)
