@@ -23,7 +23,13 @@ func (r Replica) ClientTLS() (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client certificate of %s: %w", r.Name, err)
 	}
-	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair(), nil }
+	config.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		own := pair()
+		if asked.SupportsCertificate(own) != nil { // a token service that wants somebody else's gets none
+			return &tls.Certificate{}, nil
+		}
+		return own, nil
+	}
 	return config, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,6 +80,11 @@ func TestRememberedHealth(t *testing.T) {
 		second := monitor()
 		if got := up(second); got != [2]bool{false, true} || second.Status()[1].Up {
 			t.Error("before its first probe:", got)
+		}
+		result = syscall.EMFILE
+		run(second, 10*time.Second)
+		if got := up(second); got != [2]bool{false, true} {
+			t.Error("after probes that say nothing:", got)
 		}
 		result = nil
 		run(second, time.Minute)

@@ -28,8 +28,8 @@ func (m *Monitor) record(w *watch, err error, started time.Time) time.Duration {
 	}
 	m.mu.Unlock()
 
-	if first || before.Up() != after.Up() {
-		m.metrics.setUp(w.Target, after.Up())
+	if up := m.up(w); first || before.Up() != after.Up() {
+		m.metrics.setUp(w.Target, up)
 	}
 	if before.Up() != after.Up() {
 		m.logChange(w.Target, after.Up(), text)
@@ -41,11 +41,20 @@ func (m *Monitor) record(w *watch, err error, started time.Time) time.Duration {
 // a later state is never overwritten by an earlier one.
 func (m *Monitor) publish(w *watch, pause time.Duration) {
 	health := w.history.Health(m.thresholds, m.config.Interval, pause)
+	if !w.history.Known() { // nothing speaks yet against what was remembered
+		health.Up = m.seen[w.key()].Up
+	}
 	if m.seen[w.key()] == health {
 		return
 	}
 	m.seen[w.key()] = health
 	m.fleet.Store(assemble(m.config.Replicas, m.config.Here, m.leaving, m.seen))
+}
+
+func (m *Monitor) up(w *watch) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seen[w.key()].Up
 }
 
 // count is called with mu held at the first result of each target.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
 )
@@ -72,7 +73,8 @@ func (x *exchange) noteMissed() {
 		return
 	}
 	for _, r := range x.absentAt {
-		if slices.Contains(known.At, r.Name) {
+		// Once in a while: a registry may hide what it has from whoever has no login.
+		if slices.Contains(known.At, r.Name) && x.proxy.lost.first("missed "+r.Name+" "+x.in.URL.Path, time.Now()) {
 			x.proxy.missed(x.named(), r.Name)
 		}
 	}

@@ -84,12 +84,14 @@ func newRoom(m Memory, wait time.Duration, reg prometheus.Registerer) *room {
 	}
 }
 
-// enter is for a request of a client. One household has seven eighths at most.
-func (r *room) enter(client netip.Addr, bytes int64) (leave func(), err error) {
+// enter is for a request of a client. One household has seven eighths at most. A sixteenth beyond all is for pings: a gateway that is
+// full is not down, and who probes it must not send its clients to the next one, which would be full then.
+func (r *room) enter(client netip.Addr, bytes int64, ping bool) (leave func(), err error) {
 	who := household(client)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
+	case ping && r.used+bytes <= r.of.Requests/16*17:
 	case r.used+bytes > r.of.Requests:
 		err = errTooMany
 	case r.by[who]+bytes > r.of.Requests/8*7:

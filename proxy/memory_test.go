@@ -25,7 +25,7 @@ func TestRoomForRequests(t *testing.T) {
 	var leave []func()
 	enter := func(client netip.Addr, want error) {
 		t.Helper()
-		out, err := r.enter(client, 1)
+		out, err := r.enter(client, 1, false)
 		if !errors.Is(err, want) {
 			t.Errorf("after %d: %v, want %v", len(leave), err, want)
 		}
@@ -40,6 +40,14 @@ func TestRoomForRequests(t *testing.T) {
 	enter(other, nil)
 	enter(other, nil)
 	enter(other, errTooMany)
+	if out, err := r.enter(one, 1, true); err != nil {
+		t.Error("a ping:", err)
+	} else {
+		if _, err := r.enter(other, 1, true); err == nil {
+			t.Error("pings have no bound")
+		}
+		out()
+	}
 	for _, out := range leave {
 		out()
 	}
@@ -149,11 +157,11 @@ func TestLackOfRoom(t *testing.T) {
 	expect("without room for a large manifest", map[string]int{http.MethodPut: 503, http.MethodGet: 200})
 	done()
 	expect("with room again", served)
-	leave, err := g.proxy.room.enter(netip.Addr{}, 7*RequestMemory)
+	leave, err := g.proxy.room.enter(netip.Addr{}, 7*RequestMemory, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := g.proxy.room.enter(netip.MustParseAddr("192.0.2.1"), RequestMemory)
+	other, err := g.proxy.room.enter(netip.MustParseAddr("192.0.2.1"), RequestMemory, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -185,7 +185,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := p.newExchange(w, r)
 	defer x.log(time.Now())
 	defer x.boundTheRest()
-	leave, err := p.room.enter(x.client, p.room.needs(r))
+	leave, err := p.room.enter(x.client, p.room.needs(r), x.target.kind == router.Ping && x.reads())
 	if err != nil {
 		x.refuseForLackOfRoom(err)
 		return

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,7 +45,8 @@ type agreement struct {
 	// Written by compare, as one.
 	seen atomic.Pointer[router.Sight]
 
-	leaving atomic.Pointer[[]netip.Addr] // this gateway's own fronts; nil until it stops
+	telling sync.Mutex   // Held while a view is made and told: a later one is never overwritten by an earlier one.
+	leaving []netip.Addr // this gateway's own fronts, once it stops. Guarded by telling.
 }
 
 func newAgreement(c *configs.Config, release string, m *health.Monitor, kept *record, blob func(data []byte), reg prometheus.Registerer, log *slog.Logger) (*agreement, error) {
@@ -168,7 +170,7 @@ func (a *agreement) compare(ctx context.Context) {
 		own := a.monitor.Fleet()
 		select {
 		case <-a.monitor.Ready():
-			a.SetView(a.view(own))
+			a.tell(own)
 		default:
 		}
 		a.seen.Store(router.NewSight(own, a.witnesses(), a.here, a.seen.Load(), time.Now()))
@@ -177,20 +179,24 @@ func (a *agreement) compare(ctx context.Context) {
 
 // leave tells all at once that these fronts close.
 func (a *agreement) leave(fronts []netip.Addr) {
-	a.leaving.Store(&fronts)
-	a.SetView(a.view(a.monitor.Fleet()))
+	a.telling.Lock()
+	a.leaving = fronts
+	a.telling.Unlock()
+	a.tell(a.monitor.Fleet())
 }
 
-func (a *agreement) view(own *router.Fleet) map[string]cluster.View {
+func (a *agreement) tell(own *router.Fleet) {
+	a.telling.Lock()
+	defer a.telling.Unlock()
 	all := viewOf(own)
-	if fronts := a.leaving.Load(); fronts != nil {
+	if len(a.leaving) > 0 {
 		v := all[a.here]
-		for _, f := range *fronts {
+		for _, f := range a.leaving {
 			v.Leaving = append(v.Leaving, f.String())
 		}
 		all[a.here] = v
 	}
-	return all
+	a.SetView(all)
 }
 
 // every runs do once in each pause, until ctx ends.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/cluster"
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/health"
 	"github.com/fairlead-gateway/fairlead/router"
@@ -35,11 +36,11 @@ const (
 func (g *Gateway) leave(ctx context.Context) {
 	g.draining.Store(true)
 	fronts := ownFronts(g.config)
-	if len(fronts) == 0 {
+	if len(fronts) == 0 || g.shares(fronts) {
 		return
 	}
-	if !g.othersServe() {
-		g.log.Info("stopping: no other region can take this gateway's clients")
+	if !g.othersServe(fronts) {
+		g.log.Info("stopping: nobody else can take this gateway's clients")
 		return
 	}
 	g.monitor.Leave(fronts)
@@ -58,14 +59,31 @@ func (g *Gateway) leave(ctx context.Context) {
 	}
 }
 
-// othersServe: some other region is there for clients.
-func (g *Gateway) othersServe() bool {
+// shares: another gateway stands behind the region's only address, too. Whoever hands out connections there sees for itself who is gone.
+func (g *Gateway) shares(fronts []netip.Addr) bool {
+	if g.agreed == nil || len(fronts) != 1 {
+		return false
+	}
+	return slices.ContainsFunc(g.agreed.Members(), func(m cluster.Member) bool {
+		return m.Here == g.config.Here && m.Name != g.config.Cluster.Name
+	})
+}
+
+// othersServe: some other front is there for clients, of another region or of this one.
+func (g *Gateway) othersServe(fronts []netip.Addr) bool {
 	fleet := g.monitor.Fleet()
 	if g.agreed != nil {
 		fleet = g.agreed.Agreed()
 	}
+	return othersServe(fleet, g.config.Here, fronts)
+}
+
+func othersServe(fleet *router.Fleet, here string, fronts []netip.Addr) bool {
 	return slices.ContainsFunc(fleet.Replicas(), func(r router.Replica) bool {
-		return r.Name != g.config.Here && r.Operator == router.Online && r.FrontUp()
+		return r.Operator == router.Online && slices.ContainsFunc(r.Fronts, func(f router.Front) bool {
+			own := r.Name == here && (r.FrontsUnseen || slices.Contains(fronts, f.Addr))
+			return f.Health.Up && !own
+		})
 	})
 }
 
@@ -95,7 +113,7 @@ func (g *Gateway) serveClient(w http.ResponseWriter, r *http.Request) {
 	switch probe := r.UserAgent() == health.UserAgent; {
 	case probe && stopping:
 		http.Error(w, "this gateway is about to stop", http.StatusServiceUnavailable)
-	case probe && !serves(r.Host, g.config.Hostname):
+	case probe && len(g.config.Proxy.TrustedProxies) == 0 && !serves(r.Host, g.config.Hostname): // which may write another one
 		http.Error(w, "this gateway serves "+g.config.Hostname, http.StatusMisdirectedRequest)
 	default:
 		g.proxy.ServeHTTP(w, r)

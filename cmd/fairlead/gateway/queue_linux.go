@@ -26,3 +26,18 @@ func queued(l net.Listener) int {
 	})
 	return n
 }
+
+// widen has the kernel keep more queries while this process is busy, or starts; beyond what the system allows everybody
+// (net.core.rmem_max) only with CAP_NET_ADMIN.
+func widen(conn *net.UDPConn) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, queryBuffer)
+	})
+	if err != nil {
+		_ = conn.SetReadBuffer(queryBuffer)
+	}
+}

@@ -9,6 +9,9 @@ import (
 	"github.com/fairlead-gateway/fairlead/configs"
 )
 
+// queryBuffer is what the kernel keeps of queries that were not read yet, in bytes: a second's at 5,000 a second.
+const queryBuffer = 4 << 20
+
 // sockets are the listeners of a gateway, opened together so that all that is wrong is said at once
 // and nothing is served until everything is open.
 type sockets struct {
@@ -51,6 +54,7 @@ func (s *sockets) dns(ctx context.Context, address string) error {
 	if err != nil {
 		return fmt.Errorf("dns.listen: %w", err)
 	}
+	widen(conn)
 	s.udp = append(s.udp, conn)
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
