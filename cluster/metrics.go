@@ -59,8 +59,9 @@ func newMetrics(reg prometheus.Registerer, members, leases, divergence func() fl
 		}),
 		messages: counter("fairlead_cluster_messages_total", "Messages, memberlist's own left out.", "type", "direction"),
 		bytes:    counter("fairlead_cluster_message_bytes_total", "Bytes of messages before compression and encryption.", "direction"),
-		misfits:  counter("fairlead_cluster_misfits_total", "Times that another gateway did not fit in: by its key, its hostname, its clock.", "what"),
-		dropped:  counter("fairlead_cluster_dropped_total", "What was received or to be sent and was not.", "reason"),
+		misfits: counter("fairlead_cluster_misfits_total",
+			"Times that another gateway did not fit in: by its key, its hostname, its clock.", "what"),
+		dropped: counter("fairlead_cluster_dropped_total", "What was received or to be sent and was not.", "reason"),
 	}
 }
 

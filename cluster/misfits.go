@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -79,6 +80,7 @@ func (c *Cluster) Misfits() []string {
 		_, who, _ := strings.Cut(key, " ")
 		all = append(all, who+": "+known.text)
 	}
+	slices.Sort(all)
 	return all
 }
 
@@ -105,7 +107,8 @@ func (m *misfits) line(text string) {
 // fits looks at a member's word about itself.
 func (m *misfits) fits(name string, told meta, hostname string) {
 	if told.Hostname != "" && told.Hostname != hostname {
-		m.found(misfitHostname, name, fmt.Sprintf("it serves %s and this gateway %s: they have different files", told.Hostname, hostname))
+		m.found(misfitHostname, name, fmt.Sprintf(
+			"it serves %s and this gateway %s: they have different files", told.Hostname, hostname))
 	}
 }
 
@@ -116,6 +119,7 @@ func (m *misfits) clock(name string, theirs int64) {
 	}
 	skew := time.UnixMilli(theirs).Sub(m.now())
 	if skew.Abs() > mostSkew {
-		m.found(misfitClock, name, fmt.Sprintf("its clock is %v from ours: have both follow the time (NTP)", skew.Round(time.Second)))
+		m.found(misfitClock, name, fmt.Sprintf(
+			"its clock is %v from ours: have both follow the time (NTP)", skew.Round(time.Second)))
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// ClientTLS is how to connect to the replica's upstream, its token service and its object store: which certificates to trust and
-// which to show. A renewed one counts from the next connection on.
+// ClientTLS is how to connect to the replica's upstream, its token service and its object store: which certificates
+// to trust and which to show. A renewed one counts from the next connection on.
 func (r Replica) ClientTLS() (*tls.Config, error) {
 	host := ""
 	if r.Upstream != nil {
@@ -33,8 +33,9 @@ func (r Replica) ClientTLS() (*tls.Config, error) {
 	return config, nil
 }
 
-// FrontTLS is how to connect to a front as clients do, by the hostname. Without proxy.tls.ca the file's own certificate is trusted
-// beside the system's authorities: gateways share it, and it may come from an authority that only the clients know.
+// FrontTLS is how to connect to a front as clients do, by the hostname. Without proxy.tls.ca the file's own
+// certificate is trusted beside the system's authorities: gateways share it, and it may come from an authority that
+// only the clients know.
 func (c *Config) FrontTLS() (*tls.Config, error) {
 	var trust Trust
 	if t := c.Proxy.TLS; t != nil {

@@ -33,8 +33,8 @@ type LiveResult struct {
 // maxAsked bounds how many are asked at once.
 const maxAsked = 32
 
-// Live asks every upstream and, unless only those are wanted, every front of a file, each for at most health.timeout. Results are
-// in the order of Targets.
+// Live asks every upstream and, unless only those are wanted, every front of a file, each for at most health.timeout.
+// Results are in the order of Targets.
 func Live(ctx context.Context, c *Config, upstreamsOnly bool) []LiveResult {
 	targets := c.Targets()
 	if upstreamsOnly {

@@ -11,8 +11,8 @@ import (
 // lookEvery is how often files are looked at, at most: a second after one was replaced it counts.
 const lookEvery = time.Second
 
-// renewed is what files say, read again where one of them was replaced: by a rename, by a symbolic link that leads elsewhere, or in
-// place. What cannot be read changes nothing.
+// renewed is what files say, read again where one of them was replaced: by a rename, by a symbolic link that leads
+// elsewhere, or in place. What cannot be read changes nothing.
 type renewed[T any] struct {
 	// Static.
 	files []string

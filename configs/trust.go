@@ -14,9 +14,10 @@ type Trust []string
 // SystemRoots are the authorities that the system trusts.
 const SystemRoots = "system"
 
-// Client is how to connect to servers that have such certificates. A file that is replaced counts from the next connection on,
-// and one that cannot be read does not: what it said before goes on. A server that is reached by its address and not by a name has to
-// have a certificate for host, since crypto/tls does not say by which address; "": there is none.
+// Client is how to connect to servers that have such certificates. A file that is replaced counts from the next
+// connection on, and one that cannot be read does not: what it said before goes on. A server that is reached by its
+// address and not by a name has to have a certificate for host, since crypto/tls does not say by which address; "":
+// there is none.
 func (t Trust) Client(host string) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if len(t.files()) == 0 {
@@ -28,7 +29,9 @@ func (t Trust) Client(host string) (*tls.Config, error) {
 	}
 	// The standard library's own check knows one pool for ever.
 	config.InsecureSkipVerify = true //nolint:gosec // VerifyConnection does it
-	config.VerifyConnection = func(s tls.ConnectionState) error { return verify(s, cmp.Or(s.ServerName, host), renewed.get()) }
+	config.VerifyConnection = func(s tls.ConnectionState) error {
+		return verify(s, cmp.Or(s.ServerName, host), renewed.get())
+	}
 	return config, nil
 }
 
@@ -39,7 +42,8 @@ func (t Trust) files() []string {
 func (t Trust) pool() (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if slices.Contains(t, SystemRoots) {
-		if system, err := x509.SystemCertPool(); err == nil { // else a container without certificates: the files are all there is
+		// Else it is a container without certificates: the files are all there is.
+		if system, err := x509.SystemCertPool(); err == nil {
 			pool = system
 		}
 	}
@@ -55,8 +59,8 @@ func (t Trust) pool() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// verify is what crypto/tls does where it verifies itself. The error names the server: it may be a token service or an object store
-// that some other one has led to.
+// verify is what crypto/tls does where it verifies itself. The error names the server: it may be a token service or
+// an object store that some other one has led to.
 func verify(s tls.ConnectionState, name string, roots *x509.CertPool) error {
 	if len(s.PeerCertificates) == 0 || name == "" {
 		return fmt.Errorf("%q shows no certificate, or is reached by an address that the file does not name", name)

@@ -110,13 +110,14 @@ func (s *Server) see(q *query, fleet *router.Fleet, from netip.Addr) view {
 	v := view{alike: m.Uniform(), chosen: router.ForDNS(order), scope: q.subnet.scope(extent)}
 	if sent := q.subnet.addr(); sent.IsValid() && sent != addr {
 		_, extent = m.Order(fleet, sent)
-		v.scope = max(q.subnet.source(), q.subnet.scope(extent)) // others that cannot be placed may ask by way of another resolver
+		// Others that cannot be placed may ask by way of another resolver.
+		v.scope = max(q.subnet.source(), q.subnet.scope(extent))
 	}
 	return v
 }
 
-// seen is the address that counts: that of the client subnet, or the asking resolver's if none was sent, the client does not want
-// it used (RFC 7871, section 7.1.2), or nobody can place it, while the resolver's can be placed.
+// seen is the address that counts: that of the client subnet, or the asking resolver's if none was sent, the client
+// does not want it used (RFC 7871, section 7.1.2), or nobody can place it, while the resolver's can be placed.
 func (s *Server) seen(q *query, from netip.Addr) netip.Addr {
 	sent := q.subnet.addr()
 	if sent.IsValid() && (s.locate(sent).Placed() || !s.locate(from).Placed()) {

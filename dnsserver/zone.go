@@ -15,8 +15,8 @@ import (
 // added to the file, in seconds.
 const maxNegativeTTL = 60
 
-// maxPartTTL bounds how long a family stays absent that other replicas have, in seconds: resolvers keep that nothing is there for all
-// their clients, wherever those are (RFC 7871, section 7.4).
+// maxPartTTL bounds how long a family stays absent that other replicas have, in seconds: resolvers keep that nothing
+// is there for all their clients, wherever those are (RFC 7871, section 7.4).
 const maxPartTTL = 5
 
 // zone is what is the same for every query.

@@ -9,8 +9,8 @@ import (
 
 // assemble joins the operator's word with what was seen. What nobody probes counts as up and steady.
 //
-// Whoever runs is a front of the region that it stands in. If it sees none of them up it cannot reach its own public address, as
-// behind a NAT without hairpin, and what it sees of them says nothing.
+// Whoever runs is a front of the region that it stands in. If it sees none of them up it cannot reach its own public
+// address, as behind a NAT without hairpin, and what it sees of them says nothing.
 //
 // Fronts that take their leave are down, whoever still reaches them.
 func assemble(replicas []router.Replica, here string, leaving []netip.Addr, seen map[key]router.Health) *router.Fleet {

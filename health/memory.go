@@ -29,8 +29,8 @@ type memory struct {
 	Down []Down    `json:"down"`
 }
 
-// LastDown is what the file of an earlier run says was down when that ended, unless that is more than ten minutes ago. A
-// file that cannot be read says nothing.
+// LastDown is what the file of an earlier run says was down when that ended, unless that is more than ten minutes
+// ago. A file that cannot be read says nothing.
 func LastDown(file string, now time.Time) []Down {
 	f, err := os.Open(file)
 	if err != nil {

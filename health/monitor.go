@@ -130,7 +130,8 @@ func (m *Monitor) Fleet() *router.Fleet { return m.fleet.Load() }
 // Ready is closed when every target has had its first result.
 func (m *Monitor) Ready() <-chan struct{} { return m.ready }
 
-// Leave has these fronts of Config.Here count as down from now on: this gateway, which is behind them, is about to stop.
+// Leave has these fronts of Config.Here count as down from now on: this gateway, which is behind them, is about to
+// stop.
 func (m *Monitor) Leave(fronts []netip.Addr) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -190,7 +190,8 @@ func hold(response *http.Response, most int64) (text []byte, whole bool, err err
 		return nil, false, nil
 	}
 	length := response.ContentLength
-	if response.Request != nil && response.Request.Method == http.MethodHead || response.StatusCode == http.StatusNotModified {
+	head := response.Request != nil && response.Request.Method == http.MethodHead
+	if head || response.StatusCode == http.StatusNotModified {
 		length = -1 // it is that of what is not sent
 	}
 	text, err = readAll(response.Body, length, most)

@@ -127,8 +127,8 @@ func (x *exchange) identifyHead(up *upstream, out *http.Request, response *http.
 	}
 }
 
-// identifyManifest takes a manifest in, so that another replica can be asked for one that broke off or is another. Where there
-// is no memory for that, it passes as it is.
+// identifyManifest takes a manifest in, so that another replica can be asked for one that broke off or is another.
+// Where there is no memory for that, it passes as it is.
 func (x *exchange) identifyManifest(response *http.Response) error {
 	said := response.Header.Get(digestHeader)
 	if x.target.isDigest() {

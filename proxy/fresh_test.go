@@ -473,7 +473,8 @@ func TestReadOnlyReplicas(t *testing.T) {
 	})
 }
 
-// TestReplicasThatFailWrites: a registry whose disk is full says 500 or 507. Whatever binds a push to it, the push goes elsewhere.
+// TestReplicasThatFailWrites: a registry whose disk is full says 500 or 507. Whatever binds a push to it, the push
+// goes elsewhere.
 func TestReplicasThatFailWrites(t *testing.T) {
 	t.Parallel()
 	failing := func(code int, methods ...string) http.HandlerFunc {

@@ -19,9 +19,9 @@ const (
 	maxHeaderBytes    = 64 << 10
 )
 
-// Bounds of HTTP/2: streams of one connection (docker and containerd have below ten, and a page of a browser some dozens;
-// 100 is what RFC 9113, 6.5.2, asks for at least), and the frames that are read, each into a buffer that its connection
-// keeps (RFC 9113, 4.2: all may send as large ones).
+// Bounds of HTTP/2: streams of one connection (docker and containerd have below ten, and a page of a browser some
+// dozens; 100 is what RFC 9113, 6.5.2, asks for at least), and the frames that are read, each into a buffer that its
+// connection keeps (RFC 9113, 4.2: all may send as large ones).
 const (
 	maxStreams   = 128
 	maxReadFrame = 16 << 10

@@ -40,8 +40,8 @@ func (m Memory) Complete() Memory {
 }
 
 const (
-	// smallManifest is more than manifests of images have, in bytes. They have room of their own, so that large ones that
-	// come slowly keep nobody from pushing an image.
+	// smallManifest is more than manifests of images have, in bytes. They have room of their own, so that large ones
+	// that come slowly keep nobody from pushing an image.
 	smallManifest = 64 << 10
 	// maxWaiting is how many large ones may wait for room at once.
 	maxWaiting = 32
@@ -84,8 +84,9 @@ func newRoom(m Memory, wait time.Duration, reg prometheus.Registerer) *room {
 	}
 }
 
-// enter is for a request of a client. One household has seven eighths at most. A sixteenth beyond all is for pings: a gateway that is
-// full is not down, and who probes it must not send its clients to the next one, which would be full then.
+// enter is for a request of a client. One household has seven eighths at most. A sixteenth beyond all is for pings: a
+// gateway that is full is not down, and who probes it must not send its clients to the next one, which would be full
+// then.
 func (r *room) enter(client netip.Addr, bytes int64, ping bool) (leave func(), err error) {
 	who := household(client)
 	r.mu.Lock()
@@ -115,8 +116,8 @@ func (r *room) leave(who netip.Prefix, bytes int64) {
 	}
 }
 
-// needs is what a request needs while it is under way. What a body over HTTP/2 may be ahead of who reads it is not bounded
-// by the kernel.
+// needs is what a request needs while it is under way. What a body over HTTP/2 may be ahead of who reads it is not
+// bounded by the kernel.
 func (r *room) needs(request *http.Request) int64 {
 	if request.ProtoMajor >= 2 && request.ContentLength != 0 {
 		return RequestMemory + int64(r.of.Receive)
@@ -126,36 +127,19 @@ func (r *room) needs(request *http.Request) int64 {
 
 // take waits until so many bytes may be held. What is larger than all there is may be held alone.
 func (r *room) take(ctx context.Context, bytes int64) (done func(), err error) {
-	if bytes <= smallManifest {
-		return r.takeOf(ctx, r.small, min(bytes, r.mostSmall))
-	}
 	if done, ok := r.tryTake(bytes); ok {
 		return done, nil
 	}
-	bytes = min(bytes, r.mostLarge)
-	select {
-	case r.waiting <- struct{}{}:
-		defer func() { <-r.waiting }()
-		return r.takeOf(ctx, r.large, bytes)
-	default:
-		r.refused.Inc()
-		return nil, errNoRoom
+	of, bytes := r.class(bytes)
+	if of == r.large {
+		select {
+		case r.waiting <- struct{}{}:
+			defer func() { <-r.waiting }()
+		default:
+			r.refused.Inc()
+			return nil, errNoRoom
+		}
 	}
-}
-
-// tryTake is take without a wait.
-func (r *room) tryTake(bytes int64) (done func(), ok bool) {
-	of, bytes := r.large, min(bytes, r.mostLarge)
-	if bytes <= smallManifest {
-		of, bytes = r.small, min(bytes, r.mostSmall)
-	}
-	if !of.TryAcquire(bytes) {
-		return nil, false
-	}
-	return sync.OnceFunc(func() { of.Release(bytes) }), true
-}
-
-func (r *room) takeOf(ctx context.Context, of *semaphore.Weighted, bytes int64) (done func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.wait)
 	defer cancel()
 	if of.Acquire(ctx, bytes) != nil {
@@ -165,8 +149,25 @@ func (r *room) takeOf(ctx context.Context, of *semaphore.Weighted, bytes int64) 
 	return sync.OnceFunc(func() { of.Release(bytes) }), nil
 }
 
-// takeManifest makes room for a manifest of so many bytes, until the exchange ends. What is read out of it needs as much
-// again.
+// tryTake is take without a wait.
+func (r *room) tryTake(bytes int64) (done func(), ok bool) {
+	of, bytes := r.class(bytes)
+	if !of.TryAcquire(bytes) {
+		return nil, false
+	}
+	return sync.OnceFunc(func() { of.Release(bytes) }), true
+}
+
+// class is the room for so many bytes, and how much of it they are at most.
+func (r *room) class(bytes int64) (of *semaphore.Weighted, most int64) {
+	if bytes <= smallManifest {
+		return r.small, min(bytes, r.mostSmall)
+	}
+	return r.large, min(bytes, r.mostLarge)
+}
+
+// takeManifest makes room for a manifest of so many bytes, until the exchange ends. What is read out of it needs as
+// much again.
 func (x *exchange) takeManifest(bytes int64) error {
 	done, err := x.proxy.room.take(x.ctx, 2*bytes)
 	if err == nil {
@@ -223,8 +224,8 @@ func (b heldBody) Close() error {
 	return b.Closer.Close()
 }
 
-// refuseForLackOfRoom answers what comes beyond Memory.Requests. Over HTTP/2 an answer needs no end of the request, whose
-// fields would be held meanwhile.
+// refuseForLackOfRoom answers what comes beyond Memory.Requests. Over HTTP/2 an answer needs no end of the request,
+// whose fields would be held meanwhile.
 func (x *exchange) refuseForLackOfRoom(why error) {
 	if x.in.ProtoMajor < 2 {
 		x.takeUnwanted()

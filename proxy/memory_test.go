@@ -105,8 +105,8 @@ func TestRoomForManifests(t *testing.T) {
 	})
 }
 
-// TestLackOfRoom: a push or request that there is no room for is 503, which is no replica's trouble, a pull passes without
-// being looked at, and nothing stays taken.
+// TestLackOfRoom: a push or request that there is no room for is 503, which is no replica's trouble, a pull passes
+// without being looked at, and nothing stays taken.
 func TestLackOfRoom(t *testing.T) {
 	t.Parallel()
 	large := `{"schemaVersion":2,"annotations":{"a":"` + strings.Repeat("a", 1<<20) + `"}}`

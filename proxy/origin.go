@@ -11,12 +11,13 @@ var overrides = []string{
 	"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Url", "X-Original-Uri", "X-Rewrite-Url",
 }
 
-// claims are fields beside X-Forwarded-For, -Host and -Proto that proxies write and registries believe: who asks, and by what URL.
-// From anybody else they are only claims.
+// claims are fields beside X-Forwarded-For, -Host and -Proto that proxies write and registries believe: who asks, and
+// by what URL. From anybody else they are only claims.
 var claims = []string{
 	"X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip",
 	"X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Path", "X-Forwarded-Uri", "X-Forwarded-Method",
-	"X-Forwarded-Server", "X-Forwarded-Scheme", "X-Forwarded-Protocol", "X-Forwarded-Ssl", "X-Forwarded-User", "X-Remote-User",
+	"X-Forwarded-Server", "X-Forwarded-Scheme", "X-Forwarded-Protocol", "X-Forwarded-Ssl",
+	"X-Forwarded-User", "X-Remote-User",
 	"X-Scheme", "X-Url-Scheme", "Front-End-Https",
 }
 

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestFieldsThatPass: what a replica gets of a client's fields, and a client of a replica's. Requests go over the wire as they stand.
+// TestFieldsThatPass: what a replica gets of a client's fields, and a client of a replica's. Requests go over the
+// wire as they stand.
 func TestFieldsThatPass(t *testing.T) {
 	t.Parallel()
 	const get, put = "GET /v2/app/tags/list", "PUT " + uploads + "1"

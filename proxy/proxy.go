@@ -152,8 +152,8 @@ const (
 	MaxIdleUpstreamConns = 64
 )
 
-// bufferSize: fewer, larger copies; a layer has megabytes. It is what an answer is copied with, while it is. The buffers that a
-// connection to a replica keeps are net/http's small ones: what is larger passes them by.
+// bufferSize: fewer, larger copies; a layer has megabytes. It is what an answer is copied with, while it is. The
+// buffers that a connection to a replica keeps are net/http's small ones: what is larger passes them by.
 const bufferSize = 128 << 10
 
 type buffers struct{ pool sync.Pool }

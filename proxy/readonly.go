@@ -15,9 +15,10 @@ import (
 // readOnlyLife is how long a replica that refused a write is not asked to take one of the same repository.
 const readOnlyLife = time.Minute
 
-// readOnly remembers which replicas take no writes: those that answer them with 405, as pull-through caches and registries under
-// maintenance do, for each repository alone; and those that fail at them, as one whose disk is full does, for each repository and
-// client alone. What one client provokes must not move the others: those move when a write of his was accepted elsewhere.
+// readOnly remembers which replicas take no writes: those that answer them with 405, as pull-through caches and
+// registries under maintenance do, for each repository alone; and those that fail at them, as one whose disk is full
+// does, for each repository and client alone. What one client provokes must not move the others: those move when a
+// write of his was accepted elsewhere.
 type readOnly struct {
 	mu sync.Mutex
 	of *simplelru.LRU[string, map[string]time.Time] // until when, by replica, by whose writes. Guarded by mu.
@@ -93,8 +94,9 @@ func saysReadOnly(response *http.Response) bool {
 	return json.Unmarshal(text, &said) != nil || len(said.Errors) == 0 || said.Errors[0].Code == codeUnsupported
 }
 
-// noteFailure: where there is no room for a part of a push, or for its manifest, there is none for the next. The push that comes again begins
-// elsewhere. 500 says nothing: distribution answers manifests and parts that are wrong with it.
+// noteFailure: where there is no room for a part of a push, or for its manifest, there is none for the next. The push
+// that comes again begins elsewhere. 500 says nothing: distribution answers manifests and parts that are wrong with
+// it.
 func (x *exchange) noteFailure(got answer) {
 	writes := x.in.Method == http.MethodPatch || x.in.Method == http.MethodPut
 	if got.err == nil && writes && x.belongsToWriting() && got.response.StatusCode == http.StatusInsufficientStorage {

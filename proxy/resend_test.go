@@ -256,8 +256,8 @@ func TestRestedConnections(t *testing.T) {
 	}
 }
 
-// Nothing of a request goes to a connection that has rested for too long: a registry that has seen its fields keeps an empty
-// upload, and refuses the same request when it comes again.
+// Nothing of a request goes to a connection that has rested for too long: a registry that has seen its fields keeps
+// an empty upload, and refuses the same request when it comes again.
 func TestNothingIsWrittenToARestedConnection(t *testing.T) {
 	var mu sync.Mutex
 	begun := map[string]int{}

@@ -112,8 +112,8 @@ func (s *Sight) MayEnd(owner string, members, peers int) bool {
 	return 2*s.lost[owner] > max(members, peers)
 }
 
-// agreed is own with the majority's word, where anybody knows. Gateways with another file may know nothing of a replica. That a
-// front is about to close, the gateway behind it knows before all others.
+// agreed is own with the majority's word, where anybody knows. Gateways with another file may know nothing of a
+// replica. That a front is about to close, the gateway behind it knows before all others.
 func agreed(own *Fleet, all []Witness) *Fleet {
 	return own.With(func(replica string, front netip.Addr) bool {
 		var opinions []bool

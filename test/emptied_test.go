@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestEmptiedRegistry: a registry comes back under its name with nothing in it. Who asks where an image is, is told so, and who pulls
-// gets it; then it is there again.
+// TestEmptiedRegistry: a registry comes back under its name with nothing in it. Who asks where an image is, is told
+// so, and who pulls gets it; then it is there again.
 func TestEmptiedRegistry(t *testing.T) {
 	t.Parallel()
 	registries := startRegistries(t, memoryKind, splitReplicas[:2])

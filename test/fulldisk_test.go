@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// TestFullDisk: the nearest registry's disk is full, and it says 500 to whoever pushes. Each push ends whole at another one.
+// TestFullDisk: the nearest registry's disk is full, and it says 500 to whoever pushes. Each push ends whole at
+// another one.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	sets := prepareClients(t, few(1, number(t, "FAIRLEAD_FULL_PUSHES", 5)))

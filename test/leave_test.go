@@ -17,9 +17,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// TestRestart stops and starts the gateway of a region under load: 100 requests a second of clients that look the name up as long as
-// its TTL says, and 2,000 queries a second. Until it has ended no request is refused and no query lost. What is lost then, until
-// it is there again, is a figure. FAIRLEAD_RESTARTS is how often.
+// TestRestart stops and starts the gateway of a region under load: 100 requests a second of clients that look the
+// name up as long as its TTL says, and 2,000 queries a second. Until it has ended no request is refused and no query
+// lost. What is lost then, until it is there again, is a figure. FAIRLEAD_RESTARTS is how often.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	long(t)
@@ -56,14 +56,14 @@ func restartUnderLoad(t *testing.T, sites []*site) {
 	var all sync.WaitGroup
 	all.Go(func() { askAround(sites, stop, &lost) })
 	all.Go(func() { query(t, g.dns, stop, &lost) })
-	time.Sleep(2 * time.Second)
+	time.Sleep(2 * time.Second) // of load before the stop: how long it lasts is the test's, nothing is waited for
 	left := time.Now()
 	g.signal(syscall.SIGTERM)
 	<-g.done
 	ended := time.Now()
 	g.restart()
 	there := time.Now()
-	time.Sleep(2 * time.Second)
+	time.Sleep(2 * time.Second) // of load after it
 	close(stop)
 	all.Wait()
 	in := func(of []time.Time, from, to time.Time) (n int) {
@@ -199,7 +199,7 @@ func query(t *testing.T, server string, stop <-chan struct{}, lost *losses) {
 	for n := 0; ; n++ {
 		select {
 		case <-stop:
-			time.Sleep(2 * time.Second)
+			time.Sleep(2 * time.Second) // after which what has not come is lost
 			end(time.Now())
 			lost.queried = n
 			slices.SortFunc(lost.queries, time.Time.Compare)
@@ -209,6 +209,7 @@ func query(t *testing.T, server string, stop <-chan struct{}, lost *losses) {
 		if n%2000 == 0 {
 			end(time.Now().Add(-10 * time.Second))
 		}
+		// The pace of the load.
 		time.Sleep(time.Until(began.Add(time.Duration(n) * 500 * time.Microsecond)))
 		id := uint16(n)
 		mu.Lock()

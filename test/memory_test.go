@@ -29,8 +29,8 @@ import (
 // littleMemory is what the gateway may have; the collector is told nine tenths of it, as in a container.
 const littleMemory = 256 << 20
 
-// TestLittleMemory: whoever has not even logged in makes a gateway hold no more than it has. What there is no room for is 503,
-// and who pushes meanwhile goes on.
+// TestLittleMemory: whoever has not even logged in makes a gateway hold no more than it has. What there is no room
+// for is 503, and who pushes meanwhile goes on.
 func TestLittleMemory(t *testing.T) {
 	long(t)
 	sink := startSink(t)

@@ -59,8 +59,8 @@ func replace(t testing.TB, name, text string) {
 	must(t, os.Rename(name+".new", name))
 }
 
-// TestRenewedCertificates: region by region the certificate is renewed by another authority, then the old one is no longer
-// trusted. No gateway ever calls another one's front down for it.
+// TestRenewedCertificates: region by region the certificate is renewed by another authority, then the old one is no
+// longer trusted. No gateway ever calls another one's front down for it.
 func TestRenewedCertificates(t *testing.T) {
 	t.Parallel()
 	long(t)

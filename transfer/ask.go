@@ -159,7 +159,8 @@ func PutManifest(ctx context.Context, to Replica, repository, digest, mediaType 
 	return standard().peer(to, repository, credential).put(ctx, digest, digest, mediaType, body)
 }
 
-// ReadsBlob gets the first byte of a blob, as a client that pulls does: wherever the registry leads it, to an object store for one.
+// ReadsBlob gets the first byte of a blob, as a client that pulls does: wherever the registry leads it, to an object
+// store for one.
 func ReadsBlob(ctx context.Context, from Replica, repository, digest string, credential http.Header) error {
 	if _, _, err := parseDigest(digest); err != nil {
 		return err
@@ -169,7 +170,8 @@ func ReadsBlob(ctx context.Context, from Replica, repository, digest string, cre
 	if err != nil {
 		return err
 	}
-	if !success(response.StatusCode) && response.StatusCode != http.StatusRequestedRangeNotSatisfiable { // of an empty blob
+	ofEmpty := response.StatusCode == http.StatusRequestedRangeNotSatisfiable
+	if !success(response.StatusCode) && !ofEmpty {
 		return p.refused(response, nil)
 	}
 	return response.Body.Close()

@@ -39,7 +39,9 @@ func checkLive(ctx context.Context, out io.Writer, c *configs.Config, upstreamsO
 		fmt.Fprintln(out, difference)
 	}
 	for _, r := range c.Replicas {
-		i := slices.IndexFunc(results, func(l configs.LiveResult) bool { return l.Replica == r.Name && l.Target == configs.TargetUpstream })
+		i := slices.IndexFunc(results, func(l configs.LiveResult) bool {
+			return l.Replica == r.Name && l.Target == configs.TargetUpstream
+		})
 		if results[i].Err != nil {
 			continue // it has been said
 		}
@@ -59,7 +61,8 @@ func checkLive(ctx context.Context, out io.Writer, c *configs.Config, upstreamsO
 	return well
 }
 
-// lookInside does at a replica what copying does: it logs in, lists, and reads a manifest and a blob, wherever that leads.
+// lookInside does at a replica what copying does: it logs in, lists, and reads a manifest and a blob, wherever that
+// leads.
 func lookInside(ctx context.Context, r configs.Replica, status int) (said string, err error) {
 	if status == http.StatusUnauthorized && r.Credentials == "" {
 		return "wants a login, and the file has no `credentials` for it: nothing is copied from or to it", nil
@@ -95,7 +98,8 @@ func reachReplica(r configs.Replica, trust *tls.Config) transfer.Replica {
 	}
 	at := transfer.Replica{Name: r.Name, URL: r.Upstream, Host: r.Host, Transport: transport, Piece: &transfer.Piece{}}
 	if r.Credentials != "" {
-		at.Transport = replication.Authorize(transport, transport, r.Upstream, replication.DockerConfig(r.Credentials, r.Upstream.Host))
+		login := replication.DockerConfig(r.Credentials, r.Upstream.Host)
+		at.Transport = replication.Authorize(transport, transport, r.Upstream, login)
 	}
 	return at
 }
@@ -151,9 +155,11 @@ func compareDelegation(hostname string, want []string, records []*net.NS) (said 
 	want = slices.Sorted(slices.Values(want))
 	switch {
 	case len(found) == 0:
-		return "", fmt.Errorf("%s is not delegated: put NS records that name %s into the zone above", hostname, strings.Join(want, ", "))
+		return "", fmt.Errorf("%s is not delegated: put NS records that name %s into the zone above",
+			hostname, strings.Join(want, ", "))
 	case !slices.Equal(found, want):
-		return "", fmt.Errorf("%s is delegated to %s, and the file names %s", hostname, strings.Join(found, ", "), strings.Join(want, ", "))
+		return "", fmt.Errorf("%s is delegated to %s, and the file names %s",
+			hostname, strings.Join(found, ", "), strings.Join(want, ", "))
 	}
 	return fmt.Sprintf("%s is delegated to %s", hostname, strings.Join(found, ", ")), nil
 }

@@ -102,6 +102,7 @@ func checkCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&live, "live", false,
 		"also ask every upstream and front, log in, read a blob, and look the delegation up")
-	cmd.Flags().BoolVar(&upstreams, "upstreams", false, "as --live, but without fronts and delegation: before any gateway runs")
+	cmd.Flags().BoolVar(&upstreams, "upstreams", false,
+		"as --live, but without fronts and delegation: before any gateway runs")
 	return cmd
 }

@@ -64,7 +64,8 @@ func newAgreement(c *configs.Config, release string, m *health.Monitor, kept *re
 	kept.changed, kept.told = a.gossip.Changed, a.gossip.Told
 	a.Cluster, err = cluster.New(cluster.Config{
 		Name: c.Cluster.Name, Listen: c.Cluster.Listen, Peers: c.Cluster.Peers, Keys: keys,
-		Here: c.Here, Hostname: c.Hostname, Version: release, Idle: c.Lease.Idle, OnNote: a.hear, Log: log, Registerer: reg,
+		Here: c.Here, Hostname: c.Hostname, Version: release,
+		Idle: c.Lease.Idle, OnNote: a.hear, Log: log, Registerer: reg,
 	})
 	if err != nil {
 		return nil, err

@@ -50,8 +50,8 @@ type Gateway struct {
 	draining atomic.Bool
 }
 
-// New opens the listeners, then what a gateway keeps on the disk. What clients ask meanwhile waits in the kernel until Run, which
-// whoever has a Gateway calls. release is the program's.
+// New opens the listeners, then what a gateway keeps on the disk. What clients ask meanwhile waits in the kernel
+// until Run, which whoever has a Gateway calls. release is the program's.
 func New(ctx context.Context, c *configs.Config, release string, log *slog.Logger) (*Gateway, error) {
 	open := &sockets{}
 	err := open.all(ctx, c)
@@ -154,8 +154,8 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 // close ends what writes to the disk.
 func (g *Gateway) close() error { return errors.Join(g.hooks.Close(), g.record.ledger.Close()) }
 
-// Run serves until ctx ends. Then the gateway takes its leave: DNS and the admin listener go on until requests under way have
-// finished. Run returns when all has stopped, and is called once.
+// Run serves until ctx ends. Then the gateway takes its leave: DNS and the admin listener go on until requests under
+// way have finished. Run returns when all has stopped, and is called once.
 func (g *Gateway) Run(ctx context.Context) error {
 	defer func() {
 		if err := g.close(); err != nil {

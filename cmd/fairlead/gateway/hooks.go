@@ -55,7 +55,9 @@ func openHooks(c *configs.Config, release string, kept *record, reg prometheus.R
 	if err != nil {
 		return nil, fmt.Errorf("webhooks_ca: %w", err)
 	}
-	config := webhook.Config{Dir: c.State, AllowPrivate: c.WebhooksPrivate, TLS: trust, Now: time.Now, Log: log, Registerer: reg}
+	config := webhook.Config{
+		Dir: c.State, AllowPrivate: c.WebhooksPrivate, TLS: trust, Now: time.Now, Log: log, Registerer: reg,
+	}
 	for _, r := range c.Replicas {
 		config.Regions = append(config.Regions, r.Name)
 	}

@@ -42,8 +42,8 @@ func (g *Gateway) image(ctx context.Context, repository, reference string, child
 // askWait bounds the question whether replicas have what they are said to have.
 const askWait = 5 * time.Second
 
-// askAround takes the record's word back where a replica does not answer, or no longer has the image: a registry may have been emptied, or
-// restored from a backup. What it lacks is copied again.
+// askAround takes the record's word back where a replica does not answer, or no longer has the image: a registry may
+// have been emptied, or restored from a backup. What it lacks is copied again.
 func (g *Gateway) askAround(ctx context.Context, e ledger.Entry, fleet replication.Fleet, places []admin.Place) {
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()

@@ -14,7 +14,6 @@ import (
 	"github.com/fairlead-gateway/fairlead/cluster"
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/health"
-	"github.com/fairlead-gateway/fairlead/router"
 )
 
 // What a stop takes, together no more than the 90 s after which systemd kills.
@@ -26,13 +25,13 @@ const (
 	// drainTime is how long requests under way may take then. Container runtimes kill after 30 s
 	// unless told otherwise; a layer takes longer than that often enough to be worth telling.
 	drainTime = time.Minute
-	// lastRequests: net/http drops what it reads once it stops. What clients have already sent is still
-	// answered first, and they are told that the connection ends. So is whoever has connected, and was not yet accepted.
+	// lastRequests: net/http drops what it reads once it stops. What clients have already sent is still answered
+	// first, and they are told that the connection ends. So is whoever has connected, and was not yet accepted.
 	lastRequests = time.Second
 )
 
-// leave has DNS name this gateway no more, and serves until what DNS has said before is forgotten. Where nobody else could take
-// the clients it returns at once.
+// leave has DNS name this gateway no more, and serves until what DNS has said before is forgotten. Where nobody else
+// could take the clients it returns at once.
 func (g *Gateway) leave(ctx context.Context) {
 	g.draining.Store(true)
 	fronts := ownFronts(g.config)
@@ -59,7 +58,8 @@ func (g *Gateway) leave(ctx context.Context) {
 	}
 }
 
-// shares: another gateway stands behind the region's only address, too. Whoever hands out connections there sees for itself who is gone.
+// shares: another gateway stands behind the region's only address, too. Whoever hands out connections there sees for
+// itself who is gone.
 func (g *Gateway) shares(fronts []netip.Addr) bool {
 	if g.agreed == nil || len(fronts) != 1 {
 		return false
@@ -75,16 +75,7 @@ func (g *Gateway) othersServe(fronts []netip.Addr) bool {
 	if g.agreed != nil {
 		fleet = g.agreed.Agreed()
 	}
-	return othersServe(fleet, g.config.Here, fronts)
-}
-
-func othersServe(fleet *router.Fleet, here string, fronts []netip.Addr) bool {
-	return slices.ContainsFunc(fleet.Replicas(), func(r router.Replica) bool {
-		return r.Operator == router.Online && slices.ContainsFunc(r.Fronts, func(f router.Front) bool {
-			own := r.Name == here && (r.FrontsUnseen || slices.Contains(fronts, f.Addr))
-			return f.Health.Up && !own
-		})
-	})
+	return fleet.ServedBeside(g.config.Here, fronts)
 }
 
 func (g *Gateway) drain(clients *http.Server, doors []net.Listener) {
@@ -103,8 +94,8 @@ func (g *Gateway) drain(clients *http.Server, doors []net.Listener) {
 	}
 }
 
-// serveClient tells clients of a gateway that stops to come by another connection, and other gateways' probes what they would not see:
-// that it is about to stop, or that it serves another name.
+// serveClient tells clients of a gateway that stops to come by another connection, and other gateways' probes what
+// they would not see: that it is about to stop, or that it serves another name.
 func (g *Gateway) serveClient(w http.ResponseWriter, r *http.Request) {
 	stopping := g.draining.Load()
 	if stopping {
@@ -113,7 +104,8 @@ func (g *Gateway) serveClient(w http.ResponseWriter, r *http.Request) {
 	switch probe := r.UserAgent() == health.UserAgent; {
 	case probe && stopping:
 		http.Error(w, "this gateway is about to stop", http.StatusServiceUnavailable)
-	case probe && len(g.config.Proxy.TrustedProxies) == 0 && !serves(r.Host, g.config.Hostname): // which may write another one
+	// A trusted proxy may write another host.
+	case probe && len(g.config.Proxy.TrustedProxies) == 0 && !serves(r.Host, g.config.Hostname):
 		http.Error(w, "this gateway serves "+g.config.Hostname, http.StatusMisdirectedRequest)
 	default:
 		g.proxy.ServeHTTP(w, r)
@@ -126,8 +118,8 @@ func serves(host, hostname string) bool {
 	return name == hostname || strings.HasSuffix(name, "."+hostname)
 }
 
-// misplaced is why a gateway does not stand where `here` says: this machine has an address of another region and none of that one. ""
-// is no proof: behind a NAT it has neither.
+// misplaced is why a gateway does not stand where `here` says: this machine has an address of another region and none
+// of that one. "" is no proof: behind a NAT it has neither.
 func misplaced(c *configs.Config, own []netip.Addr) string {
 	if c.Here == "" {
 		return ""
@@ -147,8 +139,8 @@ func misplaced(c *configs.Config, own []netip.Addr) string {
 	return elsewhere
 }
 
-// ownFronts are the addresses by which DNS sends clients to this very gateway, as far as it can know: its region's only one, or
-// those that it listens on.
+// ownFronts are the addresses by which DNS sends clients to this very gateway, as far as it can know: its region's
+// only one, or those that it listens on.
 func ownFronts(c *configs.Config) []netip.Addr {
 	i := slices.IndexFunc(c.Replicas, func(r configs.Replica) bool { return r.Name == c.Here })
 	if i < 0 {

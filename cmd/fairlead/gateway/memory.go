@@ -23,8 +23,9 @@ type allotment struct {
 	proxy   proxy.Memory
 }
 
-// allot divides what memory this process may have, in bytes: ten sixteenths are for requests under way, three for manifests,
-// three for connections that wait. Seldom all are needed at a time, which leaves some for copies and for the collector.
+// allot divides what memory this process may have, in bytes: ten sixteenths are for requests under way, three for
+// manifests, three for connections that wait. Seldom all are needed at a time, which leaves some for copies and for
+// the collector.
 func allot(limit int64) allotment {
 	free, most := max(limit-ownMemory, limit/4), proxy.DefaultMemory
 	requests := min(most.Requests, free/16*10)

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// queued is how many connections the kernel has made for a listener that nobody has accepted yet: closing it resets them. For a
-// listening socket TCP_INFO has that as tcpi_unacked.
+// queued is how many connections the kernel has made for a listener that nobody has accepted yet: closing it resets
+// them. For a listening socket TCP_INFO has that as tcpi_unacked.
 func queued(l net.Listener) int {
 	socket, ok := l.(syscall.Conn)
 	if !ok {

@@ -92,8 +92,8 @@ func limits(of configs.Limits) proxy.Limits {
 	return l
 }
 
-// clientsTLS is what clients are offered. Of TLS 1.2 only suites whose records are authenticated as a whole (RFC 9325, 4.2):
-// no CBC.
+// clientsTLS is what clients are offered. Of TLS 1.2 only suites whose records are authenticated as a whole (RFC
+// 9325, 4.2): no CBC.
 func clientsTLS(certificate func() *tls.Certificate) *tls.Config {
 	var suites []uint16
 	for _, s := range tls.CipherSuites() {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/configs"
-	"github.com/fairlead-gateway/fairlead/router"
 )
 
 // TestSuites: nobody is offered what breaks where padding is told from content.
@@ -96,34 +95,5 @@ func TestOwnFrontsAsKnown(t *testing.T) {
 	c.Replicas[0].Addresses = c.Replicas[0].Addresses[1:]
 	if got := fmt.Sprint(ownFronts(c)); got != "[198.51.100.77]" {
 		t.Error("the only one:", got)
-	}
-}
-
-// TestOthersServe: whom a gateway that stops may leave its clients to.
-func TestOthersServe(t *testing.T) {
-	own, sibling, far := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("198.51.100.1")
-	for _, c := range []struct {
-		name            string
-		sibling, far    bool // up
-		unseen, drained bool
-		want            bool
-	}{
-		{"another region", false, true, false, false, true},
-		{"a sibling in this one", true, false, false, false, true},
-		{"a sibling that nobody sees", true, false, true, false, false},
-		{"a region that drains", false, true, false, true, false},
-		{"nobody", false, false, false, false, false},
-	} {
-		far := router.Replica{Name: "east", Operator: router.Online, Fronts: []router.Front{{Addr: far, Health: router.Health{Up: c.far}}}}
-		if c.drained {
-			far.Operator = router.Drain
-		}
-		fleet := router.NewFleet([]router.Replica{far, {
-			Name: "west", Home: true, Operator: router.Online, FrontsUnseen: c.unseen,
-			Fronts: []router.Front{{Addr: own, Health: router.Health{Up: true}}, {Addr: sibling, Health: router.Health{Up: c.sibling}}},
-		}})
-		if got := othersServe(fleet, "west", []netip.Addr{own}); got != c.want {
-			t.Errorf("%s: %v", c.name, got)
-		}
 	}
 }
