@@ -209,6 +209,6 @@ func TestASecondMount(t *testing.T) {
 
 // Nobody reads a body that comes with a GET, so it must not count as one that stalls.
 func TestABodyThatNobodyReadsDoesNotStall(t *testing.T) {
-	g := newRig(t, map[string]http.HandlerFunc{"west": hang, "east": status(200)}, nil)
+	g := newHastyRig(t, map[string]http.HandlerFunc{"west": hang, "east": status(200)}, nil)
 	g.want(g.do("GET "+byDigest, strings.NewReader("abc")), 200, "east; reason=failover")
 }

@@ -37,7 +37,6 @@ func linked(next http.HandlerFunc) http.HandlerFunc {
 }
 
 func TestAnswersThatAnotherMayBetter(t *testing.T) {
-	type upstreams = map[string]http.HandlerFunc
 	const blob, list = "GET /v2/app/blobs/" + digest, "GET /v2/app/referrers/" + digest
 	for _, test := range []struct {
 		name      string

@@ -47,17 +47,18 @@ type rig struct {
 }
 
 var quick = Limits{
-	Dial: time.Second, FirstByte: 2 * time.Second, Lists: 2 * time.Second, Alone: 2 * time.Second,
+	Dial: patience, FirstByte: patience, Lists: patience, Alone: patience,
 	Window: patience, Silence: patience,
 	Least: 1000, Outlive: 100 * time.Millisecond, Heal: 10 * time.Second, Commit: 5 * time.Second,
 }
 
-// newHastyRig cuts what stands still after a moment, which on a busy machine happens to what does not: only for tests
-// of that.
+// newHastyRig cuts what stands still after a moment, and asks the next where no answer comes, which on a busy machine
+// happens to what is well: only for tests of that.
 func newHastyRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*Config)) *rig {
 	t.Helper()
 	return newRig(t, upstreams, func(c *Config) {
 		c.Limits.Window, c.Limits.Silence = 300*time.Millisecond, 300*time.Millisecond
+		c.Limits.FirstByte, c.Limits.Lists, c.Limits.Alone = 2*time.Second, 2*time.Second, 2*time.Second
 		if change != nil {
 			change(c)
 		}

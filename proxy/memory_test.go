@@ -122,6 +122,7 @@ func TestLackOfRoom(t *testing.T) {
 	g := newRig(t, map[string]http.HandlerFunc{"west": serve, "east": serve, "europe": serve}, func(c *Config) {
 		c.Memory = Memory{Held: 4 << 20, Requests: 8 * RequestMemory}
 	})
+	g.proxy.room.wait = 100 * time.Millisecond
 	ask := func(method string) int {
 		t.Helper()
 		request, err := http.NewRequestWithContext(t.Context(), method, g.gateway.URL+"/v2/app/manifests/v1", strings.NewReader(large))

@@ -12,19 +12,22 @@ import (
 
 const byDigest = "/v2/app/manifests/" + digest
 
+type upstreams = map[string]http.HandlerFunc
+
+type readCase struct {
+	name      string
+	line      string
+	upstreams upstreams
+	change    map[string]func(*router.Replica)
+	status    int
+	by        string
+	asked     int    // replicas
+	trouble   string // who was in trouble
+}
+
 func TestReads(t *testing.T) {
 	t.Parallel()
-	type upstreams = map[string]http.HandlerFunc
-	for _, test := range []struct {
-		name      string
-		line      string
-		upstreams upstreams
-		change    map[string]func(*router.Replica)
-		status    int
-		by        string
-		asked     int    // replicas
-		trouble   string // who was in trouble
-	}{
+	for _, test := range []readCase{
 		{"the nearest", "GET " + byDigest, upstreams{"west": status(200), "east": status(200)}, nil, 200, "west; reason=nearest", 1, ""},
 		{"a HEAD as well", "HEAD " + byDigest, upstreams{"west": status(200)}, nil, 200, "west; reason=nearest", 1, ""},
 		{"the nearest is known to be down", "GET " + byDigest, upstreams{"east": status(200)}, map[string]func(*router.Replica){"west": down}, 200, "east; reason=failover", 1, ""},
@@ -36,10 +39,7 @@ func TestReads(t *testing.T) {
 		{"HEAD of a blob that is large", "HEAD /v2/app/blobs/" + digest, upstreams{"east": status(200, "Content-Length: 1000000000")}, nil, 404, "west; reason=nearest", 3, ""},
 		{"HEAD of a blob of unknown size", "HEAD /v2/app/blobs/" + digest, upstreams{"east": status(200)}, nil, 200, "east; reason=fallthrough", 3, ""},
 		{"HEAD of a blob where one cannot be asked", "HEAD /v2/app/blobs/" + digest, upstreams{"east": breakOff}, nil, 404, "west; reason=nearest", 3, "east"},
-		{"the nearest does not answer", "GET " + byDigest, upstreams{"west": hang, "east": status(200)}, nil, 200, "east; reason=failover", 2, "west"},
 		{"the nearest breaks off", "GET " + byDigest, upstreams{"west": breakOff, "east": status(200)}, nil, 200, "east; reason=failover", 2, "west"},
-		{"nobody answers", "GET " + byDigest, upstreams{"west": hang, "east": hang, "europe": hang}, nil, 504, "west; reason=nearest", 3, "europe"},
-		{"what could not be asked may have it", "GET " + byDigest, upstreams{"west": hang}, nil, 504, "west; reason=nearest", 3, "west"},
 		{"the second could not be asked", "GET " + byDigest, upstreams{"east": breakOff}, nil, 502, "east; reason=fallthrough", 3, "east"},
 		{"500 is tried elsewhere", "GET " + byDigest, upstreams{"west": status(500), "east": status(200)}, nil, 200, "east; reason=failover", 2, ""},
 		{"500 is told when nobody has it", "GET " + byDigest, upstreams{"west": status(500)}, nil, 500, "west; reason=nearest", 3, ""},
@@ -57,29 +57,41 @@ func TestReads(t *testing.T) {
 		{"nor by another way", "GET /v2/../metrics", upstreams{"west": status(200)}, nil, 404, "-", 0, ""},
 		{"nor encoded", "GET /v2/%2e%2e/metrics", upstreams{"west": status(200)}, nil, 404, "-", 0, ""},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			g := newRig(t, test.upstreams, nil)
-			for name, change := range test.change {
-				g.set(name, change)
-			}
-			got := g.do(test.line, nil)
-			g.want(got, test.status, test.by)
-			if seen := g.take(); len(seen) != test.asked {
-				t.Errorf("asked %q, want %d", seen, test.asked)
-			}
-			if test.trouble != "" && !g.troubled(test.trouble) {
-				t.Errorf("no trouble of %s was reported", test.trouble)
-			}
-			if test.status >= 502 && !strings.Contains(got.body, `{"errors":[{"code":"UNAVAILABLE"`) {
-				t.Errorf("no OCI error envelope: %s", got.body)
-			}
-			if got := got.header.Get("Location"); test.status == 307 && got != "https://storage.example/x?sig=1" {
-				t.Errorf("a pull's redirect was changed to %q", got)
-			}
-			if n := g.proxy.leases.count(); n != 0 {
-				t.Errorf("a read made a lease")
-			}
-		})
+		t.Run(test.name, func(t *testing.T) { test.run(t, newRig(t, test.upstreams, nil)) })
+	}
+}
+
+func TestReadsWhereNoAnswerComes(t *testing.T) {
+	t.Parallel()
+	for _, test := range []readCase{
+		{"the nearest does not answer", "GET " + byDigest, upstreams{"west": hang, "east": status(200)}, nil, 200, "east; reason=failover", 2, "west"},
+		{"nobody answers", "GET " + byDigest, upstreams{"west": hang, "east": hang, "europe": hang}, nil, 504, "west; reason=nearest", 3, "europe"},
+		{"what could not be asked may have it", "GET " + byDigest, upstreams{"west": hang}, nil, 504, "west; reason=nearest", 3, "west"},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, newHastyRig(t, test.upstreams, nil)) })
+	}
+}
+
+func (test readCase) run(t *testing.T, g *rig) {
+	for name, change := range test.change {
+		g.set(name, change)
+	}
+	got := g.do(test.line, nil)
+	g.want(got, test.status, test.by)
+	if seen := g.take(); len(seen) != test.asked {
+		t.Errorf("asked %q, want %d", seen, test.asked)
+	}
+	if test.trouble != "" && !g.troubled(test.trouble) {
+		t.Errorf("no trouble of %s was reported", test.trouble)
+	}
+	if test.status >= 502 && !strings.Contains(got.body, `{"errors":[{"code":"UNAVAILABLE"`) {
+		t.Errorf("no OCI error envelope: %s", got.body)
+	}
+	if got := got.header.Get("Location"); test.status == 307 && got != "https://storage.example/x?sig=1" {
+		t.Errorf("a pull's redirect was changed to %q", got)
+	}
+	if n := g.proxy.leases.count(); n != 0 {
+		t.Errorf("a read made a lease")
 	}
 }
 

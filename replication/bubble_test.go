@@ -25,15 +25,19 @@ type inBubble struct {
 	blob   atomic.Int64 // of a blob that b has or not, and takes deletions of; 0: as all else
 }
 
-func newInBubble(t *testing.T, ledger Ledger) *inBubble {
+func newInBubble(t *testing.T, ledger Ledger, change ...func(*Options)) *inBubble {
 	x := &inBubble{}
-	x.Engine = New(Options{
+	o := Options{
 		Ledger: ledger, Fleet: func() Fleet { return three(func(f *Fleet) { f.Mine = []string{"b"} }) }, Concurrency: 1,
 		Reach: func(name string) transfer.Replica {
 			return transfer.Replica{Name: name, URL: &url.URL{Scheme: "http", Host: name + ".test"}, Transport: x}
 		},
 		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
-	})
+	}
+	for _, do := range change {
+		do(&o)
+	}
+	x.Engine = New(o)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { x.Run(ctx); close(done) }()

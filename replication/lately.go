@@ -74,6 +74,17 @@ func (e *Engine) Brought(target string, what Reference) {
 // Doubt has a name looked at that somebody else may have deleted at the replica after it was pushed again.
 func (e *Engine) Doubt(target string, what Reference) { e.doubt(target, []Reference{what}) }
 
+// Missed has a name looked at that the replica is said to have, and did not when somebody asked. Where others delete without
+// the ledger hearing of it, that is after a while: their deletion has come to all replicas by then, and nobody has what
+// could be brought back.
+func (e *Engine) Missed(target string, what Reference) {
+	if e.Unheard {
+		e.doubtIn(e.lookAgain, target, what)
+		return
+	}
+	e.Doubt(target, what)
+}
+
 // doubt has names looked at that something we did may have taken along.
 func (e *Engine) doubt(target string, names []Reference) {
 	for _, what := range names {
@@ -273,8 +284,14 @@ func (e *Engine) doubtTags(digest Entry, target string) error {
 
 // lost says so loudly when nobody has what a client was told is kept.
 func (e *Engine) lost(t Task, err error) error {
-	if t.Action == Copy && t.Again && errors.Is(err, errNowhere) {
-		e.Log.Error("what was pushed is on no replica that can be asked: push it again", "replica", t.Target, "repository", t.Repository, "digest", t.Digest, "error", err)
+	switch {
+	case t.Action != Copy || !t.Again || !errors.Is(err, errNowhere):
+	case e.Unheard:
+		e.Log.Warn("what was pushed is on no replica that can be asked: push it again, if it was not deleted through another gateway",
+			"replica", t.Target, "repository", t.Repository, "digest", t.Digest, "error", err)
+	default:
+		e.Log.Error("what was pushed is on no replica that can be asked: push it again",
+			"replica", t.Target, "repository", t.Repository, "digest", t.Digest, "error", err)
 	}
 	return err
 }

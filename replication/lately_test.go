@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // hears has the engine know that the record has changed: by news, or by more of it than it can take.
@@ -104,6 +106,31 @@ func TestHeardTooLate(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestMissed: what a replica does not have any more is looked at; where others delete unheard, not before they are done.
+func TestMissed(t *testing.T) {
+	for _, unheard := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			book := newBook()
+			image := sum([]byte("image"))
+			book.push(image, image, "b")
+			v1 := book.push("v1", image, "b")
+			x := newInBubble(t, book, func(o *Options) { o.Unheard = unheard })
+			synctest.Wait()
+			x.asked.Store(0)
+			x.Missed("b", v1.Reference)
+			synctest.Wait()
+			if at := x.asked.Load(); at > 0 == unheard {
+				t.Errorf("others delete unheard: %v; at once b is asked %d times", unheard, at)
+			}
+			time.Sleep(lookAgain)
+			synctest.Wait()
+			if x.asked.Load() == 0 {
+				t.Errorf("others delete unheard: %v; b is never asked", unheard)
+			}
+		})
 	}
 }
 

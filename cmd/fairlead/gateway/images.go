@@ -69,7 +69,7 @@ func (g *Gateway) askAround(ctx context.Context, e ledger.Entry, fleet replicati
 				default:
 					return
 				}
-				g.copying.Doubt(r.Name, replication.Reference(e.Reference))
+				g.copying.Missed(r.Name, replication.Reference(e.Reference))
 			})
 		}
 	}

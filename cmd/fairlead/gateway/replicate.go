@@ -129,7 +129,7 @@ func (c *copying) ownWrites() proxy.OwnWrites {
 
 // missed: a pull was answered 404 by a replica that is known to have it. Whether it has is looked at, and mended.
 func (c *copying) missed(what proxy.Reference, replica string) {
-	c.Doubt(replica, replication.Reference(what))
+	c.Missed(replica, replication.Reference(what))
 }
 
 // doubt: it is looked at, and a blob that is live again is brought to all who lack it.
