@@ -328,6 +328,6 @@ func (e *Engine) leave(l *lane, t Task) {
 
 // gauges is called with mu.
 func (e *Engine) gauges(l *lane) {
-	e.metrics.pending.WithLabelValues(l.name).Set(float64(l.pending))
+	e.metrics.pending.WithLabelValues(l.name).Set(float64(l.pending + len(e.doubtsOf(l.name).lacking)))
 	e.metrics.dead.WithLabelValues(l.name).Set(float64(l.letters.dead()))
 }

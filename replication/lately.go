@@ -3,6 +3,7 @@ package replication
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -31,6 +32,7 @@ func passes(ctx context.Context, long time.Duration) bool {
 type doubts struct {
 	names   map[Reference]bool // at most maxLately
 	looking int                // how many goroutines do that
+	lacking map[Reference]bool // what was looked at, and is not there as the record says; at most maxLately
 }
 
 func (d *doubts) put(what Reference) {
@@ -43,7 +45,7 @@ func (d *doubts) put(what Reference) {
 func (e *Engine) doubtsOf(target string) *doubts {
 	d := e.doubts[target]
 	if d == nil {
-		d = &doubts{names: map[Reference]bool{}}
+		d = &doubts{names: map[Reference]bool{}, lacking: map[Reference]bool{}}
 		e.doubts[target] = d
 	}
 	return d
@@ -141,10 +143,15 @@ func (e *Engine) review(ctx context.Context, target string, news []Entry, missed
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	d := e.doubtsOf(target)
+	again := map[Reference]bool{}
 	for _, entry := range news {
 		if e.overtaken(target, entry) {
 			d.put(entry.Reference)
+			again[entry.Reference] = true
 		}
+	}
+	if missed { // of what nobody looks at again nobody would hear that it is there
+		maps.DeleteFunc(d.lacking, func(what Reference, _ bool) bool { return !again[what] })
 	}
 	for range min(e.Concurrency-d.looking, len(d.names)) {
 		d.looking++
@@ -196,8 +203,12 @@ func (e *Engine) doubted(ctx context.Context, d *doubts) (what Reference, ok boo
 // after by its own task, since the record has heard of the later write.
 func (e *Engine) look(ctx context.Context, target string, what Reference) error {
 	entry, known, err := e.Ledger.Get(what)
-	if err != nil || !known || !e.overtaken(target, entry) {
+	if err != nil {
 		return err
+	}
+	if !known || !e.overtaken(target, entry) {
+		e.saw(target, what, true)
+		return nil
 	}
 	if e.Writes.Writing(nameOf(target, what)) { // what is there now says nothing
 		e.doubtIn(e.lookAgain, target, what)
@@ -217,16 +228,34 @@ func (e *Engine) look(ctx context.Context, target string, what Reference) error 
 		}
 	}
 	if !so {
+		e.saw(target, what, false)
 		t, err := e.again(entry, target)
 		if err != nil {
 			return err
 		}
-		if err := e.redo(ctx, t); err != nil {
+		// Where nobody has it, and others may have deleted it unheard, there is nothing to wait for.
+		if err := e.redo(ctx, t); err != nil && !(e.Unheard && errors.Is(err, errNowhere)) {
 			return err
 		}
 	}
 	e.wrote(target, what, entry.Stamp)
+	e.saw(target, what, true)
 	return nil
+}
+
+// saw takes note of how a name was: what is not so counts as pending until it is.
+func (e *Engine) saw(target string, what Reference, so bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch d := e.doubtsOf(target); {
+	case so:
+		delete(d.lacking, what)
+	case len(d.lacking) < maxLately:
+		d.lacking[what] = true
+	}
+	if l := e.lanes[target]; l != nil && l.scanned {
+		e.gauges(l)
+	}
 }
 
 // isSo reports whether the replica has it as the entry says.

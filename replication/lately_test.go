@@ -134,6 +134,53 @@ func TestMissed(t *testing.T) {
 	}
 }
 
+// TestMissedIsPending until it is there again; where others delete unheard and nobody has it, it was deleted.
+func TestMissedIsPending(t *testing.T) {
+	for _, unheard := range []bool{false, true} {
+		x := newRegion(t, func(o *Options) { o.Unheard = unheard })
+		only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+		x.fleet.Store(&only)
+		a, b := x.at["a"], x.at["b"]
+		image := a.image("v1", "layer")
+		v1 := x.push("v1", image, "a")
+		x.push(image, image, "a")
+		x.run()
+		x.settled("b")
+		x.idle()
+		pending := func() int { return x.Progress()[0].Entries }
+		if n := pending(); n != 0 {
+			t.Errorf("%d pending at the beginning", n)
+		}
+		var refuses atomic.Bool
+		refuses.Store(true)
+		b.breaks(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPut || !refuses.Load() {
+				return false
+			}
+			w.WriteHeader(http.StatusInternalServerError)
+			return true
+		})
+		b.drop("/v2/app/manifests/v1")
+		b.drop("/v2/app/manifests/" + image)
+		x.Missed("b", v1.Reference)
+		x.eventually(func() bool { return pending() == 1 })
+		x.idle()
+		if n := pending(); n != 1 {
+			t.Errorf("%d pending while it cannot be brought", n)
+		}
+		refuses.Store(false)
+		if unheard {
+			a.drop("/v2/app/manifests/v1")
+			a.drop("/v2/app/manifests/" + image)
+		}
+		x.Doubt("b", v1.Reference)
+		x.idle()
+		if there := b.whole("v1"); pending() != 0 || there == unheard {
+			t.Errorf("others delete unheard: %v; %d pending in the end, there: %v", unheard, pending(), there)
+		}
+	}
+}
+
 // TestLost: what was deleted under a client's push, and nobody else has, is called lost, and comes when somebody has it.
 func TestLost(t *testing.T) {
 	var mu sync.Mutex

@@ -27,7 +27,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "fairlead_replication_sent_bytes_total", Help: "Bytes of blobs and manifests that were sent to a replica, those included that were sent twice.",
 		}, []string{"replica"}),
 		pending: with.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "fairlead_replication_pending", Help: "Tags, manifests and deletions that a replica has not confirmed.",
+			Name: "fairlead_replication_pending", Help: "Tags, manifests and deletions that a replica has not confirmed, or was seen to lack all the same.",
 		}, []string{"replica"}),
 		dead: with.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "fairlead_replication_dead_letters", Help: "Images and deletions that are not tried again until somebody says so.",

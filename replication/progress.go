@@ -21,7 +21,7 @@ const (
 type Progress struct {
 	Replica string
 	State   State
-	Entries int     // that it has not confirmed
+	Entries int     // that it has not confirmed, or was seen to lack all the same
 	Running int     // tasks
 	Waiting int     // tasks that have failed and are tried again
 	Dead    int     // tasks that are not
@@ -41,7 +41,7 @@ func (e *Engine) Progress() (list []Progress) {
 			p.Dead = l.letters.dead()
 			p.Waiting = len(l.letters) - p.Dead
 			if l.scanned && (e.Surveyed == nil || e.Surveyed(name)) {
-				l.progress(&p, perSecond, sent)
+				l.progress(&p, len(e.doubtsOf(name).lacking), perSecond, sent)
 			}
 		}
 		e.mu.Unlock()
@@ -52,14 +52,14 @@ func (e *Engine) Progress() (list []Progress) {
 }
 
 // progress is called with the engine's mu.
-func (l *lane) progress(p *Progress, perSecond float64, sent int64) {
-	p.Entries, p.Running = l.pending, len(l.running)
+func (l *lane) progress(p *Progress, lacking int, perSecond float64, sent int64) {
+	p.Entries, p.Running = l.pending+lacking, len(l.running)
 	p.State = Ready
-	if l.pending > 0 {
+	if p.Entries > 0 {
 		p.State = Syncing
 	}
 	if l.done > 0 {
-		p.Bytes = sent / l.done * int64(l.pending)
+		p.Bytes = sent / l.done * int64(p.Entries)
 	}
 	if perSecond > 0 {
 		p.Left = time.Duration(float64(p.Bytes) / perSecond * float64(time.Second)).Round(time.Second)
