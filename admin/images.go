@@ -17,9 +17,9 @@ type Image struct {
 	MediaType  string    `json:"media_type"`
 	Size       int64     `json:"size"` // of the manifest
 	Deleted    bool      `json:"deleted"`
-	Accepted   time.Time `json:"accepted"`    // the push, or the deletion
-	AcceptedBy string    `json:"accepted_by"` // the replica
-	Gateway    string    `json:"gateway"`     // that recorded it
+	Accepted   time.Time `json:"accepted,omitzero"` // the push, or the deletion; zero: it was found there by an audit
+	AcceptedBy string    `json:"accepted_by"`       // the replica
+	Gateway    string    `json:"gateway,omitempty"` // that recorded it, if it was not found
 	Replicas   []Place   `json:"replicas"`
 	Children   []Child   `json:"children"`         // of an index, where asked for
 	Problem    string    `json:"children_problem"` // why these are not known

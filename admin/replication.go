@@ -68,9 +68,9 @@ type Conflict struct {
 type Side struct {
 	Digest  string    `json:"digest"`
 	Deleted bool      `json:"deleted"`
-	Replica string    `json:"replica"` // that accepted it
-	Gateway string    `json:"gateway"` // that recorded it
-	Written time.Time `json:"written"`
+	Replica string    `json:"replica"`          // that accepted it
+	Gateway string    `json:"gateway"`          // that recorded it
+	Written time.Time `json:"written,omitzero"` // zero: it was found there by an audit
 }
 
 func (c Config) retry(w http.ResponseWriter, r *http.Request) {

@@ -32,7 +32,7 @@ type Entry struct {
 	BuriedMS  int64    // milliseconds since 1970: when the digest was deleted that took the tag along; 0 for what was deleted itself
 }
 
-// When is the time at which what the entry says came to be so.
+// When is the time at which what the entry says came to be so; 1970 if it was Found.
 func (e Entry) When() time.Time { return time.UnixMilli(max(e.Stamp.WallMS, e.BuriedMS)).UTC() }
 
 // Row is an entry with what gateways need to exchange it.

@@ -16,6 +16,9 @@ func found(digest string) Stamp {
 // found: nobody's clock makes such a stamp.
 func (s Stamp) found() bool { return s.WallMS == 0 && s.Logical == 0 }
 
+// Found: it was there before anybody recorded it, and nobody knows since when.
+func (e Entry) Found() bool { return e.Stamp.found() && e.BuriedMS == 0 }
+
 // Found records that a replica was found to have a manifest, by tag or digest, of which nothing is known; of a tag, the
 // digest, too. What is known of either stays as it is: a tag of a digest that was deleted is a tombstone at once.
 // Nothing has happened, so there is no event.

@@ -55,15 +55,11 @@ func imagePath(r reference) string {
 
 func printImage(w io.Writer, i admin.Image) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	what := "pushed"
-	if i.Deleted {
-		what = "deleted"
-	}
 	fmt.Fprintf(t, "image\t%s\n", reference{"", i.Repository, i.Reference})
 	fmt.Fprintf(t, "digest\t%s\n", cmp.Or(i.Digest, "-"))
 	fmt.Fprintf(t, "media type\t%s\n", cmp.Or(i.MediaType, "-"))
 	fmt.Fprintf(t, "manifest\t%s\n", inBytes(i.Size))
-	fmt.Fprintf(t, "%s\t%s at %s, through gateway %s\n", what, i.Accepted.Format(time.RFC3339), i.AcceptedBy, i.Gateway)
+	fmt.Fprintln(t, acceptedText(i))
 	fmt.Fprintln(t, "\nREPLICA\tSTATE\tREASON")
 	for _, p := range i.Replicas {
 		fmt.Fprintf(t, "%s\t%s\t%s\n", p.Replica, stateText(p, i.Deleted), reasonText(p))
@@ -85,6 +81,17 @@ func printImage(w io.Writer, i admin.Image) error {
 		fmt.Fprintln(w, "its children are not known:", i.Problem)
 	}
 	return nil
+}
+
+func acceptedText(i admin.Image) string {
+	if i.Accepted.IsZero() {
+		return fmt.Sprintf("found\tat %s; it was not pushed through this fleet", i.AcceptedBy)
+	}
+	what := "pushed"
+	if i.Deleted {
+		what = "deleted"
+	}
+	return fmt.Sprintf("%s\t%s at %s, through gateway %s", what, i.Accepted.Format(time.RFC3339), i.AcceptedBy, i.Gateway)
 }
 
 // stateText: of what was deleted a replica has nothing.

@@ -35,14 +35,21 @@ func TestInBytes(t *testing.T) {
 
 func TestPrintImage(t *testing.T) {
 	var b strings.Builder
-	i := admin.Image{Repository: "app", Reference: "v1", Deleted: true, AcceptedBy: "westus", Gateway: "gw1", Accepted: time.Unix(0, 0).UTC(),
+	i := admin.Image{Repository: "app", Reference: "v1", Deleted: true, AcceptedBy: "westus", Gateway: "gw1", Accepted: time.Unix(1, 0).UTC(),
 		Replicas: []admin.Place{{Replica: "westus", State: admin.There}, {Replica: "eastus", State: admin.Pending}}}
 	if err := printImage(&b, i); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"app:v1", "deleted", "1970-01-01T00:00:00Z at westus, through gateway gw1", "gone", "pending"} {
+	for _, want := range []string{"app:v1", "deleted", "1970-01-01T00:00:01Z at westus, through gateway gw1", "gone", "pending"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q:\n%s", want, b.String())
 		}
+	}
+	b.Reset()
+	if err := printImage(&b, admin.Image{Repository: "app", Reference: "v1", AcceptedBy: "westus"}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "found       at westus") || strings.Contains(b.String(), "pushed  ") {
+		t.Errorf("of what was found:\n%s", b.String())
 	}
 }

@@ -115,7 +115,9 @@ func (g *Gateway) conflicts() (admin.Conflicts, error) {
 }
 
 func sideOf(e ledger.Entry) admin.Side {
-	return admin.Side{
-		Digest: e.Digest, Deleted: e.Deleted, Replica: e.Replica, Gateway: e.Stamp.Gateway(), Written: e.When(),
+	out := admin.Side{Digest: e.Digest, Deleted: e.Deleted, Replica: e.Replica}
+	if !e.Found() {
+		out.Gateway, out.Written = e.Stamp.Gateway(), e.When()
 	}
+	return out
 }

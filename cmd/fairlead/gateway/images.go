@@ -77,11 +77,15 @@ func (g *Gateway) askAround(ctx context.Context, e ledger.Entry, fleet replicati
 }
 
 func imageOf(e ledger.Entry, fleet replication.Fleet, letters map[string]replication.Letter) admin.Image {
-	return admin.Image{
+	out := admin.Image{
 		Repository: e.Repository, Reference: e.Name, Digest: e.Digest, MediaType: e.MediaType, Size: e.Size, Deleted: e.Deleted,
-		Accepted: e.When(), AcceptedBy: e.Replica, Gateway: e.Stamp.Gateway(),
-		Replicas: placesOf(copyEntry(e), fleet, letters), Children: []admin.Child{},
+		AcceptedBy: e.Replica,
+		Replicas:   placesOf(copyEntry(e), fleet, letters), Children: []admin.Child{},
 	}
+	if !e.Found() {
+		out.Accepted, out.Gateway = e.When(), e.Stamp.Gateway()
+	}
+	return out
 }
 
 // placesOf is how far each replica is with an entry, by name.
