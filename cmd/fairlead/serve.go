@@ -31,7 +31,8 @@ func serveCommand() *cobra.Command {
 					return err
 				}
 			}
-			log := newLog(debug)
+			log, end := newLog(debug)
+			defer end()
 			ignoreHangups(log)
 			for _, w := range c.Warnings() {
 				log.Warn(w.String())
@@ -65,12 +66,13 @@ func ignoreHangups(log *slog.Logger) {
 	}()
 }
 
-func newLog(debug bool) *slog.Logger {
+func newLog(debug bool) (log *slog.Logger, end func()) {
 	level := slog.LevelInfo
 	if debug {
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	h := newSparing(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	return slog.New(h), h.end
 }
 
 func checkCommand() *cobra.Command {
