@@ -10,6 +10,7 @@ type View struct {
 	Upstream bool            `json:"u"` // whether it is up
 	Fronts   map[string]bool `json:"f,omitempty"`
 	Leaving  []string        `json:"l,omitempty"` // of its own fronts, those that are about to close
+	Surveyed bool            `json:"s,omitempty"` // what it had before anybody recorded it was found out
 }
 
 // Bounds of one member's opinion: those of the configuration file.
@@ -46,13 +47,13 @@ func (o opinion) valid() bool {
 func cloneViews(views map[string]View) map[string]View {
 	out := make(map[string]View, len(views))
 	for replica, v := range views {
-		out[replica] = View{v.Upstream, maps.Clone(v.Fronts), slices.Clone(v.Leaving)}
+		out[replica] = View{v.Upstream, maps.Clone(v.Fronts), slices.Clone(v.Leaving), v.Surveyed}
 	}
 	return out
 }
 
 func equalViews(a, b map[string]View) bool {
 	return maps.EqualFunc(a, b, func(v, w View) bool {
-		return v.Upstream == w.Upstream && maps.Equal(v.Fronts, w.Fronts) && slices.Equal(v.Leaving, w.Leaving)
+		return v.Upstream == w.Upstream && v.Surveyed == w.Surveyed && maps.Equal(v.Fronts, w.Fronts) && slices.Equal(v.Leaving, w.Leaving)
 	})
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
 
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
@@ -63,6 +62,8 @@ type Replica struct {
 	Name    string
 	Up      bool                         // it can be asked now
 	Mine    bool                         // this gateway brings it what it lacks
+	Survey  bool                         // this gateway, and no other, finds out what was there before anybody recorded it
+	Seen    bool                         // another gateway has found that out
 	LeftOut func(repository string) bool // nobody brings those there, and nobody looks at them
 }
 
@@ -83,7 +84,8 @@ type Options struct {
 
 // Bounds of an audit.
 const (
-	perSecond       = 100 // requests to one replica
+	perSecond       = 100 // requests to one replica, by all audits of a gateway together
+	inFlight        = 8   // the same, at a time: a registry may have to hash a password for each
 	maxRepositories = 100_000
 	maxTags         = 65_536 // of one repository
 	together        = 8      // repositories at a time, and requests of each to one replica
@@ -99,17 +101,17 @@ type Audit struct {
 	pause   time.Duration // before the second try of a request
 
 	mu       sync.Mutex
-	limits   map[string]*rate.Limiter // Guarded by mu; by replica.
-	memory   memory                   // Guarded by mu.
-	asked    *Report                  // Guarded by mu; the last one that somebody asked for. Nil: none.
-	lastID   int64                    // Guarded by mu.
-	requests chan *Report             // holds one
+	limits   map[string]*limit // Guarded by mu; by replica.
+	memory   memory            // Guarded by mu.
+	asked    *Report           // Guarded by mu; the last one that somebody asked for. Nil: none.
+	lastID   int64             // Guarded by mu.
+	requests chan *Report      // holds one
 }
 
 // New makes an audit, which Run starts.
 func New(o Options) *Audit {
 	return &Audit{
 		Options: o, metrics: newMetrics(o.Metrics), grace: 5 * time.Second, pause: time.Second,
-		limits: map[string]*rate.Limiter{}, memory: recall(o.State), requests: make(chan *Report, 1),
+		limits: map[string]*limit{}, memory: recall(o.State), requests: make(chan *Report, 1),
 	}
 }

@@ -130,10 +130,10 @@ func TestDue(t *testing.T) {
 		"theirs": ago(every, false), "their new one": ago(soon, true),
 	}
 	var fleet []Replica
-	for _, name := range []string{"fresh", "old", "returned", "flapping", "down", "theirs", "their new one", "new", "theirs, never seen by us"} {
-		fleet = append(fleet, Replica{Name: name, Up: name != "down", Mine: !strings.HasPrefix(name, "their")})
+	for _, name := range []string{"fresh", "old", "returned", "flapping", "down", "theirs", "their new one", "new", "theirs, seen", "theirs, for others to see"} {
+		fleet = append(fleet, Replica{Name: name, Up: name != "down", Mine: !strings.HasPrefix(name, "their"), Survey: name != "theirs, for others to see"})
 	}
-	got := due(fleet, []string{"fresh", "old", "theirs", "theirs, never seen by us"}, history, now)
+	got := due(fleet, []string{"fresh", "old", "theirs", "theirs, seen"}, history, now)
 	if want := []string{"old", "returned", "their new one", "new"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -17,7 +17,7 @@ type past struct {
 	soon  bool      // it was away since, or could not be looked at to the end
 }
 
-// due are the replicas that are to be looked at now: those that we serve, and once those of others.
+// due are the replicas that are to be looked at now: those that we serve, and once those that nothing is brought to.
 func due(fleet []Replica, whole []string, history map[string]past, now time.Time) (names []string) {
 	for _, r := range fleet {
 		p := history[r.Name]
@@ -25,7 +25,7 @@ func due(fleet []Replica, whole []string, history map[string]past, now time.Time
 		if p.soon {
 			wait = soon
 		}
-		if r.Up && (r.Mine || !slices.Contains(whole, r.Name)) && (p.began.IsZero() || now.Sub(p.began) >= wait) {
+		if r.Up && (r.Mine || r.Survey && !slices.Contains(whole, r.Name)) && (p.began.IsZero() || now.Sub(p.began) >= wait) {
 			names = append(names, r.Name)
 		}
 	}

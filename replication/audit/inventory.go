@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"github.com/fairlead-gateway/fairlead/transfer"
@@ -18,19 +19,37 @@ import (
 
 var errTooMany = errors.New("more tags than are looked at")
 
+// limit is for all requests of audits to one replica.
+type limit struct {
+	rate     *rate.Limiter
+	inFlight *semaphore.Weighted // until they are answered
+}
+
+func (l *limit) wait(ctx context.Context) error {
+	if err := l.inFlight.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	err := l.rate.Wait(ctx)
+	if err != nil {
+		l.inFlight.Release(1)
+	}
+	return err
+}
+
 // limited keeps an audit from being a load.
 type limited struct {
 	http.RoundTripper
-	limit *rate.Limiter
+	limit *limit
 }
 
 func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
-	if err := l.limit.Wait(r.Context()); err != nil {
+	if err := l.limit.wait(r.Context()); err != nil {
 		if r.Body != nil {
 			r.Body.Close() // as all transports do
 		}
 		return nil, err
 	}
+	defer l.limit.inFlight.Release(1)
 	return l.RoundTripper.RoundTrip(r)
 }
 
@@ -38,7 +57,7 @@ func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 func (a *Audit) reach(replica string) transfer.Replica {
 	a.mu.Lock()
 	if a.limits[replica] == nil {
-		a.limits[replica] = rate.NewLimiter(perSecond, together)
+		a.limits[replica] = &limit{rate.NewLimiter(perSecond, together), semaphore.NewWeighted(inFlight)}
 	}
 	limit := a.limits[replica]
 	a.mu.Unlock()

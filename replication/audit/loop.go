@@ -35,6 +35,7 @@ func (a *Audit) watch(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		fleet := a.Fleet()
+		a.seen(fleet)
 		away(fleet, history)
 		if names := due(fleet, a.recalled().Whole, history, time.Now()); len(names) > 0 {
 			a.background(ctx, names, history)
@@ -44,6 +45,20 @@ func (a *Audit) watch(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
+	}
+}
+
+// seen takes over what other gateways have found out: who serves a replica after them need not say that it is unknown.
+func (a *Audit) seen(fleet []Replica) {
+	whole := a.recalled().Whole
+	var more []string
+	for _, r := range fleet {
+		if r.Seen && !slices.Contains(whole, r.Name) {
+			more = append(more, r.Name)
+		}
+	}
+	if len(more) > 0 {
+		a.remember(func(m *memory) { m.surveyed(more) })
 	}
 }
 
@@ -71,8 +86,7 @@ func (a *Audit) background(ctx context.Context, names []string, history map[stri
 	}
 	a.remember(func(m *memory) {
 		m.Run, m.After = nil, ""
-		m.Whole = append(slices.DeleteFunc(slices.Clone(m.Whole), func(name string) bool { return slices.Contains(whole, name) }), whole...)
-		slices.Sort(m.Whole)
+		m.surveyed(whole)
 	})
 }
 

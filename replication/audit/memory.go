@@ -20,6 +20,12 @@ type memory struct {
 	After string   `json:"after"` // repository up to which it has come
 }
 
+func (m *memory) surveyed(names []string) {
+	m.Whole = append(slices.Clone(m.Whole), names...) // others may be reading it
+	slices.Sort(m.Whole)
+	m.Whole = slices.Compact(m.Whole)
+}
+
 // recall reads it from a folder. What cannot be read counts as none.
 func recall(dir string) (m memory) {
 	if dir == "" {

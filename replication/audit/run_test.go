@@ -199,7 +199,10 @@ func newWorld(t *testing.T, state string) *world {
 		Ledger: x.notes,
 		Fleet: func() (list []Replica) {
 			for _, name := range []string{"a", "b"} {
-				list = append(list, Replica{name, slices.Contains(*x.up.Load(), name), true, func(repository string) bool { return repository == "out" }})
+				list = append(list, Replica{
+					Name: name, Up: slices.Contains(*x.up.Load(), name), Mine: true, Survey: true,
+					LeftOut: func(repository string) bool { return repository == "out" },
+				})
 			}
 			return list
 		},

@@ -40,7 +40,7 @@ type agreement struct {
 	log     *slog.Logger
 	port    string // of fronts
 	gossip  *ledger.Gossip
-	blob    func(data []byte) // takes what another gateway tells of a blob
+	copying *copying
 
 	// Written by compare, as one.
 	seen atomic.Pointer[router.Sight]
@@ -49,12 +49,12 @@ type agreement struct {
 	leaving []netip.Addr // this gateway's own fronts, once it stops. Guarded by telling.
 }
 
-func newAgreement(c *configs.Config, release string, m *health.Monitor, kept *record, blob func(data []byte), reg prometheus.Registerer, log *slog.Logger) (*agreement, error) {
+func newAgreement(c *configs.Config, release string, m *health.Monitor, kept *record, copies *copying, reg prometheus.Registerer, log *slog.Logger) (*agreement, error) {
 	keys, err := c.Cluster.Keys()
 	if err != nil {
 		return nil, err
 	}
-	a := &agreement{config: c.Cluster, here: c.Here, monitor: m, log: log, blob: blob}
+	a := &agreement{config: c.Cluster, here: c.Here, monitor: m, log: log, copying: copies}
 	a.gossip = ledger.NewGossip(kept.ledger, ledger.Wire{
 		Tell:    func(member string, data []byte) { a.Note(member, append([]byte{noteLedger}, data...)) },
 		TellAll: func(data []byte) { a.noteAll(noteLedger, data) },
@@ -94,7 +94,7 @@ func (a *agreement) hear(from string, note []byte) {
 	case noteLedger:
 		a.gossip.Hear(from, note[1:])
 	case noteBlob:
-		a.blob(note[1:])
+		a.copying.heard(note[1:])
 	}
 }
 
@@ -189,7 +189,7 @@ func (a *agreement) leave(fronts []netip.Addr) {
 func (a *agreement) tell(own *router.Fleet) {
 	a.telling.Lock()
 	defer a.telling.Unlock()
-	all := viewOf(own)
+	all := viewOf(own, a.copying.audit.Surveyed)
 	if len(a.leaving) > 0 {
 		v := all[a.here]
 		for _, f := range a.leaving {
@@ -224,10 +224,10 @@ func (a *agreement) lookAgain() {
 	}
 }
 
-func viewOf(f *router.Fleet) map[string]cluster.View {
+func viewOf(f *router.Fleet, surveyed func(replica string) bool) map[string]cluster.View {
 	all := map[string]cluster.View{}
 	for _, r := range f.Replicas() {
-		v := cluster.View{Upstream: r.Upstream.Up, Fronts: map[string]bool{}}
+		v := cluster.View{Upstream: r.Upstream.Up, Fronts: map[string]bool{}, Surveyed: surveyed(r.Name)}
 		for _, front := range r.Fronts {
 			if r.FrontsUnseen {
 				break // others know
@@ -239,13 +239,23 @@ func viewOf(f *router.Fleet) map[string]cluster.View {
 	return all
 }
 
+// surveyed: one of the gateways has found out what the replica had before anybody recorded it.
+func (a *agreement) surveyed(replica string) bool {
+	for _, sees := range a.Views() {
+		if sees[replica].Surveyed {
+			return true
+		}
+	}
+	return false
+}
+
 func (a *agreement) witnesses() []router.Witness {
 	views := a.Views()
 	var all []router.Witness
 	for _, m := range a.Members() {
 		w := router.Witness{Here: m.Here, Sees: map[string]router.Seen{}}
 		for replica, v := range views[m.Name] {
-			w.Sees[replica] = router.Seen(v)
+			w.Sees[replica] = router.Seen{Upstream: v.Upstream, Fronts: v.Fronts, Leaving: v.Leaving}
 		}
 		all = append(all, w)
 	}

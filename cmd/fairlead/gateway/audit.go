@@ -32,13 +32,15 @@ func newAudit(c *copying, reg prometheus.Registerer, log *slog.Logger) *audit.Au
 
 // audited are the replicas that an audit may look at, home first: of what nobody has recorded, home's tags hold.
 func (c *copying) audited() (list []audit.Replica) {
-	served := c.present().Served()
+	fleet := c.present()
+	served := fleet.Served()
 	for _, r := range c.fleet().Replicas() {
 		if r.Operator == router.Offline {
 			continue
 		}
 		to := audit.Replica{
 			Name: r.Name, Up: r.Upstream.Up, Mine: slices.Contains(served, r.Name),
+			Survey: slices.Contains(fleet.Mine, r.Name), Seen: c.agreed != nil && c.agreed.surveyed(r.Name),
 			LeftOut: func(repository string) bool { return c.leftOut(r.Name, repository) },
 		}
 		if r.Home {

@@ -106,7 +106,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	var agreement proxy.Agreement
 	var detour proxy.Detour
 	if c.Cluster != nil {
-		if g.agreed, err = newAgreement(c, release, g.monitor, g.record, g.copying.heard, g.metrics, log); err != nil {
+		if g.agreed, err = newAgreement(c, release, g.monitor, g.record, g.copying, g.metrics, log); err != nil {
 			return nil, errors.Join(err, g.close())
 		}
 		named, reached, agreement = g.agreed.Agreed, g.agreed.Reach, g.agreed
