@@ -155,12 +155,7 @@ func TestStateFull(t *testing.T) {
 		disk := tmpfs(t)
 		s := begin(filepath.Join(disk, "state"))
 		ballast := filepath.Join(disk, "ballast")
-		file, err := os.Create(ballast)
-		must(t, err)
-		for err == nil {
-			_, err = file.Write(make([]byte, 4096))
-		}
-		file.Close()
+		fillDisk(t, ballast)
 		for s.available(t) { // some fit into what the file has
 			if code, header, body := s.push(t); code != http.StatusCreated {
 				s.refused(t, code, header, body, syscall.ENOSPC)
@@ -171,6 +166,80 @@ func TestStateFull(t *testing.T) {
 		must(t, os.Remove(ballast))
 		s.again(t)
 	})
+}
+
+// TestStateElsewhere: the record of one gateway cannot be written. Another one records what its clients push and delete: no
+// push fails, all of it comes to the other regions, and what is deleted comes back nowhere, also when it can be written again.
+func TestStateElsewhere(t *testing.T) {
+	t.Parallel()
+	long(t)
+	registries := startRegistries(t, distributionKind, splitReplicas)
+	gateways := startCluster(t, registries, func(_ int, f *file) { f.replication, f.state = copyAll, t.TempDir() })
+	s := &stateless{gateway: gateways[0]}
+	for _, r := range registries {
+		must(t, r.putBlob("app", []byte("{}")))
+		must(t, r.put("/v2/app/manifests/before", typeManifest, manifestNumber(t, -1)))
+	}
+	push := func() {
+		t.Helper()
+		if code, _, body := s.push(t); code != http.StatusCreated {
+			t.Fatalf("push %d: status %d: %s", s.pushed-1, code, body)
+		}
+	}
+	everywhere := func(n int, there bool) {
+		t.Helper()
+		for _, r := range registries {
+			waitFor(t, startBound, fmt.Sprintf("v%d at %s: %v", n, r.name, there), func() error {
+				digest, err := r.tagged("app", fmt.Sprint("v", n))
+				if got := digest == digestOf(manifestNumber(t, n)); got != there {
+					return fmt.Errorf("%q, %v", digest, err)
+				}
+				return nil
+			})
+		}
+	}
+	remove := func(name string) {
+		t.Helper()
+		request, err := http.NewRequest(http.MethodDelete, s.url()+"/v2/app/manifests/"+name, nil)
+		must(t, err)
+		response, err := plain.Do(request)
+		must(t, err)
+		response.Body.Close()
+		if response.StatusCode != http.StatusAccepted {
+			t.Errorf("deletion of %s: %s", name, response.Status)
+		}
+	}
+	push()
+	everywhere(0, true)
+	set := immutable(t, filepath.Join(s.state, "ledger.db"))
+	set(true)
+	for range 4 {
+		push()
+	}
+	if s.available(t) {
+		t.Error("its record counts as available")
+	}
+	last := s.pushed - 1
+	everywhere(last, true)
+	if n := s.metric(t, "fairlead_state_elsewhere_total", `result="done"`); n < 4 {
+		t.Errorf("%v writes were recorded elsewhere", n)
+	}
+	remove("v0") // of which this gateway's record says that it is there
+	remove(digestOf(manifestNumber(t, last)))
+	everywhere(0, false)
+	everywhere(last, false)
+	push()
+	set(false)
+	s.again(t)
+	everywhere(s.pushed-2, true)
+	everywhere(s.pushed-1, true)
+	everywhere(0, false)
+	everywhere(last, false)
+	for _, g := range gateways {
+		if _, err := pulled(g.url(), "app", "v0"); err == nil {
+			t.Errorf("%s gives out what was deleted", g.name)
+		}
+	}
 }
 
 // TestStateReadOnlyAtStart: a gateway starts without its state, and has it as soon as that can be written.

@@ -8,6 +8,9 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/semaphore"
 )
 
 // Bounds of the exchange.
@@ -18,13 +21,14 @@ const (
 	maxWaits = 256 // messages that wait to be read
 )
 
-// Wire is how gateways reach each other, and what is done with what they say. Its functions do not wait, and what they send
-// may be lost.
+// Wire is how gateways reach each other, and what is done with what they say. Its functions do not wait, but for Record, which
+// records what another one cannot. What they send may be lost.
 type Wire struct {
 	Tell    func(member string, data []byte)
 	TellAll func(data []byte)
 	Members func() []string // the others that are alive
 	News    func([]Entry)   // what was learnt
+	Record  func(Write) error
 }
 
 // Gossip keeps the ledgers of gateways alike.
@@ -36,10 +40,16 @@ type Gossip struct {
 	inbox   chan heard
 	changed chan struct{}
 
-	patience time.Duration // of Told
+	patience    time.Duration // of Told
+	recordBound time.Duration // of one member, in Elsewhere
 
-	mu    sync.Mutex
-	waits map[*wait]bool // Guarded by mu.
+	recording *semaphore.Weighted
+	outcomes  *lru.Cache[requestKey, *outcome]
+	all       sync.WaitGroup // what Run began
+
+	mu       sync.Mutex
+	waits    map[*wait]bool                 // Guarded by mu.
+	requests map[uint64]chan recordResponse // Guarded by mu; by ID, those to others.
 }
 
 type heard struct {
@@ -48,17 +58,29 @@ type heard struct {
 }
 
 // news is what travels: a question about all that the asker does not have, a page, a question about what the other has now, or the
-// answer to that, which is Have alone.
+// answer to that, which is Have alone; or a write to record, and what came of it.
 type news struct {
 	Asks  bool              `json:"asks,omitempty"`
 	Have  map[string]uint64 `json:"have,omitempty"`
 	Page  json.RawMessage   `json:"page,omitempty"`
 	Knows bool              `json:"knows,omitempty"`
+
+	Record   *recordRequest  `json:"record,omitempty"`
+	Recorded *recordResponse `json:"recorded,omitempty"`
 }
 
 // NewGossip makes a Gossip that begins with Run.
 func NewGossip(l *Ledger, w Wire, log *slog.Logger) *Gossip {
-	return &Gossip{ledger: l, wire: w, log: log, inbox: make(chan heard, maxWaits), changed: make(chan struct{}, 1), patience: toldBound, waits: map[*wait]bool{}}
+	outcomes, err := lru.New[requestKey, *outcome](mostRecorded)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	return &Gossip{
+		ledger: l, wire: w, log: log, inbox: make(chan heard, maxWaits), changed: make(chan struct{}, 1),
+		patience: toldBound, recordBound: recordBound,
+		recording: semaphore.NewWeighted(mostRecording), outcomes: outcomes,
+		waits: map[*wait]bool{}, requests: map[uint64]chan recordResponse{},
+	}
 }
 
 // Hear takes what another gateway sent. It does not wait: with too much to read it is dropped, and asked for later.
@@ -79,6 +101,7 @@ func (g *Gossip) Changed() {
 
 // Run tells the others what changes here and learns from them, until ctx ends.
 func (g *Gossip) Run(ctx context.Context) {
+	defer g.all.Wait()
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
 	told, err := g.last()
@@ -95,7 +118,7 @@ func (g *Gossip) Run(ctx context.Context) {
 				g.ask(others[rand.IntN(len(others))])
 			}
 		case h := <-g.inbox:
-			g.read(h)
+			g.read(ctx, h)
 		}
 	}
 }
@@ -134,7 +157,7 @@ func (g *Gossip) ask(member string) {
 	g.wire.Tell(member, marshal(news{Asks: true, Have: vector}))
 }
 
-func (g *Gossip) read(h heard) {
+func (g *Gossip) read(ctx context.Context, h heard) {
 	var n news
 	if err := json.Unmarshal(h.data, &n); err != nil {
 		g.log.Warn("news that cannot be read", "from", h.from, "error", err)
@@ -149,6 +172,12 @@ func (g *Gossip) read(h heard) {
 	}
 	if n.Knows {
 		g.say(h.from)
+	}
+	if n.Record != nil {
+		g.record(ctx, h.from, *n.Record)
+	}
+	if n.Recorded != nil {
+		g.responded(*n.Recorded)
 	}
 }
 

@@ -17,7 +17,8 @@ type net struct {
 	mu   sync.Mutex
 	of   map[string]*Gossip
 	cut  map[string]bool
-	lose int // of a hundred
+	full map[string]bool // members that cannot record anything
+	lose int             // of a hundred
 }
 
 func (n *net) tell(from, to string, data []byte) {
@@ -26,6 +27,17 @@ func (n *net) tell(from, to string, data []byte) {
 	if g := n.of[to]; g != nil && !n.cut[from] && !n.cut[to] && rand.IntN(100) >= n.lose {
 		g.Hear(from, data)
 	}
+}
+
+func (n *net) record(name string, l *Ledger, w Write) error {
+	n.mu.Lock()
+	full := n.full[name]
+	n.mu.Unlock()
+	if full {
+		return ErrUnavailable
+	}
+	_, err := l.Record(w)
+	return err
 }
 
 func (n *net) join(t *testing.T, ctx context.Context, name string, members []string) *Ledger {
@@ -44,6 +56,7 @@ func (n *net) join(t *testing.T, ctx context.Context, name string, members []str
 			}
 		},
 		Members: func() []string { return others },
+		Record:  func(w Write) error { return n.record(name, l, w) },
 	}, slog.New(slog.DiscardHandler))
 	n.mu.Lock()
 	n.of[name] = g

@@ -60,8 +60,10 @@ func newAgreement(c *configs.Config, release string, m *health.Monitor, kept *re
 		TellAll: func(data []byte) { a.noteAll(noteLedger, data) },
 		Members: a.others,
 		News:    kept.news,
+		Record:  kept.here,
 	}, log)
 	kept.changed, kept.told = a.gossip.Changed, a.gossip.Told
+	kept.elsewhere = func(w ledger.Write) error { return a.gossip.Elsewhere(context.Background(), w) }
 	a.Cluster, err = cluster.New(cluster.Config{
 		Name: c.Cluster.Name, Listen: c.Cluster.Listen, Peers: c.Cluster.Peers, Keys: keys,
 		Here: c.Here, Hostname: c.Hostname, Version: release,

@@ -26,8 +26,11 @@ type record struct {
 	told    func(context.Context)                 // returns when other gateways know it
 	copied  func(replica, repository string) bool // what is pushed to others may be on its way there
 	doubt   func(ledger.Entry, string)            // the replica may have lost what was pushed again
-	accept  bool                                  // what cannot be recorded now is accepted all the same
-	log     *slog.Logger
+
+	elsewhere func(ledger.Write) error // has another gateway record it
+	byOthers  *prometheus.CounterVec   // writes of which that was tried
+	accept    bool                     // what cannot be recorded now is accepted all the same
+	log       *slog.Logger
 }
 
 // openRecord opens the ledger that the file gives a place, or one that ends with this process. Where that cannot be done now
@@ -53,7 +56,15 @@ func openRecord(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) 
 		}
 		return 1
 	})
+	byOthers := promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
+		Name: "fairlead_state_elsewhere_total",
+		Help: "Pushes and deletions that could not be recorded here and that another gateway was asked to record, by how that ended.",
+	}, []string{"result"})
+	for _, result := range []string{"done", "failed"} {
+		byOthers.WithLabelValues(result)
+	}
 	return &record{
+		elsewhere: func(ledger.Write) error { return ledger.ErrUnavailable }, byOthers: byOthers,
 		ledger: l, member: member, changed: func() {}, news: func([]ledger.Entry) {}, told: func(context.Context) {},
 		copied: func(string, string) bool { return false }, doubt: func(ledger.Entry, string) {},
 		accept: c.Replication.Unrecorded == configs.UnrecordedAccept, log: log,
@@ -65,39 +76,62 @@ func entryOf(r proxy.Reference) ledger.Reference {
 }
 
 func (r *record) Push(what proxy.Reference, content proxy.Content, replica string, by proxy.Request) error {
-	e, err := r.ledger.Push(entryOf(what), ledger.Content(content), replica, ledger.Request(by))
+	w := ledger.Write{Act: ledger.ActPush, Reference: entryOf(what), Content: ledger.Content(content), Replica: replica, By: ledger.Request(by)}
+	err := r.write(w)
 	if errors.Is(err, ledger.ErrInvalid) && content.MediaType+content.Config != "" { // clients may write anything there
-		content.MediaType, content.Config = "", ""
-		e, err = r.ledger.Push(entryOf(what), ledger.Content(content), replica, ledger.Request(by))
+		w.Content.MediaType, w.Content.Config = "", ""
+		err = r.write(w)
 	}
-	return r.kept(err, e)
+	return r.kept(err)
 }
 
 func (r *record) Delete(what proxy.Reference, replica string, by proxy.Request) error {
-	deleted, err := r.ledger.Delete(entryOf(what), replica, ledger.Request(by))
-	if err == nil && r.copied(replica, what.Repository) {
-		r.doubt(deleted[0], replica) // some registries accept it, and go on giving it out of what they have cached
-	}
-	return r.kept(err, deleted...)
+	return r.kept(r.write(ledger.Write{Act: ledger.ActDelete, Reference: entryOf(what), Replica: replica, By: ledger.Request(by)}))
 }
 
 func (r *record) Untag(tag proxy.Reference, standIn string, replica string, by proxy.Request) error {
-	deleted, err := r.ledger.Untag(entryOf(tag), standIn, replica, ledger.Request(by))
-	if err == nil && r.copied(replica, tag.Repository) {
-		// The client may go away before he has deleted the stand-in, which is under the tag until then.
-		r.doubt(deleted[0], replica)
-	}
-	return r.kept(err, deleted...)
+	return r.kept(r.write(ledger.Write{
+		Act: ledger.ActUntag, Reference: entryOf(tag), StandIn: standIn, Replica: replica, By: ledger.Request(by),
+	}))
 }
 
 func (r *record) Told(ctx context.Context) { r.told(ctx) }
 
+// write records a write, here or by another gateway ([ADR 022]).
+func (r *record) write(w ledger.Write) error {
+	err := r.here(w)
+	if !errors.Is(err, ledger.ErrUnavailable) {
+		return err
+	}
+	if elsewhere := r.elsewhere(w); elsewhere != nil {
+		r.log.Debug("no other gateway records it either", "error", elsewhere)
+		r.byOthers.WithLabelValues("failed").Inc()
+		return err
+	}
+	r.byOthers.WithLabelValues("done").Inc()
+	return nil
+}
+
+// here is for writes of our own clients, and of those of a gateway that cannot write its record.
+func (r *record) here(w ledger.Write) error {
+	entries, err := r.ledger.Record(w)
+	if err != nil {
+		return err
+	}
+	if w.Act != ledger.ActPush && r.copied(w.Replica, w.Reference.Repository) {
+		// Some registries accept a deletion, and go on giving out what they have cached. And a client may go away before he has
+		// deleted a stand-in, which is under the tag until then.
+		r.doubt(entries[0], w.Replica)
+	}
+	r.changed()
+	r.news(entries)
+	return nil
+}
+
 // kept: some registries accept what has no valid name. There is nothing to remember of that, and it is theirs to give out.
-func (r *record) kept(err error, entries ...ledger.Entry) error {
+func (r *record) kept(err error) error {
 	switch {
 	case err == nil:
-		r.changed()
-		r.news(entries)
 		return nil
 	case errors.Is(err, ledger.ErrInvalid):
 		r.log.Debug("accepted by a replica, and nothing that can be recorded", "error", err)
@@ -133,6 +167,9 @@ func (r *record) Confirm(what proxy.Reference, replica string) {
 // Gone: the gateway that copies to the replica may not have heard of the deletion yet, and undo it. Once it has, it deletes what
 // it may have brought meanwhile, and confirms.
 func (r *record) Gone(what proxy.Reference, replica string) {
+	if r.ledger.Available() != nil { // another gateway has recorded it
+		return
+	}
 	if e, known, err := r.ledger.Get(entryOf(what)); err == nil && known && !e.Deleted {
 		r.doubt(e, replica)
 		return

@@ -206,15 +206,22 @@ func (c *copying) run(ctx context.Context, probed <-chan struct{}) error {
 	return all.Wait()
 }
 
-// book is the record as replication sees it.
+// book is the record as replication sees it. One that cannot be written is not asked: it does not hear of what was pushed and
+// deleted since, and who goes by it brings back what is gone.
 type book struct{ *record }
 
 func (b book) Pending(replica, after string, limit int) (entries []replication.Entry, next string, err error) {
+	if err := b.ledger.Available(); err != nil {
+		return nil, "", err
+	}
 	page, cursor, err := b.ledger.Pending(replica, ledger.Cursor(after), limit)
 	return copyEntries(page), string(cursor), err
 }
 
 func (b book) Get(what replication.Reference) (replication.Entry, bool, error) {
+	if err := b.ledger.Available(); err != nil {
+		return replication.Entry{}, false, err
+	}
 	e, known, err := b.ledger.Get(ledger.Reference(what))
 	return copyEntry(e), known, err
 }

@@ -1,0 +1,170 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Act is what was done to a reference.
+type Act string
+
+// The closed set of acts.
+const (
+	ActPush   Act = "push"
+	ActDelete Act = "delete"
+	ActUntag  Act = "untag" // by a stand-in (see Untag)
+)
+
+// Write is what a replica has accepted, for whoever can record it.
+type Write struct {
+	Act       Act       `json:"act"`
+	Reference Reference `json:"reference"`
+	Content   Content   `json:"content"`            // of a push
+	StandIn   string    `json:"stand_in,omitempty"` // digest, of an untag
+	Replica   string    `json:"replica"`
+	By        Request   `json:"by"`
+}
+
+// Record records a write, as Push, Delete or Untag does, and returns what came of it.
+func (l *Ledger) Record(w Write) ([]Entry, error) {
+	switch w.Act {
+	case ActPush:
+		e, err := l.Push(w.Reference, w.Content, w.Replica, w.By)
+		return []Entry{e}, err
+	case ActDelete:
+		return l.Delete(w.Reference, w.Replica, w.By)
+	case ActUntag:
+		return l.Untag(w.Reference, w.StandIn, w.Replica, w.By)
+	}
+	return nil, fmt.Errorf("%w: act %q", ErrInvalid, w.Act)
+}
+
+// Bounds of having another member record a write.
+const (
+	mostAsked     = 3           // members, one after another
+	recordBound   = time.Second // until the next one is asked
+	recordAgain   = 250 * time.Millisecond
+	mostRecording = 64   // writes of others under way here
+	mostRecorded  = 1024 // writes of others whose outcome is remembered
+)
+
+var (
+	errNobody  = errors.New("no other gateway is alive")
+	errSilence = errors.New("no answer")
+	errMany    = errors.New("it records too many for others already")
+)
+
+// recordRequest asks a member to record a write.
+type recordRequest struct {
+	ID    uint64 `json:"id"`
+	Write Write  `json:"write"`
+}
+
+// recordResponse says what came of a request.
+type recordResponse struct {
+	ID      uint64 `json:"id"`
+	Problem string `json:"problem,omitempty"` // "": it is recorded
+}
+
+// requestKey: the same request may come twice, and is done once.
+type requestKey struct {
+	from string
+	id   uint64
+}
+
+// outcome is of a request.
+type outcome struct {
+	known   chan struct{} // closed when problem is there
+	problem string
+}
+
+// Elsewhere has another live member record a write that cannot be recorded here. It returns when that is durable there, or
+// after 3 s with why nobody has said so: one of them may have recorded it all the same.
+func (g *Gossip) Elsewhere(ctx context.Context, w Write) error {
+	members := slices.Clone(g.wire.Members())
+	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+	errs := []error{errNobody}
+	for _, member := range members[:min(len(members), mostAsked)] {
+		err := g.request(ctx, member, w)
+		if err == nil {
+			return nil
+		}
+		errs = append(errs[min(1, len(errs)):], fmt.Errorf("%s: %w", member, err))
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, errors.Join(errs...))
+}
+
+// request asks one member and waits for its response.
+func (g *Gossip) request(ctx context.Context, member string, w Write) error {
+	id, responded := rand.Uint64(), make(chan recordResponse, 1)
+	g.mu.Lock()
+	g.requests[id] = responded
+	g.mu.Unlock()
+	defer func() {
+		g.mu.Lock()
+		delete(g.requests, id)
+		g.mu.Unlock()
+	}()
+	ctx, cancel := context.WithTimeoutCause(ctx, g.recordBound, errSilence)
+	defer cancel()
+	again := time.NewTicker(recordAgain) // a packet may be lost
+	defer again.Stop()
+	data := marshal(news{Record: &recordRequest{id, w}})
+	for g.wire.Tell(member, data); ; {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-again.C:
+			g.wire.Tell(member, data)
+		case r := <-responded:
+			if r.Problem != "" {
+				return errors.New(r.Problem)
+			}
+			return nil
+		}
+	}
+}
+
+// responded hands a response to who waits for it.
+func (g *Gossip) responded(r recordResponse) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if waits := g.requests[r.ID]; waits != nil {
+		delete(g.requests, r.ID)
+		waits <- r // there is room for one
+	}
+}
+
+// record does what another member requests, once, and responds. It does not wait.
+func (g *Gossip) record(ctx context.Context, from string, r recordRequest) {
+	key, o := requestKey{from, r.ID}, &outcome{known: make(chan struct{})}
+	before, had, _ := g.outcomes.PeekOrAdd(key, o)
+	respond := func(problem string) { g.wire.Tell(from, marshal(news{Recorded: &recordResponse{r.ID, problem}})) }
+	if had {
+		select {
+		case <-before.known:
+			respond(before.problem)
+		default: // it is being done
+		}
+		return
+	}
+	if !g.recording.TryAcquire(1) {
+		g.outcomes.Remove(key)
+		respond(errMany.Error())
+		return
+	}
+	g.all.Go(func() {
+		defer g.recording.Release(1)
+		if err := g.wire.Record(r.Write); err != nil {
+			o.problem = err.Error()
+		} else if r.Write.Act != ActPush {
+			g.Told(ctx)
+		}
+		close(o.known)
+		respond(o.problem)
+	})
+}
