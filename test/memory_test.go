@@ -34,14 +34,14 @@ const littleMemory = 256 << 20
 func inLittleMemory(t testing.TB, program string) (command []string) {
 	t.Helper()
 	for _, c := range []struct{ parent, limit string }{
-		{"/sys/fs/cgroup", "memory.max"},                    // version 2
+		{"/sys/fs/cgroup", "memory.max"},                   // version 2
 		{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, // version 1
 	} {
 		dir := filepath.Join(c.parent, fmt.Sprintf("fairlead-test-%d", os.Getpid()))
 		if os.Mkdir(dir, 0o700) != nil {
 			continue
 		}
-		t.Cleanup(func() { _ = os.Remove(dir) }) // as soon as the program has ended
+		t.Cleanup(func() { _ = os.Remove(dir) })                               // as soon as the program has ended
 		limit, err := os.OpenFile(filepath.Join(dir, c.limit), os.O_WRONLY, 0) // the kernel makes it
 		if err != nil {
 			continue

@@ -10,8 +10,11 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 )
@@ -59,26 +62,36 @@ func replace(t testing.TB, name, text string) {
 	must(t, os.Rename(name+".new", name))
 }
 
-// TestRenewedCertificates: region by region the certificate is renewed by another authority, then the old one is no
-// longer trusted. No gateway ever calls another one's front down for it.
+// TestRenewedCertificates: region by region the certificate is renewed by another authority, then the old one is no longer
+// trusted, then the cluster's key is another one. No gateway ever calls another one's front down for it, or loses it.
 func TestRenewedCertificates(t *testing.T) {
 	t.Parallel()
 	long(t)
 	before, after := newAuthority(t, "before"), newAuthority(t, "after")
-	var dirs []string
-	at := func(i int, name string) string { return filepath.Join(dirs[i], name) }
-	sites := startSitesOf(t, built(t, fairleadProgram), 25, func(i int, f *file) {
-		dirs = append(dirs, t.TempDir())
+	dirs := map[string]string{}
+	at := func(g *gateway, name string) string { return filepath.Join(dirs[g.here], name) }
+	keyFile := regexp.MustCompile(`key: ([^ ,}]+)`)
+	var oldKey string
+	gateways := newRegionsWith(t, func(f *file) {
+		dir := t.TempDir()
+		dirs[f.here] = dir
 		certificate, key := before.issue(t)
-		writeFile(t, at(i, "cert.pem"), certificate)
-		writeFile(t, at(i, "key.pem"), key)
-		writeFile(t, at(i, "ca.pem"), before.text+after.text)
-		f.tls = fmt.Sprintf("{certificate: %q, key: %q, ca: %q}", at(i, "cert.pem"), at(i, "key.pem"), at(i, "ca.pem"))
-	})
+		writeFile(t, filepath.Join(dir, "cert.pem"), certificate)
+		writeFile(t, filepath.Join(dir, "key.pem"), key)
+		writeFile(t, filepath.Join(dir, "ca.pem"), before.text+after.text)
+		f.tls = fmt.Sprintf("{certificate: %q, key: %q, ca: %q}",
+			filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), filepath.Join(dir, "ca.pem"))
+		shared := keyFile.FindStringSubmatch(f.cluster)[1]
+		text, err := os.ReadFile(shared)
+		must(t, err)
+		oldKey = string(text)
+		writeFile(t, filepath.Join(dir, "cluster.key"), oldKey)
+		f.cluster = strings.Replace(f.cluster, shared, filepath.Join(dir, "cluster.key"), 1)
+	}).gateways
 	allUp := func() error {
-		for _, s := range sites {
-			if n := s.gateway.metric(t, "fairlead_replica_up", `target="front"`); n < float64(len(sites)) {
-				return fmt.Errorf("%s: %v fronts are up", s.gateway.name, n)
+		for _, g := range gateways {
+			if n := g.metric(t, "fairlead_replica_up", `target="front"`); n < float64(len(gateways)) {
+				return fmt.Errorf("%s: %v fronts are up", g.name, n)
 			}
 		}
 		return nil
@@ -89,51 +102,79 @@ func TestRenewedCertificates(t *testing.T) {
 		t.Helper()
 		count := func(g *gateway) float64 { return g.metric(t, probesMetric, `target="front"`) }
 		var then []float64
-		for _, s := range sites {
-			then = append(then, count(s.gateway))
+		for _, g := range gateways {
+			then = append(then, count(g))
 		}
 		waitFor(t, startBound, "probes", func() error {
-			for i, s := range sites {
-				if n := count(s.gateway) - then[i]; n < float64(2*len(sites)) {
-					return fmt.Errorf("%s: %v", s.gateway.name, n)
+			for i, g := range gateways {
+				if n := count(g) - then[i]; n < float64(2*len(gateways)) {
+					return fmt.Errorf("%s: %v", g.name, n)
 				}
 			}
 			return nil
 		})
-		for _, s := range sites {
-			if n := s.gateway.metricOrZero(t, probesMetric, `result="certificate"`); n > 0 {
-				t.Errorf("%s: %s called %v certificates bad", what, s.gateway.name, n)
+		for _, g := range gateways {
+			if n := g.metricOrZero(t, probesMetric, `result="certificate"`); n > 0 {
+				t.Errorf("%s: %s called %v certificates bad", what, g.name, n)
+			}
+			if n := g.metricOrZero(t, "fairlead_cluster_misfits_total"); n > 0 || strings.Contains(g.output(), "member lost") {
+				t.Errorf("%s: %s lost another gateway, or did not understand it %v times", what, g.name, n)
 			}
 		}
 		if err := allUp(); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	for i, s := range sites {
+	for _, g := range gateways {
 		certificate, key := after.issue(t)
-		replace(t, at(i, "cert.pem"), certificate)
-		replace(t, at(i, "key.pem"), key)
-		waitFor(t, startBound, "the new certificate", func() error {
-			conn, err := tls.Dial("tcp", s.gateway.listen, insecure)
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
-			return conn.ConnectionState().PeerCertificates[0].CheckSignatureFrom(after.certificate)
-		})
-		probed(s.gateway.name + " renewed")
+		replace(t, at(g, "cert.pem"), certificate)
+		replace(t, at(g, "key.pem"), key)
+		waitFor(t, startBound, "the new certificate", func() error { return shows(t, g, after) })
+		probed(g.name + " renewed")
 	}
-	for i, s := range sites {
-		replace(t, at(i, "ca.pem"), after.text)
-		probed(s.gateway.name + " no longer trusts the old authority")
+	for _, g := range gateways {
+		replace(t, at(g, "ca.pem"), after.text)
+		probed(g.name + " no longer trusts the old authority")
+	}
+	text, err := os.ReadFile(newKey(t))
+	must(t, err)
+	newer := string(text)
+	for _, keys := range []string{oldKey + newer, newer + oldKey, newer} {
+		for _, g := range gateways {
+			said := strings.Count(g.output(), "keys were replaced")
+			replace(t, at(g, "cluster.key"), keys)
+			waitFor(t, startBound, "the keys", func() error {
+				if strings.Count(g.output(), "keys were replaced") == said {
+					return fmt.Errorf("%s goes on with the old ones", g.name)
+				}
+				return nil
+			})
+		}
+		probed("other keys")
 	}
 	certificate, key := before.issue(t)
-	replace(t, at(0, "cert.pem"), certificate)
-	replace(t, at(0, "key.pem"), key)
+	replace(t, at(gateways[0], "cert.pem"), certificate)
+	replace(t, at(gateways[0], "key.pem"), key)
 	waitFor(t, moveBound, "the old authority to be refused", func() error {
-		if n := sites[1].gateway.metricOrZero(t, probesMetric, `result="certificate"`); n == 0 {
+		if n := gateways[1].metricOrZero(t, probesMetric, `result="certificate"`); n == 0 {
 			return fmt.Errorf("it is trusted")
 		}
 		return nil
 	})
+}
+
+// shows: a gateway shows who asks a certificate of that authority.
+func shows(t testing.TB, g *gateway, of authority) error {
+	host, _, err := net.SplitHostPort(g.listen)
+	must(t, err)
+	conn, err := from(host).DialContext(t.Context(), "tcp", g.listen)
+	if err != nil {
+		return err
+	}
+	secure := tls.Client(conn, insecure)
+	defer secure.Close()
+	if err := secure.HandshakeContext(t.Context()); err != nil {
+		return err
+	}
+	return secure.ConnectionState().PeerCertificates[0].CheckSignatureFrom(of.certificate)
 }

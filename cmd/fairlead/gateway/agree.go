@@ -1,10 +1,14 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -266,13 +270,26 @@ func (a *agreement) witnesses() []router.Witness {
 
 // followKeys takes over a key file that has changed: keys can be rotated without an outage.
 func (a *agreement) followKeys(ctx context.Context) {
+	before, _ := a.config.Keys()
 	every(ctx, keysEvery, func() {
 		keys, err := a.config.Keys()
-		if err == nil && len(keys) > 0 {
+		if err == nil && slices.EqualFunc(keys, before, bytes.Equal) {
+			return
+		}
+		if err == nil {
 			err = a.SetKeys(keys)
 		}
 		if err != nil {
 			a.log.Warn("the cluster's key file cannot be taken over; the old keys go on", "error", err)
+			return
 		}
+		before = keys
+		a.log.Info("the cluster's keys were replaced", "first", fingerprint(keys[0]), "keys", len(keys))
 	})
+}
+
+// fingerprint tells keys apart and nothing of what they are.
+func fingerprint(key []byte) string {
+	sum := sha256.Sum256(key)
+	return hex.EncodeToString(sum[:4])
 }
