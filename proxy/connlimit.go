@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/pires/go-proxyproto"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
@@ -143,6 +144,18 @@ func (l *boundListener) Close() error {
 type boundConn struct {
 	net.Conn
 	leave func()
+}
+
+// CloseWrite is how a server says goodbye to a client that still sends: after a Close the client may lose the answer.
+func (c *boundConn) CloseWrite() error {
+	inner := c.Conn
+	if behind, ok := inner.(*proxyproto.Conn); ok {
+		inner = behind.Raw()
+	}
+	if half, ok := inner.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }
 
 func (c *boundConn) Close() error {

@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +28,7 @@ type limited struct {
 	goOn    chan bool
 }
 
-func newLimited(t *testing.T, most int, secure bool) *limited {
+func newLimited(t *testing.T, most int, secure bool, trusted ...netip.Prefix) *limited {
 	t.Helper()
 	l := &limited{t: t, arrived: make(chan bool), goOn: make(chan bool)}
 	l.limiter = NewConnLimiter(most, prometheus.NewRegistry())
@@ -37,7 +40,7 @@ func newLimited(t *testing.T, most int, secure bool) *limited {
 	})
 	s := httptest.NewUnstartedServer(nil)
 	s.Config = NewServer(handler, nil, l.limiter, Memory{}, slog.New(slog.DiscardHandler))
-	s.Listener = Listener(s.Listener, l.limiter, nil)
+	s.Listener = Listener(s.Listener, l.limiter, trusted)
 	if secure {
 		s.EnableHTTP2 = true
 		s.StartTLS()
@@ -202,5 +205,22 @@ func TestNoSlotStaysTaken(t *testing.T) {
 	bound.Close()
 	if err := await(t, ended, "Accept"); err == nil {
 		t.Error("no error")
+	}
+}
+
+// TestRefusalIsReadToItsEnd: who still sends when he is refused gets the whole answer, and no reset in its place.
+func TestRefusalIsReadToItsEnd(t *testing.T) {
+	for before, trusted := range map[string][]netip.Prefix{
+		"":                                       nil,
+		"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n": {netip.MustParsePrefix("127.0.0.0/8")},
+	} {
+		conn := newLimited(t, 3, false, trusted...).dial()
+		go func() {
+			_, _ = fmt.Fprintf(conn, "%sGET / HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n", before, strings.Repeat("x", 200_000))
+		}()
+		answer, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 431 ") {
+			t.Errorf("behind %q: %q, %v", before, answer, err)
+		}
 	}
 }

@@ -51,11 +51,10 @@ func NewServer(handler http.Handler, t *tls.Config, limiter *ConnLimiter, m Memo
 // versions 1 and 2) of those that come from trusted proxies. From anybody else such a header is
 // garbage before a request, and refused as that.
 func Listener(l net.Listener, limiter *ConnLimiter, trusted []netip.Prefix) net.Listener {
-	l = limiter.bound(l)
 	if len(trusted) == 0 {
-		return l
+		return limiter.bound(l)
 	}
-	return &proxyproto.Listener{
+	return limiter.bound(&proxyproto.Listener{
 		Listener:          l,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ConnPolicy: func(o proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
@@ -64,5 +63,5 @@ func Listener(l net.Listener, limiter *ConnLimiter, trusted []netip.Prefix) net.
 			}
 			return proxyproto.SKIP, nil
 		},
-	}
+	})
 }
