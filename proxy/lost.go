@@ -34,3 +34,15 @@ func (l *lost) first(what string, now time.Time) bool {
 	l.at.Add(key, now)
 	return !known || now.Sub(last) >= l.life
 }
+
+// due is first for what goes on: it reports once in each life, however often it is asked.
+func (l *lost) due(what string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := maphash.String(l.seed, what)
+	if last, known := l.at.Get(key); known && now.Sub(last) < l.life {
+		return false
+	}
+	l.at.Add(key, now)
+	return true
+}

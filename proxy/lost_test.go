@@ -17,6 +17,14 @@ func TestLost(t *testing.T) {
 			t.Errorf("%+v: %v", test, got)
 		}
 	}
+	for _, test := range []struct {
+		after time.Duration
+		want  bool
+	}{{0, true}, {59 * time.Second, false}, {time.Minute, true}, {119 * time.Second, false}, {2 * time.Minute, true}} {
+		if got := l.due("c", start.Add(test.after)); got != test.want {
+			t.Errorf("due: %+v: %v", test, got)
+		}
+	}
 	for i := range 2 * maxLost {
 		l.first(strconv.Itoa(i), start)
 	}

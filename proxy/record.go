@@ -30,6 +30,8 @@ type Record interface {
 	Gone(what Reference, replica string)
 	// Known is what the record says of the reference.
 	Known(what Reference) (Known, bool)
+	// Stale reports whether more may have been recorded than Known knows of.
+	Stale() bool
 	// Stranded reports whether the repository has a tag or manifest that none of those replicas is known to have.
 	Stranded(repository string, replicas []string) bool
 }
@@ -118,7 +120,7 @@ func (x *exchange) recordPush(replica string, digest string, mediaType string) e
 	record, repository := x.proxy.Record, x.target.repository
 	for _, part := range x.needs {
 		of := Reference{repository, part.Digest, !part.Manifest}
-		if known, ok := record.Known(of); ok && known.Deleted {
+		if x.mayBeDeleted(of) {
 			if err := record.Push(of, Content{Digest: part.Digest, Part: true}, replica, x.by()); err != nil {
 				return fmt.Errorf("%w: %w", errUnrecorded, err)
 			}
@@ -149,10 +151,16 @@ func (x *exchange) recordUntag(replica, standIn string) error {
 	return nil
 }
 
+// mayBeDeleted: where nothing says so, of a blob a push changes nothing.
+func (x *exchange) mayBeDeleted(of Reference) bool {
+	known, ok := x.proxy.Record.Known(of)
+	return ok && known.Deleted || of.Blob && x.proxy.Record.Stale()
+}
+
 // recordBlob: a blob that was deleted is there again.
 func (x *exchange) recordBlob(replica, digest string) error {
 	of := Reference{x.target.repository, digest, true}
-	if known, ok := x.proxy.Record.Known(of); !ok || !known.Deleted {
+	if !x.mayBeDeleted(of) {
 		return nil
 	}
 	if err := x.proxy.Record.Push(of, Content{Digest: digest}, replica, x.by()); err != nil {

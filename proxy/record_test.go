@@ -16,6 +16,7 @@ type memoryRecord struct {
 	of    map[Reference]Known // Guarded by mu.
 	fails bool                // Guarded by mu.
 	told  []string            // Guarded by mu: each write, and on whose behalf.
+	stale bool                // Static once the proxy runs.
 }
 
 func newMemoryRecord() *memoryRecord { return &memoryRecord{of: map[Reference]Known{}} }
@@ -80,6 +81,8 @@ func (m *memoryRecord) Known(what Reference) (Known, bool) {
 	return known, ok
 }
 
+func (m *memoryRecord) Stale() bool { return m.stale }
+
 func (m *memoryRecord) Stranded(repository string, replicas []string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -112,6 +115,27 @@ func TestAWriteThatCannotBeKept(t *testing.T) {
 	known, _ := record.Known(Reference{"app", "v1", false})
 	if known.Digest != sha256Of(imageOf("config", "one")) || !slices.Equal(known.At, []string{"west"}) {
 		t.Errorf("%+v", known)
+	}
+}
+
+// A blob that others may have recorded as deleted, unknown to us, is recorded as there again.
+func TestBlobsWithAStaleRecord(t *testing.T) {
+	for _, stale := range []bool{false, true} {
+		s := newScattered(t)
+		record := s.proxy.Record.(*memoryRecord)
+		record.stale = stale
+		s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("one")), strings.NewReader("one")), 201, "west; reason=nearest")
+		s.at["west"].blob("config")
+		s.want(s.putManifest("v1", imageOf("config", "one")), 201, "west; reason=leased")
+		pushed := 0
+		for _, line := range record.told {
+			if strings.HasPrefix(line, "push sha256:") {
+				pushed++
+			}
+		}
+		if want := map[bool]int{true: 3}[stale]; pushed != want { // the upload, and two parts
+			t.Errorf("stale %v: %d of %q, want %d", stale, pushed, record.told, want)
+		}
 	}
 }
 

@@ -158,12 +158,12 @@ func (e *Engine) tag(ctx context.Context, i *image, entry Entry, digest string, 
 	return cmp.Or(err, lost)
 }
 
-// tagged asks a source that is known to have had the tag.
+// tagged asks a source that is known to have had the tag whether it has it still.
 func (i *image) tagged(ctx context.Context, entry Entry) (bool, error) {
 	for _, from := range i.sources {
 		if slices.Contains(entry.Confirmed, from) {
-			_, there, err := transfer.Look(ctx, i.source(from, i.target), entry.Repository, entry.Name, nil)
-			return there, err
+			c, there, err := transfer.Look(ctx, i.source(from, i.target), entry.Repository, entry.Name, nil)
+			return there && c.Digest == entry.Digest, err
 		}
 	}
 	return true, nil

@@ -17,10 +17,11 @@ import (
 
 // Bounds of the engine.
 const (
-	tick     = time.Minute // between scans of the ledger, which find what no news told of
-	idleTick = 10 * tick   // the same, where nothing has happened
-	maxNews  = 4096        // entries between two rounds; of more the ledger is scanned
-	maxEarly = 1024        // blobs that are copied before their manifests, or wait to be
+	tick       = time.Minute // between scans of the ledger, which find what no news told of
+	idleTick   = 10 * tick   // the same, where nothing has happened
+	behindTick = time.Second // until the ledger is looked at again that is not current
+	maxNews    = 4096        // entries between two rounds; of more the ledger is scanned
+	maxEarly   = 1024        // blobs that are copied before their manifests, or wait to be
 )
 
 // Options are what the engine works with.
@@ -34,6 +35,7 @@ type Options struct {
 	Surveyed       func(replica string) bool              // what was there before the ledger is in it; nil: of all
 	Writes         *transfer.Writes                       // of all who write to replicas in our name; nil: nobody else does
 	Unheard        bool                                   // others delete without our ledger hearing of it
+	Current        func() bool                            // the ledger knows what all others know; nil: always. Else nothing is begun
 	Metrics        prometheus.Registerer
 	Log            *slog.Logger
 }
@@ -121,7 +123,7 @@ func (e *Engine) Committed(b Blob) {
 	e.mu.Lock()
 	over := e.blobs
 	e.mu.Unlock()
-	if over == nil {
+	if over == nil || !e.current() {
 		return
 	}
 	for _, target := range PlanBlob(b, e.Fleet()) {
@@ -153,8 +155,13 @@ func (e *Engine) rouse() {
 	}
 }
 
+func (e *Engine) current() bool { return e.Current == nil || e.Current() }
+
 // round starts what can be started, and returns after how long there is more to do unless news comes.
 func (e *Engine) round(ctx context.Context, b *blobs) time.Duration {
+	if !e.current() {
+		return behindTick
+	}
 	fleet, now := e.Fleet(), time.Now()
 	e.mu.Lock()
 	news, missed := e.news, e.missed

@@ -14,8 +14,8 @@ import (
 const maxLately = 16_384
 
 // lookAgain is longer than it takes to record what a replica has accepted: a manifest's config may be asked for first
-// (5 s), and what cannot be recorded at once is tried for a second more.
-const lookAgain = 7 * time.Second
+// (5 s), what cannot be recorded at once is tried for a second more, and other gateways are asked to for 3 s.
+const lookAgain = 10 * time.Second
 
 func passes(ctx context.Context, long time.Duration) bool {
 	timer := time.NewTimer(long)
@@ -233,14 +233,35 @@ func (e *Engine) look(ctx context.Context, target string, what Reference) error 
 		if err != nil {
 			return err
 		}
-		// Where nobody has it, and others may have deleted it unheard, there is nothing to wait for.
-		if err := e.redo(ctx, t); err != nil && !(e.Unheard && errors.Is(err, errNowhere)) {
+		if err := e.redo(ctx, t); err != nil && !(errors.Is(err, errNowhere) && e.goneUnheard(ctx, target, entry)) {
 			return err
 		}
 	}
 	e.wrote(target, what, entry.Stamp)
 	e.saw(target, what, true)
 	return nil
+}
+
+// goneUnheard: all that are said to have it say that they do not. Then others have deleted it, and there is nothing to wait
+// for.
+func (e *Engine) goneUnheard(ctx context.Context, target string, entry Entry) bool {
+	if !e.Unheard {
+		return false
+	}
+	fleet := e.Fleet()
+	for _, name := range entry.Confirmed {
+		r := fleet.replica(name)
+		if name == target || r == nil {
+			continue
+		}
+		if !r.readable() {
+			return false
+		}
+		if so, err := e.isSo(ctx, name, entry); so || err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // saw takes note of how a name was: what is not so counts as pending until it is.

@@ -173,6 +173,16 @@ func TestMissedIsPending(t *testing.T) {
 			a.drop("/v2/app/manifests/v1")
 			a.drop("/v2/app/manifests/" + image)
 		}
+		if unheard { // one that cannot say so may have it
+			away := three(func(f *Fleet) { f.Mine, f.Replicas[0].Up = []string{"b"}, false })
+			x.fleet.Store(&away)
+			x.Doubt("b", v1.Reference)
+			x.idle()
+			if n := pending(); n != 1 {
+				t.Errorf("%d pending while who has it is down", n)
+			}
+			x.fleet.Store(&only)
+		}
 		x.Doubt("b", v1.Reference)
 		x.idle()
 		if there := b.whole("v1"); pending() != 0 || there == unheard {

@@ -169,7 +169,7 @@ func TestStateFull(t *testing.T) {
 }
 
 // TestStateElsewhere: the record of one gateway cannot be written. Another one records what its clients push and delete: no
-// push fails, all of it comes to the other regions, and what is deleted comes back nowhere, also when it can be written again.
+// push fails, all of it comes to the other regions, and what is deleted comes back nowhere.
 func TestStateElsewhere(t *testing.T) {
 	t.Parallel()
 	long(t)

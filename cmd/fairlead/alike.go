@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Lines of a log are alike if level, message and replica are the same. In one window the first are written as they come;
-// of the others the last one is, with their number.
+// Lines of a log are alike if level, message, replica and member are the same; errors, if what they are about is, too. In one
+// window the first are written as they come. Of the others the last one is, when the window ends: with its own time, and
+// their number. A program that is killed writes none of those.
 const (
 	alikeWindow = time.Minute
 	mostAlike   = 10
@@ -18,8 +19,8 @@ const (
 // sparing keeps a thousand lines of one kind from hiding the one line of another. Lines for debugging are all written.
 type sparing struct {
 	slog.Handler
-	replica string // of all its lines; "": each says
-	counts  *alike
+	about  kind // of all its lines, as far as these do not say
+	counts *alike
 }
 
 func newSparing(to slog.Handler) sparing {
@@ -33,25 +34,23 @@ func (s sparing) WithGroup(name string) slog.Handler {
 
 func (s sparing) WithAttrs(attrs []slog.Attr) slog.Handler {
 	for _, a := range attrs {
-		s.noteReplica(a)
+		s.about.take(a)
 	}
 	s.Handler = s.Handler.WithAttrs(attrs)
 	return s
-}
-
-func (s *sparing) noteReplica(a slog.Attr) bool {
-	if a.Key == "replica" {
-		s.replica = a.Value.String()
-	}
-	return true
 }
 
 func (s sparing) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level < slog.LevelInfo {
 		return s.Handler.Handle(ctx, r)
 	}
-	r.Attrs(s.noteReplica)
-	if s.counts.hold(kind{r.Level, r.Message, s.replica}, s.Handler, r) {
+	k := s.about
+	r.Attrs(func(a slog.Attr) bool { k.take(a); return true })
+	k.level, k.message = r.Level, r.Message
+	if r.Level < slog.LevelError {
+		k.repository, k.digest = "", ""
+	}
+	if s.counts.hold(k, s.Handler, r) {
 		return nil
 	}
 	return s.Handler.Handle(ctx, r)
@@ -67,9 +66,23 @@ func (s sparing) end() {
 }
 
 type kind struct {
-	level   slog.Level
-	message string
-	replica string
+	level              slog.Level
+	message            string
+	replica, member    string
+	repository, digest string
+}
+
+func (k *kind) take(a slog.Attr) {
+	switch a.Key {
+	case "replica":
+		k.replica = a.Value.String()
+	case "member":
+		k.member = a.Value.String()
+	case "repository":
+		k.repository = a.Value.String()
+	case "digest":
+		k.digest = a.Value.String()
+	}
 }
 
 // lines are those of one kind in its window.
@@ -120,9 +133,6 @@ func (a *alike) write(k kind) {
 	if of.held == 0 {
 		return
 	}
-	of.last.Time = time.Now()
-	if of.held > 1 {
-		of.last.AddAttrs(slog.Int("alike", of.held))
-	}
+	of.last.AddAttrs(slog.Int("alike", of.held))
 	_ = of.to.Handle(context.Background(), of.last) // there is nobody to tell
 }

@@ -4,14 +4,33 @@ import (
 	"bytes"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
+// written is read while timers write to it.
+type written struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (w *written) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.Buffer.Write(p)
+}
+
+func (w *written) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.Buffer.String()
+}
+
 func TestAlikeLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out written
 		h := newSparing(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		log := slog.New(h)
 		lines := func(about string) (found []string) {
@@ -28,8 +47,11 @@ func TestAlikeLines(t *testing.T) {
 			log.Debug("a request", "replica", "west")
 		}
 		log.Error("replication failed", "replica", "west", "repository", "an error")
+		for n := range 20 {
+			log.Error("lost", "replica", "west", "repository", "app", "digest", n)
+		}
 		log.With("replica", "east").Warn("replication failed", "repository", "of east")
-		for about, want := range map[string]int{"level=WARN": 11, "level=DEBUG": 246, "an error": 1, "of east": 1} {
+		for about, want := range map[string]int{"level=WARN": 11, "level=DEBUG": 246, "an error": 1, "of east": 1, "msg=lost": 20} {
 			if got := lines(about); len(got) != want {
 				t.Errorf("%d lines of %q at once, want %d", len(got), about, want)
 			}
@@ -57,7 +79,7 @@ func TestAlikeLines(t *testing.T) {
 
 func TestManyKindsOfLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out written
 		log := slog.New(newSparing(slog.NewTextHandler(&out, nil)))
 		for n := range mostKinds {
 			log.Warn("a", "replica", n)

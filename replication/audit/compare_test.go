@@ -122,6 +122,33 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// TestFirstSurveys: what the fleet's first replica has is found out before others are looked at for the first time.
+func TestFirstSurveys(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	for _, c := range []struct {
+		name     string
+		up, mine bool // the first replica
+		whole    string
+		heard    time.Duration // before now
+		began    time.Duration // before now
+		want     string
+	}{
+		{"another gateway is at it", true, false, "", exchange, 0, ""},
+		{"it is down", false, false, "", exchange, 0, "new"},
+		{"it is ours, too", true, true, "", exchange, 0, "home new"},
+		{"another gateway has just done it", true, false, "home", exchange - 1, 0, ""},
+		{"another gateway has done it", true, false, "home", exchange, 0, "new"},
+		{"looked at before", true, false, "new", exchange, 0, "new"},
+		{"it waits no longer", true, false, "", patience, patience, "new"},
+	} {
+		fleet := []Replica{{Name: "home", Up: c.up, Mine: c.mine, Survey: c.mine}, {Name: "new", Up: true, Mine: true, Survey: true}}
+		got := due(fleet, strings.Fields(c.whole), map[string]past{}, watch{now.Add(-c.began), now.Add(-c.heard)}, now)
+		if want := strings.Fields(c.want); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", c.name, got, want)
+		}
+	}
+}
+
 func TestDue(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	ago := func(d time.Duration, soon bool) past { return past{now.Add(-d), soon} }
@@ -133,7 +160,7 @@ func TestDue(t *testing.T) {
 	for _, name := range []string{"fresh", "old", "returned", "flapping", "down", "theirs", "their new one", "new", "theirs, seen", "theirs, for others to see"} {
 		fleet = append(fleet, Replica{Name: name, Up: name != "down", Mine: !strings.HasPrefix(name, "their"), Survey: name != "theirs, for others to see"})
 	}
-	got := due(fleet, []string{"fresh", "old", "theirs", "theirs, seen"}, history, now)
+	got := due(fleet, []string{"fresh", "old", "theirs", "theirs, seen"}, history, watch{}, now)
 	if want := []string{"old", "returned", "their new one", "new"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}

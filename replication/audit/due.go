@@ -9,7 +9,16 @@ import (
 const (
 	every = 6 * time.Hour
 	soon  = 10 * time.Minute
+
+	exchange = 10 * time.Second // in which what another gateway has found comes to us
+	patience = time.Hour        // with a gateway that does not find out what its replica has
 )
+
+// watch is what the audits in the background go by.
+type watch struct {
+	began time.Time
+	heard time.Time // when another gateway told that it knows what the fleet's first replica has
+}
 
 // past is what was done with a replica since the start.
 type past struct {
@@ -17,17 +26,26 @@ type past struct {
 	soon  bool      // it was away since, or could not be looked at to the end
 }
 
-// due are the replicas that are to be looked at now: those that we serve, and once those that nothing is brought to.
-func due(fleet []Replica, whole []string, history map[string]past, now time.Time) (names []string) {
-	for _, r := range fleet {
+// due are the replicas that are to be looked at now: those that we serve, and once those that nothing is brought to. What the
+// first one of the fleet has of a tag holds, of what nobody has recorded: while another gateway finds that out, no other
+// replica is looked at for the first time.
+func due(fleet []Replica, whole []string, history map[string]past, w watch, now time.Time) (names []string) {
+	surveyed := func(name string) bool { return slices.Contains(whole, name) }
+	for i, r := range fleet {
 		p := history[r.Name]
 		wait := every
 		if p.soon {
 			wait = soon
 		}
-		if r.Up && (r.Mine || r.Survey && !slices.Contains(whole, r.Name)) && (p.began.IsZero() || now.Sub(p.began) >= wait) {
-			names = append(names, r.Name)
+		if !r.Up || !(r.Mine || r.Survey && !surveyed(r.Name)) || !p.began.IsZero() && now.Sub(p.began) < wait {
+			continue
 		}
+		first := fleet[0]
+		unsettled := !surveyed(first.Name) && now.Sub(w.began) < patience || now.Sub(w.heard) < exchange
+		if i > 0 && !surveyed(r.Name) && first.Up && unsettled && !slices.Contains(names, first.Name) {
+			continue
+		}
+		names = append(names, r.Name)
 	}
 	return names
 }

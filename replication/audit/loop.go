@@ -30,14 +30,17 @@ func (a *Audit) Run(ctx context.Context) {
 
 // watch begins what is due.
 func (a *Audit) watch(ctx context.Context) {
-	history := map[string]past{}
+	history, w := map[string]past{}, watch{began: time.Now()}
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
 	for {
 		fleet := a.Fleet()
-		a.seen(fleet)
+		if a.seen(fleet) {
+			w.heard = time.Now()
+		}
 		away(fleet, history)
-		if names := due(fleet, a.recalled().Whole, history, time.Now()); len(names) > 0 {
+		_, unreadable := a.Ledger.Repositories("", 1)
+		if names := due(fleet, a.recalled().Whole, history, w, time.Now()); len(names) > 0 && unreadable == nil {
 			a.background(ctx, names, history)
 		}
 		select {
@@ -48,8 +51,9 @@ func (a *Audit) watch(ctx context.Context) {
 	}
 }
 
-// seen takes over what other gateways have found out: who serves a replica after them need not say that it is unknown.
-func (a *Audit) seen(fleet []Replica) {
+// seen takes over what other gateways have found out: who serves a replica after them need not say that it is unknown. It
+// reports whether the fleet's first replica is among that.
+func (a *Audit) seen(fleet []Replica) (first bool) {
 	whole := a.recalled().Whole
 	var more []string
 	for _, r := range fleet {
@@ -60,6 +64,7 @@ func (a *Audit) seen(fleet []Replica) {
 	if len(more) > 0 {
 		a.remember(func(m *memory) { m.surveyed(more) })
 	}
+	return len(more) > 0 && more[0] == fleet[0].Name
 }
 
 func (a *Audit) recalled() memory {
@@ -84,13 +89,16 @@ func (a *Audit) background(ctx context.Context, names []string, history map[stri
 	for _, name := range names {
 		history[name] = past{began: began, soon: !slices.Contains(whole, name)}
 	}
+	if whole == nil { // it goes on where it stopped
+		return
+	}
 	a.remember(func(m *memory) {
 		m.Run, m.After = nil, ""
 		m.surveyed(whole)
 	})
 }
 
-// work does one audit.
+// work does one audit. Without an end of its own there are no whole replicas: nil.
 func (a *Audit) work(ctx context.Context, report *Report, background bool, after string, saved func(string)) (whole []string) {
 	r := &run{
 		Audit: a, report: report, background: background, saved: saved,

@@ -33,6 +33,7 @@ type run struct {
 	report     *Report
 	background bool               // what is pending is left to replication
 	saved      func(after string) // how far it has come
+	stop       func(error)        // ends it: what it has not seen must not count as seen
 
 	mu       sync.Mutex
 	failed   map[string]int      // Guarded by mu; by replica, repositories in a row.
@@ -48,6 +49,9 @@ type suspect struct {
 
 // all looks at all repositories after one of them, and returns the replicas that it could look at to the end.
 func (r *run) all(ctx context.Context, after string) (whole []string) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	r.stop = stop
 	ctx, cancel := context.WithTimeout(ctx, runBound)
 	defer cancel()
 	names, err := r.repositories(ctx)
@@ -78,8 +82,8 @@ func (r *run) all(ctx context.Context, after string) (whole []string) {
 		}
 	}
 	r.settle(ctx)
-	if err := ctx.Err(); err != nil {
-		r.report.problem("", "", err)
+	if ctx.Err() != nil {
+		r.report.problem("", "", context.Cause(ctx))
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(r.report.Replicas), r.isLost)
@@ -178,11 +182,19 @@ func (a *Audit) known(repository string) (Known, error) {
 	}
 }
 
+// unreadable: a repository with too much in it is a problem of its own. Else the ledger cannot be read.
+func (r *run) unreadable(repository string, err error) {
+	r.report.problem("", repository, err)
+	if !errors.Is(err, errTooMany) {
+		r.stop(err)
+	}
+}
+
 // repository compares one on all replicas at once: what they have in different ways is then decided in their order.
 func (r *run) repository(ctx context.Context, repository string) {
 	before, err := r.known(repository)
 	if err != nil {
-		r.report.problem("", repository, err)
+		r.unreadable(repository, err)
 		return
 	}
 	replicas := slices.DeleteFunc(r.present(), func(replica Replica) bool { return replica.LeftOut(repository) })
@@ -204,7 +216,7 @@ func (r *run) repository(ctx context.Context, repository string) {
 	_ = group.Wait() // has no errors
 	known, err := r.known(repository)
 	if err != nil {
-		r.report.problem("", repository, err)
+		r.unreadable(repository, err)
 		return
 	}
 	// What was written meanwhile may have been looked at before or after.
@@ -256,7 +268,7 @@ func (r *run) looked(ctx context.Context, replica, repository string, err error)
 func (r *run) confirm(repository string, before Known, replicas []Replica, holdings []*Holding, found bool) {
 	now, err := r.known(repository)
 	if err != nil {
-		r.report.problem("", repository, err)
+		r.unreadable(repository, err)
 		return
 	}
 	for i, replica := range replicas {
@@ -269,7 +281,7 @@ func (r *run) confirm(repository string, before Known, replicas []Replica, holdi
 				continue // written since we looked
 			}
 			if err := r.Ledger.Confirm(e, replica.Name); err != nil {
-				r.report.problem(replica.Name, repository, err)
+				r.unreadable(repository, err)
 				return
 			}
 		}

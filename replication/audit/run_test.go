@@ -82,6 +82,12 @@ func (n *notes) Found(what Reference, c transfer.Content, replica string) error 
 	return nil
 }
 
+func (n *notes) breaks(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.err = err
+}
+
 func (n *notes) PushOver(old Entry, c transfer.Content, replica string) (bool, error) {
 	if now, _, _ := n.Get(old.Reference); now.Stamp != old.Stamp {
 		return false, nil
@@ -438,6 +444,13 @@ func TestWhatCannotBeAsked(t *testing.T) {
 
 // TestGoesOn: an audit that was cut off goes on behind the last repository that it had done, and then all has been surveyed.
 func TestGoesOn(t *testing.T) {
+	t.Run("after a stop", func(t *testing.T) { goesOn(t, func(_ *world, stop func()) { stop() }) })
+	t.Run("after the ledger could not be read", func(t *testing.T) {
+		goesOn(t, func(x *world, _ func()) { x.breaks(errors.New("disk full")) })
+	})
+}
+
+func goesOn(t *testing.T, interrupt func(x *world, stop func())) {
 	state := t.TempDir()
 	x := newWorld(t, state)
 	const count = 3 * together
@@ -447,7 +460,7 @@ func TestGoesOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	x.at["a"].breaks(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.HasPrefix(r.URL.Path, fmt.Sprintf("/v2/app-%02d/", 2*together)) {
-			cancel()
+			interrupt(x, cancel)
 		}
 		return false
 	})
@@ -455,6 +468,7 @@ func TestGoesOn(t *testing.T) {
 	if x.Surveyed("a") || x.Surveyed("b") {
 		t.Error("surveyed in part")
 	}
+	x.breaks(nil)
 
 	again := newWorld(t, state)
 	again.at = x.at

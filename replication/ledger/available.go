@@ -18,6 +18,13 @@ func (l *Ledger) Available() error {
 	return l.trouble
 }
 
+// Outages is how often it has become unavailable, since it was opened or could not be.
+func (l *Ledger) Outages() int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.outages
+}
+
 // opened is the file, or why it is not open.
 func (l *Ledger) opened() (*bolt.DB, error) {
 	l.mu.RLock()
@@ -44,10 +51,10 @@ const probeSize = 64 << 10
 
 // probe leaves room for them in the file.
 func (l *Ledger) probe() error {
-	if err := l.commit([]write{{do: func(t *tx) error { return t.put(bucketMeta, keyProbe, make([]byte, probeSize)) }}}); err != nil {
+	if err := l.commit([]write{newWrite(func(t *tx) error { return t.put(bucketMeta, keyProbe, make([]byte, probeSize)) })}); err != nil {
 		return err
 	}
-	return l.commit([]write{{do: func(t *tx) error { return t.delete(bucketMeta, keyProbe) }}})
+	return l.commit([]write{newWrite(func(t *tx) error { return t.delete(bucketMeta, keyProbe) })})
 }
 
 // note keeps what came of a try, and says what has changed; of what stays it says so again.
@@ -56,6 +63,9 @@ func (l *Ledger) note(err error) {
 	now, before := time.Now(), l.trouble
 	again := err != nil && (before == nil || now.Sub(l.said) >= sayEvery)
 	l.trouble = err
+	if err != nil && before == nil {
+		l.outages++
+	}
 	if again {
 		l.said = now
 	}

@@ -1,11 +1,13 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -29,16 +31,18 @@ type Write struct {
 	By        Request   `json:"by"`
 }
 
-// Record records a write, as Push, Delete or Untag does, and returns what came of it.
-func (l *Ledger) Record(w Write) ([]Entry, error) {
+// Record records a write, as Push, Delete or Untag does, and returns what came of it. What has not begun within that time never
+// does; 0: what those take.
+func (l *Ledger) Record(w Write, within time.Duration) ([]Entry, error) {
+	within = cmp.Or(within, l.patience)
 	switch w.Act {
 	case ActPush:
-		e, err := l.Push(w.Reference, w.Content, w.Replica, w.By)
+		e, err := l.push(w.Reference, w.Content, w.Replica, w.By, within)
 		return []Entry{e}, err
 	case ActDelete:
-		return l.Delete(w.Reference, w.Replica, w.By)
+		return l.remove(w.Reference, w.Replica, w.By, within)
 	case ActUntag:
-		return l.Untag(w.Reference, w.StandIn, w.Replica, w.By)
+		return l.untag(w.Reference, w.StandIn, w.Replica, w.By, within)
 	}
 	return nil, fmt.Errorf("%w: act %q", ErrInvalid, w.Act)
 }
@@ -48,19 +52,21 @@ const (
 	mostAsked     = 3           // members, one after another
 	recordBound   = time.Second // until the next one is asked
 	recordAgain   = 250 * time.Millisecond
-	mostRecording = 64   // writes of others under way here
-	mostRecorded  = 1024 // writes of others whose outcome is remembered
+	mostRecording = 64     // writes of others under way here
+	mostRecorded  = 16_384 // writes of others whose outcome is remembered, for as long as a message may be repeated
 )
 
 var (
 	errNobody  = errors.New("no other gateway is alive")
 	errSilence = errors.New("no answer")
 	errMany    = errors.New("it records too many for others already")
+	errLateFor = errors.New("the request waited too long")
 )
 
-// recordRequest asks a member to record a write.
+// recordRequest asks one member to record a write: another one that gets hold of it must not.
 type recordRequest struct {
 	ID    uint64 `json:"id"`
+	To    string `json:"to"`
 	Write Write  `json:"write"`
 }
 
@@ -85,15 +91,19 @@ type outcome struct {
 // Elsewhere has another live member record a write that cannot be recorded here. It returns when that is durable there, or
 // after 3 s with why nobody has said so: one of them may have recorded it all the same.
 func (g *Gossip) Elsewhere(ctx context.Context, w Write) error {
+	w.By = w.By.cut() // one packet holds it
 	members := slices.Clone(g.wire.Members())
 	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
-	errs := []error{errNobody}
+	if len(members) == 0 {
+		return fmt.Errorf("%w: %w", ErrUnavailable, errNobody)
+	}
+	var errs []error
 	for _, member := range members[:min(len(members), mostAsked)] {
 		err := g.request(ctx, member, w)
 		if err == nil {
 			return nil
 		}
-		errs = append(errs[min(1, len(errs)):], fmt.Errorf("%s: %w", member, err))
+		errs = append(errs, fmt.Errorf("%s: %w", member, err))
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, errors.Join(errs...))
 }
@@ -113,7 +123,7 @@ func (g *Gossip) request(ctx context.Context, member string, w Write) error {
 	defer cancel()
 	again := time.NewTicker(recordAgain) // a packet may be lost
 	defer again.Stop()
-	data := marshal(news{Record: &recordRequest{id, w}})
+	data := marshal(news{Record: &recordRequest{id, member, w}})
 	for g.wire.Tell(member, data); ; {
 		select {
 		case <-ctx.Done():
@@ -139,8 +149,12 @@ func (g *Gossip) responded(r recordResponse) {
 	}
 }
 
-// record does what another member requests, once, and responds. It does not wait.
-func (g *Gossip) record(ctx context.Context, from string, r recordRequest) {
+// record does what another member requests, once, and responds. It does not wait. After most of recordBound nothing is
+// begun any more: the other member asks somebody else, and its client may write more upon that.
+func (g *Gossip) record(ctx context.Context, running *sync.WaitGroup, from string, r recordRequest, arrived time.Time) {
+	if r.To != g.ledger.member {
+		return
+	}
 	key, o := requestKey{from, r.ID}, &outcome{known: make(chan struct{})}
 	before, had, _ := g.outcomes.PeekOrAdd(key, o)
 	respond := func(problem string) { g.wire.Tell(from, marshal(news{Recorded: &recordResponse{r.ID, problem}})) }
@@ -157,14 +171,43 @@ func (g *Gossip) record(ctx context.Context, from string, r recordRequest) {
 		respond(errMany.Error())
 		return
 	}
-	g.all.Go(func() {
+	running.Go(func() {
 		defer g.recording.Release(1)
-		if err := g.wire.Record(r.Write); err != nil {
+		err := errLateFor
+		if left := recordBound*3/4 - time.Since(arrived); left > 0 {
+			err = g.wire.Record(r.Write, left)
+		}
+		if err != nil {
 			o.problem = err.Error()
-		} else if r.Write.Act != ActPush {
-			g.Told(ctx)
+		} else if r.Write.Act != ActPush { // the one that asks cannot learn it
+			g.told(ctx, slices.DeleteFunc(slices.Clone(g.wire.Members()), func(name string) bool { return name == from }))
 		}
 		close(o.known)
 		respond(o.problem)
 	})
+}
+
+// recordPrefix is how requests and responses begin, and nothing else.
+var recordPrefix = []byte(`{"record`)
+
+func (g *Gossip) answerRecords(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case h := <-g.records:
+			var n news
+			if !g.decode(h, &n) {
+				continue
+			}
+			if n.Record != nil {
+				g.record(ctx, &running, h.from, *n.Record, h.at)
+			}
+			if n.Recorded != nil {
+				g.responded(*n.Recorded)
+			}
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -52,12 +53,14 @@ func TestElsewhere(t *testing.T) {
 				t.Errorf("%d of a hundred packets lost, write %d: %d changes, want %d; %d here", lose, i, after-before, wrote, here)
 			}
 		}
-		// All are told of a deletion before it counts as recorded.
-		if e := get(t, all["gw1"], tag(image)); !e.Deleted {
-			t.Errorf("of the image gw1 knows %+v", e)
-		}
-		if e := get(t, all["gw1"], v1); !e.Deleted || e.Replica != "east" {
-			t.Errorf("of the tag gw1 knows %+v", e)
+		// All that can learn of a deletion have when it counts as recorded.
+		for _, name := range []string{"gw2", "gw3"} {
+			if e := get(t, all[name], tag(image)); !e.Deleted {
+				t.Errorf("of the image %s knows %+v", name, e)
+			}
+			if e := get(t, all[name], v1); !e.Deleted || e.Replica != "east" {
+				t.Errorf("of the tag %s knows %+v", name, e)
+			}
 		}
 		if len(n.of["gw1"].requests) != 0 {
 			t.Error("still waiting")
@@ -76,7 +79,7 @@ func TestElsewhereFails(t *testing.T) {
 	}{
 		{"one cannot either", "", "gw2", push, "", "gw3"},
 		{"one is silent", "gw2", "", push, "", "gw3"},
-		{"none can", "", "gw2 gw3", push, ErrUnavailable.Error(), ""},
+		{"none can", "", "gw2 gw3", push, "gw3: " + ErrUnavailable.Error(), ""},
 		{"all are silent", "gw2 gw3", "", push, errSilence.Error(), ""},
 		{"it is none", "", "", Write{Act: "praise", Reference: tag("v1"), Replica: "east"}, `act "praise"`, ""},
 	} {
@@ -122,17 +125,22 @@ func TestManyElsewhere(t *testing.T) {
 	defer cancel()
 	open, begun := make(chan struct{}), make(chan struct{}, mostRecording)
 	told := make(chan []byte, 1)
-	g := NewGossip(nil, Wire{
-		Record: func(Write) error { begun <- struct{}{}; <-open; return nil },
+	g := NewGossip(&Ledger{member: "gw1"}, Wire{
+		Record: func(Write, time.Duration) error { begun <- struct{}{}; <-open; return nil },
 		Tell:   func(_ string, data []byte) { told <- data },
 	}, nil)
+	var running sync.WaitGroup
+	record := func(id int, to string, arrived time.Time) {
+		g.record(ctx, &running, "gw2", recordRequest{ID: uint64(id), To: to, Write: Write{Act: ActPush}}, arrived)
+	}
+	long := time.Now().Add(time.Hour) // has not waited, however busy the machine is
 	for id := range mostRecording {
-		g.record(ctx, "gw2", recordRequest{ID: uint64(id), Write: Write{Act: ActPush}})
-		g.record(ctx, "gw2", recordRequest{ID: uint64(id), Write: Write{Act: ActPush}}) // the same again, which is being done
+		record(id, "gw1", long)
+		record(id, "gw1", long) // the same again, which is being done
 		<-begun
 	}
 	for range 2 {
-		g.record(ctx, "gw2", recordRequest{ID: mostRecording, Write: Write{Act: ActPush}})
+		record(mostRecording, "gw1", long)
 		if got := string(<-told); !strings.Contains(got, errMany.Error()) {
 			t.Errorf("told %s", got)
 		}
@@ -142,12 +150,88 @@ func TestManyElsewhere(t *testing.T) {
 	for range mostRecording {
 		responses[string(<-told)]++
 	}
-	g.all.Wait()
+	running.Wait()
 	if want := fmt.Sprintf(`{"recorded":{"id":%d}}`, mostRecording-1); len(responses) != mostRecording || responses[want] != 1 {
 		t.Errorf("told %v", maps.Clone(responses))
 	}
-	go g.record(ctx, "gw2", recordRequest{ID: 1, Write: Write{Act: ActPush}}) // its response was lost
+	record(1, "gw1", long) // its response was lost
 	if got := string(<-told); got != `{"recorded":{"id":1}}` {
 		t.Errorf("told %s of what is done", got)
 	}
+	record(mostRecording+1, "gw3", long) // is for another one
+	record(mostRecording+2, "gw1", time.Now().Add(-recordBound))
+	if got := string(<-told); !strings.Contains(got, errLateFor.Error()) {
+		t.Errorf("told %s of what waited too long", got)
+	}
+	running.Wait()
+	if len(begun)+len(told) > 0 {
+		t.Error("more was begun, or told")
+	}
+}
+
+// TestRecordsAreToldApart from all else by how they begin.
+func TestRecordsAreToldApart(t *testing.T) {
+	for text, want := range map[string]bool{
+		string(marshal(news{Record: &recordRequest{}})):                 true,
+		string(marshal(news{Recorded: &recordResponse{}})):              true,
+		string(marshal(news{Have: map[string]uint64{"record": 1}})):     false,
+		string(marshal(news{Page: []byte(`{"record":1}`), Asks: true})): false,
+		string(marshal(news{Page: Page{}.Encode(), Knows: true})):       false,
+	} {
+		if got := strings.HasPrefix(text, string(recordPrefix)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
+// TestCurrent: after an outage a record is current when it has what the others know, and not before.
+func TestCurrent(t *testing.T) {
+	n := &net{}
+	all := three(t, n)
+	g := n.of["gw1"]
+	if !g.Current() {
+		t.Error("at the beginning")
+	}
+	n.mu.Lock()
+	n.cut["gw1"] = true
+	n.mu.Unlock()
+	for i := range 3 * pageRows / 2 {
+		n.push(t, all["gw2"], "gw2", fmt.Sprint("v", i), i)
+	}
+	all["gw1"].note(ErrUnavailable)
+	if g.Current() {
+		t.Error("while it cannot be written")
+	}
+	all["gw1"].note(nil)
+	if g.Current() {
+		t.Error("before anybody was heard")
+	}
+	n.mu.Lock()
+	n.cut["gw1"] = false
+	n.mu.Unlock()
+	for !g.Current() {
+		if t.Context().Err() != nil {
+			t.Fatal("never")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	for name, l := range all {
+		if name != "gw1" && n.changes(t, name) > 0 && !covers(t, all["gw1"], l) {
+			t.Errorf("it is current, and does not know all that %s does", name)
+		}
+	}
+}
+
+func covers(t *testing.T, l, other *Ledger) bool {
+	t.Helper()
+	ours, err := l.Vector()
+	must(t, err)
+	theirs, err := other.Vector()
+	must(t, err)
+	for origin, n := range theirs {
+		if ours[origin] < n {
+			return false
+		}
+	}
+	return true
 }

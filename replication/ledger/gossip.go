@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,9 +27,9 @@ const (
 type Wire struct {
 	Tell    func(member string, data []byte)
 	TellAll func(data []byte)
-	Members func() []string // the others that are alive
-	News    func([]Entry)   // what was learnt
-	Record  func(Write) error
+	Members func() []string                           // the others that are alive
+	News    func([]Entry)                             // what was learnt
+	Record  func(w Write, within time.Duration) error // what has not begun by then never does
 }
 
 // Gossip keeps the ledgers of gateways alike.
@@ -38,6 +39,7 @@ type Gossip struct {
 	wire    Wire
 	log     *slog.Logger
 	inbox   chan heard
+	records chan heard // what must not wait behind pages that are written to a disk
 	changed chan struct{}
 
 	patience    time.Duration // of Told
@@ -48,6 +50,7 @@ type Gossip struct {
 	all       sync.WaitGroup // what Run began
 
 	mu       sync.Mutex
+	behind   behind                         // Guarded by mu.
 	waits    map[*wait]bool                 // Guarded by mu.
 	requests map[uint64]chan recordResponse // Guarded by mu; by ID, those to others.
 }
@@ -55,6 +58,7 @@ type Gossip struct {
 type heard struct {
 	from string
 	data []byte
+	at   time.Time
 }
 
 // news is what travels: a question about all that the asker does not have, a page, a question about what the other has now, or the
@@ -76,7 +80,7 @@ func NewGossip(l *Ledger, w Wire, log *slog.Logger) *Gossip {
 		panic(err) // only for a size that is not positive
 	}
 	return &Gossip{
-		ledger: l, wire: w, log: log, inbox: make(chan heard, maxWaits), changed: make(chan struct{}, 1),
+		ledger: l, wire: w, log: log, inbox: make(chan heard, maxWaits), records: make(chan heard, maxWaits), changed: make(chan struct{}, 1),
 		patience: toldBound, recordBound: recordBound,
 		recording: semaphore.NewWeighted(mostRecording), outcomes: outcomes,
 		waits: map[*wait]bool{}, requests: map[uint64]chan recordResponse{},
@@ -85,8 +89,12 @@ func NewGossip(l *Ledger, w Wire, log *slog.Logger) *Gossip {
 
 // Hear takes what another gateway sent. It does not wait: with too much to read it is dropped, and asked for later.
 func (g *Gossip) Hear(from string, data []byte) {
+	inbox := g.inbox
+	if bytes.HasPrefix(data, recordPrefix) {
+		inbox = g.records
+	}
 	select {
-	case g.inbox <- heard{from, data}:
+	case inbox <- heard{from, data, time.Now()}:
 	default:
 	}
 }
@@ -102,6 +110,7 @@ func (g *Gossip) Changed() {
 // Run tells the others what changes here and learns from them, until ctx ends.
 func (g *Gossip) Run(ctx context.Context) {
 	defer g.all.Wait()
+	g.all.Go(func() { g.answerRecords(ctx) })
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
 	told, err := g.last()
@@ -117,8 +126,9 @@ func (g *Gossip) Run(ctx context.Context) {
 			if others := g.wire.Members(); len(others) > 0 {
 				g.ask(others[rand.IntN(len(others))])
 			}
+			g.catchUp(g.wire.Members(), time.Now())
 		case h := <-g.inbox:
-			g.read(ctx, h)
+			g.read(h)
 		}
 	}
 }
@@ -157,13 +167,15 @@ func (g *Gossip) ask(member string) {
 	g.wire.Tell(member, marshal(news{Asks: true, Have: vector}))
 }
 
-func (g *Gossip) read(ctx context.Context, h heard) {
+func (g *Gossip) read(h heard) {
 	var n news
-	if err := json.Unmarshal(h.data, &n); err != nil {
-		g.log.Warn("news that cannot be read", "from", h.from, "error", err)
+	if !g.decode(h, &n) {
 		return
 	}
 	lacks := n.Have != nil && g.noted(h.from, n.Have)
+	if n.Have != nil {
+		g.heardFrom(h.from, n.Have, h.at)
+	}
 	if n.Asks || lacks {
 		g.answer(h.from, n.Have)
 	}
@@ -173,12 +185,14 @@ func (g *Gossip) read(ctx context.Context, h heard) {
 	if n.Knows {
 		g.say(h.from)
 	}
-	if n.Record != nil {
-		g.record(ctx, h.from, *n.Record)
+}
+
+func (g *Gossip) decode(h heard, n *news) bool {
+	err := json.Unmarshal(h.data, n)
+	if err != nil {
+		g.log.Warn("news that cannot be read", "from", h.from, "error", err)
 	}
-	if n.Recorded != nil {
-		g.responded(*n.Recorded)
-	}
+	return err == nil
 }
 
 func (g *Gossip) answer(member string, vector map[string]uint64) {

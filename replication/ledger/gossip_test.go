@@ -36,7 +36,7 @@ func (n *net) record(name string, l *Ledger, w Write) error {
 	if full {
 		return ErrUnavailable
 	}
-	_, err := l.Record(w)
+	_, err := l.Record(w, 0)
 	return err
 }
 
@@ -56,7 +56,7 @@ func (n *net) join(t *testing.T, ctx context.Context, name string, members []str
 			}
 		},
 		Members: func() []string { return others },
-		Record:  func(w Write) error { return n.record(name, l, w) },
+		Record:  func(w Write, _ time.Duration) error { return n.record(name, l, w) },
 	}, slog.New(slog.DiscardHandler))
 	n.mu.Lock()
 	n.of[name] = g

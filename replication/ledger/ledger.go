@@ -43,6 +43,7 @@ type Ledger struct {
 	db      *bolt.DB  // Guarded by mu. Nil until it is open, then always the same.
 	trouble error     // Guarded by mu: what came of the last try to open it, or to write.
 	said    time.Time // Guarded by mu: when trouble was last in the log.
+	outages int       // Guarded by mu.
 
 	closing sync.Once
 	closed  error // of closing

@@ -1,6 +1,9 @@
 package ledger
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Content is what a name is given to.
 type Content struct {
@@ -13,12 +16,16 @@ type Content struct {
 // Push records that replica accepted a manifest, by tag or digest; of a tag, the digest, too. It is durable when it returns.
 // A blob is recorded only where it has a tombstone, which it lifts; else the entry is empty.
 func (l *Ledger) Push(what Reference, c Content, replica string, by Request) (Entry, error) {
+	return l.push(what, c, replica, by, l.patience)
+}
+
+func (l *Ledger) push(what Reference, c Content, replica string, by Request, within time.Duration) (Entry, error) {
 	e := Entry{Reference: what, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Part: c.Part, Replica: replica}
 	if err := e.check(); err != nil {
 		return Entry{}, err
 	}
 	var pushed Row
-	err := l.submit(func(t *tx) (err error) {
+	err := l.submitWithin(within, func(t *tx) (err error) {
 		if old, ok := t.row(what.key()); what.Blob && (!ok || !old.Deleted) {
 			return nil
 		}
@@ -50,6 +57,10 @@ func (t *tx) push(e Entry, by Request) (pushed Row, err error) {
 // Delete records that replica has deleted a tag, a manifest with the tags that name it, or a blob. What it returns is
 // durable; what was asked for comes first.
 func (l *Ledger) Delete(what Reference, replica string, by Request) ([]Entry, error) {
+	return l.remove(what, replica, by, l.patience)
+}
+
+func (l *Ledger) remove(what Reference, replica string, by Request, within time.Duration) ([]Entry, error) {
 	e := Entry{Reference: what, Replica: replica, Deleted: true}
 	if what.isDigest() {
 		e.Digest = what.Name
@@ -58,7 +69,7 @@ func (l *Ledger) Delete(what Reference, replica string, by Request) ([]Entry, er
 		return nil, err
 	}
 	var deleted []Entry
-	err := l.submit(func(t *tx) error {
+	err := l.submitWithin(within, func(t *tx) error {
 		e := e
 		e.Stamp = l.clock.now(l.now())
 		if old, ok := t.row(what.key()); ok {
@@ -87,11 +98,16 @@ func (l *Ledger) Delete(what Reference, replica string, by Request) ([]Entry, er
 // Untag records that replica has deleted a tag, by giving it to a stand-in that goes with it. Nobody has pushed the stand-in, so
 // that nobody is told of it: it is taken for deleted from the beginning, and stays Part when that is recorded again.
 func (l *Ledger) Untag(tag Reference, standIn string, replica string, by Request) ([]Entry, error) {
+	return l.untag(tag, standIn, replica, by, l.patience)
+}
+
+func (l *Ledger) untag(tag Reference, standIn, replica string, by Request, within time.Duration) ([]Entry, error) {
+	began := time.Now()
 	e := Entry{Reference: Reference{Repository: tag.Repository, Name: standIn}, Digest: standIn, Replica: replica, Deleted: true, Part: true}
 	if err := e.check(); err != nil {
 		return nil, err
 	}
-	err := l.submit(func(t *tx) error {
+	err := l.submitWithin(within, func(t *tx) error {
 		e := e
 		e.Stamp = l.clock.now(l.now())
 		_, err := t.record(e)
@@ -100,7 +116,7 @@ func (l *Ledger) Untag(tag Reference, standIn string, replica string, by Request
 	if err != nil {
 		return nil, err
 	}
-	return l.Delete(tag, replica, by)
+	return l.remove(tag, replica, by, max(within-time.Since(began), 0))
 }
 
 // Confirm records that replica has exactly what the entry says, or is rid of it. If something newer is known, it changes nothing.

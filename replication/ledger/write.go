@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -13,35 +14,54 @@ import (
 const maxTogether = 256
 
 type write struct {
-	do   func(*tx) error
-	done chan error // has room for the one answer
+	do    func(*tx) error
+	done  chan error   // has room for the one answer
+	taken *atomic.Bool // by who does it, or by who no longer waits: then it is never done
 }
 
+func newWrite(do func(*tx) error) write { return write{do, make(chan error, 1), new(atomic.Bool)} }
+
 // submit returns when the write is durable. What do returns undoes all writes of the same flush.
-func (l *Ledger) submit(do func(*tx) error) error {
+func (l *Ledger) submit(do func(*tx) error) error { return l.submitWithin(l.patience, do) }
+
+// hungPatience bounds the wait for a disk that has not answered before.
+const hungPatience = time.Second
+
+// submitWithin bounds the wait. What has not begun by then never does: whoever was told that it is not written may have had it
+// written elsewhere, and later things upon it.
+func (l *Ledger) submitWithin(within time.Duration, do func(*tx) error) error {
 	if _, err := l.opened(); err != nil {
 		return err
 	}
-	w := write{do, make(chan error, 1)}
-	wait := time.NewTimer(l.patience)
+	if errors.Is(l.Available(), errLate) {
+		within = min(within, hungPatience)
+	}
+	w := newWrite(do)
+	wait := time.NewTimer(within)
 	defer wait.Stop()
 	select {
 	case l.writes <- w:
 	case <-l.stop:
 		return fmt.Errorf("%w: it is closed", ErrUnavailable)
 	case <-wait.C:
-		return l.late("busy")
+		return l.late("busy", within)
 	}
 	select {
 	case err := <-w.done:
 		return err
 	case <-wait.C:
-		return l.late("no answer")
+		if w.taken.CompareAndSwap(false, true) {
+			return l.late("busy", within)
+		}
+		return l.late("no answer", within)
 	}
 }
 
-func (l *Ledger) late(what string) error {
-	err := fmt.Errorf("%w: %s: %s for %v", ErrUnavailable, l.path, what, l.patience)
+// errLate: the disk does not answer.
+var errLate = fmt.Errorf("%w in time", ErrUnavailable)
+
+func (l *Ledger) late(what string, waited time.Duration) error {
+	err := fmt.Errorf("%w: %s: %s for %v", errLate, l.path, what, waited.Round(time.Millisecond))
 	l.note(err)
 	return err
 }
@@ -92,6 +112,9 @@ func (l *Ledger) commit(together []write) error {
 		return db.Update(func(b *bolt.Tx) error {
 			t := &tx{Tx: b, l: l}
 			for _, w := range together {
+				if !w.taken.CompareAndSwap(false, true) {
+					continue
+				}
 				if err := w.do(t); err != nil {
 					return err
 				}

@@ -3,8 +3,10 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -80,6 +82,31 @@ func TestWaitsAreBounded(t *testing.T) {
 	close(free)
 	<-l.stopped
 	must(t, l.db.Close())
+}
+
+// TestWhatTimedOutIsNeverDone: whoever was told so may have had it written elsewhere, and more upon it.
+func TestWhatTimedOutIsNeverDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, err := Open(t.TempDir(), "gw1", regions, newWall().now, slog.New(slog.DiscardHandler))
+		must(t, err)
+		free, ended := make(chan struct{}), make(chan error)
+		go func() { ended <- l.submit(func(*tx) error { <-free; return errUnchanged }) }()
+		synctest.Wait()
+		_, err = l.Push(tag("v1"), Content{Digest: digest(1), MediaType: mediaType, Size: 1}, "east", Request{})
+		wantError(t, err, ErrUnavailable)
+		wantError(t, <-ended, ErrUnavailable)
+		before := time.Now()
+		_, err = l.Push(tag("v1"), Content{Digest: digest(1), MediaType: mediaType, Size: 1}, "east", Request{})
+		if wantError(t, err, ErrUnavailable); time.Since(before) != hungPatience {
+			t.Errorf("waited %v for a disk that does not answer", time.Since(before))
+		}
+		close(free)
+		synctest.Wait()
+		if _, known, err := l.Get(tag("v1")); err != nil || known {
+			t.Errorf("written after all: %v, %v", known, err)
+		}
+		must(t, l.Close())
+	})
 }
 
 func TestWhatBboltPanicsAboutIsAnError(t *testing.T) {

@@ -85,7 +85,7 @@ func printImage(w io.Writer, i admin.Image) error {
 
 func acceptedText(i admin.Image) string {
 	if i.Accepted.IsZero() {
-		return fmt.Sprintf("found\tat %s; it was not pushed through this fleet", i.AcceptedBy)
+		return fmt.Sprintf("found\tat %s, by an audit; nothing says when it was pushed", i.AcceptedBy)
 	}
 	what := "pushed"
 	if i.Deleted {

@@ -45,6 +45,7 @@ type agreement struct {
 	port    string // of fronts
 	gossip  *ledger.Gossip
 	copying *copying
+	keys    [][]byte // with which it began
 
 	// Written by compare, as one.
 	seen atomic.Pointer[router.Sight]
@@ -58,7 +59,7 @@ func newAgreement(c *configs.Config, release string, m *health.Monitor, kept *re
 	if err != nil {
 		return nil, err
 	}
-	a := &agreement{config: c.Cluster, here: c.Here, monitor: m, log: log, copying: copies}
+	a := &agreement{config: c.Cluster, here: c.Here, monitor: m, log: log, copying: copies, keys: keys}
 	a.gossip = ledger.NewGossip(kept.ledger, ledger.Wire{
 		Tell:    func(member string, data []byte) { a.Note(member, append([]byte{noteLedger}, data...)) },
 		TellAll: func(data []byte) { a.noteAll(noteLedger, data) },
@@ -68,6 +69,7 @@ func newAgreement(c *configs.Config, release string, m *health.Monitor, kept *re
 	}, log)
 	kept.changed, kept.told = a.gossip.Changed, a.gossip.Told
 	kept.elsewhere = func(w ledger.Write) error { return a.gossip.Elsewhere(context.Background(), w) }
+	kept.current = a.gossip.Current
 	a.Cluster, err = cluster.New(cluster.Config{
 		Name: c.Cluster.Name, Listen: c.Cluster.Listen, Peers: c.Cluster.Peers, Keys: keys,
 		Here: c.Here, Hostname: c.Hostname, Version: release,
@@ -270,7 +272,7 @@ func (a *agreement) witnesses() []router.Witness {
 
 // followKeys takes over a key file that has changed: keys can be rotated without an outage.
 func (a *agreement) followKeys(ctx context.Context) {
-	before, _ := a.config.Keys()
+	before := a.keys
 	every(ctx, keysEvery, func() {
 		keys, err := a.config.Keys()
 		if err == nil && slices.EqualFunc(keys, before, bytes.Equal) {

@@ -62,7 +62,7 @@ func repairEntry(e audit.Entry) replication.Entry {
 	}
 }
 
-// auditBook is the record as an audit sees it. One that cannot be written is not asked, as with book.
+// auditBook is the record as an audit sees it. One that is not current is not asked.
 type auditBook struct{ *record }
 
 func auditEntry(e ledger.Entry) audit.Entry {
@@ -72,14 +72,14 @@ func auditEntry(e ledger.Entry) audit.Entry {
 }
 
 func (b auditBook) Repositories(after string, limit int) ([]string, error) {
-	if err := b.ledger.Available(); err != nil {
+	if err := b.known(); err != nil {
 		return nil, err
 	}
 	return b.ledger.Repositories(after, limit)
 }
 
 func (b auditBook) List(repository, after string, limit int) ([]audit.Entry, error) {
-	if err := b.ledger.Available(); err != nil {
+	if err := b.known(); err != nil {
 		return nil, err
 	}
 	list, err := b.ledger.List(repository, after, limit)
@@ -91,7 +91,7 @@ func (b auditBook) List(repository, after string, limit int) ([]audit.Entry, err
 }
 
 func (b auditBook) Get(what audit.Reference) (audit.Entry, bool, error) {
-	if err := b.ledger.Available(); err != nil {
+	if err := b.known(); err != nil {
 		return audit.Entry{}, false, err
 	}
 	e, known, err := b.ledger.Get(ledger.Reference(what))

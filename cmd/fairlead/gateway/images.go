@@ -66,6 +66,9 @@ func (g *Gateway) askAround(ctx context.Context, e ledger.Entry, fleet replicati
 					place.State, place.Reason = admin.Pending, "its registry no longer has it, and gets it again"
 				case found.Digest != e.Digest:
 					place.State, place.Reason = admin.Pending, "its registry has "+found.Digest
+					if g.copying.Unheard { // another gateway may have recorded that
+						return
+					}
 				default:
 					return
 				}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"syscall"
@@ -27,7 +28,8 @@ type record struct {
 	copied  func(replica, repository string) bool // what is pushed to others may be on its way there
 	doubt   func(ledger.Entry, string)            // the replica may have lost what was pushed again
 
-	elsewhere func(ledger.Write) error // has another gateway record it
+	elsewhere func(ledger.Write) error // has another gateway record it; nil: there is none
+	current   func() bool              // it can be written, and knows what other gateways know
 	byOthers  *prometheus.CounterVec   // writes of which that was tried
 	accept    bool                     // what cannot be recorded now is accepted all the same
 	log       *slog.Logger
@@ -64,7 +66,7 @@ func openRecord(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) 
 		byOthers.WithLabelValues(result)
 	}
 	return &record{
-		elsewhere: func(ledger.Write) error { return ledger.ErrUnavailable }, byOthers: byOthers,
+		current: func() bool { return l.Available() == nil }, byOthers: byOthers,
 		ledger: l, member: member, changed: func() {}, news: func([]ledger.Entry) {}, told: func(context.Context) {},
 		copied: func(string, string) bool { return false }, doubt: func(ledger.Entry, string) {},
 		accept: c.Replication.Unrecorded == configs.UnrecordedAccept, log: log,
@@ -97,26 +99,28 @@ func (r *record) Untag(tag proxy.Reference, standIn string, replica string, by p
 
 func (r *record) Told(ctx context.Context) { r.told(ctx) }
 
-// write records a write, here or by another gateway ([ADR 022]).
+// write records a write, here or by another gateway (ADR 022).
 func (r *record) write(w ledger.Write) error {
-	err := r.here(w)
-	if !errors.Is(err, ledger.ErrUnavailable) {
+	err := r.here(w, 0)
+	if !errors.Is(err, ledger.ErrUnavailable) || r.elsewhere == nil {
 		return err
 	}
 	if elsewhere := r.elsewhere(w); elsewhere != nil {
-		r.log.Debug("no other gateway records it either", "error", elsewhere)
 		r.byOthers.WithLabelValues("failed").Inc()
-		return err
+		return fmt.Errorf("%w; nor does another gateway record it: %w", err, elsewhere)
 	}
 	r.byOthers.WithLabelValues("done").Inc()
 	return nil
 }
 
 // here is for writes of our own clients, and of those of a gateway that cannot write its record.
-func (r *record) here(w ledger.Write) error {
-	entries, err := r.ledger.Record(w)
+func (r *record) here(w ledger.Write, within time.Duration) error {
+	entries, err := r.ledger.Record(w, within)
 	if err != nil {
 		return err
+	}
+	if entries[0].Name == "" { // of a blob there was nothing to record
+		return nil
 	}
 	if w.Act != ledger.ActPush && r.copied(w.Replica, w.Reference.Repository) {
 		// Some registries accept a deletion, and go on giving out what they have cached. And a client may go away before he has
@@ -167,7 +171,7 @@ func (r *record) Confirm(what proxy.Reference, replica string) {
 // Gone: the gateway that copies to the replica may not have heard of the deletion yet, and undo it. Once it has, it deletes what
 // it may have brought meanwhile, and confirms.
 func (r *record) Gone(what proxy.Reference, replica string) {
-	if r.ledger.Available() != nil { // another gateway has recorded it
+	if !r.current() { // another gateway may have recorded it
 		return
 	}
 	if e, known, err := r.ledger.Get(entryOf(what)); err == nil && known && !e.Deleted {
@@ -187,6 +191,17 @@ func (r *record) Known(what proxy.Reference) (proxy.Known, bool) {
 		return proxy.Known{}, false
 	}
 	return proxy.Known{Digest: e.Digest, Deleted: e.Deleted, At: e.Confirmed}, known
+}
+
+// Stale: alone, this gateway knows all that is recorded.
+func (r *record) Stale() bool { return r.elsewhere != nil && !r.current() }
+
+// known is why the record must not be gone by in this gateway's own name: it would bring back what is gone.
+func (r *record) known() error {
+	if r.current() {
+		return nil
+	}
+	return fmt.Errorf("%w, or does not know yet what other gateways have recorded", ledger.ErrUnavailable)
 }
 
 // maxLooked bounds how many entries of a repository one request may have read.

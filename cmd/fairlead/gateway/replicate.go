@@ -53,6 +53,7 @@ func newCopying(c *configs.Config, kept *record, moved *egress, reg prometheus.R
 		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth, Moved: moved.replicated, Metrics: reg, Log: log,
 		Surveyed: func(replica string) bool { return out.audit.Surveyed(replica) },
 		Writes:   &transfer.Writes{}, Unheard: c.Cluster == nil,
+		Current: func() bool { return kept.current() },
 	})
 	out.audit = newAudit(out, reg, log)
 	promauto.With(reg).NewCounterFunc(prometheus.CounterOpts{
@@ -206,12 +207,11 @@ func (c *copying) run(ctx context.Context, probed <-chan struct{}) error {
 	return all.Wait()
 }
 
-// book is the record as replication sees it. One that cannot be written is not asked: it does not hear of what was pushed and
-// deleted since, and who goes by it brings back what is gone.
+// book is the record as replication sees it. One that is not current is not asked.
 type book struct{ *record }
 
 func (b book) Pending(replica, after string, limit int) (entries []replication.Entry, next string, err error) {
-	if err := b.ledger.Available(); err != nil {
+	if err := b.known(); err != nil {
 		return nil, "", err
 	}
 	page, cursor, err := b.ledger.Pending(replica, ledger.Cursor(after), limit)
@@ -219,7 +219,7 @@ func (b book) Pending(replica, after string, limit int) (entries []replication.E
 }
 
 func (b book) Get(what replication.Reference) (replication.Entry, bool, error) {
-	if err := b.ledger.Available(); err != nil {
+	if err := b.known(); err != nil {
 		return replication.Entry{}, false, err
 	}
 	e, known, err := b.ledger.Get(ledger.Reference(what))
