@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
@@ -128,7 +129,7 @@ func (x *exchange) isOlder(got *answer) bool {
 	digest := x.tagged(got.response)
 	switch {
 	case got.absent() || digest == "":
-	case ok && known.Deleted && !got.right, slices.Contains(x.barred(Reference{Repository: x.target.repository, Name: digest}), got.replica.Name):
+	case ok && known.Deleted && !got.right, slices.Contains(x.barred(ledger.Reference{Repository: x.target.repository, Name: digest}), got.replica.Name):
 		x.makeAbsent(got)
 	case ok && !got.right && known.Digest != digest:
 		got.response.Body.Close()

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
@@ -96,6 +97,6 @@ func (x *exchange) holds(r *router.Replica) bool {
 }
 
 // reader is what is remembered by that a client was answered about a repository elsewhere than at the nearest replica.
-func (x *exchange) reader() Reference {
-	return Reference{Repository: x.target.repository, Name: "client " + x.client.String()}
+func (x *exchange) reader() ledger.Reference {
+	return ledger.Reference{Repository: x.target.repository, Name: "client " + x.client.String()}
 }

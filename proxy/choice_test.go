@@ -3,6 +3,8 @@ package proxy
 import (
 	"net/http"
 	"testing"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 // Artifactory, GitLab, Harbor and ECR say 401 or 403 of a repository that is not there.
@@ -72,7 +74,7 @@ func TestLayersFollowTheManifest(t *testing.T) {
 func TestADenialOfWhoHasIt(t *testing.T) {
 	record := newMemoryRecord()
 	g := newRig(t, map[string]http.HandlerFunc{"west": status(401, "Www-Authenticate: Bearer")}, func(c *Config) { c.Record = record })
-	_ = record.Push(Reference{Repository: "app", Name: "v1"}, Content{Digest: digest}, "west", Request{})
+	_ = record.Push(ledger.Reference{Repository: "app", Name: "v1"}, ledger.Content{Digest: digest}, "west", ledger.Request{})
 	for _, line := range []string{tagged, "GET " + byDigest} {
 		if got := g.do(line, nil, "Authorization: Bearer ended"); got.status != 401 || got.header.Get("Www-Authenticate") == "" {
 			t.Errorf("%s: %v", line, got)

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 var (
@@ -102,7 +104,7 @@ func TestDigestOfAManifest(t *testing.T) {
 			if test.status == 502 && !g.troubled("west") {
 				t.Error("no trouble was reported")
 			}
-			known, ok := g.proxy.Record.Known(Reference{Repository: "app", Name: "v1"})
+			known, ok := g.proxy.Record.Known(ledger.Reference{Repository: "app", Name: "v1"})
 			if pushed := test.line == "PUT "+tagPath && test.status < 300; ok != pushed || pushed && known.Digest != test.want {
 				t.Errorf("recorded %+v %v", known, ok)
 			}

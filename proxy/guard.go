@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
@@ -109,14 +110,14 @@ func (x *exchange) pushing(owner string) pushing {
 
 // gone: the part was deleted, by whomever, and not pushed again.
 func (x *exchange) gone(p manifest.Part) bool {
-	known, ok := x.proxy.Record.Known(Reference{x.target.repository, p.Digest, !p.Manifest})
+	known, ok := x.proxy.Record.Known(ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest})
 	return ok && known.Deleted
 }
 
 // wasGone: the part was deleted once. The record has blobs for no other reason, and another gateway may not have
 // heard yet that this one was pushed again.
 func (x *exchange) wasGone(p manifest.Part) bool {
-	known, ok := x.proxy.Record.Known(Reference{x.target.repository, p.Digest, !p.Manifest})
+	known, ok := x.proxy.Record.Known(ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest})
 	return ok && (known.Deleted || !p.Manifest)
 }
 
@@ -126,7 +127,7 @@ func (x *exchange) keepParts(ctx context.Context, replica string) error {
 		if !x.gone(p) {
 			continue
 		}
-		if err := x.keepAway(ctx, replica, Reference{x.target.repository, p.Digest, !p.Manifest}); err != nil {
+		if err := x.keepAway(ctx, replica, ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest}); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
@@ -37,7 +38,7 @@ type healer struct {
 	moved   func(source, target string, bytes int)
 	own     OwnWrites
 	room    *room
-	known   func(Reference) (Known, bool)
+	known   func(ledger.Reference) (Known, bool)
 	metrics *metrics
 	log     *slog.Logger
 	ctx     context.Context

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
@@ -39,7 +40,7 @@ func TestWhatIsHeldIsNotAbsent(t *testing.T) {
 			for name, change := range test.change {
 				g.set(name, change)
 			}
-			if err := record.Push(Reference{Repository: "app", Name: "v1"}, Content{Digest: digest}, "west", Request{}); err != nil {
+			if err := record.Push(ledger.Reference{Repository: "app", Name: "v1"}, ledger.Content{Digest: digest}, "west", ledger.Request{}); err != nil {
 				t.Fatal(err)
 			}
 			got := g.do(test.line, nil)
@@ -56,9 +57,9 @@ func TestADeletedLayerIsAbsent(t *testing.T) {
 	record := newMemoryRecord()
 	g := newRig(t, nil, func(c *Config) { c.Record = record })
 	g.set("west", down)
-	_ = record.Push(Reference{Repository: "app", Name: "v1"}, Content{Digest: digest}, "west", Request{})
-	_ = record.Delete(Reference{"app", digest, true}, "east", Request{})
-	record.Confirm(Reference{"app", digest, true}, "europe")
+	_ = record.Push(ledger.Reference{Repository: "app", Name: "v1"}, ledger.Content{Digest: digest}, "west", ledger.Request{})
+	_ = record.Delete(ledger.Reference{Repository: "app", Name: digest, Blob: true}, "east", ledger.Request{})
+	record.Confirm(ledger.Reference{Repository: "app", Name: digest, Blob: true}, "europe")
 	g.want(g.do("GET /v2/app/blobs/"+digest, nil), 404, "east; reason=failover")
 }
 
@@ -69,7 +70,7 @@ func TestWhoWasHeard(t *testing.T) {
 	for _, name := range []string{"west", "east"} {
 		g.set(name, func(r *router.Replica) { r.Storage = "bucket" })
 	}
-	_ = record.Push(Reference{Repository: "app", Name: "v1"}, Content{Digest: digest}, "east", Request{})
+	_ = record.Push(ledger.Reference{Repository: "app", Name: "v1"}, ledger.Content{Digest: digest}, "east", ledger.Request{})
 	g.want(g.do("GET /v2/app/blobs/"+digest, nil), 404, "west; reason=nearest")
 	g.want(g.do("GET /v2/app/tags/list", nil), 404, "west; reason=nearest")
 	g.want(g.do("GET /v2/app/tags/list?last=v0&fairlead-replica=europe", nil), 404, "europe; reason=owner")
@@ -79,9 +80,9 @@ func TestWhoWasHeard(t *testing.T) {
 func TestADeletionOfWhatIsGone(t *testing.T) {
 	record := newMemoryRecord()
 	g := newRig(t, nil, func(c *Config) { c.Record = record })
-	_ = record.Push(Reference{Repository: "app", Name: "v1"}, Content{Digest: digest}, "europe", Request{})
+	_ = record.Push(ledger.Reference{Repository: "app", Name: "v1"}, ledger.Content{Digest: digest}, "europe", ledger.Request{})
 	g.want(g.do("DELETE "+byDigest, nil), 404, "west; reason=nearest")
-	if known, _ := record.Known(Reference{Repository: "app", Name: digest}); !known.Deleted {
+	if known, _ := record.Known(ledger.Reference{Repository: "app", Name: digest}); !known.Deleted {
 		t.Errorf("%+v", known)
 	}
 }
@@ -110,7 +111,7 @@ func TestDeletionOfWhatIsHeld(t *testing.T) {
 			for name, change := range test.change {
 				g.set(name, change)
 			}
-			_ = record.Push(Reference{Repository: "app", Name: "v1"}, Content{Digest: digest}, "europe", Request{})
+			_ = record.Push(ledger.Reference{Repository: "app", Name: "v1"}, ledger.Content{Digest: digest}, "europe", ledger.Request{})
 			got := g.do("DELETE "+byDigest, nil, test.header)
 			g.want(reply{status: got.status, by: got.by}, test.status, test.by)
 		})

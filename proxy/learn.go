@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
@@ -54,7 +55,7 @@ func (x *exchange) learn(replica string, response *http.Response) (owner string,
 	case x.target.manifest && accepted && x.reads() && replica != x.request.Gateway[0].Name:
 		p.resolutions.note(x.reader(), replica, now)
 		if digest := response.Header.Get(digestHeader); digest != "" {
-			p.resolutions.note(Reference{Repository: repository, Name: strings.Clone(digest)}, replica, now)
+			p.resolutions.note(ledger.Reference{Repository: repository, Name: strings.Clone(digest)}, replica, now)
 		}
 	case x.target.kind == router.Ping && accepted:
 		for _, name := range pushScopes(x.in.URL.Query()["scope"]) {
@@ -106,7 +107,7 @@ func (x *exchange) recordWrite(replica string, response *http.Response) error {
 
 // trust: whoever named the replica has given it something anew, or taken it away.
 func (x *exchange) trust(replica string, response *http.Response) {
-	for _, what := range []Reference{
+	for _, what := range []ledger.Reference{
 		x.named(), {Repository: x.target.repository, Name: response.Header.Get(digestHeader)},
 		{Repository: x.target.repository, Name: committed(x.values()), Blob: true},
 	} {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
@@ -149,8 +150,8 @@ func TestAForgedRepository(t *testing.T) {
 				}
 			}
 		})
-		blob := Reference{"victim", digest, true}
-		_ = g.proxy.Record.Delete(blob, "west", Request{})
+		blob := ledger.Reference{Repository: "victim", Name: digest, Blob: true}
+		_ = g.proxy.Record.Delete(blob, "west", ledger.Request{})
 		g.want(g.do("PATCH "+forged, strings.NewReader("x")), 202, "west; reason=owner")
 		g.want(g.do("PUT "+forged+"&digest="+digest, strings.NewReader("x")), 201, "west; reason=owner")
 		if owner := g.proxy.leases.owner("victim", time.Now()); owner != "" {

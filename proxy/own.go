@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/oci"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
@@ -24,7 +25,7 @@ func (x *exchange) unsettled(replica *router.Replica) bool {
 
 // keepAway has nobody delete in our own name, at that replica, what the client puts there, until it is recorded: who
 // deletes looks then whether that is still wanted, and would take along what the client was told is kept.
-func (x *exchange) keepAway(ctx context.Context, replica string, names ...Reference) error {
+func (x *exchange) keepAway(ctx context.Context, replica string, names ...ledger.Reference) error {
 	for _, of := range names {
 		done, err := x.proxy.OwnWrites.Hold(ctx, transfer.Name{
 			Replica: replica, Repository: of.Repository, Reference: of.Name, Blob: of.Blob,
@@ -47,15 +48,15 @@ func (x *exchange) letIn() {
 
 // puts are the names that the request writes where it is accepted. What a manifest brings to life again beside them
 // is for guard.
-func (x *exchange) puts() []Reference {
+func (x *exchange) puts() []ledger.Reference {
 	switch put := x.in.Method == http.MethodPut; {
 	case put && x.target.manifest && x.manifest != nil && !x.target.isDigest():
-		return []Reference{x.named(), {Repository: x.target.repository, Name: oci.Digest(x.manifest)}}
+		return []ledger.Reference{x.named(), {Repository: x.target.repository, Name: oci.Digest(x.manifest)}}
 	case put && x.target.manifest:
-		return []Reference{x.named()}
+		return []ledger.Reference{x.named()}
 	case x.isStep() && (put || x.in.Method == http.MethodPost):
 		if digest := committed(x.values()); digest != "" {
-			return []Reference{{x.target.repository, digest, true}}
+			return []ledger.Reference{{Repository: x.target.repository, Name: digest, Blob: true}}
 		}
 	}
 	return nil
@@ -72,9 +73,9 @@ type OwnWrites struct {
 	*transfer.Writes
 	// Brought says that something is about to be written to a replica, so that it is looked at again when word of its deletion
 	// comes late.
-	Brought func(what Reference, replica string)
+	Brought func(what ledger.Reference, replica string)
 	// Doubt has looked at, now and for a while, what we have taken back at a replica, or could not.
-	Doubt func(what Reference, replica string)
+	Doubt func(what ledger.Reference, replica string)
 	// Unheard: other gateways delete, and the record does not hear of it.
 	Unheard bool
 }
@@ -84,10 +85,10 @@ func (o *OwnWrites) complete() {
 		o.Writes = &transfer.Writes{}
 	}
 	if o.Brought == nil {
-		o.Brought = func(Reference, string) {}
+		o.Brought = func(ledger.Reference, string) {}
 	}
 	if o.Doubt == nil {
-		o.Doubt = func(Reference, string) {}
+		o.Doubt = func(ledger.Reference, string) {}
 	}
 }
 
@@ -129,7 +130,9 @@ func (o own) write(ctx context.Context, do func(context.Context) error) error {
 	return err
 }
 
-func (o own) what() Reference { return Reference{o.repository, o.need.Digest, !o.need.Manifest} }
+func (o own) what() ledger.Reference {
+	return ledger.Reference{Repository: o.repository, Name: o.need.Digest, Blob: !o.need.Manifest}
+}
 
 func (o own) name() transfer.Name {
 	return transfer.Name{Replica: o.owner, Repository: o.repository, Reference: o.need.Digest, Blob: !o.need.Manifest}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
@@ -68,7 +69,7 @@ func TestDeletedWhileItIsHealed(t *testing.T) {
 				var brought []string
 				g := newRig(t, handlers, func(c *Config) {
 					c.OwnWrites.Unheard = !heard
-					c.OwnWrites.Brought = func(what Reference, replica string) {
+					c.OwnWrites.Brought = func(what ledger.Reference, replica string) {
 						mu.Lock()
 						defer mu.Unlock()
 						brought = append(brought, what.Name+" to "+replica)
@@ -162,10 +163,10 @@ func TestACopyIsNotReadBeforeItIsSure(t *testing.T) {
 // watched calls whoever looks on at each push that is recorded.
 type watched struct {
 	*memoryRecord
-	push func(what Reference)
+	push func(what ledger.Reference)
 }
 
-func (w watched) Push(what Reference, content Content, replica string, by Request) error {
+func (w watched) Push(what ledger.Reference, content ledger.Content, replica string, by ledger.Request) error {
 	w.push(what)
 	return w.memoryRecord.Push(what, content, replica, by)
 }
@@ -174,27 +175,27 @@ func (w watched) Push(what Reference, content Content, replica string, by Reques
 // there in our name, nor what a manifest brings to life again; and then somebody may.
 func TestNobodyDeletesWhatAClientPuts(t *testing.T) {
 	config, image := sha256Of([]byte("config")), imageOf("config")
-	blob, digest, tag := Reference{"app", config, true}, Reference{"app", sha256Of(image), false}, Reference{"app", "v1", false}
+	blob, digest, tag := ledger.Reference{Repository: "app", Name: config, Blob: true}, ledger.Reference{Repository: "app", Name: sha256Of(image)}, ledger.Reference{Repository: "app", Name: "v1"}
 	for _, c := range []struct {
 		name string
 		put  func(s scattered) reply
-		held []Reference
+		held []ledger.Reference
 	}{
 		{"a blob", func(s scattered) reply {
 			return s.do("POST "+uploads+"?digest="+config, strings.NewReader("config"))
-		}, []Reference{blob}},
-		{"a tag", func(s scattered) reply { return s.putManifest("v1", image) }, []Reference{tag, digest, blob}},
-		{"a manifest", func(s scattered) reply { return s.putManifest(digest.Name, image) }, []Reference{digest, blob}},
+		}, []ledger.Reference{blob}},
+		{"a tag", func(s scattered) reply { return s.putManifest("v1", image) }, []ledger.Reference{tag, digest, blob}},
+		{"a manifest", func(s scattered) reply { return s.putManifest(digest.Name, image) }, []ledger.Reference{digest, blob}},
 		{"a tag of a replica by name", func(s scattered) reply {
 			return s.putManifest("v1", image, "Host: west.registry.contoso.com")
-		}, []Reference{tag}},
+		}, []ledger.Reference{tag}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			over, end := context.WithCancel(t.Context())
 			end()
 			var s scattered
 			var sent, recorded atomic.Int32
-			free := func(of Reference) bool {
+			free := func(of ledger.Reference) bool {
 				done, _, err := s.proxy.OwnWrites.Delete(over, transfer.Name{Replica: "west", Repository: of.Repository, Reference: of.Name, Blob: of.Blob})
 				if err == nil {
 					done()
@@ -208,7 +209,7 @@ func TestNobodyDeletesWhatAClientPuts(t *testing.T) {
 					}
 				}
 			}
-			record := watched{newMemoryRecord(), func(Reference) { recorded.Add(1); held("recorded") }}
+			record := watched{newMemoryRecord(), func(ledger.Reference) { recorded.Add(1); held("recorded") }}
 			record.of[blob] = Known{config, true, []string{"east"}}
 			s = newScattered(t, func(c *Config) {
 				c.Record = record
@@ -253,7 +254,7 @@ func TestABlobThatWasDeletedIsAskedFor(t *testing.T) {
 	s := newScattered(t)
 	record := s.proxy.Record.(*memoryRecord)
 	config := sha256Of([]byte("config"))
-	record.of[Reference{"app", config, true}] = Known{config, true, []string{"east"}}
+	record.of[ledger.Reference{Repository: "app", Name: config, Blob: true}] = Known{config, true, []string{"east"}}
 	s.want(s.do("POST "+uploads+"?digest="+config, strings.NewReader("config")), 201, "west; reason=nearest")
 	s.at["west"].ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodDelete, "/v2/app/blobs/"+config, nil))
 	s.want(s.putManifest("v1", imageOf("config")), 400, "west; reason=scattered")
@@ -262,9 +263,9 @@ func TestABlobThatWasDeletedIsAskedFor(t *testing.T) {
 // TestWhatCannotBeUndoneIsLookedAt: the client may push, and not delete. What was pushed to the owner meanwhile is
 // left alone.
 func TestWhatCannotBeUndoneIsLookedAt(t *testing.T) {
-	blob := Reference{"app", sha256Of([]byte("config")), true}
+	blob := ledger.Reference{Repository: "app", Name: sha256Of([]byte("config")), Blob: true}
 	for _, pushed := range []bool{false, true} {
-		var doubted []Reference
+		var doubted []ledger.Reference
 		deletions := 0
 		g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodDelete {
@@ -272,7 +273,7 @@ func TestWhatCannotBeUndoneIsLookedAt(t *testing.T) {
 			}
 			w.WriteHeader(http.StatusForbidden)
 		}}, func(c *Config) {
-			c.OwnWrites.Doubt = func(what Reference, replica string) {
+			c.OwnWrites.Doubt = func(what ledger.Reference, replica string) {
 				if replica == "west" {
 					doubted = append(doubted, what)
 				}
@@ -283,7 +284,7 @@ func TestWhatCannotBeUndoneIsLookedAt(t *testing.T) {
 		}
 		p := pushing{repository: "app", owner: "west", host: "registry.contoso.com", gone: func(manifest.Part) bool { return false }}
 		own{g.proxy.healer, p, manifest.Part{Digest: blob.Name}, "east"}.undo(t.Context(), false)
-		if !slices.Equal(doubted, []Reference{blob}) || deletions > 0 == pushed {
+		if !slices.Equal(doubted, []ledger.Reference{blob}) || deletions > 0 == pushed {
 			t.Errorf("pushed: %v, deletions: %d, to be looked at: %v", pushed, deletions, doubted)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
@@ -52,8 +53,8 @@ type Config struct {
 	Alive          func(replica string, at time.Time) // what it sent came after at; for each read: must not block
 	OwnShortage    func(error) bool                   // it comes of what this gateway has run out of
 	Record         Record
-	Committed      func(repository, digest, replica string) // of each blob that a client pushes; must not block
-	Missed         func(what Reference, replica string)     // which the record says to have it answered 404; must not block
+	Committed      func(repository, digest, replica string)    // of each blob that a client pushes; must not block
+	Missed         func(what ledger.Reference, replica string) // which the record says to have it answered 404; must not block
 	OwnWrites      OwnWrites
 	Agreement      Agreement // nil: this gateway decides alone
 	Detour         Detour
@@ -211,7 +212,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.forward()
 }
 
-func (p *Proxy) missed(what Reference, replica string) {
+func (p *Proxy) missed(what ledger.Reference, replica string) {
 	if p.Missed != nil {
 		p.Missed(what, replica)
 	}

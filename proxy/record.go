@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
@@ -15,46 +16,29 @@ import (
 // restart. Its methods may be called by many goroutines at once.
 type Record interface {
 	// Push says that replica accepted content under a name, Delete that it deleted what a reference names. Nil: it is kept.
-	Push(what Reference, content Content, replica string, by Request) error
-	Delete(what Reference, replica string, by Request) error
+	Push(what ledger.Reference, content ledger.Content, replica string, by ledger.Request) error
+	Delete(what ledger.Reference, replica string, by ledger.Request) error
 	// Untag says that replica accepted a stand-in under a tag, which a client is about to delete together with the tag: the tag is
 	// deleted, and nobody pushed the stand-in.
-	Untag(tag Reference, standIn string, replica string, by Request) error
+	Untag(tag ledger.Reference, standIn string, replica string, by ledger.Request) error
 	// Told returns when all gateways know what was recorded here until now, within a bound.
 	Told(ctx context.Context)
 	// Confirm says that replica's word about what was deleted counts again: it is rid of it, or was given it anew by name. It
 	// changes nothing once that was pushed again.
-	Confirm(what Reference, replica string)
+	Confirm(what ledger.Reference, replica string)
 	// Gone says that replica, asked to delete what was deleted elsewhere, does not have it any more; a copy of it may yet be
 	// under way there. If it was pushed again meanwhile, the deletion may have taken that along.
-	Gone(what Reference, replica string)
+	Gone(what ledger.Reference, replica string)
 	// Known is what the record says of the reference.
-	Known(what Reference) (Known, bool)
+	Known(what ledger.Reference) (Known, bool)
 	// Stale reports whether more may have been recorded than Known knows of.
 	Stale() bool
 	// Stranded reports whether the repository has a tag or manifest that none of those replicas is known to have.
 	Stranded(repository string, replicas []string) bool
 }
 
-// Reference is a tag, or the digest of a manifest or blob.
-type Reference struct {
-	Repository, Name string
-	Blob             bool
-}
-
-// Content is what a name was given to.
-type Content struct {
-	Digest, MediaType string
-	Config            string // media type of a manifest's config; empty: it has none
-	Size              int64  // bytes
-	Part              bool   // of a manifest that is pushed, and not pushed itself
-}
-
-// Request is what a record may keep of the request that asked for a write. None of it has been checked.
-type Request struct{ Host, Method, UserAgent string }
-
-func (x *exchange) by() Request {
-	return Request{strings.Clone(x.in.Host), strings.Clone(x.in.Method), strings.Clone(x.in.UserAgent())}
+func (x *exchange) by() ledger.Request {
+	return ledger.Request{Host: strings.Clone(x.in.Host), Method: strings.Clone(x.in.Method), UserAgent: strings.Clone(x.in.UserAgent())}
 }
 
 // Known is the last that was done to a reference.
@@ -67,8 +51,8 @@ type Known struct {
 // errUnrecorded: a write is done, and not remembered. Its client has to come again.
 var errUnrecorded = errors.New("the gateway cannot keep record of pushes now")
 
-func (x *exchange) named() Reference {
-	return Reference{x.target.repository, x.target.reference, x.target.blob}
+func (x *exchange) named() ledger.Reference {
+	return ledger.Reference{Repository: x.target.repository, Name: x.target.reference, Blob: x.target.blob}
 }
 
 // counts reports whether a replica's word about something counts: it is known to be up to date, or is the owner that
@@ -82,7 +66,7 @@ func (x *exchange) counts(replica string, about Known) bool {
 // consult asks the record once for what the decision about a read needs of it.
 func (x *exchange) consult() {
 	if digest := x.target.belongsTo(); digest != "" {
-		x.request.Follow = x.proxy.resolutions.follow(Reference{Repository: x.target.repository, Name: digest})
+		x.request.Follow = x.proxy.resolutions.follow(ledger.Reference{Repository: x.target.repository, Name: digest})
 	}
 	if !x.target.manifest && !x.target.blob {
 		return
@@ -97,7 +81,7 @@ func (x *exchange) consult() {
 }
 
 // barred are the replicas that may still have what was deleted.
-func (x *exchange) barred(what Reference) []string {
+func (x *exchange) barred(what ledger.Reference) []string {
 	known, ok := x.proxy.Record.Known(what)
 	if !ok || !known.Deleted {
 		return nil
@@ -119,14 +103,14 @@ func (x *exchange) without(known Known) (names []string) {
 func (x *exchange) recordPush(replica string, digest string, mediaType string) error {
 	record, repository := x.proxy.Record, x.target.repository
 	for _, part := range x.needs {
-		of := Reference{repository, part.Digest, !part.Manifest}
+		of := ledger.Reference{Repository: repository, Name: part.Digest, Blob: !part.Manifest}
 		if x.mayBeDeleted(of) {
-			if err := record.Push(of, Content{Digest: part.Digest, Part: true}, replica, x.by()); err != nil {
+			if err := record.Push(of, ledger.Content{Digest: part.Digest, Part: true}, replica, x.by()); err != nil {
 				return fmt.Errorf("%w: %w", errUnrecorded, err)
 			}
 		}
 	}
-	content := Content{Digest: digest, MediaType: strings.Clone(mediaType), Config: manifest.ConfigType(x.manifest), Size: int64(len(x.manifest))}
+	content := ledger.Content{Digest: digest, MediaType: strings.Clone(mediaType), Config: manifest.ConfigType(x.manifest), Size: int64(len(x.manifest))}
 	if err := record.Push(x.named(), content, replica, x.by()); err != nil {
 		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
@@ -152,18 +136,18 @@ func (x *exchange) recordUntag(replica, standIn string) error {
 }
 
 // mayBeDeleted: where nothing says so, of a blob a push changes nothing.
-func (x *exchange) mayBeDeleted(of Reference) bool {
+func (x *exchange) mayBeDeleted(of ledger.Reference) bool {
 	known, ok := x.proxy.Record.Known(of)
 	return ok && known.Deleted || of.Blob && x.proxy.Record.Stale()
 }
 
 // recordBlob: a blob that was deleted is there again.
 func (x *exchange) recordBlob(replica, digest string) error {
-	of := Reference{x.target.repository, digest, true}
+	of := ledger.Reference{Repository: x.target.repository, Name: digest, Blob: true}
 	if !x.mayBeDeleted(of) {
 		return nil
 	}
-	if err := x.proxy.Record.Push(of, Content{Digest: digest}, replica, x.by()); err != nil {
+	if err := x.proxy.Record.Push(of, ledger.Content{Digest: digest}, replica, x.by()); err != nil {
 		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
 	return nil

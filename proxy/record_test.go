@@ -8,22 +8,24 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 // memoryRecord keeps record as the ledger does, in memory.
 type memoryRecord struct {
 	mu    sync.Mutex
-	of    map[Reference]Known // Guarded by mu.
-	fails bool                // Guarded by mu.
-	told  []string            // Guarded by mu: each write, and on whose behalf.
-	stale bool                // Static once the proxy runs.
+	of    map[ledger.Reference]Known // Guarded by mu.
+	fails bool                       // Guarded by mu.
+	told  []string                   // Guarded by mu: each write, and on whose behalf.
+	stale bool                       // Static once the proxy runs.
 }
 
-func newMemoryRecord() *memoryRecord { return &memoryRecord{of: map[Reference]Known{}} }
+func newMemoryRecord() *memoryRecord { return &memoryRecord{of: map[ledger.Reference]Known{}} }
 
 var errDisk = errors.New("no space left on device")
 
-func (m *memoryRecord) Push(what Reference, content Content, replica string, by Request) error {
+func (m *memoryRecord) Push(what ledger.Reference, content ledger.Content, replica string, by ledger.Request) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fails {
@@ -31,12 +33,12 @@ func (m *memoryRecord) Push(what Reference, content Content, replica string, by 
 	}
 	m.told = append(m.told, fmt.Sprintf("push %.9s %s %t %s %s %s", what.Name, content.Config, content.Part, by.Host, by.Method, by.UserAgent))
 	for _, name := range []string{what.Name, content.Digest} {
-		m.of[Reference{what.Repository, name, what.Blob}] = Known{content.Digest, false, []string{replica}}
+		m.of[ledger.Reference{Repository: what.Repository, Name: name, Blob: what.Blob}] = Known{content.Digest, false, []string{replica}}
 	}
 	return nil
 }
 
-func (m *memoryRecord) Delete(what Reference, replica string, by Request) error {
+func (m *memoryRecord) Delete(what ledger.Reference, replica string, by ledger.Request) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fails {
@@ -52,18 +54,18 @@ func (m *memoryRecord) Delete(what Reference, replica string, by Request) error 
 	return nil
 }
 
-func (m *memoryRecord) Untag(tag Reference, standIn string, replica string, by Request) error {
+func (m *memoryRecord) Untag(tag ledger.Reference, standIn string, replica string, by ledger.Request) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.told = append(m.told, fmt.Sprintf("untag %s %s", tag.Name, by.UserAgent))
 	m.of[tag] = Known{m.of[tag].Digest, true, []string{replica}}
-	m.of[Reference{tag.Repository, standIn, false}] = Known{standIn, true, []string{replica}}
+	m.of[ledger.Reference{Repository: tag.Repository, Name: standIn}] = Known{standIn, true, []string{replica}}
 	return nil
 }
 
 func (m *memoryRecord) Told(context.Context) {}
 
-func (m *memoryRecord) Confirm(what Reference, replica string) {
+func (m *memoryRecord) Confirm(what ledger.Reference, replica string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if known, ok := m.of[what]; ok && !slices.Contains(known.At, replica) {
@@ -72,9 +74,9 @@ func (m *memoryRecord) Confirm(what Reference, replica string) {
 	}
 }
 
-func (m *memoryRecord) Gone(what Reference, replica string) { m.Confirm(what, replica) }
+func (m *memoryRecord) Gone(what ledger.Reference, replica string) { m.Confirm(what, replica) }
 
-func (m *memoryRecord) Known(what Reference) (Known, bool) {
+func (m *memoryRecord) Known(what ledger.Reference) (Known, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	known, ok := m.of[what]
@@ -112,7 +114,7 @@ func TestAWriteThatCannotBeKept(t *testing.T) {
 	s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("one")), strings.NewReader("one")), 201, "west; reason=leased")
 	record.fails = false
 	s.want(s.putManifest("v1", imageOf("config", "one")), 201, "west; reason=leased")
-	known, _ := record.Known(Reference{"app", "v1", false})
+	known, _ := record.Known(ledger.Reference{Repository: "app", Name: "v1"})
 	if known.Digest != sha256Of(imageOf("config", "one")) || !slices.Equal(known.At, []string{"west"}) {
 		t.Errorf("%+v", known)
 	}
@@ -145,7 +147,7 @@ func TestWhoAskedIsKept(t *testing.T) {
 	s.at["west"].blob("config")
 	record := s.proxy.Record.(*memoryRecord)
 	part := sha256Of([]byte("config"))
-	record.of[Reference{"app", part, true}] = Known{Digest: part, Deleted: true}
+	record.of[ledger.Reference{Repository: "app", Name: part, Blob: true}] = Known{Digest: part, Deleted: true}
 	by := []string{"Host: registry.contoso.com", "User-Agent: tester/1"}
 	s.want(s.putManifest("v1", imageOf("config"), by...), 201, "west; reason=nearest")
 	s.want(s.do("DELETE /v2/app/manifests/v1", nil, by...), 202, "west; reason=leased")
@@ -165,7 +167,7 @@ func TestAWriteThatIsBegunAgainIsKeptOnce(t *testing.T) {
 	s.at["west"].blob("config")
 	s.proxy.leases.agreed = decided{owner: "europe"}
 	s.want(s.putManifest("v1", imageOf("config")), 201, "europe; reason=leased")
-	known, _ := s.proxy.Record.Known(Reference{"app", "v1", false})
+	known, _ := s.proxy.Record.Known(ledger.Reference{Repository: "app", Name: "v1"})
 	if !slices.Equal(known.At, []string{"europe"}) {
 		t.Errorf("%+v", known)
 	}

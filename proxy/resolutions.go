@@ -1,6 +1,10 @@
 package proxy
 
-import "time"
+import (
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
+)
 
 // followLife is how long after a tag was resolved its digest is asked for at the same place: clients do so at once.
 const followLife = time.Minute
@@ -15,12 +19,12 @@ type resolved struct {
 
 func newResolutions() *resolutions { return &resolutions{newShelf[resolved]()} }
 
-func (r *resolutions) note(digest Reference, replica string, now time.Time) {
+func (r *resolutions) note(digest ledger.Reference, replica string, now time.Time) {
 	r.of.set(digest, resolved{replica, now.Add(followLife)})
 }
 
 // follow is the replica that lately resolved a tag to this digest, "" if none did.
-func (r *resolutions) follow(digest Reference) string {
+func (r *resolutions) follow(digest ledger.Reference) string {
 	got, ok := r.of.get(digest)
 	if !ok || time.Now().After(got.until) {
 		return ""

@@ -3,6 +3,7 @@ package proxy
 import (
 	"sync"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
@@ -30,7 +31,7 @@ func newLRU[K comparable, V any](size int) *simplelru.LRU[K, V] {
 	return lru
 }
 
-func (s *shelf[V]) get(r Reference) (v V, ok bool) {
+func (s *shelf[V]) get(r ledger.Reference) (v V, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if of, known := s.of.Get(r.Repository); known {
@@ -39,7 +40,7 @@ func (s *shelf[V]) get(r Reference) (v V, ok bool) {
 	return v, false
 }
 
-func (s *shelf[V]) set(r Reference, v V) {
+func (s *shelf[V]) set(r ledger.Reference, v V) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	of, ok := s.of.Get(r.Repository)

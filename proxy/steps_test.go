@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 // What an accepted answer to a step of an upload means does not hang on its status alone.
@@ -77,7 +79,7 @@ func TestDeletionsByOtherNames(t *testing.T) {
 	for _, code := range []int{200, 202, 204} {
 		g := newRig(t, map[string]http.HandlerFunc{"west": status(code)}, nil)
 		got := g.do("DELETE "+byDigest, nil)
-		known, _ := g.proxy.Record.Known(Reference{Repository: "app", Name: digest})
+		known, _ := g.proxy.Record.Known(ledger.Reference{Repository: "app", Name: digest})
 		if got.status != code || !known.Deleted {
 			t.Errorf("%d: %v, recorded %+v", code, got, known)
 		}

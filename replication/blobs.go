@@ -9,6 +9,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -33,7 +34,9 @@ type blobs struct {
 
 type blobKey struct{ target, repository, digest string }
 
-func (k blobKey) reference() Reference { return Reference{k.repository, k.digest, true} }
+func (k blobKey) reference() ledger.Reference {
+	return ledger.Reference{Repository: k.repository, Name: k.digest, Blob: true}
+}
 
 type seenKey struct{ replica, digest string }
 

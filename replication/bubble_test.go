@@ -25,10 +25,10 @@ type inBubble struct {
 	blob   atomic.Int64 // of a blob that b has or not, and takes deletions of; 0: as all else
 }
 
-func newInBubble(t *testing.T, ledger Ledger, change ...func(*Options)) *inBubble {
+func newInBubble(t *testing.T, kept Ledger, change ...func(*Options)) *inBubble {
 	x := &inBubble{}
 	o := Options{
-		Ledger: ledger, Fleet: func() Fleet { return three(func(f *Fleet) { f.Mine = []string{"b"} }) }, Concurrency: 1,
+		Ledger: kept, Fleet: func() Fleet { return three(func(f *Fleet) { f.Mine = []string{"b"} }) }, Concurrency: 1,
 		Reach: func(name string) transfer.Replica {
 			return transfer.Replica{Name: name, URL: &url.URL{Scheme: "http", Host: name + ".test"}, Transport: x}
 		},

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 // gate holds one request of a replica open: before it is served, or before its answer is sent.
@@ -54,7 +56,7 @@ func (s *store) drop(path string) {
 // ever after, the replica does not have it.
 func TestDeletedWhileItIsCopied(t *testing.T) {
 	layer := []byte("a layer")
-	blob := Reference{"app", sum(layer), true}
+	blob := ledger.Reference{Repository: "app", Name: sum(layer), Blob: true}
 	image := imageOf("config of layer", "layer")
 	type word int
 	const (
@@ -87,7 +89,7 @@ func TestDeletedWhileItIsCopied(t *testing.T) {
 				g.at(x.at[c.at], c.method, c.path, c.served)
 				what, kind := blob, "blobs"
 				if c.manifest {
-					what, kind = Reference{"app", sum(image), false}, "manifests"
+					what, kind = ledger.Reference{Repository: "app", Name: sum(image)}, "manifests"
 					a.image("", "layer")
 				} else {
 					a.blob(layer)
@@ -140,7 +142,7 @@ func TestDeletedWhileItIsCopied(t *testing.T) {
 // TestPushedAnewWhileItIsDeleted: a deletion on its way to a replica does not take along what was pushed after it.
 func TestPushedAnewWhileItIsDeleted(t *testing.T) {
 	layer := []byte("layer")
-	blob := Reference{"app", sum(layer), true}
+	blob := ledger.Reference{Repository: "app", Name: sum(layer), Blob: true}
 	x := newRegion(t)
 	only := three(func(f *Fleet) { f.Mine = []string{"b"} })
 	x.fleet.Store(&only)
@@ -165,7 +167,7 @@ func TestPushedAnewWhileItIsDeleted(t *testing.T) {
 
 // TestDeletionsWaitForOthersWrites: who deletes waits for all that is written there, whoever writes it.
 func TestDeletionsWaitForOthersWrites(t *testing.T) {
-	blob := Reference{"app", sum([]byte("layer")), true}
+	blob := ledger.Reference{Repository: "app", Name: sum([]byte("layer")), Blob: true}
 	x := newRegion(t)
 	x.run()
 	cut, done, err := x.Writes.Write(context.Background(), nameOf("b", blob))
@@ -193,7 +195,7 @@ func TestGivenOutAfterADeletion(t *testing.T) {
 	for _, anew := range []bool{false, true} {
 		x := newRegion(t)
 		b, layer := x.at["b"], []byte("layer")
-		blob := Reference{"app", sum(layer), true}
+		blob := ledger.Reference{Repository: "app", Name: sum(layer), Blob: true}
 		b.blob(layer)
 		x.write(blob, blob.Name, "b", true)
 		looked := newGate()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -27,7 +28,7 @@ var (
 func (e *Engine) do(ctx context.Context, b *blobs, t Task) error {
 	ctx, cancel := context.WithTimeout(ctx, taskBound)
 	defer cancel()
-	entries := slices.DeleteFunc(slices.Clone(t.Entries), func(entry Entry) bool { return !e.wanted(entry, t) })
+	entries := slices.DeleteFunc(slices.Clone(t.Entries), func(entry ledger.Entry) bool { return !e.wanted(entry, t) })
 	if len(entries) == 0 {
 		return nil
 	}
@@ -42,9 +43,9 @@ func (e *Engine) do(ctx context.Context, b *blobs, t Task) error {
 		if errors.Is(err, errLater) {
 			later = err
 			// The digest stays to be confirmed, so that the task is tried again.
-			done = slices.DeleteFunc(done, func(entry Entry) bool { return !entry.isTag() })
+			done = slices.DeleteFunc(done, func(entry ledger.Entry) bool { return !entry.IsTag() })
 		} else if err != nil {
-			if slices.ContainsFunc(t.Entries, func(entry Entry) bool { return e.wanted(entry, t) }) {
+			if slices.ContainsFunc(t.Entries, func(entry ledger.Entry) bool { return e.wanted(entry, t) }) {
 				return e.lost(t, err)
 			}
 			done = nil // nobody asks for it any more, but it may have come half the way, over what is asked for now
@@ -121,7 +122,7 @@ func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
 		return later
 	}
 	for _, entry := range t.Entries {
-		if !entry.isTag() {
+		if !entry.IsTag() {
 			continue
 		}
 		if err := e.tag(ctx, i, entry, t.Digest, c); err != nil {
@@ -133,7 +134,7 @@ func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
 
 // tag puts a tag, unless it has moved on while we copied. With it the digest is put as well. What the
 // source has lost is not put only to be undone; it is not confirmed either, since the target does not have it.
-func (e *Engine) tag(ctx context.Context, i *image, entry Entry, digest string, c content) error {
+func (e *Engine) tag(ctx context.Context, i *image, entry ledger.Entry, digest string, c content) error {
 	now, known, err := e.Ledger.Get(entry.Reference)
 	if err != nil || !known || now.Deleted || now.Digest != digest {
 		return err
@@ -143,7 +144,7 @@ func (e *Engine) tag(ctx context.Context, i *image, entry Entry, digest string, 
 		return fmt.Errorf("%s: %w", entry.Name, errGone)
 	}
 	var lost error
-	err = e.inOwnName(ctx, i.target, Reference{entry.Repository, digest, false}, func(context.Context) error {
+	err = e.inOwnName(ctx, i.target, ledger.Reference{Repository: entry.Repository, Name: digest}, func(context.Context) error {
 		err := e.inOwnName(ctx, i.target, entry.Reference, func(context.Context) error {
 			return transfer.PutTag(ctx, e.reach(i.target), entry.Repository, entry.Name, digest, c.mediaType, c.body, nil)
 		}, still)
@@ -159,7 +160,7 @@ func (e *Engine) tag(ctx context.Context, i *image, entry Entry, digest string, 
 }
 
 // tagged asks a source that is known to have had the tag whether it has it still.
-func (i *image) tagged(ctx context.Context, entry Entry) (bool, error) {
+func (i *image) tagged(ctx context.Context, entry ledger.Entry) (bool, error) {
 	for _, from := range i.sources {
 		if slices.Contains(entry.Confirmed, from) {
 			c, there, err := transfer.Look(ctx, i.source(from, i.target), entry.Repository, entry.Name, nil)
@@ -188,15 +189,15 @@ func (e *Engine) overrun(t Task) (*Task, error) {
 
 // comesTo is what can be confirmed once the task is done: the digest as well, since no tag is put without it. It is asked for before, since
 // what is pushed meanwhile is not what the task brings.
-func (e *Engine) comesTo(t Task) ([]Entry, error) {
+func (e *Engine) comesTo(t Task) ([]ledger.Entry, error) {
 	if t.Action != Copy || t.Entries[0].Blob {
 		return slices.Clone(t.Entries), nil
 	}
-	whole, known, err := e.Ledger.Get(Reference{t.Repository, t.Digest, false})
+	whole, known, err := e.Ledger.Get(ledger.Reference{Repository: t.Repository, Name: t.Digest})
 	if err != nil {
 		return nil, err
 	}
-	done := slices.DeleteFunc(slices.Clone(t.Entries), func(entry Entry) bool { return entry.Reference == whole.Reference })
+	done := slices.DeleteFunc(slices.Clone(t.Entries), func(entry ledger.Entry) bool { return entry.Reference == whole.Reference })
 	if known && !whole.Deleted {
 		done = append(done, whole)
 	}

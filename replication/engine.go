@@ -12,6 +12,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -47,7 +48,7 @@ type Engine struct {
 	metrics *metrics
 	wake    chan struct{} // holds one
 	early   chan struct{} // one for each blob that is copied before its manifest
-	lately  *lru.Cache[taskKey, Stamp]
+	lately  *lru.Cache[taskKey, ledger.Stamp]
 
 	lookAgain  time.Duration
 	laterLooks atomic.Int64 // names that are looked at after a while
@@ -55,7 +56,7 @@ type Engine struct {
 	mu     sync.Mutex
 	lanes  map[string]*lane   // Guarded by mu; by replica.
 	meters map[string]*meter  // Guarded by mu; by replica.
-	news   []Entry            // Guarded by mu. At most maxNews.
+	news   []ledger.Entry     // Guarded by mu. At most maxNews.
 	missed bool               // Guarded by mu: there was more news than that.
 	blobs  *blobs             // Guarded by mu; nil while it does not run.
 	freed  chan struct{}      // Guarded by mu; closed when a task has ended.
@@ -67,7 +68,7 @@ type Engine struct {
 
 // New makes an engine, which Run starts.
 func New(o Options) *Engine {
-	written, err := lru.New[taskKey, Stamp](maxLately)
+	written, err := lru.New[taskKey, ledger.Stamp](maxLately)
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
@@ -106,7 +107,7 @@ func (e *Engine) Run(ctx context.Context) {
 }
 
 // News tells of entries that were recorded, here or elsewhere; without any, that the fleet has changed. It never waits.
-func (e *Engine) News(entries ...Entry) {
+func (e *Engine) News(entries ...ledger.Entry) {
 	e.mu.Lock()
 	if len(e.news)+len(entries) > maxNews {
 		e.missed = true
@@ -252,7 +253,7 @@ func (e *Engine) retry(l *lane, fleet Fleet, now time.Time) {
 		return runs || l.queue.has(t.key())
 	})
 	e.mu.Unlock()
-	var entries []Entry
+	var entries []ledger.Entry
 	for _, t := range tasks {
 		fresh := e.fresh(t)
 		if len(fresh) == 0 {
@@ -266,7 +267,7 @@ func (e *Engine) retry(l *lane, fleet Fleet, now time.Time) {
 }
 
 // fresh are the entries of a task that are still to be done, as the ledger has them now.
-func (e *Engine) fresh(t Task) (entries []Entry) {
+func (e *Engine) fresh(t Task) (entries []ledger.Entry) {
 	for _, entry := range t.Entries {
 		now, known, err := e.Ledger.Get(entry.Reference)
 		switch {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 // TestPush: layers go as they are committed, the manifest after them, the tag last, and nothing twice.
@@ -273,8 +275,8 @@ func TestDeletions(t *testing.T) {
 	x.push("v1", digest, "a")
 	x.remove("v1", digest, "a")
 	x.remove(digest, digest, "a")
-	x.write(Reference{"app", sum([]byte("layer")), true}, sum([]byte("layer")), "a", true)
-	x.write(Reference{"app", sum([]byte("never there")), true}, sum([]byte("never there")), "a", true)
+	x.write(ledger.Reference{Repository: "app", Name: sum([]byte("layer")), Blob: true}, sum([]byte("layer")), "a", true)
+	x.write(ledger.Reference{Repository: "app", Name: sum([]byte("never there")), Blob: true}, sum([]byte("never there")), "a", true)
 	c.breaks(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodDelete {
 			w.WriteHeader(http.StatusMethodNotAllowed)
@@ -375,7 +377,7 @@ func TestOutage(t *testing.T) {
 func TestMuchNews(t *testing.T) {
 	x := newRegion(t)
 	digest := x.at["a"].image("v0", "layer")
-	var all []Entry
+	var all []ledger.Entry
 	for n := range maxNews + 1 {
 		all = append(all, x.push(fmt.Sprintf("v%d", n), digest, "a"))
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -32,22 +33,22 @@ type book struct {
 	changed chan struct{} // holds one: something was confirmed
 
 	mu      sync.Mutex
-	entries map[Reference]Entry // Guarded by mu.
-	at      int64               // Guarded by mu.
-	err     error               // Guarded by mu.
+	entries map[ledger.Reference]ledger.Entry // Guarded by mu.
+	at      int64                             // Guarded by mu.
+	err     error                             // Guarded by mu.
 }
 
 func newBook() *book {
-	return &book{changed: make(chan struct{}, 1), entries: map[Reference]Entry{}}
+	return &book{changed: make(chan struct{}, 1), entries: map[ledger.Reference]ledger.Entry{}}
 }
 
 // write records what a replica accepted.
-func (b *book) write(what Reference, digest, replica string, deleted bool) Entry {
+func (b *book) write(what ledger.Reference, digest, replica string, deleted bool) ledger.Entry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.at++
-	e := Entry{Reference: what, Digest: digest, Stamp: Stamp{WallMS: b.at}, Deleted: deleted, Confirmed: []string{replica}}
-	if what.isTag() && !deleted {
+	e := ledger.Entry{Reference: what, Digest: digest, Stamp: ledger.Stamp{WallMS: b.at}, Deleted: deleted, Confirmed: []string{replica}}
+	if what.IsTag() && !deleted {
 		d := e
 		d.Name = digest
 		b.entries[d.Reference] = d
@@ -56,49 +57,49 @@ func (b *book) write(what Reference, digest, replica string, deleted bool) Entry
 	return e
 }
 
-func (b *book) push(name, digest, replica string) Entry {
-	return b.write(Reference{Repository: "app", Name: name}, digest, replica, false)
+func (b *book) push(name, digest, replica string) ledger.Entry {
+	return b.write(ledger.Reference{Repository: "app", Name: name}, digest, replica, false)
 }
 
-func (b *book) remove(name, digest, replica string) Entry {
-	return b.write(Reference{Repository: "app", Name: name}, digest, replica, true)
+func (b *book) remove(name, digest, replica string) ledger.Entry {
+	return b.write(ledger.Reference{Repository: "app", Name: name}, digest, replica, true)
 }
 
-func (b *book) Pending(replica, after string, limit int) (page []Entry, next string, err error) {
+func (b *book) Pending(replica string, after ledger.Cursor, limit int) (page []ledger.Entry, next ledger.Cursor, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	names := func(r Reference) string { return r.Repository + " " + r.Name }
-	for _, r := range slices.SortedFunc(maps.Keys(b.entries), func(a, b Reference) int { return cmp.Compare(names(a), names(b)) }) {
+	names := func(r ledger.Reference) string { return r.Repository + " " + r.Name }
+	for _, r := range slices.SortedFunc(maps.Keys(b.entries), func(a, b ledger.Reference) int { return cmp.Compare(names(a), names(b)) }) {
 		e := b.entries[r]
-		if slices.Contains(e.Confirmed, replica) || names(r) <= after {
+		if slices.Contains(e.Confirmed, replica) || names(r) <= string(after) {
 			continue
 		}
 		if page = append(page, e); len(page) == limit {
-			return page, names(r), b.err
+			return page, ledger.Cursor(names(r)), b.err
 		}
 	}
 	return page, "", b.err
 }
 
-func (b *book) Get(r Reference) (Entry, bool, error) {
+func (b *book) Get(r ledger.Reference) (ledger.Entry, bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e, ok := b.entries[r]
 	return e, ok, b.err
 }
 
-func (b *book) Tagged(repository, digest string, limit int) (tags []Entry, _ error) {
+func (b *book) Tagged(repository, digest string, limit int) (tags []ledger.Entry, _ error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for what, e := range b.entries {
-		if what.isTag() && what.Repository == repository && e.Digest == digest && !e.Deleted && len(tags) < limit {
+		if what.IsTag() && what.Repository == repository && e.Digest == digest && !e.Deleted && len(tags) < limit {
 			tags = append(tags, e)
 		}
 	}
 	return tags, b.err
 }
 
-func (b *book) Confirm(e Entry, replica string) error {
+func (b *book) Confirm(e ledger.Entry, replica string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.entries[e.Reference]

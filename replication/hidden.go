@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -28,7 +29,7 @@ type listing struct {
 // hidden is what becomes of a deletion that is refused with all else of its repository: some registries do so of one
 // that they do not have. Their list of all tells, unless it is empty: that is what some show to a login that has
 // ended.
-func (e *Engine) hidden(ctx context.Context, target string, entry Entry, refused error) error {
+func (e *Engine) hidden(ctx context.Context, target string, entry ledger.Entry, refused error) error {
 	if transfer.LetsIn(ctx, e.reach(target), nil) != nil {
 		return refused
 	}
@@ -43,16 +44,16 @@ func (e *Engine) hidden(ctx context.Context, target string, entry Entry, refused
 }
 
 // mayHave: something live that was pushed or copied with what was deleted is said to be there. In doubt it is.
-func (e *Engine) mayHave(target string, entry Entry) bool {
+func (e *Engine) mayHave(target string, entry ledger.Entry) bool {
 	near, err := e.Ledger.Tagged(entry.Repository, entry.Digest, maxLately)
 	if err != nil {
 		return true
 	}
-	whole, known, err := e.Ledger.Get(Reference{entry.Repository, entry.Digest, false})
+	whole, known, err := e.Ledger.Get(ledger.Reference{Repository: entry.Repository, Name: entry.Digest})
 	if known && !whole.Deleted {
 		near = append(near, whole)
 	}
-	there := func(other Entry) bool { return slices.Contains(other.Confirmed, target) }
+	there := func(other ledger.Entry) bool { return slices.Contains(other.Confirmed, target) }
 	return err != nil || slices.ContainsFunc(near, there)
 }
 

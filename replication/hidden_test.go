@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 // TestHiddenDeletions: a replica that refuses all of a repository that it does not have is rid of what was deleted
@@ -47,7 +49,7 @@ func TestHiddenDeletions(t *testing.T) {
 				return true
 			})
 			if c.live {
-				x.write(Reference{Repository: "app", Name: sum(nil)}, sum(nil), "b", false)
+				x.write(ledger.Reference{Repository: "app", Name: sum(nil)}, sum(nil), "b", false)
 			}
 			for n := range many {
 				_ = x.Confirm(x.remove(fmt.Sprint("v", n), sum(nil), "a"), "c")

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
@@ -88,7 +89,7 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 	if err != nil {
 		return content{}, err
 	}
-	said, _, err := i.Ledger.Get(Reference{i.repository, digest, false})
+	said, _, err := i.Ledger.Get(ledger.Reference{Repository: i.repository, Name: digest})
 	if err != nil {
 		return content{}, err
 	}
@@ -130,7 +131,7 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 
 // put is not cut short: that takes no time, and would leave it open whether it is there.
 func (i *image) put(ctx context.Context, digest string, c content) error {
-	return i.inOwnName(ctx, i.target, Reference{i.repository, digest, false}, func(context.Context) error {
+	return i.inOwnName(ctx, i.target, ledger.Reference{Repository: i.repository, Name: digest}, func(context.Context) error {
 		return transfer.PutManifest(ctx, i.reach(i.target), i.repository, digest, c.mediaType, c.body, nil)
 	}, i.unheard(func(ctx context.Context) (bool, error) {
 		return transfer.HasManifest(ctx, i.source(c.from, i.target), i.repository, digest, nil)
@@ -163,7 +164,7 @@ func (i *image) enter(ctx context.Context, need manifest.Part, nesting int) (lea
 
 // part is given the task's context, for what others may wait for, and one that ends when the rest is in vain.
 func (i *image) part(ctx, unlessFailed context.Context, need manifest.Part, nesting int) error {
-	if err := i.unlessGone(Reference{i.repository, need.Digest, !need.Manifest}); err != nil {
+	if err := i.unlessGone(ledger.Reference{Repository: i.repository, Name: need.Digest, Blob: !need.Manifest}); err != nil {
 		return err
 	}
 	if unlessFailed.Err() != nil {
@@ -235,7 +236,7 @@ func (i *image) referrers(ctx context.Context, digest string, nesting int) error
 		}
 		var later error
 		for _, referrer := range list {
-			gone, err := i.gone(Reference{i.repository, referrer, false})
+			gone, err := i.gone(ledger.Reference{Repository: i.repository, Name: referrer})
 			if err != nil {
 				return err
 			}

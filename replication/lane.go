@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -21,7 +22,7 @@ type lane struct {
 	// Guarded by the engine's mu.
 	queue   queue
 	running map[taskKey]Task
-	writing map[Reference]bool // what the running ones write
+	writing map[ledger.Reference]bool // what the running ones write
 	letters letters
 	due     time.Time // when the first letter may be; not before this anybody looks
 	pause   pause
@@ -32,7 +33,7 @@ type lane struct {
 }
 
 func newLane(name string) *lane {
-	return &lane{name: name, running: map[taskKey]Task{}, writing: map[Reference]bool{}, letters: letters{}}
+	return &lane{name: name, running: map[taskKey]Task{}, writing: map[ledger.Reference]bool{}, letters: letters{}}
 }
 
 // overdue: a scan reads all that the replica lacks, also what filters leave out and what has no source, so it is not made
@@ -146,15 +147,15 @@ func (l *lane) changed(fleet Fleet) bool {
 // covers: what is under way comes to the same. Word of a tag may come after that of the digest that was pushed with it.
 func (l *lane) covers(t Task) bool {
 	other, runs := l.running[t.key()]
-	return runs && !slices.ContainsFunc(t.Entries, func(e Entry) bool {
-		return !slices.ContainsFunc(other.Entries, func(o Entry) bool { return o.Reference == e.Reference && e.Stamp.Compare(o.Stamp) <= 0 })
+	return runs && !slices.ContainsFunc(t.Entries, func(e ledger.Entry) bool {
+		return !slices.ContainsFunc(other.Entries, func(o ledger.Entry) bool { return o.Reference == e.Reference && e.Stamp.Compare(o.Stamp) <= 0 })
 	})
 }
 
 // inTheWay: what is under way writes the same name. In which order a replica takes what is sent at once nobody knows.
 func (l *lane) inTheWay(t Task) bool {
 	_, runs := l.running[t.key()]
-	return runs || slices.ContainsFunc(t.Entries, func(e Entry) bool { return l.writing[e.Reference] })
+	return runs || slices.ContainsFunc(t.Entries, func(e ledger.Entry) bool { return l.writing[e.Reference] })
 }
 
 // pageSize is how many entries are read from the ledger in one go.
@@ -166,9 +167,9 @@ func (e *Engine) scanAll(l *lane, fleet Fleet, now time.Time) {
 	e.mu.Lock()
 	l.dirty = false
 	e.mu.Unlock()
-	var entries []Entry
+	var entries []ledger.Entry
 	pending, more := 0, false
-	for after := ""; ; {
+	for after := ledger.Cursor(""); ; {
 		page, next, err := e.Ledger.Pending(l.name, after, pageSize)
 		if err != nil {
 			e.Log.Warn("the ledger cannot be read", "error", err)
@@ -177,7 +178,7 @@ func (e *Engine) scanAll(l *lane, fleet Fleet, now time.Time) {
 			e.mu.Unlock()
 			return
 		}
-		page = slices.DeleteFunc(page, func(e Entry) bool { return fleet.leftOut(e, l.name) })
+		page = slices.DeleteFunc(page, func(e ledger.Entry) bool { return fleet.leftOut(e, l.name) })
 		pending += len(page)
 		for _, t := range e.startable(Plan(page, l.name, fleet), l, now) {
 			entries = append(entries, t.Entries...)
@@ -206,13 +207,13 @@ func (e *Engine) scanAll(l *lane, fleet Fleet, now time.Time) {
 }
 
 // first are those that Plan has done first.
-func first(entries []Entry) []Entry {
-	slices.SortFunc(entries, func(a, b Entry) int { return order(single(a), single(b)) })
+func first(entries []ledger.Entry) []ledger.Entry {
+	slices.SortFunc(entries, func(a, b ledger.Entry) int { return order(single(a), single(b)) })
 	return slices.Clone(entries[:maxQueue])
 }
 
-func single(e Entry) Task {
-	t := Task{Action: Copy, Repository: e.Repository, Entries: []Entry{e}}
+func single(e ledger.Entry) Task {
+	t := Task{Action: Copy, Repository: e.Repository, Entries: []ledger.Entry{e}}
 	if e.Deleted {
 		t.Action = Delete
 	}
@@ -234,7 +235,7 @@ func (e *Engine) forget(l *lane) {
 	}
 	e.mu.Unlock()
 	for _, t := range tasks {
-		if slices.ContainsFunc(t.Entries, func(entry Entry) bool { return e.wanted(entry, t) }) {
+		if slices.ContainsFunc(t.Entries, func(entry ledger.Entry) bool { return e.wanted(entry, t) }) {
 			continue
 		}
 		e.mu.Lock()
@@ -244,7 +245,7 @@ func (e *Engine) forget(l *lane) {
 }
 
 // wanted: the entry is the last word, and the task's replica has not confirmed it, or is to have it again. In doubt it is.
-func (e *Engine) wanted(entry Entry, t Task) bool {
+func (e *Engine) wanted(entry ledger.Entry, t Task) bool {
 	now, known, err := e.Ledger.Get(entry.Reference)
 	return err != nil || known && now.Stamp == entry.Stamp && (t.Again || !slices.Contains(now.Confirmed, t.Target))
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -65,7 +66,7 @@ func TestInTheWay(t *testing.T) {
 	l := newLane("a")
 	task := copyOf("d:1", 1)
 	task.Entries = append(task.Entries, tag("v1", "d:1", 2, "b"))
-	other := Task{Action: Copy, Target: "a", Repository: "app", Digest: "d:2", Entries: []Entry{tag("v1", "d:2", 3, "b")}}
+	other := Task{Action: Copy, Target: "a", Repository: "app", Digest: "d:2", Entries: []ledger.Entry{tag("v1", "d:2", 3, "b")}}
 	l.begin(task)
 	if !l.inTheWay(task) || !l.inTheWay(other) || l.inTheWay(copyOf("d:2", 3)) {
 		t.Error("not what is in the way")
@@ -80,18 +81,18 @@ func TestInTheWay(t *testing.T) {
 func TestCovers(t *testing.T) {
 	for _, c := range []struct {
 		name          string
-		running, told []Entry
+		running, told []ledger.Entry
 		waits         bool
 	}{
-		{"the same", []Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, []Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, false},
-		{"a part of it", []Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, []Entry{tag("v1", "d:1", 5, "b")}, false},
-		{"an earlier copy of it", []Entry{tag("v1", "d:1", 5, "b")}, []Entry{tag("v1", "d:1", 4, "b")}, false},
-		{"its tag, of the same push", []Entry{digest("d:1", 5, "b")}, []Entry{tag("v1", "d:1", 5, "b")}, true},
-		{"another tag, pushed before", []Entry{tag("v2", "d:1", 5, "b")}, []Entry{tag("v1", "d:1", 4, "b")}, true},
-		{"it was pushed again", []Entry{tag("v1", "d:1", 5, "b")}, []Entry{tag("v1", "d:1", 6, "b")}, true},
+		{"the same", []ledger.Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, []ledger.Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, false},
+		{"a part of it", []ledger.Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 5, "b")}, false},
+		{"an earlier copy of it", []ledger.Entry{tag("v1", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 4, "b")}, false},
+		{"its tag, of the same push", []ledger.Entry{digest("d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 5, "b")}, true},
+		{"another tag, pushed before", []ledger.Entry{tag("v2", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 4, "b")}, true},
+		{"it was pushed again", []ledger.Entry{tag("v1", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 6, "b")}, true},
 	} {
 		l, now := newLane("a"), time.Unix(10_000, 0)
-		task := func(entries []Entry) Task {
+		task := func(entries []ledger.Entry) Task {
 			return Task{Action: Copy, Target: "a", Repository: "app", Digest: "d:1", Entries: entries, Sources: []string{"b"}}
 		}
 		l.begin(task(c.running))
@@ -199,7 +200,7 @@ type during struct {
 	do func()
 }
 
-func (d during) Pending(replica, after string, limit int) ([]Entry, string, error) {
+func (d during) Pending(replica string, after ledger.Cursor, limit int) ([]ledger.Entry, ledger.Cursor, error) {
 	page, _, err := d.book.Pending(replica, "", limit)
 	if after == "" {
 		return page, "more", err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -30,12 +31,12 @@ func passes(ctx context.Context, long time.Duration) bool {
 
 // doubts are the names of one replica that are to be looked at. Guarded by the engine's mu.
 type doubts struct {
-	names   map[Reference]bool // at most maxLately
-	looking int                // how many goroutines do that
-	lacking map[Reference]bool // what was looked at, and is not there as the record says; at most maxLately
+	names   map[ledger.Reference]bool // at most maxLately
+	looking int                       // how many goroutines do that
+	lacking map[ledger.Reference]bool // what was looked at, and is not there as the record says; at most maxLately
 }
 
-func (d *doubts) put(what Reference) {
+func (d *doubts) put(what ledger.Reference) {
 	if len(d.names) < maxLately {
 		d.names[what] = true
 	}
@@ -45,7 +46,7 @@ func (d *doubts) put(what Reference) {
 func (e *Engine) doubtsOf(target string) *doubts {
 	d := e.doubts[target]
 	if d == nil {
-		d = &doubts{names: map[Reference]bool{}, lacking: map[Reference]bool{}}
+		d = &doubts{names: map[ledger.Reference]bool{}, lacking: map[ledger.Reference]bool{}}
 		e.doubts[target] = d
 	}
 	return d
@@ -54,7 +55,7 @@ func (e *Engine) doubtsOf(target string) *doubts {
 // writes remembers what is about to be written, or deleted, and what of it the record said. A client may have written the same
 // name there before us without the record having heard of it: our write lies over his then, and once it has heard, it says
 // that the replica has his. What an earlier write of ours may lie over counts until wrote.
-func (e *Engine) writes(target string, what Reference, said Stamp) {
+func (e *Engine) writes(target string, what ledger.Reference, said ledger.Stamp) {
 	key := taskKey{target, what}
 	if before, ok := e.lately.Peek(key); ok && before.Compare(said) < 0 {
 		said = before
@@ -63,23 +64,25 @@ func (e *Engine) writes(target string, what Reference, said Stamp) {
 }
 
 // wrote: the replica has it as the record said then.
-func (e *Engine) wrote(target string, what Reference, said Stamp) {
+func (e *Engine) wrote(target string, what ledger.Reference, said ledger.Stamp) {
 	e.lately.Add(taskKey{target, what}, said)
 }
 
 // Brought remembers what is about to be written to a replica in our own name by somebody else than the engine.
-func (e *Engine) Brought(target string, what Reference) {
+func (e *Engine) Brought(target string, what ledger.Reference) {
 	now, _, _ := e.Ledger.Get(what) // what cannot be read counts as older than all
 	e.writes(target, what, now.Stamp)
 }
 
 // Doubt has a name looked at that somebody else may have deleted at the replica after it was pushed again.
-func (e *Engine) Doubt(target string, what Reference) { e.doubt(target, []Reference{what}) }
+func (e *Engine) Doubt(target string, what ledger.Reference) {
+	e.doubt(target, []ledger.Reference{what})
+}
 
 // Missed has a name looked at that the replica is said to have, and did not when somebody asked. Where others delete without
 // the ledger hearing of it, that is after a while: their deletion has come to all replicas by then, and nobody has what
 // could be brought back.
-func (e *Engine) Missed(target string, what Reference) {
+func (e *Engine) Missed(target string, what ledger.Reference) {
 	if e.Unheard {
 		e.doubtIn(e.lookAgain, target, what)
 		return
@@ -88,9 +91,9 @@ func (e *Engine) Missed(target string, what Reference) {
 }
 
 // doubt has names looked at that something we did may have taken along.
-func (e *Engine) doubt(target string, names []Reference) {
+func (e *Engine) doubt(target string, names []ledger.Reference) {
 	for _, what := range names {
-		e.writes(target, what, Stamp{})
+		e.writes(target, what, ledger.Stamp{})
 	}
 	e.mu.Lock()
 	d := e.doubtsOf(target)
@@ -105,20 +108,20 @@ func (e *Engine) doubt(target string, names []Reference) {
 var longLooks = []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, 16 * time.Minute}
 
 // doubtLong has a name looked at again and again for a while.
-func (e *Engine) doubtLong(target string, what Reference) {
+func (e *Engine) doubtLong(target string, what ledger.Reference) {
 	for _, after := range longLooks {
 		e.doubtIn(after, target, what)
 	}
 }
 
 // Uncertain has a name looked at, now and for a while, that somebody else has written and taken back.
-func (e *Engine) Uncertain(target string, what Reference) {
+func (e *Engine) Uncertain(target string, what ledger.Reference) {
 	e.Doubt(target, what)
 	e.doubtLong(target, what)
 }
 
 // doubtIn has a name looked at after a while. Of too many only the first are.
-func (e *Engine) doubtIn(long time.Duration, target string, what Reference) {
+func (e *Engine) doubtIn(long time.Duration, target string, what ledger.Reference) {
 	if e.laterLooks.Add(1) > maxLately {
 		e.laterLooks.Add(-1)
 		return
@@ -130,20 +133,20 @@ func (e *Engine) doubtIn(long time.Duration, target string, what Reference) {
 }
 
 // overtaken: the record has since heard of a later write of the name, which the replica is said to have.
-func (e *Engine) overtaken(target string, entry Entry) bool {
+func (e *Engine) overtaken(target string, entry ledger.Entry) bool {
 	said, ok := e.lately.Peek(taskKey{target, entry.Reference})
 	return ok && entry.Stamp.Compare(said) > 0 && slices.Contains(entry.Confirmed, target)
 }
 
 // review has those looked at whose later write the news tells of, or, where there may have been more news, the ledger.
-func (e *Engine) review(ctx context.Context, target string, news []Entry, missed bool) {
+func (e *Engine) review(ctx context.Context, target string, news []ledger.Entry, missed bool) {
 	if missed {
 		news = e.remembered(target)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	d := e.doubtsOf(target)
-	again := map[Reference]bool{}
+	again := map[ledger.Reference]bool{}
 	for _, entry := range news {
 		if e.overtaken(target, entry) {
 			d.put(entry.Reference)
@@ -151,7 +154,7 @@ func (e *Engine) review(ctx context.Context, target string, news []Entry, missed
 		}
 	}
 	if missed { // of what nobody looks at again nobody would hear that it is there
-		maps.DeleteFunc(d.lacking, func(what Reference, _ bool) bool { return !again[what] })
+		maps.DeleteFunc(d.lacking, func(what ledger.Reference, _ bool) bool { return !again[what] })
 	}
 	for range min(e.Concurrency-d.looking, len(d.names)) {
 		d.looking++
@@ -159,7 +162,7 @@ func (e *Engine) review(ctx context.Context, target string, news []Entry, missed
 	}
 }
 
-func (e *Engine) remembered(target string) (entries []Entry) {
+func (e *Engine) remembered(target string) (entries []ledger.Entry) {
 	for _, key := range e.lately.Keys() {
 		if key.target != target {
 			continue
@@ -186,7 +189,7 @@ func (e *Engine) settle(ctx context.Context, target string, d *doubts) {
 }
 
 // doubted takes one of the names; without any, nobody looks any longer.
-func (e *Engine) doubted(ctx context.Context, d *doubts) (what Reference, ok bool) {
+func (e *Engine) doubted(ctx context.Context, d *doubts) (what ledger.Reference, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if ctx.Err() == nil {
@@ -196,12 +199,12 @@ func (e *Engine) doubted(ctx context.Context, d *doubts) (what Reference, ok boo
 		}
 	}
 	d.looking--
-	return Reference{}, false
+	return ledger.Reference{}, false
 }
 
 // look writes again, or deletes again, what the replica does not have as the record says. What we write meanwhile is looked
 // after by its own task, since the record has heard of the later write.
-func (e *Engine) look(ctx context.Context, target string, what Reference) error {
+func (e *Engine) look(ctx context.Context, target string, what ledger.Reference) error {
 	entry, known, err := e.Ledger.Get(what)
 	if err != nil {
 		return err
@@ -244,7 +247,7 @@ func (e *Engine) look(ctx context.Context, target string, what Reference) error 
 
 // goneUnheard: all that are said to have it say that they do not. Then others have deleted it, and there is nothing to wait
 // for.
-func (e *Engine) goneUnheard(ctx context.Context, target string, entry Entry) bool {
+func (e *Engine) goneUnheard(ctx context.Context, target string, entry ledger.Entry) bool {
 	if !e.Unheard {
 		return false
 	}
@@ -265,7 +268,7 @@ func (e *Engine) goneUnheard(ctx context.Context, target string, entry Entry) bo
 }
 
 // saw takes note of how a name was: what is not so counts as pending until it is.
-func (e *Engine) saw(target string, what Reference, so bool) {
+func (e *Engine) saw(target string, what ledger.Reference, so bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch d := e.doubtsOf(target); {
@@ -280,7 +283,7 @@ func (e *Engine) saw(target string, what Reference, so bool) {
 }
 
 // isSo reports whether the replica has it as the entry says.
-func (e *Engine) isSo(ctx context.Context, target string, entry Entry) (bool, error) {
+func (e *Engine) isSo(ctx context.Context, target string, entry ledger.Entry) (bool, error) {
 	if entry.Blob {
 		there, err := transfer.HasBlob(ctx, e.reach(target), entry.Repository, entry.Name, nil)
 		return there != entry.Deleted, err
@@ -295,8 +298,8 @@ func (e *Engine) isSo(ctx context.Context, target string, entry Entry) (bool, er
 // again is a task for what a replica is said to have. That it is the only one is no reason not to try: of a tag it may have
 // the manifest. Of a blob the record does not say who has it. With a digest that was deleted there some registries have deleted the
 // tags that it has got since.
-func (e *Engine) again(entry Entry, target string) (Task, error) {
-	t := Task{Action: Copy, Target: target, Repository: entry.Repository, Digest: entry.Digest, Entries: []Entry{entry}, Again: true}
+func (e *Engine) again(entry ledger.Entry, target string) (Task, error) {
+	t := Task{Action: Copy, Target: target, Repository: entry.Repository, Digest: entry.Digest, Entries: []ledger.Entry{entry}, Again: true}
 	if entry.Deleted {
 		t.Action = Delete
 		return t, nil
@@ -305,9 +308,9 @@ func (e *Engine) again(entry Entry, target string) (Task, error) {
 		t.Sources = e.Fleet().readable(target)
 		return t, nil
 	}
-	holders := []Entry{entry}
-	whole, known, err := e.Ledger.Get(Reference{entry.Repository, entry.Digest, false})
-	if err == nil && !entry.isTag() {
+	holders := []ledger.Entry{entry}
+	whole, known, err := e.Ledger.Get(ledger.Reference{Repository: entry.Repository, Name: entry.Digest})
+	if err == nil && !entry.IsTag() {
 		err = e.doubtTags(entry, target)
 	}
 	if known && !whole.Deleted {
@@ -320,9 +323,9 @@ func (e *Engine) again(entry Entry, target string) (Task, error) {
 	return t, err
 }
 
-func (e *Engine) doubtTags(digest Entry, target string) error {
+func (e *Engine) doubtTags(digest ledger.Entry, target string) error {
 	tags, err := e.Ledger.Tagged(digest.Repository, digest.Digest, maxLately)
-	var names []Reference
+	var names []ledger.Reference
 	for _, tag := range tags {
 		if slices.Contains(tag.Confirmed, target) {
 			names = append(names, tag.Reference)

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 // hears has the engine know that the record has changed: by news, or by more of it than it can take.
@@ -245,10 +247,10 @@ func (l locked) Write(p []byte) (int, error) {
 // TestManyInDoubt: of the oldest nothing is remembered any more.
 func TestManyInDoubt(t *testing.T) {
 	x := newRegion(t)
-	var news []Entry
+	var news []ledger.Entry
 	for n := range 2 * maxLately {
 		e := x.push(fmt.Sprintf("v%d", n), sum(nil), "b")
-		x.wrote("b", e.Reference, Stamp{})
+		x.wrote("b", e.Reference, ledger.Stamp{})
 		news = append(news, e)
 	}
 	x.Concurrency = 0

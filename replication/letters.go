@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 // Bounds of trying again.
@@ -102,8 +104,8 @@ func (l letters) dead() (n int) {
 }
 
 // about is the letter that stands in the way of an entry.
-func (l letters) about(e Entry, target string) (Letter, bool) {
-	key := taskKey{target, Reference{e.Repository, e.Digest, false}}
+func (l letters) about(e ledger.Entry, target string) (Letter, bool) {
+	key := taskKey{target, ledger.Reference{Repository: e.Repository, Name: e.Digest}}
 	if e.Deleted {
 		key = taskKey{target, e.Reference}
 	}
@@ -128,7 +130,7 @@ func (e *Engine) Letters() (list []Letter) {
 }
 
 // LettersOf are those about one entry, by the replica that lacks it.
-func (e *Engine) LettersOf(entry Entry) map[string]Letter {
+func (e *Engine) LettersOf(entry ledger.Entry) map[string]Letter {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	found := map[string]Letter{}

@@ -7,10 +7,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 func copyOf(d string, at int64) Task {
-	return Task{Action: Copy, Target: "a", Repository: "app", Digest: d, Entries: []Entry{digest(d, at, "b")}, Sources: []string{"b"}}
+	return Task{Action: Copy, Target: "a", Repository: "app", Digest: d, Entries: []ledger.Entry{digest(d, at, "b")}, Sources: []string{"b"}}
 }
 
 func TestBackoff(t *testing.T) {
@@ -93,7 +95,7 @@ func TestTriedAgain(t *testing.T) {
 		e.until(func(l []Letter) bool { return len(l) == 1 && l[0].Tries == 1 })
 		// Somebody else has done it.
 		b.mu.Lock()
-		b.entries = map[Reference]Entry{}
+		b.entries = map[ledger.Reference]ledger.Entry{}
 		b.mu.Unlock()
 		e.until(func(l []Letter) bool { return len(l) == 0 })
 	})
@@ -104,10 +106,10 @@ func TestLettersOf(t *testing.T) {
 	pushed := tag("v1", "d:1", 5, "b")
 	gone := deleted(tag("v2", "d:2", 6, "b"))
 	l.failed(copyOf("d:1", 5), failure, false, now)
-	l.failed(Task{Action: Delete, Target: "a", Repository: "app", Digest: "d:2", Entries: []Entry{gone}}, failure, true, now)
+	l.failed(Task{Action: Delete, Target: "a", Repository: "app", Digest: "d:2", Entries: []ledger.Entry{gone}}, failure, true, now)
 	for _, c := range []struct {
 		name  string
-		entry Entry
+		entry ledger.Entry
 		want  bool
 	}{
 		{"a tag, by its digest", pushed, true}, {"the digest", digest("d:1", 5, "b"), true}, {"another", digest("d:3", 5, "b"), false},

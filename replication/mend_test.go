@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 // TestDoubtFailsOnce: a name whose mending fails stays in doubt.
@@ -149,7 +151,7 @@ func TestBlobAgain(t *testing.T) {
 	only := three(func(f *Fleet) { f.Mine = []string{"b"} })
 	x.fleet.Store(&only)
 	b := x.at["b"]
-	what := Reference{"app", sum([]byte("layer")), true}
+	what := ledger.Reference{Repository: "app", Name: sum([]byte("layer")), Blob: true}
 	b.blob([]byte("layer"))
 	x.write(what, what.Name, "a", true)
 	var once atomic.Bool

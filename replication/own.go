@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -20,14 +21,14 @@ var (
 	errAnew   = errors.New("it was pushed again")
 )
 
-func nameOf(target string, what Reference) transfer.Name {
+func nameOf(target string, what ledger.Reference) transfer.Name {
 	return transfer.Name{Replica: target, Repository: what.Repository, Reference: what.Name, Blob: what.Blob}
 }
 
 // inOwnName does one write in our own name, and undoes it if what it wrote was deleted meanwhile, so that the ledger is asked before and
 // after. The write is remembered, for when word of a deletion comes later still. The context of do ends when somebody wants to
 // delete the name here. still, if there is one, asks afterwards whether who had it has it yet.
-func (e *Engine) inOwnName(ctx context.Context, target string, what Reference, do func(context.Context) error, still func(context.Context) bool) error {
+func (e *Engine) inOwnName(ctx context.Context, target string, what ledger.Reference, do func(context.Context) error, still func(context.Context) bool) error {
 	cut, done, err := e.Writes.Write(ctx, nameOf(target, what))
 	if err != nil {
 		return err
@@ -64,20 +65,20 @@ func (e *Engine) inOwnName(ctx context.Context, target string, what Reference, d
 }
 
 // may is asked what the ledger says now of a name: whether it may be deleted at a replica.
-type may func(now Entry, known bool) bool
+type may func(now ledger.Entry, known bool) bool
 
 // isGone: the ledger has the deletion, and nobody has lifted it.
-func isGone(now Entry, known bool) bool { return known && now.Deleted }
+func isGone(now ledger.Entry, known bool) bool { return known && now.Deleted }
 
 // notSince: the ledger has not heard of the deletion, and of no later push either.
-func notSince(before Stamp) may {
-	return func(now Entry, known bool) bool { return !known || now.Deleted || now.Stamp == before }
+func notSince(before ledger.Stamp) may {
+	return func(now ledger.Entry, known bool) bool { return !known || now.Deleted || now.Stamp == before }
 }
 
 // undo deletes what we have written, as long as it may. wrote is how the write ended. It is looked at again
 // afterwards: what has failed is tried again then, and a push that was recorded only after its content went comes
 // back.
-func (e *Engine) undo(ctx context.Context, target string, what Reference, still may, wrote error) {
+func (e *Engine) undo(ctx context.Context, target string, what ledger.Reference, still may, wrote error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoBound)
 	defer cancel()
 	done, doubtful, err := e.Writes.Delete(ctx, nameOf(target, what))
@@ -88,7 +89,7 @@ func (e *Engine) undo(ctx context.Context, target string, what Reference, still 
 	if err != nil && !errors.Is(err, errAnew) {
 		e.Log.Warn("a copy of what was deleted meanwhile is not yet undone", "replica", target, "repository", what.Repository, "name", what.Name, "error", err)
 	}
-	e.doubt(target, []Reference{what})
+	e.doubt(target, []ledger.Reference{what})
 	if err != nil || doubtful || transfer.Uncertain(wrote) {
 		e.doubtLong(target, what)
 	}
@@ -96,7 +97,7 @@ func (e *Engine) undo(ctx context.Context, target string, what Reference, still 
 
 // deleteAt deletes what a reference names, as long as it may. A tag that the registry cannot delete goes with what it
 // names, unless that is something that nobody has recorded: then it was pushed around us.
-func (e *Engine) deleteAt(ctx context.Context, target string, what Reference, still may) error {
+func (e *Engine) deleteAt(ctx context.Context, target string, what ledger.Reference, still may) error {
 	if err := e.unlessAnew(what, still); err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func (e *Engine) deleteAt(ctx context.Context, target string, what Reference, st
 	switch {
 	case what.Blob:
 		return transfer.DeleteBlob(ctx, at, what.Repository, what.Name, nil)
-	case !what.isTag():
+	case !what.IsTag():
 		return transfer.DeleteManifest(ctx, at, what.Repository, what.Name, nil)
 	}
 	return transfer.DeleteTag(ctx, at, what.Repository, what.Name, func(digest string) error {
@@ -115,7 +116,7 @@ func (e *Engine) deleteAt(ctx context.Context, target string, what Reference, st
 		if err != nil || now.Digest == digest || now.Digest == "" {
 			return err
 		}
-		_, known, err := e.Ledger.Get(Reference{what.Repository, digest, false})
+		_, known, err := e.Ledger.Get(ledger.Reference{Repository: what.Repository, Name: digest})
 		if err == nil && !known {
 			err = errAround
 		}
@@ -123,7 +124,7 @@ func (e *Engine) deleteAt(ctx context.Context, target string, what Reference, st
 	})
 }
 
-func (e *Engine) unlessAnew(what Reference, still may) error {
+func (e *Engine) unlessAnew(what ledger.Reference, still may) error {
 	now, known, err := e.Ledger.Get(what)
 	if err == nil && !still(now, known) {
 		err = fmt.Errorf("%s: %w", what.Name, errAnew)
@@ -132,12 +133,12 @@ func (e *Engine) unlessAnew(what Reference, still may) error {
 }
 
 // gone: a source that has not heard of a deletion must not undo it elsewhere.
-func (e *Engine) gone(what Reference) (bool, error) {
+func (e *Engine) gone(what ledger.Reference) (bool, error) {
 	entry, known, err := e.Ledger.Get(what)
 	return known && entry.Deleted, err
 }
 
-func (e *Engine) unlessGone(what Reference) error {
+func (e *Engine) unlessGone(what ledger.Reference) error {
 	gone, err := e.gone(what)
 	if gone {
 		return fmt.Errorf("%s: %w", what.Name, errGone)

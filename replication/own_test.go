@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -19,7 +20,7 @@ func TestPushedBeforeItIsUndone(t *testing.T) {
 	for _, anew := range []bool{false, true} {
 		x := newRegion(t, func(o *Options) { o.Unheard = true })
 		layer := []byte("layer")
-		blob := Reference{"app", sum(layer), true}
+		blob := ledger.Reference{Repository: "app", Name: sum(layer), Blob: true}
 		a, b := x.at["a"], x.at["b"]
 		a.blob(layer)
 		path := "/v2/app/blobs/" + blob.Name
@@ -112,7 +113,7 @@ func TestLookedAtWhileItIsWritten(t *testing.T) {
 	x := newRegion(t)
 	b := x.at["b"]
 	entry := x.push("v1", b.image("v1", "layer"), "b")
-	x.writes("b", entry.Reference, Stamp{})
+	x.writes("b", entry.Reference, ledger.Stamp{})
 	done, _, err := x.Writes.Delete(t.Context(), nameOf("b", entry.Reference))
 	if err != nil {
 		t.Fatal(err)
@@ -128,9 +129,9 @@ func TestLookedAtWhileItIsWritten(t *testing.T) {
 // TestDeletionDoesNotWaitForEver: while a client's upload is slow, another deletion has its turn.
 func TestDeletionDoesNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ledger := newBook()
-		x := newInBubble(t, ledger)
-		entry := ledger.remove("v1", sum(nil), "a")
+		kept := newBook()
+		x := newInBubble(t, kept)
+		entry := kept.remove("v1", sum(nil), "a")
 		done, err := x.Writes.Hold(t.Context(), nameOf("b", entry.Reference))
 		if err != nil {
 			t.Fatal(err)
@@ -205,12 +206,12 @@ func TestACommitComesAboutLate(t *testing.T) {
 	unsaid := &transfer.Error{Replica: "b", Method: http.MethodPut}
 	for _, undone := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			ledger := newBook()
-			x := newInBubble(t, ledger)
+			kept := newBook()
+			x := newInBubble(t, kept)
 			x.blob.Store(http.StatusNotFound)
-			blob := Reference{"app", sum(nil), true}
+			blob := ledger.Reference{Repository: "app", Name: sum(nil), Blob: true}
 			if undone {
-				entry := ledger.write(blob, blob.Name, "b", true)
+				entry := kept.write(blob, blob.Name, "b", true)
 				x.undo(t.Context(), "b", blob, isGone, unsaid)
 				x.News(entry)
 			} else {
@@ -220,8 +221,8 @@ func TestACommitComesAboutLate(t *testing.T) {
 				}
 				done(unsaid)
 				time.Sleep(time.Minute)
-				x.News(ledger.write(blob, blob.Name, "a", true))
-				x.until(func([]Letter) bool { now, _, _ := ledger.Get(blob); return slices.Contains(now.Confirmed, "b") })
+				x.News(kept.write(blob, blob.Name, "a", true))
+				x.until(func([]Letter) bool { now, _, _ := kept.Get(blob); return slices.Contains(now.Confirmed, "b") })
 			}
 			for _, after := range []time.Duration{2 * time.Minute, 5 * time.Minute} {
 				time.Sleep(after)
@@ -252,15 +253,15 @@ func TestEachEndsInDoubt(t *testing.T) {
 func TestRecordedLate(t *testing.T) {
 	for _, recorded := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			ledger := newBook()
-			x := newInBubble(t, ledger)
+			kept := newBook()
+			x := newInBubble(t, kept)
 			x.blob.Store(http.StatusOK)
-			blob := Reference{"app", sum(nil), true}
-			ledger.write(blob, blob.Name, "b", true)
+			blob := ledger.Reference{Repository: "app", Name: sum(nil), Blob: true}
+			kept.write(blob, blob.Name, "b", true)
 			x.Doubt("b", blob)
 			time.Sleep(6 * time.Second)
 			if recorded {
-				ledger.write(blob, blob.Name, "b", false)
+				kept.write(blob, blob.Name, "b", false)
 			}
 			time.Sleep(time.Minute)
 			if there := x.blob.Load() == http.StatusOK; there != recorded {

@@ -3,6 +3,8 @@ package replication
 import (
 	"cmp"
 	"slices"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 // Replica is one as planning sees it.
@@ -72,29 +74,29 @@ type Task struct {
 	Target     string
 	Repository string
 	Digest     string
-	Entries    []Entry  // the oldest first
-	Sources    []string // the nearest first
-	Again      bool     // although it was confirmed
+	Entries    []ledger.Entry // the oldest first
+	Sources    []string       // the nearest first
+	Again      bool           // although it was confirmed
 }
 
 // key: of one key there is one task at a time.
 func (t Task) key() taskKey {
 	if t.Action == Copy {
-		return taskKey{t.Target, Reference{t.Repository, t.Digest, false}}
+		return taskKey{t.Target, ledger.Reference{Repository: t.Repository, Name: t.Digest}}
 	}
 	return taskKey{t.Target, t.Entries[0].Reference}
 }
 
 type taskKey struct {
 	target string
-	Reference
+	ledger.Reference
 }
 
 // stamp is that of the latest write that the task is about.
-func (t Task) stamp() Stamp { return t.Entries[len(t.Entries)-1].Stamp }
+func (t Task) stamp() ledger.Stamp { return t.Entries[len(t.Entries)-1].Stamp }
 
 func (t Task) tagged() bool {
-	return slices.ContainsFunc(t.Entries, func(e Entry) bool { return e.isTag() })
+	return slices.ContainsFunc(t.Entries, func(e ledger.Entry) bool { return e.IsTag() })
 }
 
 // order: what was deleted goes first, so that nobody is given it for longer than need be; then what tags name now, before what
@@ -115,23 +117,23 @@ func order(a, b Task) int {
 
 // Plan is what can be done now to bring a replica what it lacks, in the order in which it is to be done. What has no
 // source that is up waits for one.
-func Plan(pending []Entry, target string, fleet Fleet) []Task {
+func Plan(pending []ledger.Entry, target string, fleet Fleet) []Task {
 	to := fleet.target(target)
 	if to == nil {
 		return nil
 	}
 	var tasks []Task
-	copies := map[Reference]*Task{}
+	copies := map[ledger.Reference]*Task{}
 	for _, e := range pending {
 		switch {
 		case slices.Contains(e.Confirmed, target):
 		case fleet.shared(e, to):
-			tasks = append(tasks, Task{Action: Confirm, Target: target, Repository: e.Repository, Digest: e.Digest, Entries: []Entry{e}})
+			tasks = append(tasks, Task{Action: Confirm, Target: target, Repository: e.Repository, Digest: e.Digest, Entries: []ledger.Entry{e}})
 		case e.Deleted:
-			tasks = append(tasks, Task{Action: Delete, Target: target, Repository: e.Repository, Digest: e.Digest, Entries: []Entry{e}})
+			tasks = append(tasks, Task{Action: Delete, Target: target, Repository: e.Repository, Digest: e.Digest, Entries: []ledger.Entry{e}})
 		case e.Blob || fleet.leftOut(e, target):
 		default:
-			key := Reference{e.Repository, e.Digest, false}
+			key := ledger.Reference{Repository: e.Repository, Name: e.Digest}
 			if copies[key] == nil {
 				copies[key] = &Task{Action: Copy, Target: target, Repository: e.Repository, Digest: e.Digest}
 			}
@@ -149,13 +151,13 @@ func Plan(pending []Entry, target string, fleet Fleet) []Task {
 }
 
 // leftOut: it is deleted there, but not copied.
-func (f Fleet) leftOut(e Entry, target string) bool {
+func (f Fleet) leftOut(e ledger.Entry, target string) bool {
 	r := f.replica(target)
 	return !e.Deleted && r != nil && r.LeftOut != nil && r.LeftOut(e.Repository)
 }
 
 // shared: a replica with the same storage has confirmed it.
-func (f Fleet) shared(e Entry, to *Replica) bool {
+func (f Fleet) shared(e ledger.Entry, to *Replica) bool {
 	return slices.ContainsFunc(e.Confirmed, func(name string) bool { return f.same(f.replica(name), to) })
 }
 
@@ -175,9 +177,9 @@ func (f Fleet) readable(target string) (names []string) {
 	})
 }
 
-func (f Fleet) sources(entries []Entry, to *Replica) []string {
+func (f Fleet) sources(entries []ledger.Entry, to *Replica) []string {
 	return slices.DeleteFunc(f.readable(to.Name), func(name string) bool {
-		return !slices.ContainsFunc(entries, func(e Entry) bool { return slices.Contains(e.Confirmed, name) })
+		return !slices.ContainsFunc(entries, func(e ledger.Entry) bool { return slices.Contains(e.Confirmed, name) })
 	})
 }
 

@@ -6,19 +6,20 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"pgregory.net/rapid"
 )
 
 // tag and digest are entries that some replicas have confirmed, written at a time.
-func tag(name, digest string, at int64, confirmed ...string) Entry {
-	return Entry{Reference: Reference{Repository: "app", Name: name}, Digest: digest, Stamp: Stamp{WallMS: at}, Confirmed: confirmed}
+func tag(name, digest string, at int64, confirmed ...string) ledger.Entry {
+	return ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: name}, Digest: digest, Stamp: ledger.Stamp{WallMS: at}, Confirmed: confirmed}
 }
 
-func digest(digest string, at int64, confirmed ...string) Entry {
+func digest(digest string, at int64, confirmed ...string) ledger.Entry {
 	return tag(digest, digest, at, confirmed...)
 }
 
-func deleted(e Entry) Entry { e.Deleted = true; return e }
+func deleted(e ledger.Entry) ledger.Entry { e.Deleted = true; return e }
 
 // three is a fleet of a, b and c, in which everybody is up; b is nearer to a than c is.
 func three(change ...func(f *Fleet)) Fleet {
@@ -52,37 +53,37 @@ func (t Task) String() string {
 func TestPlan(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		pending []Entry
+		pending []ledger.Entry
 		fleet   Fleet
 		want    []string
 	}{
 		{"nothing", nil, three(), nil},
-		{"nearest first", []Entry{digest("d:1", 1, "b", "c")}, three(), []string{"copy d:1 from b,c"}},
-		{"only who has it", []Entry{digest("d:1", 1, "c")}, three(), []string{"copy d:1 from c"}},
-		{"a tag with its digest", []Entry{tag("v1", "d:1", 2, "b"), digest("d:1", 1, "c")}, three(), []string{"copy d:1+v1 from b,c"}},
-		{"confirmed meanwhile", []Entry{digest("d:1", 1, "a", "b")}, three(), nil},
-		{"oldest first", []Entry{digest("d:2", 2, "b"), digest("d:1", 1, "b"), digest("d:3", 3, "b")}, three(),
+		{"nearest first", []ledger.Entry{digest("d:1", 1, "b", "c")}, three(), []string{"copy d:1 from b,c"}},
+		{"only who has it", []ledger.Entry{digest("d:1", 1, "c")}, three(), []string{"copy d:1 from c"}},
+		{"a tag with its digest", []ledger.Entry{tag("v1", "d:1", 2, "b"), digest("d:1", 1, "c")}, three(), []string{"copy d:1+v1 from b,c"}},
+		{"confirmed meanwhile", []ledger.Entry{digest("d:1", 1, "a", "b")}, three(), nil},
+		{"oldest first", []ledger.Entry{digest("d:2", 2, "b"), digest("d:1", 1, "b"), digest("d:3", 3, "b")}, three(),
 			[]string{"copy d:1 from b", "copy d:2 from b", "copy d:3 from b"}},
-		{"tags before what they named", []Entry{digest("d:1", 1, "b"), tag("v1", "d:2", 2, "b")}, three(),
+		{"tags before what they named", []ledger.Entry{digest("d:1", 1, "b"), tag("v1", "d:2", 2, "b")}, three(),
 			[]string{"copy v1 from b", "copy d:1 from b"}},
-		{"deletions first", []Entry{tag("v1", "d:1", 1, "b"), deleted(digest("d:2", 9, "b")), deleted(tag("v0", "d:2", 8, "b"))}, three(),
+		{"deletions first", []ledger.Entry{tag("v1", "d:1", 1, "b"), deleted(digest("d:2", 9, "b")), deleted(tag("v0", "d:2", 8, "b"))}, three(),
 			[]string{"delete v0", "delete d:2", "copy v1 from b"}},
-		{"source down", []Entry{digest("d:1", 1, "b", "c")}, three(on("b", func(r *Replica) { r.Up = false })), []string{"copy d:1 from c"}},
-		{"source offline", []Entry{digest("d:1", 1, "b")}, three(on("b", func(r *Replica) { r.Offline = true })), nil},
-		{"source that takes no writes", []Entry{digest("d:1", 1, "b")}, three(on("b", func(r *Replica) { r.Writable = false })), []string{"copy d:1 from b"}},
-		{"source that the fleet lost", []Entry{digest("d:1", 1, "gone")}, three(), nil},
-		{"target takes no writes", []Entry{digest("d:1", 1, "b"), deleted(digest("d:2", 2, "b"))}, three(on("a", func(r *Replica) { r.Writable = false })), nil},
-		{"target down", []Entry{digest("d:1", 1, "b")}, three(on("a", func(r *Replica) { r.Up = false })), nil},
-		{"target offline", []Entry{digest("d:1", 1, "b")}, three(on("a", func(r *Replica) { r.Offline = true })), nil},
-		{"target unknown", []Entry{digest("d:1", 1, "b")}, Fleet{}, nil},
-		{"not our target", []Entry{digest("d:1", 1, "b")}, three(func(f *Fleet) { f.Mine = []string{"b"} }), nil},
-		{"our target", []Entry{digest("d:1", 1, "b")}, three(func(f *Fleet) { f.Mine = []string{"a"} }), []string{"copy d:1 from b"}},
-		{"left out, but not its deletions", []Entry{digest("d:1", 1, "b"), deleted(digest("d:2", 1, "b"))},
+		{"source down", []ledger.Entry{digest("d:1", 1, "b", "c")}, three(on("b", func(r *Replica) { r.Up = false })), []string{"copy d:1 from c"}},
+		{"source offline", []ledger.Entry{digest("d:1", 1, "b")}, three(on("b", func(r *Replica) { r.Offline = true })), nil},
+		{"source that takes no writes", []ledger.Entry{digest("d:1", 1, "b")}, three(on("b", func(r *Replica) { r.Writable = false })), []string{"copy d:1 from b"}},
+		{"source that the fleet lost", []ledger.Entry{digest("d:1", 1, "gone")}, three(), nil},
+		{"target takes no writes", []ledger.Entry{digest("d:1", 1, "b"), deleted(digest("d:2", 2, "b"))}, three(on("a", func(r *Replica) { r.Writable = false })), nil},
+		{"target down", []ledger.Entry{digest("d:1", 1, "b")}, three(on("a", func(r *Replica) { r.Up = false })), nil},
+		{"target offline", []ledger.Entry{digest("d:1", 1, "b")}, three(on("a", func(r *Replica) { r.Offline = true })), nil},
+		{"target unknown", []ledger.Entry{digest("d:1", 1, "b")}, Fleet{}, nil},
+		{"not our target", []ledger.Entry{digest("d:1", 1, "b")}, three(func(f *Fleet) { f.Mine = []string{"b"} }), nil},
+		{"our target", []ledger.Entry{digest("d:1", 1, "b")}, three(func(f *Fleet) { f.Mine = []string{"a"} }), []string{"copy d:1 from b"}},
+		{"left out, but not its deletions", []ledger.Entry{digest("d:1", 1, "b"), deleted(digest("d:2", 1, "b"))},
 			three(on("a", func(r *Replica) { r.LeftOut = func(s string) bool { return s == "app" } })), []string{"delete d:2"}},
-		{"one storage", []Entry{digest("d:1", 1, "b"), deleted(digest("d:2", 2, "b")), digest("d:3", 3, "c")},
+		{"one storage", []ledger.Entry{digest("d:1", 1, "b"), deleted(digest("d:2", 2, "b")), digest("d:3", 3, "c")},
 			three(on("a", func(r *Replica) { r.Storage = "s" }), on("b", func(r *Replica) { r.Storage = "s"; r.Up = false })),
 			[]string{"confirm d:1", "confirm d:2", "copy d:3 from c"}},
-		{"a blob that was pushed again", []Entry{{Reference: Reference{"app", "d:1", true}, Digest: "d:1", Confirmed: []string{"b"}}}, three(), nil},
+		{"a blob that was pushed again", []ledger.Entry{{Reference: ledger.Reference{Repository: "app", Name: "d:1", Blob: true}, Digest: "d:1", Confirmed: []string{"b"}}}, three(), nil},
 	} {
 		var got []string
 		for _, task := range Plan(c.pending, "a", c.fleet) {
@@ -125,7 +126,7 @@ func TestPlanRules(t *testing.T) {
 			r.Storage = rapid.SampledFrom([]string{"", "", "s"}).Draw(t, "storage")
 		}
 		f.Mine = rapid.SliceOfDistinct(rapid.SampledFrom(names), rapid.ID).Draw(t, "mine")
-		var pending []Entry
+		var pending []ledger.Entry
 		for i := range rapid.IntRange(0, 8).Draw(t, "entries") {
 			e := tag(fmt.Sprintf("v%d", i), rapid.SampledFrom([]string{"d:1", "d:2"}).Draw(t, "digest"), rapid.Int64Range(0, 3).Draw(t, "at"),
 				rapid.SliceOfDistinct(rapid.SampledFrom(names), rapid.ID).Draw(t, "confirmed")...)

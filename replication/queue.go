@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"container/heap"
 	"slices"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 // maxQueue bounds the tasks that wait for one replica, and the entries of a scan; the ledger has the rest.
@@ -108,7 +110,7 @@ func merge(a, b Task) Task {
 		return b
 	}
 	for _, e := range b.Entries {
-		if i := slices.IndexFunc(a.Entries, func(o Entry) bool { return o.Reference == e.Reference }); i >= 0 {
+		if i := slices.IndexFunc(a.Entries, func(o ledger.Entry) bool { return o.Reference == e.Reference }); i >= 0 {
 			if a.Entries[i].Stamp.Compare(e.Stamp) > 0 {
 				continue
 			}
@@ -127,4 +129,6 @@ func merge(a, b Task) Task {
 	return a
 }
 
-func older(a, b Entry) int { return cmp.Or(a.Stamp.Compare(b.Stamp), cmp.Compare(a.Name, b.Name)) }
+func older(a, b ledger.Entry) int {
+	return cmp.Or(a.Stamp.Compare(b.Stamp), cmp.Compare(a.Name, b.Name))
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 var (
@@ -13,14 +15,14 @@ var (
 
 // Repair brings a replica what an entry says, or deletes it there, also if the replica has confirmed it: somebody has looked,
 // and it is not so. It returns when that is done. What is no longer the last word is left alone.
-func (e *Engine) Repair(ctx context.Context, entry Entry, target string) error {
+func (e *Engine) Repair(ctx context.Context, entry ledger.Entry, target string) error {
 	fleet := e.Fleet()
 	again := slices.Contains(entry.Confirmed, target)
 	without := entry
 	without.Confirmed = slices.DeleteFunc(slices.Clone(entry.Confirmed), func(name string) bool {
 		return fleet.same(fleet.replica(name), fleet.replica(target)) // they lack it all the same
 	})
-	tasks := Plan([]Entry{without}, target, fleet)
+	tasks := Plan([]ledger.Entry{without}, target, fleet)
 	if len(tasks) == 0 {
 		return errNotMine
 	}

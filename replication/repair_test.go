@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 // delete takes something from a store behind everybody's back.
@@ -47,9 +49,9 @@ func (x *region) running() {
 	})
 }
 
-func (x *region) last(name string) Entry {
+func (x *region) last(name string) ledger.Entry {
 	x.t.Helper()
-	e, known, err := x.Get(Reference{Repository: "app", Name: name})
+	e, known, err := x.Get(ledger.Reference{Repository: "app", Name: name})
 	if !known || err != nil {
 		x.t.Fatalf("%s: %v, %v", name, known, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
@@ -43,7 +44,7 @@ type counted struct {
 	lists atomic.Int64
 }
 
-func (c *counted) Pending(replica, after string, limit int) ([]Entry, string, error) {
+func (c *counted) Pending(replica string, after ledger.Cursor, limit int) ([]ledger.Entry, ledger.Cursor, error) {
 	c.lists.Add(1)
 	return c.book.Pending(replica, after, limit)
 }

@@ -7,16 +7,18 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
 const module = "github.com/fairlead-gateway/fairlead"
 
-// siblings never import each other: what one must tell another travels as a plain value or a small function that
-// cmd/fairlead/gateway hands in. Packages that do not exist yet are held from their first day.
+// siblings never import each other. They may share the values of leaves (ADR 023); what one must do for another travels as a small
+// function or interface that cmd/fairlead/gateway hands in. Packages that do not exist yet are held from their first day.
 var siblings = []string{"dnsserver", "proxy", "health", "admin", "configs", "geo/mmdb", "replication", "webhook", "agent", "cluster"}
 
 // ban forbids packages an import, directly or through others. Lists of exceptions may only shrink.
@@ -41,11 +43,11 @@ func bans() []ban {
 		{pure, "context", false, nil, "a decision does not wait, so it cannot be cancelled"},
 		{[]string{"geo"}, module + "/...", false, nil, "geo is the bottom: places and distances know nothing of replicas"},
 		{[]string{"boltfile"}, module + "/...", false, nil, "a file knows nothing of what is kept in it"},
-		{[]string{"replication/ledger"}, module + "/...", false, []string{"boltfile"}, "a record of facts knows nothing of who uses it"},
+		{[]string{"ledger"}, module + "/...", false, []string{"boltfile"}, "a ledger knows nothing of who uses it"},
 		{[]string{"oci"}, module + "/...", false, nil, "a grammar knows nothing of who reads by it"},
 		{[]string{"transfer", "transfer/manifest"}, module + "/...", false, []string{"oci"}, "copying knows two registries and no fleet"},
 		{[]string{"transfer/graph"}, module + "/...", false, []string{"oci", "transfer", "transfer/manifest"}, "copying knows two registries and no fleet"},
-		{[]string{"replication/audit"}, module + "/...", false, []string{"transfer", "transfer/manifest"}, "who looks knows neither who records nor who copies"},
+		{[]string{"replication/audit"}, module + "/...", false, []string{"ledger", "transfer", "transfer/manifest"}, "who looks knows neither who records nor who copies"},
 		{[]string{"router"}, module + "/...", false, []string{"geo"}, "router knows places and nothing else"},
 		{[]string{"cmd/fairlead/gateway"}, module + "/cmd/...", false, nil, "a gateway knows nothing of how it was called"},
 		{all, "github.com/miekg/dns/...", false, []string{"dnsserver", "agent"}, "its upstream is frozen: its types stay where they can be replaced"},
@@ -135,6 +137,27 @@ func matches(pattern, path string) bool {
 	return path == prefix || below && strings.HasPrefix(path, prefix+"/")
 }
 
+// ledgerValues are what those may use of the ledger who are handed what it does.
+var ledgerValues = []string{"Entry", "Reference", "Stamp", "Content", "Request", "Cursor", "ErrUnavailable", "ErrInvalid"}
+
+// TestLedgerIsHandedIn: the write side speaks the ledger's language, and opens, asks and changes none itself.
+func TestLedgerIsHandedIn(t *testing.T) {
+	for _, p := range productPackages(t) {
+		short, _ := p.ours()
+		if !slices.Contains([]string{"proxy", "replication", "replication/audit"}, short) {
+			continue
+		}
+		for _, file := range p.GoFiles {
+			uses(t, filepath.Join(p.Dir, file), module+"/ledger", func(name string) string {
+				if slices.Contains(ledgerValues, name) {
+					return ""
+				}
+				return "what the ledger does is handed in"
+			})
+		}
+	}
+}
+
 // clock is what reads it or waits for it.
 var clock = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer"}
 
@@ -153,14 +176,25 @@ func TestNoClock(t *testing.T) {
 
 func noClock(t *testing.T, file string) {
 	t.Helper()
+	uses(t, file, "time", func(name string) string {
+		if slices.Contains(clock, name) {
+			return "time is an argument here"
+		}
+		return ""
+	})
+}
+
+// uses asks of each name that a file uses of a package what is wrong with that; "" is nothing.
+func uses(t *testing.T, file, of string, wrong func(name string) string) {
+	t.Helper()
 	set := token.NewFileSet()
 	parsed, err := parser.ParseFile(set, file, nil, parser.SkipObjectResolution)
 	must(t, err)
-	name := ""
+	local := ""
 	for _, i := range parsed.Imports {
-		if i.Path.Value == `"time"` {
-			if name = "time"; i.Name != nil {
-				name = i.Name.Name
+		if i.Path.Value == strconv.Quote(of) {
+			if local = path.Base(of); i.Name != nil {
+				local = i.Name.Name
 			}
 		}
 	}
@@ -169,8 +203,10 @@ func noClock(t *testing.T, file string) {
 		if !ok {
 			return true
 		}
-		if x, ok := s.X.(*ast.Ident); ok && name != "" && x.Name == name && slices.Contains(clock, s.Sel.Name) {
-			t.Errorf("%s: time.%s: time is an argument here", set.Position(s.Pos()), s.Sel.Name)
+		if x, ok := s.X.(*ast.Ident); ok && local != "" && x.Name == local {
+			if why := wrong(s.Sel.Name); why != "" {
+				t.Errorf("%s: %s.%s: %s", set.Position(s.Pos()), local, s.Sel.Name, why)
+			}
 		}
 		return true
 	})

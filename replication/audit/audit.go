@@ -11,50 +11,25 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
-// Reference is what an entry is about: a tag or a manifest of a repository; of blobs only whether they were deleted is asked.
-type Reference struct {
-	Repository string
-	Name       string // a tag or a digest
-	Blob       bool
-}
-
 // isTag: digests have a colon, tags have none.
 func isTag(name string) bool { return !strings.Contains(name, ":") }
-
-// Stamp is the ledger's, of a write.
-type Stamp struct {
-	WallMS  int64
-	Logical uint32
-	Member  string
-}
-
-// found: what was there before anybody recorded it has such a stamp, and nothing else.
-func (s Stamp) found() bool { return s.WallMS == 0 && s.Logical == 0 }
-
-// Entry is the last that was done to a reference, as the ledger has it.
-type Entry struct {
-	Reference
-	Digest    string
-	Stamp     Stamp
-	Deleted   bool
-	Confirmed []string // replicas known to have exactly this, or, if Deleted, to be rid of it
-}
 
 // Ledger is the record of what was pushed and deleted. Its calls are bounded in time.
 type Ledger interface {
 	Repositories(after string, limit int) ([]string, error)
 	// List lists a repository's tags and manifests, tombstones among them, by name.
-	List(repository, after string, limit int) ([]Entry, error)
-	Get(Reference) (e Entry, known bool, err error)
+	List(repository, after string, limit int) ([]ledger.Entry, error)
+	Get(ledger.Reference) (e ledger.Entry, known bool, err error)
 	// Found records what a replica was found to have, as far as nothing is known of it.
-	Found(what Reference, c transfer.Content, replica string) error
+	Found(what ledger.Reference, c transfer.Content, replica string) error
 	// PushOver records a push of now, if what is known of the tag is still old.
-	PushOver(old Entry, c transfer.Content, replica string) (done bool, err error)
+	PushOver(old ledger.Entry, c transfer.Content, replica string) (done bool, err error)
 	// Confirm changes nothing if something newer than the entry is known.
-	Confirm(e Entry, replica string) error
+	Confirm(e ledger.Entry, replica string) error
 }
 
 // Replica is one as an audit sees it.
@@ -74,9 +49,9 @@ type Options struct {
 	// nothing is recorded, the first one's is taken.
 	Fleet  func() []Replica
 	Reach  func(replica string) transfer.Replica // with a transport that logs in
-	Repair func(ctx context.Context, e Entry, replica string) error
+	Repair func(ctx context.Context, e ledger.Entry, replica string) error
 	// Recorded is told of entries that were found: who copies may begin.
-	Recorded func([]Entry)
+	Recorded func([]ledger.Entry)
 	State    string // folder; "": what was done is not remembered
 	Metrics  prometheus.Registerer
 	Log      *slog.Logger

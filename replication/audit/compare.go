@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -53,10 +54,10 @@ type Holding struct {
 }
 
 // Known is what the ledger has of one repository, by name.
-type Known map[string]Entry
+type Known map[string]ledger.Entry
 
 // Compare finds what differs, by name, and which entries the replica has not confirmed although it is as they say.
-func Compare(known Known, replica, repository string, h Holding) (list []Difference, confirmed []Entry) {
+func Compare(known Known, replica, repository string, h Holding) (list []Difference, confirmed []ledger.Entry) {
 	names := map[string]bool{}
 	tagged := map[string]bool{} // digests that come with a tag
 	for name, c := range h.Has {
@@ -102,12 +103,12 @@ func Compare(known Known, replica, repository string, h Holding) (list []Differe
 	}
 	list = slices.DeleteFunc(list, func(d Difference) bool { return d.Reason == Missing && wanted[d.Name] })
 	slices.SortFunc(list, func(a, b Difference) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(confirmed, func(a, b Entry) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(confirmed, func(a, b ledger.Entry) int { return cmp.Compare(a.Name, b.Name) })
 	return list, confirmed
 }
 
 // notAround is the reason instead: what is not whole is not taken over.
-func notAround(e Entry) Reason {
+func notAround(e ledger.Entry) Reason {
 	if e.Deleted {
 		return Undeleted
 	}
@@ -115,7 +116,7 @@ func notAround(e Entry) Reason {
 }
 
 // judge is the reason for which what a replica has by a name is not what the ledger says; "" if it is.
-func judge(e Entry, known bool, c transfer.Content, there, contentKnown, contentDeleted bool, replica string) Reason {
+func judge(e ledger.Entry, known bool, c transfer.Content, there, contentKnown, contentDeleted bool, replica string) Reason {
 	confirmed := slices.Contains(e.Confirmed, replica)
 	around := there && isTag(e.Name) && !contentKnown && confirmed
 	switch {

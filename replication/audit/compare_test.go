@@ -8,18 +8,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
 func d(n int) string { return fmt.Sprintf("sha256:%064d", n) }
 
-func entry(name, digest string, confirmed ...string) Entry {
-	return Entry{Reference: Reference{Repository: "app", Name: name}, Digest: digest, Stamp: Stamp{WallMS: 1}, Confirmed: confirmed}
+func entry(name, digest string, confirmed ...string) ledger.Entry {
+	return ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: name}, Digest: digest, Stamp: ledger.Stamp{WallMS: 1}, Confirmed: confirmed}
 }
 
-func gone(e Entry) Entry { e.Deleted = true; return e }
+func gone(e ledger.Entry) ledger.Entry { e.Deleted = true; return e }
 
-func book(entries ...Entry) Known {
+func book(entries ...ledger.Entry) Known {
 	known := Known{}
 	for _, e := range entries {
 		known[e.Name] = e

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
@@ -248,6 +249,6 @@ func (l *looker) blob(ctx context.Context, digest string) (bool, error) {
 		l.mu.Unlock()
 		return true, nil
 	}
-	e, known, err := l.Ledger.Get(Reference{l.repository, digest, true})
+	e, known, err := l.Ledger.Get(ledger.Reference{Repository: l.repository, Name: digest, Blob: true})
 	return known && e.Deleted, err
 }

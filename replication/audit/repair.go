@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -24,7 +25,7 @@ func (r *run) difference(d Difference, on Replica, h Holding) (found bool) {
 		_, looked := h.Lacks[d.Has]
 		err := errNotWhole
 		if looked && len(d.Lacks) == 0 {
-			err = r.Ledger.Found(Reference{d.Repository, d.Name, false}, h.Has[d.Name], d.Replica)
+			err = r.Ledger.Found(ledger.Reference{Repository: d.Repository, Name: d.Name}, h.Has[d.Name], d.Replica)
 			found = err == nil
 		}
 		d.end(Recorded, err)
@@ -32,7 +33,7 @@ func (r *run) difference(d Difference, on Replica, h Holding) (found bool) {
 		d.Outcome = Pending
 		if lacks, looked := h.Lacks[d.Has]; d.Reason == Stale && looked && len(lacks) == 0 {
 			// Replication is about to replace the tag: what it named is kept.
-			found = r.Ledger.Found(Reference{d.Repository, d.Has, false}, h.Has[d.Name], d.Replica) == nil
+			found = r.Ledger.Found(ledger.Reference{Repository: d.Repository, Name: d.Has}, h.Has[d.Name], d.Replica) == nil
 		}
 	default:
 		place := r.report.add(d)
@@ -86,7 +87,7 @@ func (r *run) settle(ctx context.Context) {
 
 // mend decides again by what the ledger and the replica say now.
 func (r *run) mend(ctx context.Context, d Difference) (Outcome, error) {
-	what := Reference{d.Repository, d.Name, false}
+	what := ledger.Reference{Repository: d.Repository, Name: d.Name}
 	var c transfer.Content
 	var there bool
 	err := r.again(ctx, func() (err error) {
@@ -100,7 +101,7 @@ func (r *run) mend(ctx context.Context, d Difference) (Outcome, error) {
 	if err != nil {
 		return "", err
 	}
-	content, contentKnown, err := r.Ledger.Get(Reference{d.Repository, c.Digest, false})
+	content, contentKnown, err := r.Ledger.Get(ledger.Reference{Repository: d.Repository, Name: c.Digest})
 	if err != nil {
 		return "", err
 	}

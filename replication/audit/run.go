@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -277,7 +278,7 @@ func (r *run) confirm(repository string, before Known, replicas []Replica, holdi
 		}
 		_, confirmed := Compare(now, replica.Name, repository, *holdings[i])
 		for _, e := range confirmed {
-			if old, known := before[e.Name]; known && e.Stamp != old.Stamp || !known && !e.Stamp.found() {
+			if old, known := before[e.Name]; known && e.Stamp != old.Stamp || !known && !e.Stamp.Found() {
 				continue // written since we looked
 			}
 			if err := r.Ledger.Confirm(e, replica.Name); err != nil {
@@ -289,12 +290,12 @@ func (r *run) confirm(repository string, before Known, replicas []Replica, holdi
 	if !found {
 		return
 	}
-	var news []Entry
+	var news []ledger.Entry
 	for name := range now {
 		if _, known := before[name]; known {
 			continue
 		}
-		e, known, err := r.Ledger.Get(Reference{repository, name, false})
+		e, known, err := r.Ledger.Get(ledger.Reference{Repository: repository, Name: name})
 		if err == nil && known {
 			news = append(news, e)
 		}

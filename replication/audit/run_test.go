@@ -23,15 +23,16 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
 // notes is a ledger in memory.
 type notes struct {
 	mu      sync.Mutex
-	entries map[Reference]Entry // Guarded by mu.
-	at      int64               // Guarded by mu.
-	err     error               // Guarded by mu.
+	entries map[ledger.Reference]ledger.Entry // Guarded by mu.
+	at      int64                             // Guarded by mu.
+	err     error                             // Guarded by mu.
 }
 
 func (n *notes) Repositories(after string, _ int) (names []string, err error) {
@@ -46,7 +47,7 @@ func (n *notes) Repositories(after string, _ int) (names []string, err error) {
 	return slices.Compact(names), n.err
 }
 
-func (n *notes) List(repository, after string, _ int) (list []Entry, err error) {
+func (n *notes) List(repository, after string, _ int) (list []ledger.Entry, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for what, e := range n.entries {
@@ -54,24 +55,24 @@ func (n *notes) List(repository, after string, _ int) (list []Entry, err error) 
 			list = append(list, e)
 		}
 	}
-	slices.SortFunc(list, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(list, func(a, b ledger.Entry) int { return strings.Compare(a.Name, b.Name) })
 	return list, n.err
 }
 
-func (n *notes) Get(what Reference) (Entry, bool, error) {
+func (n *notes) Get(what ledger.Reference) (ledger.Entry, bool, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	e, known := n.entries[what]
 	return e, known, n.err
 }
 
-func (n *notes) Found(what Reference, c transfer.Content, replica string) error {
+func (n *notes) Found(what ledger.Reference, c transfer.Content, replica string) error {
 	for _, name := range []string{c.Digest, what.Name} {
 		n.mu.Lock()
-		r := Reference{what.Repository, name, false}
+		r := ledger.Reference{Repository: what.Repository, Name: name}
 		if _, known := n.entries[r]; !known {
-			deleted := n.entries[Reference{what.Repository, c.Digest, false}].Deleted
-			e := Entry{Reference: r, Digest: c.Digest, Stamp: Stamp{Member: c.Digest}, Deleted: deleted}
+			deleted := n.entries[ledger.Reference{Repository: what.Repository, Name: c.Digest}].Deleted
+			e := ledger.Entry{Reference: r, Digest: c.Digest, Stamp: ledger.Stamp{Member: c.Digest}, Deleted: deleted}
 			if !deleted {
 				e.Confirmed = []string{replica}
 			}
@@ -88,7 +89,7 @@ func (n *notes) breaks(err error) {
 	n.err = err
 }
 
-func (n *notes) PushOver(old Entry, c transfer.Content, replica string) (bool, error) {
+func (n *notes) PushOver(old ledger.Entry, c transfer.Content, replica string) (bool, error) {
 	if now, _, _ := n.Get(old.Reference); now.Stamp != old.Stamp {
 		return false, nil
 	}
@@ -96,7 +97,7 @@ func (n *notes) PushOver(old Entry, c transfer.Content, replica string) (bool, e
 	return true, nil
 }
 
-func (n *notes) Confirm(e Entry, replica string) error {
+func (n *notes) Confirm(e ledger.Entry, replica string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if now := n.entries[e.Reference]; now.Stamp == e.Stamp {
@@ -118,13 +119,13 @@ func (n *notes) write(repository, name, digest string, deleted bool, replicas []
 		if deleted && to != name {
 			continue
 		}
-		r := Reference{repository, to, false}
-		n.entries[r] = Entry{Reference: r, Digest: digest, Stamp: Stamp{WallMS: n.at}, Deleted: deleted, Confirmed: replicas}
+		r := ledger.Reference{Repository: repository, Name: to}
+		n.entries[r] = ledger.Entry{Reference: r, Digest: digest, Stamp: ledger.Stamp{WallMS: n.at}, Deleted: deleted, Confirmed: replicas}
 	}
 }
 
 func (n *notes) confirmed(repository, name string) []string {
-	e, _, _ := n.Get(Reference{repository, name, false})
+	e, _, _ := n.Get(ledger.Reference{Repository: repository, Name: name})
 	return e.Confirmed
 }
 
@@ -193,7 +194,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T, state string) *world {
-	x := &world{notes: &notes{entries: map[Reference]Entry{}}, t: t, at: map[string]*store{}, repaired: make(chan string, 100)}
+	x := &world{notes: &notes{entries: map[ledger.Reference]ledger.Entry{}}, t: t, at: map[string]*store{}, repaired: make(chan string, 100)}
 	servers := map[string]*httptest.Server{}
 	for _, name := range []string{"a", "b"} {
 		x.at[name] = &store{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true))}
@@ -216,11 +217,11 @@ func newWorld(t *testing.T, state string) *world {
 			u, _ := url.Parse(servers[name].URL)
 			return transfer.Replica{URL: u, Transport: servers[name].Client().Transport}
 		},
-		Repair: func(_ context.Context, e Entry, replica string) error {
+		Repair: func(_ context.Context, e ledger.Entry, replica string) error {
 			x.repaired <- replica + " " + e.Name
 			return nil
 		},
-		Recorded: func([]Entry) {}, State: state, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		Recorded: func([]ledger.Entry) {}, State: state, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 	x.grace, x.pause = 0, 0
 	return x
@@ -295,7 +296,7 @@ func TestDamaged(t *testing.T) {
 		}
 	}
 	s, _ := x.work(Request{Repair: true, Deep: true}, false)
-	digest := x.entries[Reference{"app", "digest", false}].Digest
+	digest := x.entries[ledger.Reference{Repository: "app", Name: "digest"}].Digest
 	x.want(s, "incomplete b app:"+digest+" repaired", "missing b app:other repaired", "stale b app:tag repaired")
 	if s.Unsure != 0 {
 		t.Errorf("%+v", s.Problems)
@@ -365,7 +366,7 @@ func TestTagOfWhatWasDeleted(t *testing.T) {
 	x.write("app", digest, digest, true, []string{"a", "b"})
 	s, _ := x.work(Request{Repair: true}, false)
 	x.want(s, "undeleted b app:"+digest+" repaired", "undeleted b app:v1 repaired")
-	if e, known, _ := x.Get(Reference{"app", "v1", false}); !known || !e.Deleted {
+	if e, known, _ := x.Get(ledger.Reference{Repository: "app", Name: "v1"}); !known || !e.Deleted {
 		t.Errorf("%v %v", e, known)
 	}
 }

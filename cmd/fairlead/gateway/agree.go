@@ -21,7 +21,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/cluster"
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/health"
-	"github.com/fairlead-gateway/fairlead/replication/ledger"
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 

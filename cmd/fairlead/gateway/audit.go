@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -10,23 +9,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-gateway/fairlead/admin"
-	"github.com/fairlead-gateway/fairlead/replication"
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/replication/audit"
-	"github.com/fairlead-gateway/fairlead/replication/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
 func newAudit(c *copying, reg prometheus.Registerer, log *slog.Logger) *audit.Audit {
 	return audit.New(audit.Options{
-		Ledger: auditBook{c.record}, Fleet: c.audited, Reach: func(replica string) transfer.Replica { return c.reach(replica) }, Repair: c.repair, State: c.config.State, Metrics: reg, Log: log,
-		Recorded: func(entries []audit.Entry) {
-			news := make([]replication.Entry, len(entries))
-			for i, e := range entries {
-				news[i] = repairEntry(e)
-			}
-			c.News(news...)
-		},
+		Ledger: book{c.record}, Fleet: c.audited, Reach: func(replica string) transfer.Replica { return c.reach(replica) },
+		Repair: c.Repair, Recorded: func(entries []ledger.Entry) { c.News(entries...) },
+		State: c.config.State, Metrics: reg, Log: log,
 	})
 }
 
@@ -50,84 +43,6 @@ func (c *copying) audited() (list []audit.Replica) {
 		}
 	}
 	return list
-}
-
-func (c *copying) repair(ctx context.Context, e audit.Entry, replica string) error {
-	return c.Repair(ctx, repairEntry(e), replica)
-}
-
-func repairEntry(e audit.Entry) replication.Entry {
-	return replication.Entry{
-		Reference: replication.Reference(e.Reference), Digest: e.Digest, Stamp: replication.Stamp(e.Stamp), Deleted: e.Deleted, Confirmed: e.Confirmed,
-	}
-}
-
-// auditBook is the record as an audit sees it. One that is not current is not asked.
-type auditBook struct{ *record }
-
-func auditEntry(e ledger.Entry) audit.Entry {
-	return audit.Entry{
-		Reference: audit.Reference(e.Reference), Digest: e.Digest, Stamp: audit.Stamp(e.Stamp), Deleted: e.Deleted, Confirmed: e.Confirmed,
-	}
-}
-
-func (b auditBook) Repositories(after string, limit int) ([]string, error) {
-	if err := b.known(); err != nil {
-		return nil, err
-	}
-	return b.ledger.Repositories(after, limit)
-}
-
-func (b auditBook) List(repository, after string, limit int) ([]audit.Entry, error) {
-	if err := b.known(); err != nil {
-		return nil, err
-	}
-	list, err := b.ledger.List(repository, after, limit)
-	out := make([]audit.Entry, len(list))
-	for i, e := range list {
-		out[i] = auditEntry(e)
-	}
-	return out, err
-}
-
-func (b auditBook) Get(what audit.Reference) (audit.Entry, bool, error) {
-	if err := b.known(); err != nil {
-		return audit.Entry{}, false, err
-	}
-	e, known, err := b.ledger.Get(ledger.Reference(what))
-	return auditEntry(e), known, err
-}
-
-func (b auditBook) Found(what audit.Reference, c transfer.Content, replica string) error {
-	content := ledger.Content{Digest: c.Digest, MediaType: c.MediaType, Size: c.Size}
-	_, err := b.ledger.Found(ledger.Reference(what), content, replica)
-	if errors.Is(err, ledger.ErrInvalid) && c.MediaType != "" { // clients may write anything there
-		content.MediaType = ""
-		_, err = b.ledger.Found(ledger.Reference(what), content, replica)
-	}
-	if err == nil {
-		b.changed()
-	}
-	return err
-}
-
-func (b auditBook) PushOver(old audit.Entry, c transfer.Content, replica string) (bool, error) {
-	before := ledger.Entry{Reference: ledger.Reference(old.Reference), Stamp: ledger.Stamp(old.Stamp)}
-	content := ledger.Content{Digest: c.Digest, MediaType: c.MediaType, Size: c.Size}
-	e, done, err := b.ledger.PushOver(before, content, replica)
-	if errors.Is(err, ledger.ErrInvalid) && c.MediaType != "" {
-		content.MediaType = ""
-		e, done, err = b.ledger.PushOver(before, content, replica)
-	}
-	if done {
-		b.changed()
-		b.news([]ledger.Entry{e})
-	}
-	return done, err
-}
-
-func (b auditBook) Confirm(e audit.Entry, replica string) error {
-	return book(b).Confirm(repairEntry(e), replica)
 }
 
 // askAudit begins an audit for somebody.

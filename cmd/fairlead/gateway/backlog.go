@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/admin"
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/replication"
-	"github.com/fairlead-gateway/fairlead/replication/ledger"
 )
 
 // replicationStatus is of all replicas: of those that this gateway serves from its engine, of the others from the record.

@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-gateway/fairlead/configs"
-	"github.com/fairlead-gateway/fairlead/replication/ledger"
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/webhook"
 )
 

@@ -15,8 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-gateway/fairlead/configs"
-	"github.com/fairlead-gateway/fairlead/proxy"
-	"github.com/fairlead-gateway/fairlead/replication/ledger"
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/webhook"
 )
 
@@ -198,17 +197,17 @@ func (s *hookSite) must(err error) {
 	}
 }
 
-func (s *hookSite) push(repository, name string, content proxy.Content) {
+func (s *hookSite) push(repository, name string, content ledger.Content) {
 	s.Helper()
 	content.MediaType = typeImage
-	s.must(s.record.Push(proxy.Reference{Repository: repository, Name: name}, content, "west", proxy.Request{Host: "registry.contoso.com", Method: "PUT", UserAgent: "docker/27"}))
+	s.must(s.record.Push(ledger.Reference{Repository: repository, Name: name}, content, "west", ledger.Request{Host: "registry.contoso.com", Method: "PUT", UserAgent: "docker/27"}))
 }
 
 func (s *hookSite) confirm(repository, name string, replicas ...string) {
 	e, _, err := s.record.ledger.Get(ledger.Reference{Repository: repository, Name: name})
 	s.must(err)
 	for _, r := range replicas {
-		s.must(book{s.record}.Confirm(copyEntry(e), r))
+		s.must(book{s.record}.Confirm(e, r))
 	}
 }
 
@@ -255,7 +254,7 @@ const allOfIt = "webhooks: [{name: hook1, uri: \"http://127.0.0.1:1\", actions: 
 // request; whatever is closed and opened in between.
 func TestHooks(t *testing.T) {
 	s, seen := newHookSite(t, allOfIt), map[string]bool{}
-	s.push("app", "v1", proxy.Content{Digest: digest(1), Size: 524})
+	s.push("app", "v1", ledger.Content{Digest: digest(1), Size: 524})
 	s.tells(seen, "push app v1 1")
 	s.left(1)
 	if read, err := s.record.ledger.Read(); read != 1 || err != nil {
@@ -274,12 +273,12 @@ func TestHooks(t *testing.T) {
 	s.reopen()
 	s.tells(seen)
 
-	s.push("private/app", digest(2), proxy.Content{Digest: digest(2)})
+	s.push("private/app", digest(2), ledger.Content{Digest: digest(2)})
 	s.confirm("private/app", digest(2), "europe")
 	s.tells(seen, "push private/app  2", "push private/app  2", "replicated private/app  2")
 
-	s.push("charts/app", "v1", proxy.Content{Digest: digest(3), Config: typeChart})
-	s.must(s.record.Delete(proxy.Reference{Repository: "charts/app", Name: digest(3)}, "west", proxy.Request{Method: "DELETE"}))
+	s.push("charts/app", "v1", ledger.Content{Digest: digest(3), Config: typeChart})
+	s.must(s.record.Delete(ledger.Reference{Repository: "charts/app", Name: digest(3)}, "west", ledger.Request{Method: "DELETE"}))
 	s.confirm("charts/app", digest(3), "east")
 	s.confirm("charts/app", "v1", "east")
 	s.tells(seen, "chart_push charts/app v1 3", "chart_delete charts/app  3", "chart_delete charts/app  3")
@@ -289,13 +288,13 @@ func TestHooks(t *testing.T) {
 // A push that was overtaken is not everywhere, and one that was everywhere before it was overtaken is.
 func TestOvertaken(t *testing.T) {
 	s, seen := newHookSite(t, allOfIt), map[string]bool{}
-	s.push("app", "v1", proxy.Content{Digest: digest(1)})
-	s.push("app", "v1", proxy.Content{Digest: digest(2)})
+	s.push("app", "v1", ledger.Content{Digest: digest(1)})
+	s.push("app", "v1", ledger.Content{Digest: digest(2)})
 	s.confirm("app", "v1", "east", "europe")
-	s.push("app", "v1", proxy.Content{Digest: digest(3)})
+	s.push("app", "v1", ledger.Content{Digest: digest(3)})
 	s.tells(seen, "push app v1 1", "push app v1 2", "push app v1 2", "push app v1 2", "replicated app v1 2", "push app v1 3")
 	s.left(1)
-	s.must(s.record.Delete(proxy.Reference{Repository: "app", Name: "v1"}, "west", proxy.Request{Method: "DELETE"}))
+	s.must(s.record.Delete(ledger.Reference{Repository: "app", Name: "v1"}, "west", ledger.Request{Method: "DELETE"}))
 	s.tells(seen)
 	s.left(0)
 }
@@ -317,7 +316,7 @@ func TestCompletedElsewhere(t *testing.T) {
 	}
 	for i, reopened := range []bool{false, true} {
 		name := fmt.Sprint("v", i)
-		s.push("app", name, proxy.Content{Digest: digest(i)})
+		s.push("app", name, ledger.Content{Digest: digest(i)})
 		s.tells(seen, fmt.Sprintf("push app %s %d", name, i))
 		exchange(s.record.ledger, other)
 		e, _, err := other.Get(ledger.Reference{Repository: "app", Name: name})
@@ -341,7 +340,7 @@ func TestCompletedElsewhere(t *testing.T) {
 // Killed after telling and before that was noted, it tells again, with the same IDs, and nothing is queued twice.
 func TestToldAgain(t *testing.T) {
 	s, seen := newHookSite(t, allOfIt), map[string]bool{}
-	s.push("app", "v1", proxy.Content{Digest: digest(1)})
+	s.push("app", "v1", ledger.Content{Digest: digest(1)})
 	s.confirm("app", "v1", "east", "europe")
 	events, err := s.record.ledger.Events(0, 10)
 	s.must(err)
@@ -366,7 +365,7 @@ func TestToldAgain(t *testing.T) {
 func TestNobodySubscribes(t *testing.T) {
 	s := newHookSite(t, "")
 	for i := range 250 {
-		s.push("app", fmt.Sprint("v", i), proxy.Content{Digest: digest(i)})
+		s.push("app", fmt.Sprint("v", i), ledger.Content{Digest: digest(i)})
 		s.confirm("app", fmt.Sprint("v", i), "east", "europe")
 	}
 	s.must(s.hooks.tell())
@@ -458,7 +457,7 @@ func equalSubscription(a, b webhook.Subscription) bool {
 func TestQueueUnavailable(t *testing.T) {
 	s, seen := newHookSite(t, allOfIt), map[string]bool{}
 	s.must(s.hooks.Close())
-	s.push("app", "v1", proxy.Content{Digest: digest(1)})
+	s.push("app", "v1", ledger.Content{Digest: digest(1)})
 	s.confirm("app", "v1", "east", "europe")
 	if first := s.hooks.tell(); first == nil || s.hooks.tell() == nil {
 		t.Error("nothing was wrong")

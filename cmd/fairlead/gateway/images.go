@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/admin"
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/replication"
-	"github.com/fairlead-gateway/fairlead/replication/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
@@ -22,7 +22,7 @@ func (g *Gateway) image(ctx context.Context, repository, reference string, child
 		return admin.Image{}, false, err
 	}
 	fleet := g.copying.present()
-	i := imageOf(e, fleet, g.copying.LettersOf(copyEntry(e)))
+	i := imageOf(e, fleet, g.copying.LettersOf(e))
 	if !e.Deleted && !e.Blob {
 		g.askAround(ctx, e, fleet, i.Replicas)
 	}
@@ -72,7 +72,7 @@ func (g *Gateway) askAround(ctx context.Context, e ledger.Entry, fleet replicati
 				default:
 					return
 				}
-				g.copying.Missed(r.Name, replication.Reference(e.Reference))
+				g.copying.Missed(r.Name, e.Reference)
 			})
 		}
 	}
@@ -83,7 +83,7 @@ func imageOf(e ledger.Entry, fleet replication.Fleet, letters map[string]replica
 	out := admin.Image{
 		Repository: e.Repository, Reference: e.Name, Digest: e.Digest, MediaType: e.MediaType, Size: e.Size, Deleted: e.Deleted,
 		AcceptedBy: e.Replica,
-		Replicas:   placesOf(copyEntry(e), fleet, letters), Children: []admin.Child{},
+		Replicas:   placesOf(e, fleet, letters), Children: []admin.Child{},
 	}
 	if !e.Found() {
 		out.Accepted, out.Gateway = e.When(), e.Stamp.Gateway()
@@ -92,7 +92,7 @@ func imageOf(e ledger.Entry, fleet replication.Fleet, letters map[string]replica
 }
 
 // placesOf is how far each replica is with an entry, by name.
-func placesOf(e replication.Entry, fleet replication.Fleet, letters map[string]replication.Letter) []admin.Place {
+func placesOf(e ledger.Entry, fleet replication.Fleet, letters map[string]replication.Letter) []admin.Place {
 	places := make([]admin.Place, len(fleet.Replicas))
 	for i, r := range fleet.Replicas {
 		places[i] = placeOf(e, r, fleet.Replicas, letters)
@@ -100,7 +100,7 @@ func placesOf(e replication.Entry, fleet replication.Fleet, letters map[string]r
 	return places
 }
 
-func placeOf(e replication.Entry, r replication.Replica, all []replication.Replica, letters map[string]replication.Letter) admin.Place {
+func placeOf(e ledger.Entry, r replication.Replica, all []replication.Replica, letters map[string]replication.Letter) admin.Place {
 	place := admin.Place{Replica: r.Name}
 	has := func(other replication.Replica) bool { return slices.Contains(e.Confirmed, other.Name) }
 	letter, failed := letters[r.Name]
@@ -157,7 +157,7 @@ func (g *Gateway) children(ctx context.Context, e ledger.Entry, fleet replicatio
 		}
 		c := admin.Child{Digest: need.Digest, Known: known, Replicas: []admin.Place{}}
 		if known {
-			c.Replicas = placesOf(copyEntry(child), fleet, g.copying.LettersOf(copyEntry(child)))
+			c.Replicas = placesOf(child, fleet, g.copying.LettersOf(child))
 		}
 		out = append(out, c)
 	}

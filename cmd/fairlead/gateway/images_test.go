@@ -6,12 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/replication"
 )
 
 func TestPlacesOf(t *testing.T) {
-	entry := func(deleted bool, confirmed ...string) replication.Entry {
-		return replication.Entry{Reference: replication.Reference{Repository: "app", Name: "v1"}, Digest: "d:1", Deleted: deleted, Confirmed: confirmed}
+	entry := func(deleted bool, confirmed ...string) ledger.Entry {
+		return ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: "v1"}, Digest: "d:1", Deleted: deleted, Confirmed: confirmed}
 	}
 	two := func(change func(a, b *replication.Replica)) replication.Fleet {
 		f := replication.Fleet{Replicas: []replication.Replica{{Name: "a", Up: true, Writable: true}, {Name: "b", Up: true, Writable: true}}}
@@ -23,7 +24,7 @@ func TestPlacesOf(t *testing.T) {
 	failed := map[string]replication.Letter{"b": {Reason: "full", Tries: 3, Dead: true}}
 	for _, c := range []struct {
 		name    string
-		entry   replication.Entry
+		entry   ledger.Entry
 		change  func(a, b *replication.Replica)
 		letters map[string]replication.Letter
 		want    string // of b, after a's
@@ -66,8 +67,8 @@ func TestPlacesOf(t *testing.T) {
 
 func TestLetterOf(t *testing.T) {
 	at := time.Unix(1000, 0)
-	entries := []replication.Entry{
-		{Reference: replication.Reference{Repository: "app", Name: "d:1"}, Digest: "d:1"}, {Reference: replication.Reference{Repository: "app", Name: "v1"}, Digest: "d:1"},
+	entries := []ledger.Entry{
+		{Reference: ledger.Reference{Repository: "app", Name: "d:1"}, Digest: "d:1"}, {Reference: ledger.Reference{Repository: "app", Name: "v1"}, Digest: "d:1"},
 	}
 	l := replication.Letter{Task: replication.Task{Action: replication.Copy, Target: "a", Repository: "app", Digest: "d:1", Entries: entries}, Tries: 2, Next: at, Reason: "full"}
 	got := letterOf(l)

@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/proxy"
-	"github.com/fairlead-gateway/fairlead/replication/ledger"
 )
 
 // record is the ledger as proxy sees it.
@@ -73,12 +73,8 @@ func openRecord(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) 
 	}, nil
 }
 
-func entryOf(r proxy.Reference) ledger.Reference {
-	return ledger.Reference{Repository: r.Repository, Name: r.Name, Blob: r.Blob}
-}
-
-func (r *record) Push(what proxy.Reference, content proxy.Content, replica string, by proxy.Request) error {
-	w := ledger.Write{Act: ledger.ActPush, Reference: entryOf(what), Content: ledger.Content(content), Replica: replica, By: ledger.Request(by)}
+func (r *record) Push(what ledger.Reference, content ledger.Content, replica string, by ledger.Request) error {
+	w := ledger.Write{Act: ledger.ActPush, Reference: what, Content: content, Replica: replica, By: by}
 	err := r.write(w)
 	if errors.Is(err, ledger.ErrInvalid) && content.MediaType+content.Config != "" { // clients may write anything there
 		w.Content.MediaType, w.Content.Config = "", ""
@@ -87,13 +83,13 @@ func (r *record) Push(what proxy.Reference, content proxy.Content, replica strin
 	return r.kept(err)
 }
 
-func (r *record) Delete(what proxy.Reference, replica string, by proxy.Request) error {
-	return r.kept(r.write(ledger.Write{Act: ledger.ActDelete, Reference: entryOf(what), Replica: replica, By: ledger.Request(by)}))
+func (r *record) Delete(what ledger.Reference, replica string, by ledger.Request) error {
+	return r.kept(r.write(ledger.Write{Act: ledger.ActDelete, Reference: what, Replica: replica, By: by}))
 }
 
-func (r *record) Untag(tag proxy.Reference, standIn string, replica string, by proxy.Request) error {
+func (r *record) Untag(tag ledger.Reference, standIn string, replica string, by ledger.Request) error {
 	return r.kept(r.write(ledger.Write{
-		Act: ledger.ActUntag, Reference: entryOf(tag), StandIn: standIn, Replica: replica, By: ledger.Request(by),
+		Act: ledger.ActUntag, Reference: tag, StandIn: standIn, Replica: replica, By: by,
 	}))
 }
 
@@ -156,8 +152,8 @@ func reason(err error) error {
 	return ledger.ErrUnavailable
 }
 
-func (r *record) Confirm(what proxy.Reference, replica string) {
-	e, known, err := r.ledger.Get(entryOf(what))
+func (r *record) Confirm(what ledger.Reference, replica string) {
+	e, known, err := r.ledger.Get(what)
 	if err == nil && known && e.Deleted { // else it was pushed again meanwhile
 		err = r.ledger.Confirm(e, replica)
 	}
@@ -170,11 +166,11 @@ func (r *record) Confirm(what proxy.Reference, replica string) {
 
 // Gone: the gateway that copies to the replica may not have heard of the deletion yet, and undo it. Once it has, it deletes what
 // it may have brought meanwhile, and confirms.
-func (r *record) Gone(what proxy.Reference, replica string) {
+func (r *record) Gone(what ledger.Reference, replica string) {
 	if !r.current() { // another gateway may have recorded it
 		return
 	}
-	if e, known, err := r.ledger.Get(entryOf(what)); err == nil && known && !e.Deleted {
+	if e, known, err := r.ledger.Get(what); err == nil && known && !e.Deleted {
 		r.doubt(e, replica)
 		return
 	}
@@ -184,8 +180,8 @@ func (r *record) Gone(what proxy.Reference, replica string) {
 }
 
 // Known: what cannot be read is not known. Requests go on without it; that it is not available the ledger says by itself.
-func (r *record) Known(what proxy.Reference) (proxy.Known, bool) {
-	e, known, err := r.ledger.Get(entryOf(what))
+func (r *record) Known(what ledger.Reference) (proxy.Known, bool) {
+	e, known, err := r.ledger.Get(what)
 	if err != nil {
 		r.log.Debug("the record of pushes and deletions cannot be read", "error", err)
 		return proxy.Known{}, false

@@ -9,8 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-gateway/fairlead/configs"
-	"github.com/fairlead-gateway/fairlead/proxy"
-	"github.com/fairlead-gateway/fairlead/replication/ledger"
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 // That a replica does not have what was deleted is the last word where no copy of it can be under way.
@@ -37,8 +36,8 @@ replicas:
 	}
 	defer r.ledger.Close()
 	newCopying(c, r, newEgress("", time.Now(), metrics), metrics, log)
-	what := proxy.Reference{Repository: "app", Name: "v1"}
-	if err := r.Delete(what, "first", proxy.Request{}); err != nil {
+	what := ledger.Reference{Repository: "app", Name: "v1"}
+	if err := r.Delete(what, "first", ledger.Request{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, replica := range []string{"copied", "left-out", "read-only", "offline"} {
@@ -48,7 +47,7 @@ replicas:
 	if want := []string{"first", "left-out", "offline", "read-only"}; !slices.Equal(slices.Sorted(slices.Values(known.At)), want) {
 		t.Errorf("confirmed by %v, want %v", known.At, want)
 	}
-	if err := r.Push(what, proxy.Content{Digest: digest(1)}, "first", proxy.Request{}); err != nil {
+	if err := r.Push(what, ledger.Content{Digest: digest(1)}, "first", ledger.Request{}); err != nil {
 		t.Fatal(err)
 	}
 	r.Gone(what, "left-out") // an answer to the DELETE that came late
@@ -58,7 +57,7 @@ replicas:
 	var doubted []string
 	r.doubt = func(e ledger.Entry, replica string) { doubted = append(doubted, e.Name+" at "+replica) }
 	for _, replica := range []string{"first", "left-out"} {
-		if err := r.Untag(what, digest(2), replica, proxy.Request{}); err != nil {
+		if err := r.Untag(what, digest(2), replica, ledger.Request{}); err != nil {
 			t.Fatal(err)
 		}
 	}

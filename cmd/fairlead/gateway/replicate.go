@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/proxy"
 	"github.com/fairlead-gateway/fairlead/replication"
 	"github.com/fairlead-gateway/fairlead/replication/audit"
-	"github.com/fairlead-gateway/fairlead/replication/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
@@ -66,7 +66,7 @@ func newCopying(c *configs.Config, kept *record, moved *egress, reg prometheus.R
 	return out
 }
 
-func (c *copying) learnt(entries []ledger.Entry) { c.News(copyEntries(entries)...) }
+func (c *copying) learnt(entries []ledger.Entry) { c.News(entries...) }
 
 // ownReach is how a gateway reaches replicas in its own name.
 func ownReach(c *configs.Config, p *proxy.Proxy) func(replica string) transfer.Replica {
@@ -123,14 +123,14 @@ func (c *copying) copied(replica, repository string) bool {
 func (c *copying) ownWrites() proxy.OwnWrites {
 	return proxy.OwnWrites{
 		Writes: c.Writes, Unheard: c.Unheard,
-		Brought: func(what proxy.Reference, replica string) { c.Brought(replica, replication.Reference(what)) },
-		Doubt:   func(what proxy.Reference, replica string) { c.Uncertain(replica, replication.Reference(what)) },
+		Brought: func(what ledger.Reference, replica string) { c.Brought(replica, what) },
+		Doubt:   func(what ledger.Reference, replica string) { c.Uncertain(replica, what) },
 	}
 }
 
 // missed: a pull was answered 404 by a replica that is known to have it. Whether it has is looked at, and mended.
-func (c *copying) missed(what proxy.Reference, replica string) {
-	c.Missed(replica, replication.Reference(what))
+func (c *copying) missed(what ledger.Reference, replica string) {
+	c.Missed(replica, what)
 }
 
 // doubt: it is looked at, and a blob that is live again is brought to all who lack it.
@@ -138,7 +138,7 @@ func (c *copying) doubt(e ledger.Entry, replica string) {
 	if e.Blob && !e.Deleted {
 		c.committed(e.Repository, e.Name, e.Replica)
 	}
-	c.Doubt(replica, replication.Reference(e.Reference))
+	c.Doubt(replica, e.Reference)
 }
 
 func (c *copying) members() []replication.Member {
@@ -205,51 +205,4 @@ func (c *copying) run(ctx context.Context, probed <-chan struct{}) error {
 		return nil
 	})
 	return all.Wait()
-}
-
-// book is the record as replication sees it. One that is not current is not asked.
-type book struct{ *record }
-
-func (b book) Pending(replica, after string, limit int) (entries []replication.Entry, next string, err error) {
-	if err := b.known(); err != nil {
-		return nil, "", err
-	}
-	page, cursor, err := b.ledger.Pending(replica, ledger.Cursor(after), limit)
-	return copyEntries(page), string(cursor), err
-}
-
-func (b book) Get(what replication.Reference) (replication.Entry, bool, error) {
-	if err := b.known(); err != nil {
-		return replication.Entry{}, false, err
-	}
-	e, known, err := b.ledger.Get(ledger.Reference(what))
-	return copyEntry(e), known, err
-}
-
-func (b book) Tagged(repository, digest string, limit int) ([]replication.Entry, error) {
-	tags, err := b.ledger.Tagged(repository, digest, limit)
-	return copyEntries(tags), err
-}
-
-func (b book) Confirm(e replication.Entry, replica string) error {
-	err := b.ledger.Confirm(ledger.Entry{Reference: ledger.Reference(e.Reference), Stamp: ledger.Stamp(e.Stamp)}, replica)
-	if err == nil {
-		b.changed()
-	}
-	return err
-}
-
-func copyEntries(entries []ledger.Entry) []replication.Entry {
-	out := make([]replication.Entry, len(entries))
-	for i, e := range entries {
-		out[i] = copyEntry(e)
-	}
-	return out
-}
-
-func copyEntry(e ledger.Entry) replication.Entry {
-	return replication.Entry{
-		Reference: replication.Reference(e.Reference), Digest: e.Digest, MediaType: e.MediaType, Stamp: replication.Stamp(e.Stamp),
-		Deleted: e.Deleted, Confirmed: e.Confirmed,
-	}
 }

@@ -41,7 +41,7 @@ func (l *Ledger) push(what Reference, c Content, replica string, by Request, wit
 // push writes what a replica has just accepted.
 func (t *tx) push(e Entry, by Request) (pushed Row, err error) {
 	e.Stamp = t.l.clock.now(t.l.now())
-	if !e.isDigest() {
+	if !e.IsDigest() {
 		content := e
 		content.Name, content.Part = e.Digest, true
 		if _, err := t.record(content); err != nil {
@@ -62,7 +62,7 @@ func (l *Ledger) Delete(what Reference, replica string, by Request) ([]Entry, er
 
 func (l *Ledger) remove(what Reference, replica string, by Request, within time.Duration) ([]Entry, error) {
 	e := Entry{Reference: what, Replica: replica, Deleted: true}
-	if what.isDigest() {
+	if what.IsDigest() {
 		e.Digest = what.Name
 	}
 	if err := e.check(); err != nil {
@@ -158,7 +158,7 @@ func (t *tx) changeRow(old, row Row) error {
 
 // buryTags makes tombstones of the tags that name what was deleted before the tombstone was made.
 func (t *tx) buryTags(tombstone Row) (buried []Row, err error) {
-	if tombstone.Blob || !tombstone.isDigest() || !tombstone.Deleted {
+	if tombstone.Blob || !tombstone.IsDigest() || !tombstone.Deleted {
 		return nil, nil
 	}
 	prefix := tagsOf(tombstone.Repository, tombstone.Digest)

@@ -15,7 +15,11 @@ type Reference struct {
 	Blob       bool   // the digest is a blob's, not a manifest's; of blobs only deletions are recorded, and what lifts them
 }
 
-func (r Reference) isDigest() bool { return strings.Contains(r.Name, ":") }
+// IsDigest reports whether it is named by a digest, and not by a tag, which has no colon.
+func (r Reference) IsDigest() bool { return strings.Contains(r.Name, ":") }
+
+// IsTag reports whether it is named by a tag.
+func (r Reference) IsTag() bool { return !r.IsDigest() }
 
 // Entry is the last that is known to have been done to a reference.
 type Entry struct {
@@ -124,7 +128,7 @@ func mergeChanges(a, b map[string]uint64) map[string]uint64 {
 
 // follow is what the writer of a row has seen that replaces old.
 func follow(old Row, member string) []Stamp {
-	if old.Stamp.found() { // or there was none
+	if old.Stamp.Found() { // or there was none
 		return nil
 	}
 	seen := mergeSeen(old.Seen, []Stamp{old.Stamp})
@@ -140,12 +144,12 @@ func (r Row) knew(stamp Stamp) bool {
 
 // overrules: the row replaces what somebody else has pushed without having known of it. What was found nobody pushed.
 func (r Row) overrules(old Row) bool {
-	return r.Stamp.Compare(old.Stamp) > 0 && !old.Stamp.found() && !old.Deleted && old.Digest != r.Digest && !r.knew(old.Stamp)
+	return r.Stamp.Compare(old.Stamp) > 0 && !old.Stamp.Found() && !old.Deleted && old.Digest != r.Digest && !r.knew(old.Stamp)
 }
 
 // buriedBy: the row is a tag that names what tombstone says to have been deleted since.
 func (r Row) buriedBy(tombstone Row) bool {
-	return !r.Deleted && !r.isDigest() && tombstone.Deleted && !tombstone.Blob && tombstone.Repository == r.Repository &&
+	return !r.Deleted && !r.IsDigest() && tombstone.Deleted && !tombstone.Blob && tombstone.Repository == r.Repository &&
 		tombstone.Name == r.Digest && tombstone.Stamp.Compare(r.Stamp) > 0
 }
 
@@ -153,7 +157,7 @@ func (r Row) buriedBy(tombstone Row) bool {
 // make one make the same, and no later than that: whoever has heard of the deletion may not have heard yet that the tag was pushed
 // anew before it. The replica that deleted the digest is rid of the tag if it is known to have had it.
 func (r Row) bury(tombstone Row) Row {
-	if r.Stamp.found() { // it may have been found since
+	if r.Stamp.Found() { // it may have been found since
 		return Row{Entry: Entry{Reference: r.Reference, Digest: r.Digest, Replica: tombstone.Replica, Stamp: r.Stamp.buried(), Deleted: true, BuriedMS: tombstone.Stamp.WallMS}}
 	}
 	if slices.Contains(r.Confirmed, tombstone.Replica) {

@@ -38,7 +38,7 @@ type wireStamp struct {
 func (r Row) wire() wireRow {
 	w := wireRow{V: rowVersion, Repository: r.Repository, Name: r.Name, Blob: r.Blob, Digest: r.Digest, MediaType: r.MediaType, Config: r.Config, Size: r.Size, Part: r.Part,
 		Replica: r.Replica, Stamp: wireStamp(r.Stamp), Deleted: r.Deleted, BuriedMS: r.BuriedMS, Confirmed: r.Confirmed, Changes: r.Changes}
-	if r.isDigest() {
+	if r.IsDigest() {
 		w.Digest = ""
 	}
 	for _, s := range r.Seen {
@@ -56,7 +56,7 @@ func (w wireRow) row() Row {
 		Reference: Reference{w.Repository, w.Name, w.Blob}, Digest: w.Digest, MediaType: w.MediaType, Config: w.Config, Size: w.Size, Part: w.Part,
 		Replica: w.Replica, Stamp: Stamp(w.Stamp), Deleted: w.Deleted, BuriedMS: w.BuriedMS, Confirmed: w.Confirmed,
 	}}
-	if r.isDigest() {
+	if r.IsDigest() {
 		r.Digest = r.Name
 	}
 	for _, s := range w.Seen {

@@ -28,7 +28,7 @@ func (r Reference) check() error {
 	switch {
 	case !validText(r.Repository, maxRepository):
 		return fmt.Errorf("%w: repository %.300q", ErrInvalid, r.Repository)
-	case !validText(r.Name, maxReference) || r.isDigest() && !validDigest(r.Name) || r.Blob && !r.isDigest():
+	case !validText(r.Name, maxReference) || r.IsDigest() && !validDigest(r.Name) || r.Blob && !r.IsDigest():
 		return fmt.Errorf("%w: reference %.300q", ErrInvalid, r.Name)
 	}
 	return nil
@@ -48,9 +48,9 @@ func (e Entry) check() error {
 	if err := checkReplica(e.Replica); err != nil {
 		return err
 	}
-	unknown := e.Digest == "" && e.Deleted && !e.isDigest()
+	unknown := e.Digest == "" && e.Deleted && !e.IsDigest()
 	switch {
-	case !unknown && !validDigest(e.Digest) || e.isDigest() && e.Digest != e.Name:
+	case !unknown && !validDigest(e.Digest) || e.IsDigest() && e.Digest != e.Name:
 		return fmt.Errorf("%w: digest %.300q of %s", ErrInvalid, e.Digest, e.Name)
 	case e.MediaType != "" && !validText(e.MediaType, maxMediaType):
 		return fmt.Errorf("%w: media type %.300q", ErrInvalid, e.MediaType)

@@ -102,14 +102,14 @@ func TestAnyOrderConverges(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"push": func(t *rapid.T) {
 				r, d := what.Draw(t, "what"), digest(rapid.IntRange(1, 2).Draw(t, "digest"))
-				if r.isDigest() {
+				if r.IsDigest() {
 					d = r.Name
 				}
 				wrote(push(t, some(), r, d, rapid.SampledFrom(regions).Draw(t, "replica")))
 			},
 			"find": func(t *rapid.T) {
 				r, d := what.Draw(t, "what"), digest(rapid.IntRange(1, 2).Draw(t, "digest"))
-				if r.isDigest() {
+				if r.IsDigest() {
 					d = r.Name
 				}
 				find(t, some(), r, d, rapid.SampledFrom(regions).Draw(t, "replica"))

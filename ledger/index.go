@@ -49,7 +49,7 @@ func indexed(r Row, replicas []string) []indexKey {
 			keys = append(keys, indexKey{bucketPending, replica + separator + r.key()})
 		}
 	}
-	if !r.Deleted && !r.isDigest() {
+	if !r.Deleted && !r.IsDigest() {
 		keys = append(keys, indexKey{bucketTags, tagsOf(r.Repository, r.Digest) + r.Name})
 	}
 	if r.Deleted || r.Blob {

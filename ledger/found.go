@@ -14,10 +14,10 @@ func found(digest string) Stamp {
 }
 
 // found: nobody's clock makes such a stamp.
-func (s Stamp) found() bool { return s.WallMS == 0 && s.Logical == 0 }
+func (s Stamp) Found() bool { return s.WallMS == 0 && s.Logical == 0 }
 
 // Found: it was there before anybody recorded it, and nobody knows since when.
-func (e Entry) Found() bool { return e.Stamp.found() && e.BuriedMS == 0 }
+func (e Entry) Found() bool { return e.Stamp.Found() && e.BuriedMS == 0 }
 
 // Found records that a replica was found to have a manifest, by tag or digest, of which nothing is known; of a tag, the
 // digest, too. What is known of either stays as it is: a tag of a digest that was deleted is a tombstone at once.
@@ -33,8 +33,8 @@ func (l *Ledger) Found(what Reference, c Content, replica string) (Entry, error)
 	var now Row
 	err := l.submit(func(t *tx) (err error) {
 		content := e
-		content.Name, content.Part = c.Digest, c.Part || !what.isDigest()
-		if now, err = t.find(content, Row{}); err == nil && !what.isDigest() {
+		content.Name, content.Part = c.Digest, c.Part || !what.IsDigest()
+		if now, err = t.find(content, Row{}); err == nil && !what.IsDigest() {
 			now, err = t.find(e, now)
 		}
 		return err
