@@ -3,15 +3,17 @@ package cluster
 import (
 	"slices"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/hlc"
 )
 
 // Grant is the word of one member that a repository's writes belong to one replica.
 type Grant struct {
 	Repository string
-	Owner      string // a replica
-	Stamp      Stamp  // when, and by whose word
-	Alone      bool   // granted by a member that got no answer from the arbiter
-	Ended      bool   // its owner was lost
+	Owner      string    // a replica
+	Stamp      hlc.Stamp // when, and by whose word
+	Alone      bool      // granted by a member that got no answer from the arbiter
+	Ended      bool      // its owner was lost
 	Last       time.Time
 }
 
@@ -69,7 +71,7 @@ func (s Grants) Owner(now time.Time, idle time.Duration) (Grant, bool) {
 }
 
 // ended is the grant with that stamp, if it has ended.
-func (s Grants) ended(stamp Stamp) (Grant, bool) {
+func (s Grants) ended(stamp hlc.Stamp) (Grant, bool) {
 	for _, g := range s {
 		if g.Stamp == stamp && g.Ended {
 			return g, true

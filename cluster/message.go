@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/hlc"
 )
 
 // wireVersion says which version wrote a message. A reader takes the types and fields it knows, whatever the version:
@@ -76,7 +78,7 @@ const maxAge = 1000 * time.Hour
 
 func (w wireGrant) grant(now time.Time) Grant {
 	age := time.Duration(min(w.AgeMS, maxAge.Milliseconds())) * time.Millisecond
-	return Grant{w.Repository, w.Owner, Stamp{w.Wall, w.Logical, w.Member}, w.Alone, w.Ended, now.Add(-age)}
+	return Grant{w.Repository, w.Owner, hlc.Stamp{WallMS: w.Wall, Logical: w.Logical, Member: w.Member}, w.Alone, w.Ended, now.Add(-age)}
 }
 
 func (w wireGrant) valid() bool {

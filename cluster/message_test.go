@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"pgregory.net/rapid"
 )
 
@@ -32,7 +33,7 @@ func FuzzMessage(f *testing.F) {
 				t.Fatalf("%+v", g)
 			}
 		}
-		if now := tab.clock.Now(epoch); now.WallMS > epoch.Add(maxAhead).UnixMilli()+1 {
+		if now := tab.clock.Now(epoch); now.WallMS > epoch.Add(hlc.MaxAhead).UnixMilli()+1 {
 			t.Fatalf("the clock runs away: %v", now)
 		}
 		again, err := decode(m.encode())
@@ -213,7 +214,7 @@ func TestWhatIsUnderWayProlongs(t *testing.T) {
 
 func TestWhoHasNotHeardIsTold(t *testing.T) {
 	at := func(wall int64, owner string, ended bool) Grant {
-		return Grant{"app", owner, Stamp{WallMS: wall, Member: "b"}, false, ended, epoch}
+		return Grant{"app", owner, hlc.Stamp{WallMS: wall, Member: "b"}, false, ended, epoch}
 	}
 	tests := []struct {
 		name             string

@@ -2,11 +2,11 @@ package cluster
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"pgregory.net/rapid"
 )
 
@@ -14,8 +14,8 @@ var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 const idle = time.Minute
 
-func drawStamp(t *rapid.T) Stamp {
-	return Stamp{rapid.Int64Range(0, 3).Draw(t, "wall"), rapid.Uint32Range(0, 1).Draw(t, "logical"), rapid.SampledFrom([]string{"a", "b"}).Draw(t, "member")}
+func drawStamp(t *rapid.T) hlc.Stamp {
+	return hlc.Stamp{WallMS: rapid.Int64Range(0, 3).Draw(t, "wall"), Logical: rapid.Uint32Range(0, 1).Draw(t, "logical"), Member: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "member")}
 }
 
 func drawGrants(t *rapid.T, label string) Grants {
@@ -46,7 +46,7 @@ func TestMergeIsARepeatableUnion(t *testing.T) {
 
 func TestOwnerIsTheEarliestLive(t *testing.T) {
 	g := func(owner string, wall int64, ended bool, age time.Duration) Grant {
-		return Grant{"app", owner, Stamp{WallMS: wall}, false, ended, epoch.Add(-age)}
+		return Grant{"app", owner, hlc.Stamp{WallMS: wall}, false, ended, epoch.Add(-age)}
 	}
 	tests := []struct {
 		name  string
@@ -82,7 +82,7 @@ func TestOwnerIsTheEarliestLive(t *testing.T) {
 func TestTheNewestFourAreKept(t *testing.T) {
 	var set Grants
 	for _, wall := range []int64{3, 5, 1, 4, 2} {
-		set = set.Merge(Grants{{Stamp: Stamp{WallMS: wall}}})
+		set = set.Merge(Grants{{Stamp: hlc.Stamp{WallMS: wall}}})
 	}
 	for i, g := range set {
 		if g.Stamp.WallMS != int64(i+2) || len(set) != maxGrants {
@@ -93,7 +93,7 @@ func TestTheNewestFourAreKept(t *testing.T) {
 
 // Two members that tell each other a grant, each time a second late, must not keep it alive.
 func TestEchoesDoNotProlong(t *testing.T) {
-	a := Grants{{Owner: "x", Stamp: Stamp{WallMS: 1}, Last: epoch}}
+	a := Grants{{Owner: "x", Stamp: hlc.Stamp{WallMS: 1}, Last: epoch}}
 	b := a
 	for range 100 {
 		late := a[0]
@@ -110,55 +110,6 @@ func TestEchoesDoNotProlong(t *testing.T) {
 	fresh.Last = epoch.Add(idle / 4)
 	if a = a.Merge(Grants{a.Settle(fresh, idle/8)}); !a[0].Last.Equal(fresh.Last) {
 		t.Error("a prolonged grant was not taken")
-	}
-}
-
-func TestStampOrderIsTotal(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		a, b, c := drawStamp(t), drawStamp(t), drawStamp(t)
-		if a.Compare(b) != -b.Compare(a) || (a.Compare(b) == 0) != (a == b) {
-			t.Fatalf("%v %v", a, b)
-		}
-		if a.Compare(b) <= 0 && b.Compare(c) <= 0 && a.Compare(c) > 0 {
-			t.Fatalf("%v %v %v", a, b, c)
-		}
-	})
-}
-
-// Whatever clocks show, and however they jump, what was heard comes before what is said next.
-func TestClockFollowsWhatItHeard(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		clocks := []*Clock{{Member: "a"}, {Member: "b"}, {Member: "c"}}
-		var last Stamp
-		for range rapid.IntRange(1, 30).Draw(t, "steps") {
-			c := rapid.SampledFrom(clocks).Draw(t, "member")
-			at := epoch.Add(time.Duration(rapid.IntRange(-12, 12).Draw(t, "hours")) * time.Hour)
-			if err := c.Observe(last, at); err != nil {
-				t.Fatal(err)
-			}
-			now := c.Now(at)
-			if now.Compare(last) <= 0 || now.Member != c.Member {
-				t.Fatalf("%v after %v", now, last)
-			}
-			last = now
-		}
-	})
-}
-
-func TestClockBounds(t *testing.T) {
-	c := Clock{Member: "a"}
-	if err := c.Observe(Stamp{WallMS: epoch.Add(maxAhead).UnixMilli(), Logical: math.MaxUint32, Member: "b"}, epoch); err != nil {
-		t.Fatalf("24 h ahead: %v", err)
-	}
-	if got := c.Now(epoch); got != (Stamp{epoch.Add(maxAhead).UnixMilli() + 1, 0, "a"}) {
-		t.Errorf("after the last logical tick: %v", got)
-	}
-	before := c
-	if c.Observe(Stamp{WallMS: epoch.Add(maxAhead).UnixMilli() + 1, Member: "b"}, epoch) == nil || c.last != before.last {
-		t.Error("a stamp further ahead was believed")
-	}
-	if c.Observe(Stamp{WallMS: math.MaxInt64}, epoch) == nil {
-		t.Error("the last stamp there is was believed")
 	}
 }
 

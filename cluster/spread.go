@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
@@ -24,7 +25,7 @@ type spread struct {
 // granted names one grant.
 type granted struct {
 	repository string
-	stamp      Stamp
+	stamp      hlc.Stamp
 }
 
 func (g Grant) name() granted { return granted{g.Repository, g.Stamp} }
@@ -37,12 +38,12 @@ type spreads struct {
 	mu   sync.Mutex
 	of   map[granted]*spread
 	shut bool
-	told *simplelru.LRU[string, Stamp]
+	told *simplelru.LRU[string, hlc.Stamp]
 	wg   sync.WaitGroup // incremented under mu only, and never once shut
 }
 
 func newSpreads() *spreads {
-	told, err := simplelru.NewLRU[string, Stamp](maxRepositories, nil)
+	told, err := simplelru.NewLRU[string, hlc.Stamp](maxRepositories, nil)
 	if err != nil {
 		panic(err) // only for a size below one
 	}

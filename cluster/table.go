@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
@@ -17,7 +18,7 @@ type table struct {
 
 	// Guarded by mu.
 	mu     sync.Mutex
-	clock  Clock
+	clock  hlc.Clock
 	grants *simplelru.LRU[string, Grants]
 }
 
@@ -26,7 +27,7 @@ func newTable(member string, idle time.Duration) *table {
 	if err != nil {
 		panic(err) // only for a size below one
 	}
-	return &table{idle: idle, clock: Clock{Member: member}, grants: grants}
+	return &table{idle: idle, clock: hlc.Clock{Member: member}, grants: grants}
 }
 
 // life is how long a grant lives after the last write that was announced. Not every write is, and an announcement may

@@ -3,6 +3,8 @@ package ledger
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/fairlead-gateway/fairlead/hlc"
 )
 
 // rowVersion is raised when a row would be misread without a new field. A reader refuses rows that it does not know,
@@ -54,13 +56,13 @@ func (w wireRow) row() Row {
 	}
 	r := Row{Changes: w.Changes, Entry: Entry{
 		Reference: Reference{w.Repository, w.Name, w.Blob}, Digest: w.Digest, MediaType: w.MediaType, Config: w.Config, Size: w.Size, Part: w.Part,
-		Replica: w.Replica, Stamp: Stamp(w.Stamp), Deleted: w.Deleted, BuriedMS: w.BuriedMS, Confirmed: w.Confirmed,
+		Replica: w.Replica, Stamp: hlc.Stamp(w.Stamp), Deleted: w.Deleted, BuriedMS: w.BuriedMS, Confirmed: w.Confirmed,
 	}}
 	if r.IsDigest() {
 		r.Digest = r.Name
 	}
 	for _, s := range w.Seen {
-		r.Seen = append(r.Seen, Stamp(s))
+		r.Seen = append(r.Seen, hlc.Stamp(s))
 	}
 	return r
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/hlc"
 )
 
 // Reference is what a fact is about.
@@ -28,12 +30,12 @@ type Entry struct {
 	MediaType string
 	Config    string // media type of the manifest's config, which tells what it is; empty: not known, or it has none
 	Size      int64
-	Part      bool     // written with another name that was pushed, which stands for both
-	Replica   string   // that accepted it
-	Stamp     Stamp    // of the write
-	Deleted   bool     // a tombstone
-	Confirmed []string // sorted: replicas known to have exactly this, or, if Deleted, to be rid of it
-	BuriedMS  int64    // milliseconds since 1970: when the digest was deleted that took the tag along; 0 for what was deleted itself
+	Part      bool      // written with another name that was pushed, which stands for both
+	Replica   string    // that accepted it
+	Stamp     hlc.Stamp // of the write
+	Deleted   bool      // a tombstone
+	Confirmed []string  // sorted: replicas known to have exactly this, or, if Deleted, to be rid of it
+	BuriedMS  int64     // milliseconds since 1970: when the digest was deleted that took the tag along; 0 for what was deleted itself
 }
 
 // When is the time at which what the entry says came to be so; 1970 if it was Found.
@@ -42,7 +44,7 @@ func (e Entry) When() time.Time { return time.UnixMilli(max(e.Stamp.WallMS, e.Bu
 // Row is an entry with what gateways need to exchange it.
 type Row struct {
 	Entry
-	Seen    []Stamp           // the last of each other member's writes of the reference that the writer knew of, the earliest first
+	Seen    []hlc.Stamp       // the last of each other member's writes of the reference that the writer knew of, the earliest first
 	Changes map[string]uint64 // by origin, the number of the last change it made to this entry
 }
 
@@ -99,14 +101,14 @@ func union(a, b []string) []string {
 func bounded[T any](list []T, most int) []T { return list[:min(len(list), most)] }
 
 // mergeSeen keeps the latest of each member, and of too many members the latest.
-func mergeSeen(a, b []Stamp) []Stamp {
-	latest := map[string]Stamp{}
+func mergeSeen(a, b []hlc.Stamp) []hlc.Stamp {
+	latest := map[string]hlc.Stamp{}
 	for _, s := range slices.Concat(a, b) {
 		if have, ok := latest[s.Member]; !ok || s.Compare(have) > 0 {
 			latest[s.Member] = s
 		}
 	}
-	all := slices.SortedFunc(maps.Values(latest), Stamp.Compare)
+	all := slices.SortedFunc(maps.Values(latest), hlc.Stamp.Compare)
 	return all[max(0, len(all)-maxSeen):]
 }
 
@@ -127,24 +129,24 @@ func mergeChanges(a, b map[string]uint64) map[string]uint64 {
 }
 
 // follow is what the writer of a row has seen that replaces old.
-func follow(old Row, member string) []Stamp {
-	if old.Stamp.Found() { // or there was none
+func follow(old Row, member string) []hlc.Stamp {
+	if IsFound(old.Stamp) { // or there was none
 		return nil
 	}
-	seen := mergeSeen(old.Seen, []Stamp{old.Stamp})
-	return slices.DeleteFunc(seen, func(s Stamp) bool { return s.Member == member })
+	seen := mergeSeen(old.Seen, []hlc.Stamp{old.Stamp})
+	return slices.DeleteFunc(seen, func(s hlc.Stamp) bool { return s.Member == member })
 }
 
 // knew: the row's writer knew of the write with that stamp, of the same reference.
-func (r Row) knew(stamp Stamp) bool {
-	return stamp.Member == r.Stamp.Member || slices.ContainsFunc(r.Seen, func(s Stamp) bool {
+func (r Row) knew(stamp hlc.Stamp) bool {
+	return stamp.Member == r.Stamp.Member || slices.ContainsFunc(r.Seen, func(s hlc.Stamp) bool {
 		return s.Member == stamp.Member && s.Compare(stamp) >= 0
 	})
 }
 
 // overrules: the row replaces what somebody else has pushed without having known of it. What was found nobody pushed.
 func (r Row) overrules(old Row) bool {
-	return r.Stamp.Compare(old.Stamp) > 0 && !old.Stamp.Found() && !old.Deleted && old.Digest != r.Digest && !r.knew(old.Stamp)
+	return r.Stamp.Compare(old.Stamp) > 0 && !IsFound(old.Stamp) && !old.Deleted && old.Digest != r.Digest && !r.knew(old.Stamp)
 }
 
 // buriedBy: the row is a tag that names what tombstone says to have been deleted since.
@@ -157,8 +159,8 @@ func (r Row) buriedBy(tombstone Row) bool {
 // make one make the same, and no later than that: whoever has heard of the deletion may not have heard yet that the tag was pushed
 // anew before it. The replica that deleted the digest is rid of the tag if it is known to have had it.
 func (r Row) bury(tombstone Row) Row {
-	if r.Stamp.Found() { // it may have been found since
-		return Row{Entry: Entry{Reference: r.Reference, Digest: r.Digest, Replica: tombstone.Replica, Stamp: r.Stamp.buried(), Deleted: true, BuriedMS: tombstone.Stamp.WallMS}}
+	if IsFound(r.Stamp) { // it may have been found since
+		return Row{Entry: Entry{Reference: r.Reference, Digest: r.Digest, Replica: tombstone.Replica, Stamp: buried(r.Stamp), Deleted: true, BuriedMS: tombstone.Stamp.WallMS}}
 	}
 	if slices.Contains(r.Confirmed, tombstone.Replica) {
 		r.Confirmed = []string{tombstone.Replica}
@@ -166,7 +168,7 @@ func (r Row) bury(tombstone Row) Row {
 		r.Confirmed = nil
 	}
 	r.Seen = follow(r, "")
-	r.Stamp, r.Replica, r.Deleted, r.Changes = r.Stamp.buried(), tombstone.Replica, true, nil
+	r.Stamp, r.Replica, r.Deleted, r.Changes = buried(r.Stamp), tombstone.Replica, true, nil
 	r.BuriedMS = tombstone.Stamp.WallMS
 	return r
 }

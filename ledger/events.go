@@ -68,7 +68,7 @@ type wireConflict struct {
 }
 
 func (t *tx) event(e Event) error {
-	if e.Entry.Part || e.Entry.Stamp.Found() { // what was found nobody pushed
+	if e.Entry.Part || IsFound(e.Entry.Stamp) { // what was found nobody pushed
 		return nil
 	}
 	return t.log(bucketEvents, wireEvent{e.Kind, Row{Entry: e.Entry}, e.Replica, e.Request.cut(), t.l.now().UnixMilli()}, maxEvents)

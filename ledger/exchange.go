@@ -139,7 +139,7 @@ func (t *tx) learn(p Page) (out Learned, err error) {
 	}
 	upTo := maps.Clone(p.UpTo)
 	for _, r := range p.Rows {
-		if r.check() != nil || t.l.clock.observe(r.Stamp, t.l.now()) != nil {
+		if r.check() != nil || t.l.clock.Observe(r.Stamp, t.l.now()) != nil {
 			out.Refused++
 			for origin, n := range r.Changes { // what was refused is not known
 				if n > 0 && upTo[origin] >= n {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"pgregory.net/rapid"
 )
 
@@ -89,7 +90,7 @@ func TestAnyOrderConverges(t *testing.T) {
 			all = append(all, l)
 		}
 		some := func() *Ledger { return rapid.SampledFrom(all).Draw(t, "at") }
-		latest, confirmed := map[string]Stamp{}, map[string]bool{}
+		latest, confirmed := map[string]hlc.Stamp{}, map[string]bool{}
 		wrote := func(e Entry) {
 			if e.Stamp.Compare(latest[e.key()]) > 0 {
 				latest[e.key()] = e.Stamp

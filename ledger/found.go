@@ -3,21 +3,23 @@ package ledger
 import (
 	"crypto/sha256"
 	"encoding/hex"
+
+	"github.com/fairlead-gateway/fairlead/hlc"
 )
 
 // found is the stamp of what was there before anybody recorded it. It is older than all that a clock makes, so that
 // whatever was really pushed or deleted wins over it; and of each digest another one, the same for all who find it, so that
 // what is confirmed of one is not taken for confirmed of another.
-func found(digest string) Stamp {
+func found(digest string) hlc.Stamp {
 	sum := sha256.Sum256([]byte(digest)) // as it is it would be too long for a member's name
-	return Stamp{Member: "found-" + hex.EncodeToString(sum[:24])}
+	return hlc.Stamp{Member: "found-" + hex.EncodeToString(sum[:24])}
 }
 
-// found: nobody's clock makes such a stamp.
-func (s Stamp) Found() bool { return s.WallMS == 0 && s.Logical == 0 }
+// IsFound reports whether it is such a stamp. Nobody's clock makes one.
+func IsFound(s hlc.Stamp) bool { return s.WallMS == 0 && s.Logical == 0 }
 
 // Found: it was there before anybody recorded it, and nobody knows since when.
-func (e Entry) Found() bool { return e.Stamp.Found() && e.BuriedMS == 0 }
+func (e Entry) Found() bool { return IsFound(e.Stamp) && e.BuriedMS == 0 }
 
 // Found records that a replica was found to have a manifest, by tag or digest, of which nothing is known; of a tag, the
 // digest, too. What is known of either stays as it is: a tag of a digest that was deleted is a tombstone at once.

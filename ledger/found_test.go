@@ -152,7 +152,7 @@ func TestFoundGivesWay(t *testing.T) {
 			for _, name := range names {
 				e := get(t, l, tag(name))
 				for _, replica := range e.Confirmed {
-					if e.Stamp.Found() && !has[name+e.Digest+replica] {
+					if IsFound(e.Stamp) && !has[name+e.Digest+replica] {
 						t.Fatalf("%s is confirmed of %s, which has another one: %v", name, replica, e)
 					}
 				}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -35,7 +36,7 @@ type Ledger struct {
 	stop      chan struct{}
 	stopped   chan struct{}
 
-	clock clock // of the writing goroutine alone
+	clock hlc.Clock // of the writing goroutine alone
 
 	changed atomic.Pointer[chan struct{}] // closed, and another one put in its place, by the writing goroutine
 

@@ -9,13 +9,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/hlc"
 )
 
 func TestPush(t *testing.T) {
 	l, _ := one(t)
 	e := push(t, l, tag("v1"), digest(1), "east")
 	want := Entry{Reference: tag("v1"), Digest: digest(1), MediaType: mediaType, Size: 1234, Replica: "east",
-		Stamp: Stamp{epoch.UnixMilli(), 0, "gw1"}, Confirmed: []string{"east"}}
+		Stamp: hlc.Stamp{WallMS: epoch.UnixMilli(), Logical: 0, Member: "gw1"}, Confirmed: []string{"east"}}
 	if !reflect.DeepEqual(e, want) || !reflect.DeepEqual(get(t, l, tag("v1")), want) {
 		t.Errorf("pushed %v, got %v", e, get(t, l, tag("v1")))
 	}

@@ -2,16 +2,15 @@ package ledger
 
 import (
 	"fmt"
-	"math"
 	"reflect"
 	"slices"
 	"testing"
-	"time"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"pgregory.net/rapid"
 )
 
-func at(wall int64, member string) Stamp { return Stamp{WallMS: wall, Member: member} }
+func at(wall int64, member string) hlc.Stamp { return hlc.Stamp{WallMS: wall, Member: member} }
 
 func live(wall int64, member string, n int, confirmed ...string) Row {
 	return Row{Entry: Entry{Reference: tag("v1"), Digest: digest(n), Replica: "east", Stamp: at(wall, member), Confirmed: confirmed}}
@@ -32,7 +31,7 @@ func changed(r Row, origin string, n uint64) Row {
 	return r
 }
 
-func seen(r Row, stamps ...Stamp) Row {
+func seen(r Row, stamps ...hlc.Stamp) Row {
 	r.Seen = stamps
 	return r
 }
@@ -66,8 +65,8 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-func drawStamp(t *rapid.T, label string) Stamp {
-	return Stamp{rapid.Int64Range(0, 3).Draw(t, label), rapid.Uint32Range(0, 1).Draw(t, "logical"), rapid.SampledFrom([]string{"a", "b"}).Draw(t, "member")}
+func drawStamp(t *rapid.T, label string) hlc.Stamp {
+	return hlc.Stamp{WallMS: rapid.Int64Range(0, 3).Draw(t, label), Logical: rapid.Uint32Range(0, 1).Draw(t, "logical"), Member: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "member")}
 }
 
 func drawRow(t *rapid.T, label string) Row {
@@ -107,55 +106,14 @@ func TestMergeIsAJoin(t *testing.T) {
 	})
 }
 
-func TestStampOrderIsTotal(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		a, b, c := drawStamp(t, "a"), drawStamp(t, "b"), drawStamp(t, "c")
-		if a.Compare(b) != -b.Compare(a) || (a.Compare(b) == 0) != (a == b) {
-			t.Fatalf("%v %v", a, b)
-		}
-		if a.Compare(b) <= 0 && b.Compare(c) <= 0 && a.Compare(c) > 0 {
-			t.Fatalf("%v %v %v", a, b, c)
-		}
-	})
-}
-
 // Nobody's write comes between a tag's and its burial.
 func TestBuriedFollowsAtOnce(t *testing.T) {
 	s := at(5, "gw")
-	for _, next := range []Stamp{at(5, "gw-1"), at(5, "gw1"), at(5, "h"), {5, 1, "a"}, at(6, "a")} {
-		if b := s.buried(); b.Compare(s) <= 0 || b.Compare(next) >= 0 || !b.Buried() || b.Gateway() != "gw" {
-			t.Errorf("%v is not between %v and %v", b, s, next)
+	for _, next := range []hlc.Stamp{at(5, "gw-1"), at(5, "gw1"), at(5, "h"), {WallMS: 5, Logical: 1, Member: "a"}, at(6, "a")} {
+		e := Entry{Stamp: buried(s)}
+		if b := e.Stamp; b.Compare(s) <= 0 || b.Compare(next) >= 0 || !e.Buried() || e.Gateway() != "gw" {
+			t.Errorf("%v is not between %v and %v", e.Stamp, s, next)
 		}
-	}
-}
-
-// Whatever clocks show, and however they jump, what was heard comes before what is said next.
-func TestClockFollowsWhatItHeard(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		clocks := []*clock{{member: "a"}, {member: "b"}, {member: "c"}}
-		var last Stamp
-		for range rapid.IntRange(1, 30).Draw(t, "steps") {
-			c := rapid.SampledFrom(clocks).Draw(t, "member")
-			physical := epoch.Add(time.Duration(rapid.IntRange(-12, 12).Draw(t, "hours")) * time.Hour)
-			must(t, c.observe(last, physical))
-			now := c.now(physical)
-			if now.Compare(last) <= 0 || now.Member != c.member {
-				t.Fatalf("%v after %v", now, last)
-			}
-			last = now
-		}
-	})
-}
-
-func TestClockBounds(t *testing.T) {
-	c := clock{member: "a"}
-	must(t, c.observe(Stamp{epoch.Add(maxAhead).UnixMilli(), math.MaxUint32, "b"}, epoch))
-	if got := c.now(epoch); got != (Stamp{epoch.Add(maxAhead).UnixMilli() + 1, 0, "a"}) {
-		t.Errorf("after the last logical tick: %v", got)
-	}
-	before := c.last
-	if c.observe(at(epoch.Add(maxAhead).UnixMilli()+1, "b"), epoch) == nil || c.last != before {
-		t.Error("a stamp further ahead was believed")
 	}
 }
 
@@ -184,7 +142,7 @@ func TestOverrules(t *testing.T) {
 
 func TestFollow(t *testing.T) {
 	old := seen(live(5, "b", 1), at(1, "a"), at(2, "c"))
-	if got := follow(old, "a"); !slices.Equal(got, []Stamp{at(2, "c"), at(5, "b")}) {
+	if got := follow(old, "a"); !slices.Equal(got, []hlc.Stamp{at(2, "c"), at(5, "b")}) {
 		t.Errorf("%v", got)
 	}
 	if got := follow(Row{}, "a"); got != nil {
@@ -254,8 +212,8 @@ func TestCheck(t *testing.T) {
 		"long replica":        func(r *Row) { r.Confirmed = []string{long(65)} },
 		"unsorted":            func(r *Row) { r.Confirmed = []string{"b", "a"} },
 		"confirmed too often": func(r *Row) { r.Confirmed = slices.Repeat([]string{"a"}, maxConfirmed+1) },
-		"seen too much":       func(r *Row) { r.Seen = slices.Repeat([]Stamp{at(1, "a")}, maxSeen+1) },
-		"seen nobody":         func(r *Row) { r.Seen = []Stamp{{}} },
+		"seen too much":       func(r *Row) { r.Seen = slices.Repeat([]hlc.Stamp{at(1, "a")}, maxSeen+1) },
+		"seen nobody":         func(r *Row) { r.Seen = []hlc.Stamp{{}} },
 		"a long origin":       func(r *Row) { r.Changes = map[string]uint64{long(maxOrigin + 1): 1} },
 	} {
 		r := good

@@ -17,6 +17,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/fairlead-gateway/fairlead/boltfile"
+	"github.com/fairlead-gateway/fairlead/hlc"
 )
 
 const (
@@ -69,7 +70,7 @@ func newLedger(dir, member string, replicas []string, now func() time.Time, log 
 	}
 	l := &Ledger{
 		path: filepath.Join(dir, fileName), temporary: temporary, member: member, replicas: union(replicas, nil), now: now, log: log,
-		patience: patience, clock: clock{member: member},
+		patience: patience, clock: hlc.Clock{Member: member},
 		writes: make(chan write), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	l.changed.Store(new(make(chan struct{})))
@@ -187,7 +188,7 @@ func (l *Ledger) recall(b *bolt.Tx) (ready bool, err error) {
 		return false, fmt.Errorf("it is of version %.20q, this program knows %s", v, fileVersion)
 	}
 	if last := meta.Get([]byte(keyClock)); last != nil {
-		if err := json.Unmarshal(last, &l.clock.last); err != nil {
+		if err := json.Unmarshal(last, &l.clock.Last); err != nil {
 			return false, fmt.Errorf("%w: its clock: %w", boltfile.ErrUnsound, err)
 		}
 	}

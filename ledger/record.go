@@ -40,7 +40,7 @@ func (l *Ledger) push(what Reference, c Content, replica string, by Request, wit
 
 // push writes what a replica has just accepted.
 func (t *tx) push(e Entry, by Request) (pushed Row, err error) {
-	e.Stamp = t.l.clock.now(t.l.now())
+	e.Stamp = t.l.clock.Now(t.l.now())
 	if !e.IsDigest() {
 		content := e
 		content.Name, content.Part = e.Digest, true
@@ -71,7 +71,7 @@ func (l *Ledger) remove(what Reference, replica string, by Request, within time.
 	var deleted []Entry
 	err := l.submitWithin(within, func(t *tx) error {
 		e := e
-		e.Stamp = l.clock.now(l.now())
+		e.Stamp = l.clock.Now(l.now())
 		if old, ok := t.row(what.key()); ok {
 			e.Digest, e.MediaType, e.Config, e.Size = old.Digest, old.MediaType, old.Config, old.Size
 			e.Part = old.Deleted && old.Part // a stand-in's
@@ -109,7 +109,7 @@ func (l *Ledger) untag(tag Reference, standIn, replica string, by Request, withi
 	}
 	err := l.submitWithin(within, func(t *tx) error {
 		e := e
-		e.Stamp = l.clock.now(l.now())
+		e.Stamp = l.clock.Now(l.now())
 		_, err := t.record(e)
 		return err
 	})

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/fairlead-gateway/fairlead/hlc"
 )
 
 // ErrInvalid is what is refused because no such thing can be recorded.
@@ -69,9 +71,9 @@ func (r Row) check() error {
 	if err := r.Entry.check(); err != nil {
 		return err
 	}
-	validStamp := func(s Stamp) bool { return s.WallMS >= 0 && validText(s.Member, maxMember) }
+	validStamp := func(s hlc.Stamp) bool { return s.WallMS >= 0 && validText(s.Member, maxMember) }
 	switch {
-	case !validStamp(r.Stamp) || len(r.Seen) > maxSeen || !slices.IsSortedFunc(r.Seen, Stamp.Compare):
+	case !validStamp(r.Stamp) || len(r.Seen) > maxSeen || !slices.IsSortedFunc(r.Seen, hlc.Stamp.Compare):
 		return fmt.Errorf("%w: stamps of %s", ErrInvalid, r.Name)
 	case len(r.Confirmed) > maxConfirmed || !slices.IsSorted(r.Confirmed):
 		return fmt.Errorf("%w: confirmations of %s", ErrInvalid, r.Name)

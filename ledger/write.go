@@ -122,7 +122,7 @@ func (l *Ledger) commit(together []write) error {
 			if !t.changed {
 				return errUnchanged
 			}
-			return t.put(bucketMeta, keyClock, marshal(l.clock.last))
+			return t.put(bucketMeta, keyClock, marshal(l.clock.Last))
 		})
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {

@@ -12,6 +12,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
@@ -48,7 +49,7 @@ type Engine struct {
 	metrics *metrics
 	wake    chan struct{} // holds one
 	early   chan struct{} // one for each blob that is copied before its manifest
-	lately  *lru.Cache[taskKey, ledger.Stamp]
+	lately  *lru.Cache[taskKey, hlc.Stamp]
 
 	lookAgain  time.Duration
 	laterLooks atomic.Int64 // names that are looked at after a while
@@ -68,7 +69,7 @@ type Engine struct {
 
 // New makes an engine, which Run starts.
 func New(o Options) *Engine {
-	written, err := lru.New[taskKey, ledger.Stamp](maxLately)
+	written, err := lru.New[taskKey, hlc.Stamp](maxLately)
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
@@ -47,7 +48,7 @@ func (b *book) write(what ledger.Reference, digest, replica string, deleted bool
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.at++
-	e := ledger.Entry{Reference: what, Digest: digest, Stamp: ledger.Stamp{WallMS: b.at}, Deleted: deleted, Confirmed: []string{replica}}
+	e := ledger.Entry{Reference: what, Digest: digest, Stamp: hlc.Stamp{WallMS: b.at}, Deleted: deleted, Confirmed: []string{replica}}
 	if what.IsTag() && !deleted {
 		d := e
 		d.Name = digest

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
@@ -55,7 +56,7 @@ func (e *Engine) doubtsOf(target string) *doubts {
 // writes remembers what is about to be written, or deleted, and what of it the record said. A client may have written the same
 // name there before us without the record having heard of it: our write lies over his then, and once it has heard, it says
 // that the replica has his. What an earlier write of ours may lie over counts until wrote.
-func (e *Engine) writes(target string, what ledger.Reference, said ledger.Stamp) {
+func (e *Engine) writes(target string, what ledger.Reference, said hlc.Stamp) {
 	key := taskKey{target, what}
 	if before, ok := e.lately.Peek(key); ok && before.Compare(said) < 0 {
 		said = before
@@ -64,7 +65,7 @@ func (e *Engine) writes(target string, what ledger.Reference, said ledger.Stamp)
 }
 
 // wrote: the replica has it as the record said then.
-func (e *Engine) wrote(target string, what ledger.Reference, said ledger.Stamp) {
+func (e *Engine) wrote(target string, what ledger.Reference, said hlc.Stamp) {
 	e.lately.Add(taskKey{target, what}, said)
 }
 
@@ -93,7 +94,7 @@ func (e *Engine) Missed(target string, what ledger.Reference) {
 // doubt has names looked at that something we did may have taken along.
 func (e *Engine) doubt(target string, names []ledger.Reference) {
 	for _, what := range names {
-		e.writes(target, what, ledger.Stamp{})
+		e.writes(target, what, hlc.Stamp{})
 	}
 	e.mu.Lock()
 	d := e.doubtsOf(target)

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
@@ -250,7 +251,7 @@ func TestManyInDoubt(t *testing.T) {
 	var news []ledger.Entry
 	for n := range 2 * maxLately {
 		e := x.push(fmt.Sprintf("v%d", n), sum(nil), "b")
-		x.wrote("b", e.Reference, ledger.Stamp{})
+		x.wrote("b", e.Reference, hlc.Stamp{})
 		news = append(news, e)
 	}
 	x.Concurrency = 0

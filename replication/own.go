@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
@@ -71,7 +72,7 @@ type may func(now ledger.Entry, known bool) bool
 func isGone(now ledger.Entry, known bool) bool { return known && now.Deleted }
 
 // notSince: the ledger has not heard of the deletion, and of no later push either.
-func notSince(before ledger.Stamp) may {
+func notSince(before hlc.Stamp) may {
 	return func(now ledger.Entry, known bool) bool { return !known || now.Deleted || now.Stamp == before }
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
@@ -113,7 +114,7 @@ func TestLookedAtWhileItIsWritten(t *testing.T) {
 	x := newRegion(t)
 	b := x.at["b"]
 	entry := x.push("v1", b.image("v1", "layer"), "b")
-	x.writes("b", entry.Reference, ledger.Stamp{})
+	x.writes("b", entry.Reference, hlc.Stamp{})
 	done, _, err := x.Writes.Delete(t.Context(), nameOf("b", entry.Reference))
 	if err != nil {
 		t.Fatal(err)

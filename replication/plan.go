@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
@@ -93,7 +94,7 @@ type taskKey struct {
 }
 
 // stamp is that of the latest write that the task is about.
-func (t Task) stamp() ledger.Stamp { return t.Entries[len(t.Entries)-1].Stamp }
+func (t Task) stamp() hlc.Stamp { return t.Entries[len(t.Entries)-1].Stamp }
 
 func (t Task) tagged() bool {
 	return slices.ContainsFunc(t.Entries, func(e ledger.Entry) bool { return e.IsTag() })

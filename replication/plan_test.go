@@ -6,13 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"pgregory.net/rapid"
 )
 
 // tag and digest are entries that some replicas have confirmed, written at a time.
 func tag(name, digest string, at int64, confirmed ...string) ledger.Entry {
-	return ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: name}, Digest: digest, Stamp: ledger.Stamp{WallMS: at}, Confirmed: confirmed}
+	return ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: name}, Digest: digest, Stamp: hlc.Stamp{WallMS: at}, Confirmed: confirmed}
 }
 
 func digest(digest string, at int64, confirmed ...string) ledger.Entry {

@@ -43,11 +43,12 @@ func bans() []ban {
 		{pure, "context", false, nil, "a decision does not wait, so it cannot be cancelled"},
 		{[]string{"geo"}, module + "/...", false, nil, "geo is the bottom: places and distances know nothing of replicas"},
 		{[]string{"boltfile"}, module + "/...", false, nil, "a file knows nothing of what is kept in it"},
-		{[]string{"ledger"}, module + "/...", false, []string{"boltfile"}, "a ledger knows nothing of who uses it"},
+		{[]string{"hlc"}, module + "/...", false, nil, "a clock knows nothing of what it stamps"},
+		{[]string{"ledger"}, module + "/...", false, []string{"boltfile", "hlc"}, "a ledger knows nothing of who uses it"},
 		{[]string{"oci"}, module + "/...", false, nil, "a grammar knows nothing of who reads by it"},
 		{[]string{"transfer", "transfer/manifest"}, module + "/...", false, []string{"oci"}, "copying knows two registries and no fleet"},
 		{[]string{"transfer/graph"}, module + "/...", false, []string{"oci", "transfer", "transfer/manifest"}, "copying knows two registries and no fleet"},
-		{[]string{"replication/audit"}, module + "/...", false, []string{"ledger", "transfer", "transfer/manifest"}, "who looks knows neither who records nor who copies"},
+		{[]string{"replication/audit"}, module + "/...", false, []string{"hlc", "ledger", "transfer", "transfer/manifest"}, "who looks knows neither who records nor who copies"},
 		{[]string{"router"}, module + "/...", false, []string{"geo"}, "router knows places and nothing else"},
 		{[]string{"cmd/fairlead/gateway"}, module + "/cmd/...", false, nil, "a gateway knows nothing of how it was called"},
 		{all, "github.com/miekg/dns/...", false, []string{"dnsserver", "agent"}, "its upstream is frozen: its types stay where they can be replaced"},
@@ -138,7 +139,7 @@ func matches(pattern, path string) bool {
 }
 
 // ledgerValues are what those may use of the ledger who are handed what it does.
-var ledgerValues = []string{"Entry", "Reference", "Stamp", "Content", "Request", "Cursor", "ErrUnavailable", "ErrInvalid"}
+var ledgerValues = []string{"Entry", "Reference", "Content", "Request", "Cursor", "IsFound"}
 
 // TestLedgerIsHandedIn: the write side speaks the ledger's language, and opens, asks and changes none itself.
 func TestLedgerIsHandedIn(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
@@ -15,7 +16,7 @@ import (
 func d(n int) string { return fmt.Sprintf("sha256:%064d", n) }
 
 func entry(name, digest string, confirmed ...string) ledger.Entry {
-	return ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: name}, Digest: digest, Stamp: ledger.Stamp{WallMS: 1}, Confirmed: confirmed}
+	return ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: name}, Digest: digest, Stamp: hlc.Stamp{WallMS: 1}, Confirmed: confirmed}
 }
 
 func gone(e ledger.Entry) ledger.Entry { e.Deleted = true; return e }

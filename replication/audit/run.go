@@ -278,7 +278,7 @@ func (r *run) confirm(repository string, before Known, replicas []Replica, holdi
 		}
 		_, confirmed := Compare(now, replica.Name, repository, *holdings[i])
 		for _, e := range confirmed {
-			if old, known := before[e.Name]; known && e.Stamp != old.Stamp || !known && !e.Stamp.Found() {
+			if old, known := before[e.Name]; known && e.Stamp != old.Stamp || !known && !ledger.IsFound(e.Stamp) {
 				continue // written since we looked
 			}
 			if err := r.Ledger.Confirm(e, replica.Name); err != nil {

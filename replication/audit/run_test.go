@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
@@ -72,7 +73,7 @@ func (n *notes) Found(what ledger.Reference, c transfer.Content, replica string)
 		r := ledger.Reference{Repository: what.Repository, Name: name}
 		if _, known := n.entries[r]; !known {
 			deleted := n.entries[ledger.Reference{Repository: what.Repository, Name: c.Digest}].Deleted
-			e := ledger.Entry{Reference: r, Digest: c.Digest, Stamp: ledger.Stamp{Member: c.Digest}, Deleted: deleted}
+			e := ledger.Entry{Reference: r, Digest: c.Digest, Stamp: hlc.Stamp{Member: c.Digest}, Deleted: deleted}
 			if !deleted {
 				e.Confirmed = []string{replica}
 			}
@@ -120,7 +121,7 @@ func (n *notes) write(repository, name, digest string, deleted bool, replicas []
 			continue
 		}
 		r := ledger.Reference{Repository: repository, Name: to}
-		n.entries[r] = ledger.Entry{Reference: r, Digest: digest, Stamp: ledger.Stamp{WallMS: n.at}, Deleted: deleted, Confirmed: replicas}
+		n.entries[r] = ledger.Entry{Reference: r, Digest: digest, Stamp: hlc.Stamp{WallMS: n.at}, Deleted: deleted, Confirmed: replicas}
 	}
 }
 

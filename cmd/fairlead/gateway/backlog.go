@@ -117,7 +117,7 @@ func (g *Gateway) conflicts() (admin.Conflicts, error) {
 func sideOf(e ledger.Entry) admin.Side {
 	out := admin.Side{Digest: e.Digest, Deleted: e.Deleted, Replica: e.Replica}
 	if !e.Found() {
-		out.Gateway, out.Written = e.Stamp.Gateway(), e.When()
+		out.Gateway, out.Written = e.Gateway(), e.When()
 	}
 	return out
 }

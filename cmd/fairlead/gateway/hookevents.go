@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/webhook"
 )
@@ -67,7 +68,7 @@ const (
 )
 
 // progressOf is what an entry says about the push with that stamp.
-func progressOf(pushed ledger.Stamp, now ledger.Entry, takers []string) progress {
+func progressOf(pushed hlc.Stamp, now ledger.Entry, takers []string) progress {
 	switch order := now.Stamp.Compare(pushed); {
 	case order > 0 || order == 0 && now.Deleted:
 		return overtaken

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/webhook"
 )
@@ -33,7 +34,7 @@ func TestEventOf(t *testing.T) {
 	entry := func(name, config string) ledger.Entry {
 		return ledger.Entry{
 			Reference: ledger.Reference{Repository: "app", Name: name}, Digest: digest(1), MediaType: typeImage, Config: config, Size: 524,
-			Replica: "west", Stamp: ledger.Stamp{WallMS: 1, Member: "gw1"}, Confirmed: []string{"west"},
+			Replica: "west", Stamp: hlc.Stamp{WallMS: 1, Member: "gw1"}, Confirmed: []string{"west"},
 		}
 	}
 	deleted := func(e ledger.Entry) ledger.Entry { e.Deleted = true; return e }
@@ -78,7 +79,7 @@ func isUUID(s string) bool {
 
 // One request has one ID; what is told of twice has the same, and nothing else has it.
 func TestIDs(t *testing.T) {
-	e := ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: "v1"}, Stamp: ledger.Stamp{WallMS: 1, Member: "gw1"}}
+	e := ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: "v1"}, Stamp: hlc.Stamp{WallMS: 1, Member: "gw1"}}
 	seen := map[string]string{}
 	one := func(what string, id string) {
 		if other, twice := seen[id]; twice {
@@ -113,7 +114,7 @@ func TestIDs(t *testing.T) {
 }
 
 func TestProgress(t *testing.T) {
-	pushed := ledger.Stamp{WallMS: 2, Member: "gw1"}
+	pushed := hlc.Stamp{WallMS: 2, Member: "gw1"}
 	for name, test := range map[string]struct {
 		now    ledger.Entry
 		takers []string
@@ -122,9 +123,9 @@ func TestProgress(t *testing.T) {
 		"not yet":           {ledger.Entry{Stamp: pushed, Confirmed: []string{"west"}}, []string{"east", "west"}, underWay},
 		"everywhere":        {ledger.Entry{Stamp: pushed, Confirmed: []string{"east", "north", "west"}}, []string{"east", "west"}, everywhere},
 		"nobody takes it":   {ledger.Entry{Stamp: pushed, Confirmed: []string{"west"}}, nil, everywhere},
-		"pushed anew":       {ledger.Entry{Stamp: ledger.Stamp{WallMS: 3}, Confirmed: []string{"east", "west"}}, []string{"east", "west"}, overtaken},
-		"deleted":           {ledger.Entry{Stamp: ledger.Stamp{WallMS: 3}, Deleted: true}, nil, overtaken},
-		"what was before":   {ledger.Entry{Stamp: ledger.Stamp{WallMS: 1}, Confirmed: []string{"east", "west"}}, []string{"east", "west"}, underWay},
+		"pushed anew":       {ledger.Entry{Stamp: hlc.Stamp{WallMS: 3}, Confirmed: []string{"east", "west"}}, []string{"east", "west"}, overtaken},
+		"deleted":           {ledger.Entry{Stamp: hlc.Stamp{WallMS: 3}, Deleted: true}, nil, overtaken},
+		"what was before":   {ledger.Entry{Stamp: hlc.Stamp{WallMS: 1}, Confirmed: []string{"east", "west"}}, []string{"east", "west"}, underWay},
 		"one stamp, buried": {ledger.Entry{Stamp: pushed, Deleted: true, Confirmed: []string{"west"}}, []string{"west"}, overtaken},
 	} {
 		if got := progressOf(pushed, test.now, test.takers); got != test.want {

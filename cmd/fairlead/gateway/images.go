@@ -26,9 +26,9 @@ func (g *Gateway) image(ctx context.Context, repository, reference string, child
 	if !e.Deleted && !e.Blob {
 		g.askAround(ctx, e, fleet, i.Replicas)
 	}
-	if e.Stamp.Buried() {
+	if e.Buried() {
 		if digest, known, err := g.record.ledger.Get(ledger.Reference{Repository: repository, Name: e.Digest}); err == nil && known && digest.Deleted {
-			i.Gateway = digest.Stamp.Gateway()
+			i.Gateway = digest.Gateway()
 		}
 	}
 	if children && !e.Deleted {
@@ -86,7 +86,7 @@ func imageOf(e ledger.Entry, fleet replication.Fleet, letters map[string]replica
 		Replicas:   placesOf(e, fleet, letters), Children: []admin.Child{},
 	}
 	if !e.Found() {
-		out.Accepted, out.Gateway = e.When(), e.Stamp.Gateway()
+		out.Accepted, out.Gateway = e.When(), e.Gateway()
 	}
 	return out
 }

@@ -8,13 +8,14 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/admin"
 	"github.com/fairlead-gateway/fairlead/cluster"
+	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/proxy"
 )
 
 func TestLeasesAreWhatGatewaysAgreeOn(t *testing.T) {
 	at := func(s int64) time.Time { return time.Unix(s, 0) }
 	grant := func(repository, owner string, alone bool) cluster.Grant {
-		return cluster.Grant{Repository: repository, Owner: owner, Stamp: cluster.Stamp{WallMS: 1000, Member: "gw2"}, Alone: alone, Last: at(5)}
+		return cluster.Grant{Repository: repository, Owner: owner, Stamp: hlc.Stamp{WallMS: 1000, Member: "gw2"}, Alone: alone, Last: at(5)}
 	}
 	agreed := []cluster.Grant{grant("elsewhere", "east", true), grant("both", "east", false), grant("apart", "east", false)}
 	own := []proxy.LeaseInfo{
