@@ -1,19 +1,17 @@
 package replication
 
-import (
-	"hash/fnv"
-	"slices"
-)
-
 // Member is a live gateway, and the replica that it stands beside; "" for none.
 type Member struct{ Name, Here string }
 
+// First chooses one of the members for a key: the same one wherever it is asked (rendezvous hashing).
+type First func(key string, members []string) string
+
 // Assign is which of the replicas the member self serves. Each is served by one gateway: one that stands beside it where
-// there is one, since what is copied then crosses the ocean once. Of several the choice is the same wherever it is made
-// (rendezvous hashing). Members that do not see each other may serve the same replica; then something is copied twice.
-func Assign(replicas []string, members []Member, self string) (mine []string) {
+// there is one, since what is copied then crosses the ocean once. Members that do not see each other may serve the same
+// replica; then something is copied twice.
+func Assign(replicas []string, members []Member, self string, first First) (mine []string) {
 	for _, r := range replicas {
-		if Server(r, members) == self {
+		if Server(r, members, first) == self {
 			mine = append(mine, r)
 		}
 	}
@@ -21,22 +19,16 @@ func Assign(replicas []string, members []Member, self string) (mine []string) {
 }
 
 // Server is who serves one replica.
-func Server(replica string, members []Member) (name string) {
-	beside := slices.ContainsFunc(members, func(m Member) bool { return m.Here == replica })
-	var most uint64
+func Server(replica string, members []Member, first First) string {
+	var beside, all []string
 	for _, m := range members {
-		if beside && m.Here != replica {
-			continue
-		}
-		if w := weight(m.Name, replica); name == "" || w > most || w == most && m.Name < name {
-			name, most = m.Name, w
+		all = append(all, m.Name)
+		if m.Here == replica {
+			beside = append(beside, m.Name)
 		}
 	}
-	return name
-}
-
-func weight(member, replica string) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(member + "\x00" + replica))
-	return h.Sum64()
+	if len(beside) > 0 {
+		all = beside
+	}
+	return first(replica, all)
 }

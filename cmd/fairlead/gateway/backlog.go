@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/admin"
+	"github.com/fairlead-gateway/fairlead/cluster"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/replication"
 )
@@ -42,7 +43,7 @@ const maxCounted = 10_000
 func (g *Gateway) seenFromHere(r replication.Replica, members []replication.Member) admin.Progress {
 	p := admin.Progress{Replica: r.Name, State: string(replication.Ready)}
 	if r.Writable && !r.Offline {
-		p.Served = replication.Server(r.Name, members)
+		p.Served = replication.Server(r.Name, members, cluster.Arbiter)
 	}
 	for after := ledger.Cursor(""); p.Entries < maxCounted; {
 		page, next, err := g.record.ledger.Pending(r.Name, after, pageSize)

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/fairlead-gateway/fairlead/cluster"
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/proxy"
@@ -105,7 +106,7 @@ func (c *copying) present() replication.Fleet {
 			Sources: c.sources[r.Name], LeftOut: func(repository string) bool { return c.leftOut(r.Name, repository) },
 		})
 	}
-	out.Mine = replication.Assign(names, c.members(), c.record.member)
+	out.Mine = replication.Assign(names, c.members(), c.record.member, cluster.Arbiter)
 	return out
 }
 
