@@ -2,10 +2,10 @@ package proxy
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/fairlead-gateway/fairlead/oci"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
@@ -38,16 +38,6 @@ func (t target) belongsTo() string {
 	return algorithm + ":" + encoded
 }
 
-// A repository's name as the spec has it; 255 is the limit that registries share (spec, "Pulling
-// manifests"). It bounds the key of a lease as well.
-var repositoryName = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
-
-const maxRepositoryName = 255
-
-func validRepository(name string) bool {
-	return len(name) <= maxRepositoryName && repositoryName.MatchString(name)
-}
-
 // routable reports whether a path may reach a replica at all: the registry API, and what the file
 // lists beside it. A replica's /metrics or /debug is nobody's business, so a path that a replica may
 // read as another one (dot segments, doubled slashes) is not routable either.
@@ -69,7 +59,7 @@ func classify(method, p string) target {
 		return target{kind: router.Ping}
 	}
 	t, methods := parse(rest)
-	if methods == nil || !validRepository(t.repository) {
+	if methods == nil || !oci.IsRepository(t.repository) {
 		return target{kind: router.Other}
 	}
 	t.kind = router.Other
@@ -176,17 +166,6 @@ func parseReferenced(rest string) (target, endpoint) {
 	return target{}, nil
 }
 
-// A tag, and a digest, as the spec has them ("Pulling manifests"; image spec, "Digests").
-var (
-	tagName      = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-	anyDigest    = regexp.MustCompile(`^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$`)
-	sha256Digest = regexp.MustCompile(`^sha256:[a-f0-9]{64}$`)
-	sha512Digest = regexp.MustCompile(`^sha512:[a-f0-9]{128}$`)
-)
-
-// maxDigest is more than any digest has, in bytes: it bounds what is remembered of a write.
-const maxDigest = 512
-
 // wellFormed: what is to be written has a name that every registry reads in one way. What is only asked for by another name
 // is for the registries to know.
 func (t target) wellFormed() bool {
@@ -194,11 +173,7 @@ func (t target) wellFormed() bool {
 	case !t.manifest && !t.blob:
 		return true // the id of an upload is its registry's own
 	case !t.isDigest():
-		return t.manifest && tagName.MatchString(t.reference)
-	case strings.HasPrefix(t.reference, "sha256:"):
-		return sha256Digest.MatchString(t.reference)
-	case strings.HasPrefix(t.reference, "sha512:"):
-		return sha512Digest.MatchString(t.reference)
+		return t.manifest && oci.IsTag(t.reference)
 	}
-	return len(t.reference) <= maxDigest && anyDigest.MatchString(t.reference)
+	return oci.MayBeDigest(t.reference)
 }

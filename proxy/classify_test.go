@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fairlead-gateway/fairlead/oci"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
@@ -130,7 +131,8 @@ func TestRoutable(t *testing.T) {
 
 // inSpec are the paths of the spec, each by an expression of its own.
 var inSpec = func() (all []*regexp.Regexp) {
-	name := "^/v2/(" + strings.Trim(repositoryName.String(), "^$") + ")"
+	const part = `[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*`
+	const name = "^/v2/(" + part + "(?:/" + part + ")*)"
 	for _, end := range []string{
 		`/manifests/([^/]+)`, `/blobs/([^/]+)`, `/blobs/uploads/?()`, `/blobs/uploads/([^/]+)`, `/tags/list()`, `/referrers/([^/]+)`,
 	} {
@@ -143,7 +145,7 @@ var inSpec = func() (all []*regexp.Regexp) {
 func readSlowly(p string) (repository, reference string, matches int) {
 	for _, form := range inSpec {
 		found := form.FindStringSubmatch(p)
-		if found == nil || len(found[1]) > maxRepositoryName || form == inSpec[1] && found[2] == "uploads" {
+		if found == nil || len(found[1]) > oci.MaxRepository || form == inSpec[1] && found[2] == "uploads" {
 			continue
 		}
 		if form == inSpec[3] && hasNoun(found[2]) {

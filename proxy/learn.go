@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/ledger"
+	"github.com/fairlead-gateway/fairlead/oci"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
@@ -144,7 +145,7 @@ func pushScopes(params []string) []string {
 			continue
 		}
 		name, actions := rest[:i], ","+rest[i+1:]+","
-		if strings.Contains(actions, ",push,") && validRepository(name) {
+		if strings.Contains(actions, ",push,") && oci.IsRepository(name) {
 			names = append(names, name)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/oci"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
@@ -56,7 +57,7 @@ func (x *exchange) readOutside() {
 		return
 	}
 	m, _ := cutMarks(x.in.URL.RawQuery)
-	if m.owner == "" || m.repository == "" || !validRepository(m.repository) {
+	if m.owner == "" || m.repository == "" || !oci.IsRepository(m.repository) {
 		return
 	}
 	x.target = target{kind: router.Upload, repository: strings.Clone(m.repository)}

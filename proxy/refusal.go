@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/oci"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
@@ -96,7 +97,7 @@ func refusalOfWrite(method, rest string) *refusal {
 	switch {
 	case methods == nil:
 		return noPath
-	case !validRepository(t.repository):
+	case !oci.IsRepository(t.repository):
 		return badName
 	case !allowed:
 		return notAllowed(slices.DeleteFunc(slices.Sorted(maps.Keys(methods)), onlyReads)...)
@@ -120,7 +121,7 @@ func refusalOfPing(method, rest string) *refusal {
 // readAsContent: servers that fold capitals, or do not mind a slash at the end, read it as a manifest or blob.
 func readAsContent(rest string) bool {
 	t, _ := parse(strings.ToLower(strings.TrimSuffix(rest, "/")))
-	return (t.manifest || t.blob) && validRepository(t.repository)
+	return (t.manifest || t.blob) && oci.IsRepository(t.repository)
 }
 
 // plainUpload: only in the id may characters be encoded, since that is its registry's own.

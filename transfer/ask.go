@@ -120,7 +120,7 @@ func Manifest(ctx context.Context, from Replica, repository, digest string, cred
 
 // Tagged is what a tag names. The digest is the one that the registry gives it, verified, or that of its content.
 func Tagged(ctx context.Context, at Replica, repository, tag string) (digest, mediaType string, body []byte, err error) {
-	if !validTag.MatchString(tag) {
+	if !oci.IsTag(tag) {
 		return "", "", nil, ErrTag
 	}
 	p := standard().peer(at, repository, nil)

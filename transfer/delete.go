@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 var (
@@ -17,7 +19,7 @@ func Hidden(err error) bool { return errors.Is(err, errHidden) }
 
 // DeleteManifest deletes a manifest by its digest, or a tag. That it is not there is as good.
 func DeleteManifest(ctx context.Context, at Replica, repository, reference string, credential http.Header) error {
-	if !validTag.MatchString(reference) {
+	if !oci.IsTag(reference) {
 		if _, _, err := parseDigest(reference); err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"regexp"
 
 	"github.com/fairlead-gateway/fairlead/oci"
 )
@@ -20,9 +19,6 @@ const (
 var (
 	errPage  = errors.New("the next page is no other one")
 	errPages = errors.New("too many pages")
-
-	// As the distribution spec has it ("Pulling manifests"). It goes into a path.
-	validRepository = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
 )
 
 // LetsIn asks whether a replica lets a client in at all (end-1).
@@ -43,13 +39,13 @@ func LetsIn(ctx context.Context, at Replica, credential http.Header) error {
 // Catalog lists a replica's repositories, most of them at most; whole: that is all of them. Names that nobody could ask for are left out.
 func Catalog(ctx context.Context, of Replica, most int, credential http.Header) (names []string, whole bool, err error) {
 	p := standard().peer(of, "", credential)
-	return p.list(ctx, "/v2/_catalog", most, func(name string) bool { return len(name) <= 255 && validRepository.MatchString(name) })
+	return p.list(ctx, "/v2/_catalog", most, oci.IsRepository)
 }
 
 // Tags lists a repository's tags, most of them at most; whole: that is all of them. Of a repository that is not there it lists none.
 func Tags(ctx context.Context, of Replica, repository string, most int, credential http.Header) (tags []string, whole bool, err error) {
 	p := standard().peer(of, repository, credential)
-	tags, whole, err = p.list(ctx, p.at("tags/list").Path, most, validTag.MatchString)
+	tags, whole, err = p.list(ctx, p.at("tags/list").Path, most, oci.IsTag)
 	if Missing(err) {
 		return nil, true, nil
 	}
@@ -135,7 +131,7 @@ type Content struct {
 
 // Look asks what a replica has by a tag or a digest. With an error it is not known.
 func Look(ctx context.Context, of Replica, repository, reference string, credential http.Header) (c Content, there bool, err error) {
-	byTag := validTag.MatchString(reference)
+	byTag := oci.IsTag(reference)
 	if _, _, err := parseDigest(reference); err != nil && !byTag {
 		return Content{}, false, err
 	}

@@ -5,8 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"regexp"
 	"slices"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 // maxReferrers bounds a list of them, over all its pages.
@@ -14,13 +15,11 @@ const maxReferrers = 1024
 
 // PutTag puts a manifest by a tag.
 func PutTag(ctx context.Context, to Replica, repository, tag, digest, mediaType string, body []byte, credential http.Header) error {
-	if !validTag.MatchString(tag) {
+	if !oci.IsTag(tag) {
 		return ErrTag
 	}
 	return standard().peer(to, repository, credential).put(ctx, tag, digest, mediaType, body)
 }
-
-var validTag = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 
 func (p *peer) put(ctx context.Context, reference, digest, mediaType string, body []byte) error {
 	if err := verifies(body, digest); err != nil {

@@ -16,7 +16,7 @@ import (
 // tag is given to a manifest that was made for it, which is then deleted by its digest: what the tag named stays. Before that,
 // may is asked, twice, whether the tag may go with the digest that it names.
 func DeleteTag(ctx context.Context, at Replica, repository, tag string, may func(digest string) error) error {
-	if !validTag.MatchString(tag) {
+	if !oci.IsTag(tag) {
 		return ErrTag
 	}
 	p := standard().peer(at, repository, nil)

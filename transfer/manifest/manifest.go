@@ -5,10 +5,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 // maxNeeds bounds what one manifest may call for; docker runs no image of more than 127 layers, and the largest
@@ -41,7 +42,7 @@ func Needs(body []byte) ([]Part, error) {
 	var parts []Part
 	known := map[string]bool{}
 	add := func(p Part) {
-		if validDigest(p.Digest) && !known[p.Digest] {
+		if oci.MayBeDigest(p.Digest) && !known[p.Digest] {
 			parts, known[p.Digest] = append(parts, p), true
 		}
 	}
@@ -133,8 +134,3 @@ func isBlob(mediaType string) bool {
 	return strings.Contains(mediaType, ".layer.") || strings.Contains(mediaType, ".rootfs.") || strings.Contains(mediaType, ".config.") ||
 		strings.Contains(mediaType, ".buildkit.cacheconfig.")
 }
-
-// A digest as the image spec has it ("Digests"). It goes into a path.
-var digest = regexp.MustCompile(`^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]{32,256}$`)
-
-func validDigest(s string) bool { return digest.MatchString(s) }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 // reference is an image as people write it: [HOST/]REPOSITORY[:TAG][@DIGEST].
@@ -23,13 +25,7 @@ func (r reference) String() string {
 	return r.repository + separator + r.name
 }
 
-// As the distribution spec has them ("Pulling manifests").
-var (
-	validHost       = regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?$`)
-	validRepository = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
-	validTag        = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-	validDigest     = regexp.MustCompile(`^sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})$`)
-)
+var validHost = regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?$`)
 
 // parseReference takes what stands before the first slash for a host where docker does: if it has a dot or a colon, or is
 // localhost. Without tag and digest the tag is latest.
@@ -47,11 +43,11 @@ func parseReference(text string) (r reference, err error) {
 	switch {
 	case r.host != "" && !validHost.MatchString(r.host):
 		return reference{}, fmt.Errorf("%q: %q is not a host", text, r.host)
-	case !validRepository.MatchString(r.repository) || len(r.repository) > 255:
+	case !oci.IsRepository(r.repository):
 		return reference{}, fmt.Errorf("%q: not an image: [HOST/]REPOSITORY[:TAG][@DIGEST], the repository in lower case", text)
-	case !validTag.MatchString(tag):
+	case !oci.IsTag(tag):
 		return reference{}, fmt.Errorf("%q: %q is not a tag", text, tag)
-	case hasDigest && !validDigest.MatchString(digest):
+	case hasDigest && !oci.IsDigest(digest):
 		return reference{}, fmt.Errorf("%q: %q is not a sha256 or sha512 digest", text, digest)
 	}
 	r.name = tag
