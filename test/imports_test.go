@@ -19,7 +19,7 @@ const module = "github.com/fairlead-gateway/fairlead"
 
 // siblings never import each other. They may share the values of leaves (ADR 023); what one must do for another travels as a small
 // function or interface that cmd/fairlead/gateway hands in. Packages that do not exist yet are held from their first day.
-var siblings = []string{"dnsserver", "proxy", "health", "admin", "configs", "geo/mmdb", "replication", "webhook", "agent", "cluster"}
+var siblings = []string{"dnsserver", "proxy", "health", "admin", "configs", "geo/mmdb", "replication", "notify", "notify/webhook", "agent", "cluster"}
 
 // ban forbids packages an import, directly or through others. Lists of exceptions may only shrink.
 type ban struct {
@@ -42,6 +42,7 @@ func bans() []ban {
 		{pure, "sync/...", false, nil, "decisions are values: there is nothing to lock"},
 		{pure, "context", false, nil, "a decision does not wait, so it cannot be cancelled"},
 		{[]string{"geo"}, module + "/...", false, nil, "geo is the bottom: places and distances know nothing of replicas"},
+		{[]string{"notify"}, module + "/...", false, []string{"hlc", "ledger", "notify/webhook"}, "who tells knows what was recorded, and who is told"},
 		{[]string{"boltfile"}, module + "/...", false, nil, "a file knows nothing of what is kept in it"},
 		{[]string{"hlc"}, module + "/...", false, nil, "a clock knows nothing of what it stamps"},
 		{[]string{"ledger"}, module + "/...", false, []string{"boltfile", "hlc"}, "a ledger knows nothing of who uses it"},
@@ -60,7 +61,7 @@ func bans() []ban {
 	}
 	for _, s := range siblings {
 		for _, other := range siblings {
-			if s != other {
+			if s != other && !strings.HasPrefix(other, s+"/") {
 				list = append(list, ban{[]string{s}, module + "/" + other + "/...", false, nil, "siblings never import each other"})
 			}
 		}

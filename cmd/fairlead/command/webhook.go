@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fairlead-gateway/fairlead/admin"
-	"github.com/fairlead-gateway/fairlead/webhook"
+	"github.com/fairlead-gateway/fairlead/notify/webhook"
 )
 
 // webhookFlags are az acr webhook's, and --secret.

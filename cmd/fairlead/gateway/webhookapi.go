@@ -5,7 +5,7 @@ import (
 	"net/http"
 
 	"github.com/fairlead-gateway/fairlead/admin"
-	"github.com/fairlead-gateway/fairlead/webhook"
+	"github.com/fairlead-gateway/fairlead/notify/webhook"
 )
 
 // webhookAPI is webhooks as admin sees them.

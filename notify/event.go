@@ -1,4 +1,4 @@
-package gateway
+package notify
 
 import (
 	"crypto/sha256"
@@ -10,13 +10,13 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
-	"github.com/fairlead-gateway/fairlead/webhook"
+	"github.com/fairlead-gateway/fairlead/notify/webhook"
 )
 
 // eventOf is what subscribers are told of what was recorded here. own is the request of a copy: no client's, but ours.
 func eventOf(e ledger.Event, own webhook.Request) (told webhook.Event, ok bool) {
 	entry, deletion := e.Entry, e.Entry.Deleted
-	if entry.Blob || deletion && isTag(entry) {
+	if entry.Blob || deletion && entry.IsTag() {
 		return webhook.Event{}, false
 	}
 	told = webhook.Event{Time: time.UnixMilli(e.WallMS), Action: webhook.PushOf(entry.Config), Region: e.Replica, Target: targetOf(entry), Request: own}
@@ -38,11 +38,9 @@ func everywhereOf(pushed ledger.Event, own webhook.Request, now time.Time) webho
 	return told
 }
 
-func isTag(e ledger.Entry) bool { return !strings.Contains(e.Name, ":") }
-
 func targetOf(e ledger.Entry) webhook.Target {
 	t := webhook.Target{MediaType: e.MediaType, Size: e.Size, Digest: e.Digest, Repository: e.Repository}
-	if isTag(e) {
+	if e.IsTag() {
 		t.Tag = e.Name
 	}
 	return t
