@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
@@ -46,12 +47,12 @@ func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, 
 		x.replica.Store(best.replica)
 		x.reason = router.Fallthrough
 	}
-	if x.request.Holders = known.At; best.absent() && len(x.request.Unheard(x.absentAt)) > 0 {
+	if x.request.Holders = known.Confirmed; best.absent() && len(x.request.Unheard(x.absentAt)) > 0 {
 		best.drop()
 		x.reason = router.HolderDown
 		return nil, x.missing(best)
 	}
-	if best.absent() && len(known.At) > 0 { // taken away around us, or by a request of ours that was sent twice
+	if best.absent() && len(known.Confirmed) > 0 { // taken away around us, or by a request of ours that was sent twice
 		if err := x.bury(best); err != nil {
 			return nil, err
 		}
@@ -72,19 +73,19 @@ func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, 
 }
 
 // recorded is what the record knows to be somewhere; the zero value if nothing is, or it was deleted.
-func (x *exchange) recorded() Known {
+func (x *exchange) recorded() ledger.Entry {
 	known, ok := x.proxy.Record.Known(x.named())
 	if !ok || known.Deleted {
-		return Known{}
+		return ledger.Entry{}
 	}
 	return known
 }
 
 // refusesUnknown: a 401 or 403 to a client with a login, by a replica that is not among those that have it, may be about a
 // repository that is not there.
-func (x *exchange) refusesUnknown(got answer, known Known) bool {
+func (x *exchange) refusesUnknown(got answer, known ledger.Entry) bool {
 	denied := got.err == nil && (got.response.StatusCode == http.StatusUnauthorized || got.response.StatusCode == http.StatusForbidden)
-	return denied && len(known.At) > 0 && x.in.Header.Get("Authorization") != "" && !x.counts(got.replica.Name, known)
+	return denied && len(known.Confirmed) > 0 && x.in.Header.Get("Authorization") != "" && !x.counts(got.replica.Name, known)
 }
 
 // elsewhere are the replicas, in the gateway's order, that have content of their own.

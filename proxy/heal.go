@@ -38,7 +38,7 @@ type healer struct {
 	moved   func(source, target string, bytes int)
 	own     OwnWrites
 	room    *room
-	known   func(ledger.Reference) (Known, bool)
+	known   func(ledger.Reference) (ledger.Entry, bool)
 	metrics *metrics
 	log     *slog.Logger
 	ctx     context.Context

@@ -74,7 +74,7 @@ func (x *exchange) noteMissed() {
 	}
 	for _, r := range x.absentAt {
 		// Once in a while: a registry may hide what it has from whoever has no login.
-		if slices.Contains(known.At, r.Name) && x.proxy.lost.due("missed "+r.Name+" "+x.in.URL.Path, time.Now()) {
+		if slices.Contains(known.Confirmed, r.Name) && x.proxy.lost.due("missed "+r.Name+" "+x.in.URL.Path, time.Now()) {
 			x.proxy.missed(x.named(), r.Name)
 		}
 	}

@@ -176,5 +176,5 @@ func (o own) undo(ctx context.Context, recorded bool) {
 // pushed: the record has a push of it to the owner.
 func (o own) pushed() bool {
 	known, ok := o.known(o.what())
-	return ok && !known.Deleted && slices.Contains(known.At, o.owner)
+	return ok && !known.Deleted && slices.Contains(known.Confirmed, o.owner)
 }

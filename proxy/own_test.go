@@ -210,7 +210,7 @@ func TestNobodyDeletesWhatAClientPuts(t *testing.T) {
 				}
 			}
 			record := watched{newMemoryRecord(), func(ledger.Reference) { recorded.Add(1); held("recorded") }}
-			record.of[blob] = Known{config, true, []string{"east"}}
+			record.of[blob] = ledger.Entry{Digest: config, Deleted: true, Confirmed: []string{"east"}}
 			s = newScattered(t, func(c *Config) {
 				c.Record = record
 				for i := range c.Upstreams {
@@ -254,7 +254,7 @@ func TestABlobThatWasDeletedIsAskedFor(t *testing.T) {
 	s := newScattered(t)
 	record := s.proxy.Record.(*memoryRecord)
 	config := sha256Of([]byte("config"))
-	record.of[ledger.Reference{Repository: "app", Name: config, Blob: true}] = Known{config, true, []string{"east"}}
+	record.of[ledger.Reference{Repository: "app", Name: config, Blob: true}] = ledger.Entry{Digest: config, Deleted: true, Confirmed: []string{"east"}}
 	s.want(s.do("POST "+uploads+"?digest="+config, strings.NewReader("config")), 201, "west; reason=nearest")
 	s.at["west"].ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodDelete, "/v2/app/blobs/"+config, nil))
 	s.want(s.putManifest("v1", imageOf("config")), 400, "west; reason=scattered")
@@ -280,7 +280,7 @@ func TestWhatCannotBeUndoneIsLookedAt(t *testing.T) {
 			}
 		})
 		if pushed {
-			g.proxy.Record.(*memoryRecord).of[blob] = Known{blob.Name, false, []string{"west"}}
+			g.proxy.Record.(*memoryRecord).of[blob] = ledger.Entry{Digest: blob.Name, Confirmed: []string{"west"}}
 		}
 		p := pushing{repository: "app", owner: "west", host: "registry.contoso.com", gone: func(manifest.Part) bool { return false }}
 		own{g.proxy.healer, p, manifest.Part{Digest: blob.Name}, "east"}.undo(t.Context(), false)

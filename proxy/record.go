@@ -30,7 +30,7 @@ type Record interface {
 	// under way there. If it was pushed again meanwhile, the deletion may have taken that along.
 	Gone(what ledger.Reference, replica string)
 	// Known is what the record says of the reference.
-	Known(what ledger.Reference) (Known, bool)
+	Known(what ledger.Reference) (ledger.Entry, bool)
 	// Stale reports whether more may have been recorded than Known knows of.
 	Stale() bool
 	// Stranded reports whether the repository has a tag or manifest that none of those replicas is known to have.
@@ -39,13 +39,6 @@ type Record interface {
 
 func (x *exchange) by() ledger.Request {
 	return ledger.Request{Host: strings.Clone(x.in.Host), Method: strings.Clone(x.in.Method), UserAgent: strings.Clone(x.in.UserAgent())}
-}
-
-// Known is the last that was done to a reference.
-type Known struct {
-	Digest  string
-	Deleted bool
-	At      []string // replicas known to have it, or to be rid of it
 }
 
 // errUnrecorded: a write is done, and not remembered. Its client has to come again.
@@ -57,10 +50,10 @@ func (x *exchange) named() ledger.Reference {
 
 // counts reports whether a replica's word about something counts: it is known to be up to date, or is the owner that
 // gateways agree on, who may have got it anew through another one of them before we hear of that.
-func (x *exchange) counts(replica string, about Known) bool {
+func (x *exchange) counts(replica string, about ledger.Entry) bool {
 	of := x.fleet.Replica(replica)
 	return replica == x.proxy.leases.agreed.Owner(x.target.repository) ||
-		slices.ContainsFunc(about.At, func(name string) bool { return name == replica || of.Shares(x.fleet.Replica(name)) })
+		slices.ContainsFunc(about.Confirmed, func(name string) bool { return name == replica || of.Shares(x.fleet.Replica(name)) })
 }
 
 // consult asks the record once for what the decision about a read needs of it.
@@ -76,7 +69,7 @@ func (x *exchange) consult() {
 	case ok && known.Deleted:
 		x.request.Barred = x.without(known)
 	case ok:
-		x.request.Holders = known.At
+		x.request.Holders = known.Confirmed
 	}
 }
 
@@ -90,7 +83,7 @@ func (x *exchange) barred(what ledger.Reference) []string {
 }
 
 // without are the replicas whose word about it does not count.
-func (x *exchange) without(known Known) (names []string) {
+func (x *exchange) without(known ledger.Entry) (names []string) {
 	for _, r := range x.fleet.Replicas() {
 		if !x.counts(r.Name, known) {
 			names = append(names, r.Name)

@@ -15,13 +15,13 @@ import (
 // memoryRecord keeps record as the ledger does, in memory.
 type memoryRecord struct {
 	mu    sync.Mutex
-	of    map[ledger.Reference]Known // Guarded by mu.
-	fails bool                       // Guarded by mu.
-	told  []string                   // Guarded by mu: each write, and on whose behalf.
-	stale bool                       // Static once the proxy runs.
+	of    map[ledger.Reference]ledger.Entry // Guarded by mu.
+	fails bool                              // Guarded by mu.
+	told  []string                          // Guarded by mu: each write, and on whose behalf.
+	stale bool                              // Static once the proxy runs.
 }
 
-func newMemoryRecord() *memoryRecord { return &memoryRecord{of: map[ledger.Reference]Known{}} }
+func newMemoryRecord() *memoryRecord { return &memoryRecord{of: map[ledger.Reference]ledger.Entry{}} }
 
 var errDisk = errors.New("no space left on device")
 
@@ -33,7 +33,7 @@ func (m *memoryRecord) Push(what ledger.Reference, content ledger.Content, repli
 	}
 	m.told = append(m.told, fmt.Sprintf("push %.9s %s %t %s %s %s", what.Name, content.Config, content.Part, by.Host, by.Method, by.UserAgent))
 	for _, name := range []string{what.Name, content.Digest} {
-		m.of[ledger.Reference{Repository: what.Repository, Name: name, Blob: what.Blob}] = Known{content.Digest, false, []string{replica}}
+		m.of[ledger.Reference{Repository: what.Repository, Name: name, Blob: what.Blob}] = ledger.Entry{Digest: content.Digest, Confirmed: []string{replica}}
 	}
 	return nil
 }
@@ -47,10 +47,10 @@ func (m *memoryRecord) Delete(what ledger.Reference, replica string, by ledger.R
 	m.told = append(m.told, fmt.Sprintf("delete %.9s %s %s %s", what.Name, by.Host, by.Method, by.UserAgent))
 	for other, known := range m.of {
 		if other == what || other.Repository == what.Repository && !what.Blob && !known.Deleted && known.Digest == what.Name {
-			m.of[other] = Known{known.Digest, true, []string{replica}}
+			m.of[other] = ledger.Entry{Digest: known.Digest, Deleted: true, Confirmed: []string{replica}}
 		}
 	}
-	m.of[what] = Known{m.of[what].Digest, true, []string{replica}}
+	m.of[what] = ledger.Entry{Digest: m.of[what].Digest, Deleted: true, Confirmed: []string{replica}}
 	return nil
 }
 
@@ -58,8 +58,8 @@ func (m *memoryRecord) Untag(tag ledger.Reference, standIn string, replica strin
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.told = append(m.told, fmt.Sprintf("untag %s %s", tag.Name, by.UserAgent))
-	m.of[tag] = Known{m.of[tag].Digest, true, []string{replica}}
-	m.of[ledger.Reference{Repository: tag.Repository, Name: standIn}] = Known{standIn, true, []string{replica}}
+	m.of[tag] = ledger.Entry{Digest: m.of[tag].Digest, Deleted: true, Confirmed: []string{replica}}
+	m.of[ledger.Reference{Repository: tag.Repository, Name: standIn}] = ledger.Entry{Digest: standIn, Deleted: true, Confirmed: []string{replica}}
 	return nil
 }
 
@@ -68,15 +68,15 @@ func (m *memoryRecord) Told(context.Context) {}
 func (m *memoryRecord) Confirm(what ledger.Reference, replica string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if known, ok := m.of[what]; ok && !slices.Contains(known.At, replica) {
-		known.At = append(slices.Clone(known.At), replica)
+	if known, ok := m.of[what]; ok && !slices.Contains(known.Confirmed, replica) {
+		known.Confirmed = append(slices.Clone(known.Confirmed), replica)
 		m.of[what] = known
 	}
 }
 
 func (m *memoryRecord) Gone(what ledger.Reference, replica string) { m.Confirm(what, replica) }
 
-func (m *memoryRecord) Known(what ledger.Reference) (Known, bool) {
+func (m *memoryRecord) Known(what ledger.Reference) (ledger.Entry, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	known, ok := m.of[what]
@@ -89,7 +89,7 @@ func (m *memoryRecord) Stranded(repository string, replicas []string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for what, known := range m.of {
-		at := func(name string) bool { return slices.Contains(known.At, name) }
+		at := func(name string) bool { return slices.Contains(known.Confirmed, name) }
 		if what.Repository == repository && !what.Blob && !known.Deleted && !slices.ContainsFunc(replicas, at) {
 			return true
 		}
@@ -115,7 +115,7 @@ func TestAWriteThatCannotBeKept(t *testing.T) {
 	record.fails = false
 	s.want(s.putManifest("v1", imageOf("config", "one")), 201, "west; reason=leased")
 	known, _ := record.Known(ledger.Reference{Repository: "app", Name: "v1"})
-	if known.Digest != sha256Of(imageOf("config", "one")) || !slices.Equal(known.At, []string{"west"}) {
+	if known.Digest != sha256Of(imageOf("config", "one")) || !slices.Equal(known.Confirmed, []string{"west"}) {
 		t.Errorf("%+v", known)
 	}
 }
@@ -147,7 +147,7 @@ func TestWhoAskedIsKept(t *testing.T) {
 	s.at["west"].blob("config")
 	record := s.proxy.Record.(*memoryRecord)
 	part := sha256Of([]byte("config"))
-	record.of[ledger.Reference{Repository: "app", Name: part, Blob: true}] = Known{Digest: part, Deleted: true}
+	record.of[ledger.Reference{Repository: "app", Name: part, Blob: true}] = ledger.Entry{Digest: part, Deleted: true}
 	by := []string{"Host: registry.contoso.com", "User-Agent: tester/1"}
 	s.want(s.putManifest("v1", imageOf("config"), by...), 201, "west; reason=nearest")
 	s.want(s.do("DELETE /v2/app/manifests/v1", nil, by...), 202, "west; reason=leased")
@@ -168,7 +168,7 @@ func TestAWriteThatIsBegunAgainIsKeptOnce(t *testing.T) {
 	s.proxy.leases.agreed = decided{owner: "europe"}
 	s.want(s.putManifest("v1", imageOf("config")), 201, "europe; reason=leased")
 	known, _ := s.proxy.Record.Known(ledger.Reference{Repository: "app", Name: "v1"})
-	if !slices.Equal(known.At, []string{"europe"}) {
+	if !slices.Equal(known.Confirmed, []string{"europe"}) {
 		t.Errorf("%+v", known)
 	}
 }

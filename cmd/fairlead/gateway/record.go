@@ -14,7 +14,6 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/ledger"
-	"github.com/fairlead-gateway/fairlead/proxy"
 )
 
 // record is the ledger as proxy sees it.
@@ -180,13 +179,13 @@ func (r *record) Gone(what ledger.Reference, replica string) {
 }
 
 // Known: what cannot be read is not known. Requests go on without it; that it is not available the ledger says by itself.
-func (r *record) Known(what ledger.Reference) (proxy.Known, bool) {
+func (r *record) Known(what ledger.Reference) (ledger.Entry, bool) {
 	e, known, err := r.ledger.Get(what)
 	if err != nil {
 		r.log.Debug("the record of pushes and deletions cannot be read", "error", err)
-		return proxy.Known{}, false
+		return ledger.Entry{}, false
 	}
-	return proxy.Known{Digest: e.Digest, Deleted: e.Deleted, At: e.Confirmed}, known
+	return e, known
 }
 
 // Stale: alone, this gateway knows all that is recorded.

@@ -44,15 +44,15 @@ replicas:
 		r.Gone(what, replica)
 	}
 	known, _ := r.Known(what)
-	if want := []string{"first", "left-out", "offline", "read-only"}; !slices.Equal(slices.Sorted(slices.Values(known.At)), want) {
-		t.Errorf("confirmed by %v, want %v", known.At, want)
+	if want := []string{"first", "left-out", "offline", "read-only"}; !slices.Equal(slices.Sorted(slices.Values(known.Confirmed)), want) {
+		t.Errorf("confirmed by %v, want %v", known.Confirmed, want)
 	}
 	if err := r.Push(what, ledger.Content{Digest: digest(1)}, "first", ledger.Request{}); err != nil {
 		t.Fatal(err)
 	}
 	r.Gone(what, "left-out") // an answer to the DELETE that came late
-	if known, _ := r.Known(what); !slices.Equal(known.At, []string{"first"}) {
-		t.Errorf("what was pushed again is said to be at %v", known.At)
+	if known, _ := r.Known(what); !slices.Equal(known.Confirmed, []string{"first"}) {
+		t.Errorf("what was pushed again is said to be at %v", known.Confirmed)
 	}
 	var doubted []string
 	r.doubt = func(e ledger.Entry, replica string) { doubted = append(doubted, e.Name+" at "+replica) }
