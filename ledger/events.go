@@ -26,7 +26,7 @@ type Event struct {
 	WallMS  int64   // when it was recorded, by our own clock
 }
 
-// Request is what is remembered of a client's request. It is cut to maxClientField bytes a field.
+// Request is what is remembered of a client's request. None of it has been checked. It is cut to maxClientField bytes a field.
 type Request struct {
 	Host      string `json:"h,omitempty"`
 	Method    string `json:"m,omitempty"`

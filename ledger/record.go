@@ -8,9 +8,9 @@ import (
 // Content is what a name is given to.
 type Content struct {
 	Digest, MediaType string
-	Config            string
-	Size              int64
-	Part              bool
+	Config            string // media type of a manifest's config; empty: it has none
+	Size              int64  // bytes
+	Part              bool   // of a manifest that is pushed, and not pushed itself
 }
 
 // Push records that replica accepted a manifest, by tag or digest; of a tag, the digest, too. It is durable when it returns.

@@ -1,5 +1,5 @@
-// Package oci reads what a registry's answers say in header fields that have a grammar of their own, once for all who ask
-// registries.
+// Package oci is the grammar that registries share, once for all who read by it: of names and digests, and of header fields that
+// have one of their own.
 package oci
 
 import (

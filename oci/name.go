@@ -26,10 +26,13 @@ func IsRepository(name string) bool {
 // IsTag reports whether a tag can have the name.
 func IsTag(name string) bool { return tagName.MatchString(name) }
 
-// MayBeDigest reports whether it is a digest by the grammar: one that can be verified, or of an algorithm that is not known here.
+// HasDigestForm reports whether it is a digest by the grammar alone, which leaves open what follows an algorithm's name.
+func HasDigestForm(s string) bool { return len(s) <= MaxDigest && digestName.MatchString(s) }
+
+// MayBeDigest reports whether it is one that can be verified, or of an algorithm that is not known here.
 func MayBeDigest(s string) bool {
 	if registered.MatchString(s) {
 		return IsDigest(s)
 	}
-	return len(s) <= MaxDigest && digestName.MatchString(s)
+	return HasDigestForm(s)
 }

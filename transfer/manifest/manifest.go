@@ -42,7 +42,7 @@ func Needs(body []byte) ([]Part, error) {
 	var parts []Part
 	known := map[string]bool{}
 	add := func(p Part) {
-		if oci.MayBeDigest(p.Digest) && !known[p.Digest] {
+		if isPart(p.Digest) && !known[p.Digest] {
 			parts, known[p.Digest] = append(parts, p), true
 		}
 	}
@@ -133,4 +133,11 @@ func (d descriptor) elsewhere() bool {
 func isBlob(mediaType string) bool {
 	return strings.Contains(mediaType, ".layer.") || strings.Contains(mediaType, ".rootfs.") || strings.Contains(mediaType, ".config.") ||
 		strings.Contains(mediaType, ".buildkit.cacheconfig.")
+}
+
+// isPart: what is too short or too long to be a digest nobody can have pushed. What is a digest by its form, and none that can be
+// verified, is a part that cannot be copied, and not none.
+func isPart(digest string) bool {
+	_, encoded, _ := strings.Cut(digest, ":")
+	return oci.HasDigestForm(digest) && len(encoded) >= 32 && len(encoded) <= 256
 }

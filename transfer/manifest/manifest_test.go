@@ -14,6 +14,7 @@ func child(n int) Part   { return Part{Digest: sha(n), Manifest: true, Optional:
 func sparsed(n int) Part { return Part{Digest: sha(n), Optional: true} }
 
 func TestNeeds(t *testing.T) {
+	long := strings.Repeat("Z", 300)
 	for _, test := range []struct {
 		name, body string
 		want       []Part
@@ -31,6 +32,9 @@ func TestNeeds(t *testing.T) {
 			[]Part{{Digest: sha(1), Size: 12}, blob(2), blob(3), blob(4)}},
 		{"schema 1", `{"schemaVersion":1,"layers":[{"digest":"1"}]}`, nil},
 		{"no digest", `{"schemaVersion":2,"config":{"digest":"../../_catalog"},"layers":[{"digest":"sha256:x"}]}`, nil},
+		{"none that can be verified", `{"schemaVersion":2,"layers":[{"digest":"x:` + long[:32] + `"},{"digest":"sha256:` + long[:64] + `"},{"digest":"x:` + long[:256] + `"}]}`,
+			[]Part{{Digest: "x:" + long[:32]}, {Digest: "sha256:" + long[:64]}, {Digest: "x:" + long[:256]}}},
+		{"too short, too long", `{"schemaVersion":2,"layers":[{"digest":"x:` + long[:31] + `"},{"digest":"x:` + long[:257] + `"}]}`, nil},
 		{"no JSON", `hello`, nil},
 		{"no object", `[]`, nil},
 		{"other types", `{"layers":"x"}`, nil},

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -13,10 +14,70 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/notify/webhook"
 )
 
 func digest(n int) string { return fmt.Sprintf("sha256:%064x", n) }
+
+// TestHooksAreTold: what a gateway records, and hears from another one, its subscribers are told of.
+func TestHooksAreTold(t *testing.T) {
+	c, err := configs.Parse(filepath.Join(t.TempDir(), "fairlead.yaml"), []byte(`
+hostname: registry.contoso.com
+webhooks: [{name: hook1, uri: "http://127.0.0.1:1", actions: [push, replicated]}]
+replicas:
+  - {name: west, place: azure/westus, addresses: [127.0.0.1], upstream: "http://west.internal", home: true}
+  - {name: east, place: azure/eastus, addresses: [127.0.0.2], upstream: "http://east.internal"}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	r, err := openRecord(c, prometheus.NewRegistry(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.ledger.Close()
+	h, err := openHooks(c, "v0", r, prometheus.NewRegistry(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go h.notifier.Run(ctx)
+	told := func(want string, meanwhile func()) {
+		t.Helper()
+		for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			meanwhile()
+			list, err := h.ListEvents("hook1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range list {
+				if content := string(d.Request.Content); strings.Contains(content, `"action":"`+want+`"`) {
+					if !strings.Contains(content, "docker/27") {
+						t.Errorf("told %s", content)
+					}
+					return
+				}
+			}
+		}
+		t.Fatalf("nobody is told of %s", want)
+	}
+	what := ledger.Reference{Repository: "app", Name: "v1"}
+	by := ledger.Request{Host: "registry.contoso.com", Method: "PUT", UserAgent: "docker/27"}
+	if err := r.Push(what, ledger.Content{Digest: digest(1), Size: 1}, "west", by); err != nil {
+		t.Fatal(err)
+	}
+	told("push", func() {})
+	e, _, err := r.ledger.Get(what)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Confirmed = []string{"east", "west"}                   // as another gateway tells
+	told("replicated", func() { r.news([]ledger.Entry{e}) }) // more than once: the push may not count as open yet
+}
 
 // A push is copied to who takes writes and is not left out.
 func TestTakers(t *testing.T) {
