@@ -1,5 +1,5 @@
-// Package hlc is the hybrid logical clock that gateways have in common (Kulkarni et al., "Logical Physical Clocks", 2014): what a
-// member has heard of never comes later than what it says next, however wrong its own clock is.
+// Package hlc is the hybrid logical clock that gateways have in common (Kulkarni et al., "Logical Physical Clocks",
+// 2014): what a member has heard of never comes later than what it says next, however wrong its own clock is.
 package hlc
 
 import (

@@ -31,8 +31,8 @@ type Write struct {
 	By        Request   `json:"by"`
 }
 
-// Record records a write, as Push, Delete or Untag does, and returns what came of it. What has not begun within that time never
-// does; 0: what those take.
+// Record records a write, as Push, Delete or Untag does, and returns what came of it. What has not begun within that
+// time never does; 0: what those take.
 func (l *Ledger) Record(w Write, within time.Duration) ([]Entry, error) {
 	within = cmp.Or(within, l.patience)
 	switch w.Act {
@@ -88,8 +88,8 @@ type outcome struct {
 	problem string
 }
 
-// Elsewhere has another live member record a write that cannot be recorded here. It returns when that is durable there, or
-// after 3 s with why nobody has said so: one of them may have recorded it all the same.
+// Elsewhere has another live member record a write that cannot be recorded here. It returns when that is durable
+// there, or after 3 s with why nobody has said so: one of them may have recorded it all the same.
 func (g *Gossip) Elsewhere(ctx context.Context, w Write) error {
 	w.By = w.By.cut() // one packet holds it
 	members := slices.Clone(g.wire.Members())
@@ -180,7 +180,8 @@ func (g *Gossip) record(ctx context.Context, running *sync.WaitGroup, from strin
 		if err != nil {
 			o.problem = err.Error()
 		} else if r.Write.Act != ActPush { // the one that asks cannot learn it
-			g.told(ctx, slices.DeleteFunc(slices.Clone(g.wire.Members()), func(name string) bool { return name == from }))
+			others := slices.Clone(g.wire.Members())
+			g.told(ctx, slices.DeleteFunc(others, func(name string) bool { return name == from }))
 		}
 		close(o.known)
 		respond(o.problem)

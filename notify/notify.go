@@ -26,7 +26,8 @@ type Ledger interface {
 	Get(ledger.Reference) (e ledger.Entry, known bool, err error)
 	// Events are those after a number, the earliest first.
 	Events(after uint64, limit int) ([]ledger.Event, error)
-	// Read is the number up to which events were told of before, and Trim keeps it, and forgets these and those of done.
+	// Read is the number up to which events were told of before, and Trim keeps it, and forgets these and those of
+	// done.
 	Read() (uint64, error)
 	Trim(read uint64, done []uint64) error
 }
@@ -106,8 +107,8 @@ func (n *Notifier) Run(ctx context.Context) {
 	}
 }
 
-// tell publishes all that was recorded since. What is published is on disk before it is forgotten here, and what is published
-// again has the same ID.
+// tell publishes all that was recorded since. What is published is on disk before it is forgotten here, and what is
+// published again has the same ID.
 func (n *Notifier) tell() error {
 	if !n.remembered {
 		if err := n.remember(); err != nil {
@@ -193,8 +194,8 @@ func (n *Notifier) look(references ...ledger.Reference) error {
 	return nil
 }
 
-// Heard takes note of what is known of pushes by now, from here or from another gateway. That one was everywhere stays true,
-// whatever comes after it.
+// Heard takes note of what is known of pushes by now, from here or from another gateway. That one was everywhere stays
+// true, whatever comes after it.
 func (n *Notifier) Heard(entries []ledger.Entry) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -53,9 +53,9 @@ func (e *Engine) doubtsOf(target string) *doubts {
 	return d
 }
 
-// writes remembers what is about to be written, or deleted, and what of it the record said. A client may have written the same
-// name there before us without the record having heard of it: our write lies over his then, and once it has heard, it says
-// that the replica has his. What an earlier write of ours may lie over counts until wrote.
+// writes remembers what is about to be written, or deleted, and what of it the record said. A client may have written
+// the same name there before us without the record having heard of it: our write lies over his then, and once it has
+// heard, it says that the replica has his. What an earlier write of ours may lie over counts until wrote.
 func (e *Engine) writes(target string, what ledger.Reference, said hlc.Stamp) {
 	key := taskKey{target, what}
 	if before, ok := e.lately.Peek(key); ok && before.Compare(said) < 0 {
@@ -80,9 +80,9 @@ func (e *Engine) Doubt(target string, what ledger.Reference) {
 	e.doubt(target, []ledger.Reference{what})
 }
 
-// Missed has a name looked at that the replica is said to have, and did not when somebody asked. Where others delete without
-// the ledger hearing of it, that is after a while: their deletion has come to all replicas by then, and nobody has what
-// could be brought back.
+// Missed has a name looked at that the replica is said to have, and did not when somebody asked. Where others delete
+// without the ledger hearing of it, that is after a while: their deletion has come to all replicas that are up by
+// then, so that nobody has what would be brought back.
 func (e *Engine) Missed(target string, what ledger.Reference) {
 	if e.Unheard {
 		e.doubtIn(e.lookAgain, target, what)
@@ -203,8 +203,8 @@ func (e *Engine) doubted(ctx context.Context, d *doubts) (what ledger.Reference,
 	return ledger.Reference{}, false
 }
 
-// look writes again, or deletes again, what the replica does not have as the record says. What we write meanwhile is looked
-// after by its own task, since the record has heard of the later write.
+// look writes again, or deletes again, what the replica does not have as the record says. What we write meanwhile is
+// looked after by its own task, since the record has heard of the later write.
 func (e *Engine) look(ctx context.Context, target string, what ledger.Reference) error {
 	entry, known, err := e.Ledger.Get(what)
 	if err != nil {
@@ -246,8 +246,8 @@ func (e *Engine) look(ctx context.Context, target string, what ledger.Reference)
 	return nil
 }
 
-// goneUnheard: all that are said to have it say that they do not. Then others have deleted it, and there is nothing to wait
-// for.
+// goneUnheard: all that are said to have it say that they do not. Then others have deleted it, and there is nothing to
+// wait for.
 func (e *Engine) goneUnheard(ctx context.Context, target string, entry ledger.Entry) bool {
 	if !e.Unheard {
 		return false
@@ -296,9 +296,9 @@ func (e *Engine) isSo(ctx context.Context, target string, entry ledger.Entry) (b
 	return there && c.Digest == entry.Digest, err
 }
 
-// again is a task for what a replica is said to have. That it is the only one is no reason not to try: of a tag it may have
-// the manifest. Of a blob the record does not say who has it. With a digest that was deleted there some registries have deleted the
-// tags that it has got since.
+// again is a task for what a replica is said to have. That it is the only one is no reason not to try: of a tag it may
+// have the manifest. Of a blob the record does not say who has it. With a digest that was deleted there some
+// registries have deleted the tags that it has got since.
 func (e *Engine) again(entry ledger.Entry, target string) (Task, error) {
 	t := Task{Action: Copy, Target: target, Repository: entry.Repository, Digest: entry.Digest, Entries: []ledger.Entry{entry}, Again: true}
 	if entry.Deleted {

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Lines of a log are alike if level, message, replica and member are the same; errors, if what they are about is, too. In one
-// window the first are written as they come. Of the others the last one is, when the window ends: with its own time, and
-// their number. A program that is killed writes none of those.
+// Lines of a log are alike if level, message, replica and member are the same; errors, if what they are about is, too.
+// In one window the first are written as they come. Of the others the last one is, when the window ends: with its own
+// time, and their number. A program that is killed writes none of those.
 const (
 	alikeWindow = time.Minute
 	mostAlike   = 10

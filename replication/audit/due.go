@@ -26,9 +26,9 @@ type past struct {
 	soon  bool      // it was away since, or could not be looked at to the end
 }
 
-// due are the replicas that are to be looked at now: those that we serve, and once those that nothing is brought to. What the
-// first one of the fleet has of a tag holds, of what nobody has recorded: while another gateway finds that out, no other
-// replica is looked at for the first time.
+// due are the replicas that are to be looked at now: those that we serve, and once those that nothing is brought to.
+// What the first one of the fleet has of a tag holds, of what nobody has recorded: while another gateway finds that
+// out, no other replica is looked at for the first time.
 func due(fleet []Replica, whole []string, history map[string]past, w watch, now time.Time) (names []string) {
 	surveyed := func(name string) bool { return slices.Contains(whole, name) }
 	for i, r := range fleet {

@@ -7,8 +7,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
-// book is the record as those see it who copy and audit in this gateway's own name. One that is not current is not read: who
-// goes by it would bring back what is gone.
+// book is the record as those see it who copy and audit in this gateway's own name. One that is not current is not
+// read: who goes by it would bring back what is gone.
 type book struct{ *record }
 
 func (b book) Pending(replica string, after ledger.Cursor, limit int) ([]ledger.Entry, ledger.Cursor, error) {

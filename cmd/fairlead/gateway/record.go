@@ -59,7 +59,7 @@ func openRecord(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) 
 	})
 	byOthers := promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "fairlead_state_elsewhere_total",
-		Help: "Pushes and deletions that could not be recorded here and that another gateway was asked to record, by how that ended.",
+		Help: "Pushes and deletions that another gateway was asked to record, since it cannot be done here, by how that ended.",
 	}, []string{"result"})
 	for _, result := range []string{"done", "failed"} {
 		byOthers.WithLabelValues(result)
