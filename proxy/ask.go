@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // ask sends a request to the replicas of its decision in turn, as far as it is safe to, and returns
@@ -178,7 +179,7 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 // closed; without an answer it has been called.
 func (x *exchange) try(ctx context.Context, cancel context.CancelCauseFunc, out *http.Request, replica *router.Replica) answer {
 	got := answer{replica: replica}
-	response, err := x.obtain(x.proxy.upstreams[replica.Name], out.WithContext(ctx))
+	response, err := x.obtain(replica.Name, out.WithContext(ctx))
 	if err == nil {
 		got.response = response
 		response.Body = &answerBody{ReadCloser: response.Body, x: x, replica: replica, cancel: cancel}
@@ -211,17 +212,13 @@ func withBody(out *http.Request, body []byte) *http.Request {
 	return out
 }
 
+// send puts a request to a replica.
+func (x *exchange) send(replica string, out *http.Request) (*http.Response, error) {
+	return x.proxy.Upstreams.Send(replica, out, x.in.Header.Get(upstream.HopHeader) != "")
+}
+
 // never is longer than any request lasts.
 const never = 365 * 24 * time.Hour
-
-// request is out as this replica gets it.
-func (u *upstream) request(out *http.Request) *http.Request {
-	address := *out.URL
-	address.Scheme, address.Host = u.URL.Scheme, u.URL.Host
-	out.URL = &address
-	out.Host = cmp.Or(u.Host, out.Host)
-	return out
-}
 
 // trouble tells the monitor, unless it was the client who went away, or its body that broke or stalled, or nobody waits
 // any more. What this gateway itself has run out of is for its operator.

@@ -25,8 +25,8 @@ func TestClientThatLeaves(t *testing.T) {
 			g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
 				arrived <- true
 				hang(w, r)
-			}}, func(c *Config) {
-				c.Limits = Limits{time.Hour, time.Hour, time.Hour, time.Hour, time.Hour, time.Hour, 1, time.Hour, time.Hour, time.Hour}
+			}}, func(c *rigConfig) {
+				c.Limits = Limits{time.Hour, time.Hour, time.Hour, time.Hour, time.Hour, 1, time.Hour, time.Hour, time.Hour}
 			})
 			conn := g.send(request)
 			await(t, arrived, "the request")
@@ -148,7 +148,7 @@ func TestLastResortIsAwaited(t *testing.T) {
 			}
 		}
 		w.WriteHeader(http.StatusCreated)
-	}}, func(c *Config) {
+	}}, func(c *rigConfig) {
 		fleet := c.Fleet
 		c.Fleet = func() *router.Fleet {
 			select {

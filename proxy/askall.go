@@ -34,7 +34,7 @@ func (x *exchange) askOneOf(out *http.Request, r *router.Replica) answer {
 	defer cancel()
 	out = out.Clone(ctx)
 	out.Body, out.ContentLength = nil, 0
-	response, err := x.send(x.proxy.upstreams[r.Name], out)
+	response, err := x.send(r.Name, out)
 	if err != nil {
 		x.trouble(r, err)
 		return answer{replica: r, err: err}

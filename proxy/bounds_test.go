@@ -20,7 +20,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-func unlogged(c *Config) { c.Log = slog.New(slog.DiscardHandler) }
+func unlogged(c *rigConfig) { c.Log = slog.New(slog.DiscardHandler) }
 
 // refuseEarly answers before it has read the body, as registries do with a missing token.
 func refuseEarly(w http.ResponseWriter, _ *http.Request) {
@@ -65,7 +65,7 @@ func TestContinue(t *testing.T) {
 		conn := g.send(plain(line, "", "Expect: 100-continue", "Content-Length: "+length))
 		return conn, bufio.NewReader(conn)
 	}
-	long := func(c *Config) { c.Limits.Window = time.Hour }
+	long := func(c *rigConfig) { c.Limits.Window = time.Hour }
 	for line, length := range map[string]string{"PATCH " + uploads + "1": "1000000", "PUT " + uploads + "1": "1000"} {
 		g := newRig(t, map[string]http.HandlerFunc{"west": refuseEarly}, long)
 		_, from := expecting(g, line, length)
@@ -122,7 +122,7 @@ func TestAnswerThatBeganBeforeTheBodyEnded(t *testing.T) {
 				return
 			}
 		}
-	}}, func(c *Config) { unlogged(c); c.Limits.Commit = time.Hour })
+	}}, func(c *rigConfig) { unlogged(c); c.Limits.Commit = time.Hour })
 	g.serve(func(s *httptest.Server) { s.EnableHTTP2 = true; s.StartTLS() })
 	body, end := io.Pipe()
 	request, _ := http.NewRequest(http.MethodPatch, g.gateway.URL+uploads+"1", body)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/oci"
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // digestHeader is optional in the distribution spec. Some registries, and proxies before them, leave it out, while clients and
@@ -25,19 +26,19 @@ const digestHeader = "Docker-Content-Digest"
 const maxCompared = 256 << 10
 
 // obtain sends a request to a replica, and sees to it that a manifest's answer names its digest, and is about what it names.
-func (x *exchange) obtain(up *upstream, out *http.Request) (*http.Response, error) {
-	response, err := x.send(up, out)
+func (x *exchange) obtain(replica string, out *http.Request) (*http.Response, error) {
+	response, err := x.send(replica, out)
 	if err != nil {
 		return nil, err
 	}
-	if err := x.identify(up, out, response); err != nil {
+	if err := x.identify(replica, out, response); err != nil {
 		response.Body.Close()
 		return nil, err
 	}
 	return response, nil
 }
 
-func (x *exchange) identify(up *upstream, out *http.Request, response *http.Response) error {
+func (x *exchange) identify(replica string, out *http.Request, response *http.Response) error {
 	switch {
 	case x.manifest != nil && router.Accepted(response.StatusCode):
 		return x.identifyPush(response.Header)
@@ -47,11 +48,11 @@ func (x *exchange) identify(up *upstream, out *http.Request, response *http.Resp
 		x.boundByDigest(response)
 		return nil
 	case isPage(response.Header) && (x.target.manifest || x.target.kind == router.Fresh):
-		return fmt.Errorf("%w: a page for people", errNonsense)
+		return fmt.Errorf("%w: a page for people", upstream.ErrNonsense)
 	case !x.target.manifest:
 		return nil
 	case x.in.Method == http.MethodHead:
-		x.identifyHead(up, out, response)
+		x.identifyHead(replica, out, response)
 		return nil
 	}
 	return x.identifyManifest(response)
@@ -73,7 +74,7 @@ func (x *exchange) identifyPush(header http.Header) error {
 	case !oci.IsDigest(said):
 		header.Set(digestHeader, oci.Digest(x.manifest))
 	case !names(said, x.manifest):
-		return fmt.Errorf("%w: it took the manifest for %s", errNonsense, said)
+		return fmt.Errorf("%w: it took the manifest for %s", upstream.ErrNonsense, said)
 	}
 	return nil
 }
@@ -93,7 +94,7 @@ func isSigned(content []byte) bool {
 }
 
 // identifyHead asks for the manifest where its digest is not said: clients want it, and so does who compares tags.
-func (x *exchange) identifyHead(up *upstream, out *http.Request, response *http.Response) {
+func (x *exchange) identifyHead(replica string, out *http.Request, response *http.Response) {
 	if oci.IsDigest(response.Header.Get(digestHeader)) || x.target.isDigest() {
 		return
 	}
@@ -104,7 +105,7 @@ func (x *exchange) identifyHead(up *upstream, out *http.Request, response *http.
 	out.Method = http.MethodGet
 	out.Header.Del("Accept-Encoding")
 	out.Header.Del("Range")
-	whole, err := x.send(up, out)
+	whole, err := x.send(replica, out)
 	if err != nil {
 		return
 	}
@@ -151,12 +152,12 @@ func (x *exchange) identifyManifest(response *http.Response) error {
 	switch {
 	case !ok:
 	case oci.IsDigest(said) && !names(said, content):
-		return fmt.Errorf("%w: what it sends for %s is something else", errNonsense, said)
+		return fmt.Errorf("%w: what it sends for %s is something else", upstream.ErrNonsense, said)
 	case oci.Verifies(content, response.Header.Get(digestHeader)): // by another algorithm, perhaps
 	case oci.IsDigest(said):
 		response.Header.Set(digestHeader, said)
 	case !isObject(content):
-		return fmt.Errorf("%w: what it sends is no manifest", errNonsense)
+		return fmt.Errorf("%w: what it sends is no manifest", upstream.ErrNonsense)
 	default:
 		response.Header.Set(digestHeader, oci.Digest(content))
 	}

@@ -92,7 +92,7 @@ func TestDigestOfAManifest(t *testing.T) {
 		{"a part of a blob", "PATCH " + uploads + "1", says(202, ""), 202, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			g := newRig(t, map[string]http.HandlerFunc{"west": test.answer, "east": test.answer, "europe": test.answer}, func(c *Config) { c.MaxManifest = 1 << 20 })
+			g := newRig(t, map[string]http.HandlerFunc{"west": test.answer, "east": test.answer, "europe": test.answer}, func(c *rigConfig) { c.MaxManifest = 1 << 20 })
 			var body io.Reader
 			if strings.HasPrefix(test.line, "P") {
 				body = strings.NewReader(content)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // exchange is one request of a client and all that is asked of replicas for it.
@@ -199,8 +200,8 @@ func (x *exchange) refuse(status int, e ociError) {
 		replica = asked.Name
 	}
 	x.w.Header().Set(replicaHeader, headerValue(replica, x.reason))
-	if x.in.Header.Get(hopHeader) != "" {
-		x.w.Header().Set(hopHeader, "1")
+	if x.in.Header.Get(upstream.HopHeader) != "" {
+		x.w.Header().Set(upstream.HopHeader, "1")
 	}
 	writeError(x.w, status, e)
 }

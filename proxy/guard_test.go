@@ -107,14 +107,14 @@ type scattered struct {
 	at map[string]store
 }
 
-func newScattered(t *testing.T, change ...func(*Config)) scattered {
+func newScattered(t *testing.T, change ...func(*rigConfig)) scattered {
 	at := map[string]store{}
 	handlers := map[string]http.HandlerFunc{}
 	for name := range points {
 		at[name] = newStore(t)
 		handlers[name] = at[name].ServeHTTP
 	}
-	return scattered{newRig(t, handlers, func(c *Config) {
+	return scattered{newRig(t, handlers, func(c *rigConfig) {
 		for _, do := range change {
 			do(c)
 		}
@@ -309,7 +309,7 @@ func TestCopyingOutlivesTheClient(t *testing.T) {
 			<-release
 		}
 		s.at["east"].ServeHTTP(w, r)
-	}}, func(c *Config) { c.Limits.Heal = 100_000_000 })
+	}}, func(c *rigConfig) { c.Limits.Heal = 100_000_000 })
 	image := imageOf("config", "slow")
 	for range 2 {
 		if got := s.putManifest("v1", image); got.err == nil {
@@ -376,7 +376,7 @@ func TestTroubleIsNoConfirmation(t *testing.T) {
 func TestTheOwnerIsLostUnderTheGuard(t *testing.T) {
 	t.Parallel()
 	s := newScattered(t)
-	s.rig = newRig(t, map[string]http.HandlerFunc{"west": status(503), "east": s.at["east"].ServeHTTP}, func(c *Config) {
+	s.rig = newRig(t, map[string]http.HandlerFunc{"west": status(503), "east": s.at["east"].ServeHTTP}, func(c *rigConfig) {
 		c.Limits.Outlive = patience
 		c.Trouble = func(name string) { s.set(name, down) } // as the probes find
 	})
@@ -425,7 +425,7 @@ func TestManifestThatIsTooLarge(t *testing.T) {
 		{"without a length", most + 1, func(b []byte) io.Reader { return struct{ io.Reader }{bytes.NewReader(b)} }, http.StatusRequestEntityTooLarge},
 		{"much larger", 20 << 20, func(b []byte) io.Reader { return bytes.NewReader(b) }, http.StatusRequestEntityTooLarge},
 	} {
-		s := newScattered(t, func(c *Config) { c.MaxManifest = most })
+		s := newScattered(t, func(c *rigConfig) { c.MaxManifest = most })
 		s.at["west"].blob("config")
 		body := content(test.size)
 		got := s.do("PUT /v2/app/manifests/v1", test.body(body), "Content-Type: "+typeImage)

@@ -24,6 +24,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/geo"
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 var points = map[string]geo.Point{
@@ -47,16 +48,22 @@ type rig struct {
 }
 
 var quick = Limits{
-	Dial: patience, FirstByte: patience, Lists: patience, Alone: patience,
+	FirstByte: patience, Lists: patience, Alone: patience,
 	Window: patience, Silence: patience,
 	Least: 1000, Outlive: 100 * time.Millisecond, Heal: 10 * time.Second, Commit: 5 * time.Second,
 }
 
+// rigConfig is what a test may change: what the proxy is made of, and its way to the replicas.
+type rigConfig struct {
+	Config
+	way upstream.Config
+}
+
 // newHastyRig cuts what stands still after a moment, and asks the next where no answer comes, which on a busy machine
 // happens to what is well: only for tests of that.
-func newHastyRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*Config)) *rig {
+func newHastyRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*rigConfig)) *rig {
 	t.Helper()
-	return newRig(t, upstreams, func(c *Config) {
+	return newRig(t, upstreams, func(c *rigConfig) {
 		c.Limits.Window, c.Limits.Silence = 300*time.Millisecond, 300*time.Millisecond
 		c.Limits.FirstByte, c.Limits.Lists, c.Limits.Alone = 2*time.Second, 2*time.Second, 2*time.Second
 		if change != nil {
@@ -65,15 +72,16 @@ func newHastyRig(t *testing.T, upstreams map[string]http.HandlerFunc, change fun
 	})
 }
 
-func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*Config)) *rig {
+func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*rigConfig)) *rig {
 	t.Helper()
 	g := &rig{t: t}
-	c := Config{
+	var c rigConfig
+	c.way = upstream.Config{Hostname: "registry.contoso.com", Dial: patience, Alive: func(string, time.Time) {}}
+	c.Config = Config{
 		Committed: func(string, string, string) {},
 		Hostname:  "registry.contoso.com", LeaseIdle: time.Minute, Limits: quick, Record: newMemoryRecord(),
 		Fleet:       g.fleet.Load,
 		Trouble:     func(name string) { g.note(&g.trouble, name) },
-		Alive:       func(string, time.Time) {},
 		OwnShortage: func(error) bool { return false },
 		Registerer:  prometheus.NewRegistry(),
 		Log:         slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -89,7 +97,7 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*Co
 		}))
 		t.Cleanup(server.Close)
 		u, _ := url.Parse(server.URL)
-		c.Upstreams = append(c.Upstreams, Upstream{Name: name, URL: u})
+		c.way.Endpoints = append(c.way.Endpoints, upstream.Endpoint{Name: name, URL: u})
 		g.replicas = append(g.replicas, router.Replica{
 			Name: name, Point: point, Home: name == "europe", Operator: router.Online, Writable: true,
 			Fronts:   []router.Front{{Addr: netip.MustParseAddr("127.0.0.1"), Health: router.Health{Up: true}}},
@@ -106,7 +114,10 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*Co
 	if change != nil {
 		change(&c)
 	}
-	g.proxy = New(c)
+	c.way.Patience = c.Limits.Alone
+	c.Upstreams = upstream.New(c.way)
+	t.Cleanup(c.Upstreams.Close)
+	g.proxy = New(c.Config)
 	g.gateway = httptest.NewServer(g.proxy)
 	t.Cleanup(g.gateway.Close)
 	t.Cleanup(g.proxy.Close)

@@ -71,7 +71,7 @@ type pushing struct {
 func newHealer(p *Proxy) *healer {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &healer{
-		reach: p.reach, moved: p.healed, own: p.OwnWrites, room: p.room, known: p.Record.Known, metrics: p.metrics,
+		reach: p.Upstreams.ReachAs, moved: p.healed, own: p.OwnWrites, room: p.room, known: p.Record.Known, metrics: p.metrics,
 		log: p.Log,
 		ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxCopies), jobs: map[jobKey]*job{},
 	}

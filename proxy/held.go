@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // errHeld: what is asked for is not absent, and cannot be had now.
@@ -17,7 +18,7 @@ var errHeld = errors.New("what is asked for is only at replicas that cannot be a
 // unlessHeld puts trouble in the place of a 404 about what the record knows to be at replicas that could not be asked.
 // A build takes a 404 of a tag for "not there yet" and overwrites it; after a 503 it comes again.
 func (x *exchange) unlessHeld(kept answer) answer {
-	said := kept.err == nil && !kept.absent() || errors.Is(kept.err, errOlder) || errors.Is(kept.err, errNonsense)
+	said := kept.err == nil && !kept.absent() || errors.Is(kept.err, errOlder) || errors.Is(kept.err, upstream.ErrNonsense)
 	if said || x.request.Named != "" || !x.reads() || x.asksToPush() {
 		return kept
 	}

@@ -213,7 +213,7 @@ func TestWhatIsUnderWayKeepsTheLease(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Location", "/v2/app/blobs/uploads/1")
 		w.WriteHeader(http.StatusAccepted)
-	}}, func(c *Config) { c.LeaseIdle, c.Agreement = 40*time.Millisecond, agreed })
+	}}, func(c *rigConfig) { c.LeaseIdle, c.Agreement = 40*time.Millisecond, agreed })
 	for _, test := range []struct {
 		name, path string
 		want       string

@@ -119,7 +119,7 @@ func TestLackOfRoom(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, large)
 	}
-	g := newRig(t, map[string]http.HandlerFunc{"west": serve, "east": serve, "europe": serve}, func(c *Config) {
+	g := newRig(t, map[string]http.HandlerFunc{"west": serve, "east": serve, "europe": serve}, func(c *rigConfig) {
 		c.Memory = Memory{Held: 4 << 20, Requests: 8 * RequestMemory}
 	})
 	g.proxy.room.wait = 100 * time.Millisecond

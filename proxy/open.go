@@ -54,7 +54,7 @@ func (p *Proxy) letsAnybodyIn(replica string) bool {
 	return p.open.is(replica, func() (is, known bool) {
 		ctx, cancel := context.WithTimeout(context.Background(), p.Limits.FirstByte/2)
 		defer cancel()
-		to := p.Reach(replica)
+		to := p.Upstreams.Reach(replica)
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, to.URL.JoinPath("/v2/").String(), nil)
 		if err != nil {
 			return false, false

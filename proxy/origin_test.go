@@ -16,7 +16,7 @@ func TestFieldsThatPass(t *testing.T) {
 	const get, put = "GET /v2/app/tags/list", "PUT " + uploads + "1"
 	for _, test := range []struct {
 		name    string
-		config  func(*Config)
+		config  func(*rigConfig)
 		line    string
 		headers []string
 		field   string

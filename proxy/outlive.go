@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // outlives waits, where only one replica may take a write that could be sent again and that one did not answer, until
 // the probes have made up their mind about it. It reports whether the replica is down: then the write is decided anew.
 func (x *exchange) outlives(got answer, until time.Time) bool {
-	if got.err == nil || got.guarded() || errors.Is(got.err, errNonsense) || !x.repeatable() || len(x.decision.Tries) != 1 || !x.asksOwner() {
+	if got.err == nil || got.guarded() || errors.Is(got.err, upstream.ErrNonsense) || !x.repeatable() || len(x.decision.Tries) != 1 || !x.asksOwner() {
 		return false
 	}
 	ctx, cancel := context.WithDeadline(x.ctx, until)

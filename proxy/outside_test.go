@@ -53,7 +53,7 @@ func keepsOutside(commit string) http.HandlerFunc {
 	}
 }
 
-func listOutside(c *Config) { c.Paths = []string{"/artifacts-uploads/*"} }
+func listOutside(c *rigConfig) { c.Paths = []string{"/artifacts-uploads/*"} }
 
 func TestUploadsOutside(t *testing.T) {
 	const marked = "?fairlead-repository=app&fairlead-replica=east"
@@ -61,7 +61,7 @@ func TestUploadsOutside(t *testing.T) {
 	var brought []string
 	both := keepsOutside("/v2/app/blobs/" + digest)
 	upstreams := map[string]http.HandlerFunc{"west": both, "east": both}
-	g := newRig(t, upstreams, func(c *Config) {
+	g := newRig(t, upstreams, func(c *rigConfig) {
 		listOutside(c)
 		c.Committed = func(repository, digest, replica string) {
 			mu.Lock()
@@ -142,7 +142,7 @@ func TestAForgedRepository(t *testing.T) {
 		"no Location": "", "another's": "/v2/mallory/blobs/" + digest, "no blob's": "/v2/victim/manifests/v1", "another blob's": "/v2/victim/blobs/" + otherDigest,
 	} {
 		west := keepsOutside(commit)
-		g := newRig(t, map[string]http.HandlerFunc{"west": west}, func(c *Config) {
+		g := newRig(t, map[string]http.HandlerFunc{"west": west}, func(c *rigConfig) {
 			listOutside(c)
 			c.Committed = func(repository, _, _ string) {
 				if repository == "victim" {

@@ -67,7 +67,7 @@ func TestDeletedWhileItIsHealed(t *testing.T) {
 				}
 				var mu sync.Mutex
 				var brought []string
-				g := newRig(t, handlers, func(c *Config) {
+				g := newRig(t, handlers, func(c *rigConfig) {
 					c.OwnWrites.Unheard = !heard
 					c.OwnWrites.Brought = func(what ledger.Reference, replica string) {
 						mu.Lock()
@@ -145,7 +145,7 @@ func TestATagThatIsDeletedByAStandIn(t *testing.T) {
 // there: it may have been deleted by another one.
 func TestACopyIsNotReadBeforeItIsSure(t *testing.T) {
 	for unheard, by := range map[bool]string{false: "west; reason=nearest", true: "europe; reason=fallthrough"} {
-		s := newScattered(t, func(c *Config) { c.OwnWrites.Unheard = unheard })
+		s := newScattered(t, func(c *rigConfig) { c.OwnWrites.Unheard = unheard })
 		digest := sha256Of([]byte("config"))
 		s.at["west"].blob("config")
 		s.at["europe"].blob("config")
@@ -211,11 +211,11 @@ func TestNobodyDeletesWhatAClientPuts(t *testing.T) {
 			}
 			record := watched{newMemoryRecord(), func(ledger.Reference) { recorded.Add(1); held("recorded") }}
 			record.of[blob] = ledger.Entry{Digest: config, Deleted: true, Confirmed: []string{"east"}}
-			s = newScattered(t, func(c *Config) {
+			s = newScattered(t, func(c *rigConfig) {
 				c.Record = record
-				for i := range c.Upstreams {
-					if c.Upstreams[i].Name == "west" {
-						c.Upstreams[i].URL = watchedUpstream(t, c.Upstreams[i].URL, func() { sent.Add(1); held("sent") })
+				for i := range c.way.Endpoints {
+					if c.way.Endpoints[i].Name == "west" {
+						c.way.Endpoints[i].URL = watchedUpstream(t, c.way.Endpoints[i].URL, func() { sent.Add(1); held("sent") })
 					}
 				}
 			})
@@ -272,7 +272,7 @@ func TestWhatCannotBeUndoneIsLookedAt(t *testing.T) {
 				deletions++
 			}
 			w.WriteHeader(http.StatusForbidden)
-		}}, func(c *Config) {
+		}}, func(c *rigConfig) {
 			c.OwnWrites.Doubt = func(what ledger.Reference, replica string) {
 				if replica == "west" {
 					doubted = append(doubted, what)

@@ -7,7 +7,6 @@ import (
 
 // Limits bound every wait of an exchange.
 type Limits struct {
-	Dial      time.Duration // to connect to a replica that does not answer others meanwhile
 	FirstByte time.Duration // of a GET or HEAD, until all replicas that may have it are asked
 	Lists     time.Duration // the same of lists of tags and repositories
 	Alone     time.Duration // to the first byte, where nobody is left to ask; to begin an upload; of those that are down
@@ -26,7 +25,6 @@ type Limits struct {
 // what docker gives it, so healing has less.
 func DefaultLimits() Limits {
 	return Limits{
-		Dial:      2 * time.Second,
 		FirstByte: 4500 * time.Millisecond,
 		Lists:     30 * time.Second,
 		Alone:     30 * time.Second,

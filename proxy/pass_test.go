@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-func trustLoopback(c *Config) {
+func trustLoopback(c *rigConfig) {
 	c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 }
 
@@ -24,7 +24,7 @@ func TestForwardedHeaders(t *testing.T) {
 	said := []string{"Host: registry.contoso.com", "X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https", "X-Forwarded-Host: front.example"}
 	for _, test := range []struct {
 		name              string
-		config            func(*Config)
+		config            func(*rigConfig)
 		headers           []string
 		addr, proto, host string
 	}{
@@ -47,7 +47,7 @@ func TestForwardedHeaders(t *testing.T) {
 func TestLocationByForwardedHost(t *testing.T) {
 	west := map[string]http.HandlerFunc{"west": status(202, "Location: https://front.example"+uploads+"1")}
 	for _, test := range []struct {
-		config func(*Config)
+		config func(*rigConfig)
 		status int
 	}{{trustLoopback, 202}, {nil, 502}} {
 		g := newRig(t, west, test.config)
@@ -160,10 +160,10 @@ func TestReplicasAreAskedInHTTP1(t *testing.T) {
 	t.Cleanup(replica.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(replica.Certificate())
-	g := newRig(t, nil, func(c *Config) {
-		for i := range c.Upstreams {
-			c.Upstreams[i].URL, _ = url.Parse(replica.URL)
-			c.Upstreams[i].TLS = &tls.Config{RootCAs: roots}
+	g := newRig(t, nil, func(c *rigConfig) {
+		for i := range c.way.Endpoints {
+			c.way.Endpoints[i].URL, _ = url.Parse(replica.URL)
+			c.way.Endpoints[i].TLS = &tls.Config{RootCAs: roots}
 		}
 	})
 	g.want(g.do("GET /v2/", nil), 200, "west; reason=nearest")
@@ -178,9 +178,9 @@ func TestReplicasAreVerified(t *testing.T) {
 	replica.Config.ErrorLog = log.New(testWriter{t}, "", 0)
 	replica.StartTLS()
 	t.Cleanup(replica.Close)
-	g := newRig(t, nil, func(c *Config) {
-		for i := range c.Upstreams {
-			c.Upstreams[i].URL, _ = url.Parse(replica.URL)
+	g := newRig(t, nil, func(c *rigConfig) {
+		for i := range c.way.Endpoints {
+			c.way.Endpoints[i].URL, _ = url.Parse(replica.URL)
 		}
 	})
 	g.want(g.do("GET /v2/", nil), 502, "west; reason=nearest")

@@ -54,7 +54,7 @@ func TestPulledIsCounted(t *testing.T) {
 		{"a push", "POST /v2/app/blobs/uploads/", map[string]http.HandlerFunc{"west": status(200)}, "map[]"},
 	} {
 		var counted tally
-		g := newRig(t, test.upstreams, func(c *Config) {
+		g := newRig(t, test.upstreams, func(c *rigConfig) {
 			c.Pulled = func(replica string, nearest bool, n int) { counted.add(fmt.Sprint(replica, " ", nearest), n) }
 		})
 		g.do(test.line, nil)
@@ -66,7 +66,7 @@ func TestPulledIsCounted(t *testing.T) {
 
 func TestHealedIsCounted(t *testing.T) {
 	var counted tally
-	s := newScattered(t, func(c *Config) {
+	s := newScattered(t, func(c *rigConfig) {
 		c.Healed = func(source, target string, n int) { counted.add(source+" "+target, n) }
 	})
 	layer := strings.Repeat("layer", 50_000)

@@ -102,7 +102,7 @@ func TestHereDecidesReads(t *testing.T) {
 			w.WriteHeader(http.StatusAccepted)
 		}
 	}
-	g := newRig(t, everywhere, func(c *Config) { c.Here = "east" })
+	g := newRig(t, everywhere, func(c *rigConfig) { c.Here = "east" })
 	g.want(g.do("GET "+byDigest, nil), 200, "east; reason=nearest")
 	g.want(g.do("POST /v2/app/blobs/uploads/", nil), 202, "west; reason=nearest")
 }
@@ -163,9 +163,9 @@ func TestPassesThrough(t *testing.T) {
 func TestHostThatTheRegistryInsistsOn(t *testing.T) {
 	var host string
 	g := newRig(t, map[string]http.HandlerFunc{"west": func(_ http.ResponseWriter, r *http.Request) { host = r.Host }},
-		func(c *Config) {
-			for i := range c.Upstreams {
-				c.Upstreams[i].Host = "internal.example"
+		func(c *rigConfig) {
+			for i := range c.way.Endpoints {
+				c.way.Endpoints[i].Host = "internal.example"
 			}
 		})
 	g.do("GET /v2/", nil)
@@ -218,7 +218,7 @@ func TestOwnersAbsenceIsTold(t *testing.T) {
 }
 
 func TestListedPaths(t *testing.T) {
-	g := newRig(t, map[string]http.HandlerFunc{"west": status(200)}, func(c *Config) { c.Paths = []string{"/service/token"} })
+	g := newRig(t, map[string]http.HandlerFunc{"west": status(200)}, func(c *rigConfig) { c.Paths = []string{"/service/token"} })
 	g.want(g.do("GET /service/token?scope=repository:app:pull,push", nil), 200, "west; reason=nearest")
 	if got := g.proxy.leases.boundTo("app", addrOf("127.0.0.1:1"), start); got != "west" {
 		t.Errorf("a token request with push scope bound the client to %q", got)

@@ -118,7 +118,7 @@ func (x *exchange) untags(replica string) bool {
 	ctx, cancel := context.WithTimeout(x.ctx, askBound)
 	defer cancel()
 	of := x.target
-	return transfer.StandsForDeletion(ctx, x.proxy.reach(replica, x.in.Host), of.repository, of.reference, x.manifest, credentialOf(x.in))
+	return transfer.StandsForDeletion(ctx, x.proxy.Upstreams.ReachAs(replica, x.in.Host), of.repository, of.reference, x.manifest, credentialOf(x.in))
 }
 
 func (x *exchange) recordUntag(replica, standIn string) error {

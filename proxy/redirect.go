@@ -58,9 +58,9 @@ func (x *exchange) isInside(location *url.URL, replica string) bool {
 	if location.Host == "" {
 		return location.Scheme == "" && location.Path != ""
 	}
-	upstream := x.proxy.upstreams[replica].URL
+	at := x.proxy.Upstreams.Endpoint(replica).URL
 	for _, own := range x.ownHosts(replica) {
-		if sameHost(own, location.Host) && (samePort(own, location) || samePort(upstream.Host, location)) {
+		if sameHost(own, location.Host) && (samePort(own, location) || samePort(at.Host, location)) {
 			return true
 		}
 	}

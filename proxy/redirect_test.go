@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // With host:, a registry may call itself what no client can resolve.
@@ -44,11 +46,11 @@ func TestOwnNamesStayInside(t *testing.T) {
 		}
 		g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
 			status(test.status, filled(test.answer))(w, r)
-		}}, func(c *Config) {
+		}}, func(c *rigConfig) {
 			c.Paths = []string{"/service/token", "/blobstore/*"}
-			i := slices.IndexFunc(c.Upstreams, func(u Upstream) bool { return u.Name == "west" })
-			c.Upstreams[i].Host = "westus.internal"
-			address = c.Upstreams[i].URL
+			i := slices.IndexFunc(c.way.Endpoints, func(u upstream.Endpoint) bool { return u.Name == "west" })
+			c.way.Endpoints[i].Host = "westus.internal"
+			address = c.way.Endpoints[i].URL
 		})
 		name, _, _ := strings.Cut(test.answer, ": ")
 		if got := g.do(test.line, nil, "Host: "+front); got.status != test.status || got.header.Get(name) != test.want {

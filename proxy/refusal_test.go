@@ -15,7 +15,7 @@ func TestRefusals(t *testing.T) {
 	writes := []string{"POST", "PUT", "PATCH", "DELETE"}
 	reads := []string{"GET", "HEAD"}
 	g := newRig(t, map[string]http.HandlerFunc{"west": status(200), "east": status(200), "europe": status(200)},
-		func(c *Config) { unlogged(c); c.Paths = []string{"/service/token"} })
+		func(c *rigConfig) { unlogged(c); c.Paths = []string{"/service/token"} })
 	for _, test := range []struct {
 		methods []string
 		path    string

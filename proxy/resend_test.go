@@ -4,20 +4,20 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // harsh is an upstream that answers one request on each connection and says that it keeps it, and then closes it.
@@ -74,7 +74,7 @@ func adler(b []byte) (n uint64) {
 }
 
 // start puts it in the place of west.
-func (h *harsh) start(t *testing.T, secure bool) *rig {
+func (h *harsh) start(t *testing.T, secure bool, within time.Duration) *rig {
 	t.Helper()
 	h.taken = map[string]int{}
 	server := httptest.NewUnstartedServer(nil)
@@ -92,11 +92,11 @@ func (h *harsh) start(t *testing.T, secure bool) *rig {
 	}
 	t.Cleanup(func() { l.Close() })
 	go h.serve(l)
-	return newRig(t, nil, func(c *Config) {
+	return newRig(t, nil, func(c *rigConfig) {
 		unlogged(c)
-		c.Limits.Dial = patience
-		i := slices.IndexFunc(c.Upstreams, func(u Upstream) bool { return u.Name == "west" })
-		c.Upstreams[i].URL, c.Upstreams[i].TLS = &url.URL{Scheme: scheme, Host: l.Addr().String()}, trust
+		c.way.Dial = within
+		i := slices.IndexFunc(c.way.Endpoints, func(u upstream.Endpoint) bool { return u.Name == "west" })
+		c.way.Endpoints[i].URL, c.way.Endpoints[i].TLS = &url.URL{Scheme: scheme, Host: l.Addr().String()}, trust
 	})
 }
 
@@ -108,6 +108,9 @@ var harshWays = map[string]func(net.Conn, *bufio.Reader){
 }
 
 const harshRequests = 150
+
+// maxHeld is how much of a body is held to be sent again.
+const maxHeld = 72 << 10
 
 // lost sends requests of each kind that change something, with bodies of all sizes, and counts those that fail.
 func (h *harsh) lost(t *testing.T, g *rig) (lost int) {
@@ -151,7 +154,7 @@ func TestNothingIsLostOnAnIdleConnection(t *testing.T) {
 	for name, closes := range harshWays {
 		t.Run(name, func(t *testing.T) {
 			h := &harsh{closes: closes}
-			if lost := h.lost(t, h.start(t, false)); lost > 0 {
+			if lost := h.lost(t, h.start(t, false, patience)); lost > 0 {
 				t.Errorf("%d of %d were lost", lost, harshRequests)
 			}
 		})
@@ -159,14 +162,13 @@ func TestNothingIsLostOnAnIdleConnection(t *testing.T) {
 	const harshest = "as the next request comes"
 	t.Run("TLS", func(t *testing.T) {
 		h := &harsh{closes: harshWays[harshest]}
-		if lost := h.lost(t, h.start(t, true)); lost > 0 {
+		if lost := h.lost(t, h.start(t, true, patience)); lost > 0 {
 			t.Errorf("%d of %d were lost", lost, harshRequests)
 		}
 	})
 	t.Run("nothing is sent again", func(t *testing.T) {
 		h := &harsh{closes: harshWays[harshest]}
-		g := h.start(t, false)
-		g.proxy.upstreams["west"].transport.transport.(*lively).within = 0
+		g := h.start(t, false, 0)
 		if h.lost(t, g) == 0 {
 			t.Error("none is lost: the upstream is too kind to show anything")
 		}
@@ -177,14 +179,12 @@ func TestNothingIsLostOnAnIdleConnection(t *testing.T) {
 func TestWhatIsNotSentAgain(t *testing.T) {
 	for name, test := range map[string]struct {
 		closes func(net.Conn, *bufio.Reader)
-		length int
 		within time.Duration
 		want   int // requests that are begun
 	}{
-		"closed at once":            {func(net.Conn, *bufio.Reader) {}, 10, patience, 2},
-		"long after":                {func(net.Conn, *bufio.Reader) {}, 10, 0, 1},
-		"an answer has begun":       {func(conn net.Conn, _ *bufio.Reader) { _, _ = io.WriteString(conn, "HTTP/1.1 20") }, 10, patience, 1},
-		"more than is held is gone": {func(_ net.Conn, from *bufio.Reader) { _, _ = io.CopyN(io.Discard, from, maxHeld+1) }, 4 * maxHeld, patience, 1},
+		"closed at once":      {func(net.Conn, *bufio.Reader) {}, patience, 2},
+		"long after":          {func(net.Conn, *bufio.Reader) {}, 0, 1},
+		"an answer has begun": {func(conn net.Conn, _ *bufio.Reader) { _, _ = io.WriteString(conn, "HTTP/1.1 20") }, patience, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			begun := 0
@@ -199,128 +199,14 @@ func TestWhatIsNotSentAgain(t *testing.T) {
 				h.mu.Unlock()
 				test.closes(conn, bufio.NewReader(request.Body))
 			}
-			g := h.start(t, false)
-			g.proxy.upstreams["west"].transport.transport.(*lively).within = test.within
-			g.proxy.upstreams["west"].transport.transport.(*lively).proven.Store(int64(time.Hour))
+			g := h.start(t, false, test.within)
 			g.want(g.do("PATCH "+uploads+"1", strings.NewReader("a")), 202, "west; reason=nearest")
-			g.do("PATCH "+uploads+"2", bytes.NewReader(random(test.length)))
+			g.do("PATCH "+uploads+"2", bytes.NewReader(random(10)))
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			if got := begun + h.taken["PATCH "+uploads+"2"]; got != test.want {
 				t.Errorf("the request was begun %d times, want %d", got, test.want)
 			}
 		})
-	}
-}
-
-// A body that cannot be held goes over a connection that has rested only where one has rested for much longer, and none has
-// broken since.
-func TestRestedConnections(t *testing.T) {
-	for name, test := range map[string]struct {
-		length         int64
-		proven, rested time.Duration
-		expect         string
-		reused         bool
-		fresh, tired   bool // a new one from the beginning; once it is seen which one it is
-	}{
-		"short":              {length: maxHeld, rested: time.Hour, reused: true},
-		"long":               {length: maxHeld + 1, fresh: true},
-		"unknown":            {length: -1, fresh: true},
-		"proven too little":  {length: -1, proven: minProven - 1, fresh: true},
-		"rested for long":    {length: -1, proven: minProven, rested: minProven, reused: true, tired: true},
-		"rested for little":  {length: maxHeld + 1, proven: minProven, rested: minProven / 2, reused: true},
-		"new":                {length: -1, proven: minProven, rested: minProven},
-		"answered before it": {length: -1, rested: time.Hour, reused: true, expect: "100-continue"},
-	} {
-		var transport resending
-		transport.proven.Store(int64(test.proven))
-		out := httptest.NewRequest(http.MethodPatch, "/", strings.NewReader("abc"))
-		out.ContentLength = test.length
-		out.Header.Set("Expect", test.expect)
-		a := newAttempt(out, transport.mayRest())
-		if fresh := a.mayRest == 0; fresh != test.fresh {
-			t.Errorf("%s: a new connection: %v", name, fresh)
-		}
-		if test.fresh {
-			continue
-		}
-		a.got(httptrace.GotConnInfo{Reused: test.reused, WasIdle: true, IdleTime: test.rested})
-		_, err := a.Read(make([]byte, 10))
-		if got := errors.Is(err, errRested); got != test.tired || a.mayRepeat(patience) != (got || test.reused) {
-			t.Errorf("%s: %v", name, err)
-		}
-		whole, err := io.ReadAll(&rest{a, 0})
-		if string(whole) != "abc" && test.reused || err != nil {
-			t.Errorf("%s: %q %v", name, whole, err)
-		}
-	}
-}
-
-// Nothing of a request goes to a connection that has rested for too long: a registry that has seen its fields keeps
-// an empty upload, and refuses the same request when it comes again.
-func TestNothingIsWrittenToARestedConnection(t *testing.T) {
-	var mu sync.Mutex
-	begun := map[string]int{}
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		begun[r.URL.Path]++
-		mu.Unlock()
-		_, _ = io.Copy(io.Discard, r.Body)
-	}))
-	pool := &http.Transport{DialContext: (&net.Dialer{}).DialContext}
-	whole(pool)
-	ask := func(path string, mayRest time.Duration) (*attempt, error) {
-		out, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, server.URL+path, io.MultiReader(strings.NewReader("abc")))
-		if err != nil {
-			t.Fatal(err)
-		}
-		out.ContentLength = -1
-		a := newAttempt(out, mayRest)
-		response, err := pool.RoundTrip(a.request(out))
-		if err == nil {
-			_, _ = io.Copy(io.Discard, response.Body)
-			response.Body.Close()
-		}
-		return a, err
-	}
-	if _, err := ask("/first", never); err != nil {
-		t.Fatal(err)
-	}
-	a, err := ask("/second", time.Nanosecond)
-	if err == nil || !a.mayRepeat(0) {
-		t.Errorf("on a connection that has rested: %v", err)
-	}
-	if _, err := ask("/third", never); err != nil {
-		t.Error("that connection was used again:", err)
-	}
-	server.Close() // all that was sent has been read
-	if mu.Lock(); begun["/first"] != 1 || begun["/second"] != 0 || begun["/third"] != 1 {
-		t.Errorf("begun: %v", begun)
-	}
-	mu.Unlock()
-}
-
-func TestLearningHowLongConnectionsRest(t *testing.T) {
-	transport := resending{within: patience}
-	for _, step := range []struct {
-		reused bool
-		rested time.Duration
-		err    error
-		want   time.Duration
-	}{
-		{true, time.Second, nil, time.Second},
-		{true, time.Millisecond, nil, time.Second},
-		{false, time.Minute, nil, time.Second},
-		{false, 0, io.EOF, time.Second},
-		{true, 3 * time.Second, nil, 3 * time.Second},
-		{true, time.Millisecond, io.EOF, 0},
-		{true, time.Millisecond, nil, time.Millisecond},
-	} {
-		a := newAttempt(httptest.NewRequest(http.MethodPatch, "/", nil), 0)
-		a.got(httptrace.GotConnInfo{Reused: step.reused, IdleTime: step.rested})
-		transport.learn(a, step.err)
-		if got := time.Duration(transport.proven.Load()); got != step.want {
-			t.Errorf("after %+v: %v", step, got)
-		}
 	}
 }

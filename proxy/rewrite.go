@@ -6,6 +6,7 @@ import (
 	"net/http/httputil"
 
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // rewrite makes the request that replicas get. ReverseProxy has stripped hop-by-hop and forwarding
@@ -23,7 +24,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	}
 	pr.Out.Header.Del("Connection") // no upgrade to another protocol: the registry API has none
 	pr.Out.Header.Del("Upgrade")
-	pr.Out.Header.Del(hopHeader) // is between gateways
+	pr.Out.Header.Del(upstream.HopHeader) // is between gateways
 	if x.target.kind == router.Fresh && x.target.isDigest() {
 		pr.Out.Header.Del("Accept-Encoding") // a list of referrers is looked into (emptyIndex), and short
 	}
@@ -37,7 +38,7 @@ func modifyResponse(response *http.Response) error {
 		return errNoExchange
 	}
 	replica := x.replica.Load().Name
-	response.Header.Del(hopHeader) // a replica's answer is never a gateway's own
+	response.Header.Del(upstream.HopHeader) // a replica's answer is never a gateway's own
 	if links := response.Header.Values("Link"); len(links) > 0 && router.Accepted(response.StatusCode) {
 		for i := range links {
 			links[i] = linksWithOwner(links[i], response.Request.URL, x.ownHosts(replica), replica)
@@ -108,8 +109,8 @@ func withQuery(path, query string) string {
 
 // ownHosts are the names under which a replica may speak of itself.
 func (x *exchange) ownHosts(replica string) []string {
-	up := x.proxy.upstreams[replica]
-	hosts := []string{up.URL.Host, up.Host, x.in.Host, replica + "." + x.proxy.Hostname}
+	at := x.proxy.Upstreams.Endpoint(replica)
+	hosts := []string{at.URL.Host, at.Host, x.in.Host, replica + "." + x.proxy.Hostname}
 	if isTrusted(addrOf(x.in.RemoteAddr), x.proxy.TrustedProxies) {
 		hosts = append(hosts, forwardedBy(x.in.Header).host)
 	}
@@ -119,7 +120,7 @@ func (x *exchange) ownHosts(replica string) []string {
 // losesUpload: the replica of an upload did not answer, for no fault of the client's or of what it sent.
 func (x *exchange) losesUpload(err error) bool {
 	return x.target.kind == router.Upload && x.request.URLOwner != "" && x.request.Named == "" && !x.clientFailed.Load() &&
-		!errors.Is(x.cause(err), errStalled) && !errors.Is(err, errNonsense) && !unpassable(err)
+		!errors.Is(x.cause(err), errStalled) && !errors.Is(err, upstream.ErrNonsense) && !unpassable(err)
 }
 
 // handleError says in the registry's own form what went wrong between gateway and replica.
@@ -147,7 +148,7 @@ func handleError(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case unpassable(err):
 		e = ociError{Code: codeUnsupported, Message: err.Error()}
-	case errors.Is(err, errNonsense):
+	case errors.Is(err, upstream.ErrNonsense):
 		e.Message = err.Error()
 	case x.proxy.OwnShortage(err):
 		status, e.Message = http.StatusServiceUnavailable, "this gateway has run out of descriptors, ports or memory"

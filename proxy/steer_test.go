@@ -29,7 +29,7 @@ func TestStrangersDoNotSteer(t *testing.T) {
 		{"a token for pulling", "GET /token?scope=repository:app:pull", status(200), 200},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			g := newRig(t, map[string]http.HandlerFunc{"west": test.west}, func(c *Config) { c.Paths = []string{"/token"} })
+			g := newRig(t, map[string]http.HandlerFunc{"west": test.west}, func(c *rigConfig) { c.Paths = []string{"/token"} })
 			if got := g.do(test.line, nil); got.status != test.status {
 				t.Errorf("%v, want %d", got, test.status)
 			}
@@ -104,7 +104,7 @@ func TestAnUploadUnderWayKeepsTheLease(t *testing.T) {
 			arrived <- true
 		}
 		accepts(w, r)
-	}}, func(c *Config) { c.Limits.Window = time.Hour })
+	}}, func(c *rigConfig) { c.Limits.Window = time.Hour })
 	location := g.do("POST "+uploads, nil).header.Get("Location")
 	body, end := io.Pipe()
 	defer end.Close()
@@ -124,7 +124,7 @@ func TestAnUploadUnderWayKeepsTheLease(t *testing.T) {
 }
 
 func TestWritesGoHome(t *testing.T) {
-	g := newRig(t, map[string]http.HandlerFunc{"west": status(200), "europe": accepts}, func(c *Config) { c.OwnerHome = true })
+	g := newRig(t, map[string]http.HandlerFunc{"west": status(200), "europe": accepts}, func(c *rigConfig) { c.OwnerHome = true })
 	g.want(g.do("HEAD /v2/app/blobs/"+digest, nil), 202, "europe; reason=home")
 	g.want(g.do("PUT /v2/other/manifests/v1", nil), 201, "europe; reason=home")
 	g.want(g.do("GET "+byDigest, nil), 200, "west; reason=nearest")

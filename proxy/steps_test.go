@@ -52,7 +52,7 @@ func TestSteps(t *testing.T) {
 		if test.location != "" {
 			headers = []string{"Location: " + test.location}
 		}
-		g := newRig(t, map[string]http.HandlerFunc{"west": says(test.status, "", headers...)}, func(c *Config) {
+		g := newRig(t, map[string]http.HandlerFunc{"west": says(test.status, "", headers...)}, func(c *rigConfig) {
 			c.Committed = func(repository, digest, replica string) {
 				committed = append(committed, repository+" "+digest+" "+replica)
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // awaits answers once a channel is closed, and says whether its client left before.
@@ -28,7 +29,7 @@ func awaits(cue <-chan bool, left chan<- bool, then http.HandlerFunc) http.Handl
 func TestTheOnlyHolderIsSlow(t *testing.T) {
 	asked := make(chan bool)
 	last := func(w http.ResponseWriter, r *http.Request) { close(asked); http.NotFound(w, r) }
-	g := newRig(t, map[string]http.HandlerFunc{"west": awaits(asked, make(chan bool), status(200)), "europe": last}, func(c *Config) {
+	g := newRig(t, map[string]http.HandlerFunc{"west": awaits(asked, make(chan bool), status(200)), "europe": last}, func(c *rigConfig) {
 		c.Limits.FirstByte, c.Limits.Alone = 400*time.Millisecond, patience
 	})
 	g.want(g.do("GET "+byDigest, nil), 200, "west; reason=nearest")
@@ -40,7 +41,7 @@ func TestTheOnlyHolderIsSlow(t *testing.T) {
 // Once another has it, nobody waits for the slow one any more, and that is no trouble of its.
 func TestASlowOneIsLetGo(t *testing.T) {
 	left := make(chan bool)
-	g := newRig(t, map[string]http.HandlerFunc{"west": awaits(nil, left, nil), "east": status(200)}, func(c *Config) {
+	g := newRig(t, map[string]http.HandlerFunc{"west": awaits(nil, left, nil), "east": status(200)}, func(c *rigConfig) {
 		c.Limits.FirstByte, c.Limits.Alone = 400*time.Millisecond, patience
 	})
 	g.want(g.do("GET "+byDigest, nil), 200, "east; reason=failover")
@@ -77,7 +78,7 @@ func TestWhoIsAloneHasTime(t *testing.T) {
 		"the HEAD of a push": {"HEAD /v2/app/blobs/" + digest, nil, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newRig(t, map[string]http.HandlerFunc{"west": slowly(status(200)), "east": test.east}, func(c *Config) {
+			g := newRig(t, map[string]http.HandlerFunc{"west": slowly(status(200)), "east": test.east}, func(c *rigConfig) {
 				c.Limits.FirstByte, c.Limits.Lists, c.Limits.Alone = 200*time.Millisecond, patience, patience
 			})
 			g.want(g.do(test.line, nil), test.want, "west; reason=nearest")
@@ -93,7 +94,7 @@ func TestDownWhileAsked(t *testing.T) {
 			g = newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
 				g.set("west", down)
 				hang(w, r)
-			}, "east": status(200)}, func(c *Config) { c.Limits.FirstByte, c.Limits.Alone = patience, patience })
+			}, "east": status(200)}, func(c *rigConfig) { c.Limits.FirstByte, c.Limits.Alone = patience, patience })
 			g.want(g.do(line, nil), 200, "east; reason=failover")
 		})
 	}
@@ -107,7 +108,7 @@ func TestAllHang(t *testing.T) {
 			if up && !strings.HasPrefix(line, "GET") && !strings.HasPrefix(line, "HEAD") && !strings.HasPrefix(line, "POST") {
 				continue // a commit is waited for while its replica is up
 			}
-			g := newRig(t, map[string]http.HandlerFunc{"west": hang, "east": hang, "europe": hang}, func(c *Config) {
+			g := newRig(t, map[string]http.HandlerFunc{"west": hang, "east": hang, "europe": hang}, func(c *rigConfig) {
 				c.Limits.FirstByte, c.Limits.Alone, c.Limits.Commit = 300*time.Millisecond, 600*time.Millisecond, time.Hour
 			})
 			if !up {
@@ -129,7 +130,7 @@ func TestAllHang(t *testing.T) {
 // While the probes say that all are down, a body that moves is taken, however long that takes.
 func TestABodyOfLastResort(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, map[string]http.HandlerFunc{"west": accepts}, func(c *Config) { c.Limits.Alone = 300 * time.Millisecond })
+	g := newRig(t, map[string]http.HandlerFunc{"west": accepts}, func(c *rigConfig) { c.Limits.Alone = 300 * time.Millisecond })
 	for name := range points {
 		g.set(name, down)
 	}
@@ -171,21 +172,21 @@ func TestAPeersRefusal(t *testing.T) {
 	peer = newRig(t, map[string]http.HandlerFunc{"west": breakOff}, nil)
 	for line, want := range map[string]int{"GET " + byDigest: 200, "HEAD /v2/app/blobs/" + digest: 200, "POST " + uploads: 200} {
 		var g *rig
-		g = newRig(t, map[string]http.HandlerFunc{"east": status(200)}, func(c *Config) {
+		g = newRig(t, map[string]http.HandlerFunc{"east": status(200)}, func(c *rigConfig) {
 			c.Limits.Outlive = patience
 			c.Trouble = func(name string) { g.set(name, down) } // as the probes find
-			c.Detour = Detour{Scheme: "http", Front: func(replica string) (string, bool) { return front.Listener.Addr().String(), replica == "west" }}
+			c.way.Relay = upstream.Relay{Scheme: "http", Front: func(replica string) (string, bool) { return front.Listener.Addr().String(), replica == "west" }}
 		})
 		got := g.do(line, nil)
 		g.want(got, want, "east; reason=failover")
-		if got.header.Get(hopHeader) != "" {
+		if got.header.Get(upstream.HopHeader) != "" {
 			t.Error("the mark reached a client")
 		}
 	}
 }
 
 func TestWritesOfLastResortShareTheirTime(t *testing.T) {
-	g := newRig(t, map[string]http.HandlerFunc{"west": hang, "east": accepts}, func(c *Config) { c.Limits.Alone, c.Limits.Commit = 900*time.Millisecond, time.Hour })
+	g := newRig(t, map[string]http.HandlerFunc{"west": hang, "east": accepts}, func(c *rigConfig) { c.Limits.Alone, c.Limits.Commit = 900*time.Millisecond, time.Hour })
 	for name := range points {
 		g.set(name, down)
 	}
@@ -196,7 +197,7 @@ func TestWritesOfLastResortShareTheirTime(t *testing.T) {
 func TestOwnShortage(t *testing.T) {
 	for _, line := range []string{"GET " + byDigest, "PUT /v2/app/manifests/v1"} {
 		all := map[string]http.HandlerFunc{"west": breakOff, "east": breakOff, "europe": breakOff}
-		g := newRig(t, all, func(c *Config) { c.OwnShortage = func(error) bool { return true } })
+		g := newRig(t, all, func(c *rigConfig) { c.OwnShortage = func(error) bool { return true } })
 		got := g.do(line, strings.NewReader("{}"))
 		if got.status != 503 || got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "run out of") {
 			t.Errorf("%s: %v", line, got)

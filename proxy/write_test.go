@@ -303,7 +303,7 @@ func TestCommitIsAwaitedWhileTheReplicaIsUp(t *testing.T) {
 			w.WriteHeader(http.StatusCreated)
 		case <-r.Context().Done():
 		}
-	}}, func(c *Config) { c.Limits.FirstByte, c.Limits.Commit = time.Millisecond, time.Minute })
+	}}, func(c *rigConfig) { c.Limits.FirstByte, c.Limits.Commit = time.Millisecond, time.Minute })
 	put := func() chan reply {
 		got := make(chan reply, 1)
 		go func() { got <- g.do("DELETE /v2/app/manifests/v1", nil) }()
@@ -357,7 +357,7 @@ func TestAWriteOutlivesItsOwner(t *testing.T) {
 				return
 			}
 			breakOff(w, r)
-		}, "east": accepts}, func(c *Config) {
+		}, "east": accepts}, func(c *rigConfig) {
 			c.Limits.Outlive = patience
 			c.Trouble = func(string) { go g.set("west", down) } // the probes are told, and take their time
 		})

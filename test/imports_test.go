@@ -51,6 +51,7 @@ func bans() []ban {
 		{[]string{"transfer", "transfer/manifest"}, module + "/...", false, []string{"oci"}, "copying knows two registries and no fleet"},
 		{[]string{"transfer/graph"}, module + "/...", false, []string{"oci", "transfer", "transfer/manifest"}, "copying knows two registries and no fleet"},
 		{[]string{"replication/audit"}, module + "/...", false, []string{"ledger", "transfer", "transfer/manifest"}, "who looks knows neither who records nor who copies"},
+		{[]string{"upstream"}, module + "/...", false, []string{"oci", "transfer"}, "a way to a replica knows neither who goes it nor why"},
 		{[]string{"router"}, module + "/...", false, []string{"geo"}, "router knows places and nothing else"},
 		{[]string{"cmd/fairlead/gateway"}, module + "/cmd/...", false, nil, "a gateway knows nothing of how it was called"},
 		{all, "github.com/miekg/dns/...", false, []string{"dnsserver", "agent"}, "its upstream is frozen: its types stay where they can be replaced"},
@@ -100,7 +101,7 @@ func productPackages(t *testing.T) []listed {
 
 func TestImports(t *testing.T) {
 	packages := productPackages(t)
-	for _, want := range append([]string{"cmd/fairlead", "cmd/fairlead/command", "cmd/fairlead/gateway", "dnsserver", "proxy", "health", "admin", "configs", "transfer"}, pure...) {
+	for _, want := range append([]string{"cmd/fairlead", "cmd/fairlead/command", "cmd/fairlead/gateway", "dnsserver", "proxy", "health", "admin", "configs", "transfer", "upstream"}, pure...) {
 		if !slices.ContainsFunc(packages, func(p listed) bool { return p.ImportPath == module+"/"+want }) {
 			t.Errorf("there is no package %s: a ban on it would hold nothing", want)
 		}

@@ -4,7 +4,7 @@ import (
 	"syscall"
 
 	"github.com/fairlead-gateway/fairlead/dnsserver"
-	"github.com/fairlead-gateway/fairlead/proxy"
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // maxClients bounds the clients' connections where descriptors are not short.
@@ -28,8 +28,8 @@ func share(limit uint64, replicas, dnsListeners int) descriptors {
 	return descriptors{
 		clients:     min(maxClients, third),
 		dns:         min(dnsserver.MostConns, max(eighth/dnsListeners, 1)),
-		toReplica:   min(proxy.MaxUpstreamConns, third),
-		idleReplica: min(proxy.MaxIdleUpstreamConns, max(third/replicas, 1)),
+		toReplica:   min(upstream.MaxConns, third),
+		idleReplica: min(upstream.MaxIdleConns, max(third/replicas, 1)),
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/dnsserver"
 	"github.com/fairlead-gateway/fairlead/health"
 	"github.com/fairlead-gateway/fairlead/proxy"
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // Gateway is one running `fairlead serve`.
@@ -44,6 +45,8 @@ type Gateway struct {
 	limiter *proxy.ConnLimiter
 	memory  allotment
 	open    *sockets
+
+	upstreams *upstream.Transports
 
 	misplaced string // why `here` is not where this gateway stands; "": nothing says so
 
@@ -75,7 +78,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	if err != nil {
 		return nil, err
 	}
-	registries, err := upstreams(c)
+	endpoints, err := endpoints(c)
 	if err != nil {
 		return nil, err
 	}
@@ -104,17 +107,22 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		return nil, errors.Join(err, g.record.ledger.Close())
 	}
 	var agreement proxy.Agreement
-	var detour proxy.Detour
+	var relay upstream.Relay
 	if c.Cluster != nil {
 		if g.agreed, err = newAgreement(c, release, g.monitor, g.record, g.copying, g.metrics, log); err != nil {
 			return nil, errors.Join(err, g.close())
 		}
 		named, reached, agreement = g.agreed.Agreed, g.agreed.Reach, g.agreed
-		if detour, err = detourOf(c, g.agreed); err != nil {
+		if relay, err = relayOf(c, g.agreed); err != nil {
 			return nil, errors.Join(err, g.close())
 		}
 	}
 	may := share(maxOpenFiles(), len(c.Replicas), len(c.DNS.Listen))
+	g.upstreams = upstream.New(upstream.Config{
+		Hostname: c.Hostname, Endpoints: endpoints,
+		Dial: upstream.DialTimeout, Patience: limits(c.Proxy.Limits).Alone, MaxManifest: c.Proxy.Limits.Manifest,
+		MaxConns: may.toReplica, MaxIdleConns: may.idleReplica, Alive: g.monitor.Alive, Relay: relay,
+	})
 	if may.clients < maxClients {
 		log.Warn("the limit of open files bounds the connections of clients: raise it (ulimit -n, LimitNOFILE=)",
 			"limit", maxOpenFiles(), "connections", may.clients)
@@ -135,19 +143,18 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		Registerer: g.metrics, Log: log,
 	})
 	g.proxy = proxy.New(proxy.Config{
-		Hostname: c.Hostname, Here: c.Here, Upstreams: registries,
+		Hostname: c.Hostname, Here: c.Here, Upstreams: g.upstreams,
 		Paths: c.Proxy.Paths, TrustedProxies: c.Proxy.TrustedProxies,
 		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
-		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest,
-		MaxConns: may.toReplica, MaxIdleConns: may.idleReplica, Memory: g.memory.proxy,
+		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest, Memory: g.memory.proxy,
 		Map: placed.Orders, Fleet: reached,
-		Trouble: g.monitor.Trouble, Alive: g.monitor.Alive, OwnShortage: health.OwnShortage,
-		Record: g.record, Agreement: agreement, Detour: detour,
+		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
+		Record: g.record, Agreement: agreement,
 		Pulled: g.egress.pulled, Healed: g.egress.healed,
 		Committed: g.copying.committed, OwnWrites: g.copying.ownWrites(), Missed: g.copying.missed,
 		Registerer: g.metrics, Log: log,
 	})
-	g.copying.fleet, g.copying.reach, g.copying.agreed = reached, ownReach(c, g.proxy), g.agreed
+	g.copying.fleet, g.copying.reach, g.copying.agreed = reached, ownReach(c, g.upstreams), g.agreed
 	return g, nil
 }
 
@@ -220,6 +227,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		_ = clients.Close()
 		_ = operators.Close()
 		g.proxy.Close()
+		g.upstreams.Close()
 		stop()
 		return nil
 	})

@@ -19,6 +19,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/replication/audit"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // Tombstones that all replicas have confirmed are kept for retention: a gateway that was away for longer has to begin with an
@@ -70,12 +71,12 @@ func newCopying(c *configs.Config, kept *record, moved *egress, reg prometheus.R
 func (c *copying) learnt(entries []ledger.Entry) { c.News(entries...) }
 
 // ownReach is how a gateway reaches replicas in its own name.
-func ownReach(c *configs.Config, p *proxy.Proxy) func(replica string) transfer.Replica {
+func ownReach(c *configs.Config, u *upstream.Transports) func(replica string) transfer.Replica {
 	reached := map[string]transfer.Replica{}
 	for _, r := range c.Replicas {
-		to := p.Reach(r.Name)
+		to := u.Reach(r.Name)
 		if r.Credentials != "" {
-			to.Transport = replication.Authorize(to.Transport, p.Direct(r.Name), r.Upstream, replication.DockerConfig(r.Credentials, r.Upstream.Host))
+			to.Transport = replication.Authorize(to.Transport, u.Direct(r.Name), r.Upstream, replication.DockerConfig(r.Credentials, r.Upstream.Host))
 		}
 		reached[r.Name] = to
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/health"
 	"github.com/fairlead-gateway/fairlead/proxy"
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // Replicas is the fleet as the file has it: everything counts as up.
@@ -64,26 +65,26 @@ func healthFile(c *configs.Config) string {
 	return filepath.Join(c.State, "health.json")
 }
 
-func upstreams(c *configs.Config) ([]proxy.Upstream, error) {
-	out := make([]proxy.Upstream, len(c.Replicas))
+func endpoints(c *configs.Config) ([]upstream.Endpoint, error) {
+	out := make([]upstream.Endpoint, len(c.Replicas))
 	for i, r := range c.Replicas {
 		t, err := r.ClientTLS()
 		if err != nil {
 			return nil, err
 		}
-		out[i] = proxy.Upstream{Name: r.Name, URL: r.Upstream, Host: r.Host, TLS: t}
+		out[i] = upstream.Endpoint{Name: r.Name, URL: r.Upstream, Host: r.Host, TLS: t}
 	}
 	return out, nil
 }
 
-func detourOf(c *configs.Config, a *agreement) (proxy.Detour, error) {
-	d := proxy.Detour{Front: a.Front, Scheme: "http"}
+func relayOf(c *configs.Config, a *agreement) (upstream.Relay, error) {
+	r := upstream.Relay{Front: a.Front, Scheme: "http"}
 	if c.Proxy.TLS == nil {
-		return d, nil
+		return r, nil
 	}
 	t, err := c.FrontTLS()
-	d.Scheme, d.TLS = "https", t
-	return d, err
+	r.Scheme, r.TLS = "https", t
+	return r, err
 }
 
 func limits(of configs.Limits) proxy.Limits {

@@ -1,4 +1,4 @@
-package proxy
+package upstream
 
 import (
 	"cmp"
@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// lively is the way to a replica's upstream, and tells when that gives a sign of life: an answer, or a body that moves.
+// observing is the transport to a replica's upstream, and tells when that gives a sign of life: an answer, or a body that moves.
 // What comes from where it redirects to, or through another gateway, which has a transport of its own, is none.
-type lively struct {
-	// Static after newLively.
+type observing struct {
+	// Static after newObserving.
 	*resending
 	host, address string // of the upstream, in its URL and to connect to
 	dialOnce      func(ctx context.Context, network, address string) (net.Conn, error)
@@ -27,59 +27,61 @@ type lively struct {
 	latest atomic.Int64 // sign of life, in nanoseconds from made
 }
 
-func newLively(t *resending, u Upstream, l Limits, alive func(replica string, at time.Time)) *lively {
-	port := cmp.Or(u.URL.Port(), map[string]string{"http": "80", "https": "443"}[u.URL.Scheme])
-	way := &lively{
-		resending: t, host: u.URL.Host, address: net.JoinHostPort(u.URL.Hostname(), port), dialOnce: t.pool.DialContext,
-		patience: l.Alone, alive: func(at time.Time) { alive(u.Name, at) }, made: time.Now(),
+func newObserving(
+	t *resending, e Endpoint, patience time.Duration, alive func(replica string, at time.Time),
+) *observing {
+	port := cmp.Or(e.URL.Port(), map[string]string{"http": "80", "https": "443"}[e.URL.Scheme])
+	o := &observing{
+		resending: t, host: e.URL.Host, address: net.JoinHostPort(e.URL.Hostname(), port), dialOnce: t.pool.DialContext,
+		patience: patience, alive: func(at time.Time) { alive(e.Name, at) }, made: time.Now(),
 	}
-	t.pool.DialContext, t.fresh.DialContext = way.dial, way.dial
-	return way
+	t.pool.DialContext, t.fresh.DialContext = o.dial, o.dial
+	return o
 }
 
 // dial tries again what has timed out while the replica answered others: it is busy, or this machine is. A replica that
 // nothing reaches any more answers nobody, and is given up at once, so that another one can be asked.
-func (l *lively) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (o *observing) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	for first := time.Now(); ; {
 		began := time.Now()
-		conn, err := l.dialOnce(ctx, network, address)
+		conn, err := o.dialOnce(ctx, network, address)
 		var failed net.Error
 		switch {
 		case err == nil:
-			return &line{Conn: conn, made: time.Now()}, nil
+			return &timedConn{Conn: conn, made: time.Now()}, nil
 		case !errors.As(err, &failed) || !failed.Timeout() || ctx.Err() != nil:
 			return nil, err
-		case address != l.address || !l.aliveSince(began) || time.Since(first) >= l.patience:
+		case address != o.address || !o.aliveSince(began) || time.Since(first) >= o.patience:
 			return nil, err
 		}
 	}
 }
 
-func (l *lively) tell(at time.Time) {
+func (o *observing) tell(at time.Time) {
 	// Of two at once the earlier may stay: the next one is not far.
-	if since := int64(at.Sub(l.made)); since > l.latest.Load() {
-		l.latest.Store(since)
+	if since := int64(at.Sub(o.made)); since > o.latest.Load() {
+		o.latest.Store(since)
 	}
-	l.alive(at)
+	o.alive(at)
 }
 
-func (l *lively) aliveSince(moment time.Time) bool {
-	return l.made.Add(time.Duration(l.latest.Load())).After(moment)
+func (o *observing) aliveSince(moment time.Time) bool {
+	return o.made.Add(time.Duration(o.latest.Load())).After(moment)
 }
 
-func (l *lively) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Host != l.host {
-		return l.resending.RoundTrip(r)
+func (o *observing) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host != o.host {
+		return o.resending.RoundTrip(r)
 	}
-	var over atomic.Pointer[line]
-	trace := httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { over.Store(lineOf(got.Conn)) }}
-	response, err := l.resending.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &trace)))
+	var over atomic.Pointer[timedConn]
+	trace := httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { over.Store(timedConnOf(got.Conn)) }}
+	response, err := o.resending.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &trace)))
 	if err != nil || !serves(response.StatusCode) {
 		return response, err
 	}
-	l.tell(time.Now())
+	o.tell(time.Now())
 	if from := over.Load(); from != nil && response.Body != http.NoBody {
-		response.Body = movingBody{response.Body, from, l.tell}
+		response.Body = movingBody{response.Body, from, o.tell}
 	}
 	return response, nil
 }
@@ -91,7 +93,7 @@ func serves(status int) bool { return 200 <= status && status < 500 }
 // movingBody tells of what comes of a body: of a large one, on a line that it fills, for minutes nothing else does.
 type movingBody struct {
 	io.ReadCloser
-	from *line
+	from *timedConn
 	tell func(at time.Time)
 }
 
@@ -103,9 +105,9 @@ func (b movingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// line is a connection that knows since when what is read from it cannot have been there. What a replica has sent waits
+// timedConn is a connection that knows since when what is read from it cannot have been there. What a replica has sent waits
 // here for a slow client, megabytes of it, and shows nothing if the replica has died since.
-type line struct {
+type timedConn struct {
 	net.Conn
 	made time.Time
 
@@ -114,7 +116,7 @@ type line struct {
 	came  atomic.Int64 // the last thing that was read came after this
 }
 
-func (l *line) Read(p []byte) (int, error) {
+func (l *timedConn) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
 	if n > 0 {
 		l.came.Store(l.empty.Load())
@@ -125,16 +127,16 @@ func (l *line) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (l *line) cameAfter() time.Time { return l.made.Add(time.Duration(l.came.Load())) }
+func (l *timedConn) cameAfter() time.Time { return l.made.Add(time.Duration(l.came.Load())) }
 
-// lineOf is nil for a connection that is none of ours.
-func lineOf(conn net.Conn) *line {
-	if c, ok := conn.(*wholeConn); ok {
+// timedConnOf is nil for a connection that is none of ours.
+func timedConnOf(conn net.Conn) *timedConn {
+	if c, ok := conn.(*framedConn); ok {
 		conn = c.Conn
 	}
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()
 	}
-	l, _ := conn.(*line)
+	l, _ := conn.(*timedConn)
 	return l
 }

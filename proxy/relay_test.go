@@ -9,20 +9,22 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // west's upstream cannot be reached from here, but its front, where another gateway stands, can.
-func TestDetour(t *testing.T) {
+func TestRelay(t *testing.T) {
 	var host, hop string
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, hop = r.Host, r.Header.Get(hopHeader)
+		host, hop = r.Host, r.Header.Get(upstream.HopHeader)
 		w.Header().Set("Location", "http://"+r.Host+uploads+"1?fairlead-replica=west")
 		w.Header().Set(replicaHeader, "west; reason=named")
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	t.Cleanup(front.Close)
-	blind := func(c *Config) {
-		c.Detour = Detour{Scheme: "http", Front: func(replica string) (string, bool) {
+	blind := func(c *rigConfig) {
+		c.way.Relay = upstream.Relay{Scheme: "http", Front: func(replica string) (string, bool) {
 			return front.Listener.Addr().String(), replica == "west"
 		}}
 	}
@@ -39,9 +41,9 @@ func TestDetour(t *testing.T) {
 		t.Errorf("the upstream was asked: %q", seen)
 	}
 	// What has come through another gateway already takes no second detour, so that nothing circles.
-	g.want(g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}"), hopHeader+": 1"), 502, "west; reason=leased")
+	g.want(g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}"), upstream.HopHeader+": 1"), 502, "west; reason=leased")
 	// Elsewhere nothing is changed, and the mark does not reach a registry.
-	g.want(g.do("GET /v2/app/blobs/"+digest, nil, hopHeader+": 1"), 200, "east; reason=failover")
+	g.want(g.do("GET /v2/app/blobs/"+digest, nil, upstream.HopHeader+": 1"), 200, "east; reason=failover")
 }
 
 // A login goes through a front only if the way there is as safe as the replica's own.
@@ -67,7 +69,7 @@ func TestNoLoginInClearText(t *testing.T) {
 			w.WriteHeader(c.status)
 		}))
 		t.Cleanup(front.Close)
-		detour := Detour{Scheme: c.detour, Front: func(replica string) (string, bool) { return front.Listener.Addr().String(), replica == "west" }}
+		detour := upstream.Relay{Scheme: c.detour, Front: func(replica string) (string, bool) { return front.Listener.Addr().String(), replica == "west" }}
 		if c.detour == "http" {
 			front.Start()
 		} else {
@@ -76,20 +78,20 @@ func TestNoLoginInClearText(t *testing.T) {
 			roots.AddCert(front.Certificate())
 			detour.TLS = &tls.Config{RootCAs: roots}
 		}
-		g := newRig(t, nil, func(config *Config) {
-			config.Detour = detour
-			for _, u := range config.Upstreams {
+		g := newRig(t, nil, func(config *rigConfig) {
+			config.way.Relay = detour
+			for _, u := range config.way.Endpoints {
 				u.URL.Scheme = c.upstream
 			}
 		})
-		to := g.proxy.Reach("west")
+		to := g.proxy.Upstreams.Reach("west")
 		body := &closing{Reader: strings.NewReader("x")}
 		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, to.URL.String()+"/v2/app/manifests/v1", body)
 		if c.authorization != "" {
 			r.Header.Set("Authorization", c.authorization)
 		}
 		response, err := to.Transport.RoundTrip(r)
-		if errors.Is(err, errExposed) != c.exposed || err == nil && response.StatusCode != c.status || asked != c.asked || asked == 0 && !body.closed {
+		if errors.Is(err, upstream.ErrExposed) != c.exposed || err == nil && response.StatusCode != c.status || asked != c.asked || asked == 0 && !body.closed {
 			t.Errorf("%+v: %v, asked %d", c, err, asked)
 		}
 		if err == nil {
@@ -114,14 +116,14 @@ func TestDirect(t *testing.T) {
 	t.Cleanup(front.Close)
 	var host string
 	west := func(w http.ResponseWriter, r *http.Request) { host = r.Host }
-	g := newRig(t, map[string]http.HandlerFunc{"west": west}, func(c *Config) {
-		c.Detour = Detour{Scheme: "http", Front: func(string) (string, bool) { return front.Listener.Addr().String(), true }}
-		for i := range c.Upstreams {
-			c.Upstreams[i].Host = "west.internal"
+	g := newRig(t, map[string]http.HandlerFunc{"west": west}, func(c *rigConfig) {
+		c.way.Relay = upstream.Relay{Scheme: "http", Front: func(string) (string, bool) { return front.Listener.Addr().String(), true }}
+		for i := range c.way.Endpoints {
+			c.way.Endpoints[i].Host = "west.internal"
 		}
 	})
-	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, g.proxy.Reach("west").URL.String()+"/v2/token", nil)
-	response, err := g.proxy.Direct("west").RoundTrip(r)
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, g.proxy.Upstreams.Reach("west").URL.String()+"/v2/token", nil)
+	response, err := g.proxy.Upstreams.Direct("west").RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,9 @@
-package proxy
+package upstream
 
 import (
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptrace"
 	"sync"
@@ -36,9 +37,9 @@ func (t *resending) RoundTrip(out *http.Request) (*http.Response, error) {
 		return t.fresh.RoundTrip(out)
 	}
 	response, err := t.pool.RoundTrip(a.request(out))
-	t.learn(a, err)
+	t.noteRested(a, err)
 	if err == nil || out.Context().Err() != nil || !a.mayRepeat(t.within) {
-		a.leave()
+		a.giveUp()
 		return response, err
 	}
 	again := out.WithContext(out.Context())
@@ -57,8 +58,8 @@ func (t *resending) mayRest() time.Duration {
 	return 0
 }
 
-// learn from what became of a connection that had rested.
-func (t *resending) learn(a *attempt, err error) {
+// noteRested learns from what became of a connection that had rested.
+func (t *resending) noteRested(a *attempt, err error) {
 	a.mu.Lock()
 	reused, rested := a.reused && !a.tired, int64(a.rested)
 	a.mu.Unlock()
@@ -72,6 +73,9 @@ func (t *resending) learn(a *attempt, err error) {
 		t.proven.Store(0)
 	}
 }
+
+// anyTime is for a connection that may have rested for however long.
+const anyTime = time.Duration(math.MaxInt64)
 
 const (
 	// maxHeld is how much of a body is held until there is an answer, in bytes: what net/http reads before a write can fail,
@@ -107,7 +111,7 @@ type attempt struct {
 }
 
 func newAttempt(out *http.Request, mayRest time.Duration) *attempt {
-	a := &attempt{mayRest: never}
+	a := &attempt{mayRest: anyTime}
 	if out.Body != http.NoBody {
 		a.body = out.Body
 	}
@@ -134,7 +138,7 @@ func (a *attempt) got(on httptrace.GotConnInfo) {
 	defer a.mu.Unlock()
 	a.reused, a.rested, a.last = on.Reused, on.IdleTime, time.Now()
 	a.tired = on.Reused && on.IdleTime > a.mayRest
-	if c, ok := on.Conn.(*wholeConn); ok && a.tired {
+	if c, ok := on.Conn.(*framedConn); ok && a.tired {
 		c.spend(errRested)
 	}
 }
@@ -154,7 +158,7 @@ func (a *attempt) Read(p []byte) (int, error) {
 		return 0, errRested
 	}
 	n, err := a.body.Read(p)
-	a.hold(p[:n], err)
+	a.keep(p[:n], err)
 	return n, err
 }
 
@@ -164,7 +168,7 @@ func (a *attempt) isTired() bool {
 	return a.tired
 }
 
-func (a *attempt) hold(read []byte, err error) {
+func (a *attempt) keep(read []byte, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.last, a.ended = time.Now(), errors.Is(err, io.EOF)
@@ -189,8 +193,8 @@ func (a *attempt) Close() error {
 	return a.body.Close()
 }
 
-// leave gives the body up to whoever reads it now.
-func (a *attempt) leave() {
+// giveUp gives the body up to whoever reads it now.
+func (a *attempt) giveUp() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.left = true

@@ -1,4 +1,4 @@
-package proxy
+package upstream
 
 import (
 	"errors"
@@ -12,24 +12,24 @@ import (
 	"sync/atomic"
 )
 
-// errNonsense: what came is no answer to what was asked. Nothing can be said of what the replica did.
-var errNonsense = errors.New("the replica's answer makes no sense")
+// ErrNonsense: what came is no answer to what was asked. Nothing can be said of what the replica did.
+var ErrNonsense = errors.New("the replica's answer makes no sense")
 
 // maxHints is how many answers below 200 may come before the one that counts.
 const maxHints = 16
 
-// strict is a transport that takes for an answer only what may answer the request that it sent. All that comes from a
+// validating is a transport that takes for an answer only what may answer the request that it sent. All that comes from a
 // replica, or through another gateway, comes through one.
-type strict struct{ transport }
+type validating struct{ transport }
 
-// transport is what strict looks at the answers of.
+// transport is what validating looks at the answers of.
 type transport interface {
 	http.RoundTripper
 	CloseIdleConnections()
 }
 
 // RoundTrip closes the connection of what is no answer: nobody knows where the next one begins.
-func (s strict) RoundTrip(r *http.Request) (*http.Response, error) {
+func (s validating) RoundTrip(r *http.Request) (*http.Response, error) {
 	var of used
 	trace := &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) { of.conn.Store(&info.Conn) },
@@ -44,7 +44,7 @@ func (s strict) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := valid(r, response); err != nil {
+	if err := validate(r, response); err != nil {
 		of.close()
 		_ = response.Body.Close()
 		return nil, err
@@ -64,18 +64,18 @@ func (u *used) close() {
 	}
 }
 
-// valid: net/http takes any three digits for the status of a final answer, and does not compare it with the request. To be
+// validate: net/http takes any three digits for the status of a final answer, and does not compare it with the request. To be
 // passed on a status must be one (RFC 9110, 15), and what depends on a field of the request must have been asked for.
-func valid(r *http.Request, response *http.Response) error {
+func validate(r *http.Request, response *http.Response) error {
 	switch status := response.StatusCode; {
 	case status < 200 || status > 599:
-		return fmt.Errorf("%w: no request ends in %03d", errNonsense, status)
+		return fmt.Errorf("%w: no request ends in %03d", ErrNonsense, status)
 	case status == http.StatusNotModified && !isConditional(r):
-		return fmt.Errorf("%w: 304, and nobody asked whether something has changed", errNonsense)
+		return fmt.Errorf("%w: 304, and nobody asked whether something has changed", ErrNonsense)
 	case status == http.StatusPartialContent && !answersRange(r, response.Header):
-		return fmt.Errorf("%w: 206 with Content-Range %q, asked for %q", errNonsense, response.Header.Get("Content-Range"), r.Header.Get("Range"))
+		return fmt.Errorf("%w: 206 with Content-Range %q, asked for %q", ErrNonsense, response.Header.Get("Content-Range"), r.Header.Get("Range"))
 	case status == http.StatusPartialContent && !hasLengthOfRange(response):
-		return fmt.Errorf("%w: %d bytes for Content-Range %q", errNonsense, response.ContentLength, response.Header.Get("Content-Range"))
+		return fmt.Errorf("%w: %d bytes for Content-Range %q", ErrNonsense, response.ContentLength, response.Header.Get("Content-Range"))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package proxy
+package upstream
 
 import (
 	"bytes"
@@ -6,14 +6,15 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 )
 
-// wholeConn is a connection to a replica that is not used again where something follows an answer without a body: to a HEAD, 204
+// framedConn is a connection to a replica that is not used again where something follows an answer without a body: to a HEAD, 204
 // or 304. net/http looks for that only while nobody else waits for the connection, and takes it for the answer to the next
 // request: an upload behind such a HEAD was lost.
-type wholeConn struct {
+type framedConn struct {
 	net.Conn
 
 	mu    sync.Mutex
@@ -23,10 +24,13 @@ type wholeConn struct {
 	begun []byte // of that answer. Guarded by mu.
 }
 
+// methods are those that the gateway sends.
+var methods = []string{"GET", "HEAD", "OPTIONS", "POST", "PATCH", "PUT", "DELETE"}
+
 // maxBegun bounds what is kept of an answer's beginning; the transport takes no more fields than half of that.
 const maxBegun = 128 << 10
 
-func (c *wholeConn) Write(p []byte) (int, error) {
+func (c *framedConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	if err := c.spent; err != nil {
 		c.mu.Unlock()
@@ -40,7 +44,7 @@ func (c *wholeConn) Write(p []byte) (int, error) {
 }
 
 // spend has the next request fail before any of it is written: net/http sends its fields before it reads of its body.
-func (c *wholeConn) spend(why error) {
+func (c *framedConn) spend(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.spent = why
@@ -48,10 +52,10 @@ func (c *wholeConn) spend(why error) {
 
 func beginsRequest(p []byte) bool {
 	method, _, ok := bytes.Cut(p[:min(len(p), 16)], []byte(" "))
-	return ok && (changes(string(method)) || onlyReads(string(method)))
+	return ok && slices.Contains(methods, string(method))
 }
 
-func (c *wholeConn) Read(p []byte) (int, error) {
+func (c *framedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,7 +69,7 @@ func (c *wholeConn) Read(p []byte) (int, error) {
 }
 
 // look needs mu. It returns how many of the bytes read follow an answer that they may not follow.
-func (c *wholeConn) look(read []byte) (extra int) {
+func (c *framedConn) look(read []byte) (extra int) {
 	c.begun = append(c.begun, read...)
 	for c.asked {
 		end := endOfFields(c.begun)
@@ -126,11 +130,11 @@ func statusOf(text []byte) string {
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
-// whole has a pool use such connections, in clear text and in TLS.
-func whole(pool *http.Transport) {
+// useFramedConns has a pool use such connections, in clear text and in TLS.
+func useFramedConns(pool *http.Transport) {
 	dial := pool.DialContext
-	pool.DialContext = dialWhole(dial)
-	pool.DialTLSContext = dialWhole(func(ctx context.Context, network, address string) (net.Conn, error) {
+	pool.DialContext = dialFramed(dial)
+	pool.DialTLSContext = dialFramed(func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
 		if err != nil {
 			return nil, err
@@ -139,13 +143,13 @@ func whole(pool *http.Transport) {
 	})
 }
 
-func dialWhole(dial dialFunc) dialFunc {
+func dialFramed(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
-		return &wholeConn{Conn: conn}, nil
+		return &framedConn{Conn: conn}, nil
 	}
 }
 
