@@ -33,24 +33,22 @@ func (l *Ledger) Found(what Reference, c Content, replica string) (Entry, error)
 		return Entry{}, err
 	}
 	var now Row
-	var recorded []Entry
 	err := l.submit(func(t *tx) (err error) {
 		content := e
 		content.Name, content.Part = c.Digest, c.Part || !what.IsDigest()
-		if now, err = t.find(content, Row{}, &recorded); err == nil && !what.IsDigest() {
-			now, err = t.find(e, now, &recorded)
+		if now, err = t.find(content, Row{}); err == nil && !what.IsDigest() {
+			now, err = t.find(e, now)
 		}
 		return err
 	})
 	if err != nil {
 		return Entry{}, err
 	}
-	l.publish(recorded...)
 	return now.Entry, nil
 }
 
-// find is what is known of a reference, if need be from now on: then it is recorded.
-func (t *tx) find(e Entry, digest Row, recorded *[]Entry) (Row, error) {
+// find is what is known of a reference, if need be from now on.
+func (t *tx) find(e Entry, digest Row) (Row, error) {
 	if old, known := t.row(e.key()); known {
 		return old, nil
 	}
@@ -58,7 +56,6 @@ func (t *tx) find(e Entry, digest Row, recorded *[]Entry) (Row, error) {
 	if row.buriedBy(digest) {
 		row = row.bury(digest)
 	}
-	*recorded = append(*recorded, row.Entry)
 	return row, t.changeRow(Row{}, row)
 }
 
@@ -82,6 +79,6 @@ func (l *Ledger) PushOver(old Entry, c Content, replica string) (e Entry, done b
 	if err != nil || pushed.Name == "" {
 		return Entry{}, false, err
 	}
-	l.publish(pushed.Entry)
+	l.publish(Change{[]Entry{pushed.Entry}, true})
 	return pushed.Entry, true, nil
 }

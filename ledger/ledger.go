@@ -36,7 +36,7 @@ type Ledger struct {
 	stop      chan struct{}
 	stopped   chan struct{}
 
-	subscribers []func([]Entry) // Static after the first write.
+	subscribers []func(Change) // Static after the first write.
 
 	clock hlc.Clock // of the writing goroutine alone
 

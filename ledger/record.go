@@ -35,7 +35,7 @@ func (l *Ledger) push(what Reference, c Content, replica string, by Request, wit
 	if err != nil || pushed.Name == "" {
 		return Entry{}, err
 	}
-	l.publish(pushed.Entry)
+	l.publish(Change{[]Entry{pushed.Entry}, true})
 	return pushed.Entry, nil
 }
 
@@ -93,7 +93,7 @@ func (l *Ledger) remove(what Reference, replica string, by Request, within time.
 	if err != nil {
 		return nil, err
 	}
-	l.publish(deleted...)
+	l.publish(Change{deleted, true})
 	return deleted, nil
 }
 

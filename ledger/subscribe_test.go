@@ -12,14 +12,17 @@ func TestSubscribers(t *testing.T) {
 	t.Cleanup(func() { must(t, other.Close()) })
 	var told []string
 	for _, name := range []string{"first ", "second "} {
-		l.Subscribe(func(entries []Entry) {
-			for _, e := range entries {
+		l.Subscribe(func(c Change) {
+			for _, e := range c.Entries {
 				kind := "live "
 				if e.Deleted {
 					kind = "deleted "
 				}
 				if now := get(t, l, e.Reference); now.Stamp != e.Stamp {
 					t.Errorf("%s: told of %v, and it is %v", e.Name, e.Stamp, now.Stamp)
+				}
+				if !c.Here {
+					kind = "learned " + kind
 				}
 				told = append(told, name+kind+e.Name)
 			}
@@ -52,7 +55,7 @@ func TestSubscribers(t *testing.T) {
 		{"what was found", func() {
 			_, err := l.Found(tag("v2"), content(3), "west")
 			must(t, err)
-		}, []string{"live " + digest(3), "live v2"}},
+		}, nil},
 		{"what was found again", func() {
 			_, err := l.Found(tag("v2"), content(3), "east")
 			must(t, err)
@@ -63,11 +66,11 @@ func TestSubscribers(t *testing.T) {
 		{"another gateway's push", func() {
 			v3 = push(t, other, tag("v3"), digest(4), "east")
 			pull(t, other, l, 10)
-		}, []string{"live " + digest(4), "live v3"}},
+		}, []string{"learned live " + digest(4), "learned live v3"}},
 		{"another gateway's confirmation", func() {
 			must(t, other.Confirm(v3, "north"))
 			pull(t, other, l, 10)
-		}, []string{"live v3"}},
+		}, []string{"learned live v3"}},
 		{"what is refused", func() {
 			if _, err := l.Push(tag("v1"), Content{Digest: "none"}, "west", Request{}); err == nil {
 				t.Error("accepted")

@@ -25,9 +25,9 @@ type Ledger interface {
 	List(repository, after string, limit int) ([]ledger.Entry, error)
 	Get(ledger.Reference) (e ledger.Entry, known bool, err error)
 	// Found records what a replica was found to have, as far as nothing is known of it.
-	Found(what ledger.Reference, c transfer.Content, replica string) error
+	Found(what ledger.Reference, c ledger.Content, replica string) error
 	// PushOver records a push of now, if what is known of the tag is still old.
-	PushOver(old ledger.Entry, c transfer.Content, replica string) (done bool, err error)
+	PushOver(old ledger.Entry, c ledger.Content, replica string) (done bool, err error)
 	// Confirm changes nothing if something newer than the entry is known.
 	Confirm(e ledger.Entry, replica string) error
 }

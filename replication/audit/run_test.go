@@ -67,7 +67,7 @@ func (n *notes) Get(what ledger.Reference) (ledger.Entry, bool, error) {
 	return e, known, n.err
 }
 
-func (n *notes) Found(what ledger.Reference, c transfer.Content, replica string) error {
+func (n *notes) Found(what ledger.Reference, c ledger.Content, replica string) error {
 	for _, name := range []string{c.Digest, what.Name} {
 		n.mu.Lock()
 		r := ledger.Reference{Repository: what.Repository, Name: name}
@@ -90,7 +90,7 @@ func (n *notes) breaks(err error) {
 	n.err = err
 }
 
-func (n *notes) PushOver(old ledger.Entry, c transfer.Content, replica string) (bool, error) {
+func (n *notes) PushOver(old ledger.Entry, c ledger.Content, replica string) (bool, error) {
 	if now, _, _ := n.Get(old.Reference); now.Stamp != old.Stamp {
 		return false, nil
 	}
