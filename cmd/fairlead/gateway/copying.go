@@ -54,7 +54,7 @@ type copyingParts struct {
 	fleet     func() *router.Fleet
 	upstreams *upstream.Transports
 	inspected *audit.Checkpoint
-	egress    *egress
+	egress    *upstream.Egress
 }
 
 func newCopying(c *configs.Config, with copyingParts, reg prometheus.Registerer, log *slog.Logger) *copying {
@@ -65,7 +65,7 @@ func newCopying(c *configs.Config, with copyingParts, reg prometheus.Registerer,
 	reach := func(replica string) transfer.Replica { return out.reach[replica] }
 	out.Engine = replication.New(replication.Options{
 		Ledger: with.ledger, Current: with.ledger.IsCurrent, Fleet: out.present, Reach: reach,
-		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth, Moved: with.egress.replicated,
+		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth, Moved: with.egress.Replicated,
 		Surveyed: with.inspected.Surveyed, Writes: &transfer.Writes{}, Unheard: c.Cluster == nil,
 		Metrics: reg, Log: log,
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/replication/audit"
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // TestCopies: pushes come to replicas that take writes, are in service and not left out.
@@ -45,7 +46,7 @@ replicas:
 	}
 	copies := newCopying(c, copyingParts{
 		ledger: ledger.Current{Ledger: l}, fleet: monitor.Fleet, upstreams: to,
-		inspected: audit.OpenCheckpoint("", log), egress: newEgress("", time.Now(), metrics),
+		inspected: audit.OpenCheckpoint("", log), egress: upstream.NewEgress("", time.Now(), metrics),
 	}, metrics, log)
 	for replica, want := range map[string]bool{"first": true, "copied": true, "left-out": false, "read-only": false, "offline": false} {
 		if got := copies.Copies(replica, "app"); got != want {

@@ -35,7 +35,7 @@ type Gateway struct {
 	config  *configs.Config
 	log     *slog.Logger
 	metrics *prometheus.Registry
-	atlas   *Atlas
+	geo     *Geo
 	monitor *health.Monitor
 	dns     *dnsserver.Server
 	proxy   *proxy.Proxy
@@ -43,7 +43,7 @@ type Gateway struct {
 	tls     *tls.Config // nil: clear text
 	agreed  *agreement  // nil: this gateway knows no other
 	copying *copying
-	egress  *egress
+	sent    *upstream.Egress
 	hooks   *hooks
 	limiter *proxy.ConnLimiter
 	memory  allotment
@@ -77,10 +77,9 @@ func New(ctx context.Context, c *configs.Config, release string, log *slog.Logge
 func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logger) (_ *Gateway, err error) {
 	g := &Gateway{config: c, log: log, open: open, metrics: prometheus.NewRegistry()}
 	g.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if g.atlas, err = NewAtlas(c); err != nil {
+	if g.geo, err = NewGeo(c, g.metrics); err != nil {
 		return nil, err
 	}
-	g.atlas.measured(g.metrics)
 	if c.Proxy.TLS != nil {
 		pair, err := c.Proxy.TLS.Server()
 		if err != nil {
@@ -109,10 +108,10 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	if g.upstreams, err = newUpstreams(c, g.monitor, g.agreed, may); err != nil {
 		return nil, err
 	}
-	g.egress = newEgress(c.Here, time.Now(), g.metrics)
+	g.sent = upstream.NewEgress(c.Here, time.Now(), g.metrics)
 	g.copying = newCopying(c, copyingParts{
 		ledger: ledger.Current{Ledger: g.ledger, Others: g.others()}, agreed: g.agreed, fleet: g.reached(),
-		upstreams: g.upstreams, inspected: inspected, egress: g.egress,
+		upstreams: g.upstreams, inspected: inspected, egress: g.sent,
 	}, g.metrics, log)
 	if g.hooks, err = openHooks(c, release, g.ledger, g.metrics, log); err != nil {
 		return nil, err
@@ -125,7 +124,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	g.limiter = proxy.NewConnLimiter(min(may.clients, g.memory.clients), g.metrics)
 	g.dns = dnsserver.New(dnsserver.Config{
 		Hostname: c.Hostname, Nameservers: c.DNS.Nameservers, TTL: c.DNS.TTL, MaxConns: may.dns,
-		Locate: g.atlas.Locate, Map: g.atlas.Orders, Fleet: g.named(),
+		Locate: g.geo.Locate, Map: g.geo.Orders, Fleet: g.named(),
 		Registerer: g.metrics, Log: log,
 	})
 	g.proxy = proxy.New(proxy.Config{
@@ -133,10 +132,10 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		Paths: c.Proxy.Paths, TrustedProxies: c.Proxy.TrustedProxies,
 		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
 		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest, Memory: g.memory.proxy,
-		Map: g.atlas.Orders, Fleet: g.reached(),
+		Map: g.geo.Orders, Fleet: g.reached(),
 		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
 		Record: recorder, Agreement: g.agreement(),
-		Pulled: g.egress.pulled, Healed: g.egress.healed,
+		Pulled: g.sent.Pulled, Healed: g.sent.Healed,
 		Committed: g.copying.committed, OwnWrites: g.copying.ownWrites(), Missed: g.copying.missed,
 		Registerer: g.metrics, Log: log,
 	})
@@ -252,7 +251,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	all.Go(func() error { return g.copying.run(failed, g.monitor.Ready()) })
 	all.Go(func() error { g.hooks.run(failed); return nil })
-	all.Go(func() error { return g.atlas.run(failed, g.log) })
+	all.Go(func() error { return g.geo.run(failed, g.log) })
 	// DNS ends after all else: who asks a nameserver that is gone waits for seconds.
 	answering, silence := context.WithCancel(context.WithoutCancel(ctx))
 	defer silence()
@@ -322,7 +321,7 @@ func served(err error) error {
 
 func (g *Gateway) adminHandler() http.Handler {
 	return admin.New(admin.Config{
-		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members, Egress: g.egress.answer,
+		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members, Egress: g.egress,
 		Image: g.image, Changed: g.ledger.Changed,
 		Replication: g.replicationStatus, Letters: g.letters, Retry: g.retry, Conflicts: g.conflicts,
 		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service}, Log: g.log,
