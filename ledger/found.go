@@ -33,22 +33,24 @@ func (l *Ledger) Found(what Reference, c Content, replica string) (Entry, error)
 		return Entry{}, err
 	}
 	var now Row
+	var recorded []Entry
 	err := l.submit(func(t *tx) (err error) {
 		content := e
 		content.Name, content.Part = c.Digest, c.Part || !what.IsDigest()
-		if now, err = t.find(content, Row{}); err == nil && !what.IsDigest() {
-			now, err = t.find(e, now)
+		if now, err = t.find(content, Row{}, &recorded); err == nil && !what.IsDigest() {
+			now, err = t.find(e, now, &recorded)
 		}
 		return err
 	})
 	if err != nil {
 		return Entry{}, err
 	}
+	l.publish(recorded...)
 	return now.Entry, nil
 }
 
-// find is what is known of a reference, if need be from now on.
-func (t *tx) find(e Entry, digest Row) (Row, error) {
+// find is what is known of a reference, if need be from now on: then it is recorded.
+func (t *tx) find(e Entry, digest Row, recorded *[]Entry) (Row, error) {
 	if old, known := t.row(e.key()); known {
 		return old, nil
 	}
@@ -56,6 +58,7 @@ func (t *tx) find(e Entry, digest Row) (Row, error) {
 	if row.buriedBy(digest) {
 		row = row.bury(digest)
 	}
+	*recorded = append(*recorded, row.Entry)
 	return row, t.changeRow(Row{}, row)
 }
 
@@ -76,5 +79,9 @@ func (l *Ledger) PushOver(old Entry, c Content, replica string) (e Entry, done b
 		pushed, err = t.push(e, Request{})
 		return err
 	})
-	return pushed.Entry, err == nil && pushed.Name != "", err
+	if err != nil || pushed.Name == "" {
+		return Entry{}, false, err
+	}
+	l.publish(pushed.Entry)
+	return pushed.Entry, true, nil
 }
