@@ -17,7 +17,7 @@ func written(t *testing.T) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "file.db")
 	for round := range 3 {
-		db, err := bolt.Open(path, 0o600, &bolt.Options{OpenFile: Open})
+		db, err := bolt.Open(path, 0o600, &bolt.Options{OpenFile: openFile})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,8 +54,8 @@ func TestDamage(t *testing.T) {
 		if err := os.WriteFile(path, damaged, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		db, err := bolt.Open(path, 0o600, &bolt.Options{OpenFile: Open, NoSync: true})
-		if errors.Is(err, ErrUnsound) {
+		db, err := bolt.Open(path, 0o600, &bolt.Options{OpenFile: openFile, NoSync: true})
+		if errors.Is(err, ErrIntegrity) {
 			refused++
 			return
 		}
@@ -99,7 +99,7 @@ func TestWhatBboltDoesNotSee(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o600); err != nil || !spoilt {
 		t.Fatal(spoilt, err)
 	}
-	if file, err := Open(path, os.O_RDWR, 0); !errors.Is(err, ErrUnsound) {
+	if file, err := openFile(path, os.O_RDWR, 0); !errors.Is(err, ErrIntegrity) {
 		file.Close()
 		t.Fatal("we do not see it either")
 	}
@@ -132,15 +132,15 @@ func TestWhatBboltDoesNotSee(t *testing.T) {
 
 func TestLocked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file.db")
-	first, err := Open(path, os.O_RDWR|os.O_CREATE, 0o600)
+	first, err := openFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(path, os.O_RDWR, 0o600); !errors.Is(err, ErrLocked) {
+	if _, err := openFile(path, os.O_RDWR, 0o600); !errors.Is(err, ErrLocked) {
 		t.Error(err)
 	}
 	first.Close()
-	if second, err := Open(path, os.O_RDWR, 0o600); err != nil {
+	if second, err := openFile(path, os.O_RDWR, 0o600); err != nil {
 		t.Error(err)
 	} else {
 		second.Close()
