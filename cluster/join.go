@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/backoff"
 )
 
 const (
@@ -27,6 +29,11 @@ const (
 	joinTries = 5
 )
 
+var (
+	joining   = backoff.Policy{First: joinLeast, Most: joinMost}
+	rejoining = backoff.Policy{First: joinMost, Most: joinMost} // of those that are in no file of ours
+)
+
 // tries counts how often an address was joined without anybody there becoming a member.
 type tries struct {
 	count int
@@ -39,17 +46,17 @@ func (c *Cluster) keepJoined(ctx context.Context, peer string, tried func()) {
 	defer tried()
 	var at []netip.AddrPort
 	var resolved time.Time
-	wait := joinLeast
+	failures := 1
 	answered := map[netip.AddrPort]tries{}
-	for ; ; wait = min(2*wait, joinMost) {
+	for ; ; failures++ {
 		if now := c.now(); !c.allIn(at) || now.Sub(resolved) > resolveAgain {
 			at, resolved = c.resolve(ctx, peer), now
 		}
 		if c.join(ctx, c.toJoin(at, answered), answered) {
-			wait = joinLeast
+			failures = 1
 		}
 		tried()
-		if !sleep(ctx, wait/2+rand.N(wait/2)) {
+		if !sleep(ctx, joining.Wait(failures, rand.Float64())) {
 			return
 		}
 	}
@@ -58,7 +65,7 @@ func (c *Cluster) keepJoined(ctx context.Context, peer string, tried func()) {
 // rejoinLost does the same for members that are in no file of ours.
 func (c *Cluster) rejoinLost(ctx context.Context) {
 	answered := map[netip.AddrPort]tries{}
-	for sleep(ctx, joinMost/2+rand.N(joinMost/2)) {
+	for sleep(ctx, rejoining.Wait(1, rand.Float64())) {
 		c.join(ctx, c.toJoin(c.members.missing(c.now()), answered), answered)
 	}
 }

@@ -211,7 +211,7 @@ func TestDamagedFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			must(t, os.WriteFile(path, spoil(bytes.Clone(data)), 0o600))
 			_, err := attempt(filepath.Dir(path), "gw1", nil, newWall().now)
-			wantError(t, err, errDamaged)
+			wantError(t, err, boltfile.ErrDamaged)
 			if aside, err := os.ReadFile(path + ".damaged"); err != nil || bytes.Equal(aside, data) {
 				t.Errorf("it is not aside: %v", err)
 			}
@@ -244,7 +244,7 @@ func TestFlippedBytes(t *testing.T) {
 func survive(t failer, dir string, opened, damaged *int) {
 	l, err := attempt(dir, "gw1", regions, newWall().now)
 	switch {
-	case errors.Is(err, errDamaged):
+	case errors.Is(err, boltfile.ErrDamaged):
 		*damaged++
 		return
 	case errors.Is(err, ErrUnavailable): // of another version

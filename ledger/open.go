@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"math"
 	"os"
@@ -80,7 +79,7 @@ func newLedger(dir, member string, replicas []string, now func() time.Time, log 
 // tryOpen is called by whoever writes.
 func (l *Ledger) tryOpen() {
 	db, err := l.open()
-	if errors.Is(err, errDamaged) {
+	if errors.Is(err, boltfile.ErrDamaged) {
 		l.log.Error("the record of pushes and deletions begins anew; other gateways may know what is lost", "error", err)
 		db, err = l.open()
 	}
@@ -97,42 +96,16 @@ func (l *Ledger) open() (db *bolt.DB, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	_, statErr := os.Stat(l.path)
-	l.broken.Store(false) // that was of an earlier try
-	err = l.guard(func() (err error) {
-		db, err = bolt.Open(l.path, 0o600, &bolt.Options{OpenFile: boltfile.Open, FreelistType: bolt.FreelistMapType,
-			InitialMmapSize: maxFile, MaxSize: maxFile, NoStatistics: true})
-		if err == nil {
-			err = l.prepare(db)
-		}
-		return err
-	})
+	db, err = boltfile.Open(l.path, bolt.Options{
+		FreelistType: bolt.FreelistMapType, InitialMmapSize: maxFile, MaxSize: maxFile, NoStatistics: true,
+	}, l.prepare)
 	if err == nil {
 		return db, nil
 	}
-	if db != nil && !l.broken.Load() {
-		_ = db.Close()
-	}
-	switch {
-	case l.broken.Load() || errors.Is(err, boltfile.ErrUnsound):
-		return nil, l.putAside(err)
-	case l.temporary != "":
+	if l.temporary != "" && !errors.Is(err, boltfile.ErrDamaged) {
 		err = errors.Join(err, os.RemoveAll(l.temporary))
-	case db == nil && errors.Is(statErr, fs.ErrNotExist) && !errors.Is(err, boltfile.ErrLocked):
-		_ = os.Remove(l.path) // half of a new one would count as damaged
 	}
 	return nil, fmt.Errorf("%w: %s: %w", ErrUnavailable, l.path, err)
-}
-
-var errDamaged = errors.New("it was damaged") // and has been moved aside
-
-// putAside keeps the last damaged file for people to look at.
-func (l *Ledger) putAside(why error) error {
-	aside := l.path + ".damaged"
-	if err := os.Rename(l.path, aside); err != nil {
-		return fmt.Errorf("%w: %s is damaged (%w) and cannot be moved aside: %w", ErrUnavailable, l.path, why, err)
-	}
-	return fmt.Errorf("%w: %s: %w: %w; it is now %s", ErrUnavailable, l.path, errDamaged, why, aside)
 }
 
 // syncDir makes the name of a new file as durable as what is in it.
@@ -189,7 +162,7 @@ func (l *Ledger) recall(b *bolt.Tx) (ready bool, err error) {
 	}
 	if last := meta.Get([]byte(keyClock)); last != nil {
 		if err := json.Unmarshal(last, &l.clock.Last); err != nil {
-			return false, fmt.Errorf("%w: its clock: %w", boltfile.ErrUnsound, err)
+			return false, fmt.Errorf("%w: its clock: %w", boltfile.ErrIntegrity, err)
 		}
 	}
 	for _, name := range buckets {

@@ -3,11 +3,12 @@ package ledger
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/fairlead-gateway/fairlead/boltfile"
 )
 
 // maxTogether bounds the writes that share a flush.
@@ -157,18 +158,14 @@ func (l *Ledger) read(look func(*tx)) error {
 	return nil
 }
 
-// guard makes an error of what bbolt panics about, and of what the disk does not give back of the mapped file. After that
-// nothing is done with it any more: locks may be held, and only opening it anew checks the whole file.
-func (l *Ledger) guard(do func() error) (err error) {
+// guard does nothing any more after a file was found damaged: only opening it anew checks the whole file.
+func (l *Ledger) guard(do func() error) error {
 	if l.broken.Load() {
 		return errors.New("it was found damaged; a restart checks it")
 	}
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			l.broken.Store(true)
-			err = fmt.Errorf("damaged: %v", p)
-		}
-	}()
-	return do()
+	intact, err := boltfile.Guard(do)
+	if !intact {
+		l.broken.Store(true)
+	}
+	return err
 }

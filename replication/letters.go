@@ -5,16 +5,18 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/backoff"
 	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 // Bounds of trying again.
 const (
-	firstPause = time.Second
 	mostPause  = 5 * time.Minute
 	maxTries   = 20   // three quarters of an hour, about
 	maxLetters = 4096 // of one replica
 )
+
+var pauses = backoff.Policy{First: time.Second, Most: mostPause}
 
 // Letter is a task that has failed: it is tried again at Next, or, if it is Dead, when somebody says so.
 type Letter struct {
@@ -27,15 +29,6 @@ type Letter struct {
 
 // letters are those of one replica, by task. Without a lock of its own.
 type letters map[taskKey]*Letter
-
-// backoff is the pause after a number of tries, less up to a half of it by chance: random is from 0 to 1.
-func backoff(tries int, random float64) time.Duration {
-	pause := mostPause
-	if tries < 10 {
-		pause = min(firstPause<<(tries-1), mostPause)
-	}
-	return pause - time.Duration(random/2*float64(pause))
-}
 
 // failed takes note. Of too many letters the new ones are not kept: those tasks are found again by the next scan.
 func (l letters) failed(t Task, err error, final bool, now time.Time) (have *Letter) {
@@ -51,7 +44,7 @@ func (l letters) failed(t Task, err error, final bool, now time.Time) (have *Let
 	have.Task, have.Reason = t, err.Error()
 	have.Tries++
 	have.Dead = final || have.Tries >= maxTries
-	have.Next = now.Add(backoff(have.Tries, rand.Float64())) //nolint:gosec // jitter is no secret
+	have.Next = now.Add(pauses.Wait(have.Tries, rand.Float64())) //nolint:gosec // jitter is no secret
 	return have
 }
 

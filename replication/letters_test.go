@@ -20,8 +20,11 @@ func TestBackoff(t *testing.T) {
 		tries  int
 		random float64
 		want   time.Duration
-	}{{1, 0, time.Second}, {1, 1, 500 * time.Millisecond}, {4, 0, 8 * time.Second}, {9, 0, 256 * time.Second}, {10, 0, mostPause}, {1000, 0, mostPause}, {1000, 1, mostPause / 2}} {
-		if got := backoff(c.tries, c.random); got != c.want {
+	}{
+		{1, 1, time.Second}, {1, 0, 500 * time.Millisecond}, {4, 1, 8 * time.Second}, {9, 1, 256 * time.Second},
+		{10, 1, mostPause}, {1000, 1, mostPause}, {1000, 0, mostPause / 2},
+	} {
+		if got := pauses.Wait(c.tries, c.random); got != c.want {
 			t.Errorf("%d: %v", c.tries, got)
 		}
 	}

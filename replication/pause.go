@@ -33,7 +33,7 @@ func (p *pause) failed(repository string, lettered bool, now time.Time, random f
 	}
 	p.repository = repository
 	if p.failures >= patience {
-		p.until = now.Add(backoff(p.failures-patience+1, random))
+		p.until = now.Add(pauses.Wait(p.failures-patience+1, random))
 	}
 }
 

@@ -1,6 +1,10 @@
 package webhook
 
-import "time"
+import (
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/backoff"
+)
 
 // A delivery is tried for most of a day: 34 waits, which come to 18 h on average and to 24 h at most.
 const (
@@ -15,9 +19,5 @@ func Backoff(failed int, random float64) (wait time.Duration, again bool) {
 	if failed >= maxAttempts {
 		return 0, false
 	}
-	wait = firstWait
-	for range failed - 1 {
-		wait = min(2*wait, maxWait)
-	}
-	return wait/2 + time.Duration(random*float64(wait/2)), true
+	return backoff.Policy{First: firstWait, Most: maxWait}.Wait(failed, random), true
 }

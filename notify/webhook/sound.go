@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime/debug"
-	"syscall"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -14,30 +12,17 @@ import (
 
 // ErrDamaged is returned by Open when it found a file that nothing should be written to, and has moved it aside. Opening again
 // makes a new one.
-var ErrDamaged = errors.New("the file was damaged")
+var ErrDamaged = boltfile.ErrDamaged
 
 // openSound opens a file only if all of it can be read and is what we write: later, in the middle of a request, the
 // database would panic or fault where it is not.
-func openSound(path string) (db *bolt.DB, err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			db, err = nil, fmt.Errorf("%w (%v)", ErrDamaged, p)
+func openSound(path string) (*bolt.DB, error) {
+	return boltfile.Open(path, bolt.Options{}, func(db *bolt.DB) error {
+		if err := db.View(sound); err != nil {
+			return fmt.Errorf("%w: %w", boltfile.ErrIntegrity, err)
 		}
-	}()
-	db, err = bolt.Open(path, 0o600, &bolt.Options{OpenFile: boltfile.Open})
-	var refused syscall.Errno
-	switch {
-	case err == nil:
-	case errors.Is(err, boltfile.ErrLocked), errors.As(err, &refused): // what the system refuses says nothing about the file
-		return nil, err
-	default:
-		return nil, fmt.Errorf("%w (%w)", ErrDamaged, err)
-	}
-	if err := db.View(sound); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w (%w)", ErrDamaged, err), db.Close())
-	}
-	return db, nil
+		return nil
+	})
 }
 
 func sound(tx *bolt.Tx) error {

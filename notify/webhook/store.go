@@ -49,12 +49,8 @@ func (s *store) open(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil { // it holds secrets of receivers
 		return err
 	}
-	path := filepath.Join(dir, fileName)
-	db, err := openSound(path)
-	switch {
-	case errors.Is(err, ErrDamaged): // the last one is kept for people to look at
-		return errors.Join(err, os.Rename(path, path+".damaged"))
-	case err != nil:
+	db, err := openSound(filepath.Join(dir, fileName))
+	if err != nil {
 		return err
 	}
 	s.db = db
