@@ -3,24 +3,31 @@ package proxy
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
-// outlives waits, where only one replica may take a write that could be sent again and that one did not answer, until
-// the probes have made up their mind about it. It reports whether the replica is down: then the write is decided anew.
-func (x *exchange) outlives(got answer, until time.Time) bool {
-	if got.err == nil || got.guarded() || errors.Is(got.err, upstream.ErrNonsense) || !x.repeatable() || len(x.decision.Tries) != 1 || !x.asksOwner() {
+// awaitHealth waits, where only one replica may take a write that could be sent again and that one did not answer, until
+// the probes have made up their mind about it. It reports whether the replica is down: then the write is decided anew. Who
+// only asks is waited for until its deadline.
+func (x *exchange) awaitHealth(got answer, deadline time.Time) bool {
+	only := x.repeatable() && len(x.decided.Tries) == 1 && x.asksOwner()
+	if got.err == nil || got.Refused || errors.Is(got.err, upstream.ErrNonsense) || !only {
 		return false
+	}
+	until := deadline
+	if x.in.Method != http.MethodHead {
+		until = time.Now().Add(x.proxy.Limits.AwaitHealth)
 	}
 	ctx, cancel := context.WithDeadline(x.ctx, until)
 	defer cancel()
 	tick := time.NewTicker(fleetEvery)
 	defer tick.Stop()
 	for {
-		if !x.proxy.Fleet().Replica(got.replica.Name).Readable() {
+		if !x.proxy.Fleet().Replica(got.Replica.Name).Readable() {
 			return true
 		}
 		select {
@@ -33,7 +40,7 @@ func (x *exchange) outlives(got answer, until time.Time) bool {
 
 // asksOwner: what belongs to writing, and what a client that pushes asks before it writes.
 func (x *exchange) asksOwner() bool {
-	return x.request.Named == "" && (x.target.kind == router.Write || x.target.kind == router.Exists)
+	return x.decided.request.Named == "" && (x.target.kind == router.Write || x.target.kind == router.Exists)
 }
 
 func later(a, b time.Time) time.Time {

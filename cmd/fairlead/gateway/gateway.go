@@ -149,7 +149,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest, Memory: g.memory.proxy,
 		Map: placed.Orders, Fleet: reached,
 		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
-		Record: g.record, Agreement: agreement,
+		Ledger: g.record, Agreement: agreement,
 		Pulled: g.egress.pulled, Healed: g.egress.healed,
 		Committed: g.copying.committed, OwnWrites: g.copying.ownWrites(), Missed: g.copying.missed,
 		Registerer: g.metrics, Log: log,
