@@ -164,13 +164,13 @@ func (h *healer) part(ctx context.Context, p pushing, need manifest.Part, nestin
 		})
 	}
 	group.Wait()
-	switch mend := router.MendPart(at, others, need.Optional); {
-	case mend.From != "":
-		err := h.copied(ctx, p, need, mend.From, nesting)
+	switch repair := router.PlanRepair(at, others, need.Optional); {
+	case repair.From != "":
+		err := h.copied(ctx, p, need, repair.From, nesting)
 		return err == nil, err
-	case mend.Lost:
+	case repair.Unsure:
 		return false, &holeError{need.Digest, p.owner, p.others, errors.New("a replica that may have it does not answer")}
-	case mend.Hole:
+	case repair.Missing:
 		return false, &holeError{need.Digest, p.owner, p.others, nil}
 	}
 	return false, nil

@@ -6,95 +6,99 @@ import (
 	"time"
 )
 
-// Seen is what one gateway sees of one replica. Fronts are by address.
-type Seen struct {
+// ReplicaView is what one gateway sees of one replica. Fronts are by address.
+type ReplicaView struct {
 	Upstream bool
 	Fronts   map[string]bool
 	Leaving  []string // of its own fronts, those that are about to close
 }
 
-// Witness is a live gateway, this one included: the replica beside it, "" for none, and what it has told of each replica.
-type Witness struct {
+// GatewayView is what a live gateway, this one included, has told of each replica, and the replica beside it, "" for none.
+type GatewayView struct {
 	Here string
-	Sees map[string]Seen
+	Sees map[string]ReplicaView
 }
 
-// Sight is what a gateway makes of its own probes and of what the others tell. It is never changed.
-type Sight struct {
-	Own    *Fleet // by our own probes
-	Agreed *Fleet // as most see it: for DNS, since one gateway that is blind moves nobody
-	Reach  *Fleet // what requests can reach from here, if need be through a front
+// FleetView is what a gateway makes of its own probes and of what the others tell. It is never changed.
+type FleetView struct {
+	Own       *Fleet // by our own probes
+	Agreed    *Fleet // as most see it: for DNS, since one gateway that cannot reach a replica moves nobody
+	Reachable *Fleet // what requests can reach from here, if need be through a front
 
-	here     string
-	vouched  map[string]bool      // replicas that others see up
-	answered map[string]time.Time // of those that are down by our own probes, the last good one
-	lost     map[string]int       // how many witnesses see a replica's upstream down
+	here        string
+	upElsewhere map[string]bool      // replicas that others see up
+	lastGood    map[string]time.Time // the last good probe of those that are down by our own probes
+	seenDown    map[string]int       // how many gateways see a replica's upstream down
 }
 
-// answersFor is how long one good probe counts for a replica that others vouch for: one probe that is lost then must not
+// oneProbeCounts is how long one good probe counts for a replica that others see up: one probe that is lost then must not
 // turn requests away.
-const answersFor = 5 * time.Second
+const oneProbeCounts = 5 * time.Second
 
-// NewSight takes the sight before for what was probed then; that may be the zero value.
-func NewSight(own *Fleet, all []Witness, here string, before *Sight, now time.Time) *Sight {
-	s := &Sight{Own: own, Agreed: agreed(own, all), here: here, vouched: map[string]bool{}, answered: map[string]time.Time{}, lost: map[string]int{}}
-	s.ask(all)
+// NewFleetView takes the view before for what was probed then; that may be the zero value.
+func NewFleetView(own *Fleet, all []GatewayView, here string, before *FleetView, now time.Time) *FleetView {
+	v := &FleetView{
+		Own: own, Agreed: agreed(own, all), here: here,
+		upElsewhere: map[string]bool{}, lastGood: map[string]time.Time{}, seenDown: map[string]int{},
+	}
+	v.count(all)
 	for _, r := range own.Replicas() {
-		last, known := before.answered[r.Name]
+		last, known := before.lastGood[r.Name]
 		switch {
 		case r.Upstream.Up:
 		case r.Upstream.answers():
-			s.answered[r.Name] = now
+			v.lastGood[r.Name] = now
 		case known:
-			s.answered[r.Name] = last
+			v.lastGood[r.Name] = last
 		}
 	}
-	s.Reach = own.With(func(replica string, front netip.Addr) bool {
+	v.Reachable = own.With(func(replica string, front netip.Addr) bool {
 		if front.IsValid() || replica == here {
-			return own.says(replica, front)
+			return own.up(replica, front)
 		}
-		return s.reachable(replica, now) || s.Detour(replica).IsValid()
+		return v.answersHere(replica, now) || v.RelayFront(replica).IsValid()
 	})
-	return s
+	return v
 }
 
-// answers: it is down, and its last probe was good.
+// answers reports whether what is down has answered its last probe.
 func (h Health) answers() bool { return !h.Up && h.ChangeIn > 0 }
 
-// ask: whoever is beside a replica knows best. After a cut most others may still think of the way there as lost.
-func (s *Sight) ask(all []Witness) {
-	for _, r := range s.Agreed.Replicas() {
-		s.vouched[r.Name] = r.Upstream.Up
+// count finds what others see up, and how many see what down. Whoever is beside a replica knows best: after a cut most
+// others may still think of the way there as lost.
+func (v *FleetView) count(all []GatewayView) {
+	for _, r := range v.Agreed.Replicas() {
+		v.upElsewhere[r.Name] = r.Upstream.Up
 	}
-	for _, w := range all {
-		if w.Sees[w.Here].Upstream {
-			s.vouched[w.Here] = true
+	for _, g := range all {
+		if g.Sees[g.Here].Upstream {
+			v.upElsewhere[g.Here] = true
 		}
-		for replica, seen := range w.Sees {
+		for replica, seen := range g.Sees {
 			if !seen.Upstream {
-				s.lost[replica]++
+				v.seenDown[replica]++
 			}
 		}
 	}
 }
 
-// reachable: what is down by our own probes takes ten good ones to be up. Where others vouch for it, only the way to it
-// was cut, and one is enough.
-func (s *Sight) reachable(replica string, now time.Time) bool {
-	last, known := s.answered[replica]
-	return s.Own.Replica(replica).Upstream.Up || s.vouched[replica] && known && now.Sub(last) < answersFor
+// answersHere reports whether this gateway itself reaches a replica. What is down by our own probes takes ten good ones to
+// be up. Where others see it up, only the way to it was cut, and one is enough.
+func (v *FleetView) answersHere(replica string, now time.Time) bool {
+	last, known := v.lastGood[replica]
+	return v.Own.Replica(replica).Upstream.Up || v.upElsewhere[replica] && known && now.Sub(last) < oneProbeCounts
 }
 
-// Blind reports whether only this gateway cannot reach a replica's upstream.
-func (s *Sight) Blind(replica string) bool {
-	return !s.Own.Replica(replica).Upstream.Up && s.vouched[replica]
+// UnreachableHere reports whether only this gateway cannot reach a replica's upstream.
+func (v *FleetView) UnreachableHere(replica string) bool {
+	return !v.Own.Replica(replica).Upstream.Up && v.upElsewhere[replica]
 }
 
-// Detour is the front of a replica to go through instead of its upstream; the zero Addr where none is needed, or none is
+// RelayFront is the front of a replica to go through instead of its upstream; the zero Addr where none is needed, or none is
 // to be had: a front that only others reach is no way for us, and our own region's front is ourselves.
-func (s *Sight) Detour(replica string) netip.Addr {
-	own := s.Own.Replica(replica)
-	if replica == s.here || !s.Blind(replica) || own.Upstream.answers() {
+func (v *FleetView) RelayFront(replica string) netip.Addr {
+	own := v.Own.Replica(replica)
+	if replica == v.here || !v.UnreachableHere(replica) || own.Upstream.answers() {
 		return netip.Addr{}
 	}
 	for _, f := range own.Fronts {
@@ -108,18 +112,18 @@ func (s *Sight) Detour(replica string) netip.Addr {
 // MayEnd reports whether a lost owner's lease may be ended for all: if most gateways see it down. Whether peers, the
 // number that the file names, counts this gateway or not, half of them or fewer is no majority; nor is it of the live
 // members, who may be more than our file knows.
-func (s *Sight) MayEnd(owner string, members, peers int) bool {
-	return 2*s.lost[owner] > max(members, peers)
+func (v *FleetView) MayEnd(owner string, members, peers int) bool {
+	return 2*v.seenDown[owner] > max(members, peers)
 }
 
 // agreed is own with the majority's word, where anybody knows. Gateways with another file may know nothing of a
 // replica. That a front is about to close, the gateway behind it knows before all others.
-func agreed(own *Fleet, all []Witness) *Fleet {
+func agreed(own *Fleet, all []GatewayView) *Fleet {
 	return own.With(func(replica string, front netip.Addr) bool {
-		var opinions []bool
-		for _, w := range all {
-			seen, knows := w.Sees[replica]
-			if front.IsValid() && w.Here == replica && slices.Contains(seen.Leaving, front.String()) {
+		var votes []bool
+		for _, g := range all {
+			seen, knows := g.Sees[replica]
+			if front.IsValid() && g.Here == replica && slices.Contains(seen.Leaving, front.String()) {
 				return false
 			}
 			up := seen.Upstream
@@ -127,30 +131,30 @@ func agreed(own *Fleet, all []Witness) *Fleet {
 				up, knows = seen.Fronts[front.String()]
 			}
 			if knows {
-				opinions = append(opinions, up)
+				votes = append(votes, up)
 			}
 		}
-		if len(opinions) == 0 {
-			return own.says(replica, front)
+		if len(votes) == 0 {
+			return own.up(replica, front)
 		}
-		return majority(opinions)
+		return majority(votes)
 	})
 }
 
 // majority is what most of those that know say; when they are as many, it is up: a replica that half of the gateways
 // reach is better tried than not.
-func majority(opinions []bool) bool {
+func majority(votes []bool) bool {
 	up := 0
-	for _, o := range opinions {
-		if o {
+	for _, v := range votes {
+		if v {
 			up++
 		}
 	}
-	return 2*up >= len(opinions)
+	return 2*up >= len(votes)
 }
 
-// says is the fleet's own word on a front, or on the upstream where that is the zero Addr.
-func (f *Fleet) says(replica string, front netip.Addr) bool {
+// up is what the fleet has of a front, or of the upstream where that is the zero Addr.
+func (f *Fleet) up(replica string, front netip.Addr) bool {
 	r := f.Replica(replica)
 	if !front.IsValid() {
 		return r.Upstream.Up

@@ -1,6 +1,6 @@
 package router
 
-// Presence is what a replica says about a part of a manifest.
+// Presence is what a replica says about a blob or manifest that another manifest names.
 type Presence int
 
 // What a replica may say. A refusal says nothing.
@@ -10,34 +10,34 @@ const (
 	Lacks
 )
 
-// Holder is a replica that may have a part.
+// Holder is a replica that may have something.
 type Holder struct {
 	Replica string
 	Presence
 }
 
-// Mend is what is to be done about one part before its manifest may be committed. The zero value is nothing.
-type Mend struct {
-	From string // copy it from this replica
-	Hole bool   // nobody has it: committed, the manifest would be damaged
-	Lost bool   // nobody who can be asked has it, and not everybody can be
+// Repair is what is to be done about one descriptor of a manifest before that may be committed. The zero value is nothing.
+type Repair struct {
+	From    string // copy it from this replica
+	Missing bool   // nobody has it: committed, the manifest would be damaged
+	Unsure  bool   // nobody who can be asked has it, and not everybody can be
 }
 
-// MendPart decides about a part of a manifest that goes to owner. others are all other replicas, in the order in which
-// they are to be copied from. optional: without it the manifest is as its author may have wanted it.
-func MendPart(owner Presence, others []Holder, optional bool) Mend {
+// PlanRepair decides about one descriptor of a manifest that goes to owner. others are all other replicas, in the order in
+// which they are to be copied from. optional: without it the manifest is as its author may have wanted it.
+func PlanRepair(owner Presence, others []Holder, optional bool) Repair {
 	if owner != Lacks {
-		return Mend{} // what it refuses to say it will say of the manifest
+		return Repair{} // what it refuses to say it will say of the manifest
 	}
-	lost := false
+	unsure := false
 	for _, h := range others {
 		if h.Presence == Has {
-			return Mend{From: h.Replica}
+			return Repair{From: h.Replica}
 		}
-		lost = lost || h.Presence == Unknown
+		unsure = unsure || h.Presence == Unknown
 	}
 	if optional {
-		return Mend{}
+		return Repair{}
 	}
-	return Mend{Lost: lost, Hole: !lost}
+	return Repair{Unsure: unsure, Missing: !unsure}
 }

@@ -28,9 +28,9 @@ import (
 // How often what members see is compared, what only this gateway cannot reach probed, and the key file read again. All cost
 // next to nothing.
 const (
-	compareEvery = 250 * time.Millisecond
-	blindEvery   = 2 * time.Second
-	keysEvery    = 5 * time.Second
+	compareEvery     = 250 * time.Millisecond
+	unreachableEvery = 2 * time.Second
+	keysEvery        = 5 * time.Second
 )
 
 // agreement is what a gateway that knows others does with them: it agrees on owners, and on what DNS
@@ -48,7 +48,7 @@ type agreement struct {
 	keys    [][]byte // with which it began
 
 	// Written by compare, as one.
-	seen atomic.Pointer[router.Sight]
+	seen atomic.Pointer[router.FleetView]
 
 	telling sync.Mutex   // Held while a view is made and told: a later one is never overwritten by an earlier one.
 	leaving []netip.Addr // this gateway's own fronts, once it stops. Guarded by telling.
@@ -81,7 +81,7 @@ func newAgreement(c *configs.Config, release string, m *health.Monitor, kept *re
 	if _, a.port, err = net.SplitHostPort(c.Proxy.Listen[0]); err != nil {
 		return nil, err
 	}
-	a.seen.Store(router.NewSight(m.Fleet(), nil, c.Here, &router.Sight{}, time.Now()))
+	a.seen.Store(router.NewFleetView(m.Fleet(), nil, c.Here, &router.FleetView{}, time.Now()))
 	return a, nil
 }
 
@@ -123,11 +123,11 @@ func (a *agreement) Accept(ctx context.Context, repository, replica string) stri
 
 // Agreed is the fleet for DNS, Reach the one for requests.
 func (a *agreement) Agreed() *router.Fleet { return a.seen.Load().Agreed }
-func (a *agreement) Reach() *router.Fleet  { return a.seen.Load().Reach }
+func (a *agreement) Reach() *router.Fleet  { return a.seen.Load().Reachable }
 
 // Front is the way to a replica whose upstream we cannot reach while others can: a front of it that is up.
 func (a *agreement) Front(replica string) (address string, ok bool) {
-	front := a.seen.Load().Detour(replica)
+	front := a.seen.Load().RelayFront(replica)
 	return net.JoinHostPort(front.String(), a.port), front.IsValid()
 }
 
@@ -167,7 +167,7 @@ func (a *agreement) run(ctx context.Context) error {
 	all.Go(func() error { return a.Run(ctx) })
 	all.Go(func() error { a.gossip.Run(ctx); return nil })
 	all.Go(func() error { a.compare(ctx); return nil })
-	all.Go(func() error { every(ctx, blindEvery, a.lookAgain); return nil })
+	all.Go(func() error { every(ctx, unreachableEvery, a.lookAgain); return nil })
 	all.Go(func() error { a.followKeys(ctx); return nil })
 	return all.Wait()
 }
@@ -182,7 +182,7 @@ func (a *agreement) compare(ctx context.Context) {
 			a.tell(own)
 		default:
 		}
-		a.seen.Store(router.NewSight(own, a.witnesses(), a.here, a.seen.Load(), time.Now()))
+		a.seen.Store(router.NewFleetView(own, a.witnesses(), a.here, a.seen.Load(), time.Now()))
 	})
 }
 
@@ -222,11 +222,11 @@ func every(ctx context.Context, pause time.Duration, do func()) {
 	}
 }
 
-// lookAgain probes out of turn what only this gateway cannot reach: the way to it may be mended by now.
+// lookAgain probes out of turn what only this gateway cannot reach: the way to it may be repaired by now.
 func (a *agreement) lookAgain() {
 	s := a.seen.Load()
 	for _, r := range s.Own.Replicas() {
-		if s.Blind(r.Name) {
+		if s.UnreachableHere(r.Name) {
 			a.monitor.Trouble(r.Name)
 		}
 	}
@@ -257,13 +257,13 @@ func (a *agreement) surveyed(replica string) bool {
 	return false
 }
 
-func (a *agreement) witnesses() []router.Witness {
+func (a *agreement) witnesses() []router.GatewayView {
 	views := a.Views()
-	var all []router.Witness
+	var all []router.GatewayView
 	for _, m := range a.Members() {
-		w := router.Witness{Here: m.Here, Sees: map[string]router.Seen{}}
+		w := router.GatewayView{Here: m.Here, Sees: map[string]router.ReplicaView{}}
 		for replica, v := range views[m.Name] {
-			w.Sees[replica] = router.Seen{Upstream: v.Upstream, Fronts: v.Fronts, Leaving: v.Leaving}
+			w.Sees[replica] = router.ReplicaView{Upstream: v.Upstream, Fronts: v.Fronts, Leaving: v.Leaving}
 		}
 		all = append(all, w)
 	}
