@@ -3,7 +3,6 @@ package proxy
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -15,128 +14,148 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// answer is what came of asking one replica: a response or an error.
+// answer is what came of asking one replica: a response or an error, and what router makes of it.
 type answer struct {
-	replica  *router.Replica
-	try      int  // its place among the decision's tries
-	right    bool // about the tag, or the repository that it owns, whatever others say
-	reason   router.Reason
+	router.Heard
+	reason   router.Reason // for which it was chosen
 	response *http.Response
 	err      error
-	lesser   bool // a success, but another replica may have more to say
-	denied   bool // by a 401 or 403 that may mean absence
-	enough   bool // an absence that is the answer, unless one that was asked before it has yet to speak
+	pushTo   string // the replica that a push goes to, where this one said that something exists
 }
 
-// or keeps the later answer if it is final, else the better of the two, among equals that of the replica that was asked
-// earlier. The other is dropped.
-func (a answer) or(b answer, final bool) answer {
-	if a.replica == nil {
-		return b
-	}
-	if !final && cmp.Or(cmp.Compare(b.rank(), a.rank()), cmp.Compare(a.try, b.try)) <= 0 {
-		a, b = b, a
-	}
+// failed is an answer that is none.
+func failed(replica *router.Replica, err error) answer {
+	return answer{err: err, Heard: router.Heard{
+		Replica: replica, Older: errors.Is(err, errOlder),
+		Refused: errors.As(err, new(guardError)) && !errors.Is(err, errUnsaid),
+	}}
+}
+
+// drop lets go of an answer that is not the client's.
+func (a answer) drop() {
 	if a.response != nil {
 		a.response.Body.Close()
 	}
-	return b
 }
 
-// rank: what the client should hear of rather than of what ranks lower. Trouble outranks a 404: what
-// could not be asked may have it. Who is right about a tag knows that it is gone, whatever older ones there are.
-func (a answer) rank() int {
-	switch {
-	case a.absent() && a.enough:
-		return 4
-	case a.absent() && !a.right:
-		return 0
-	case errors.Is(a.err, errOlder):
-		return 1
-	case a.absent():
-		return 2
-	case a.err != nil:
-		return 3
-	case a.response.StatusCode >= 400:
-		return 4
+// round is what was heard when the replicas of a decision were asked, each once.
+type round struct {
+	of     *decision
+	heard  []router.Heard
+	kept   []answer // in the same places; those that cannot become the client's any more are dropped
+	choice router.Choice
+}
+
+func newRound(of *decision) *round { return &round{of: of, choice: of.Choose(nil)} }
+
+// add takes in one answer more, and drops those that do not count any more.
+func (r *round) add(got answer) {
+	r.heard, r.kept = append(r.heard, got.Heard), append(r.kept, got)
+	r.choice = r.of.Choose(r.heard)
+	r.dropAllBut(r.choice.Candidates...)
+}
+
+func (r *round) dropAllBut(places ...int) {
+	for i := range r.kept {
+		if !slices.Contains(places, i) {
+			r.kept[i].drop()
+		}
 	}
-	return 5
 }
 
-func (a answer) absent() bool {
-	return a.response != nil && a.response.StatusCode == http.StatusNotFound
+// chosen is the client's answer. All others are dropped.
+func (r *round) chosen() answer {
+	r.dropAllBut(r.choice.Index)
+	got := r.kept[r.choice.Index]
+	got.reason = r.choice.Reason
+	return got
 }
 
-func (a answer) accepted() bool { return a.err == nil && router.Accepted(a.response.StatusCode) }
+// absentAt are the replicas that said that they do not have what is asked for.
+func (r *round) absentAt() []*router.Replica { return r.replicas(router.Heard.Absent) }
 
-// guarded: the guard refuses the manifest, and would at any replica.
-func (a answer) guarded() bool {
-	return errors.As(a.err, new(guardError)) && !errors.Is(a.err, errUnsaid)
+// deniedBy are the replicas that said so, perhaps, by a 401 or 403.
+func (r *round) deniedBy() []*router.Replica {
+	return r.replicas(func(h router.Heard) bool { return h.Denied })
 }
 
-// final: nothing better is to be had by asking on. 429 means that the replica is alive and wants to be
-// asked less; asking the others in its place would only carry the load over.
-func (x *exchange) final(got, before answer) bool {
-	switch {
-	case got.err != nil:
-		return got.guarded()
-	case before.lesser: // no refusal is better than that
-		return got.response.StatusCode < 400 && !got.lesser
-	case got.absent(), got.denied:
-		return !x.decision.OnAbsent
+func (r *round) replicas(which func(router.Heard) bool) (replicas []*router.Replica) {
+	for _, h := range r.heard {
+		if which(h) {
+			replicas = append(replicas, h.Replica)
+		}
 	}
-	return got.response.StatusCode < 500 && !got.lesser
+	return replicas
 }
 
-// weigh sees what an answer is worth beyond its status.
-func (x *exchange) weigh(got *answer) error {
+// weigh finds out what a response is worth beyond its status.
+func (x *exchange) weigh(d *decision, replica *router.Replica, response *http.Response) (answer, error) {
+	got := answer{response: response, Heard: router.Heard{
+		Replica: replica, Right: replica.Name == d.request.Lease, Holds: d.holds(replica),
+	}}
+	if d.OnAbsent && x.reads() && response.StatusCode < 300 && x.unsettled(replica) {
+		x.makeAbsent(response)
+	}
+	got.Denied = x.mayBeAbsent(d, replica, response.StatusCode)
+	err := x.weighContent(d, &got)
+	got.Status = response.StatusCode
+	if errors.Is(err, errOlder) {
+		response.Body.Close()
+		return failed(replica, errOlder), nil
+	}
+	return got, err
+}
+
+// weighContent reads on in a success that may not be the answer.
+func (x *exchange) weighContent(d *decision, got *answer) (err error) {
 	status := got.response.StatusCode
-	got.right = got.replica.Name == x.request.Lease
-	if x.decision.OnAbsent && x.reads() && status < 300 && x.unsettled(got.replica) {
-		x.makeAbsent(got)
-		status = got.response.StatusCode
+	absent := status == http.StatusNotFound
+	if !d.OnAbsent {
+		return nil
 	}
-	got.denied = x.mayBeAbsent(got)
-	tag := x.target.manifest && !x.target.isDigest() && (status == http.StatusOK || status == http.StatusNotModified || got.absent())
+	if x.target.manifest && !x.target.isDigest() && (status == http.StatusOK || status == http.StatusNotModified || absent) {
+		if err := x.weighTag(d, got); err != nil {
+			return err
+		}
+		absent = got.response.StatusCode == http.StatusNotFound
+	}
 	switch {
-	case !x.decision.OnAbsent, tag && x.isOlder(got):
-		return nil
-	case got.absent():
-		_, _, err := short(got.response)
-		return err
+	case absent:
+		_, _, err = readShort(got.response)
 	case status != http.StatusOK:
-		return nil
 	case x.target.blob:
-		got.lesser = resumes(x.in.Header)
-		return nil
+		got.Lesser = resumes(x.in.Header)
 	case x.target.kind == router.Fresh && x.target.isDigest():
-		empty, err := emptyIndex(got.response)
-		got.lesser = empty
-		return err
+		got.Lesser, err = emptyIndex(got.response)
 	}
-	return nil
+	return err
 }
 
 var errOlder = errors.New("the replica that this tag was pushed to cannot be reached, and the others have an older one")
 
-// isOlder: a tag never goes back to an older digest, nor to one that was deleted. Whose word counts is right about it, since
-// somebody may push to him without us.
-func (x *exchange) isOlder(got *answer) bool {
-	known, ok := x.proxy.Record.Known(x.named())
+// weighTag compares what an answer says of a tag with what is known of that.
+func (x *exchange) weighTag(d *decision, got *answer) error {
+	known, ok := x.proxy.Ledger.Known(x.reference())
 	if ok {
-		got.right = x.counts(got.replica.Name, known)
+		got.Right = x.hasWord(d.fleet, got.Replica.Name, known)
 	}
-	digest := x.tagged(got.response)
-	switch {
-	case got.absent() || digest == "":
-	case ok && known.Deleted && !got.right, slices.Contains(x.barred(ledger.Reference{Repository: x.target.repository, Name: digest}), got.replica.Name):
-		x.makeAbsent(got)
-	case ok && !got.right && known.Digest != digest:
-		got.response.Body.Close()
-		*got = answer{replica: got.replica, err: errOlder}
-		return true
+	if got.response.StatusCode == http.StatusNotFound {
+		return nil
 	}
-	return false
+	said := router.TagAnswer{Digest: x.tagged(got.response), Deleted: ok && known.Deleted, Right: ok && got.Right}
+	if ok && !known.Deleted {
+		said.Known = known.Digest
+	}
+	said.DigestDeleted = said.Digest != "" &&
+		x.deletedAt(d.fleet, ledger.Reference{Repository: x.target.repository, Name: said.Digest}, got.Replica.Name)
+	switch said.Word() {
+	case router.TagAbsent:
+		x.makeAbsent(got.response)
+	case router.TagOlder:
+		return errOlder
+	case router.TagCounts:
+	}
+	return nil
 }
 
 // tagged is the digest that an answer gives a tag; "" if it does not say. 304 confirms the one that the client has, and
@@ -149,15 +168,37 @@ func (x *exchange) tagged(response *http.Response) string {
 }
 
 // makeAbsent puts a 404 in the place of an answer that does not count.
-func (x *exchange) makeAbsent(got *answer) {
-	got.response.Body.Close()
+func (x *exchange) makeAbsent(response *http.Response) {
+	response.Body.Close()
 	text := encodeError(x.unknown())
-	got.response.StatusCode, got.response.Status = http.StatusNotFound, ""
-	got.response.Header = http.Header{"Content-Type": {"application/json"}, "Content-Length": {strconv.Itoa(len(text))}}
-	got.response.Body, got.response.ContentLength = http.NoBody, int64(len(text))
+	response.StatusCode, response.Status = http.StatusNotFound, ""
+	response.Header = http.Header{"Content-Type": {"application/json"}, "Content-Length": {strconv.Itoa(len(text))}}
+	response.Body, response.ContentLength = http.NoBody, int64(len(text))
 	if x.in.Method != http.MethodHead {
-		got.response.Body = io.NopCloser(bytes.NewReader(text))
+		response.Body = io.NopCloser(bytes.NewReader(text))
 	}
+}
+
+// mayBeAbsent reports whether a replica's 401 or 403 may mean that it does not have the repository: Artifactory, GitLab,
+// Harbor and ECR say so of what is not there. A client that has shown no login gets the challenge first, if it is one: not
+// where the registry lets anybody in, nor where another replica has just answered it about this repository.
+func (x *exchange) mayBeAbsent(d *decision, replica *router.Replica, status int) bool {
+	if !x.reads() || d.request.Named != "" || x.target.repository == "" {
+		return false
+	}
+	switch status {
+	case http.StatusForbidden:
+		return true
+	case http.StatusUnauthorized:
+		return x.in.Header.Get("Authorization") != "" || x.proxy.resolutions.follow(x.reader()) != "" ||
+			x.proxy.letsAnybodyIn(replica.Name)
+	}
+	return false
+}
+
+// reader is what is remembered by that a client was answered about a repository elsewhere than at the nearest replica.
+func (x *exchange) reader() ledger.Reference {
+	return ledger.Reference{Repository: x.target.repository, Name: "client " + x.client.String()}
 }
 
 // unknown is how a registry says that it does not have what is asked for.
@@ -174,52 +215,4 @@ func resumes(h http.Header) bool {
 	from, _, _ := strings.Cut(first, "-")
 	n, err := strconv.ParseUint(from, 10, 63)
 	return ok && err == nil && n > 0 && h.Get("If-Range") == ""
-}
-
-// maxShort is more than registries say about what they do not have, in bytes.
-const maxShort = 4 << 10
-
-// short takes in a short answer that may not be the one, so that its connection can be used again rather than closed. A long
-// one is left alone.
-func short(response *http.Response) (text []byte, whole bool, err error) {
-	return hold(response, maxShort)
-}
-
-// hold takes an answer in that has at most so many bytes.
-func hold(response *http.Response, most int64) (text []byte, whole bool, err error) {
-	if response.ContentLength > most {
-		return nil, false, nil
-	}
-	length := response.ContentLength
-	head := response.Request != nil && response.Request.Method == http.MethodHead
-	if head || response.StatusCode == http.StatusNotModified {
-		length = -1 // it is that of what is not sent
-	}
-	text, err = readAll(response.Body, length, most)
-	if err != nil {
-		return nil, false, err
-	}
-	rest, whole := response.Body, int64(len(text)) <= most
-	if whole {
-		rest.Close()
-		rest = http.NoBody
-	}
-	response.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(text), rest), rest}
-	return text, whole, nil
-}
-
-// emptyIndex: a list of referrers with none in it, and no further page.
-func emptyIndex(response *http.Response) (bool, error) {
-	text, whole, err := short(response)
-	if err != nil || !whole || response.Header.Get("Link") != "" {
-		return false, err
-	}
-	var doc struct {
-		Manifests []json.RawMessage `json:"manifests"`
-	}
-	text, ok := decompressed(response.Header, text, maxShort)
-	return ok && json.Unmarshal(text, &doc) == nil && len(doc.Manifests) == 0, nil
 }

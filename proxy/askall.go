@@ -16,7 +16,8 @@ func (x *exchange) askAll(out *http.Request, replicas []*router.Replica) []answe
 	answers := make([]answer, len(replicas))
 	var all sync.WaitGroup
 	for i, r := range replicas {
-		answers[i] = answer{replica: r, err: errReplicaDown}
+		answers[i] = failed(r, errReplicaDown)
+		answers[i].Unasked = true
 		if r.Readable() {
 			all.Go(func() { answers[i] = x.askOneOf(out, r) })
 		}
@@ -37,17 +38,17 @@ func (x *exchange) askOneOf(out *http.Request, r *router.Replica) answer {
 	response, err := x.send(r.Name, out)
 	if err != nil {
 		x.trouble(r, err)
-		return answer{replica: r, err: err}
+		return failed(r, err)
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxShort))
 	if err != nil {
-		return answer{replica: r, err: err}
+		return failed(r, err)
 	}
 	response.Body = io.NopCloser(bytes.NewReader(text))
 	if x.in.Method != http.MethodHead {
 		response.ContentLength = int64(len(text))
 		response.Header.Set("Content-Length", strconv.Itoa(len(text)))
 	}
-	return answer{replica: r, response: response}
+	return answer{response: response, Heard: router.Heard{Replica: r, Status: response.StatusCode}}
 }

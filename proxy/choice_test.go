@@ -73,7 +73,7 @@ func TestLayersFollowTheManifest(t *testing.T) {
 // The one that has it says that this client may not: a login that has ended has to be heard of.
 func TestADenialOfWhoHasIt(t *testing.T) {
 	record := newMemoryRecord()
-	g := newRig(t, map[string]http.HandlerFunc{"west": status(401, "Www-Authenticate: Bearer")}, func(c *rigConfig) { c.Record = record })
+	g := newRig(t, map[string]http.HandlerFunc{"west": status(401, "Www-Authenticate: Bearer")}, func(c *rigConfig) { c.Ledger = record })
 	_ = record.Push(ledger.Reference{Repository: "app", Name: "v1"}, ledger.Content{Digest: digest}, "west", ledger.Request{})
 	for _, line := range []string{tagged, "GET " + byDigest} {
 		if got := g.do(line, nil, "Authorization: Bearer ended"); got.status != 401 || got.header.Get("Www-Authenticate") == "" {

@@ -40,7 +40,7 @@ func (x *exchange) obtain(replica string, out *http.Request) (*http.Response, er
 
 func (x *exchange) identify(replica string, out *http.Request, response *http.Response) error {
 	switch {
-	case x.manifest != nil && router.Accepted(response.StatusCode):
+	case x.put.body != nil && router.Accepted(response.StatusCode):
 		return x.identifyPush(response.Header)
 	case !x.reads() || response.StatusCode != http.StatusOK:
 		return nil
@@ -72,8 +72,8 @@ func (x *exchange) identifyPush(header http.Header) error {
 	case !oci.IsDigest(said) && x.target.isDigest():
 		header.Set(digestHeader, x.target.reference)
 	case !oci.IsDigest(said):
-		header.Set(digestHeader, oci.Digest(x.manifest))
-	case !names(said, x.manifest):
+		header.Set(digestHeader, oci.Digest(x.put.body))
+	case !names(said, x.put.body):
 		return fmt.Errorf("%w: it took the manifest for %s", upstream.ErrNonsense, said)
 	}
 	return nil
@@ -110,7 +110,7 @@ func (x *exchange) identifyHead(replica string, out *http.Request, response *htt
 		return
 	}
 	defer whole.Body.Close()
-	done, ok := x.proxy.room.tryTake(heldOf(whole, x.proxy.MaxManifest, x.proxy.MaxManifest))
+	done, ok := x.proxy.room.tryReserve(heldOf(whole, x.proxy.MaxManifest, x.proxy.MaxManifest))
 	if !ok {
 		return
 	}
@@ -139,11 +139,11 @@ func (x *exchange) identifyManifest(response *http.Response) error {
 	if !oci.IsDigest(said) {
 		most = x.proxy.MaxManifest
 	}
-	done, ok := x.proxy.room.tryTake(heldOf(response, most, x.proxy.MaxManifest))
+	done, ok := x.proxy.room.tryReserve(heldOf(response, most, x.proxy.MaxManifest))
 	if !ok {
 		return nil
 	}
-	text, whole, err := hold(response, most)
+	text, whole, err := readUpTo(response, most)
 	response.Body = heldBody{response.Body, response.Body, done}
 	if err != nil || !whole {
 		return err

@@ -104,7 +104,7 @@ func TestDigestOfAManifest(t *testing.T) {
 			if test.status == 502 && !g.troubled("west") {
 				t.Error("no trouble was reported")
 			}
-			known, ok := g.proxy.Record.Known(ledger.Reference{Repository: "app", Name: "v1"})
+			known, ok := g.proxy.Ledger.Known(ledger.Reference{Repository: "app", Name: "v1"})
 			if pushed := test.line == "PUT "+tagPath && test.status < 300; ok != pushed || pushed && known.Digest != test.want {
 				t.Errorf("recorded %+v %v", known, ok)
 			}

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -11,70 +10,79 @@ import (
 
 // deletes: content goes on every replica. Whoever names a replica means that one.
 func (x *exchange) deletes() bool {
-	return x.in.Method == http.MethodDelete && x.request.Named == "" && (x.target.manifest || x.target.blob)
+	return x.in.Method == http.MethodDelete && x.decided.request.Named == "" && (x.target.manifest || x.target.blob)
 }
 
-// settleDelete deletes on all other replicas what the first has deleted or does not have. A refusal is the answer, and nothing
-// else is asked. The client is told of success if any replica had it, and of absence only if nobody may still have it.
-func (x *exchange) settleDelete(out *http.Request, got answer) (*http.Response, error) {
-	here, known := got.accepted(), x.recorded()
-	if !here && !got.absent() && !x.refusesUnknown(got, known) {
-		return got.response, nil
+// deleteEverywhere deletes on all other replicas what the first has deleted or does not have. A refusal is the answer, and
+// nothing else is asked. The client is told of success if any replica had it, and of absence only if nobody may still have it.
+func (x *exchange) deleteEverywhere(out *http.Request, first answer) (*http.Response, error) {
+	here, known := first.Accepted(), x.recorded()
+	if !here && !first.Absent() && !x.refusesUnknown(first, known) {
+		return first.response, nil
 	}
-	others := x.elsewhere(got.replica)
+	others := x.elsewhere(first.Replica)
 	if here {
-		if _, err := x.take(got); err != nil {
+		if _, err := x.accept(first); err != nil {
 			return nil, err
 		}
-		if err := x.bury(got); err != nil {
+		if err := x.recordDeletion(first); err != nil {
 			return nil, err
 		}
 	}
-	answers := x.askAll(out, others)
-	best := got
-	for _, a := range append(answers, got) {
-		if a.absent() {
-			x.absentAt = append(x.absentAt, a.replica)
-		}
-	}
-	for _, a := range answers {
-		if asked := !errors.Is(a.err, errReplicaDown); asked && !best.accepted() && a.rank() > best.rank() {
-			best = a
-		}
-	}
-	if best.replica != got.replica {
-		got.response.Body.Close()
-		x.replica.Store(best.replica)
+	all := append([]answer{first}, x.askAll(out, others)...)
+	got := all[router.ChooseDeletion(heardOf(all))]
+	if got.Replica != first.Replica {
+		first.drop()
+		x.progress.asked.Store(got.Replica)
 		x.reason = router.Fallthrough
 	}
-	if x.request.Holders = known.Confirmed; best.absent() && len(x.request.Unheard(x.absentAt)) > 0 {
-		best.drop()
-		x.reason = router.HolderDown
-		return nil, x.missing(best)
-	}
-	if best.absent() && len(known.Confirmed) > 0 { // taken away around us, or by a request of ours that was sent twice
-		if err := x.bury(best); err != nil {
+	if got.Absent() {
+		if err := x.heldElsewhere(known, all); err != nil {
+			got.drop()
+			x.reason = router.HolderDown
 			return nil, err
 		}
 	}
-	if !best.accepted() {
-		return best.response, best.err
-	}
-	if !here {
-		if err := x.bury(best); err != nil {
+	// What is absent was taken away around us, or by a request of ours that was sent twice.
+	if !here && (got.Accepted() || got.Absent() && len(known.Confirmed) > 0) {
+		if err := x.recordDeletion(got); err != nil {
 			return nil, err
 		}
 	}
-	for _, a := range answers {
-		x.confirm(a)
+	if !got.Accepted() {
+		return got.response, got.err
 	}
-	x.proxy.Record.Told(x.ctx) // whoever asks next may ask any gateway
-	return best.response, nil
+	for _, a := range all[1:] {
+		x.confirmDeletion(a)
+	}
+	x.proxy.Ledger.Told(x.ctx) // whoever asks next may ask any gateway
+	return got.response, nil
 }
 
-// recorded is what the record knows to be somewhere; the zero value if nothing is, or it was deleted.
+func heardOf(answers []answer) []router.Heard {
+	heard := make([]router.Heard, len(answers))
+	for i, a := range answers {
+		heard[i] = a.Heard
+	}
+	return heard
+}
+
+// heldElsewhere is why a deletion is not answered by 404: a replica that has it could not be asked.
+func (x *exchange) heldElsewhere(known ledger.Entry, all []answer) error {
+	r := x.decided.request
+	r.Holders = known.Confirmed
+	var absentAt []*router.Replica
+	for _, a := range all {
+		if a.Absent() {
+			absentAt = append(absentAt, a.Replica)
+		}
+	}
+	return unheardError(r.Unheard(absentAt))
+}
+
+// recorded is what the ledger knows to be somewhere; the zero value if nothing is, or it was deleted.
 func (x *exchange) recorded() ledger.Entry {
-	known, ok := x.proxy.Record.Known(x.named())
+	known, ok := x.proxy.Ledger.Known(x.reference())
 	if !ok || known.Deleted {
 		return ledger.Entry{}
 	}
@@ -84,13 +92,13 @@ func (x *exchange) recorded() ledger.Entry {
 // refusesUnknown: a 401 or 403 to a client with a login, by a replica that is not among those that have it, may be about a
 // repository that is not there.
 func (x *exchange) refusesUnknown(got answer, known ledger.Entry) bool {
-	denied := got.err == nil && (got.response.StatusCode == http.StatusUnauthorized || got.response.StatusCode == http.StatusForbidden)
-	return denied && len(known.Confirmed) > 0 && x.in.Header.Get("Authorization") != "" && !x.counts(got.replica.Name, known)
+	denied := got.Status == http.StatusUnauthorized || got.Status == http.StatusForbidden
+	return denied && len(known.Confirmed) > 0 && x.in.Header.Get("Authorization") != "" && !x.hasWord(x.decided.fleet, got.Replica.Name, known)
 }
 
 // elsewhere are the replicas, in the gateway's order, that have content of their own.
 func (x *exchange) elsewhere(asked *router.Replica) (others []*router.Replica) {
-	for _, r := range x.request.Gateway {
+	for _, r := range x.decided.request.Gateway {
 		if !r.Shares(asked) {
 			others = append(others, r)
 		}
@@ -98,27 +106,28 @@ func (x *exchange) elsewhere(asked *router.Replica) (others []*router.Replica) {
 	return others
 }
 
-// bury: from now on what was deleted must not come back from any other replica.
-func (x *exchange) bury(by answer) error {
+// recordDeletion: from now on what was deleted must not come back from any other replica.
+func (x *exchange) recordDeletion(by answer) error {
 	x.proxy.parts.drop(x.target.repository, x.target.reference)
-	if err := x.proxy.Record.Delete(x.named(), by.replica.Name, x.by()); err != nil {
-		by.response.Body.Close()
+	if err := x.proxy.Ledger.Delete(x.reference(), by.Replica.Name, x.by()); err != nil {
+		by.drop()
 		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
 	return nil
 }
 
-func (x *exchange) confirm(a answer) {
-	log := x.proxy.Log.With("replica", a.replica.Name, "repository", x.target.repository, "reference", x.target.reference)
+// confirmDeletion has a replica's word count again if it is rid of what another has deleted.
+func (x *exchange) confirmDeletion(a answer) {
+	log := x.proxy.Log.With("replica", a.Replica.Name, "repository", x.target.repository, "reference", x.target.reference)
 	switch {
-	case a.accepted() || a.absent():
-		x.proxy.Record.Gone(x.named(), a.replica.Name)
+	case a.Accepted() || a.Absent():
+		x.proxy.Ledger.Gone(x.reference(), a.Replica.Name)
 		x.proxy.metrics.deletes.WithLabelValues("confirmed").Inc()
 		return
 	case a.err != nil:
 		log.Warn("a replica could not be told of a deletion", "error", a.err)
 	default:
-		log.Warn("a replica does not delete what another has deleted", "status", a.response.StatusCode)
+		log.Warn("a replica does not delete what another has deleted", "status", a.Status)
 	}
 	x.proxy.metrics.deletes.WithLabelValues("unconfirmed").Inc()
 }

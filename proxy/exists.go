@@ -14,21 +14,20 @@ const maxBorrowed = 128 << 20
 
 // existsElsewhere asks the others whether they have a blob that the push's own replica does not have. The first of them that
 // has it answers. If a push is under way, it is copied at once. What was deleted nobody has until it is pushed again.
-func (x *exchange) existsElsewhere(out *http.Request, kept answer) answer {
-	if !kept.absent() && !kept.denied || len(x.decision.Elsewhere) == 0 || x.gone(manifest.Part{Digest: x.target.reference}) {
-		return kept
+func (x *exchange) existsElsewhere(out *http.Request, got answer) answer {
+	if !got.Absent() && !got.Denied || len(x.decided.Elsewhere) == 0 || x.gone(manifest.Part{Digest: x.target.reference}) {
+		return got
 	}
-	for _, a := range x.askAll(out, x.decision.Elsewhere) {
-		if a.err != nil || a.response.StatusCode != http.StatusOK || a.response.ContentLength > maxBorrowed || x.unsettled(a.replica) {
+	for _, a := range x.askAll(out, x.decided.Elsewhere) {
+		if a.Status != http.StatusOK || a.response.ContentLength > maxBorrowed || x.unsettled(a.Replica) {
 			continue
 		}
-		if x.request.Lease != "" {
-			x.bringHome(x.target.reference, a.replica.Name, kept.replica.Name)
+		if x.decided.request.Lease != "" {
+			x.bringHome(x.target.reference, a.Replica.Name, got.Replica.Name)
 		}
-		x.pushTo = kept.replica.Name
-		kept.response.Body.Close()
-		a.reason = router.Fallthrough
+		got.drop()
+		a.pushTo, a.reason = got.Replica.Name, router.Fallthrough
 		return a
 	}
-	return kept
+	return got
 }

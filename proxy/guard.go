@@ -16,7 +16,7 @@ import (
 
 // putsManifest: whoever names a replica, and no other, looks after the parts himself.
 func (x *exchange) putsManifest() bool {
-	return x.target.manifest && x.in.Method == http.MethodPut && x.request.Named == ""
+	return x.target.manifest && x.in.Method == http.MethodPut && x.decided.request.Named == ""
 }
 
 // guardError is why a manifest was not put.
@@ -38,7 +38,7 @@ func (x *exchange) readManifest(out *http.Request) error {
 	most := x.proxy.MaxManifest
 	var body []byte
 	if out.ContentLength <= most {
-		err := x.takeManifest(sizeOf(out.ContentLength, most))
+		err := x.reserveForManifest(sizeOf(out.ContentLength, most))
 		if err == nil {
 			body, err = readAll(out.Body, out.ContentLength, most)
 		}
@@ -52,7 +52,7 @@ func (x *exchange) readManifest(out *http.Request) error {
 		}
 		return guardError{errManifestSize}
 	}
-	x.manifest = body
+	x.put.body = body
 	return nil
 }
 
@@ -60,14 +60,14 @@ func (x *exchange) readManifest(out *http.Request) error {
 // look, and some do not (OCI distribution spec 1.1, "Pushing Manifests"; zot and go-containerregistry's accept a manifest
 // whose layers are missing).
 func (x *exchange) guard(ctx context.Context, owner *router.Replica) error {
-	needs, err := manifest.Needs(x.manifest)
+	needs, err := manifest.Needs(x.put.body)
 	if err != nil {
 		return guardError{err}
 	}
-	x.needs = needs
+	x.put.needs = needs
 	bounded, cancel := context.WithTimeout(ctx, x.proxy.Limits.Heal)
 	defer cancel()
-	if err := x.keepParts(bounded, owner.Name); err != nil {
+	if err := x.forbidDeletesOfGone(bounded, owner.Name); err != nil {
 		return guardError{fmt.Errorf("%w: %w", errUnsaid, err)}
 	}
 	now := time.Now()
@@ -87,7 +87,7 @@ func (x *exchange) guard(ctx context.Context, owner *router.Replica) error {
 }
 
 func (x *exchange) pushing(owner string) pushing {
-	repository, to := x.target.repository, x.fleet.Replica(owner)
+	repository, to := x.target.repository, x.decided.fleet.Replica(owner)
 	p := pushing{
 		repository: repository, owner: owner, host: x.in.Host, credential: credentialOf(x.in),
 		gone: x.gone,
@@ -95,7 +95,7 @@ func (x *exchange) pushing(owner string) pushing {
 	// Where this push has left parts they are most likely to be.
 	left := x.proxy.parts.replicas(x.push(), time.Now())
 	var rest []string
-	for _, r := range x.request.Gateway {
+	for _, r := range x.decided.request.Gateway {
 		switch {
 		case r.Shares(to) || r.Operator == router.Offline:
 		case slices.Contains(left, r.Name):
@@ -110,24 +110,24 @@ func (x *exchange) pushing(owner string) pushing {
 
 // gone: the part was deleted, by whomever, and not pushed again.
 func (x *exchange) gone(p manifest.Part) bool {
-	known, ok := x.proxy.Record.Known(ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest})
+	known, ok := x.proxy.Ledger.Known(ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest})
 	return ok && known.Deleted
 }
 
 // wasGone: the part was deleted once. The record has blobs for no other reason, and another gateway may not have
 // heard yet that this one was pushed again.
 func (x *exchange) wasGone(p manifest.Part) bool {
-	known, ok := x.proxy.Record.Known(ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest})
+	known, ok := x.proxy.Ledger.Known(ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest})
 	return ok && (known.Deleted || !p.Manifest)
 }
 
-// keepParts: what was deleted, and is at the replica all the same, is there for good once the manifest is.
-func (x *exchange) keepParts(ctx context.Context, replica string) error {
-	for _, p := range x.needs {
+// forbidDeletesOfGone: what was deleted, and is at the replica all the same, is there for good once the manifest is.
+func (x *exchange) forbidDeletesOfGone(ctx context.Context, replica string) error {
+	for _, p := range x.put.needs {
 		if !x.gone(p) {
 			continue
 		}
-		if err := x.keepAway(ctx, replica, ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest}); err != nil {
+		if err := x.forbidDeletes(ctx, replica, ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest}); err != nil {
 			return err
 		}
 	}
@@ -137,7 +137,7 @@ func (x *exchange) keepParts(ctx context.Context, replica string) error {
 // bringHome starts to copy a blob that was committed elsewhere than where its push's manifest will go, so that the
 // manifest need not wait for it.
 func (x *exchange) bringHome(digest, at, owner string) {
-	if digest == "" || owner == at || x.fleet.Replica(owner) == nil {
+	if digest == "" || owner == at || x.decided.fleet.Replica(owner) == nil {
 		return
 	}
 	_, _, _ = x.proxy.healer.begin(x.pushing(owner), manifest.Part{Digest: digest}, at, 0) // else the manifest waits

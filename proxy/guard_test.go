@@ -377,7 +377,7 @@ func TestTheOwnerIsLostUnderTheGuard(t *testing.T) {
 	t.Parallel()
 	s := newScattered(t)
 	s.rig = newRig(t, map[string]http.HandlerFunc{"west": status(503), "east": s.at["east"].ServeHTTP}, func(c *rigConfig) {
-		c.Limits.Outlive = patience
+		c.Limits.AwaitHealth = patience
 		c.Trouble = func(name string) { s.set(name, down) } // as the probes find
 	})
 	s.at["east"].blob("config")

@@ -50,7 +50,7 @@ type rig struct {
 var quick = Limits{
 	FirstByte: patience, Lists: patience, Alone: patience,
 	Window: patience, Silence: patience,
-	Least: 1000, Outlive: 100 * time.Millisecond, Heal: 10 * time.Second, Commit: 5 * time.Second,
+	Least: 1000, AwaitHealth: 100 * time.Millisecond, Heal: 10 * time.Second, Commit: 5 * time.Second,
 }
 
 // rigConfig is what a test may change: what the proxy is made of, and its way to the replicas.
@@ -79,7 +79,7 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*ri
 	c.way = upstream.Config{Hostname: "registry.contoso.com", Dial: patience, Alive: func(string, time.Time) {}}
 	c.Config = Config{
 		Committed: func(string, string, string) {},
-		Hostname:  "registry.contoso.com", LeaseIdle: time.Minute, Limits: quick, Record: newMemoryRecord(),
+		Hostname:  "registry.contoso.com", LeaseIdle: time.Minute, Limits: quick, Ledger: newMemoryRecord(),
 		Fleet:       g.fleet.Load,
 		Trouble:     func(name string) { g.note(&g.trouble, name) },
 		OwnShortage: func(error) bool { return false },

@@ -71,7 +71,7 @@ type pushing struct {
 func newHealer(p *Proxy) *healer {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &healer{
-		reach: p.Upstreams.ReachAs, moved: p.healed, own: p.OwnWrites, room: p.room, known: p.Record.Known, metrics: p.metrics,
+		reach: p.Upstreams.ReachAs, moved: p.healed, own: p.OwnWrites, room: p.room, known: p.Ledger.Known, metrics: p.metrics,
 		log: p.Log,
 		ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxCopies), jobs: map[jobKey]*job{},
 	}
@@ -164,13 +164,13 @@ func (h *healer) part(ctx context.Context, p pushing, need manifest.Part, nestin
 		})
 	}
 	group.Wait()
-	switch mend := router.MendPart(at, others, need.Optional); {
-	case mend.From != "":
-		err := h.copied(ctx, p, need, mend.From, nesting)
+	switch repair := router.PlanRepair(at, others, need.Optional); {
+	case repair.From != "":
+		err := h.copied(ctx, p, need, repair.From, nesting)
 		return err == nil, err
-	case mend.Lost:
+	case repair.Unsure:
 		return false, &holeError{need.Digest, p.owner, p.others, errors.New("a replica that may have it does not answer")}
-	case mend.Hole:
+	case repair.Missing:
 		return false, &holeError{need.Digest, p.owner, p.others, nil}
 	}
 	return false, nil
@@ -285,7 +285,7 @@ func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from s
 	if need.Size > 0 && need.Size < source.MaxManifest {
 		source.MaxManifest = need.Size // what is larger than its descriptor says is of use to no client
 	}
-	done, err := h.room.take(ctx, 2*source.MaxManifest)
+	done, err := h.room.reserve(ctx, 2*source.MaxManifest)
 	if err != nil {
 		return err
 	}

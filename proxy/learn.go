@@ -11,12 +11,12 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// learn remembers what a replica's answer says about who owns the repository, and returns the owner.
+// learnOwner remembers what a replica's answer says about who owns the repository, and returns the owner.
 // Only what was accepted counts: a stranger's refused push must not steer a repository.
-func (x *exchange) learn(replica string, response *http.Response) (owner string, err error) {
-	p, now, status := x.proxy, time.Now(), response.StatusCode
-	accepted := router.Accepted(status)
-	if x.request.Named != "" {
+func (x *exchange) learnOwner(got answer) (owner string, err error) {
+	p, now, replica, response := x.proxy, time.Now(), got.Replica.Name, got.response
+	accepted := router.Accepted(response.StatusCode)
+	if x.decided.request.Named != "" {
 		if accepted && changes(x.in.Method) {
 			x.trust(replica, response)
 		}
@@ -27,16 +27,16 @@ func (x *exchange) learn(replica string, response *http.Response) (owner string,
 	}
 	repository := x.target.repository
 	if accepted {
-		x.learnParts(replica, response, now)
+		x.notePushed(replica, response, now)
 	}
 	switch {
 	case x.belongsToWriting() && accepted && changes(x.in.Method):
-		if x.decision.LeaseEnds {
-			p.leases.end(repository, x.request.Lease, x.fleet.Replica(x.request.Lease))
-			p.Log.Info("lease moved", "repository", repository, "from", x.request.Lease, "to", replica)
+		if x.decided.LeaseEnds {
+			p.leases.end(repository, x.decided.request.Lease, x.decided.fleet.Replica(x.decided.request.Lease))
+			p.Log.Info("lease moved", "repository", repository, "from", x.decided.request.Lease, "to", replica)
 		}
 		owner = p.leases.accept(x.ctx, repository, replica, x.client, now)
-		if x.beginsAgain(replica, x.fleet.Replica(owner)) {
+		if x.beginsAgain(replica, x.decided.fleet.Replica(owner)) {
 			return owner, nil // what counts is what that one accepts
 		}
 		if err := x.recordWrite(replica, response); err != nil {
@@ -51,9 +51,9 @@ func (x *exchange) learn(replica string, response *http.Response) (owner string,
 			p.Committed(repository, digest, replica)
 		}
 		return owner, nil
-	case x.target.kind == router.Exists && (accepted || status == http.StatusNotFound):
-		p.leases.bind(repository, cmp.Or(x.pushTo, replica), x.client, now)
-	case x.target.manifest && accepted && x.reads() && replica != x.request.Gateway[0].Name:
+	case x.target.kind == router.Exists && (accepted || got.Absent()):
+		p.leases.bind(repository, cmp.Or(got.pushTo, replica), x.client, now)
+	case x.target.manifest && accepted && x.reads() && replica != x.decided.request.Gateway[0].Name:
 		p.resolutions.note(x.reader(), replica, now)
 		if digest := response.Header.Get(digestHeader); digest != "" {
 			p.resolutions.note(ledger.Reference{Repository: repository, Name: strings.Clone(digest)}, replica, now)
@@ -75,9 +75,9 @@ func changes(method string) bool {
 	return false
 }
 
-// learnParts remembers where the parts of an unfinished push are. A manifest that is pushed by its tag
+// notePushed remembers where the content of an unfinished push is. A manifest that is pushed by its tag
 // ends a push; one by its digest is a part of an index to come.
-func (x *exchange) learnParts(replica string, response *http.Response, now time.Time) {
+func (x *exchange) notePushed(replica string, response *http.Response, now time.Time) {
 	parts := x.proxy.parts
 	switch {
 	case x.putsManifest() && !x.target.isDigest():
@@ -109,23 +109,23 @@ func (x *exchange) recordWrite(replica string, response *http.Response) error {
 // trust: whoever named the replica has given it something anew, or taken it away.
 func (x *exchange) trust(replica string, response *http.Response) {
 	for _, what := range []ledger.Reference{
-		x.named(), {Repository: x.target.repository, Name: response.Header.Get(digestHeader)},
+		x.reference(), {Repository: x.target.repository, Name: response.Header.Get(digestHeader)},
 		{Repository: x.target.repository, Name: committed(x.values()), Blob: true},
 	} {
-		if known, ok := x.proxy.Record.Known(what); ok && known.Deleted {
-			x.proxy.Record.Confirm(what, replica)
+		if known, ok := x.proxy.Ledger.Known(what); ok && known.Deleted {
+			x.proxy.Ledger.Confirm(what, replica)
 		}
 	}
 }
 
 // saysManifestExists: a client that pushes is told so only by the replica that the push goes to.
 func (x *exchange) saysManifestExists() bool {
-	return x.target.kind == router.Pull && x.request.Head && x.request.Bound != ""
+	return x.target.kind == router.Pull && x.decided.request.Head && x.decided.request.Bound != ""
 }
 
 // pushReplica is where a push of this client would go now.
 func (x *exchange) pushReplica(repository string, now time.Time) string {
-	r := x.request
+	r := x.decided.request
 	r.Kind, r.Barred = router.Exists, nil
 	r.Lease = x.proxy.leases.owner(repository, now)
 	r.Bound = x.proxy.leases.boundTo(repository, x.client, now)

@@ -125,9 +125,9 @@ func (r *room) needs(request *http.Request) int64 {
 	return RequestMemory
 }
 
-// take waits until so many bytes may be held. What is larger than all there is may be held alone.
-func (r *room) take(ctx context.Context, bytes int64) (done func(), err error) {
-	if done, ok := r.tryTake(bytes); ok {
+// reserve waits until so many bytes may be held. What is larger than all there is may be held alone.
+func (r *room) reserve(ctx context.Context, bytes int64) (done func(), err error) {
+	if done, ok := r.tryReserve(bytes); ok {
 		return done, nil
 	}
 	of, bytes := r.class(bytes)
@@ -149,8 +149,8 @@ func (r *room) take(ctx context.Context, bytes int64) (done func(), err error) {
 	return sync.OnceFunc(func() { of.Release(bytes) }), nil
 }
 
-// tryTake is take without a wait.
-func (r *room) tryTake(bytes int64) (done func(), ok bool) {
+// tryReserve is reserve without a wait.
+func (r *room) tryReserve(bytes int64) (done func(), ok bool) {
 	of, bytes := r.class(bytes)
 	if !of.TryAcquire(bytes) {
 		return nil, false
@@ -166,19 +166,19 @@ func (r *room) class(bytes int64) (of *semaphore.Weighted, most int64) {
 	return r.large, min(bytes, r.mostLarge)
 }
 
-// takeManifest makes room for a manifest of so many bytes, until the exchange ends. What is read out of it needs as
+// reserveForManifest makes room for a manifest of so many bytes, until the exchange ends. What is read out of it needs as
 // much again.
-func (x *exchange) takeManifest(bytes int64) error {
-	done, err := x.proxy.room.take(x.ctx, 2*bytes)
+func (x *exchange) reserveForManifest(bytes int64) error {
+	done, err := x.proxy.room.reserve(x.ctx, 2*bytes)
 	if err == nil {
-		x.room = append(x.room, done)
+		x.reserved = append(x.reserved, done)
 	}
 	return err
 }
 
-// giveRoomBack: nothing is held for this exchange any more.
-func (x *exchange) giveRoomBack() {
-	for _, done := range x.room {
+// releaseRoom: nothing is held for this exchange any more.
+func (x *exchange) releaseRoom() {
+	for _, done := range x.reserved {
 		done()
 	}
 }
@@ -228,7 +228,7 @@ func (b heldBody) Close() error {
 // whose fields would be held meanwhile.
 func (x *exchange) refuseForLackOfRoom(why error) {
 	if x.in.ProtoMajor < 2 {
-		x.takeUnwanted()
+		x.drainUnwanted()
 	}
 	x.refuse(http.StatusServiceUnavailable, ociError{Code: codeUnavailable, Message: why.Error()})
 }

@@ -59,23 +59,23 @@ func TestRoomForRequests(t *testing.T) {
 func TestRoomForManifests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := roomFor(Memory{Held: 4 << 20})
-		all, err := r.take(t.Context(), 1<<30)
+		all, err := r.reserve(t.Context(), 1<<30)
 		if err != nil {
 			t.Fatal("what is larger than all there is:", err)
 		}
-		if done, err := r.take(t.Context(), 1000); err != nil {
+		if done, err := r.reserve(t.Context(), 1000); err != nil {
 			t.Error("a small one beside a large one:", err)
 		} else {
 			done()
 		}
 		began := time.Now()
-		if _, err := r.take(t.Context(), 1<<20); !errors.Is(err, errNoRoom) || time.Since(began) != time.Second {
+		if _, err := r.reserve(t.Context(), 1<<20); !errors.Is(err, errNoRoom) || time.Since(began) != time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		waits := make(chan error, maxWaiting)
 		for range maxWaiting {
 			go func() {
-				done, err := r.take(t.Context(), 1<<20)
+				done, err := r.reserve(t.Context(), 1<<20)
 				if err == nil {
 					done()
 				}
@@ -84,7 +84,7 @@ func TestRoomForManifests(t *testing.T) {
 		}
 		synctest.Wait()
 		began = time.Now()
-		if _, err := r.take(t.Context(), 1<<20); !errors.Is(err, errNoRoom) || time.Since(began) != 0 {
+		if _, err := r.reserve(t.Context(), 1<<20); !errors.Is(err, errNoRoom) || time.Since(began) != 0 {
 			t.Errorf("behind %d that wait: %v after %v", maxWaiting, err, time.Since(began))
 		}
 		all()
@@ -96,7 +96,7 @@ func TestRoomForManifests(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if done, err := r.take(ctx, 3<<20); err == nil {
+		if done, err := r.reserve(ctx, 3<<20); err == nil {
 			done()
 		}
 		if !r.large.TryAcquire(r.mostLarge) || !r.small.TryAcquire(r.mostSmall) {
@@ -151,7 +151,7 @@ func TestLackOfRoom(t *testing.T) {
 	}
 	served := map[string]int{http.MethodPut: 201, http.MethodGet: 200}
 	expect("with room", served)
-	done, err := g.proxy.room.take(t.Context(), 1<<30)
+	done, err := g.proxy.room.reserve(t.Context(), 1<<30)
 	if err != nil {
 		t.Fatal(err)
 	}

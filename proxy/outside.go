@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fairlead-gateway/fairlead/oci"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
@@ -51,19 +50,6 @@ func readableOutside(p string) bool {
 	return methods == nil && !readAsContent(rest) && !slices.ContainsFunc(words, content)
 }
 
-// readOutside reads a URL of an upload that we have handed out, and whose path does not name its repository.
-func (x *exchange) readOutside() {
-	if !readableOutside(x.in.URL.Path) {
-		return
-	}
-	m, _ := cutMarks(x.in.URL.RawQuery)
-	if m.owner == "" || m.repository == "" || !oci.IsRepository(m.repository) {
-		return
-	}
-	x.target = target{kind: router.Upload, repository: strings.Clone(m.repository)}
-	x.hinted = true
-}
-
 // vouched reports whether an accepted answer may be learnt from. What a URL says of the repository anybody may have written
 // there: it keeps a lease where it is, and no more, until the registry itself says which repository it has put the blob into.
 func (x *exchange) vouched(replica string, response *http.Response, now time.Time) bool {
@@ -81,6 +67,11 @@ func (x *exchange) vouched(replica string, response *http.Response, now time.Tim
 	if !of.blob || of.reference != committed(x.values()) {
 		return false
 	}
-	x.target.repository, x.hinted = strings.Clone(of.repository), false
+	x.adoptRepository(of.repository)
 	return true
+}
+
+// adoptRepository: from now on the request is about the repository that the registry has put the blob into.
+func (x *exchange) adoptRepository(name string) {
+	x.target.repository, x.hinted = strings.Clone(name), false
 }

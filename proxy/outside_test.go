@@ -151,13 +151,13 @@ func TestAForgedRepository(t *testing.T) {
 			}
 		})
 		blob := ledger.Reference{Repository: "victim", Name: digest, Blob: true}
-		_ = g.proxy.Record.Delete(blob, "west", ledger.Request{})
+		_ = g.proxy.Ledger.Delete(blob, "west", ledger.Request{})
 		g.want(g.do("PATCH "+forged, strings.NewReader("x")), 202, "west; reason=owner")
 		g.want(g.do("PUT "+forged+"&digest="+digest, strings.NewReader("x")), 201, "west; reason=owner")
 		if owner := g.proxy.leases.owner("victim", time.Now()); owner != "" {
 			t.Errorf("%s: a lease at %s", name, owner)
 		}
-		if known, _ := g.proxy.Record.Known(blob); !known.Deleted {
+		if known, _ := g.proxy.Ledger.Known(blob); !known.Deleted {
 			t.Errorf("%s: what was deleted is there again", name)
 		}
 	}

@@ -7,15 +7,15 @@ import (
 
 // Limits bound every wait of an exchange.
 type Limits struct {
-	FirstByte time.Duration // of a GET or HEAD, until all replicas that may have it are asked
-	Lists     time.Duration // the same of lists of tags and repositories
-	Alone     time.Duration // to the first byte, where nobody is left to ask; to begin an upload; of those that are down
-	Window    time.Duration // that a replica has to move Least bytes of a body, in either direction
-	Silence   time.Duration // that a client has
-	Least     int64
-	Outlive   time.Duration // that a write waits for the probes to decide about a replica that did not answer
-	Heal      time.Duration // that a manifest waits for its parts
-	Commit    time.Duration // from a request's last byte to its answer, while the replica is up
+	FirstByte   time.Duration // of a GET or HEAD, until all replicas that may have it are asked
+	Lists       time.Duration // the same of lists of tags and repositories
+	Alone       time.Duration // to the first byte, where nobody is left to ask; to begin an upload; of those that are down
+	Window      time.Duration // that a replica has to move Least bytes of a body, in either direction
+	Silence     time.Duration // that a client has
+	Least       int64
+	AwaitHealth time.Duration // that a write waits for the probes to decide about a replica that did not answer
+	Heal        time.Duration // that a manifest waits for its parts
+	Commit      time.Duration // from a request's last byte to its answer, while the replica is up
 }
 
 // DefaultLimits: what another replica may have is asked of it within 5 s, and who is alone has the 30 s after which docker
@@ -25,15 +25,15 @@ type Limits struct {
 // what docker gives it, so healing has less.
 func DefaultLimits() Limits {
 	return Limits{
-		FirstByte: 4500 * time.Millisecond,
-		Lists:     30 * time.Second,
-		Alone:     30 * time.Second,
-		Window:    30 * time.Second,
-		Silence:   5 * time.Minute,
-		Least:     16 << 10,
-		Outlive:   10 * time.Second,
-		Heal:      20 * time.Second,
-		Commit:    15 * time.Minute,
+		FirstByte:   4500 * time.Millisecond,
+		Lists:       30 * time.Second,
+		Alone:       30 * time.Second,
+		Window:      30 * time.Second,
+		Silence:     5 * time.Minute,
+		Least:       16 << 10,
+		AwaitHealth: 10 * time.Second,
+		Heal:        20 * time.Second,
+		Commit:      15 * time.Minute,
 	}
 }
 
@@ -62,8 +62,8 @@ type pace struct {
 	slow   time.Duration // since then, waiting for the replica rather than the client
 }
 
-// sight is what judge sees of an exchange.
-type sight struct {
+// snapshot is what judge sees of an exchange.
+type snapshot struct {
 	phase  phase
 	moved  int64 // bytes, both directions
 	up     bool  // the replica
@@ -73,7 +73,7 @@ type sight struct {
 
 // judge looks at an exchange: cut it if the error is not nil. Cutting is by minimum rate and never by
 // total time, since layers are large; a wait for a commit goes on while the replica is up.
-func (p pace) judge(l Limits, now time.Time, s sight) (pace, error) {
+func (p pace) judge(l Limits, now time.Time, s snapshot) (pace, error) {
 	next := pace{phase: s.phase, since: now, moved: s.moved, looked: now}
 	elapsed, slow := now.Sub(p.since), p.slow
 	if !s.client {

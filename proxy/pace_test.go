@@ -45,7 +45,7 @@ func TestJudge(t *testing.T) {
 		p := pace{phase: sending, since: start, looked: start}
 		for i, look := range test.looks {
 			var err error
-			p, err = p.judge(l, start.Add(time.Duration(look.at)*time.Second), sight{look.phase, look.moved, look.up, look.turn == asDown, look.turn == client})
+			p, err = p.judge(l, start.Add(time.Duration(look.at)*time.Second), snapshot{look.phase, look.moved, look.up, look.turn == asDown, look.turn == client})
 			last := i == len(test.looks)-1
 			if !last && err != nil || last && err != test.want {
 				t.Errorf("%s: look %d: %v, want %v at the end", test.name, i, err, test.want)

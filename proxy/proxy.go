@@ -40,7 +40,7 @@ type Config struct {
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string) // must not block
 	OwnShortage    func(error) bool     // it comes of what this gateway has run out of
-	Record         Record
+	Ledger         Ledger
 	Committed      func(repository, digest, replica string)    // of each blob that a client pushes; must not block
 	Missed         func(what ledger.Reference, replica string) // which the record says to have it answered 404; must not block
 	OwnWrites      OwnWrites
@@ -120,10 +120,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
-	defer x.giveRoomBack()
+	defer x.releaseRoom()
 	if why := x.refusal(); why != nil {
 		if why != noPath {
-			x.takeUnwanted()
+			x.drainUnwanted()
 		}
 		if why.allow != nil {
 			w.Header().Set("Allow", strings.Join(why.allow, ", "))
@@ -131,13 +131,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.refuse(why.status, why.error)
 		return
 	}
-	x.decide()
-	if len(x.decision.Tries) == 0 {
+	x.decided = x.decide()
+	if len(x.decided.Tries) == 0 {
 		x.refuseToAsk()
 		return
 	}
-	defer x.hold()()
-	x.forward()
+	prolongLease, done := x.keepLease()
+	defer done()
+	x.forward(prolongLease)
 }
 
 func (p *Proxy) missed(what ledger.Reference, replica string) {
@@ -152,8 +153,8 @@ func (p *Proxy) healed(source, target string, bytes int) {
 	}
 }
 
-// named is the replica that a Host of the form <replica>.<hostname> names, "" for any other.
-func (p *Proxy) named(host string, fleet *router.Fleet) string {
+// namedBy is the replica that a Host of the form <replica>.<hostname> names, "" for any other.
+func (p *Proxy) namedBy(host string, fleet *router.Fleet) string {
 	name := strings.TrimSuffix(strings.ToLower((&url.URL{Host: host}).Hostname()), ".")
 	label, ok := strings.CutSuffix(name, "."+p.Hostname)
 	if !ok || fleet.Replica(label) == nil {

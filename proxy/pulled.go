@@ -12,7 +12,7 @@ func (x *exchange) countPulled(response *http.Response, replica string) {
 	if pulled == nil || !x.reads() || x.target.repository == "" {
 		return
 	}
-	nearest := len(x.request.Client) > 0 && x.request.Client[0].Name == replica
+	nearest := len(x.decided.request.Client) > 0 && x.decided.request.Client[0].Name == replica
 	response.Body = pulledBody{response.Body, func(n int) { pulled(replica, nearest, n) }}
 }
 

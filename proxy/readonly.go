@@ -65,11 +65,20 @@ func (x *exchange) present(now time.Time) *router.Fleet {
 
 // refusedAsReadOnly: the replica takes no push, so that another has to, whatever binds it.
 func (x *exchange) refusedAsReadOnly(got answer) bool {
-	if got.err != nil || got.replica.ReadOnly || x.request.Named != "" ||
+	if got.err != nil || got.Replica.ReadOnly || x.decided.request.Named != "" ||
 		x.in.Method != http.MethodPost || x.target.kind != router.Write || !x.repeatable() || !strings.HasSuffix(x.in.URL.Path, "/") {
 		return false
 	}
-	return failsWrites(got.response.StatusCode) || saysReadOnly(got.response)
+	return failsWrites(got.Status) || saysReadOnly(got.response)
+}
+
+// noteReadOnly remembers a replica that takes no push of the repository, or could not take this one.
+func (x *exchange) noteReadOnly(got answer) {
+	whose := x.target.repository
+	if failsWrites(got.Status) {
+		whose = x.ownWrites()
+	}
+	x.proxy.readOnly.note(whose, got.Replica.Name, time.Now())
 }
 
 // failsWrites: a registry says 500 of a disk that is full, or 507, and 503 of a storage that it cannot reach.
@@ -83,7 +92,7 @@ func saysReadOnly(response *http.Response) bool {
 	if response.StatusCode != http.StatusMethodNotAllowed {
 		return false
 	}
-	text, _, err := short(response)
+	text, _, err := readShort(response)
 	if err != nil {
 		return false
 	}
@@ -94,12 +103,12 @@ func saysReadOnly(response *http.Response) bool {
 	return json.Unmarshal(text, &said) != nil || len(said.Errors) == 0 || said.Errors[0].Code == codeUnsupported
 }
 
-// noteFailure: where there is no room for a part of a push, or for its manifest, there is none for the next. The push
+// noteDiskFull: where there is no room for a part of a push, or for its manifest, there is none for the next. The push
 // that comes again begins elsewhere. 500 says nothing: distribution answers manifests and parts that are wrong with
 // it.
-func (x *exchange) noteFailure(got answer) {
+func (x *exchange) noteDiskFull(got answer) {
 	writes := x.in.Method == http.MethodPatch || x.in.Method == http.MethodPut
-	if got.err == nil && writes && x.belongsToWriting() && got.response.StatusCode == http.StatusInsufficientStorage {
-		x.proxy.readOnly.note(x.ownWrites(), got.replica.Name, time.Now())
+	if writes && x.belongsToWriting() && got.Status == http.StatusInsufficientStorage {
+		x.proxy.readOnly.note(x.ownWrites(), got.Replica.Name, time.Now())
 	}
 }

@@ -41,10 +41,10 @@ func notAllowed(more ...string) *refusal {
 
 // refusal is why this request is answered here; nil: a replica gets it.
 func (x *exchange) refusal() *refusal {
-	switch m, _ := cutMarks(x.in.URL.RawQuery); {
+	switch {
 	case x.in.Host == "" && x.in.ProtoAtLeast(1, 1): // RFC 9112, 3.2; the checks of balancers speak 1.0
 		return noHost
-	case !routable(x.in.URL.Path, x.proxy.Paths) && m.owner != "": // a registry has sent its client there
+	case !routable(x.in.URL.Path, x.proxy.Paths) && x.urlOwner != "": // a registry has sent its client there
 		return refused(http.StatusNotFound, codeNameUnknown, outsideError(x.in.URL.Path).Error())
 	case !routable(x.in.URL.Path, x.proxy.Paths):
 		return noPath
@@ -54,9 +54,9 @@ func (x *exchange) refusal() *refusal {
 	return refusalOf(x.in.Method, x.in.URL, x.target)
 }
 
-// takeUnwanted takes in what a client sends that does not wait to be asked for it: some look for an answer only when
+// drainUnwanted takes in what a client sends that does not wait to be asked for it: some look for an answer only when
 // they have sent all, and a connection that is closed before takes the answer along.
-func (x *exchange) takeUnwanted() {
+func (x *exchange) drainUnwanted() {
 	if x.in.Header.Get("Expect") != "" || x.in.Body == nil || x.in.Body == http.NoBody {
 		return
 	}

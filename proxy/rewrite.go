@@ -37,7 +37,7 @@ func modifyResponse(response *http.Response) error {
 	if x == nil {
 		return errNoExchange
 	}
-	replica := x.replica.Load().Name
+	replica := x.progress.asked.Load().Name
 	response.Header.Del(upstream.HopHeader) // a replica's answer is never a gateway's own
 	if links := response.Header.Values("Link"); len(links) > 0 && router.Accepted(response.StatusCode) {
 		for i := range links {
@@ -119,7 +119,7 @@ func (x *exchange) ownHosts(replica string) []string {
 
 // losesUpload: the replica of an upload did not answer, for no fault of the client's or of what it sent.
 func (x *exchange) losesUpload(err error) bool {
-	return x.target.kind == router.Upload && x.request.URLOwner != "" && x.request.Named == "" && !x.clientFailed.Load() &&
+	return x.target.kind == router.Upload && x.decided.request.URLOwner != "" && x.decided.request.Named == "" && !x.progress.clientFailed.Load() &&
 		!errors.Is(x.cause(err), errStalled) && !errors.Is(err, upstream.ErrNonsense) && !unpassable(err)
 }
 
@@ -154,13 +154,13 @@ func handleError(w http.ResponseWriter, r *http.Request, err error) {
 		status, e.Message = http.StatusServiceUnavailable, "this gateway has run out of descriptors, ports or memory"
 	case errors.Is(err, errNoRoom):
 		status, e.Message = http.StatusServiceUnavailable, err.Error()
-	case x.clientFailed.Load() && !errors.Is(err, errStalled):
+	case x.progress.clientFailed.Load() && !errors.Is(err, errStalled):
 		status, e = http.StatusBadRequest, ociError{Code: codeUploadInvalid, Message: "the request's body broke off or is malformed"}
 	case errors.Is(err, errStalled):
 		status, e.Message = http.StatusGatewayTimeout, err.Error()
-	case errors.Is(err, errOlder), errors.Is(err, errUnrecorded), errors.Is(err, errHeld):
+	case errors.Is(err, errOlder), errors.Is(err, errUnrecorded), errors.Is(err, errHolderDown):
 		status, e.Message = http.StatusServiceUnavailable, err.Error()
-	case x.decision.Reason == router.LastResort:
+	case x.decided.Reason == router.LastResort:
 		status, e.Message = http.StatusServiceUnavailable, "no replica can be reached"
 	case errors.Is(err, errNoAnswer), errors.Is(err, errReplicaDown):
 		status, e.Message = http.StatusGatewayTimeout, err.Error()

@@ -16,6 +16,7 @@ import (
 type turns struct {
 	// Static.
 	x       *exchange
+	tries   []*router.Replica
 	out     *http.Request
 	begun   time.Time
 	bound   time.Duration // within which all get their turn, and those that are down have to answer
@@ -27,7 +28,7 @@ type turns struct {
 	asked []*asked
 	next  int       // of the decision's tries
 	ends  time.Time // the turn of the last one asked
-	kept  choice
+	said  *round
 }
 
 // asked is one that is being asked.
@@ -48,46 +49,44 @@ type turn struct {
 var errNotNeeded = errors.New("another replica has answered")
 
 // readInTurn asks for a read until there is an answer that counts, or nobody is left to ask.
-func (x *exchange) readInTurn(out *http.Request, bound time.Duration) answer {
+func (x *exchange) readInTurn(out *http.Request, bound time.Duration) (answer, *round) {
 	t := &turns{
-		x: x, out: out, begun: time.Now(), bound: bound, alone: max(bound, x.proxy.Limits.Alone), answers: make(chan turn), over: make(chan struct{}),
+		x: x, tries: x.decided.Tries, out: out, begun: time.Now(), bound: bound, alone: max(bound, x.proxy.Limits.Alone),
+		answers: make(chan turn), over: make(chan struct{}), said: newRound(x.decided),
 	}
-	return t.run()
+	t.run()
+	if t.said.choice.Index < 0 { // the client left before anybody was asked
+		gone := failed(t.tries[0], context.Cause(x.ctx))
+		gone.reason = x.decided.Reason
+		return gone, t.said
+	}
+	return t.said.chosen(), t.said
 }
 
-func (t *turns) run() answer {
+func (t *turns) run() {
 	defer t.end()
 	look := time.NewTicker(fleetEvery)
 	defer look.Stop()
-	defer func() { t.x.absentAt, t.x.deniedBy = t.kept.absent, t.kept.deniedBy() }()
-	for t.begin(); t.waiting(); {
+	for t.begin(); t.waiting() && !t.said.choice.Final; {
 		select {
 		case got := <-t.answers:
-			if t.take(got) {
-				return t.kept.best
-			}
+			t.hear(got)
 		case now := <-look.C:
 			t.look(now)
 		}
 	}
-	chosen := t.kept.choose(t.x.holds)
-	if chosen.replica == nil { // the client left before anybody was asked
-		return answer{replica: t.x.decision.Tries[0], reason: t.x.decision.Reason, err: context.Cause(t.x.ctx)}
-	}
-	return chosen
 }
 
 // begin asks the next one, unless it has the same content as one that does not have it.
 func (t *turns) begin() {
-	tries := t.x.decision.Tries
-	for ; t.next < len(tries) && t.x.ctx.Err() == nil; t.next++ {
-		if slices.ContainsFunc(t.kept.absent, tries[t.next].Shares) {
+	for ; t.next < len(t.tries) && t.x.ctx.Err() == nil; t.next++ {
+		if slices.ContainsFunc(t.said.absentAt(), t.tries[t.next].Shares) {
 			continue
 		}
 		ctx, cancel := context.WithCancelCause(t.out.Context())
-		a := &asked{replica: tries[t.next], ctx: ctx, cancel: cancel}
+		a := &asked{replica: t.tries[t.next], ctx: ctx, cancel: cancel}
 		t.asked = append(t.asked, a)
-		t.x.replica.Store(a.replica)
+		t.x.progress.asked.Store(a.replica)
 		go t.ask(ctx, t.next, a)
 		t.next++
 		now := time.Now()
@@ -98,7 +97,7 @@ func (t *turns) begin() {
 
 func (t *turns) ask(ctx context.Context, try int, a *asked) {
 	got := turn{a, t.x.try(ctx, a.cancel, t.out, a.replica)}
-	got.try = try
+	got.Try = try
 	select {
 	case t.answers <- got:
 	case <-t.over:
@@ -110,26 +109,21 @@ func (t *turns) waiting() bool {
 	return slices.ContainsFunc(t.asked, func(a *asked) bool { return !a.done })
 }
 
-// take reports whether the answer is the client's. If it is not, and it was the last one's turn, the next one is asked.
-func (t *turns) take(got turn) bool {
+// hear takes an answer in. If it is not the client's, and it was the last one's turn, the next one is asked.
+func (t *turns) hear(got turn) {
 	got.of.done = true
 	if got.err == nil && cutOff(got.of.ctx) { // look was faster, and has cut off what is left of it
 		got.drop()
-		got.answer = answer{replica: got.replica, try: got.try, err: context.Cause(got.of.ctx)}
+		try := got.Try
+		got.answer = failed(got.Replica, context.Cause(got.of.ctx))
+		got.Try = try
 	}
-	got.reason = t.x.reasonFor(got.try, t.kept)
-	final := t.x.final(got.answer, t.kept.best)
-	if final && got.absent() && t.waiting() {
-		final, got.enough = false, true
-	}
-	t.kept.add(got.answer, final)
-	if final {
-		return true
-	}
-	if !t.kept.best.enough && (got.of == t.asked[len(t.asked)-1] || !t.waiting()) {
+	got.Early = t.waiting()
+	t.said.add(got.answer)
+	last := got.of == t.asked[len(t.asked)-1] || !t.waiting()
+	if c := t.said.choice; last && !c.Final && !c.Enough {
 		t.begin()
 	}
-	return false
 }
 
 // look ends turns, and waits that have become too long.
@@ -147,7 +141,7 @@ func (t *turns) look(now time.Time) {
 			a.cancel(errReplicaDown)
 		case isDown && waited >= t.bound:
 			a.cancel(errNoAnswer)
-		case last && t.next < len(t.x.decision.Tries) && (isDown && a.replica.Readable() || !now.Before(t.ends)):
+		case last && t.next < len(t.tries) && (isDown && a.replica.Readable() || !now.Before(t.ends)):
 			t.x.trouble(a.replica, errNoAnswer)
 			t.begin()
 		}

@@ -173,7 +173,7 @@ func TestAPeersRefusal(t *testing.T) {
 	for line, want := range map[string]int{"GET " + byDigest: 200, "HEAD /v2/app/blobs/" + digest: 200, "POST " + uploads: 200} {
 		var g *rig
 		g = newRig(t, map[string]http.HandlerFunc{"east": status(200)}, func(c *rigConfig) {
-			c.Limits.Outlive = patience
+			c.Limits.AwaitHealth = patience
 			c.Trouble = func(name string) { g.set(name, down) } // as the probes find
 			c.way.Relay = upstream.Relay{Scheme: "http", Front: func(replica string) (string, bool) { return front.Listener.Addr().String(), replica == "west" }}
 		})

@@ -10,31 +10,31 @@ import (
 
 // watch looks at the exchange until it ends. A replica that leaves a request unanswered costs only
 // the try, so that the request can go on elsewhere; a body that stalls costs the whole exchange.
-func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc) {
+func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc, prolongLease func()) {
 	tick := time.NewTicker(max(x.proxy.Limits.Window/30, 10*time.Millisecond))
 	defer tick.Stop()
 	now := time.Now()
-	p, kept := pace{phase: phase(x.phase.Load()), since: now, looked: now}, now
+	p, kept := pace{phase: phase(x.progress.phase.Load()), since: now, looked: now}, now
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if x.held != "" && now.Sub(kept) >= x.proxy.LeaseIdle/4 { // a large layer over a thin line takes longer than a lease lives
-				x.proxy.leases.agreed.Keep(x.target.repository, x.held)
+			if now.Sub(kept) >= x.proxy.LeaseIdle/4 { // a large layer over a thin line takes longer than a lease lives
+				prolongLease()
 				kept = now
 			}
-			next, why := p.judge(x.proxy.Limits, now, x.sight())
+			next, why := p.judge(x.proxy.Limits, now, x.snapshot())
 			switch {
 			case errors.Is(why, errStalled):
-				if x.reading.Load() {
-					x.clientFailed.Store(true)
+				if x.progress.reading.Load() {
+					x.progress.clientFailed.Store(true)
 				}
 				cut(why)
 				x.free(now)
 				return
 			case why != nil:
-				if cutTry := x.cutTry.Load(); cutTry != nil { // none while a manifest waits for its parts
+				if cutTry := x.progress.cutTry.Load(); cutTry != nil { // none while a manifest waits for its parts
 					(*cutTry)(why)
 				}
 				next.since, next.slow = now, 0
@@ -44,16 +44,16 @@ func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc) {
 	}
 }
 
-// sight: while a body is on its way, whoever is not read from is written to.
-func (x *exchange) sight() sight {
-	s := sight{phase: phase(x.phase.Load()), moved: x.moved.Load(), up: x.replicaUp()}
-	asked := x.replica.Load()
+// snapshot: while a body is on its way, whoever is not read from is written to.
+func (x *exchange) snapshot() snapshot {
+	s := snapshot{phase: phase(x.progress.phase.Load()), moved: x.progress.moved.Load(), up: x.replicaUp()}
+	asked := x.progress.asked.Load()
 	s.asDown = asked != nil && !asked.Upstream.Up
 	switch s.phase {
 	case sending:
-		s.client = x.reading.Load()
+		s.client = x.progress.reading.Load()
 	case receiving:
-		s.client = !x.answering.Load()
+		s.client = !x.progress.answering.Load()
 	}
 	return s
 }
@@ -68,7 +68,7 @@ func (x *exchange) free(now time.Time) {
 
 // replicaUp reads the newest fleet, not the one of the decision: news is what it waits for.
 func (x *exchange) replicaUp() bool {
-	asked := x.replica.Load()
+	asked := x.progress.asked.Load()
 	if asked == nil {
 		return true
 	}
@@ -84,16 +84,16 @@ type clientBody struct {
 }
 
 func (b *clientBody) Read(buf []byte) (int, error) {
-	b.x.reading.Store(true)
+	b.x.progress.reading.Store(true)
 	n, err := b.ReadCloser.Read(buf)
-	b.x.reading.Store(false)
-	b.x.moved.Add(int64(n))
+	b.x.progress.reading.Store(false)
+	b.x.progress.moved.Add(int64(n))
 	switch {
 	case err == io.EOF:
 		// An answer may have begun before the request has ended; there is no way back from that.
-		b.x.phase.CompareAndSwap(int32(sending), int32(waiting))
+		b.x.progress.phase.CompareAndSwap(int32(sending), int32(waiting))
 	case err != nil:
-		b.x.clientFailed.Store(true)
+		b.x.progress.clientFailed.Store(true)
 	}
 	return n, err
 }

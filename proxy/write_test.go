@@ -358,7 +358,7 @@ func TestAWriteOutlivesItsOwner(t *testing.T) {
 			}
 			breakOff(w, r)
 		}, "east": accepts}, func(c *rigConfig) {
-			c.Limits.Outlive = patience
+			c.Limits.AwaitHealth = patience
 			c.Trouble = func(string) { go g.set("west", down) } // the probes are told, and take their time
 		})
 		g.want(g.do("POST "+uploads, nil), 202, "west; reason=nearest")

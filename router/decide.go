@@ -2,50 +2,6 @@ package router
 
 import "slices"
 
-// Kind is what a registry request means for routing (OCI distribution spec 1.1, end-1 to end-13).
-type Kind string
-
-const (
-	Ping   Kind = "ping"   // /v2/, the catalog, token endpoints: belong to no region
-	Pull   Kind = "pull"   // GET of a blob, GET or HEAD of a manifest by digest: content never changes
-	Fresh  Kind = "fresh"  // manifests by tag, tag lists, referrers: what a push changes
-	Exists Kind = "exists" // HEAD of a blob: how most clients start a push
-	Write  Kind = "write"  // upload POST, manifest PUT, any DELETE
-	Upload Kind = "upload" // a request to an upload in progress
-	Other  Kind = "other"  // anything else below /v2/
-)
-
-// Request is what a decision needs to know of a request.
-type Request struct {
-	Kind      Kind
-	Head      bool     // a HEAD
-	Named     string   // the replica of the fleet that Host names; "" for the one hostname
-	URLOwner  string   // the replica that the URL of an upload or of a next page names; may be gone
-	Client    Order    // as the client sees the replicas: writes
-	Gateway   Order    // as this gateway sees them: reads
-	Lease     string   // owner of the repository's live lease
-	Bound     string   // replica that this client and repository are bound to for a minute
-	Follow    string   // the replica that lately resolved a tag to the digest that is asked about
-	Holders   []string // replicas that the record knows to have what is asked for; some may be gone
-	Barred    []string // replicas that have not confirmed that what is asked for was deleted: their word about it does not count
-	OwnerHome bool     // the file's `lease: {owner: home}`
-}
-
-// Decision is where a request goes.
-type Decision struct {
-	Reason Reason
-	// Tries are the replicas to ask, in order. The first is the one chosen; the others are for when
-	// it cannot be reached and the request can safely be sent again. Empty for UploadLost and Deleted.
-	Tries []*Replica
-	// OnAbsent: a 404 of one try is not the answer, the next is asked.
-	OnAbsent bool
-	// Elsewhere are the replicas that may be asked whether something exists when the first says that it does not: what
-	// they have is copied before a manifest needs it.
-	Elsewhere []*Replica
-	// LeaseEnds: the lease's owner is down, offline or gone, so the lease ends and moves as a whole.
-	LeaseEnds bool
-}
-
 // Decide is the table of docs/request-handling.md, row by row. Both orders name every replica of the
 // fleet, so a replica that neither has does not exist.
 func Decide(r Request) Decision {
@@ -184,46 +140,6 @@ func (r Request) fresh() Decision {
 		d.Reason, d.Tries = Leased, toFront(d.Tries, slices.Index(d.Tries, owner))
 	}
 	return d
-}
-
-// follow asks first where it is known to be, or where a tag was resolved to the digest: the nearest may not have it yet, or
-// lack its signatures. Holders that are down are asked last: the probes may be wrong, and nobody else may have it.
-func (r Request) follow(d Decision) Decision {
-	to := r.Gateway.find(r.Follow)
-	holders := r.holders()
-	if i := slices.IndexFunc(holders, (*Replica).Readable); i >= 0 {
-		to = holders[i]
-	}
-	if to.Readable() && to != d.Tries[0] {
-		d.Reason, d.Tries = Followed, toFront(d.Tries, slices.Index(d.Tries, to))
-	}
-	for _, x := range holders {
-		if x.inService() && !slices.Contains(d.Tries, x) {
-			d.Tries = append(d.Tries, x)
-		}
-	}
-	return d
-}
-
-// holders are those of the record's that the fleet has, the nearest first.
-func (r Request) holders() (holders []*Replica) {
-	for _, x := range r.Gateway {
-		if slices.Contains(r.Holders, x.Name) {
-			holders = append(holders, x)
-		}
-	}
-	return holders
-}
-
-// Unheard are the holders that have not said that they do not have what is asked for, nor has any that shares with them.
-// While there are some, it is not absent: whoever is told so may take it for new, and push something else in its place.
-func (r Request) Unheard(absentAt []*Replica) (names []string) {
-	for _, x := range r.holders() {
-		if !slices.ContainsFunc(absentAt, x.Shares) {
-			names = append(names, x.Name)
-		}
-	}
-	return names
 }
 
 // without: what is left to ask when the word of some does not count.

@@ -116,12 +116,12 @@ func TestDecide(t *testing.T) {
 		{"a lease comes before",
 			"west east canada", "", Request{Kind: Fresh, Follow: "canada", Lease: "east"}, "leased: east, canada, west; 404 asks on"},
 
-		// What the record knows.
+		// What the ledger knows.
 		{"the nearest of those that have it is asked first",
 			"west east canada", "", Request{Kind: Pull, Holders: []string{"canada", "east", "gone"}}, "followed: east, west, canada; 404 asks on"},
 		{"the nearest has it",
 			"west east canada", "", Request{Kind: Fresh, Holders: []string{"canada", "west"}}, "nearest: west, east, canada; 404 asks on"},
-		{"the record counts for more than where a tag was resolved",
+		{"the ledger counts for more than where a tag was resolved",
 			"west east canada", "", Request{Kind: Pull, Follow: "canada", Holders: []string{"east"}}, "followed: east, west, canada; 404 asks on"},
 		{"the only one that has it is down: asked last",
 			"west east canada:down", "", Request{Kind: Fresh, Holders: []string{"canada"}}, "nearest: west, east, canada; 404 asks on"},

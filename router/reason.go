@@ -25,20 +25,23 @@ const (
 	Followed Reason = "followed"
 	// Deleted is content that was deleted, asked of replicas none of which has confirmed that it is gone.
 	Deleted Reason = "deleted"
-	// HolderDown is what the record knows, asked for while none of those that have it can be asked.
+	// HolderDown is what the ledger knows, asked for while none of those that have it can be asked.
 	HolderDown Reason = "holder_down"
 	// LastResort is a replica tried although none is known to be fit for it: fail open.
 	LastResort Reason = "last_resort"
 	// UploadLost is an upload whose replica is down or gone: no other replica can go on with it.
 	UploadLost Reason = "upload_lost"
-	// Healing is a manifest some of whose parts are still being copied to where it goes.
+	// Healing is a manifest some of whose content is still being copied to where it goes.
 	Healing Reason = "healing"
-	// Scattered is a manifest some of whose parts cannot be brought to where it goes: accepted there, it
-	// would be an image with a hole.
+	// Scattered is a manifest some of whose content cannot be brought to where it goes: accepted there, it
+	// would be an image with a blob missing.
 	Scattered Reason = "scattered"
 )
 
 // Reasons lists the closed set, so that metrics can start every label at zero.
 func Reasons() []Reason {
-	return []Reason{Nearest, Failover, Home, Leased, Bound, Owner, Named, Fallthrough, Followed, Deleted, HolderDown, LastResort, UploadLost, Healing, Scattered}
+	return []Reason{
+		Nearest, Failover, Home, Leased, Bound, Owner, Named, Fallthrough, Followed, Deleted, HolderDown, LastResort,
+		UploadLost, Healing, Scattered,
+	}
 }

@@ -42,7 +42,7 @@ type agreement struct {
 	log       *slog.Logger
 
 	// Written by compare, as one.
-	seen atomic.Pointer[router.Sight]
+	seen atomic.Pointer[router.FleetView]
 
 	telling sync.Mutex   // Held while a view is made and told: a later one is never overwritten by an earlier one.
 	leaving []netip.Addr // this gateway's own fronts, once it stops. Guarded by telling.
@@ -81,7 +81,7 @@ func newAgreement(
 	a := &agreement{
 		Cluster: members, config: c.Cluster, here: c.Here, port: port, monitor: m, gossip: gossip, inspected: inspected, log: log,
 	}
-	a.seen.Store(router.NewSight(m.Fleet(), nil, c.Here, &router.Sight{}, time.Now()))
+	a.seen.Store(router.NewFleetView(m.Fleet(), nil, c.Here, &router.FleetView{}, time.Now()))
 	return a, nil
 }
 
@@ -111,11 +111,11 @@ func (a *agreement) Accept(ctx context.Context, repository, replica string) stri
 
 // Agreed is the fleet for DNS, Reach the one for requests.
 func (a *agreement) Agreed() *router.Fleet { return a.seen.Load().Agreed }
-func (a *agreement) Reach() *router.Fleet  { return a.seen.Load().Reach }
+func (a *agreement) Reach() *router.Fleet  { return a.seen.Load().Reachable }
 
 // Front is the way to a replica whose upstream we cannot reach while others can: a front of it that is up.
 func (a *agreement) Front(replica string) (address string, ok bool) {
-	front := a.seen.Load().Detour(replica)
+	front := a.seen.Load().RelayFront(replica)
 	return net.JoinHostPort(front.String(), a.port), front.IsValid()
 }
 
@@ -170,7 +170,7 @@ func (a *agreement) compare(ctx context.Context) {
 			a.tell(own)
 		default:
 		}
-		a.seen.Store(router.NewSight(own, a.witnesses(), a.here, a.seen.Load(), time.Now()))
+		a.seen.Store(router.NewFleetView(own, a.witnesses(), a.here, a.seen.Load(), time.Now()))
 	})
 }
 
@@ -214,7 +214,7 @@ func every(ctx context.Context, pause time.Duration, do func()) {
 func (a *agreement) probeUnreachable() {
 	s := a.seen.Load()
 	for _, r := range s.Own.Replicas() {
-		if s.Blind(r.Name) {
+		if s.UnreachableHere(r.Name) {
 			a.monitor.Trouble(r.Name)
 		}
 	}
@@ -245,13 +245,13 @@ func (a *agreement) surveyed(replica string) bool {
 	return false
 }
 
-func (a *agreement) witnesses() []router.Witness {
+func (a *agreement) witnesses() []router.GatewayView {
 	views := a.Views()
-	var all []router.Witness
+	var all []router.GatewayView
 	for _, m := range a.Members() {
-		w := router.Witness{Here: m.Here, Sees: map[string]router.Seen{}}
+		w := router.GatewayView{Here: m.Here, Sees: map[string]router.ReplicaView{}}
 		for replica, v := range views[m.Name] {
-			w.Sees[replica] = router.Seen{Upstream: v.Upstream, Fronts: v.Fronts, Leaving: v.Leaving}
+			w.Sees[replica] = router.ReplicaView{Upstream: v.Upstream, Fronts: v.Fronts, Leaving: v.Leaving}
 		}
 		all = append(all, w)
 	}

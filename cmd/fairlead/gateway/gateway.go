@@ -134,7 +134,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest, Memory: g.memory.proxy,
 		Map: g.geo.Orders, Fleet: g.reached(),
 		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
-		Record: recorder, Agreement: g.agreement(),
+		Ledger: recorder, Agreement: g.agreement(),
 		Pulled: g.sent.Pulled, Healed: g.sent.Healed,
 		Committed: g.copying.committed, OwnWrites: g.copying.ownWrites(), Missed: g.copying.missed,
 		Registerer: g.metrics, Log: log,

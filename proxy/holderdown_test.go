@@ -36,7 +36,7 @@ func TestWhatIsHeldIsNotAbsent(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			record := newMemoryRecord()
-			g := newRig(t, map[string]http.HandlerFunc{"west": test.west}, func(c *rigConfig) { c.Record = record })
+			g := newRig(t, map[string]http.HandlerFunc{"west": test.west}, func(c *rigConfig) { c.Ledger = record })
 			for name, change := range test.change {
 				g.set(name, change)
 			}
@@ -55,7 +55,7 @@ func TestWhatIsHeldIsNotAbsent(t *testing.T) {
 // What was deleted is absent, whatever else its repository has.
 func TestADeletedLayerIsAbsent(t *testing.T) {
 	record := newMemoryRecord()
-	g := newRig(t, nil, func(c *rigConfig) { c.Record = record })
+	g := newRig(t, nil, func(c *rigConfig) { c.Ledger = record })
 	g.set("west", down)
 	_ = record.Push(ledger.Reference{Repository: "app", Name: "v1"}, ledger.Content{Digest: digest}, "west", ledger.Request{})
 	_ = record.Delete(ledger.Reference{Repository: "app", Name: digest, Blob: true}, "east", ledger.Request{})
@@ -66,7 +66,7 @@ func TestADeletedLayerIsAbsent(t *testing.T) {
 // Whoever shares its storage with one that was heard was heard as well; and a list's next page is asked of one replica alone.
 func TestWhoWasHeard(t *testing.T) {
 	record := newMemoryRecord()
-	g := newRig(t, nil, func(c *rigConfig) { c.Record = record })
+	g := newRig(t, nil, func(c *rigConfig) { c.Ledger = record })
 	for _, name := range []string{"west", "east"} {
 		g.set(name, func(r *router.Replica) { r.Storage = "bucket" })
 	}
@@ -79,7 +79,7 @@ func TestWhoWasHeard(t *testing.T) {
 // What was taken away around us is recorded when somebody deletes it: else it would be held for ever by who is down.
 func TestADeletionOfWhatIsGone(t *testing.T) {
 	record := newMemoryRecord()
-	g := newRig(t, nil, func(c *rigConfig) { c.Record = record })
+	g := newRig(t, nil, func(c *rigConfig) { c.Ledger = record })
 	_ = record.Push(ledger.Reference{Repository: "app", Name: "v1"}, ledger.Content{Digest: digest}, "europe", ledger.Request{})
 	g.want(g.do("DELETE "+byDigest, nil), 404, "west; reason=nearest")
 	if known, _ := record.Known(ledger.Reference{Repository: "app", Name: digest}); !known.Deleted {
@@ -107,7 +107,7 @@ func TestDeletionOfWhatIsHeld(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			record := newMemoryRecord()
-			g := newRig(t, map[string]http.HandlerFunc{"west": test.west, "east": test.east, "europe": test.held}, func(c *rigConfig) { c.Record = record })
+			g := newRig(t, map[string]http.HandlerFunc{"west": test.west, "east": test.east, "europe": test.held}, func(c *rigConfig) { c.Ledger = record })
 			for name, change := range test.change {
 				g.set(name, change)
 			}

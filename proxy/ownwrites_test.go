@@ -126,7 +126,7 @@ func TestADeletedBlobExistsNowhereElse(t *testing.T) {
 // TestATagThatIsDeletedByAStandIn: what regctl puts under a tag to delete it is nobody's push.
 func TestATagThatIsDeletedByAStandIn(t *testing.T) {
 	s := newScattered(t)
-	record := s.proxy.Record.(*memoryRecord)
+	record := s.proxy.Ledger.(*memoryRecord)
 	s.tagAt("west", "v1", "config of an image")
 	config := `{"architecture":"amd64","os":"linux","config":{"Labels":{"delete-date":"2026-11-29 00:00:00 +0000 UTC","delete-tag":"v1"}},"rootfs":{"type":"layers"}}`
 	for _, blob := range []string{config, "{}"} {
@@ -212,7 +212,7 @@ func TestNobodyDeletesWhatAClientPuts(t *testing.T) {
 			record := watched{newMemoryRecord(), func(ledger.Reference) { recorded.Add(1); held("recorded") }}
 			record.of[blob] = ledger.Entry{Digest: config, Deleted: true, Confirmed: []string{"east"}}
 			s = newScattered(t, func(c *rigConfig) {
-				c.Record = record
+				c.Ledger = record
 				for i := range c.way.Endpoints {
 					if c.way.Endpoints[i].Name == "west" {
 						c.way.Endpoints[i].URL = watchedUpstream(t, c.way.Endpoints[i].URL, func() { sent.Add(1); held("sent") })
@@ -252,7 +252,7 @@ func watchedUpstream(t *testing.T, to *url.URL, writes func()) *url.URL {
 // it was committed.
 func TestABlobThatWasDeletedIsAskedFor(t *testing.T) {
 	s := newScattered(t)
-	record := s.proxy.Record.(*memoryRecord)
+	record := s.proxy.Ledger.(*memoryRecord)
 	config := sha256Of([]byte("config"))
 	record.of[ledger.Reference{Repository: "app", Name: config, Blob: true}] = ledger.Entry{Digest: config, Deleted: true, Confirmed: []string{"east"}}
 	s.want(s.do("POST "+uploads+"?digest="+config, strings.NewReader("config")), 201, "west; reason=nearest")
@@ -280,7 +280,7 @@ func TestWhatCannotBeUndoneIsLookedAt(t *testing.T) {
 			}
 		})
 		if pushed {
-			g.proxy.Record.(*memoryRecord).of[blob] = ledger.Entry{Digest: blob.Name, Confirmed: []string{"west"}}
+			g.proxy.Ledger.(*memoryRecord).of[blob] = ledger.Entry{Digest: blob.Name, Confirmed: []string{"west"}}
 		}
 		p := pushing{repository: "app", owner: "west", host: "registry.contoso.com", gone: func(manifest.Part) bool { return false }}
 		own{g.proxy.healer, p, manifest.Part{Digest: blob.Name}, "east"}.undo(t.Context(), false)

@@ -101,7 +101,7 @@ func (m *memoryRecord) Stranded(repository string, replicas []string) bool {
 func TestAWriteThatCannotBeKept(t *testing.T) {
 	s := newScattered(t)
 	s.at["west"].blob("config")
-	record := s.proxy.Record.(*memoryRecord)
+	record := s.proxy.Ledger.(*memoryRecord)
 	record.fails = true
 	for _, do := range []func() reply{
 		func() reply { return s.putManifest("v1", imageOf("config")) },
@@ -124,7 +124,7 @@ func TestAWriteThatCannotBeKept(t *testing.T) {
 func TestBlobsWithAStaleRecord(t *testing.T) {
 	for _, stale := range []bool{false, true} {
 		s := newScattered(t)
-		record := s.proxy.Record.(*memoryRecord)
+		record := s.proxy.Ledger.(*memoryRecord)
 		record.stale = stale
 		s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("one")), strings.NewReader("one")), 201, "west; reason=nearest")
 		s.at["west"].blob("config")
@@ -145,7 +145,7 @@ func TestBlobsWithAStaleRecord(t *testing.T) {
 func TestWhoAskedIsKept(t *testing.T) {
 	s := newScattered(t)
 	s.at["west"].blob("config")
-	record := s.proxy.Record.(*memoryRecord)
+	record := s.proxy.Ledger.(*memoryRecord)
 	part := sha256Of([]byte("config"))
 	record.of[ledger.Reference{Repository: "app", Name: part, Blob: true}] = ledger.Entry{Digest: part, Deleted: true}
 	by := []string{"Host: registry.contoso.com", "User-Agent: tester/1"}
@@ -167,7 +167,7 @@ func TestAWriteThatIsBegunAgainIsKeptOnce(t *testing.T) {
 	s.at["west"].blob("config")
 	s.proxy.leases.agreed = decided{owner: "europe"}
 	s.want(s.putManifest("v1", imageOf("config")), 201, "europe; reason=leased")
-	known, _ := s.proxy.Record.Known(ledger.Reference{Repository: "app", Name: "v1"})
+	known, _ := s.proxy.Ledger.Known(ledger.Reference{Repository: "app", Name: "v1"})
 	if !slices.Equal(known.Confirmed, []string{"europe"}) {
 		t.Errorf("%+v", known)
 	}

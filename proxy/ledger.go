@@ -4,17 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/fairlead-gateway/fairlead/ledger"
+	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
-// Record is what gateways remember of pushes and deletions, beyond a lease and, where the file gives it a place, beyond a
+// Ledger is what gateways remember of pushes and deletions, beyond a lease and, where the file gives it a place, beyond a
 // restart. Its methods may be called by many goroutines at once.
-type Record interface {
+type Ledger interface {
 	// Push says that replica accepted content under a name, Delete that it deleted what a reference names. Nil: it is kept.
 	Push(what ledger.Reference, content ledger.Content, replica string, by ledger.Request) error
 	Delete(what ledger.Reference, replica string, by ledger.Request) error
@@ -29,7 +29,7 @@ type Record interface {
 	// Gone says that replica, asked to delete what was deleted elsewhere, does not have it any more; a copy of it may yet be
 	// under way there. If it was pushed again meanwhile, the deletion may have taken that along.
 	Gone(what ledger.Reference, replica string)
-	// Known is what the record says of the reference.
+	// Known is what the ledger says of the reference.
 	Known(what ledger.Reference) (ledger.Entry, bool)
 	// Stale reports whether more may have been recorded than Known knows of.
 	Stale() bool
@@ -44,67 +44,30 @@ func (x *exchange) by() ledger.Request {
 // errUnrecorded: a write is done, and not remembered. Its client has to come again.
 var errUnrecorded = errors.New("the gateway cannot keep record of pushes now")
 
-func (x *exchange) named() ledger.Reference {
+// reference is what the ledger calls what is asked for.
+func (x *exchange) reference() ledger.Reference {
 	return ledger.Reference{Repository: x.target.repository, Name: x.target.reference, Blob: x.target.blob}
 }
 
-// counts reports whether a replica's word about something counts: it is known to be up to date, or is the owner that
-// gateways agree on, who may have got it anew through another one of them before we hear of that.
-func (x *exchange) counts(replica string, about ledger.Entry) bool {
-	of := x.fleet.Replica(replica)
-	return replica == x.proxy.leases.agreed.Owner(x.target.repository) ||
-		slices.ContainsFunc(about.Confirmed, func(name string) bool { return name == replica || of.Shares(x.fleet.Replica(name)) })
-}
-
-// consult asks the record once for what the decision about a read needs of it.
-func (x *exchange) consult() {
-	if digest := x.target.belongsTo(); digest != "" {
-		x.request.Follow = x.proxy.resolutions.follow(ledger.Reference{Repository: x.target.repository, Name: digest})
-	}
-	if !x.target.manifest && !x.target.blob {
-		return
-	}
-	known, ok := x.proxy.Record.Known(x.named())
-	switch {
-	case ok && known.Deleted:
-		x.request.Barred = x.without(known)
-	case ok:
-		x.request.Holders = known.Confirmed
-	}
-}
-
-// barred are the replicas that may still have what was deleted.
-func (x *exchange) barred(what ledger.Reference) []string {
-	known, ok := x.proxy.Record.Known(what)
-	if !ok || !known.Deleted {
-		return nil
-	}
-	return x.without(known)
-}
-
-// without are the replicas whose word about it does not count.
-func (x *exchange) without(known ledger.Entry) (names []string) {
-	for _, r := range x.fleet.Replicas() {
-		if !x.counts(r.Name, known) {
-			names = append(names, r.Name)
-		}
-	}
-	return names
+// deletedAt reports whether what is named was deleted, and a replica is not known to be rid of it.
+func (x *exchange) deletedAt(fleet *router.Fleet, what ledger.Reference, replica string) bool {
+	known, ok := x.proxy.Ledger.Known(what)
+	return ok && known.Deleted && !x.hasWord(fleet, replica, known)
 }
 
 // recordPush keeps what a replica accepted. What it was pushed with is there again, too, if it was deleted.
 func (x *exchange) recordPush(replica string, digest string, mediaType string) error {
-	record, repository := x.proxy.Record, x.target.repository
-	for _, part := range x.needs {
+	book, repository := x.proxy.Ledger, x.target.repository
+	for _, part := range x.put.needs {
 		of := ledger.Reference{Repository: repository, Name: part.Digest, Blob: !part.Manifest}
 		if x.mayBeDeleted(of) {
-			if err := record.Push(of, ledger.Content{Digest: part.Digest, Part: true}, replica, x.by()); err != nil {
+			if err := book.Push(of, ledger.Content{Digest: part.Digest, Part: true}, replica, x.by()); err != nil {
 				return fmt.Errorf("%w: %w", errUnrecorded, err)
 			}
 		}
 	}
-	content := ledger.Content{Digest: digest, MediaType: strings.Clone(mediaType), Config: manifest.ConfigType(x.manifest), Size: int64(len(x.manifest))}
-	if err := record.Push(x.named(), content, replica, x.by()); err != nil {
+	content := ledger.Content{Digest: digest, MediaType: strings.Clone(mediaType), Config: manifest.ConfigType(x.put.body), Size: int64(len(x.put.body))}
+	if err := book.Push(x.reference(), content, replica, x.by()); err != nil {
 		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
 	return nil
@@ -112,17 +75,17 @@ func (x *exchange) recordPush(replica string, digest string, mediaType string) e
 
 // untags: the client deletes the tag, in the way of those for whom the registry deletes none.
 func (x *exchange) untags(replica string) bool {
-	if x.target.isDigest() || x.manifest == nil {
+	if x.target.isDigest() || x.put.body == nil {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(x.ctx, askBound)
 	defer cancel()
 	of := x.target
-	return transfer.StandsForDeletion(ctx, x.proxy.Upstreams.ReachAs(replica, x.in.Host), of.repository, of.reference, x.manifest, credentialOf(x.in))
+	return transfer.StandsForDeletion(ctx, x.proxy.Upstreams.ReachAs(replica, x.in.Host), of.repository, of.reference, x.put.body, credentialOf(x.in))
 }
 
 func (x *exchange) recordUntag(replica, standIn string) error {
-	if err := x.proxy.Record.Untag(x.named(), standIn, replica, x.by()); err != nil {
+	if err := x.proxy.Ledger.Untag(x.reference(), standIn, replica, x.by()); err != nil {
 		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
 	return nil
@@ -130,8 +93,8 @@ func (x *exchange) recordUntag(replica, standIn string) error {
 
 // mayBeDeleted: where nothing says so, of a blob a push changes nothing.
 func (x *exchange) mayBeDeleted(of ledger.Reference) bool {
-	known, ok := x.proxy.Record.Known(of)
-	return ok && known.Deleted || of.Blob && x.proxy.Record.Stale()
+	known, ok := x.proxy.Ledger.Known(of)
+	return ok && known.Deleted || of.Blob && x.proxy.Ledger.Stale()
 }
 
 // recordBlob: a blob that was deleted is there again.
@@ -140,7 +103,7 @@ func (x *exchange) recordBlob(replica, digest string) error {
 	if !x.mayBeDeleted(of) {
 		return nil
 	}
-	if err := x.proxy.Record.Push(of, ledger.Content{Digest: digest}, replica, x.by()); err != nil {
+	if err := x.proxy.Ledger.Push(of, ledger.Content{Digest: digest}, replica, x.by()); err != nil {
 		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
 	return nil

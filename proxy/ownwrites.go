@@ -23,9 +23,9 @@ func (x *exchange) unsettled(replica *router.Replica) bool {
 	})
 }
 
-// keepAway has nobody delete in our own name, at that replica, what the client puts there, until it is recorded: who
+// forbidDeletes has nobody delete in our own name, at that replica, what the client puts there, until it is recorded: who
 // deletes looks then whether that is still wanted, and would take along what the client was told is kept.
-func (x *exchange) keepAway(ctx context.Context, replica string, names ...ledger.Reference) error {
+func (x *exchange) forbidDeletes(ctx context.Context, replica string, names ...ledger.Reference) error {
 	for _, of := range names {
 		done, err := x.proxy.OwnWrites.Hold(ctx, transfer.Name{
 			Replica: replica, Repository: of.Repository, Reference: of.Name, Blob: of.Blob,
@@ -33,27 +33,27 @@ func (x *exchange) keepAway(ctx context.Context, replica string, names ...ledger
 		if err != nil {
 			return err
 		}
-		x.away = append(x.away, done)
+		x.noDeletes = append(x.noDeletes, done)
 	}
 	return nil
 }
 
-// letIn: what was put is recorded, or was not accepted.
-func (x *exchange) letIn() {
-	for _, done := range x.away {
+// allowDeletes: what was put is recorded, or was not accepted.
+func (x *exchange) allowDeletes() {
+	for _, done := range x.noDeletes {
 		done()
 	}
-	x.away = nil
+	x.noDeletes = nil
 }
 
-// puts are the names that the request writes where it is accepted. What a manifest brings to life again beside them
+// written are the names that the request writes where it is accepted. What a manifest brings to life again beside them
 // is for guard.
-func (x *exchange) puts() []ledger.Reference {
+func (x *exchange) written() []ledger.Reference {
 	switch put := x.in.Method == http.MethodPut; {
-	case put && x.target.manifest && x.manifest != nil && !x.target.isDigest():
-		return []ledger.Reference{x.named(), {Repository: x.target.repository, Name: oci.Digest(x.manifest)}}
+	case put && x.target.manifest && x.put.body != nil && !x.target.isDigest():
+		return []ledger.Reference{x.reference(), {Repository: x.target.repository, Name: oci.Digest(x.put.body)}}
 	case put && x.target.manifest:
-		return []ledger.Reference{x.named()}
+		return []ledger.Reference{x.reference()}
 	case x.isStep() && (put || x.in.Method == http.MethodPost):
 		if digest := committed(x.values()); digest != "" {
 			return []ledger.Reference{{Repository: x.target.repository, Name: digest, Blob: true}}

@@ -79,7 +79,7 @@ func TestDeletionsByOtherNames(t *testing.T) {
 	for _, code := range []int{200, 202, 204} {
 		g := newRig(t, map[string]http.HandlerFunc{"west": status(code)}, nil)
 		got := g.do("DELETE "+byDigest, nil)
-		known, _ := g.proxy.Record.Known(ledger.Reference{Repository: "app", Name: digest})
+		known, _ := g.proxy.Ledger.Known(ledger.Reference{Repository: "app", Name: digest})
 		if got.status != code || !known.Deleted {
 			t.Errorf("%d: %v, recorded %+v", code, got, known)
 		}

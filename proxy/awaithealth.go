@@ -1,0 +1,54 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/upstream"
+)
+
+// awaitHealth waits, where only one replica may take a write that could be sent again and that one did not answer, until
+// the probes have made up their mind about it. It reports whether the replica is down: then the write is decided anew. Who
+// only asks is waited for until its deadline.
+func (x *exchange) awaitHealth(got answer, deadline time.Time) bool {
+	only := x.repeatable() && len(x.decided.Tries) == 1 && x.asksOwner()
+	if got.err == nil || got.Refused || errors.Is(got.err, upstream.ErrNonsense) || !only {
+		return false
+	}
+	until := deadline
+	if x.in.Method != http.MethodHead {
+		until = time.Now().Add(x.proxy.Limits.AwaitHealth)
+	}
+	ctx, cancel := context.WithDeadline(x.ctx, until)
+	defer cancel()
+	tick := time.NewTicker(fleetEvery)
+	defer tick.Stop()
+	for {
+		if !x.proxy.Fleet().Replica(got.Replica.Name).Readable() {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+}
+
+// asksOwner: what belongs to writing, and what a client that pushes asks before it writes.
+func (x *exchange) asksOwner() bool {
+	return x.decided.request.Named == "" && (x.target.kind == router.Write || x.target.kind == router.Exists)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// fleetEvery is how often a request that waits for the probes looks at what they say.
+const fleetEvery = 50 * time.Millisecond

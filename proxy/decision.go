@@ -1,0 +1,89 @@
+package proxy
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
+	"github.com/fairlead-gateway/fairlead/router"
+)
+
+// decision is where a request goes, and of what that was decided. It never changes: what is decided anew is another one.
+type decision struct {
+	router.Decision
+	fleet   *router.Fleet
+	request router.Request
+}
+
+// decide gathers what the decision needs, as it is now, and asks router.
+func (x *exchange) decide() *decision {
+	p, now := x.proxy, time.Now()
+	fleet := x.present(now)
+	placed := p.Map()
+	client, _ := placed.Order(fleet, x.client)
+	gateway := placed.OrderHere(fleet, p.Here)
+	if gateway == nil {
+		gateway = client
+	}
+	r := router.Request{
+		Kind:      x.target.kind,
+		Head:      x.in.Method == http.MethodHead,
+		Named:     p.namedBy(x.in.Host, fleet),
+		URLOwner:  x.urlOwner,
+		Client:    client,
+		Gateway:   gateway,
+		OwnerHome: p.OwnerHome,
+	}
+	if x.target.manifest || x.target.blob {
+		r.URLOwner = "" // it stands in the URLs of uploads and pages only; clients of mirrors copy it from there
+	}
+	if repository := x.target.repository; repository != "" {
+		r.Lease = p.leases.owner(repository, now)
+		r.Bound = p.leases.boundTo(repository, x.client, now)
+		if x.reads() {
+			x.consultLedger(fleet, &r)
+		}
+	}
+	return &decision{router.Decide(r), fleet, r}
+}
+
+// consultLedger fills in what the decision about a read needs of the ledger, which is asked once.
+func (x *exchange) consultLedger(fleet *router.Fleet, r *router.Request) {
+	if digest := x.target.belongsTo(); digest != "" {
+		r.Follow = x.proxy.resolutions.follow(ledger.Reference{Repository: x.target.repository, Name: digest})
+	}
+	if !x.target.manifest && !x.target.blob {
+		return
+	}
+	known, ok := x.proxy.Ledger.Known(x.reference())
+	switch {
+	case ok && known.Deleted:
+		r.Barred = x.withoutWord(fleet, known)
+	case ok:
+		r.Holders = known.Confirmed
+	}
+}
+
+// holds reports whether a replica is known to have what is asked for, or shares with one that is.
+func (d *decision) holds(r *router.Replica) bool {
+	return slices.ContainsFunc(d.request.Holders, func(name string) bool { return r.Shares(d.fleet.Replica(name)) })
+}
+
+// hasWord reports whether a replica's word about something counts: it is known to be up to date, or is the owner that
+// gateways agree on, who may have got it anew through another one of them before we hear of that.
+func (x *exchange) hasWord(fleet *router.Fleet, replica string, about ledger.Entry) bool {
+	of := fleet.Replica(replica)
+	return replica == x.proxy.leases.agreed.Owner(x.target.repository) ||
+		slices.ContainsFunc(about.Confirmed, func(name string) bool { return name == replica || of.Shares(fleet.Replica(name)) })
+}
+
+// withoutWord are the replicas whose word about it does not count.
+func (x *exchange) withoutWord(fleet *router.Fleet, about ledger.Entry) (names []string) {
+	for _, r := range fleet.Replicas() {
+		if !x.hasWord(fleet, r.Name, about) {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
