@@ -1,5 +1,5 @@
-// Package oci is the grammar that registries share, once for all who read by it: of names and digests, and of header fields that
-// have one of their own.
+// Package oci is the grammar that registries share, once for all who read by it: of names and digests, of header fields that
+// have one of their own, and of the encodings of an answer's body.
 package oci
 
 import (

@@ -13,7 +13,7 @@ import (
 
 	"oras.land/oras-go/v2/registry/remote/auth"
 
-	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 const (
@@ -52,7 +52,7 @@ func (a *authorizer) token(ctx context.Context, c challenge, scope string, login
 		AccessToken string          `json:"access_token"`
 		ExpiresIn   json.RawMessage `json:"expires_in"`
 	}
-	body, err := transfer.ReadBody(response, maxToken)
+	body, err := oci.ReadBody(response, maxToken)
 	if err == nil {
 		err = json.Unmarshal(body, &answer)
 	}

@@ -147,7 +147,7 @@ func (p *peer) manifest(ctx context.Context, reference string) (http.Header, []b
 		return nil, nil, p.refused(response, nil)
 	}
 	defer response.Body.Close()
-	body, err := ReadBody(response, cmp.Or(p.MaxManifest, DefaultMaxManifest))
+	body, err := oci.ReadBody(response, cmp.Or(p.MaxManifest, DefaultMaxManifest))
 	if err != nil {
 		return nil, nil, &Error{Replica: p.Name, Method: http.MethodGet, Status: response.StatusCode, Err: err}
 	}

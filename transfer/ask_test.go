@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 func TestRedirects(t *testing.T) {
@@ -91,7 +93,7 @@ func TestManifest(t *testing.T) {
 	}
 	large := make([]byte, DefaultMaxManifest+1)
 	from.has[sum(nil)], from.has[sum(large)] = body, large
-	for digest, want := range map[string]error{sum(nil): errDigest, sum(large): errTooLarge} {
+	for digest, want := range map[string]error{sum(nil): errDigest, sum(large): oci.ErrTooLarge} {
 		_, got, err := Manifest(t.Context(), from.replica("from"), "team/app", digest, alice)
 		if e, ok := err.(*Error); !ok || e.Err != want || got != nil {
 			t.Errorf("%d bytes, %v", len(got), err)

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 // Error is what went wrong with a request to a replica.
@@ -98,7 +100,7 @@ func (p *peer) refused(response *http.Response, err error) error {
 	var envelope struct {
 		Errors []struct{ Code, Message string }
 	}
-	body, _ := ReadBody(response, maxErrorBody)
+	body, _ := oci.ReadBody(response, maxErrorBody)
 	if json.Unmarshal(body, &envelope) == nil && len(envelope.Errors) > 0 {
 		// The transport may have shown a login of its own.
 		first, shown := envelope.Errors[0], response.Request.Header.Get("Authorization")

@@ -87,7 +87,7 @@ func (p *peer) pages(ctx context.Context, at *url.URL, header http.Header, read 
 		if !success(response.StatusCode) {
 			return p.refused(response, nil)
 		}
-		body, err := ReadBody(response, maxListBody)
+		body, err := oci.ReadBody(response, maxListBody)
 		response.Body.Close()
 		more := false
 		if err == nil {
@@ -151,7 +151,7 @@ func Look(ctx context.Context, of Replica, repository, reference string, credent
 	if byTag {
 		c.Digest = response.Header.Get("Docker-Content-Digest")
 	}
-	if _, _, err := parseDigest(c.Digest); err != nil || c.Size < 0 || !specific(c.MediaType) || encoding(response.Header) != "" {
+	if _, _, err := parseDigest(c.Digest); err != nil || c.Size < 0 || !specific(c.MediaType) || oci.Encoding(response.Header) != "" {
 		return p.read(ctx, reference, byTag)
 	}
 	return c, true, nil

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 type fault = func(f *fake, w http.ResponseWriter, r *http.Request) bool
@@ -463,7 +465,7 @@ func TestManifestLimit(t *testing.T) {
 		at := newFake(t, fault)
 		at.has[sum(body)] = body
 		replica := at.replica("at")
-		for limit, want := range map[int64]error{1 << 20: nil, 1<<20 - 1: errTooLarge} {
+		for limit, want := range map[int64]error{1 << 20: nil, 1<<20 - 1: oci.ErrTooLarge} {
 			replica.MaxManifest = limit
 			_, got, err := Manifest(t.Context(), replica, "team/app", sum(body), alice)
 			if !errors.Is(err, want) || err == nil && len(got) != len(body) {
@@ -520,31 +522,6 @@ func FuzzManifestType(f *testing.F) {
 		}
 		if again := ManifestType(body, got); again != got {
 			t.Errorf("%q: %q, then %q", body, got, again)
-		}
-	})
-}
-
-// FuzzDecoded: what was encoded comes back, and what was not does not panic.
-func FuzzDecoded(f *testing.F) {
-	f.Add([]byte(`{"a":1}`))
-	f.Add([]byte{0x1f, 0x8b, 8})
-	f.Add([]byte{0x78, 0x9c})
-	f.Fuzz(func(t *testing.T, content []byte) {
-		for _, encoding := range []string{"gzip", "deflate", ""} {
-			if plain, err := decoded(encoding, bytes.NewReader(content)); err == nil {
-				io.Copy(io.Discard, io.LimitReader(plain, 1<<20))
-			}
-			sent := content
-			if encoding != "" {
-				sent = packed(encoding, content)
-			}
-			plain, err := decoded(encoding, bytes.NewReader(sent))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, err := io.ReadAll(plain); err != nil || !bytes.Equal(got, content) {
-				t.Errorf("%s: %q, %v", encoding, got, err)
-			}
 		}
 	})
 }

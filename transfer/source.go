@@ -8,6 +8,8 @@ import (
 	"hash"
 	"io"
 	"net/http"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 // source reads a blob through breaks and hashes it on the way. Of one goroutine at a time.
@@ -195,7 +197,7 @@ func (s *source) get() error {
 	case !success(response.StatusCode):
 		return s.refused(response, nil)
 	}
-	body, err := decoded(encoded, response.Body)
+	body, err := oci.Decoded(encoded, response.Body)
 	if err != nil {
 		response.Body.Close()
 		return s.broken(err)
@@ -240,7 +242,7 @@ func (s *source) encoded(response *http.Response) string {
 	if s.trust.stored || s.trust.size > 0 && response.ContentLength == s.trust.size {
 		return ""
 	}
-	return encoding(response.Header)
+	return oci.Encoding(response.Header)
 }
 
 // said is how long the blob is by its descriptor, or by the answer to HEAD; -1: nobody says.
@@ -253,7 +255,7 @@ func (s *source) said() int64 {
 		return noSize
 	}
 	response.Body.Close()
-	if !success(response.StatusCode) || encoding(response.Header) != "" {
+	if !success(response.StatusCode) || oci.Encoding(response.Header) != "" {
 		return noSize
 	}
 	return response.ContentLength
