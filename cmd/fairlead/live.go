@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/configs"
-	"github.com/fairlead-gateway/fairlead/replication"
 	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer/auth"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
@@ -98,8 +98,8 @@ func reachReplica(r configs.Replica, trust *tls.Config) transfer.Replica {
 	}
 	at := transfer.Replica{Name: r.Name, URL: r.Upstream, Host: r.Host, Transport: transport, Piece: &transfer.Piece{}}
 	if r.Credentials != "" {
-		login := replication.DockerConfig(r.Credentials, r.Upstream.Host)
-		at.Transport = replication.Authorize(transport, transport, r.Upstream, login)
+		login := auth.DockerConfig(r.Credentials, r.Upstream.Host)
+		at.Transport = auth.Authorize(transport, transport, r.Upstream, login)
 	}
 	return at
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fairlead-gateway/fairlead/admin"
-	"github.com/fairlead-gateway/fairlead/replication"
 	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer/auth"
 	"github.com/fairlead-gateway/fairlead/transfer/graph"
 )
 
@@ -150,9 +150,9 @@ func (i *importing) from() (graph.Repository, reference, error) {
 	if at.Host == "docker.io" {
 		at.Host = "registry-1.docker.io"
 	}
-	login := replication.DockerLogin(dockerConfig(i.config), at.Host)
+	login := auth.DockerLogin(dockerConfig(i.config), at.Host)
 	if i.username != "" {
-		login = replication.Password(i.username, i.password)
+		login = auth.Password(i.username, i.password)
 	}
 	return graph.Repository{Replica: registryAt("source", at, "", login), Name: ref.repository}, ref, nil
 }
@@ -173,7 +173,7 @@ func (i *importing) to(ctx context.Context) (to transfer.Replica, hosts []string
 		return to, nil, fmt.Errorf("--gateway %s: http://HOST:PORT or https://HOST", address)
 	}
 	hosts = append(hosts, at.Host)
-	return registryAt("target", &url.URL{Scheme: at.Scheme, Host: at.Host}, name, replication.DockerLogin(dockerConfig(i.config), hosts...)), hosts, nil
+	return registryAt("target", &url.URL{Scheme: at.Scheme, Host: at.Host}, name, auth.DockerLogin(dockerConfig(i.config), hosts...)), hosts, nil
 }
 
 // importLine is a line of `fairlead import -o json`: a promise to scripts.

@@ -19,6 +19,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/replication/audit"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer/auth"
 )
 
 // Tombstones that all replicas have confirmed are kept for retention: a gateway that was away for longer has to begin with an
@@ -75,7 +76,7 @@ func ownReach(c *configs.Config, p *proxy.Proxy) func(replica string) transfer.R
 	for _, r := range c.Replicas {
 		to := p.Reach(r.Name)
 		if r.Credentials != "" {
-			to.Transport = replication.Authorize(to.Transport, p.Direct(r.Name), r.Upstream, replication.DockerConfig(r.Credentials, r.Upstream.Host))
+			to.Transport = auth.Authorize(to.Transport, p.Direct(r.Name), r.Upstream, auth.DockerConfig(r.Credentials, r.Upstream.Host))
 		}
 		reached[r.Name] = to
 	}

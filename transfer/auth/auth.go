@@ -1,6 +1,6 @@
-// Package replication brings what was pushed to one replica to every other, and takes from them what was deleted: nobody sees
-// an image anywhere that is not whole there.
-package replication
+// Package auth logs in at a registry in our own name, as the registry demands it: with a password or with a token. It shows the
+// login to that registry and its token service, and to nobody else.
+package auth
 
 import (
 	"context"

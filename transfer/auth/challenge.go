@@ -1,4 +1,4 @@
-package replication
+package auth
 
 import (
 	"net/http"

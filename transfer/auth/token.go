@@ -1,4 +1,4 @@
-package replication
+package auth
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"oras.land/oras-go/v2/registry/remote/auth"
+	oras "oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/fairlead-gateway/fairlead/oci"
 )
@@ -33,7 +33,7 @@ var (
 
 // token asks the replica's token service: with GET and the password, or with POST and the identity token that stands for
 // one.
-func (a *authorizer) token(ctx context.Context, c challenge, scope string, login auth.Credential) (authorization, error) {
+func (a *authorizer) token(ctx context.Context, c challenge, scope string, login oras.Credential) (authorization, error) {
 	asked := time.Now()
 	r, err := a.tokenRequest(ctx, c, scope, login)
 	if err != nil {
@@ -78,7 +78,7 @@ func life(seconds json.RawMessage) time.Duration {
 	return time.Duration(min(n, longestLife.Seconds()) * float64(time.Second) * 3 / 4)
 }
 
-func (a *authorizer) tokenRequest(ctx context.Context, c challenge, scope string, login auth.Credential) (*http.Request, error) {
+func (a *authorizer) tokenRequest(ctx context.Context, c challenge, scope string, login oras.Credential) (*http.Request, error) {
 	realm, err := url.Parse(c.realm)
 	if err != nil || realm.Host == "" || realm.User != nil || realm.Scheme != "https" && realm.Scheme != a.upstream.Scheme {
 		return nil, errRealm
