@@ -128,18 +128,24 @@ func (s *scanner) value() (string, bool) {
 	if !s.at('"') {
 		return s.until(" \t;,\""), true
 	}
+	value, rest, ended := quoted(s.rest)
+	s.rest = rest
+	return value, ended
+}
+
+// quoted reads a quoted string from behind its opening quote (RFC 9110, 5.6.4).
+func quoted(text string) (value, rest string, ended bool) {
 	var b strings.Builder
-	for i := 0; i < len(s.rest); i++ {
-		switch c := s.rest[i]; {
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
 		case c == '"':
-			s.rest = s.rest[i+1:]
-			return b.String(), true
-		case c == '\\' && i+1 < len(s.rest):
+			return b.String(), text[i+1:], true
+		case c == '\\' && i+1 < len(text):
 			i++
-			b.WriteByte(s.rest[i])
+			b.WriteByte(text[i])
 		default:
 			b.WriteByte(c)
 		}
 	}
-	return "", false
+	return b.String(), "", false
 }

@@ -173,7 +173,7 @@ func FuzzLocation(f *testing.F) {
 	}
 	p := standard().peer(Replica{URL: &url.URL{Scheme: "http", Host: "10.0.0.1:5000"}, Host: "registry.test"}, "app", nil)
 	f.Fuzz(func(t *testing.T, s string) {
-		u, foreign, err := p.locate(p.at("blobs/uploads/"), s, sameName)
+		u, foreign, err := p.locate(p.at("blobs/uploads/"), s, oci.SameHost)
 		if err == nil && !foreign && (u.Host != p.URL.Host || u.Scheme != "http") {
 			t.Errorf("%s is no place of the replica", u)
 		}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -93,9 +92,4 @@ func (p *peer) locate(from *url.URL, location string, same func(a, b string) boo
 	}
 	u.Scheme, u.Host = p.URL.Scheme, p.URL.Host
 	return u, false, nil
-}
-
-// sameName ignores ports: registries that are told only their name leave out one they do not know of.
-func sameName(a, b string) bool {
-	return strings.EqualFold((&url.URL{Host: a}).Hostname(), (&url.URL{Host: b}).Hostname())
 }

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 // session is an upload in progress. Of one goroutine.
@@ -88,7 +90,7 @@ func (s *session) moves(a answer) error {
 	if location == "" {
 		return nil
 	}
-	at, foreign, err := s.locate(s.at, location, sameName)
+	at, foreign, err := s.locate(s.at, location, oci.SameHost)
 	if err == nil && foreign {
 		err = errForeign
 	}

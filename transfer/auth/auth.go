@@ -14,6 +14,8 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 const (
@@ -147,6 +149,27 @@ func key(c challenge, scope string) string {
 		return ""
 	}
 	return c.realm + " " + c.service + " " + scope
+}
+
+// challenge is what a registry demands (of Bearer: the distribution project's token specification).
+type challenge struct {
+	basic          bool
+	realm, service string // of a bearer's tokens
+}
+
+// challengeOf prefers bearer: who offers both has tokens for clients that can use them.
+func challengeOf(header http.Header) (found challenge, ok bool) {
+	for _, line := range header.Values("WWW-Authenticate") {
+		for _, c := range oci.Challenges(line) {
+			switch {
+			case c.Scheme == "bearer" && c.Parameters["realm"] != "":
+				return challenge{realm: c.Parameters["realm"], service: c.Parameters["service"]}, true
+			case c.Scheme == "basic":
+				found, ok = challenge{basic: true}, true
+			}
+		}
+	}
+	return found, ok
 }
 
 var errLogin = errors.New("the replica wants a user name and password, and its login has none")

@@ -11,8 +11,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"reflect"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -382,38 +380,11 @@ func TestScopeOf(t *testing.T) {
 	}
 }
 
-func TestChallenges(t *testing.T) {
-	for line, want := range map[string][]parsedChallenge{
-		``:                             nil,
-		`Basic`:                        {{"basic", map[string]string{}}},
-		`BASIC realm="a, \"b\" c=d"`:   {{"basic", map[string]string{"realm": `a, "b" c=d`}}},
-		`Bearer realm=x,service = "y"`: {{"bearer", map[string]string{"realm": "x", "service": "y"}}},
-		`Negotiate, Basic realm="z"`:   {{"negotiate", map[string]string{}}, {"basic", map[string]string{"realm": "z"}}},
-		`Bearer realm="x",a="b" , Basic realm="z"`: {{"bearer", map[string]string{"realm": "x", "a": "b"}}, {"basic", map[string]string{"realm": "z"}}},
-		`realm="x"`:      nil,
-		`Bearer realm="`: {{"bearer", map[string]string{}}},
-		`"`:              nil,
-	} {
-		if got := parseChallenges(line); !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %v", line, got)
-		}
-	}
+func TestBearerIsPreferred(t *testing.T) {
 	both := http.Header{"Www-Authenticate": {`Basic realm="x"`, bearerChallenge}}
 	if c, ok := challengeOf(both); !ok || c.basic || c.realm != "https://auth.test/token?a=b" || c.service != "registry" {
 		t.Error(c)
 	}
-}
-
-func FuzzChallenges(f *testing.F) {
-	f.Add(bearerChallenge)
-	f.Add(`Negotiate, Basic realm="z", =`)
-	f.Fuzz(func(t *testing.T, line string) {
-		for _, c := range parseChallenges(line) {
-			if c.scheme == "" || slices.Contains([]string{" ", "="}, c.scheme) {
-				t.Errorf("%q", c.scheme)
-			}
-		}
-	})
 }
 
 // TestTokensAsTheyAre: what services say of a token's life, and with which status, keeps nobody from using it.
