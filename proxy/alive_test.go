@@ -17,8 +17,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
 // signs are those that a rig's replicas gave.
@@ -92,7 +90,7 @@ func TestCopyingGivesSignsOfLife(t *testing.T) {
 	var s signs
 	upstreams := map[string]http.HandlerFunc{"west": status(200), "east": breakOff}
 	g := newRig(t, upstreams, func(c *Config) { c.Alive = s.give })
-	if there, err := transfer.HasBlob(t.Context(), g.proxy.Reach("west"), "app", digest, nil); !there || err != nil {
+	if there, err := g.proxy.Reach("west").Repository("app").HasBlob(t.Context(), digest); !there || err != nil {
 		t.Fatal(there, err)
 	}
 	store := httptest.NewServer(status(200))

@@ -68,6 +68,11 @@ type pushing struct {
 	credential http.Header
 }
 
+// at is the repository of a replica, asked with the right of the client.
+func (p pushing) at(replica transfer.Replica) transfer.Repository {
+	return transfer.Repository{Replica: replica, Name: p.repository, Credential: p.credential}
+}
+
 func newHealer(p *Proxy) *healer {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &healer{
@@ -200,11 +205,11 @@ func (h *healer) askOwner(ctx context.Context, p pushing, need manifest.Part) (r
 func (h *healer) ask(ctx context.Context, p pushing, replica string, need manifest.Part) (router.Presence, error) {
 	bounded, cancel := context.WithTimeout(ctx, askBound)
 	defer cancel()
-	has := transfer.HasBlob
+	has := transfer.Repository.HasBlob
 	if need.Manifest {
-		has = transfer.HasManifest
+		has = transfer.Repository.HasManifest
 	}
-	switch there, err := has(bounded, h.reach(replica, p.host), p.repository, need.Digest, p.credential); {
+	switch there, err := has(p.at(h.reach(replica, p.host)), bounded, need.Digest); {
 	case err != nil:
 		return router.Unknown, err
 	case there:
@@ -279,7 +284,7 @@ func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from s
 			return nil
 		}
 		return w.write(ctx, func(ctx context.Context) error {
-			return transfer.Blob(ctx, source, target, p.repository, need.Digest, need.Size, p.credential)
+			return transfer.CopyBlob(ctx, p.at(source), p.at(target), need.Digest, need.Size)
 		})
 	}
 	if need.Size > 0 && need.Size < source.MaxManifest {
@@ -290,7 +295,7 @@ func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from s
 		return err
 	}
 	defer done()
-	mediaType, body, err := transfer.Manifest(ctx, source, p.repository, need.Digest, p.credential)
+	mediaType, body, err := p.at(source).Manifest(ctx, need.Digest)
 	if err != nil {
 		return err
 	}
@@ -302,7 +307,7 @@ func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from s
 		return err
 	}
 	return w.write(ctx, func(context.Context) error { // not cut short, which would leave it open whether it is there
-		return transfer.PutManifest(ctx, target, p.repository, need.Digest, mediaType, body, p.credential)
+		return p.at(target).PutManifest(ctx, need.Digest, mediaType, body)
 	})
 }
 

@@ -118,7 +118,8 @@ func (x *exchange) untags(replica string) bool {
 	ctx, cancel := context.WithTimeout(x.ctx, askBound)
 	defer cancel()
 	of := x.target
-	return transfer.StandsForDeletion(ctx, x.proxy.reach(replica, x.in.Host), of.repository, of.reference, x.manifest, credentialOf(x.in))
+	at := transfer.Repository{Replica: x.proxy.reach(replica, x.in.Host), Name: of.repository, Credential: credentialOf(x.in)}
+	return at.StandsForDeletion(ctx, of.reference, x.manifest)
 }
 
 func (x *exchange) recordUntag(replica, standIn string) error {

@@ -124,7 +124,7 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 		err = i.put(ctx, digest, c)
 	}
 	if err == nil && has == damaged { // it may keep what it has
-		_, _, err = transfer.Manifest(ctx, i.reach(i.target), i.repository, digest, nil)
+		_, _, err = i.reach(i.target).Repository(i.repository).Manifest(ctx, digest)
 	}
 	return c, err
 }
@@ -132,9 +132,9 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 // put is not cut short: that takes no time, and would leave it open whether it is there.
 func (i *image) put(ctx context.Context, digest string, c content) error {
 	return i.inOwnName(ctx, i.target, ledger.Reference{Repository: i.repository, Name: digest}, func(context.Context) error {
-		return transfer.PutManifest(ctx, i.reach(i.target), i.repository, digest, c.mediaType, c.body, nil)
+		return i.reach(i.target).Repository(i.repository).PutManifest(ctx, digest, c.mediaType, c.body)
 	}, i.unheard(func(ctx context.Context) (bool, error) {
-		return transfer.HasManifest(ctx, i.source(c.from, i.target), i.repository, digest, nil)
+		return i.source(c.from, i.target).Repository(i.repository).HasManifest(ctx, digest)
 	}))
 }
 
@@ -208,7 +208,7 @@ const (
 // write there is for the write to find out.
 func (i *image) manifest(ctx context.Context, digest string) (c content, has holding, err error) {
 	get := func(from transfer.Replica) (err error) {
-		c.mediaType, c.body, err = transfer.Manifest(ctx, from, i.repository, digest, nil)
+		c.mediaType, c.body, err = from.Repository(i.repository).Manifest(ctx, digest)
 		return err
 	}
 	switch err := get(i.reach(i.target)); {
@@ -230,7 +230,7 @@ func (i *image) referrers(ctx context.Context, digest string, nesting int) error
 		return nil
 	}
 	for _, from := range i.sources {
-		list, err := transfer.Referrers(ctx, i.source(from, i.target), i.repository, digest, nil)
+		list, err := i.source(from, i.target).Repository(i.repository).Referrers(ctx, digest)
 		if err != nil {
 			continue
 		}

@@ -53,13 +53,13 @@ func redirects(status int) bool {
 }
 
 // HasBlob asks whether a replica has a blob. With an error it is not known.
-func HasBlob(ctx context.Context, of Replica, repository, digest string, credential http.Header) (bool, error) {
-	return standard().peer(of, repository, credential).has(ctx, "blobs", digest)
+func (r Repository) HasBlob(ctx context.Context, digest string) (bool, error) {
+	return r.peer().has(ctx, "blobs", digest)
 }
 
 // HasManifest asks whether a replica has a manifest. With an error it is not known.
-func HasManifest(ctx context.Context, of Replica, repository, digest string, credential http.Header) (bool, error) {
-	return standard().peer(of, repository, credential).has(ctx, "manifests", digest)
+func (r Repository) HasManifest(ctx context.Context, digest string) (bool, error) {
+	return r.peer().has(ctx, "manifests", digest)
 }
 
 func (p *peer) has(ctx context.Context, kind, digest string) (bool, error) {
@@ -103,11 +103,11 @@ func accepted(kind string) http.Header {
 }
 
 // Manifest gets a manifest by its digest, which is verified. Its media type is what ManifestType makes of it.
-func Manifest(ctx context.Context, from Replica, repository, digest string, credential http.Header) (mediaType string, body []byte, err error) {
+func (r Repository) Manifest(ctx context.Context, digest string) (mediaType string, body []byte, err error) {
 	if _, _, err := parseDigest(digest); err != nil {
 		return "", nil, err
 	}
-	p := standard().peer(from, repository, credential)
+	p := r.peer()
 	header, body, err := p.manifest(ctx, digest)
 	if err != nil {
 		return "", nil, err
@@ -119,11 +119,11 @@ func Manifest(ctx context.Context, from Replica, repository, digest string, cred
 }
 
 // Tagged is what a tag names. The digest is the one that the registry gives it, verified, or that of its content.
-func Tagged(ctx context.Context, at Replica, repository, tag string) (digest, mediaType string, body []byte, err error) {
+func (r Repository) Tagged(ctx context.Context, tag string) (digest, mediaType string, body []byte, err error) {
 	if !oci.IsTag(tag) {
 		return "", "", nil, ErrTag
 	}
-	p := standard().peer(at, repository, nil)
+	p := r.peer()
 	header, body, err := p.manifest(ctx, tag)
 	if err != nil {
 		return "", "", nil, err
@@ -155,17 +155,17 @@ func (p *peer) manifest(ctx context.Context, reference string) (http.Header, []b
 }
 
 // PutManifest puts a manifest by its digest.
-func PutManifest(ctx context.Context, to Replica, repository, digest, mediaType string, body []byte, credential http.Header) error {
-	return standard().peer(to, repository, credential).put(ctx, digest, digest, mediaType, body)
+func (r Repository) PutManifest(ctx context.Context, digest, mediaType string, body []byte) error {
+	return r.peer().put(ctx, digest, digest, mediaType, body)
 }
 
 // ReadsBlob gets the first byte of a blob, as a client that pulls does: wherever the registry leads it, to an object
 // store for one.
-func ReadsBlob(ctx context.Context, from Replica, repository, digest string, credential http.Header) error {
+func (r Repository) ReadsBlob(ctx context.Context, digest string) error {
 	if _, _, err := parseDigest(digest); err != nil {
 		return err
 	}
-	p := standard().peer(from, repository, credential)
+	p := r.peer()
 	response, err := p.fetch(ctx, http.MethodGet, "blobs/"+digest, http.Header{"Range": {"bytes=0-0"}})
 	if err != nil {
 		return err

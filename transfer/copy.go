@@ -85,24 +85,14 @@ func (r *retries) again(ctx context.Context, err error) error {
 	}
 }
 
-// Blob copies a blob from one replica's repository to the same repository of another, and commits it
-// only if its digest is right. The credential's Authorization goes to both and to nobody else. The size is what a
-// descriptor says, 0 if none is known: it is asked for where the replica does not say it.
-func Blob(ctx context.Context, from, to Replica, repository, digest string, size int64, credential http.Header) error {
-	return standard().blob(ctx, from, to, repository, digest, size, credential)
+// CopyBlob copies a blob from one repository to another, of the same name or not, and commits it only if its digest is right. The
+// size is what a descriptor says, 0 if none is known: it is asked for where the replica does not say it.
+func CopyBlob(ctx context.Context, from, to Repository, digest string, size int64) error {
+	return standard().copyBlob(ctx, from, to, digest, size)
 }
 
-// BlobInto copies a blob into a repository that may have another name. Whatever is shown to either, its transport shows.
-func BlobInto(ctx context.Context, from Replica, repository string, to Replica, into, digest string, size int64) error {
-	b := standard()
-	return b.between(ctx, b.peer(from, repository, nil), b.peer(to, into, nil), digest, size)
-}
-
-func (b bounds) blob(ctx context.Context, from, to Replica, repository, digest string, size int64, credential http.Header) error {
-	return b.between(ctx, b.peer(from, repository, credential), b.peer(to, repository, credential), digest, size)
-}
-
-func (b bounds) between(ctx context.Context, source, target *peer, digest string, size int64) error {
+func (b bounds) copyBlob(ctx context.Context, from, to Repository, digest string, size int64) error {
+	source, target := b.peer(from), b.peer(to)
 	anew, trust, how := retries{most: b.anew, pause: b.pause}, trust{size: size}, &sending{}
 	if target.Piece == nil {
 		target.Piece = &Piece{}

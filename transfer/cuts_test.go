@@ -97,7 +97,7 @@ func TestManyCuts(t *testing.T) {
 			})
 			b := standard()
 			b.pause = time.Microsecond
-			if err := b.blob(t.Context(), from.replica("from"), to.replica("to"), "team/app", digest, 0, alice); err != nil {
+			if err := b.copyBlob(t.Context(), from.repository("from"), to.repository("to"), digest, 0); err != nil {
 				t.Fatal(err)
 			}
 			t.Logf("read %.3f, sent %.3f of it", float64(read.Load())/float64(size), float64(sent.Load())/float64(size))

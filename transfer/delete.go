@@ -18,21 +18,21 @@ var (
 func Hidden(err error) bool { return errors.Is(err, errHidden) }
 
 // DeleteManifest deletes a manifest by its digest, or a tag. That it is not there is as good.
-func DeleteManifest(ctx context.Context, at Replica, repository, reference string, credential http.Header) error {
+func (r Repository) DeleteManifest(ctx context.Context, reference string) error {
 	if !oci.IsTag(reference) {
 		if _, _, err := parseDigest(reference); err != nil {
 			return err
 		}
 	}
-	return standard().peer(at, repository, credential).delete(ctx, "manifests/"+reference)
+	return r.peer().delete(ctx, "manifests/"+reference)
 }
 
 // DeleteBlob deletes a blob. That it is not there is as good.
-func DeleteBlob(ctx context.Context, at Replica, repository, digest string, credential http.Header) error {
+func (r Repository) DeleteBlob(ctx context.Context, digest string) error {
 	if _, _, err := parseDigest(digest); err != nil {
 		return err
 	}
-	return standard().peer(at, repository, credential).delete(ctx, "blobs/"+digest)
+	return r.peer().delete(ctx, "blobs/"+digest)
 }
 
 // delete asks afterwards whether it is there: some registries refuse, or fail, where there is nothing to delete, and some answer

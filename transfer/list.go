@@ -21,9 +21,9 @@ var (
 	errPages = errors.New("too many pages")
 )
 
-// LetsIn asks whether a replica lets a client in at all (end-1).
-func LetsIn(ctx context.Context, at Replica, credential http.Header) error {
-	p := standard().peer(at, "", credential)
+// LetsIn asks whether the replica lets us in at all (end-1).
+func (r Replica) LetsIn(ctx context.Context) error {
+	p := r.Repository("").peer()
 	base := &url.URL{Scheme: p.URL.Scheme, Host: p.URL.Host, Path: "/v2/"}
 	response, err := p.follow(ctx, call{method: http.MethodGet, at: base})
 	if err != nil {
@@ -36,15 +36,14 @@ func LetsIn(ctx context.Context, at Replica, credential http.Header) error {
 	return nil
 }
 
-// Catalog lists a replica's repositories, most of them at most; whole: that is all of them. Names that nobody could ask for are left out.
-func Catalog(ctx context.Context, of Replica, most int, credential http.Header) (names []string, whole bool, err error) {
-	p := standard().peer(of, "", credential)
-	return p.list(ctx, "/v2/_catalog", most, oci.IsRepository)
+// Catalog lists the replica's repositories, most of them at most; whole: that is all of them. Names that nobody could ask for are left out.
+func (r Replica) Catalog(ctx context.Context, most int) (names []string, whole bool, err error) {
+	return r.Repository("").peer().list(ctx, "/v2/_catalog", most, oci.IsRepository)
 }
 
-// Tags lists a repository's tags, most of them at most; whole: that is all of them. Of a repository that is not there it lists none.
-func Tags(ctx context.Context, of Replica, repository string, most int, credential http.Header) (tags []string, whole bool, err error) {
-	p := standard().peer(of, repository, credential)
+// Tags lists the repository's tags, most of them at most; whole: that is all of them. Of a repository that is not there it lists none.
+func (r Repository) Tags(ctx context.Context, most int) (tags []string, whole bool, err error) {
+	p := r.peer()
 	tags, whole, err = p.list(ctx, p.at("tags/list").Path, most, oci.IsTag)
 	if Missing(err) {
 		return nil, true, nil
@@ -129,13 +128,16 @@ type Content struct {
 	Size      int64
 }
 
-// Look asks what a replica has by a tag or a digest. With an error it is not known.
-func Look(ctx context.Context, of Replica, repository, reference string, credential http.Header) (c Content, there bool, err error) {
+// Look asks what the replica has by a tag or a digest. With an error it is not known.
+func (r Repository) Look(ctx context.Context, reference string) (c Content, there bool, err error) {
+	return r.peer().look(ctx, reference)
+}
+
+func (p *peer) look(ctx context.Context, reference string) (c Content, there bool, err error) {
 	byTag := oci.IsTag(reference)
 	if _, _, err := parseDigest(reference); err != nil && !byTag {
 		return Content{}, false, err
 	}
-	p := standard().peer(of, repository, credential)
 	response, err := p.head(ctx, "manifests/"+reference, accepted("manifests"))
 	if err != nil {
 		return Content{}, false, err

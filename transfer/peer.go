@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// peer is a repository of a replica, as one client may use it. Static.
+// peer is a Repository with the bounds of what is asked of it. Static.
 type peer struct {
 	Replica
 	bounds
@@ -18,8 +18,8 @@ type peer struct {
 	authorization string
 }
 
-func (b bounds) peer(r Replica, repository string, credential http.Header) *peer {
-	return &peer{r, b, repository, credential.Get("Authorization")}
+func (b bounds) peer(r Repository) *peer {
+	return &peer{r.Replica, b, r.Name, r.Credential.Get("Authorization")}
 }
 
 // at is where the repository has something.

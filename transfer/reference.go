@@ -14,11 +14,11 @@ import (
 const maxReferrers = 1024
 
 // PutTag puts a manifest by a tag.
-func PutTag(ctx context.Context, to Replica, repository, tag, digest, mediaType string, body []byte, credential http.Header) error {
+func (r Repository) PutTag(ctx context.Context, tag, digest, mediaType string, body []byte) error {
 	if !oci.IsTag(tag) {
 		return ErrTag
 	}
-	return standard().peer(to, repository, credential).put(ctx, tag, digest, mediaType, body)
+	return r.peer().put(ctx, tag, digest, mediaType, body)
 }
 
 func (p *peer) put(ctx context.Context, reference, digest, mediaType string, body []byte) error {
@@ -43,11 +43,11 @@ func (p *peer) put(ctx context.Context, reference, digest, mediaType string, bod
 }
 
 // Referrers lists the digests of what refers to a manifest, at most maxReferrers, and none where the replica has no such list.
-func Referrers(ctx context.Context, at Replica, repository, digest string, credential http.Header) ([]string, error) {
+func (r Repository) Referrers(ctx context.Context, digest string) ([]string, error) {
 	if _, _, err := parseDigest(digest); err != nil {
 		return nil, err
 	}
-	p := standard().peer(at, repository, credential)
+	p := r.peer()
 	var digests []string
 	err := p.pages(ctx, p.at("referrers/"+digest), accepted("manifests"), func(body []byte) (more bool, err error) {
 		var index struct {

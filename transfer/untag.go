@@ -15,11 +15,11 @@ import (
 // DeleteTag deletes a tag; that it is not there is as good. Where the registry deletes by digest alone, as distribution 2 does, the
 // tag is given to a manifest that was made for it, which is then deleted by its digest: what the tag named stays. Before that,
 // may is asked, twice, whether the tag may go with the digest that it names.
-func DeleteTag(ctx context.Context, at Replica, repository, tag string, may func(digest string) error) error {
+func (r Repository) DeleteTag(ctx context.Context, tag string, may func(digest string) error) error {
 	if !oci.IsTag(tag) {
 		return ErrTag
 	}
-	p := standard().peer(at, repository, nil)
+	p := r.peer()
 	err := p.delete(ctx, "manifests/"+tag)
 	if err == nil || !byDigestAlone(err) {
 		return err
@@ -40,7 +40,7 @@ func byDigestAlone(err error) bool {
 // untag first looks whether the stand-in can be deleted: a tag that was given to one that cannot would name it for good.
 // One that the tag names already is from a try that broke off.
 func (p *peer) untag(ctx context.Context, tag string, may func(digest string) error, refused error) error {
-	now, there, err := Look(ctx, p.Replica, p.repository, tag, nil)
+	now, there, err := p.look(ctx, tag)
 	if err != nil || !there {
 		return err
 	}
@@ -78,7 +78,7 @@ func (p *peer) untag(ctx context.Context, tag string, may func(digest string) er
 // stillMay asks once more right before the tag is put: it took some requests to come so far, and somebody may have
 // pushed it meanwhile.
 func (p *peer) stillMay(ctx context.Context, tag string, may func(digest string) error) (there bool, err error) {
-	now, there, err := Look(ctx, p.Replica, p.repository, tag, nil)
+	now, there, err := p.look(ctx, tag)
 	if err != nil || !there {
 		return false, err
 	}
@@ -185,7 +185,7 @@ const (
 // StandsForDeletion reports whether a manifest that a client has put under a tag is there only to be deleted with it: a client for
 // registries that delete by digest alone (regctl) gives the tag to an image without content, whose config says so, and deletes
 // that.
-func StandsForDeletion(ctx context.Context, at Replica, repository, tag string, manifest []byte, credential http.Header) bool {
+func (r Repository) StandsForDeletion(ctx context.Context, tag string, manifest []byte) bool {
 	var m struct {
 		Config  part
 		Layers  []part
@@ -195,7 +195,7 @@ func StandsForDeletion(ctx context.Context, at Replica, repository, tag string, 
 		len(m.Layers) == 1 && m.Layers[0].Size > maxStandInLayer || m.Config.Size < minStandInConfig {
 		return false
 	}
-	config, err := standard().peer(at, repository, credential).small(ctx, m.Config.Digest)
+	config, err := r.peer().small(ctx, m.Config.Digest)
 	var c imageConfig
 	return err == nil && json.Unmarshal(config, &c) == nil && tag != "" && c.Config.Labels[labelDeletes] == tag
 }

@@ -56,7 +56,7 @@ func (c *Copy) attached(ctx context.Context, subject string) error {
 	}
 	for _, suffix := range signatures {
 		tag := tagOf(subject) + suffix
-		signature, _, _, err := transfer.Tagged(ctx, c.From.Replica, c.From.Name, tag)
+		signature, _, _, err := c.From.Tagged(ctx, tag)
 		if transfer.Missing(err) {
 			continue
 		}
@@ -83,7 +83,7 @@ func tagOf(digest string) string {
 // referrers are those that the source lists, by its API or by the tag that stands for it where there is none. They are seen at
 // the target in the same way.
 func (c *Copy) referrers(ctx context.Context, subject string) error {
-	listed, err := transfer.Referrers(ctx, c.From.Replica, c.From.Name, subject, nil)
+	listed, err := c.From.Referrers(ctx, subject)
 	if transfer.Passing(err) || ctx.Err() != nil {
 		return err
 	} // else it has no such list: registries have many ways to say so
@@ -114,7 +114,7 @@ func (c *Copy) referrers(ctx context.Context, subject string) error {
 
 // list has the target list referrers: by itself, or by the tag.
 func (c *Copy) list(ctx context.Context, subject string, referrers []content) error {
-	listed, err := transfer.Referrers(ctx, c.To.Replica, c.To.Name, subject, nil)
+	listed, err := c.To.Referrers(ctx, subject)
 	if transfer.Passing(err) || ctx.Err() != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (c *Copy) list(ctx context.Context, subject string, referrers []content) er
 	if err != nil {
 		return err
 	}
-	return transfer.PutTag(ctx, c.To.Replica, c.To.Name, tagOf(subject), oci.Digest(body), typeIndex, body, nil)
+	return c.To.PutTag(ctx, tagOf(subject), oci.Digest(body), typeIndex, body)
 }
 
 const typeIndex = "application/vnd.oci.image.index.v1+json"
@@ -159,8 +159,8 @@ type descriptor struct {
 }
 
 // index is what a tag names; an empty one if there is no such tag, or it names no index.
-func index(ctx context.Context, at Repository, tag string) (doc indexDocument, err error) {
-	_, _, body, err := transfer.Tagged(ctx, at.Replica, at.Name, tag)
+func index(ctx context.Context, at transfer.Repository, tag string) (doc indexDocument, err error) {
+	_, _, body, err := at.Tagged(ctx, tag)
 	if transfer.Missing(err) {
 		return doc, nil
 	}

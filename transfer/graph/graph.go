@@ -21,16 +21,10 @@ const (
 	maxBlobs   = 4 // copied at a time
 )
 
-// Repository is one of a registry.
-type Repository struct {
-	transfer.Replica
-	Name string
-}
-
 // Copy is one image on its way. Its zero value but for From and To is ready, for one Run.
 type Copy struct {
 	// Static before Run.
-	From, To Repository
+	From, To transfer.Repository
 	Force    bool // tags that name something else are moved
 
 	progress
@@ -117,11 +111,11 @@ func (c *Copy) tag(ctx context.Context, tag, digest string, root content) error 
 	case err != nil || there:
 		return err
 	}
-	return transfer.PutTag(ctx, c.To.Replica, c.To.Name, tag, digest, root.mediaType, root.body, nil)
+	return c.To.PutTag(ctx, tag, digest, root.mediaType, root.body)
 }
 
 func (c *Copy) resolve(ctx context.Context, reference string) (string, error) {
-	digest, _, _, err := transfer.Tagged(ctx, c.From.Replica, c.From.Name, reference)
+	digest, _, _, err := c.From.Tagged(ctx, reference)
 	if errors.Is(err, transfer.ErrTag) {
 		return reference, nil
 	}
@@ -130,7 +124,7 @@ func (c *Copy) resolve(ctx context.Context, reference string) (string, error) {
 
 // tagged reports whether the tag names the digest at the target, or returns a ConflictError.
 func (c *Copy) tagged(ctx context.Context, tag, digest string) (bool, error) {
-	has, _, _, err := transfer.Tagged(ctx, c.To.Replica, c.To.Name, tag)
+	has, _, _, err := c.To.Tagged(ctx, tag)
 	switch {
 	case transfer.Missing(err):
 		return false, nil
@@ -164,7 +158,7 @@ func (c *Copy) bring(ctx context.Context, digest string, nesting int) (content, 
 }
 
 func (c *Copy) manifest(ctx context.Context, digest string, nesting int) (content, error) {
-	mediaType, body, err := transfer.Manifest(ctx, c.From.Replica, c.From.Name, digest, nil)
+	mediaType, body, err := c.From.Manifest(ctx, digest)
 	if err != nil {
 		return content{}, err
 	}
@@ -186,9 +180,9 @@ func (c *Copy) manifest(ctx context.Context, digest string, nesting int) (conten
 	if err := group.Wait(); err != nil {
 		return content{}, err
 	}
-	there, err := transfer.HasManifest(ctx, c.To.Replica, c.To.Name, digest, nil)
+	there, err := c.To.HasManifest(ctx, digest)
 	if !there && (err == nil || transfer.Refused(err)) {
-		err = transfer.PutManifest(ctx, c.To.Replica, c.To.Name, digest, mediaType, body, nil)
+		err = c.To.PutManifest(ctx, digest, mediaType, body)
 	}
 	return content{digest, mediaType, body}, err
 }
@@ -210,13 +204,15 @@ func (c *Copy) blob(ctx context.Context, need manifest.Part) error {
 		return context.Cause(ctx)
 	}
 	defer func() { <-c.slots }()
-	there, err := transfer.HasBlob(ctx, c.To.Replica, c.To.Name, need.Digest, nil)
+	there, err := c.To.HasBlob(ctx, need.Digest)
 	if err != nil && !transfer.Refused(err) {
 		return err
 	}
 	var moved atomic.Int64
 	if !there {
-		err = transfer.BlobInto(ctx, c.From.Counted(func(n int) { moved.Add(int64(n)); c.move(n) }), c.From.Name, c.To.Replica, c.To.Name, need.Digest, need.Size)
+		from := c.From
+		from.Replica = from.Replica.Counted(func(n int) { moved.Add(int64(n)); c.move(n) })
+		err = transfer.CopyBlob(ctx, from, c.To, need.Digest, need.Size)
 	}
 	c.end(need.Size, moved.Load(), there, err)
 	return err

@@ -70,9 +70,9 @@ func (s *store) take() []string {
 	return log
 }
 
-func (s *store) repository(name, repository string) Repository {
+func (s *store) repository(name, repository string) transfer.Repository {
 	u, _ := url.Parse(s.URL)
-	return Repository{transfer.Replica{Name: name, URL: u, Transport: s.Client().Transport}, repository}
+	return transfer.Replica{Name: name, URL: u, Transport: s.Client().Transport}.Repository(repository)
 }
 
 func (s *store) put(path, mediaType string, content []byte) {
@@ -209,7 +209,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%+v: %+v, %d bytes", c, p, a.blobSize)
 		}
 		a.wholeAt(to, "new/app")
-		listed, err := transfer.Referrers(t.Context(), to.repository("target", "").Replica, "new/app", oci.Digest(a.index), nil)
+		listed, err := to.repository("target", "new/app").Referrers(t.Context(), oci.Digest(a.index))
 		byTag := to.get("/v2/new/app/manifests/" + tagOf(oci.Digest(a.index)))
 		if err != nil || len(listed) != 1 && !bytes.Contains(byTag, []byte(`"artifactType":"application/vnd.example.sbom"`)) {
 			t.Errorf("%+v: its referrers are %v, %s, %v", c, listed, byTag, err)

@@ -89,7 +89,7 @@ func (i *importing) run(ctx context.Context, out io.Writer) error {
 		return usage(err)
 	}
 	for _, t := range targets {
-		c := &graph.Copy{From: from, To: graph.Repository{Replica: to, Name: t.repository}, Force: i.force}
+		c := &graph.Copy{From: from, To: to.Repository(t.repository), Force: i.force}
 		if err := i.copy(ctx, c, ref, t, out); err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func targetsOf(images []string, source reference, hosts []string) (targets []tar
 }
 
 // from is the source, and what is asked of it.
-func (i *importing) from() (graph.Repository, reference, error) {
+func (i *importing) from() (transfer.Repository, reference, error) {
 	scheme, rest, given := strings.Cut(i.source, "://")
 	if !given {
 		scheme, rest = "", i.source
@@ -138,13 +138,13 @@ func (i *importing) from() (graph.Repository, reference, error) {
 	ref, err := parseReference(rest)
 	switch {
 	case i.source == "":
-		return graph.Repository{}, ref, errors.New("import what? SOURCE is HOST/REPOSITORY:TAG")
+		return transfer.Repository{}, ref, errors.New("import what? SOURCE is HOST/REPOSITORY:TAG")
 	case err != nil:
-		return graph.Repository{}, ref, err
+		return transfer.Repository{}, ref, err
 	case ref.host == "" || given && scheme != "http" && scheme != "https":
-		return graph.Repository{}, ref, fmt.Errorf("%s: from which registry? HOST/REPOSITORY:TAG", i.source)
+		return transfer.Repository{}, ref, fmt.Errorf("%s: from which registry? HOST/REPOSITORY:TAG", i.source)
 	case (i.username == "") != (i.password == ""):
-		return graph.Repository{}, ref, errors.New("--username and --password go together")
+		return transfer.Repository{}, ref, errors.New("--username and --password go together")
 	}
 	at := &url.URL{Scheme: cmp.Or(scheme, schemeOf(ref.host)), Host: ref.host}
 	if at.Host == "docker.io" {
@@ -154,7 +154,7 @@ func (i *importing) from() (graph.Repository, reference, error) {
 	if i.username != "" {
 		login = auth.Password(i.username, i.password)
 	}
-	return graph.Repository{Replica: registryAt("source", at, "", login), Name: ref.repository}, ref, nil
+	return registryAt("source", at, "", login).Repository(ref.repository), ref, nil
 }
 
 // to is the gateway, and the names that the fleet goes by.
