@@ -23,7 +23,6 @@ const (
 	maxCopies   = 16              // transfers at a time
 	maxCopyJobs = 256             // under way or waiting for a transfer to end
 	maxAsked    = 8               // parts asked about at a time, for one manifest
-	maxNesting  = 4               // indexes in an index
 	copyBound   = time.Hour       // for one part; a transfer that stalls ends earlier
 	askBound    = 5 * time.Second // for one question
 	ownerTries  = 3               // for one question to the owner
@@ -115,8 +114,8 @@ func (e *holeError) Error() string {
 // whole sees to it that the owner has all that a manifest needs, until ctx ends: then copying goes on, and the error is
 // errHealing. What is known to be there is not asked, and what turns out to be is remembered.
 func (h *healer) whole(ctx context.Context, p pushing, needs []manifest.Part, memory memory, nesting int) error {
-	if nesting > maxNesting {
-		return fmt.Errorf("more than %d indexes in each other", maxNesting)
+	if nesting > manifest.MaxNesting {
+		return fmt.Errorf("more than %d indexes in each other", manifest.MaxNesting)
 	}
 	var group errgroup.Group
 	group.SetLimit(maxAsked)

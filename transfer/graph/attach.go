@@ -9,6 +9,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/oci"
 	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
 // What cosign puts beside an image, under tags that name its digest.
@@ -17,9 +18,9 @@ var signatures = []string{".sig", ".att", ".sbom"}
 // attachments brings what refers to any manifest that was brought, and what refers to that.
 func (c *Copy) attachments(ctx context.Context) error {
 	looked := map[string]bool{}
-	for range maxNesting {
+	for range manifest.MaxNesting {
 		var subjects []string
-		for _, digest := range c.brought() {
+		for _, digest := range c.manifests.Succeeded() {
 			if !looked[digest] {
 				looked[digest] = true
 				subjects = append(subjects, digest)
@@ -35,19 +36,6 @@ func (c *Copy) attachments(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// brought are the digests of manifests that are at the target now, sorted.
-func (c *Copy) brought() (digests []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for digest, o := range c.done {
-		if o.content.body != nil && o.err == nil {
-			digests = append(digests, digest)
-		}
-	}
-	slices.Sort(digests)
-	return digests
 }
 
 func (c *Copy) attached(ctx context.Context, subject string) error {

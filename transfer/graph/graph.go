@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -16,9 +15,8 @@ import (
 )
 
 const (
-	maxNesting = 4 // indexes in an index, and referrers of referrers
-	maxParts   = 8 // looked after at a time, for one manifest
-	maxBlobs   = 4 // copied at a time
+	maxDescriptors = 8 // looked after at a time, for one manifest
+	maxBlobs       = 4 // copied at a time
 )
 
 // Copy is one image on its way. Its zero value but for From and To is ready, for one Run.
@@ -28,17 +26,9 @@ type Copy struct {
 	Force    bool // tags that name something else are moved
 
 	progress
-	slots chan struct{}
-
-	mu   sync.Mutex
-	done map[string]*once // Guarded by mu; by digest. As many as the image has parts.
-}
-
-// once is something that more than one manifest may name.
-type once struct {
-	sync.Once
-	content content
-	err     error
+	slots     chan struct{}
+	manifests manifest.Once[content]
+	blobs     manifest.Once[struct{}]
 }
 
 // content is a manifest as it is stored.
@@ -69,7 +59,7 @@ func (e *UnseenError) Unwrap() error { return e.Err }
 // Run copies what reference names, a tag or a digest, and gives it the tags. What is there already is not copied again, so
 // that what was interrupted goes on when it is run anew.
 func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest string, err error) {
-	c.slots, c.done = make(chan struct{}, maxBlobs), map[string]*once{}
+	c.slots = make(chan struct{}, maxBlobs)
 	if digest, err = c.resolve(ctx, reference); err != nil {
 		return "", err
 	}
@@ -136,25 +126,12 @@ func (c *Copy) tagged(ctx context.Context, tag, digest string) (bool, error) {
 	return has == digest, nil
 }
 
-// once does something for a digest if nobody does or has done it.
-func (c *Copy) once(digest string, do func() (content, error)) (content, error) {
-	c.mu.Lock()
-	o := c.done[digest]
-	if o == nil {
-		o = &once{}
-		c.done[digest] = o
-	}
-	c.mu.Unlock()
-	o.Do(func() { o.content, o.err = do() })
-	return o.content, o.err
-}
-
 // bring returns when the target has the manifest, after all that it names.
 func (c *Copy) bring(ctx context.Context, digest string, nesting int) (content, error) {
-	if nesting > maxNesting {
-		return content{}, fmt.Errorf("more than %d manifests in each other", maxNesting)
+	if nesting > manifest.MaxNesting {
+		return content{}, fmt.Errorf("more than %d manifests in each other", manifest.MaxNesting)
 	}
-	return c.once(digest, func() (content, error) { return c.manifest(ctx, digest, nesting) })
+	return c.manifests.Do(ctx, digest, func() (content, error) { return c.manifest(ctx, digest, nesting) })
 }
 
 func (c *Copy) manifest(ctx context.Context, digest string, nesting int) (content, error) {
@@ -167,7 +144,7 @@ func (c *Copy) manifest(ctx context.Context, digest string, nesting int) (conten
 		return content{}, err
 	}
 	group, bounded := errgroup.WithContext(ctx)
-	group.SetLimit(maxParts)
+	group.SetLimit(maxDescriptors)
 	for _, need := range needs {
 		group.Go(func() error {
 			err := c.part(bounded, need, nesting)
@@ -192,12 +169,17 @@ func (c *Copy) part(ctx context.Context, need manifest.Part, nesting int) error 
 		_, err := c.bring(ctx, need.Digest, nesting+1)
 		return err
 	}
-	_, err := c.once(need.Digest, func() (content, error) { return content{}, c.blob(ctx, need) })
+	_, err := c.blobs.Do(ctx, need.Digest, func() (struct{}, error) { return struct{}{}, c.blob(ctx, need) })
 	return err
 }
 
-func (c *Copy) blob(ctx context.Context, need manifest.Part) error {
+func (c *Copy) blob(ctx context.Context, need manifest.Part) (err error) {
 	c.begin(need.Size)
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			c.forget(need.Size) // who else names it begins anew
+		}
+	}()
 	select {
 	case c.slots <- struct{}{}:
 	case <-ctx.Done():

@@ -277,6 +277,34 @@ func TestConflict(t *testing.T) {
 	}
 }
 
+// TestSharedLayer: a child that the source has only in part takes none of another one's layers along when it is left out.
+func TestSharedLayer(t *testing.T) {
+	from, to := newStore(t, true), newStore(t, true)
+	lacking, complete := imageOf(nil, "config 1", "shared", "lost"), imageOf(nil, "config 2", "shared")
+	from.manifest(lacking, []string{"config 1", "shared"})
+	from.manifest(complete, []string{"config 2"})
+	from.manifest(indexOf(lacking, complete), nil, "v1")
+	began, first := make(chan struct{}), sync.Once{}
+	from.breaks(func(r *http.Request) int {
+		switch {
+		case r.Method != http.MethodGet:
+		case strings.HasSuffix(r.URL.Path, oci.Digest([]byte("shared"))):
+			first.Do(func() { close(began); <-r.Context().Done() }) // until it is cut short
+		case strings.HasSuffix(r.URL.Path, oci.Digest([]byte("lost"))), strings.HasSuffix(r.URL.Path, oci.Digest(complete)):
+			<-began
+		}
+		return 0
+	})
+	x := &Copy{From: from.repository("source", "old/app"), To: to.repository("target", "app")}
+	_, err := x.Run(t.Context(), "v1", []string{"v1"})
+	if transfer.At(err) != "target" || to.get("/v2/app/manifests/"+oci.Digest(complete)) == nil {
+		t.Errorf("this target wants all of an index, and gets what there is: %v", err)
+	}
+	if p := x.Progress(); p.Known != p.Blobs+1 { // the lost one
+		t.Errorf("%+v", p)
+	}
+}
+
 // TestHoles: an index may name what its registry does not have, if the target takes it; an image may not.
 func TestHoles(t *testing.T) {
 	from, to := newStore(t, true), newStore(t, true)
