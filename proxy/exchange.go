@@ -28,14 +28,14 @@ type exchange struct {
 	request  router.Request
 	query    string // the raw query without the owner
 	decision router.Decision
-	manifest []byte            // to be put; nil for all else
-	needs    []manifest.Part   // of it
-	held     string            // the owner whose lease it keeps; static while watch runs
-	absentAt []*router.Replica // those that said that they do not have what is asked for
-	deniedBy []*router.Replica // those that said so, perhaps, by a 401 or 403
-	pushTo   string            // the replica that a push goes to, where another one said that a part exists
-	away     []func()          // each lets in again who deletes
-	room     []func()          // each gives back what was taken of Memory
+	manifest []byte                // to be put; nil for all else
+	needs    []manifest.Descriptor // of it
+	held     string                // the owner whose lease it keeps; static while watch runs
+	absentAt []*router.Replica     // those that said that they do not have what is asked for
+	deniedBy []*router.Replica     // those that said so, perhaps, by a 401 or 403
+	pushTo   string                // the replica that a push goes to, where another one said that a part exists
+	away     []func()              // each lets in again who deletes
+	room     []func()              // each gives back what was taken of Memory
 	ctx      context.Context
 	reason   router.Reason // of the replica that answered; "" until then
 	status   int

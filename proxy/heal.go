@@ -60,10 +60,10 @@ type job struct {
 // pushing is the push that is healed.
 type pushing struct {
 	repository string
-	owner      string                   // where its manifest goes
-	others     []string                 // all other replicas, in the order in which they are to be copied from
-	host       string                   // that the client asked
-	gone       func(manifest.Part) bool // a part was deleted: nobody else's counts
+	owner      string                         // where its manifest goes
+	others     []string                       // all other replicas, in the order in which they are to be copied from
+	host       string                         // that the client asked
+	gone       func(manifest.Descriptor) bool // a part was deleted: nobody else's counts
 	credential http.Header
 }
 
@@ -113,7 +113,7 @@ func (e *holeError) Error() string {
 
 // whole sees to it that the owner has all that a manifest needs, until ctx ends: then copying goes on, and the error is
 // errHealing. What is known to be there is not asked, and what turns out to be is remembered.
-func (h *healer) whole(ctx context.Context, p pushing, needs []manifest.Part, memory memory, nesting int) error {
+func (h *healer) whole(ctx context.Context, p pushing, needs []manifest.Descriptor, memory memory, nesting int) error {
 	if nesting > manifest.MaxNesting {
 		return fmt.Errorf("more than %d indexes in each other", manifest.MaxNesting)
 	}
@@ -149,7 +149,7 @@ func worst(errs []error) error {
 }
 
 // part reports whether the owner has the part for certain. Without an error its manifest may be put all the same.
-func (h *healer) part(ctx context.Context, p pushing, need manifest.Part, nesting int) (there bool, err error) {
+func (h *healer) part(ctx context.Context, p pushing, need manifest.Descriptor, nesting int) (there bool, err error) {
 	at, err := h.askOwner(ctx, p, need)
 	if err != nil || at != router.Lacks {
 		return at == router.Has, err
@@ -181,7 +181,7 @@ func (h *healer) part(ctx context.Context, p pushing, need manifest.Part, nestin
 }
 
 // askOwner asks again after trouble, which is no refusal to say.
-func (h *healer) askOwner(ctx context.Context, p pushing, need manifest.Part) (router.Presence, error) {
+func (h *healer) askOwner(ctx context.Context, p pushing, need manifest.Descriptor) (router.Presence, error) {
 	for try := 1; ; try++ {
 		at, err := h.ask(ctx, p, p.owner, need)
 		switch {
@@ -201,7 +201,7 @@ func (h *healer) askOwner(ctx context.Context, p pushing, need manifest.Part) (r
 	}
 }
 
-func (h *healer) ask(ctx context.Context, p pushing, replica string, need manifest.Part) (router.Presence, error) {
+func (h *healer) ask(ctx context.Context, p pushing, replica string, need manifest.Descriptor) (router.Presence, error) {
 	bounded, cancel := context.WithTimeout(ctx, askBound)
 	defer cancel()
 	has := transfer.Repository.HasBlob
@@ -218,7 +218,7 @@ func (h *healer) ask(ctx context.Context, p pushing, replica string, need manife
 }
 
 // copied returns when the part is on the owner, or ctx has ended.
-func (h *healer) copied(ctx context.Context, p pushing, need manifest.Part, from string, nesting int) error {
+func (h *healer) copied(ctx context.Context, p pushing, need manifest.Descriptor, from string, nesting int) error {
 	j, joined, err := h.begin(p, need, from, nesting)
 	if err != nil {
 		return err
@@ -241,7 +241,7 @@ func (h *healer) copied(ctx context.Context, p pushing, need manifest.Part, from
 }
 
 // begin starts the copy of a part, or joins the one that is under way.
-func (h *healer) begin(p pushing, need manifest.Part, from string, nesting int) (j *job, joined bool, err error) {
+func (h *healer) begin(p pushing, need manifest.Descriptor, from string, nesting int) (j *job, joined bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	key := jobKey{p.repository, need.Digest, p.owner}
@@ -266,7 +266,7 @@ func (h *healer) begin(p pushing, need manifest.Part, from string, nesting int) 
 	return j, false, nil
 }
 
-func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from string, nesting int) error {
+func (h *healer) copy(ctx context.Context, p pushing, need manifest.Descriptor, from string, nesting int) error {
 	source, target := h.reach(from, p.host).Counted(func(n int) { h.moved(from, p.owner, n) }), h.reach(p.owner, p.host)
 	w := own{h, p, need, from}
 	if !need.Manifest {
@@ -312,11 +312,11 @@ func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from s
 
 // memory is what a push knows to be at its owner.
 type memory struct {
-	has func(manifest.Part) bool
+	has func(manifest.Descriptor) bool
 	add func(digest string)
 }
 
-var noMemory = memory{func(manifest.Part) bool { return false }, func(string) {}}
+var noMemory = memory{func(manifest.Descriptor) bool { return false }, func(string) {}}
 
 // credentialOf is what a client shows to be allowed to push.
 func credentialOf(r *http.Request) http.Header {

@@ -96,7 +96,7 @@ func (o *OwnWrites) complete() {
 type own struct {
 	*healer
 	pushing
-	need manifest.Part
+	need manifest.Descriptor
 	from string
 }
 

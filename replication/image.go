@@ -140,7 +140,7 @@ func (i *image) put(ctx context.Context, digest string, c content) error {
 
 // enter waits for room, but within another manifest not for that of a manifest: all who have it could wait. There is none,
 // then, or the context has ended.
-func (i *image) enter(ctx context.Context, need manifest.Part, nesting int) (leave func(), ok bool) {
+func (i *image) enter(ctx context.Context, need manifest.Descriptor, nesting int) (leave func(), ok bool) {
 	room := i.parts
 	if need.Manifest {
 		room = i.manifests
@@ -163,7 +163,7 @@ func (i *image) enter(ctx context.Context, need manifest.Part, nesting int) (lea
 }
 
 // part is given the task's context, for what others may wait for, and one that ends when the rest is in vain.
-func (i *image) part(ctx, unlessFailed context.Context, need manifest.Part, nesting int) error {
+func (i *image) part(ctx, unlessFailed context.Context, need manifest.Descriptor, nesting int) error {
 	if err := i.unlessGone(ledger.Reference{Repository: i.repository, Name: need.Digest, Blob: !need.Manifest}); err != nil {
 		return err
 	}

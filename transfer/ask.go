@@ -156,7 +156,7 @@ func (p *peer) manifest(ctx context.Context, reference string) (http.Header, []b
 
 // PutManifest puts a manifest by its digest.
 func (r Repository) PutManifest(ctx context.Context, digest, mediaType string, body []byte) error {
-	return r.peer().put(ctx, digest, digest, mediaType, body)
+	return r.peer().putManifest(ctx, digest, digest, mediaType, body)
 }
 
 // ReadsBlob gets the first byte of a blob, as a client that pulls does: wherever the registry leads it, to an object

@@ -27,7 +27,7 @@ type Replica struct {
 // DefaultMaxManifest is twice what registries must take (OCI distribution spec 1.1, "Pushing Manifests").
 const DefaultMaxManifest = 8 << 20
 
-// bounds of what a transfer waits for, and how often it tries. A whole blob takes as long as it moves:
+// bounds of what a transfer waits for, and how often it tries. A blob takes as long as it moves:
 // that is for the caller's context to bound.
 type bounds struct {
 	commit     time.Duration // for the answer to a commit: object storage needs minutes for large blobs
@@ -36,7 +36,7 @@ type bounds struct {
 	goodbye    time.Duration // for an upload to be given up
 	pause      time.Duration // before the second try; doubled before each further one
 	tries      int           // after the first, in a row and without progress
-	anew       int           // uploads after the first
+	restarts   int           // uploads after the first
 	usualChunk int64         // bytes of a PATCH, unless the replica wants others
 }
 
@@ -48,7 +48,7 @@ func standard() bounds {
 		goodbye:    5 * time.Second,
 		pause:      100 * time.Millisecond,
 		tries:      5,
-		anew:       3,
+		restarts:   3,
 		usualChunk: 64 << 20,
 	}
 }
@@ -69,8 +69,8 @@ func (r *retries) moved(offset int64) {
 	}
 }
 
-// again waits before another try, or returns err when there has been enough of them.
-func (r *retries) again(ctx context.Context, err error) error {
+// backOff waits before another try, or returns err when there has been enough of them.
+func (r *retries) backOff(ctx context.Context, err error) error {
 	if r.made == r.most {
 		return err
 	}
@@ -93,7 +93,7 @@ func CopyBlob(ctx context.Context, from, to Repository, digest string, size int6
 
 func (b bounds) copyBlob(ctx context.Context, from, to Repository, digest string, size int64) error {
 	source, target := b.peer(from), b.peer(to)
-	anew, trust, how := retries{most: b.anew, pause: b.pause}, trust{size: size}, &sending{}
+	restarts, trust, how := retries{most: b.restarts, pause: b.pause}, trust{size: size}, &sending{}
 	if target.Piece == nil {
 		target.Piece = &Piece{}
 	}
@@ -110,9 +110,9 @@ func (b bounds) copyBlob(ctx context.Context, from, to Repository, digest string
 		if errors.Is(err, errLost) {
 			uncertain = uncertain || Uncertain(err)
 			if how.shrank() {
-				anew.made = 0
+				restarts.made = 0
 			}
-			if err = anew.again(ctx, err); err == nil {
+			if err = restarts.backOff(ctx, err); err == nil {
 				continue
 			}
 		}
@@ -150,7 +150,7 @@ func upload(ctx context.Context, in *source, target *peer, how *sending) error {
 	}
 	committed, err = s.commit(ctx)
 	if committed && err == nil && s.halved {
-		s.Piece.learn(s.chunkSize, time.Now())
+		s.Piece.lower(s.chunkSize, time.Now())
 	}
 	return err
 }

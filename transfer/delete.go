@@ -50,7 +50,7 @@ func (p *peer) delete(ctx context.Context, what string) error {
 	default:
 		refused = p.refused(response, nil)
 	}
-	switch there, err := p.there(ctx, what); {
+	switch there, err := p.exists(ctx, what); {
 	case err == nil && !there:
 		return nil
 	case Refused(refused) && Refused(err):
@@ -61,8 +61,8 @@ func (p *peer) delete(ctx context.Context, what string) error {
 	return &Error{Replica: p.Name, Method: http.MethodDelete, Status: response.StatusCode, Err: errKept}
 }
 
-// there is asked for by HEAD. With an error it is not known.
-func (p *peer) there(ctx context.Context, what string) (bool, error) {
+// exists asks by HEAD. With an error it is not known.
+func (p *peer) exists(ctx context.Context, what string) (bool, error) {
 	response, err := p.fetch(ctx, http.MethodHead, what, accepted("manifests"))
 	if err != nil {
 		return false, err

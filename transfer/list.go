@@ -36,24 +36,24 @@ func (r Replica) LetsIn(ctx context.Context) error {
 	return nil
 }
 
-// Catalog lists the replica's repositories, most of them at most; whole: that is all of them. Names that nobody could ask for are left out.
-func (r Replica) Catalog(ctx context.Context, most int) (names []string, whole bool, err error) {
+// Catalog lists the replica's repositories, most of them at most; complete: that is all of them. Names that nobody could ask for are left out.
+func (r Replica) Catalog(ctx context.Context, most int) (names []string, complete bool, err error) {
 	return r.Repository("").peer().list(ctx, "/v2/_catalog", most, oci.IsRepository)
 }
 
-// Tags lists the repository's tags, most of them at most; whole: that is all of them. Of a repository that is not there it lists none.
-func (r Repository) Tags(ctx context.Context, most int) (tags []string, whole bool, err error) {
+// Tags lists the repository's tags, most of them at most; complete: that is all of them. Of a repository that is not there it lists none.
+func (r Repository) Tags(ctx context.Context, most int) (tags []string, complete bool, err error) {
 	p := r.peer()
-	tags, whole, err = p.list(ctx, p.at("tags/list").Path, most, oci.IsTag)
+	tags, complete, err = p.list(ctx, p.at("tags/list").Path, most, oci.IsTag)
 	if Missing(err) {
 		return nil, true, nil
 	}
-	return tags, whole, err
+	return tags, complete, err
 }
 
 // list does not say how long a page is to be: some registries cut the list there and say nothing of more.
-func (p *peer) list(ctx context.Context, path string, most int, valid func(string) bool) (all []string, whole bool, err error) {
-	whole = true
+func (p *peer) list(ctx context.Context, path string, most int, valid func(string) bool) (all []string, complete bool, err error) {
+	complete = true
 	at := &url.URL{Scheme: p.URL.Scheme, Host: p.URL.Host, Path: path}
 	err = p.pages(ctx, at, nil, func(body []byte) (more bool, err error) {
 		var page struct{ Repositories, Tags []string }
@@ -63,7 +63,7 @@ func (p *peer) list(ctx context.Context, path string, most int, valid func(strin
 				continue
 			}
 			if len(all) == most {
-				whole = false
+				complete = false
 				return false, nil
 			}
 			all = append(all, name)
@@ -73,7 +73,7 @@ func (p *peer) list(ctx context.Context, path string, most int, valid func(strin
 	if err != nil {
 		return nil, false, err
 	}
-	return all, whole, nil
+	return all, complete, nil
 }
 
 // pages reads one after another, by their links (distribution spec, "Listing Tags"), as long as more of them are wanted.
@@ -154,13 +154,13 @@ func (p *peer) look(ctx context.Context, reference string) (c Content, there boo
 		c.Digest = response.Header.Get("Docker-Content-Digest")
 	}
 	if _, _, err := parseDigest(c.Digest); err != nil || c.Size < 0 || !specific(c.MediaType) || oci.Encoding(response.Header) != "" {
-		return p.read(ctx, reference, byTag)
+		return p.lookByGet(ctx, reference, byTag)
 	}
 	return c, true, nil
 }
 
-// read is for registries that do not say of a manifest what it is. What another digest names than its own is for others to find.
-func (p *peer) read(ctx context.Context, reference string, byTag bool) (c Content, there bool, err error) {
+// lookByGet is for registries that do not say of a manifest what it is. What another digest names than its own is for others to find.
+func (p *peer) lookByGet(ctx context.Context, reference string, byTag bool) (c Content, there bool, err error) {
 	header, body, err := p.manifest(ctx, reference)
 	switch {
 	case Missing(err):

@@ -39,15 +39,15 @@ func numbered(format string, n int) (names []string) {
 func TestCatalog(t *testing.T) {
 	all := numbered("team/app-%03d", 25)
 	at := newFake(t, paging(all, "repositories", 10))
-	names, whole, err := loggedIn(at.replica("at")).Catalog(t.Context(), 100)
-	if err != nil || !whole || !slices.Equal(names, all) || at.nth("GET") != 3 {
-		t.Errorf("%v %v %v, %d requests", names, whole, err, at.nth("GET"))
+	names, complete, err := loggedIn(at.replica("at")).Catalog(t.Context(), 100)
+	if err != nil || !complete || !slices.Equal(names, all) || at.nth("GET") != 3 {
+		t.Errorf("%v %v %v, %d requests", names, complete, err, at.nth("GET"))
 	}
-	if names, whole, err := loggedIn(at.replica("at")).Catalog(t.Context(), 25); err != nil || !whole || len(names) != 25 {
-		t.Errorf("%v %v %v", names, whole, err)
+	if names, complete, err := loggedIn(at.replica("at")).Catalog(t.Context(), 25); err != nil || !complete || len(names) != 25 {
+		t.Errorf("%v %v %v", names, complete, err)
 	}
-	if names, whole, err := loggedIn(at.replica("at")).Catalog(t.Context(), 24); err != nil || whole || len(names) != 24 {
-		t.Errorf("%v %v %v", names, whole, err)
+	if names, complete, err := loggedIn(at.replica("at")).Catalog(t.Context(), 24); err != nil || complete || len(names) != 24 {
+		t.Errorf("%v %v %v", names, complete, err)
 	}
 	bad := []string{"", "/", "../x", "a//b", "a/../b", "A", "a b", "a?b", "a%2e", strings.Repeat("a", 256), "ok"}
 	if names, _, err := loggedIn(newFake(t, paging(bad, "repositories", 100)).replica("at")).Catalog(t.Context(), 100); err != nil || !slices.Equal(names, []string{"ok"}) {
@@ -58,15 +58,15 @@ func TestCatalog(t *testing.T) {
 func TestTags(t *testing.T) {
 	all := numbered("v%03d", 25)
 	at := newFake(t, paging(all, "tags", 10))
-	if tags, whole, err := at.repository("at").Tags(t.Context(), 100); err != nil || !whole || !slices.Equal(tags, all) {
-		t.Errorf("%v %v %v", tags, whole, err)
+	if tags, complete, err := at.repository("at").Tags(t.Context(), 100); err != nil || !complete || !slices.Equal(tags, all) {
+		t.Errorf("%v %v %v", tags, complete, err)
 	}
 	none := newFake(t, func(_ *fake, w http.ResponseWriter, _ *http.Request) bool {
 		say(w, 404, "NAME_UNKNOWN", "")
 		return true
 	})
-	if tags, whole, err := none.repository("at").Tags(t.Context(), 100); err != nil || !whole || len(tags) != 0 {
-		t.Errorf("%v %v %v", tags, whole, err)
+	if tags, complete, err := none.repository("at").Tags(t.Context(), 100); err != nil || !complete || len(tags) != 0 {
+		t.Errorf("%v %v %v", tags, complete, err)
 	}
 	if _, _, err := loggedIn(none.replica("at")).Catalog(t.Context(), 100); !Missing(err) {
 		t.Errorf("no catalog is not an empty one: %v", err)

@@ -310,12 +310,12 @@ func TestPiece(t *testing.T) {
 		{"nothing", nil, 0, 1000},
 		{"the least counts", []int64{100, 200, 50, 70}, 0, 50},
 		{"larger than usual", []int64{2000}, 0, 1000},
-		{"remembered", []int64{100}, lesson, 100},
-		{"forgotten", []int64{100}, lesson + 1, 1000},
+		{"remembered", []int64{100}, lowerLasts, 100},
+		{"forgotten", []int64{100}, lowerLasts + 1, 1000},
 	} {
 		var p Piece
 		for _, n := range c.learn {
-			p.learn(n, now)
+			p.lower(n, now)
 		}
 		if got := p.size(1000, now.Add(c.later)); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
@@ -388,7 +388,7 @@ func TestPutAsItIs(t *testing.T) {
 			w.WriteHeader(c.status)
 			return true
 		})
-		err := quick().peer(to.repository("to")).put(t.Context(), "v1", sum(body), typeManifest, body)
+		err := quick().peer(to.repository("to")).putManifest(t.Context(), "v1", sum(body), typeManifest, body)
 		if c.err == "" && err != nil || c.err != "" && fmt.Sprint(err) != c.err || Uncertain(err) != (c.err == unkept) {
 			t.Errorf("%+v: %v", c, err)
 		}
@@ -547,8 +547,8 @@ func TestPages(t *testing.T) {
 				}
 				return encoded(encoding, packedAs(encoding, body))(nil, w, r)
 			})
-			if tags, whole, err := at.repository("at").Tags(t.Context(), 100); err != nil || !whole || !slices.Equal(tags, []string{"v1", "v2", "v3"}) {
-				t.Errorf("%s, %q: %v %v %v", name, encoding, tags, whole, err)
+			if tags, complete, err := at.repository("at").Tags(t.Context(), 100); err != nil || !complete || !slices.Equal(tags, []string{"v1", "v2", "v3"}) {
+				t.Errorf("%s, %q: %v %v %v", name, encoding, tags, complete, err)
 			}
 		}
 	}

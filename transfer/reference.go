@@ -18,10 +18,10 @@ func (r Repository) PutTag(ctx context.Context, tag, digest, mediaType string, b
 	if !oci.IsTag(tag) {
 		return ErrTag
 	}
-	return r.peer().put(ctx, tag, digest, mediaType, body)
+	return r.peer().putManifest(ctx, tag, digest, mediaType, body)
 }
 
-func (p *peer) put(ctx context.Context, reference, digest, mediaType string, body []byte) error {
+func (p *peer) putManifest(ctx context.Context, reference, digest, mediaType string, body []byte) error {
 	if err := verifies(body, digest); err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (p *peer) put(ctx context.Context, reference, digest, mediaType string, bod
 	if response.Header.Get("Docker-Content-Digest") == digest {
 		return nil
 	}
-	return p.comes(ctx, answer{http.MethodPut, response.StatusCode, response.Header}, "manifests", digest)
+	return p.awaitStored(ctx, answer{http.MethodPut, response.StatusCode, response.Header}, "manifests", digest)
 }
 
 // Referrers lists the digests of what refers to a manifest, at most maxReferrers, and none where the replica has no such list.

@@ -78,11 +78,11 @@ func newSource(ctx context.Context, p *peer, digest string, t trust) (*source, e
 	return s, err
 }
 
-// measure reads all of the blob once, where nobody says how long it is: a part of it cannot be sent before that is known.
+// measure reads all of the blob once, where nobody says how long it is: a piece of it cannot be sent before that is known.
 func (s *source) measure() error {
 	for {
 		s.states = nil
-		if err := s.keep(); err != nil {
+		if err := s.checkpoint(); err != nil {
 			return err
 		}
 		_, err := io.CopyN(io.Discard, s, s.usualChunk)
@@ -114,7 +114,7 @@ func (s *source) Read(b []byte) (int, error) {
 	}
 	n, err := s.read(b)
 	if err == nil && n > 0 {
-		err = s.take(b[:n])
+		err = s.account(b[:n])
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.failed = err
@@ -143,14 +143,14 @@ func (s *source) read(b []byte) (int, error) {
 			}
 			err = io.ErrUnexpectedEOF
 		}
-		if err := s.tries.again(s.ctx, s.broken(err)); err != nil {
+		if err := s.tries.backOff(s.ctx, s.broken(err)); err != nil {
 			return 0, err
 		}
 	}
 	return 0, io.EOF
 }
 
-// room is how much may be read at once: take compares at the mark.
+// room is how much may be read at once: account compares at the mark.
 func (s *source) room(n int) int {
 	switch {
 	case s.offset < s.mark:
@@ -166,7 +166,7 @@ func (s *source) ready() error {
 	for s.body == nil {
 		err := s.get()
 		if err != nil && passing(err) {
-			err = s.tries.again(s.ctx, err)
+			err = s.tries.backOff(s.ctx, err)
 		}
 		if err != nil {
 			return err

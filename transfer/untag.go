@@ -53,7 +53,7 @@ func (p *peer) untag(ctx context.Context, tag string, may func(digest string) er
 			return err
 		}
 		defer func() { _ = p.delete(ctx, "blobs/"+s.configDigest) }() // nothing names it any more; else the registry's sweep does it
-		if err := p.put(ctx, s.digest, s.digest, s.mediaType, s.manifest); err != nil {
+		if err := p.putManifest(ctx, s.digest, s.digest, s.mediaType, s.manifest); err != nil {
 			return err
 		}
 		if p.delete(ctx, "manifests/"+s.digest) != nil {
@@ -62,14 +62,14 @@ func (p *peer) untag(ctx context.Context, tag string, may func(digest string) er
 		if there, err := p.stillMay(ctx, tag, may); err != nil || !there {
 			return err
 		}
-		if err := p.put(ctx, tag, s.digest, s.mediaType, s.manifest); err != nil {
+		if err := p.putManifest(ctx, tag, s.digest, s.mediaType, s.manifest); err != nil {
 			return err
 		}
 	}
 	if err := p.delete(ctx, "manifests/"+s.digest); err != nil {
 		return err
 	}
-	if there, err := p.there(ctx, "manifests/"+tag); err == nil && there {
+	if there, err := p.exists(ctx, "manifests/"+tag); err == nil && there {
 		return &Error{Replica: p.Name, Method: http.MethodDelete, Err: errKept}
 	}
 	return nil
@@ -115,7 +115,7 @@ func (p *peer) putBlob(ctx context.Context, digest string, content []byte) error
 	return nil
 }
 
-// standIn is a whole image for a tag to name until it is deleted. It is always the same for one tag, so that a second try knows
+// standIn is a complete image for a tag to name until it is deleted. It is always the same for one tag, so that a second try knows
 // the first one's.
 type standIn struct {
 	config, manifest                []byte
@@ -139,7 +139,7 @@ type imageConfig struct {
 	} `json:"rootfs"`
 }
 
-type part struct {
+type descriptor struct {
 	MediaType string `json:"mediaType"`
 	Digest    string `json:"digest"`
 	Size      int    `json:"size"`
@@ -158,11 +158,11 @@ func standInFor(tag, like string) standIn {
 	}
 	s.configDigest = oci.Digest(s.config)
 	s.manifest = asJSON(struct {
-		SchemaVersion int    `json:"schemaVersion"`
-		MediaType     string `json:"mediaType"`
-		Config        part   `json:"config"`
-		Layers        []part `json:"layers"`
-	}{2, s.mediaType, part{configType, s.configDigest, len(s.config)}, []part{{layerType, s.configDigest, len(s.config)}}})
+		SchemaVersion int          `json:"schemaVersion"`
+		MediaType     string       `json:"mediaType"`
+		Config        descriptor   `json:"config"`
+		Layers        []descriptor `json:"layers"`
+	}{2, s.mediaType, descriptor{configType, s.configDigest, len(s.config)}, []descriptor{{layerType, s.configDigest, len(s.config)}}})
 	s.digest = oci.Digest(s.manifest)
 	return s
 }
@@ -187,9 +187,9 @@ const (
 // that.
 func (r Repository) StandsForDeletion(ctx context.Context, tag string, manifest []byte) bool {
 	var m struct {
-		Config  part
-		Layers  []part
-		Subject *part
+		Config  descriptor
+		Layers  []descriptor
+		Subject *descriptor
 	}
 	if json.Unmarshal(manifest, &m) != nil || m.Subject != nil || len(m.Layers) > 1 || m.Config.Size > maxStandInConfig ||
 		len(m.Layers) == 1 && m.Layers[0].Size > maxStandInLayer || m.Config.Size < minStandInConfig {

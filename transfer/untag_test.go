@@ -185,7 +185,7 @@ func TestStandsForDeletion(t *testing.T) {
 	ours := standInFor("v1", typeDocker)
 	of := func(config, more string) string {
 		return "{" + more + string(asJSON(map[string]any{
-			"schemaVersion": 2, "config": part{"application/vnd.oci.image.config.v1+json", oci.Digest([]byte(config)), len(config)}, "layers": []part{{"", oci.Digest([]byte("{}")), 2}},
+			"schemaVersion": 2, "config": descriptor{"application/vnd.oci.image.config.v1+json", oci.Digest([]byte(config)), len(config)}, "layers": []descriptor{{"", oci.Digest([]byte("{}")), 2}},
 		}))[1:]
 	}
 	for _, c := range []struct {

@@ -80,17 +80,17 @@ func (a *authorizer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil && r.Body != http.NoBody {
 		return response, nil // it is gone; the next try has a token
 	}
-	again, err := a.authorization(r.Context(), scope)
+	renewed, err := a.authorization(r.Context(), scope)
 	if errors.Is(err, errTokenService) { // and not the replica
 		response.Body.Close()
 		return nil, err
 	}
-	if err != nil || again == sent {
+	if err != nil || renewed == sent {
 		return response, nil //nolint:nilerr // the replica's own refusal says more
 	}
 	_, _ = io.CopyN(io.Discard, response.Body, 4<<10)
 	response.Body.Close()
-	return a.base.RoundTrip(with(r, again))
+	return a.base.RoundTrip(with(r, renewed))
 }
 
 func with(r *http.Request, header string) *http.Request {

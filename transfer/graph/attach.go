@@ -51,9 +51,9 @@ func (c *Copy) attached(ctx context.Context, subject string) error {
 		if err != nil {
 			return err
 		}
-		brought, err := c.bring(ctx, signature, 0)
+		brought, err := c.bringManifest(ctx, signature, 0)
 		if err == nil {
-			err = c.tag(ctx, tag, signature, brought)
+			err = c.putTag(ctx, tag, signature, brought)
 		}
 		if err != nil {
 			return err
@@ -85,7 +85,7 @@ func (c *Copy) referrers(ctx context.Context, subject string) error {
 	slices.Sort(listed)
 	var brought []content
 	for _, digest := range slices.Compact(listed) {
-		m, err := c.bring(ctx, digest, 0)
+		m, err := c.bringManifest(ctx, digest, 0)
 		if transfer.Missing(err) && transfer.At(err) == c.From.Replica.Name {
 			continue // it lists what it does not have
 		}

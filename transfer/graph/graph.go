@@ -75,7 +75,7 @@ func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest
 			missing = append(missing, tag)
 		}
 	}
-	root, err := c.bring(ctx, digest, 0)
+	root, err := c.bringManifest(ctx, digest, 0)
 	if err != nil {
 		return "", err
 	}
@@ -83,16 +83,16 @@ func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest
 		return "", err
 	}
 	for _, tag := range missing {
-		if err := c.tag(ctx, tag, digest, root); err != nil {
+		if err := c.putTag(ctx, tag, digest, root); err != nil {
 			return "", err
 		}
 	}
 	return digest, nil
 }
 
-// tag asks anew what the tag names, now that the repository is there: what was refused before may be shown now, and
+// putTag asks anew what the tag names, now that the repository is there: what was refused before may be shown now, and
 // somebody else may have pushed meanwhile.
-func (c *Copy) tag(ctx context.Context, tag, digest string, root content) error {
+func (c *Copy) putTag(ctx context.Context, tag, digest string, root content) error {
 	there, err := c.tagged(ctx, tag, digest)
 	switch {
 	case transfer.Refused(err) && c.Force:
@@ -126,15 +126,15 @@ func (c *Copy) tagged(ctx context.Context, tag, digest string) (bool, error) {
 	return has == digest, nil
 }
 
-// bring returns when the target has the manifest, after all that it names.
-func (c *Copy) bring(ctx context.Context, digest string, nesting int) (content, error) {
+// bringManifest returns when the target has the manifest, after all that it names.
+func (c *Copy) bringManifest(ctx context.Context, digest string, nesting int) (content, error) {
 	if nesting > manifest.MaxNesting {
 		return content{}, fmt.Errorf("more than %d manifests in each other", manifest.MaxNesting)
 	}
-	return c.manifests.Do(ctx, digest, func() (content, error) { return c.manifest(ctx, digest, nesting) })
+	return c.manifests.Do(ctx, digest, func() (content, error) { return c.copyManifest(ctx, digest, nesting) })
 }
 
-func (c *Copy) manifest(ctx context.Context, digest string, nesting int) (content, error) {
+func (c *Copy) copyManifest(ctx context.Context, digest string, nesting int) (content, error) {
 	mediaType, body, err := c.From.Manifest(ctx, digest)
 	if err != nil {
 		return content{}, err
@@ -147,7 +147,7 @@ func (c *Copy) manifest(ctx context.Context, digest string, nesting int) (conten
 	group.SetLimit(maxDescriptors)
 	for _, need := range needs {
 		group.Go(func() error {
-			err := c.part(bounded, need, nesting)
+			err := c.bringDescriptor(bounded, need, nesting)
 			if need.Optional && transfer.Missing(err) && transfer.At(err) == c.From.Replica.Name {
 				return nil // indexes may be sparse
 			}
@@ -164,16 +164,16 @@ func (c *Copy) manifest(ctx context.Context, digest string, nesting int) (conten
 	return content{digest, mediaType, body}, err
 }
 
-func (c *Copy) part(ctx context.Context, need manifest.Part, nesting int) error {
+func (c *Copy) bringDescriptor(ctx context.Context, need manifest.Descriptor, nesting int) error {
 	if need.Manifest {
-		_, err := c.bring(ctx, need.Digest, nesting+1)
+		_, err := c.bringManifest(ctx, need.Digest, nesting+1)
 		return err
 	}
-	_, err := c.blobs.Do(ctx, need.Digest, func() (struct{}, error) { return struct{}{}, c.blob(ctx, need) })
+	_, err := c.blobs.Do(ctx, need.Digest, func() (struct{}, error) { return struct{}{}, c.copyBlob(ctx, need) })
 	return err
 }
 
-func (c *Copy) blob(ctx context.Context, need manifest.Part) (err error) {
+func (c *Copy) copyBlob(ctx context.Context, need manifest.Descriptor) (err error) {
 	c.begin(need.Size)
 	defer func() {
 		if err != nil && ctx.Err() != nil {

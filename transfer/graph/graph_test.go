@@ -181,7 +181,7 @@ func newAlbum(at *store, listed bool) album {
 	return a
 }
 
-func (a album) wholeAt(s *store, repository string) {
+func (a album) completeAt(s *store, repository string) {
 	s.t.Helper()
 	for _, path := range a.has {
 		if s.get("/v2/"+repository+path) == nil {
@@ -208,7 +208,7 @@ func TestRun(t *testing.T) {
 		if p.Bytes != a.blobSize || p.Of != a.blobSize || p.Moved != a.blobSize || p.Blobs != p.Known || p.Found != 0 {
 			t.Errorf("%+v: %+v, %d bytes", c, p, a.blobSize)
 		}
-		a.wholeAt(to, "new/app")
+		a.completeAt(to, "new/app")
 		listed, err := to.repository("target", "new/app").Referrers(t.Context(), oci.Digest(a.index))
 		byTag := to.get("/v2/new/app/manifests/" + tagOf(oci.Digest(a.index)))
 		if err != nil || len(listed) != 1 && !bytes.Contains(byTag, []byte(`"artifactType":"application/vnd.example.sbom"`)) {
@@ -255,7 +255,7 @@ func TestInterrupted(t *testing.T) {
 	if _, err := again.Run(t.Context(), "v1", []string{"v2", "latest"}); err != nil {
 		t.Fatal(err)
 	}
-	a.wholeAt(to, "new/app")
+	a.completeAt(to, "new/app")
 	if p := again.Progress(); p.Found == 0 || p.Moved >= a.blobSize {
 		t.Errorf("%+v: nothing was kept", p)
 	}
@@ -305,8 +305,8 @@ func TestSharedLayer(t *testing.T) {
 	}
 }
 
-// TestHoles: an index may name what its registry does not have, if the target takes it; an image may not.
-func TestHoles(t *testing.T) {
+// TestMissing: an index may name what its registry does not have, if the target takes it; an image may not.
+func TestMissing(t *testing.T) {
 	from, to := newStore(t, true), newStore(t, true)
 	here, elsewhere := imageOf(nil, "here"), imageOf(nil, "elsewhere")
 	from.manifest(here, []string{"here"})
@@ -321,7 +321,7 @@ func TestHoles(t *testing.T) {
 		t.Errorf("this target wants all of an index, and only it may say so: %v", err)
 	}
 	if _, err := x().Run(t.Context(), "v2", []string{"v2"}); !transfer.Missing(err) || transfer.At(err) != "source" || to.get("/v2/app/manifests/v2") != nil {
-		t.Errorf("an image with a hole: %v", err)
+		t.Errorf("an image without one of its layers: %v", err)
 	}
 	if _, err := x().Run(t.Context(), "v3", []string{"v3"}); !transfer.Missing(err) {
 		t.Errorf("no such tag: %v", err)

@@ -259,12 +259,12 @@ const barWidth = 20
 
 // bar is one line about how far a copy is.
 func bar(name string, p graph.Progress, took time.Duration) string {
-	part := 0.0
+	fraction := 0.0
 	if p.Of > 0 {
-		part = float64(p.Bytes) / float64(p.Of)
+		fraction = float64(p.Bytes) / float64(p.Of)
 	}
-	full := int(part * barWidth)
+	full := int(fraction * barWidth)
 	rate := int64(float64(p.Moved) / max(took.Seconds(), 0.001))
 	return fmt.Sprintf("%s [%s%s] %3.0f %% of %s, %s/s, %d of %d blobs", name, strings.Repeat("#", full), strings.Repeat("-", barWidth-full),
-		100*part, inBytes(p.Of), inBytes(rate), p.Blobs, p.Known)
+		100*fraction, inBytes(p.Of), inBytes(rate), p.Blobs, p.Known)
 }
