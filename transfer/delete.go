@@ -17,7 +17,7 @@ var (
 // Hidden: the replica refuses to delete something, and to say whether it has it.
 func Hidden(err error) bool { return errors.Is(err, errHidden) }
 
-// DeleteManifest deletes a manifest by its digest, or a tag. That it is not there is as good.
+// DeleteManifest deletes a manifest by its digest, or a tag (OCI distribution spec 1.1, end-9). That it is not there is as good.
 func (r Repository) DeleteManifest(ctx context.Context, reference string) error {
 	if !oci.IsTag(reference) {
 		if _, _, err := parseDigest(reference); err != nil {
@@ -27,7 +27,7 @@ func (r Repository) DeleteManifest(ctx context.Context, reference string) error 
 	return r.peer().delete(ctx, "manifests/"+reference)
 }
 
-// DeleteBlob deletes a blob. That it is not there is as good.
+// DeleteBlob deletes a blob (OCI distribution spec 1.1, end-10). That it is not there is as good.
 func (r Repository) DeleteBlob(ctx context.Context, digest string) error {
 	if _, _, err := parseDigest(digest); err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/oci"
 )
 
-// Error is what went wrong with a request to a replica.
+// Error is what went wrong with a request to a replica (OCI distribution spec 1.1, "Error Codes").
 type Error struct {
 	Replica, Method string
 	Status          int    // 0: no answer

@@ -21,7 +21,7 @@ var (
 	errPages = errors.New("too many pages")
 )
 
-// LetsIn asks whether the replica lets us in at all (end-1).
+// LetsIn asks whether the replica lets us in at all (OCI distribution spec 1.1, end-1).
 func (r Replica) LetsIn(ctx context.Context) error {
 	p := r.Repository("").peer()
 	base := &url.URL{Scheme: p.URL.Scheme, Host: p.URL.Host, Path: "/v2/"}
@@ -36,12 +36,12 @@ func (r Replica) LetsIn(ctx context.Context) error {
 	return nil
 }
 
-// Catalog lists the replica's repositories, most of them at most; complete: that is all of them. Names that nobody could ask for are left out.
+// Catalog lists the replica's repositories (docker's Registry HTTP API V2, "Listing Repositories"), most of them at most; complete: that is all of them. Names that nobody could ask for are left out.
 func (r Replica) Catalog(ctx context.Context, most int) (names []string, complete bool, err error) {
 	return r.Repository("").peer().list(ctx, "/v2/_catalog", most, oci.IsRepository)
 }
 
-// Tags lists the repository's tags, most of them at most; complete: that is all of them. Of a repository that is not there it lists none.
+// Tags lists the repository's tags (OCI distribution spec 1.1, end-8), most of them at most; complete: that is all of them. Of a repository that is not there it lists none.
 func (r Repository) Tags(ctx context.Context, most int) (tags []string, complete bool, err error) {
 	p := r.peer()
 	tags, complete, err = p.list(ctx, p.at("tags/list").Path, most, oci.IsTag)
@@ -121,14 +121,14 @@ func (p *peer) next(at *url.URL, header http.Header) (*url.URL, error) {
 	return &next, nil
 }
 
-// Content is a manifest as a replica has it.
+// Content is a manifest as a replica has it: what a descriptor says of it (OCI image spec 1.1, "Content Descriptors").
 type Content struct {
 	Digest    string
 	MediaType string
 	Size      int64
 }
 
-// Look asks what the replica has by a tag or a digest. With an error it is not known.
+// Look asks what the replica has by a tag or a digest (OCI distribution spec 1.1, end-3). With an error it is not known.
 func (r Repository) Look(ctx context.Context, reference string) (c Content, there bool, err error) {
 	return r.peer().look(ctx, reference)
 }

@@ -6,7 +6,7 @@ import (
 	"net/url"
 )
 
-// Mount has a replica make a blob of one of its repositories that of another, too (end-11). False: it does not do that, and
+// Mount has a replica make a blob of one of its repositories that of another, too (OCI distribution spec 1.1, end-11). False: it does not do that, and
 // the blob has to be copied.
 func (r Repository) Mount(ctx context.Context, digest, from string) (bool, error) {
 	if _, _, err := parseDigest(digest); err != nil {

@@ -13,7 +13,7 @@ import (
 // maxReferrers bounds a list of them, over all its pages.
 const maxReferrers = 1024
 
-// PutTag puts a manifest by a tag.
+// PutTag puts a manifest by a tag (OCI distribution spec 1.1, end-7).
 func (r Repository) PutTag(ctx context.Context, tag, digest, mediaType string, body []byte) error {
 	if !oci.IsTag(tag) {
 		return ErrTag
@@ -42,7 +42,7 @@ func (p *peer) putManifest(ctx context.Context, reference, digest, mediaType str
 	return p.awaitStored(ctx, answer{http.MethodPut, response.StatusCode, response.Header}, "manifests", digest)
 }
 
-// Referrers lists the digests of what refers to a manifest, at most maxReferrers, and none where the replica has no such list.
+// Referrers lists the digests of what refers to a manifest (OCI distribution spec 1.1, end-12), at most maxReferrers, and none where the replica has no such list.
 func (r Repository) Referrers(ctx context.Context, digest string) ([]string, error) {
 	if _, _, err := parseDigest(digest); err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/oci"
 )
 
-// DeleteTag deletes a tag; that it is not there is as good. Where the registry deletes by digest alone, as distribution 2 does, the
+// DeleteTag deletes a tag (OCI distribution spec 1.1, end-9); that it is not there is as good. Where the registry deletes by digest alone, as distribution 2 does, the
 // tag is given to a manifest that was made for it, which is then deleted by its digest: what the tag named stays. Before that,
 // may is asked, twice, whether the tag may go with the digest that it names.
 func (r Repository) DeleteTag(ctx context.Context, tag string, may func(digest string) error) error {

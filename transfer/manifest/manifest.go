@@ -16,7 +16,7 @@ import (
 // indexes known have some hundreds of children.
 const maxNeeds = 4096
 
-// Descriptor is something that a manifest names by its digest.
+// Descriptor is something that a manifest names by its digest (OCI image spec 1.1, "Content Descriptors").
 type Descriptor struct {
 	Digest   string
 	Manifest bool // a manifest, else a blob
@@ -28,7 +28,7 @@ type Descriptor struct {
 // ErrTooMany is for a manifest that names more than is looked after.
 var ErrTooMany = errors.New("a manifest may name 4096 parts")
 
-// Needs lists what a manifest names, each digest once, in its order. A subject is none of it: registries accept
+// Needs lists what an image's manifest or an index names (OCI image spec 1.1, "Image Manifest", "Image Index"), each digest once, in its order. A subject is none of it: registries accept
 // referrers before what they refer to. Of what is no manifest that this package knows, nothing is needed. How large the body may
 // be is for the caller to bound. The error is ErrTooMany.
 func Needs(body []byte) ([]Descriptor, error) {
@@ -60,7 +60,7 @@ func Needs(body []byte) ([]Descriptor, error) {
 	return descriptors, nil
 }
 
-// ConfigType is the media type of the config that a manifest names, which tells what kind of artifact it is: an image, a chart.
+// ConfigType is the media type of the config that a manifest names (OCI image spec 1.1, "Image Manifest"), which tells what kind of artifact it is: an image, a chart.
 func ConfigType(body []byte) string {
 	var doc struct {
 		Config struct {
