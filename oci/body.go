@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// Encoding is how an answer is encoded (RFC 9110, "Content-Encoding"), as some are although nobody asked for it; "" for what
-// clients do not take either.
+// Encoding is how an answer is encoded (RFC 9110, "Content-Encoding"), as some are although nobody asked for it; "" for
+// what clients do not take either.
 func Encoding(header http.Header) string {
 	switch e := strings.ToLower(strings.TrimSpace(header.Get("Content-Encoding"))); e {
 	case "gzip", "x-gzip":

@@ -8,9 +8,9 @@ type Challenge struct {
 	Parameters map[string]string // by their names in lower case
 }
 
-// Challenges reads a line of WWW-Authenticate (RFC 9110, 11.6.1): `Bearer realm="https://x/token",service="y", Basic realm="z"`.
-// A comma separates challenges as well as parameters, so that a word is a parameter if "=" follows it, and else a scheme. What is
-// neither is skipped.
+// Challenges reads a line of WWW-Authenticate (RFC 9110, 11.6.1): `Bearer realm="https://x/token",service="y", Basic
+// realm="z"`. A comma separates challenges as well as parameters, so that a word is a parameter if "=" follows it, and
+// else a scheme. What is neither is skipped.
 func Challenges(line string) (all []Challenge) {
 	for {
 		line = strings.TrimLeft(line, " \t,")

@@ -11,7 +11,8 @@ import (
 	"strings"
 )
 
-// ErrDigest is for what is no digest of an algorithm that registries share (OCI image spec 1.1, "Registered Algorithms").
+// ErrDigest is for what is no digest of an algorithm that registries share (OCI image spec 1.1, "Registered
+// Algorithms").
 var ErrDigest = errors.New("not a sha256 or sha512 digest")
 
 // ParseDigest reads a digest (OCI image spec 1.1, "Digests"): it returns an empty hash, and what its sum must be.
@@ -38,7 +39,8 @@ func IsDigest(digest string) bool {
 	return err == nil
 }
 
-// Digest is how a registry names content that was pushed without a name: by its SHA-256 (OCI image spec 1.1, "SHA-256").
+// Digest is how a registry names content that was pushed without a name: by its SHA-256 (OCI image spec 1.1,
+// "SHA-256").
 func Digest(content []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(content)) }
 
 // Verifies reports whether a digest is that of the content (OCI image spec 1.1, "Verification").

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// SameHost compares host names and ignores their ports: registries that are told only their name leave out a port that they do not
-// know of.
+// SameHost compares host names and ignores their ports: registries that are told only their name leave out a port that
+// they do not know of.
 func SameHost(a, b string) bool {
 	return strings.EqualFold((&url.URL{Host: a}).Hostname(), (&url.URL{Host: b}).Hostname())
 }

@@ -1,11 +1,11 @@
-// Package oci is the grammar that registries share, once for all who read by it: of names and digests, of header fields that
-// have one of their own, and of the encodings of an answer's body.
+// Package oci is the grammar that registries share, once for all who read by it: of names and digests, of header fields
+// that have one of their own, and of the encodings of an answer's body.
 package oci
 
 import "strings"
 
-// Link is the target of the first link with a relation, of a Link field's lines (RFC 8288): a line may have several links, a link
-// several relations. Unlike List it reads what it can: whoever follows a link checks where it leads.
+// Link is the target of the first link with a relation, of a Link field's lines (RFC 8288): a line may have several
+// links, a link several relations. Unlike List it reads what it can: whoever follows a link checks where it leads.
 func Link(lines []string, relation string) (target string, ok bool) {
 	for _, rest := range lines {
 		for rest != "" {
@@ -18,7 +18,8 @@ func Link(lines []string, relation string) (target string, ok bool) {
 	return "", false
 }
 
-// nextLink reads up to the comma that ends a link. What comes before "<" is skipped, and so is a parameter that makes no sense.
+// nextLink reads up to the comma that ends a link. What comes before "<" is skipped, and so is a parameter that makes
+// no sense.
 func nextLink(line string) (link Element, rest string) {
 	_, line, ok := strings.Cut(line, "<")
 	if !ok {

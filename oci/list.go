@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Element is one member of a field that is a list (RFC 9110, 5.6.1) of what has parameters: a link of RFC 8288, a hop of
-// RFC 7239.
+// Element is one member of a field that is a list (RFC 9110, 5.6.1) of what has parameters: a link of RFC 8288, a hop
+// of RFC 7239.
 type Element struct {
 	Target     string // what stands between < and >, before the parameters
 	Text       string // the parameters as they came
@@ -19,9 +19,9 @@ type Parameter struct{ Name, Value string }
 // ErrList is for a field that cannot be taken apart: nothing in it can be told from what stands within quotes.
 var ErrList = errors.New("not a list of parameters")
 
-// List takes one line of a field apart: `<URL>; rel="next", for=192.0.2.1;proto=https`. A comma or semicolon within quotes
-// or within < and > separates nothing. Unlike Link it reads a line exactly or not at all: what is rewritten, or believed, must not
-// be guessed.
+// List takes one line of a field apart: `<URL>; rel="next", for=192.0.2.1;proto=https`. A comma or semicolon within
+// quotes or within < and > separates nothing. Unlike Link it reads a line exactly or not at all: what is rewritten, or
+// believed, must not be guessed.
 func List(line string) (all []Element, err error) {
 	s := scanner{line}
 	for {

@@ -26,8 +26,8 @@ func IsRepository(name string) bool {
 // IsTag reports whether a tag can have the name (OCI distribution spec 1.1, "Pulling manifests": <reference> as a tag).
 func IsTag(name string) bool { return tagName.MatchString(name) }
 
-// HasDigestForm reports whether it is a digest by the grammar alone (OCI image spec 1.1, "Digests"), which leaves open what follows an algorithm's
-// name.
+// HasDigestForm reports whether it is a digest by the grammar alone (OCI image spec 1.1, "Digests"), which leaves open
+// what follows an algorithm's name.
 func HasDigestForm(s string) bool { return len(s) <= MaxDigest && digestName.MatchString(s) }
 
 // MayBeDigest reports whether it is one that can be verified, or of an algorithm that is not known here.

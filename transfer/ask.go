@@ -57,7 +57,8 @@ func (r Repository) HasBlob(ctx context.Context, digest string) (bool, error) {
 	return r.peer().has(ctx, "blobs", digest)
 }
 
-// HasManifest asks whether the replica has a manifest (OCI distribution spec 1.1, end-3). With an error it is not known.
+// HasManifest asks whether the replica has a manifest (OCI distribution spec 1.1, end-3). With an error it is not
+// known.
 func (r Repository) HasManifest(ctx context.Context, digest string) (bool, error) {
 	return r.peer().has(ctx, "manifests", digest)
 }
@@ -102,7 +103,8 @@ func accepted(kind string) http.Header {
 	return http.Header{"Accept": {strings.Join([]string{typeIndex, typeManifest, typeDockerList, typeDockerManifest, "*/*"}, ", ")}}
 }
 
-// Manifest gets a manifest by its digest (OCI distribution spec 1.1, end-3), which is verified. Its media type is what ManifestType makes of it.
+// Manifest gets a manifest by its digest (OCI distribution spec 1.1, end-3), which is verified. Its media type is what
+// ManifestType makes of it.
 func (r Repository) Manifest(ctx context.Context, digest string) (mediaType string, body []byte, err error) {
 	if _, _, err := parseDigest(digest); err != nil {
 		return "", nil, err
@@ -118,7 +120,8 @@ func (r Repository) Manifest(ctx context.Context, digest string) (mediaType stri
 	return ManifestType(body, header.Get("Content-Type")), body, nil
 }
 
-// Tagged is what a tag names (OCI distribution spec 1.1, end-3). The digest is the one that the registry gives it, verified, or that of its content.
+// Tagged is what a tag names (OCI distribution spec 1.1, end-3). The digest is the one that the registry gives it,
+// verified, or that of its content.
 func (r Repository) Tagged(ctx context.Context, tag string) (digest, mediaType string, body []byte, err error) {
 	if !oci.IsTag(tag) {
 		return "", "", nil, ErrTag
@@ -159,8 +162,8 @@ func (r Repository) PutManifest(ctx context.Context, digest, mediaType string, b
 	return r.peer().putManifest(ctx, digest, digest, mediaType, body)
 }
 
-// ReadsBlob gets the first byte of a blob (OCI distribution spec 1.1, end-2), as a client that pulls does: wherever the registry leads it, to an object
-// store for one.
+// ReadsBlob gets the first byte of a blob (OCI distribution spec 1.1, end-2), as a client that pulls does: wherever the
+// registry leads it, to an object store for one.
 func (r Repository) ReadsBlob(ctx context.Context, digest string) error {
 	if _, _, err := parseDigest(digest); err != nil {
 		return err

@@ -85,8 +85,9 @@ func (r *retries) backOff(ctx context.Context, err error) error {
 	}
 }
 
-// CopyBlob copies a blob from one repository to another, of the same name or not, in chunks (OCI distribution spec 1.1, "Pushing a blob in chunks"), and commits it only if its digest is right. The
-// size is what a descriptor says, 0 if none is known: it is asked for where the replica does not say it.
+// CopyBlob copies a blob from one repository to another, of the same name or not, in chunks (OCI distribution spec 1.1,
+// "Pushing a blob in chunks"), and commits it only if its digest is right. The size is what a descriptor says, 0 if
+// none is known: it is asked for where the replica does not say it.
 func CopyBlob(ctx context.Context, from, to Repository, digest string, size int64) error {
 	return standard().copyBlob(ctx, from, to, digest, size)
 }

@@ -22,8 +22,8 @@ func (s *steps) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestManyCuts: a blob that is cut at many random points on its way in, or on its way out, arrives, and little of it is sent
-// or read twice.
+// TestManyCuts: a blob that is cut at many random points on its way in, or on its way out, arrives, and little of it is
+// sent or read twice.
 func TestManyCuts(t *testing.T) {
 	size, cuts := int64(64<<20), int64(50)
 	if testing.Short() {

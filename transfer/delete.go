@@ -17,7 +17,8 @@ var (
 // Hidden: the replica refuses to delete something, and to say whether it has it.
 func Hidden(err error) bool { return errors.Is(err, errHidden) }
 
-// DeleteManifest deletes a manifest by its digest, or a tag (OCI distribution spec 1.1, end-9). That it is not there is as good.
+// DeleteManifest deletes a manifest by its digest, or a tag (OCI distribution spec 1.1, end-9). That it is not there is
+// as good.
 func (r Repository) DeleteManifest(ctx context.Context, reference string) error {
 	if !oci.IsTag(reference) {
 		if _, _, err := parseDigest(reference); err != nil {
@@ -35,9 +36,9 @@ func (r Repository) DeleteBlob(ctx context.Context, digest string) error {
 	return r.peer().delete(ctx, "blobs/"+digest)
 }
 
-// delete asks afterwards whether it is there: some registries refuse, or fail, where there is nothing to delete, and some answer
-// 202 and go on giving it out of what they have cached until they are asked again. To do that is for the caller, who knows whether it
-// was pushed anew meanwhile.
+// delete asks afterwards whether it is there: some registries refuse, or fail, where there is nothing to delete, and
+// some answer 202 and go on giving it out of what they have cached until they are asked again. To do that is for the
+// caller, who knows whether it was pushed anew meanwhile.
 func (p *peer) delete(ctx context.Context, what string) error {
 	response, err := p.send(ctx, call{method: http.MethodDelete, at: p.at(what)})
 	if err != nil {

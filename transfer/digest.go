@@ -58,8 +58,8 @@ func (s *source) checkpoint() error {
 	return err
 }
 
-// rewind goes back to an offset, by way of the last one before it of which the hash is known: no other can be hashed on from.
-// It is not before the first that was kept.
+// rewind goes back to an offset, by way of the last one before it of which the hash is known: no other can be hashed on
+// from. It is not before the first that was kept.
 func (s *source) rewind(to int64) error {
 	s.close()
 	if s.offset > s.mark {

@@ -67,7 +67,8 @@ func Uncertain(err error) bool {
 	return errors.Is(err, errUncertain) || errors.As(err, &e) && e.Method == http.MethodPut && passing(err)
 }
 
-// Damaged: what the replica has is not what its digest says. Some registries keep what came of a request that broke off.
+// Damaged: what the replica has is not what its digest says. Some registries keep what came of a request that broke
+// off.
 func Damaged(err error) bool { return errors.Is(err, errDigest) }
 
 // Unsupported: the replica does not do this at all.

@@ -36,12 +36,14 @@ func (r Replica) LetsIn(ctx context.Context) error {
 	return nil
 }
 
-// Catalog lists the replica's repositories (docker's Registry HTTP API V2, "Listing Repositories"), most of them at most; complete: that is all of them. Names that nobody could ask for are left out.
+// Catalog lists the replica's repositories (docker's Registry HTTP API V2, "Listing Repositories"), most of them at
+// most; complete: that is all of them. Names that nobody could ask for are left out.
 func (r Replica) Catalog(ctx context.Context, most int) (names []string, complete bool, err error) {
 	return r.Repository("").peer().list(ctx, "/v2/_catalog", most, oci.IsRepository)
 }
 
-// Tags lists the repository's tags (OCI distribution spec 1.1, end-8), most of them at most; complete: that is all of them. Of a repository that is not there it lists none.
+// Tags lists the repository's tags (OCI distribution spec 1.1, end-8), most of them at most; complete: that is all of
+// them. Of a repository that is not there it lists none.
 func (r Repository) Tags(ctx context.Context, most int) (tags []string, complete bool, err error) {
 	p := r.peer()
 	tags, complete, err = p.list(ctx, p.at("tags/list").Path, most, oci.IsTag)
@@ -76,7 +78,8 @@ func (p *peer) list(ctx context.Context, path string, most int, valid func(strin
 	return all, complete, nil
 }
 
-// pages reads one after another, by their links (distribution spec, "Listing Tags"), as long as more of them are wanted.
+// pages reads one after another, by their links (distribution spec, "Listing Tags"), as long as more of them are
+// wanted.
 func (p *peer) pages(ctx context.Context, at *url.URL, header http.Header, read func(body []byte) (more bool, err error)) error {
 	for range maxPages {
 		response, err := p.follow(ctx, call{method: http.MethodGet, at: at, header: header})
@@ -105,8 +108,8 @@ func (p *peer) pages(ctx context.Context, at *url.URL, header http.Header, read 
 	return &Error{Replica: p.Name, Method: http.MethodGet, Status: http.StatusOK, Err: errPages}
 }
 
-// next is the page that a Link names as the next one; nil: there is none. Only its query counts where its path is that of this
-// page: registries speak of themselves by names and ports of their own.
+// next is the page that a Link names as the next one; nil: there is none. Only its query counts where its path is that
+// of this page: registries speak of themselves by names and ports of their own.
 func (p *peer) next(at *url.URL, header http.Header) (*url.URL, error) {
 	target, ok := oci.Link(header.Values("Link"), "next")
 	if !ok {
@@ -128,7 +131,8 @@ type Content struct {
 	Size      int64
 }
 
-// Look asks what the replica has by a tag or a digest (OCI distribution spec 1.1, end-3). With an error it is not known.
+// Look asks what the replica has by a tag or a digest (OCI distribution spec 1.1, end-3). With an error it is not
+// known.
 func (r Repository) Look(ctx context.Context, reference string) (c Content, there bool, err error) {
 	return r.peer().look(ctx, reference)
 }
@@ -159,7 +163,8 @@ func (p *peer) look(ctx context.Context, reference string) (c Content, there boo
 	return c, true, nil
 }
 
-// lookByGet is for registries that do not say of a manifest what it is. What another digest names than its own is for others to find.
+// lookByGet is for registries that do not say of a manifest what it is. What another digest names than its own is for
+// others to find.
 func (p *peer) lookByGet(ctx context.Context, reference string, byTag bool) (c Content, there bool, err error) {
 	header, body, err := p.manifest(ctx, reference)
 	switch {

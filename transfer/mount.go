@@ -6,8 +6,8 @@ import (
 	"net/url"
 )
 
-// Mount has a replica make a blob of one of its repositories that of another, too (OCI distribution spec 1.1, end-11). False: it does not do that, and
-// the blob has to be copied.
+// Mount has a replica make a blob of one of its repositories that of another, too (OCI distribution spec 1.1, end-11).
+// False: it does not do that, and the blob has to be copied.
 func (r Repository) Mount(ctx context.Context, digest, from string) (bool, error) {
 	if _, _, err := parseDigest(digest); err != nil {
 		return false, err

@@ -105,7 +105,8 @@ func tooLarge(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, "<html>too large</html>")
 }
 
-// TestBlobsAsTheyAre: what the distribution spec leaves open, and what real registries and those before them make of the rest.
+// TestBlobsAsTheyAre: what the distribution spec leaves open, and what real registries and those before them make of
+// the rest.
 func TestBlobsAsTheyAre(t *testing.T) {
 	blob := content(350_000)
 	layer := packed("gzip", blob) // as it is stored: compressed in itself

@@ -42,7 +42,8 @@ func (p *peer) putManifest(ctx context.Context, reference, digest, mediaType str
 	return p.awaitStored(ctx, answer{http.MethodPut, response.StatusCode, response.Header}, "manifests", digest)
 }
 
-// Referrers lists the digests of what refers to a manifest (OCI distribution spec 1.1, end-12), at most maxReferrers, and none where the replica has no such list.
+// Referrers lists the digests of what refers to a manifest (OCI distribution spec 1.1, end-12), at most maxReferrers,
+// and none where the replica has no such list.
 func (r Repository) Referrers(ctx context.Context, digest string) ([]string, error) {
 	if _, _, err := parseDigest(digest); err != nil {
 		return nil, err
@@ -70,7 +71,8 @@ func (r Repository) Referrers(ctx context.Context, digest string) ([]string, err
 	return digests, err
 }
 
-// unlisted: registries of before the referrers API, and what stands before them, have many ways to say that they do not know it.
+// unlisted: registries of before the referrers API, and what stands before them, have many ways to say that they do not
+// know it.
 func unlisted(err error) bool {
 	return slices.ContainsFunc([]int{
 		http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented,

@@ -2,8 +2,8 @@ package transfer
 
 import "net/http"
 
-// Repository is a repository of a replica, as one client may use it. It is a value: whoever needs another transport or bound for
-// one question changes a copy.
+// Repository is a repository of a replica, as one client may use it. It is a value: whoever needs another transport or
+// bound for one question changes a copy.
 type Repository struct {
 	Replica Replica
 	Name    string

@@ -78,7 +78,8 @@ func newSource(ctx context.Context, p *peer, digest string, t trust) (*source, e
 	return s, err
 }
 
-// measure reads all of the blob once, where nobody says how long it is: a piece of it cannot be sent before that is known.
+// measure reads all of the blob once, where nobody says how long it is: a piece of it cannot be sent before that is
+// known.
 func (s *source) measure() error {
 	for {
 		s.states = nil

@@ -12,9 +12,10 @@ import (
 	"github.com/fairlead-gateway/fairlead/oci"
 )
 
-// DeleteTag deletes a tag (OCI distribution spec 1.1, end-9); that it is not there is as good. Where the registry deletes by digest alone, as distribution 2 does, the
-// tag is given to a manifest that was made for it, which is then deleted by its digest: what the tag named stays. Before that,
-// may is asked, twice, whether the tag may go with the digest that it names.
+// DeleteTag deletes a tag (OCI distribution spec 1.1, end-9); that it is not there is as good. Where the registry
+// deletes by digest alone, as distribution 2 does, the tag is given to a manifest that was made for it, which is then
+// deleted by its digest: what the tag named stays. Before that, may is asked, twice, whether the tag may go with the
+// digest that it names.
 func (r Repository) DeleteTag(ctx context.Context, tag string, may func(digest string) error) error {
 	if !oci.IsTag(tag) {
 		return ErrTag
@@ -27,7 +28,8 @@ func (r Repository) DeleteTag(ctx context.Context, tag string, may func(digest s
 	return p.untag(ctx, tag, may, err)
 }
 
-// byDigestAlone: what registries say that take a tag for a digest that is malformed, or unknown, or that delete no tags.
+// byDigestAlone: what registries say that take a tag for a digest that is malformed, or unknown, or that delete no
+// tags.
 func byDigestAlone(err error) bool {
 	for _, status := range []int{http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented} {
 		if hasStatus(err, status) {
@@ -37,8 +39,8 @@ func byDigestAlone(err error) bool {
 	return false
 }
 
-// untag first looks whether the stand-in can be deleted: a tag that was given to one that cannot would name it for good.
-// One that the tag names already is from a try that broke off.
+// untag first looks whether the stand-in can be deleted: a tag that was given to one that cannot would name it for
+// good. One that the tag names already is from a try that broke off.
 func (p *peer) untag(ctx context.Context, tag string, may func(digest string) error, refused error) error {
 	now, there, err := p.look(ctx, tag)
 	if err != nil || !there {
@@ -115,8 +117,8 @@ func (p *peer) putBlob(ctx context.Context, digest string, content []byte) error
 	return nil
 }
 
-// standIn is a complete image for a tag to name until it is deleted. It is always the same for one tag, so that a second try knows
-// the first one's.
+// standIn is a complete image for a tag to name until it is deleted. It is always the same for one tag, so that a
+// second try knows the first one's.
 type standIn struct {
 	config, manifest                []byte
 	configDigest, digest, mediaType string
@@ -145,8 +147,8 @@ type descriptor struct {
 	Size      int    `json:"size"`
 }
 
-// standInFor is of Docker's types where the image was: older registries take no others. Its config is its layer as well, since
-// registries want one, and it is a blob that nobody else has.
+// standInFor is of Docker's types where the image was: older registries take no others. Its config is its layer as
+// well, since registries want one, and it is a blob that nobody else has.
 func standInFor(tag, like string) standIn {
 	config := imageConfig{Architecture: "amd64", OS: "linux", Config: runConfig{map[string]string{labelDeletes: tag}}}
 	config.RootFS.Type, config.RootFS.DiffIDs = "layers", []string{}
@@ -175,16 +177,17 @@ func asJSON(v any) []byte {
 	return out
 }
 
-// Bounds, in bytes, of what is taken for an image that stands for a tag's deletion: one that somebody runs has more of either.
+// Bounds, in bytes, of what is taken for an image that stands for a tag's deletion: one that somebody runs has more of
+// either.
 const (
 	minStandInConfig = 100
 	maxStandInConfig = 4 << 10
 	maxStandInLayer  = 1 << 10
 )
 
-// StandsForDeletion reports whether a manifest that a client has put under a tag is there only to be deleted with it: a client for
-// registries that delete by digest alone (regctl) gives the tag to an image without content, whose config says so, and deletes
-// that.
+// StandsForDeletion reports whether a manifest that a client has put under a tag is there only to be deleted with it: a
+// client for registries that delete by digest alone (regctl) gives the tag to an image without content, whose config
+// says so, and deletes that.
 func (r Repository) StandsForDeletion(ctx context.Context, tag string, manifest []byte) bool {
 	var m struct {
 		Config  descriptor

@@ -79,8 +79,8 @@ const (
 	typeDocker = "application/vnd.docker.distribution.manifest.v2+json"
 )
 
-// TestDeleteTag: a tag goes from registries that delete tags, and from those that delete by digest alone; what it named stays there, as
-// do other tags. Nothing is left of what it took, and nothing is begun that cannot be ended.
+// TestDeleteTag: a tag goes from registries that delete tags, and from those that delete by digest alone; what it named
+// stays there, as do other tags. Nothing is left of what it took, and nothing is begun that cannot be ended.
 func TestDeleteTag(t *testing.T) {
 	image := []byte(`{"schemaVersion":2,"layers":[]}`)
 	errMay := errors.New("it names something else")

@@ -136,8 +136,8 @@ func (s *session) chunk(ctx context.Context, in *source) error {
 	}
 }
 
-// patch waits, if it is sent again, until the replica wants it: what it still had in its hands when the way to it broke it may
-// have added since it was asked how far it is.
+// patch waits, if it is sent again, until the replica wants it: what it still had in its hands when the way to it broke
+// it may have added since it was asked how far it is.
 func (s *session) patch(ctx context.Context, in *source, end int64, resent bool) error {
 	length := end - in.offset
 	header := http.Header{}
@@ -163,8 +163,8 @@ func (s *session) patch(ctx context.Context, in *source, end int64, resent bool)
 	return nil
 }
 
-// resume is where to go on after a PATCH that failed. One that is too large is sent in pieces; so is one that broke off more than
-// once without effect, which is how some that stand before a registry refuse it.
+// resume is where to go on after a PATCH that failed. One that is too large is sent in pieces; so is one that broke off
+// more than once without effect, which is how some that stand before a registry refuse it.
 func (s *session) resume(ctx context.Context, from, length int64, err error) (int64, error) {
 	if hasStatus(err, http.StatusRequestEntityTooLarge) {
 		if !s.smaller(length) {
@@ -221,7 +221,8 @@ func (s *session) where(ctx context.Context, err error) (int64, error) {
 	}
 }
 
-// taken is what the answer about an upload says of it. "0-0" is most likely nothing, unless that was tried and is wrong.
+// taken is what the answer about an upload says of it. "0-0" is most likely nothing, unless that was tried and is
+// wrong.
 func (s *session) taken(a answer, outOfStep bool) (int64, error) {
 	if err := s.moves(a); err != nil {
 		return 0, lost(err)
@@ -262,8 +263,8 @@ func (s *session) commit(ctx context.Context) (accepted bool, err error) {
 	return false, err
 }
 
-// awaitStored waits a little for what was accepted: with another status than 201 the replica may yet be at it. What does
-// not come in time may come later.
+// awaitStored waits a little for what was accepted: with another status than 201 the replica may yet be at it. What
+// does not come in time may come later.
 func (p *peer) awaitStored(ctx context.Context, a answer, kind, digest string) error {
 	if a.status == http.StatusCreated {
 		return nil

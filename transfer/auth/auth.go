@@ -1,5 +1,5 @@
-// Package auth logs in at a registry in our own name, as the registry demands it: with a password or with a token. It shows the
-// login to that registry and its token service, and to nobody else.
+// Package auth logs in at a registry in our own name, as the registry demands it: with a password or with a token. It
+// shows the login to that registry and its token service, and to nobody else.
 package auth
 
 import (
@@ -24,8 +24,8 @@ const (
 )
 
 // authorizer is the transport to one replica. It shows the replica our login and nobody else: not object storage that a
-// redirect leads to, for that is another host. A body cannot be sent twice, so a token is renewed before it ends, and had
-// before a body is sent.
+// redirect leads to, for that is another host. A body cannot be sent twice, so a token is renewed before it ends, and
+// had before a body is sent.
 type authorizer struct {
 	// Static after Authorize.
 	base     http.RoundTripper
@@ -46,8 +46,8 @@ type authorization struct {
 	until  time.Time
 }
 
-// Authorize is a transport to the replica at upstream, by way of base, that logs in there as the replica demands it. Its token
-// service is asked by way of tokensBy.
+// Authorize is a transport to the replica at upstream, by way of base, that logs in there as the replica demands it.
+// Its token service is asked by way of tokensBy.
 func Authorize(base, tokensBy http.RoundTripper, upstream *url.URL, login Login) http.RoundTripper {
 	tokens, err := lru.New[string, authorization](maxTokens)
 	if err != nil {
@@ -192,8 +192,8 @@ func (a *authorizer) ask(ctx context.Context, c challenge, scope string) (author
 	return authorization{r.Header.Get("Authorization"), time.Now().Add(basicLife)}, nil
 }
 
-// scopeOf is what a token must allow for a request (distribution's "Token Scope Documentation"). All of an upload needs both:
-// one token serves it from its POST to its last PUT.
+// scopeOf is what a token must allow for a request (distribution's "Token Scope Documentation"). All of an upload needs
+// both: one token serves it from its POST to its last PUT.
 func scopeOf(method, path string) string {
 	if path == "/v2/_catalog" {
 		return "registry:catalog:*"

@@ -22,8 +22,8 @@ func Password(username, password string) Login {
 	}
 }
 
-// DockerLogin is what people have logged in with: the first of the hosts that the file has a login for. Without one, or without
-// the file, it is that of nobody, which is enough for what is public.
+// DockerLogin is what people have logged in with: the first of the hosts that the file has a login for. Without one, or
+// without the file, it is that of nobody, which is enough for what is public.
 func DockerLogin(path string, hosts ...string) Login {
 	return func(ctx context.Context) (oras.Credential, error) {
 		ctx, cancel := context.WithTimeout(ctx, helperWait)
@@ -42,8 +42,8 @@ func DockerLogin(path string, hosts ...string) Login {
 	}
 }
 
-// DockerConfig is the login that a docker config.json has for a host, in itself or by its credential helpers. It is read
-// anew each time: who rotates a password does not restart us.
+// DockerConfig is the login that a docker config.json has for a host, in itself or by its credential helpers. It is
+// read anew each time: who rotates a password does not restart us.
 func DockerConfig(path, host string) Login {
 	login := DockerLogin(path, host)
 	return func(ctx context.Context) (oras.Credential, error) {

@@ -68,8 +68,8 @@ func tagOf(digest string) string {
 	return algorithm + "-" + hash[:min(len(hash), 64)]
 }
 
-// referrers are those that the source lists, by its API or by the tag that stands for it where there is none. They are seen at
-// the target in the same way.
+// referrers are those that the source lists, by its API or by the tag that stands for it where there is none. They are
+// seen at the target in the same way.
 func (c *Copy) referrers(ctx context.Context, subject string) error {
 	listed, err := c.From.Referrers(ctx, subject)
 	if transfer.Passing(err) || ctx.Err() != nil {

@@ -56,8 +56,8 @@ func (e *UnseenError) Error() string {
 
 func (e *UnseenError) Unwrap() error { return e.Err }
 
-// Run copies what reference names, a tag or a digest, and gives it the tags. What is there already is not copied again, so
-// that what was interrupted goes on when it is run anew.
+// Run copies what reference names, a tag or a digest, and gives it the tags. What is there already is not copied again,
+// so that what was interrupted goes on when it is run anew.
 func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest string, err error) {
 	c.slots = make(chan struct{}, maxBlobs)
 	if digest, err = c.resolve(ctx, reference); err != nil {

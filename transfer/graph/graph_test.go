@@ -190,7 +190,8 @@ func (a album) completeAt(s *store, repository string) {
 	}
 }
 
-// TestRun: with or without the referrers API on either side, all of it comes, the tags last, and a second run has nothing to do.
+// TestRun: with or without the referrers API on either side, all of it comes, the tags last, and a second run has
+// nothing to do.
 func TestRun(t *testing.T) {
 	for _, c := range []struct{ from, to bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
 		from, to := newStore(t, c.from), newStore(t, c.to)
@@ -277,7 +278,8 @@ func TestConflict(t *testing.T) {
 	}
 }
 
-// TestSharedLayer: a child that the source has only in part takes none of another one's layers along when it is left out.
+// TestSharedLayer: a child that the source has only in part takes none of another one's layers along when it is left
+// out.
 func TestSharedLayer(t *testing.T) {
 	from, to := newStore(t, true), newStore(t, true)
 	lacking, complete := imageOf(nil, "config 1", "shared", "lost"), imageOf(nil, "config 2", "shared")

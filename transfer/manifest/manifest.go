@@ -28,9 +28,10 @@ type Descriptor struct {
 // ErrTooMany is for a manifest that names more than is looked after.
 var ErrTooMany = errors.New("a manifest may name 4096 parts")
 
-// Needs lists what an image's manifest or an index names (OCI image spec 1.1, "Image Manifest", "Image Index"), each digest once, in its order. A subject is none of it: registries accept
-// referrers before what they refer to. Of what is no manifest that this package knows, nothing is needed. How large the body may
-// be is for the caller to bound. The error is ErrTooMany.
+// Needs lists what an image's manifest or an index names (OCI image spec 1.1, "Image Manifest", "Image Index"), each
+// digest once, in its order. A subject is none of it: registries accept referrers before what they refer to. Of what is
+// no manifest that this package knows, nothing is needed. How large the body may be is for the caller to bound. The
+// error is ErrTooMany.
 func Needs(body []byte) ([]Descriptor, error) {
 	var doc document
 	if err := json.Unmarshal(body, &doc); err != nil || doc.SchemaVersion == 1 {
@@ -60,7 +61,8 @@ func Needs(body []byte) ([]Descriptor, error) {
 	return descriptors, nil
 }
 
-// ConfigType is the media type of the config that a manifest names (OCI image spec 1.1, "Image Manifest"), which tells what kind of artifact it is: an image, a chart.
+// ConfigType is the media type of the config that a manifest names (OCI image spec 1.1, "Image Manifest"), which tells
+// what kind of artifact it is: an image, a chart.
 func ConfigType(body []byte) string {
 	var doc struct {
 		Config struct {
@@ -135,8 +137,8 @@ func isBlob(mediaType string) bool {
 		strings.Contains(mediaType, ".buildkit.cacheconfig.")
 }
 
-// isPushable: what is too short or too long to be a digest nobody can have pushed. What is a digest by its form, and none that can be
-// verified, is a part that cannot be copied, and not none.
+// isPushable: what is too short or too long to be a digest nobody can have pushed. What is a digest by its form, and
+// none that can be verified, is a part that cannot be copied, and not none.
 func isPushable(digest string) bool {
 	_, encoded, _ := strings.Cut(digest, ":")
 	return oci.HasDigestForm(digest) && len(encoded) >= 32 && len(encoded) <= 256

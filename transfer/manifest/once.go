@@ -9,8 +9,8 @@ import (
 // MaxNesting bounds how deep an image is followed: indexes in an index, and referrers of referrers.
 const MaxNesting = 4
 
-// Once does something for each digest once: of indexes in an index there are many ways to one manifest, and manifests share their
-// layers. The zero value is ready. It keeps a result for each digest, as many as an image has descriptors.
+// Once does something for each digest once: of indexes in an index there are many ways to one manifest, and manifests
+// share their layers. The zero value is ready. It keeps a result for each digest, as many as an image has descriptors.
 type Once[V any] struct {
 	mu   sync.Mutex
 	jobs map[string]*job[V] // Guarded by mu; by digest.
@@ -23,8 +23,9 @@ type job[V any] struct {
 	cut   bool // the context of who did it had ended
 }
 
-// Do returns what do returns to whoever comes first. What fails since his context has ended is done anew for one whose own has not.
-// Nobody waits in a circle as long as do asks for nothing but what the digest's content names: nothing can name itself.
+// Do returns what do returns to whoever comes first. What fails since his context has ended is done anew for one whose
+// own has not. Nobody waits in a circle as long as do asks for nothing but what the digest's content names: nothing can
+// name itself.
 func (o *Once[V]) Do(ctx context.Context, digest string, do func() (V, error)) (V, error) {
 	for {
 		j, first := o.begin(digest)
