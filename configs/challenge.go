@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 // CompareChallenges tells which upstreams ask for other credentials than most do: one line for each group that
@@ -39,13 +41,12 @@ func CompareChallenges(results []LiveResult) []string {
 // a Bearer challenge depends on the request and is left out.
 func wanted(header string) string {
 	var all []string
-	for _, c := range parseChallenges(header) {
-		s := c.scheme
-		if c.realm != "" {
-			s += fmt.Sprintf(" realm=%q", c.realm)
-		}
-		if c.service != "" {
-			s += fmt.Sprintf(" service=%q", c.service)
+	for _, c := range oci.Challenges(header) {
+		s := c.Scheme
+		for _, name := range []string{"realm", "service"} {
+			if value := c.Parameters[name]; value != "" {
+				s += fmt.Sprintf(" %s=%q", name, value)
+			}
 		}
 		all = append(all, s)
 	}
@@ -54,72 +55,4 @@ func wanted(header string) string {
 	}
 	slices.Sort(all)
 	return strings.Join(slices.Compact(all), " or ")
-}
-
-type challenge struct{ scheme, realm, service string }
-
-// parseChallenges reads the list of RFC 9110 section 11.6.1. A comma separates challenges as well as parameters, so
-// that a word is a parameter if "=" follows and else a scheme. What is neither is skipped.
-func parseChallenges(s string) []challenge {
-	var all []challenge
-	for {
-		s = strings.TrimLeft(s, " \t,")
-		if s == "" {
-			return all
-		}
-		word, rest := cutToken(s)
-		if word == "" {
-			s = s[1:]
-			continue
-		}
-		s = rest
-		after, isParameter := strings.CutPrefix(strings.TrimLeft(s, " \t"), "=")
-		if !isParameter {
-			all = append(all, challenge{scheme: strings.ToLower(word)})
-			continue
-		}
-		var value string
-		value, s = parameterValue(strings.TrimLeft(after, " \t"))
-		if len(all) > 0 {
-			all[len(all)-1].set(strings.ToLower(word), value)
-		}
-	}
-}
-
-func (c *challenge) set(name, value string) {
-	switch name {
-	case "realm":
-		c.realm = value
-	case "service":
-		c.service = value
-	}
-}
-
-// cutToken splits the leading token (RFC 9110 section 5.6.2) from s.
-func cutToken(s string) (string, string) {
-	end := strings.IndexFunc(s, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
-	})
-	if end < 0 {
-		end = len(s)
-	}
-	return s[:end], s[end:]
-}
-
-// parameterValue splits a leading token or quoted string (section 5.6.4) from s.
-func parameterValue(s string) (string, string) {
-	if !strings.HasPrefix(s, `"`) {
-		return cutToken(s)
-	}
-	var b strings.Builder
-	for i := 1; i < len(s); i++ {
-		switch {
-		case s[i] == '"':
-			return b.String(), s[i+1:]
-		case s[i] == '\\' && i+1 < len(s):
-			i++
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String(), ""
 }

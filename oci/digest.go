@@ -11,10 +11,11 @@ import (
 	"strings"
 )
 
-// ErrDigest is for what is no digest of an algorithm that registries share (OCI image spec 1.1, "Registered Algorithms").
+// ErrDigest is for what is no digest of an algorithm that registries share (OCI image spec 1.1, "Registered
+// Algorithms").
 var ErrDigest = errors.New("not a sha256 or sha512 digest")
 
-// ParseDigest returns an empty hash, and what its sum must be.
+// ParseDigest reads a digest (OCI image spec 1.1, "Digests"): it returns an empty hash, and what its sum must be.
 func ParseDigest(digest string) (h hash.Hash, want []byte, err error) {
 	algorithm, text, _ := strings.Cut(digest, ":")
 	switch algorithm {
@@ -32,16 +33,17 @@ func ParseDigest(digest string) (h hash.Hash, want []byte, err error) {
 	return h, want, nil
 }
 
-// IsDigest reports whether it can be verified what a digest names.
+// IsDigest reports whether it can be verified what a digest names (OCI image spec 1.1, "Registered Algorithms").
 func IsDigest(digest string) bool {
 	_, _, err := ParseDigest(digest)
 	return err == nil
 }
 
-// Digest is how a registry names content that was pushed without a name.
+// Digest is how a registry names content that was pushed without a name: by its SHA-256 (OCI image spec 1.1,
+// "SHA-256").
 func Digest(content []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(content)) }
 
-// Verifies reports whether a digest is that of the content.
+// Verifies reports whether a digest is that of the content (OCI image spec 1.1, "Verification").
 func Verifies(content []byte, digest string) bool {
 	h, want, err := ParseDigest(digest)
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Element is one member of a field that is a list (RFC 9110, 5.6.1) of what has parameters: a link of RFC 8288, a hop of
-// RFC 7239.
+// Element is one member of a field that is a list (RFC 9110, 5.6.1) of what has parameters: a link of RFC 8288, a hop
+// of RFC 7239.
 type Element struct {
 	Target     string // what stands between < and >, before the parameters
 	Text       string // the parameters as they came
@@ -19,9 +19,9 @@ type Parameter struct{ Name, Value string }
 // ErrList is for a field that cannot be taken apart: nothing in it can be told from what stands within quotes.
 var ErrList = errors.New("not a list of parameters")
 
-// List takes one line of a field apart: `<URL>; rel="next", for=192.0.2.1;proto=https`. A comma or semicolon within quotes
-// or within < and > separates nothing. Unlike Link it reads a line exactly or not at all: what is rewritten, or believed, must not
-// be guessed.
+// List takes one line of a field apart: `<URL>; rel="next", for=192.0.2.1;proto=https`. A comma or semicolon within
+// quotes or within < and > separates nothing. Unlike Link it reads a line exactly or not at all: what is rewritten, or
+// believed, must not be guessed.
 func List(line string) (all []Element, err error) {
 	s := scanner{line}
 	for {
@@ -128,18 +128,24 @@ func (s *scanner) value() (string, bool) {
 	if !s.at('"') {
 		return s.until(" \t;,\""), true
 	}
+	value, rest, ended := quoted(s.rest)
+	s.rest = rest
+	return value, ended
+}
+
+// quoted reads a quoted string from behind its opening quote (RFC 9110, 5.6.4).
+func quoted(text string) (value, rest string, ended bool) {
 	var b strings.Builder
-	for i := 0; i < len(s.rest); i++ {
-		switch c := s.rest[i]; {
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
 		case c == '"':
-			s.rest = s.rest[i+1:]
-			return b.String(), true
-		case c == '\\' && i+1 < len(s.rest):
+			return b.String(), text[i+1:], true
+		case c == '\\' && i+1 < len(text):
 			i++
-			b.WriteByte(s.rest[i])
+			b.WriteByte(text[i])
 		default:
 			b.WriteByte(c)
 		}
 	}
-	return "", false
+	return b.String(), "", false
 }

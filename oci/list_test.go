@@ -48,7 +48,8 @@ func TestRel(t *testing.T) {
 	}
 }
 
-// separated is List's slow twin for where its elements end: a comma counts if an even number of quotes, and no open <, stand before it.
+// separated is List's slow twin for where its elements end: a comma counts if an even number of quotes, and no open <,
+// stand before it.
 func separated(line string) (elements []string) {
 	quoted, angle, escaped, from := false, false, false, 0
 	for i := 0; i <= len(line); i++ {

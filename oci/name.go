@@ -18,16 +18,16 @@ var (
 
 const repositoryGrammar = `[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*`
 
-// IsRepository reports whether a repository can have the name.
+// IsRepository reports whether a repository can have the name (OCI distribution spec 1.1, "Pulling manifests": <name>).
 func IsRepository(name string) bool {
 	return len(name) <= MaxRepository && repositoryName.MatchString(name)
 }
 
-// IsTag reports whether a tag can have the name.
+// IsTag reports whether a tag can have the name (OCI distribution spec 1.1, "Pulling manifests": <reference> as a tag).
 func IsTag(name string) bool { return tagName.MatchString(name) }
 
-// HasDigestForm reports whether it is a digest by the grammar alone, which leaves open what follows an algorithm's
-// name.
+// HasDigestForm reports whether it is a digest by the grammar alone (OCI image spec 1.1, "Digests"), which leaves open
+// what follows an algorithm's name.
 func HasDigestForm(s string) bool { return len(s) <= MaxDigest && digestName.MatchString(s) }
 
 // MayBeDigest reports whether it is one that can be verified, or of an algorithm that is not known here.

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
@@ -87,7 +86,7 @@ func TestCopyingGivesSignsOfLife(t *testing.T) {
 	var s signs
 	upstreams := map[string]http.HandlerFunc{"west": status(200), "east": breakOff}
 	g := newRig(t, upstreams, func(c *rigConfig) { c.way.Alive = s.give })
-	if there, err := transfer.HasBlob(t.Context(), g.proxy.Upstreams.Reach("west"), "app", digest, nil); !there || err != nil {
+	if there, err := g.proxy.Upstreams.Reach("west").Repository("app").HasBlob(t.Context(), digest); !there || err != nil {
 		t.Fatal(there, err)
 	}
 	store := httptest.NewServer(status(200))

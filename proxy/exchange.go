@@ -42,8 +42,8 @@ type exchange struct {
 
 // manifestPut is the manifest that a request puts.
 type manifestPut struct {
-	body  []byte          // nil: it puts none, or has not been read
-	needs []manifest.Part // what it names
+	body  []byte                // nil: it puts none, or has not been read
+	needs []manifest.Descriptor // what it names
 }
 
 // progress is what watch reads of an exchange, while others write it.

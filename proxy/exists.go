@@ -15,7 +15,7 @@ const maxBorrowed = 128 << 20
 // existsElsewhere asks the others whether they have a blob that the push's own replica does not have. The first of them that
 // has it answers. If a push is under way, it is copied at once. What was deleted nobody has until it is pushed again.
 func (x *exchange) existsElsewhere(out *http.Request, got answer) answer {
-	if !got.Absent() && !got.Denied || len(x.decided.Elsewhere) == 0 || x.gone(manifest.Part{Digest: x.target.reference}) {
+	if !got.Absent() && !got.Denied || len(x.decided.Elsewhere) == 0 || x.gone(manifest.Descriptor{Digest: x.target.reference}) {
 		return got
 	}
 	for _, a := range x.askAll(out, x.decided.Elsewhere) {

@@ -72,7 +72,7 @@ func (x *exchange) guard(ctx context.Context, owner *router.Replica) error {
 	}
 	now := time.Now()
 	err = x.proxy.healer.whole(bounded, x.pushing(owner.Name), needs, memory{
-		has: func(p manifest.Part) bool {
+		has: func(p manifest.Descriptor) bool {
 			return x.proxy.parts.at(x.push(), p.Digest, now) == owner.Name && !x.wasGone(p)
 		},
 		add: func(digest string) { x.proxy.parts.add(x.push(), digest, owner.Name, now) },
@@ -109,14 +109,14 @@ func (x *exchange) pushing(owner string) pushing {
 }
 
 // gone: the part was deleted, by whomever, and not pushed again.
-func (x *exchange) gone(p manifest.Part) bool {
+func (x *exchange) gone(p manifest.Descriptor) bool {
 	known, ok := x.proxy.Ledger.Known(ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest})
 	return ok && known.Deleted
 }
 
 // wasGone: the part was deleted once. The record has blobs for no other reason, and another gateway may not have
 // heard yet that this one was pushed again.
-func (x *exchange) wasGone(p manifest.Part) bool {
+func (x *exchange) wasGone(p manifest.Descriptor) bool {
 	known, ok := x.proxy.Ledger.Known(ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest})
 	return ok && (known.Deleted || !p.Manifest)
 }
@@ -140,7 +140,7 @@ func (x *exchange) bringHome(digest, at, owner string) {
 	if digest == "" || owner == at || x.decided.fleet.Replica(owner) == nil {
 		return
 	}
-	_, _, _ = x.proxy.healer.begin(x.pushing(owner), manifest.Part{Digest: digest}, at, 0) // else the manifest waits
+	_, _, _ = x.proxy.healer.begin(x.pushing(owner), manifest.Descriptor{Digest: digest}, at, 0) // else the manifest waits
 }
 
 // refuseHole answers a manifest that would be damaged if it were committed. What may be mended by time, and by a client

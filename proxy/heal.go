@@ -23,7 +23,6 @@ const (
 	maxCopies   = 16              // transfers at a time
 	maxCopyJobs = 256             // under way or waiting for a transfer to end
 	maxAsked    = 8               // parts asked about at a time, for one manifest
-	maxNesting  = 4               // indexes in an index
 	copyBound   = time.Hour       // for one part; a transfer that stalls ends earlier
 	askBound    = 5 * time.Second // for one question
 	ownerTries  = 3               // for one question to the owner
@@ -61,11 +60,16 @@ type job struct {
 // pushing is the push that is healed.
 type pushing struct {
 	repository string
-	owner      string                   // where its manifest goes
-	others     []string                 // all other replicas, in the order in which they are to be copied from
-	host       string                   // that the client asked
-	gone       func(manifest.Part) bool // a part was deleted: nobody else's counts
+	owner      string                         // where its manifest goes
+	others     []string                       // all other replicas, in the order in which they are to be copied from
+	host       string                         // that the client asked
+	gone       func(manifest.Descriptor) bool // a part was deleted: nobody else's counts
 	credential http.Header
+}
+
+// at is the repository of a replica, asked with the right of the client.
+func (p pushing) at(replica transfer.Replica) transfer.Repository {
+	return transfer.Repository{Replica: replica, Name: p.repository, Credential: p.credential}
 }
 
 func newHealer(p *Proxy) *healer {
@@ -109,9 +113,9 @@ func (e *holeError) Error() string {
 
 // whole sees to it that the owner has all that a manifest needs, until ctx ends: then copying goes on, and the error is
 // errHealing. What is known to be there is not asked, and what turns out to be is remembered.
-func (h *healer) whole(ctx context.Context, p pushing, needs []manifest.Part, memory memory, nesting int) error {
-	if nesting > maxNesting {
-		return fmt.Errorf("more than %d indexes in each other", maxNesting)
+func (h *healer) whole(ctx context.Context, p pushing, needs []manifest.Descriptor, memory memory, nesting int) error {
+	if nesting > manifest.MaxNesting {
+		return fmt.Errorf("more than %d indexes in each other", manifest.MaxNesting)
 	}
 	var group errgroup.Group
 	group.SetLimit(maxAsked)
@@ -145,7 +149,7 @@ func worst(errs []error) error {
 }
 
 // part reports whether the owner has the part for certain. Without an error its manifest may be put all the same.
-func (h *healer) part(ctx context.Context, p pushing, need manifest.Part, nesting int) (there bool, err error) {
+func (h *healer) part(ctx context.Context, p pushing, need manifest.Descriptor, nesting int) (there bool, err error) {
 	at, err := h.askOwner(ctx, p, need)
 	if err != nil || at != router.Lacks {
 		return at == router.Has, err
@@ -177,7 +181,7 @@ func (h *healer) part(ctx context.Context, p pushing, need manifest.Part, nestin
 }
 
 // askOwner asks again after trouble, which is no refusal to say.
-func (h *healer) askOwner(ctx context.Context, p pushing, need manifest.Part) (router.Presence, error) {
+func (h *healer) askOwner(ctx context.Context, p pushing, need manifest.Descriptor) (router.Presence, error) {
 	for try := 1; ; try++ {
 		at, err := h.ask(ctx, p, p.owner, need)
 		switch {
@@ -197,14 +201,14 @@ func (h *healer) askOwner(ctx context.Context, p pushing, need manifest.Part) (r
 	}
 }
 
-func (h *healer) ask(ctx context.Context, p pushing, replica string, need manifest.Part) (router.Presence, error) {
+func (h *healer) ask(ctx context.Context, p pushing, replica string, need manifest.Descriptor) (router.Presence, error) {
 	bounded, cancel := context.WithTimeout(ctx, askBound)
 	defer cancel()
-	has := transfer.HasBlob
+	has := transfer.Repository.HasBlob
 	if need.Manifest {
-		has = transfer.HasManifest
+		has = transfer.Repository.HasManifest
 	}
-	switch there, err := has(bounded, h.reach(replica, p.host), p.repository, need.Digest, p.credential); {
+	switch there, err := has(p.at(h.reach(replica, p.host)), bounded, need.Digest); {
 	case err != nil:
 		return router.Unknown, err
 	case there:
@@ -214,7 +218,7 @@ func (h *healer) ask(ctx context.Context, p pushing, replica string, need manife
 }
 
 // copied returns when the part is on the owner, or ctx has ended.
-func (h *healer) copied(ctx context.Context, p pushing, need manifest.Part, from string, nesting int) error {
+func (h *healer) copied(ctx context.Context, p pushing, need manifest.Descriptor, from string, nesting int) error {
 	j, joined, err := h.begin(p, need, from, nesting)
 	if err != nil {
 		return err
@@ -237,7 +241,7 @@ func (h *healer) copied(ctx context.Context, p pushing, need manifest.Part, from
 }
 
 // begin starts the copy of a part, or joins the one that is under way.
-func (h *healer) begin(p pushing, need manifest.Part, from string, nesting int) (j *job, joined bool, err error) {
+func (h *healer) begin(p pushing, need manifest.Descriptor, from string, nesting int) (j *job, joined bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	key := jobKey{p.repository, need.Digest, p.owner}
@@ -262,7 +266,7 @@ func (h *healer) begin(p pushing, need manifest.Part, from string, nesting int) 
 	return j, false, nil
 }
 
-func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from string, nesting int) error {
+func (h *healer) copy(ctx context.Context, p pushing, need manifest.Descriptor, from string, nesting int) error {
 	source, target := h.reach(from, p.host).Counted(func(n int) { h.moved(from, p.owner, n) }), h.reach(p.owner, p.host)
 	w := own{h, p, need, from}
 	if !need.Manifest {
@@ -279,7 +283,7 @@ func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from s
 			return nil
 		}
 		return w.write(ctx, func(ctx context.Context) error {
-			return transfer.Blob(ctx, source, target, p.repository, need.Digest, need.Size, p.credential)
+			return transfer.CopyBlob(ctx, p.at(source), p.at(target), need.Digest, need.Size)
 		})
 	}
 	if need.Size > 0 && need.Size < source.MaxManifest {
@@ -290,7 +294,7 @@ func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from s
 		return err
 	}
 	defer done()
-	mediaType, body, err := transfer.Manifest(ctx, source, p.repository, need.Digest, p.credential)
+	mediaType, body, err := p.at(source).Manifest(ctx, need.Digest)
 	if err != nil {
 		return err
 	}
@@ -302,17 +306,17 @@ func (h *healer) copy(ctx context.Context, p pushing, need manifest.Part, from s
 		return err
 	}
 	return w.write(ctx, func(context.Context) error { // not cut short, which would leave it open whether it is there
-		return transfer.PutManifest(ctx, target, p.repository, need.Digest, mediaType, body, p.credential)
+		return p.at(target).PutManifest(ctx, need.Digest, mediaType, body)
 	})
 }
 
 // memory is what a push knows to be at its owner.
 type memory struct {
-	has func(manifest.Part) bool
+	has func(manifest.Descriptor) bool
 	add func(digest string)
 }
 
-var noMemory = memory{func(manifest.Part) bool { return false }, func(string) {}}
+var noMemory = memory{func(manifest.Descriptor) bool { return false }, func(string) {}}
 
 // credentialOf is what a client shows to be allowed to push.
 func credentialOf(r *http.Request) http.Header {

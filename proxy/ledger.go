@@ -81,7 +81,10 @@ func (x *exchange) untags(replica string) bool {
 	ctx, cancel := context.WithTimeout(x.ctx, askBound)
 	defer cancel()
 	of := x.target
-	return transfer.StandsForDeletion(ctx, x.proxy.Upstreams.ReachAs(replica, x.in.Host), of.repository, of.reference, x.put.body, credentialOf(x.in))
+	at := transfer.Repository{
+		Replica: x.proxy.Upstreams.ReachAs(replica, x.in.Host), Name: of.repository, Credential: credentialOf(x.in),
+	}
+	return at.StandsForDeletion(ctx, of.reference, x.put.body)
 }
 
 func (x *exchange) recordUntag(replica, standIn string) error {

@@ -118,14 +118,8 @@ func localLocation(location string, asked *url.URL, hosts []string) (u *url.URL,
 	if err != nil {
 		return nil, false, errBadLocation
 	}
-	foreign = ref.Host != "" && !slices.ContainsFunc(hosts, func(h string) bool { return sameHost(h, ref.Host) })
+	foreign = ref.Host != "" && !slices.ContainsFunc(hosts, func(h string) bool { return oci.SameHost(h, ref.Host) })
 	return asked.ResolveReference(ref), foreign, nil
-}
-
-// sameHost compares host names and ignores the port: registries that are told only their name leave
-// out the port that they do not know of.
-func sameHost(a, b string) bool {
-	return strings.EqualFold((&url.URL{Host: a}).Hostname(), (&url.URL{Host: b}).Hostname())
 }
 
 // linksWithOwner makes the target of `Link: <URL>; rel="next"` (end-8b, end-12b) relative and names the replica in it: the

@@ -96,7 +96,7 @@ func (o *OwnWrites) complete() {
 type own struct {
 	*healer
 	pushing
-	need manifest.Part
+	need manifest.Descriptor
 	from string
 }
 
@@ -140,11 +140,11 @@ func (o own) name() transfer.Name {
 
 // still asks whether who had it has it yet: if not, somebody has deleted it who could not know of the copy.
 func (o own) still(ctx context.Context) bool {
-	has := transfer.HasBlob
+	has := transfer.Repository.HasBlob
 	if o.need.Manifest {
-		has = transfer.HasManifest
+		has = transfer.Repository.HasManifest
 	}
-	there, err := has(ctx, o.reach(o.from, o.host), o.repository, o.need.Digest, o.credential)
+	there, err := has(o.at(o.reach(o.from, o.host)), ctx, o.need.Digest)
 	return there || err != nil
 }
 
@@ -162,11 +162,11 @@ func (o own) undo(ctx context.Context, recorded bool) {
 		if recorded && !o.gone(o.need) || !recorded && o.pushed() {
 			return nil // it was pushed again
 		}
-		remove := transfer.DeleteBlob
+		remove := transfer.Repository.DeleteBlob
 		if o.need.Manifest {
-			remove = transfer.DeleteManifest
+			remove = transfer.Repository.DeleteManifest
 		}
-		return remove(ctx, o.reach(o.owner, o.host), o.repository, o.need.Digest, o.credential)
+		return remove(o.at(o.reach(o.owner, o.host)), ctx, o.need.Digest)
 	}()
 	if err != nil {
 		o.log.Warn("a copy of what was deleted meanwhile is not yet undone", "replica", o.owner, "repository", o.repository, "digest", o.need.Digest, "error", err)

@@ -282,8 +282,8 @@ func TestWhatCannotBeUndoneIsLookedAt(t *testing.T) {
 		if pushed {
 			g.proxy.Ledger.(*memoryRecord).of[blob] = ledger.Entry{Digest: blob.Name, Confirmed: []string{"west"}}
 		}
-		p := pushing{repository: "app", owner: "west", host: "registry.contoso.com", gone: func(manifest.Part) bool { return false }}
-		own{g.proxy.healer, p, manifest.Part{Digest: blob.Name}, "east"}.undo(t.Context(), false)
+		p := pushing{repository: "app", owner: "west", host: "registry.contoso.com", gone: func(manifest.Descriptor) bool { return false }}
+		own{g.proxy.healer, p, manifest.Descriptor{Digest: blob.Name}, "east"}.undo(t.Context(), false)
 		if !slices.Equal(doubted, []ledger.Reference{blob}) || deletions > 0 == pushed {
 			t.Errorf("pushed: %v, deletions: %d, to be looked at: %v", pushed, deletions, doubted)
 		}

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 // keepInside makes what leads a client to the replica itself lead to the gateway: the replica's own name is often one that
@@ -37,7 +39,7 @@ func (x *exchange) challengeInside(response *http.Response, replica string) {
 				return text
 			}
 			scheme, host := firstOf(to.Get("X-Forwarded-Proto")), firstOf(to.Get("X-Forwarded-Host"))
-			if sameHost(u.Host, host) || u.Scheme == "https" && scheme != "https" {
+			if oci.SameHost(u.Host, host) || u.Scheme == "https" && scheme != "https" {
 				return text // it leads here already, or would lead logins into clear text
 			}
 			u.Scheme, u.Host = scheme, host
@@ -60,7 +62,7 @@ func (x *exchange) isInside(location *url.URL, replica string) bool {
 	}
 	at := x.proxy.Upstreams.Endpoint(replica).URL
 	for _, own := range x.ownHosts(replica) {
-		if sameHost(own, location.Host) && (samePort(own, location) || samePort(at.Host, location)) {
+		if oci.SameHost(own, location.Host) && (samePort(own, location) || samePort(at.Host, location)) {
 			return true
 		}
 	}

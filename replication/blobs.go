@@ -119,7 +119,7 @@ func (b *blobs) run(key blobKey, size int64, sources []string, slots chan struct
 		if from == "" {
 			return true, nil
 		}
-		return transfer.HasBlob(ctx, b.source(from, key.target), key.repository, key.digest, nil)
+		return b.source(from, key.target).Repository(key.repository).HasBlob(ctx, key.digest)
 	}))
 }
 
@@ -127,20 +127,20 @@ func (b *blobs) run(key blobKey, size int64, sources []string, slots chan struct
 func (b *blobs) copy(ctx context.Context, key blobKey, size int64, from string) error {
 	to := b.reach(key.target)
 	to.Commits = func(context.Context) error { return b.unlessGone(key.reference()) }
-	return transfer.Blob(ctx, b.source(from, key.target), to, key.repository, key.digest, size, nil)
+	return transfer.CopyBlob(ctx, b.source(from, key.target).Repository(key.repository), to.Repository(key.repository), key.digest, size)
 }
 
 // there reports whether the target has the blob, or has got it from another repository of its own. That is done with the
 // gateway's rights, so that a source has to have the blob in this repository: who pushed a manifest may name any digest.
 func (b *blobs) there(ctx context.Context, key blobKey, sources []string) (bool, error) {
-	to, what := b.reach(key.target), seenKey{key.target, key.digest}
-	there, err := transfer.HasBlob(ctx, to, key.repository, key.digest, nil)
+	to, what := b.reach(key.target).Repository(key.repository), seenKey{key.target, key.digest}
+	there, err := to.HasBlob(ctx, key.digest)
 	if err != nil && !transfer.Refused(err) { // as in image.manifest
 		return false, err
 	}
 	from, known := b.seen.Get(what)
 	if !there && known && from != key.repository && b.atSource(ctx, key, sources) {
-		there, _ = transfer.Mount(ctx, to, key.repository, key.digest, from, nil) // if not, it is copied
+		there, _ = to.Mount(ctx, key.digest, from) // if not, it is copied
 	}
 	if there {
 		b.seen.Add(what, key.repository)
@@ -150,7 +150,7 @@ func (b *blobs) there(ctx context.Context, key blobKey, sources []string) (bool,
 
 func (b *blobs) atSource(ctx context.Context, key blobKey, sources []string) bool {
 	return slices.ContainsFunc(sources, func(from string) bool {
-		has, err := transfer.HasBlob(ctx, b.source(from, key.target), key.repository, key.digest, nil)
+		has, err := b.source(from, key.target).Repository(key.repository).HasBlob(ctx, key.digest)
 		return err == nil && has
 	})
 }

@@ -146,7 +146,7 @@ func (e *Engine) tag(ctx context.Context, i *image, entry ledger.Entry, digest s
 	var lost error
 	err = e.inOwnName(ctx, i.target, ledger.Reference{Repository: entry.Repository, Name: digest}, func(context.Context) error {
 		err := e.inOwnName(ctx, i.target, entry.Reference, func(context.Context) error {
-			return transfer.PutTag(ctx, e.reach(i.target), entry.Repository, entry.Name, digest, c.mediaType, c.body, nil)
+			return e.reach(i.target).Repository(entry.Repository).PutTag(ctx, entry.Name, digest, c.mediaType, c.body)
 		}, still)
 		if !errors.Is(err, errGone) {
 			return err
@@ -163,7 +163,7 @@ func (e *Engine) tag(ctx context.Context, i *image, entry ledger.Entry, digest s
 func (i *image) tagged(ctx context.Context, entry ledger.Entry) (bool, error) {
 	for _, from := range i.sources {
 		if slices.Contains(entry.Confirmed, from) {
-			c, there, err := transfer.Look(ctx, i.source(from, i.target), entry.Repository, entry.Name, nil)
+			c, there, err := i.source(from, i.target).Repository(entry.Repository).Look(ctx, entry.Name)
 			return there && c.Digest == entry.Digest, err
 		}
 	}

@@ -1,3 +1,5 @@
+// Package replication brings what was pushed to one replica to every other, and takes from them what was deleted: nobody sees
+// an image anywhere that is not whole there.
 package replication
 
 import (

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/ledger"
-	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
 const (
@@ -30,7 +29,7 @@ type listing struct {
 // that they do not have. Their list of all tells, unless it is empty: that is what some show to a login that has
 // ended.
 func (e *Engine) hidden(ctx context.Context, target string, entry ledger.Entry, refused error) error {
-	if transfer.LetsIn(ctx, e.reach(target), nil) != nil {
+	if e.reach(target).LetsIn(ctx) != nil {
 		return refused
 	}
 	if e.mayHave(target, entry) {
@@ -65,7 +64,7 @@ func (e *Engine) listed(ctx context.Context, target string) listing {
 	if time.Now().Before(have.until) {
 		return have
 	}
-	names, whole, err := transfer.Catalog(ctx, e.reach(target), maxListed, nil)
+	names, whole, err := e.reach(target).Catalog(ctx, maxListed)
 	slices.Sort(names)
 	have = listing{names, whole && err == nil, time.Now().Add(listLife)}
 	e.mu.Lock()

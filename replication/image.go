@@ -124,7 +124,7 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 		err = i.put(ctx, digest, c)
 	}
 	if err == nil && has == damaged { // it may keep what it has
-		_, _, err = transfer.Manifest(ctx, i.reach(i.target), i.repository, digest, nil)
+		_, _, err = i.reach(i.target).Repository(i.repository).Manifest(ctx, digest)
 	}
 	return c, err
 }
@@ -132,15 +132,15 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 // put is not cut short: that takes no time, and would leave it open whether it is there.
 func (i *image) put(ctx context.Context, digest string, c content) error {
 	return i.inOwnName(ctx, i.target, ledger.Reference{Repository: i.repository, Name: digest}, func(context.Context) error {
-		return transfer.PutManifest(ctx, i.reach(i.target), i.repository, digest, c.mediaType, c.body, nil)
+		return i.reach(i.target).Repository(i.repository).PutManifest(ctx, digest, c.mediaType, c.body)
 	}, i.unheard(func(ctx context.Context) (bool, error) {
-		return transfer.HasManifest(ctx, i.source(c.from, i.target), i.repository, digest, nil)
+		return i.source(c.from, i.target).Repository(i.repository).HasManifest(ctx, digest)
 	}))
 }
 
 // enter waits for room, but within another manifest not for that of a manifest: all who have it could wait. There is none,
 // then, or the context has ended.
-func (i *image) enter(ctx context.Context, need manifest.Part, nesting int) (leave func(), ok bool) {
+func (i *image) enter(ctx context.Context, need manifest.Descriptor, nesting int) (leave func(), ok bool) {
 	room := i.parts
 	if need.Manifest {
 		room = i.manifests
@@ -163,7 +163,7 @@ func (i *image) enter(ctx context.Context, need manifest.Part, nesting int) (lea
 }
 
 // part is given the task's context, for what others may wait for, and one that ends when the rest is in vain.
-func (i *image) part(ctx, unlessFailed context.Context, need manifest.Part, nesting int) error {
+func (i *image) part(ctx, unlessFailed context.Context, need manifest.Descriptor, nesting int) error {
 	if err := i.unlessGone(ledger.Reference{Repository: i.repository, Name: need.Digest, Blob: !need.Manifest}); err != nil {
 		return err
 	}
@@ -208,7 +208,7 @@ const (
 // write there is for the write to find out.
 func (i *image) manifest(ctx context.Context, digest string) (c content, has holding, err error) {
 	get := func(from transfer.Replica) (err error) {
-		c.mediaType, c.body, err = transfer.Manifest(ctx, from, i.repository, digest, nil)
+		c.mediaType, c.body, err = from.Repository(i.repository).Manifest(ctx, digest)
 		return err
 	}
 	switch err := get(i.reach(i.target)); {
@@ -230,7 +230,7 @@ func (i *image) referrers(ctx context.Context, digest string, nesting int) error
 		return nil
 	}
 	for _, from := range i.sources {
-		list, err := transfer.Referrers(ctx, i.source(from, i.target), i.repository, digest, nil)
+		list, err := i.source(from, i.target).Repository(i.repository).Referrers(ctx, digest)
 		if err != nil {
 			continue
 		}

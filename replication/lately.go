@@ -9,7 +9,6 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
-	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
 // maxLately is how many names that were written or deleted are remembered, of all replicas.
@@ -286,10 +285,10 @@ func (e *Engine) saw(target string, what ledger.Reference, so bool) {
 // isSo reports whether the replica has it as the entry says.
 func (e *Engine) isSo(ctx context.Context, target string, entry ledger.Entry) (bool, error) {
 	if entry.Blob {
-		there, err := transfer.HasBlob(ctx, e.reach(target), entry.Repository, entry.Name, nil)
+		there, err := e.reach(target).Repository(entry.Repository).HasBlob(ctx, entry.Name)
 		return there != entry.Deleted, err
 	}
-	c, there, err := transfer.Look(ctx, e.reach(target), entry.Repository, entry.Name, nil)
+	c, there, err := e.reach(target).Repository(entry.Repository).Look(ctx, entry.Name)
 	if entry.Deleted {
 		return !there, err
 	}

@@ -6,8 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fairlead-gateway/fairlead/transfer"
 	"golang.org/x/time/rate"
+
+	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
 // window is what a rate is the mean of, in seconds.

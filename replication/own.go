@@ -105,11 +105,11 @@ func (e *Engine) deleteAt(ctx context.Context, target string, what ledger.Refere
 	at := e.reach(target)
 	switch {
 	case what.Blob:
-		return transfer.DeleteBlob(ctx, at, what.Repository, what.Name, nil)
+		return at.Repository(what.Repository).DeleteBlob(ctx, what.Name)
 	case !what.IsTag():
-		return transfer.DeleteManifest(ctx, at, what.Repository, what.Name, nil)
+		return at.Repository(what.Repository).DeleteManifest(ctx, what.Name)
 	}
-	return transfer.DeleteTag(ctx, at, what.Repository, what.Name, func(digest string) error {
+	return at.Repository(what.Repository).DeleteTag(ctx, what.Name, func(digest string) error {
 		if err := e.unlessAnew(what, still); err != nil {
 			return err
 		}

@@ -6,9 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
-	"pgregory.net/rapid"
 )
 
 // tag and digest are entries that some replicas have confirmed, written at a time.

@@ -5,8 +5,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/fairlead-gateway/fairlead/ledger"
 	"pgregory.net/rapid"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 func whatever(Task) bool { return true }

@@ -8,8 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
 // TestRefusal: a replica that lets nobody in is asked now and then, and gets all it lacks when it does.

@@ -49,7 +49,7 @@ func bans() []ban {
 		{[]string{"ledger"}, module + "/...", false, []string{"boltfile", "hlc"}, "a ledger knows nothing of who uses it"},
 		{all, module + "/ledger/...", false, []string{"proxy", "replication", "replication/audit", "notify", "cmd/fairlead/gateway"}, "the write side alone speaks the ledger's language"},
 		{[]string{"oci"}, module + "/...", false, nil, "a grammar knows nothing of who reads by it"},
-		{[]string{"transfer", "transfer/manifest"}, module + "/...", false, []string{"oci"}, "copying knows two registries and no fleet"},
+		{[]string{"transfer", "transfer/auth", "transfer/manifest"}, module + "/...", false, []string{"oci"}, "copying knows two registries and no fleet"},
 		{[]string{"transfer/graph"}, module + "/...", false, []string{"oci", "transfer", "transfer/manifest"}, "copying knows two registries and no fleet"},
 		{[]string{"replication/audit"}, module + "/...", false, []string{"ledger", "transfer", "transfer/manifest"}, "who looks knows neither who records nor who copies"},
 		{[]string{"upstream"}, module + "/...", false, []string{"oci", "transfer"}, "a way to a replica knows neither who goes it nor why"},

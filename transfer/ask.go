@@ -52,14 +52,15 @@ func redirects(status int) bool {
 	return false
 }
 
-// HasBlob asks whether a replica has a blob. With an error it is not known.
-func HasBlob(ctx context.Context, of Replica, repository, digest string, credential http.Header) (bool, error) {
-	return standard().peer(of, repository, credential).has(ctx, "blobs", digest)
+// HasBlob asks whether the replica has a blob (OCI distribution spec 1.1, end-2). With an error it is not known.
+func (r Repository) HasBlob(ctx context.Context, digest string) (bool, error) {
+	return r.peer().has(ctx, "blobs", digest)
 }
 
-// HasManifest asks whether a replica has a manifest. With an error it is not known.
-func HasManifest(ctx context.Context, of Replica, repository, digest string, credential http.Header) (bool, error) {
-	return standard().peer(of, repository, credential).has(ctx, "manifests", digest)
+// HasManifest asks whether the replica has a manifest (OCI distribution spec 1.1, end-3). With an error it is not
+// known.
+func (r Repository) HasManifest(ctx context.Context, digest string) (bool, error) {
+	return r.peer().has(ctx, "manifests", digest)
 }
 
 func (p *peer) has(ctx context.Context, kind, digest string) (bool, error) {
@@ -102,12 +103,13 @@ func accepted(kind string) http.Header {
 	return http.Header{"Accept": {strings.Join([]string{typeIndex, typeManifest, typeDockerList, typeDockerManifest, "*/*"}, ", ")}}
 }
 
-// Manifest gets a manifest by its digest, which is verified. Its media type is what ManifestType makes of it.
-func Manifest(ctx context.Context, from Replica, repository, digest string, credential http.Header) (mediaType string, body []byte, err error) {
+// Manifest gets a manifest by its digest (OCI distribution spec 1.1, end-3), which is verified. Its media type is what
+// ManifestType makes of it.
+func (r Repository) Manifest(ctx context.Context, digest string) (mediaType string, body []byte, err error) {
 	if _, _, err := parseDigest(digest); err != nil {
 		return "", nil, err
 	}
-	p := standard().peer(from, repository, credential)
+	p := r.peer()
 	header, body, err := p.manifest(ctx, digest)
 	if err != nil {
 		return "", nil, err
@@ -118,12 +120,13 @@ func Manifest(ctx context.Context, from Replica, repository, digest string, cred
 	return ManifestType(body, header.Get("Content-Type")), body, nil
 }
 
-// Tagged is what a tag names. The digest is the one that the registry gives it, verified, or that of its content.
-func Tagged(ctx context.Context, at Replica, repository, tag string) (digest, mediaType string, body []byte, err error) {
+// Tagged is what a tag names (OCI distribution spec 1.1, end-3). The digest is the one that the registry gives it,
+// verified, or that of its content.
+func (r Repository) Tagged(ctx context.Context, tag string) (digest, mediaType string, body []byte, err error) {
 	if !oci.IsTag(tag) {
 		return "", "", nil, ErrTag
 	}
-	p := standard().peer(at, repository, nil)
+	p := r.peer()
 	header, body, err := p.manifest(ctx, tag)
 	if err != nil {
 		return "", "", nil, err
@@ -147,25 +150,25 @@ func (p *peer) manifest(ctx context.Context, reference string) (http.Header, []b
 		return nil, nil, p.refused(response, nil)
 	}
 	defer response.Body.Close()
-	body, err := ReadBody(response, cmp.Or(p.MaxManifest, DefaultMaxManifest))
+	body, err := oci.ReadBody(response, cmp.Or(p.MaxManifest, DefaultMaxManifest))
 	if err != nil {
 		return nil, nil, &Error{Replica: p.Name, Method: http.MethodGet, Status: response.StatusCode, Err: err}
 	}
 	return response.Header, body, nil
 }
 
-// PutManifest puts a manifest by its digest.
-func PutManifest(ctx context.Context, to Replica, repository, digest, mediaType string, body []byte, credential http.Header) error {
-	return standard().peer(to, repository, credential).put(ctx, digest, digest, mediaType, body)
+// PutManifest puts a manifest by its digest (OCI distribution spec 1.1, end-7).
+func (r Repository) PutManifest(ctx context.Context, digest, mediaType string, body []byte) error {
+	return r.peer().putManifest(ctx, digest, digest, mediaType, body)
 }
 
-// ReadsBlob gets the first byte of a blob, as a client that pulls does: wherever the registry leads it, to an object
-// store for one.
-func ReadsBlob(ctx context.Context, from Replica, repository, digest string, credential http.Header) error {
+// ReadsBlob gets the first byte of a blob (OCI distribution spec 1.1, end-2), as a client that pulls does: wherever the
+// registry leads it, to an object store for one.
+func (r Repository) ReadsBlob(ctx context.Context, digest string) error {
 	if _, _, err := parseDigest(digest); err != nil {
 		return err
 	}
-	p := standard().peer(from, repository, credential)
+	p := r.peer()
 	response, err := p.fetch(ctx, http.MethodGet, "blobs/"+digest, http.Header{"Range": {"bytes=0-0"}})
 	if err != nil {
 		return err

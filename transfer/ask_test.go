@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 func TestRedirects(t *testing.T) {
@@ -34,9 +36,9 @@ func TestRedirects(t *testing.T) {
 		return true
 	})
 	to := newFake(t, nil)
-	replica := from.replica("from")
-	replica.Host = "registry.test"
-	if err := quick().blob(t.Context(), replica, to.replica("to"), "team/app", sum(blob), 0, alice); err != nil {
+	source := from.repository("from")
+	source.Replica.Host = "registry.test"
+	if err := quick().copyBlob(t.Context(), source, to.repository("to"), sum(blob), 0); err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(to.has[sum(blob)], blob) || hops != 2 {
@@ -51,7 +53,7 @@ func TestRedirects(t *testing.T) {
 		http.Redirect(w, r, r.URL.Path, http.StatusFound)
 		return true
 	}
-	if ok, err := HasBlob(t.Context(), replica, "team/app", sum(blob), alice); ok || err == nil || hops != 6 {
+	if ok, err := source.HasBlob(t.Context(), sum(blob)); ok || err == nil || hops != 6 {
 		t.Errorf("a loop: %v, %v, %d hops", ok, err, hops)
 	}
 }
@@ -60,17 +62,17 @@ func TestHas(t *testing.T) {
 	f := newFake(t, nil)
 	f.has[sum(nil)] = nil
 	for _, has := range []func() (bool, error){
-		func() (bool, error) { return HasBlob(t.Context(), f.replica("a"), "team/app", sum(nil), alice) },
-		func() (bool, error) { return HasManifest(t.Context(), f.replica("a"), "team/app", sum(nil), alice) },
+		func() (bool, error) { return f.repository("a").HasBlob(t.Context(), sum(nil)) },
+		func() (bool, error) { return f.repository("a").HasManifest(t.Context(), sum(nil)) },
 	} {
 		if ok, err := has(); !ok || err != nil {
 			t.Errorf("%v, %v", ok, err)
 		}
 	}
-	if ok, err := HasBlob(t.Context(), f.replica("a"), "team/app", sum([]byte("x")), alice); ok || err != nil {
+	if ok, err := f.repository("a").HasBlob(t.Context(), sum([]byte("x"))); ok || err != nil {
 		t.Errorf("%v, %v", ok, err)
 	}
-	if ok, err := HasBlob(t.Context(), f.replica("a"), "team/app", sum(nil), nil); ok || err == nil || err.Error() != "a: HEAD: 401" {
+	if ok, err := f.replica("a").Repository("team/app").HasBlob(t.Context(), sum(nil)); ok || err == nil || err.Error() != "a: HEAD: 401" {
 		t.Errorf("%v, %v", ok, err)
 	}
 }
@@ -79,20 +81,20 @@ func TestManifest(t *testing.T) {
 	body := []byte(`{"schemaVersion":2}`)
 	from, to := newFake(t, nil), newFake(t, nil)
 	from.has[sum(body)] = body
-	mediaType, got, err := Manifest(t.Context(), from.replica("from"), "team/app", sum(body), alice)
+	mediaType, got, err := from.repository("from").Manifest(t.Context(), sum(body))
 	if err != nil || mediaType != "application/vnd.oci.image.manifest.v1+json" || !bytes.Equal(got, body) {
 		t.Errorf("%q %q %v", mediaType, got, err)
 	}
-	if err := PutManifest(t.Context(), to.replica("to"), "team/app", sum(body), mediaType, got, alice); err != nil || !bytes.Equal(to.has[sum(body)], body) {
+	if err := to.repository("to").PutManifest(t.Context(), sum(body), mediaType, got); err != nil || !bytes.Equal(to.has[sum(body)], body) {
 		t.Errorf("%q %v", to.has[sum(body)], err)
 	}
-	if err := PutManifest(t.Context(), to.replica("to"), "team/app", sum(nil), mediaType, got, alice); err != errDigest {
+	if err := to.repository("to").PutManifest(t.Context(), sum(nil), mediaType, got); err != errDigest {
 		t.Error(err)
 	}
 	large := make([]byte, DefaultMaxManifest+1)
 	from.has[sum(nil)], from.has[sum(large)] = body, large
-	for digest, want := range map[string]error{sum(nil): errDigest, sum(large): errTooLarge} {
-		_, got, err := Manifest(t.Context(), from.replica("from"), "team/app", digest, alice)
+	for digest, want := range map[string]error{sum(nil): errDigest, sum(large): oci.ErrTooLarge} {
+		_, got, err := from.repository("from").Manifest(t.Context(), digest)
 		if e, ok := err.(*Error); !ok || e.Err != want || got != nil {
 			t.Errorf("%d bytes, %v", len(got), err)
 		}
@@ -135,7 +137,7 @@ func TestLoginOfTheTransport(t *testing.T) {
 		say(w, http.StatusForbidden, "DENIED", "no rights for "+r.Header.Get("Authorization"))
 		return true
 	})
-	_, _, err := Manifest(t.Context(), loggedIn(from.replica("from")), "team/app", sum(nil), nil)
+	_, _, err := loggedIn(from.replica("from")).Repository("team/app").Manifest(t.Context(), sum(nil))
 	if err == nil || err.Error() != "from: GET: 403: DENIED: ***" {
 		t.Error(err)
 	}
@@ -169,9 +171,9 @@ func FuzzLocation(f *testing.F) {
 	for _, s := range []string{"/v2/a?x=1", "http://registry.test:80/x", "//other/x", "?y", "mailto:a", "http://a@other", "%zz", ""} {
 		f.Add(s)
 	}
-	p := standard().peer(Replica{URL: &url.URL{Scheme: "http", Host: "10.0.0.1:5000"}, Host: "registry.test"}, "app", nil)
+	p := Replica{URL: &url.URL{Scheme: "http", Host: "10.0.0.1:5000"}, Host: "registry.test"}.Repository("app").peer()
 	f.Fuzz(func(t *testing.T, s string) {
-		u, foreign, err := p.locate(p.at("blobs/uploads/"), s, sameName)
+		u, foreign, err := p.locate(p.at("blobs/uploads/"), s, oci.SameHost)
 		if err == nil && !foreign && (u.Host != p.URL.Host || u.Scheme != "http") {
 			t.Errorf("%s is no place of the replica", u)
 		}

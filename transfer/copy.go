@@ -27,7 +27,7 @@ type Replica struct {
 // DefaultMaxManifest is twice what registries must take (OCI distribution spec 1.1, "Pushing Manifests").
 const DefaultMaxManifest = 8 << 20
 
-// bounds of what a transfer waits for, and how often it tries. A whole blob takes as long as it moves:
+// bounds of what a transfer waits for, and how often it tries. A blob takes as long as it moves:
 // that is for the caller's context to bound.
 type bounds struct {
 	commit     time.Duration // for the answer to a commit: object storage needs minutes for large blobs
@@ -36,7 +36,7 @@ type bounds struct {
 	goodbye    time.Duration // for an upload to be given up
 	pause      time.Duration // before the second try; doubled before each further one
 	tries      int           // after the first, in a row and without progress
-	anew       int           // uploads after the first
+	restarts   int           // uploads after the first
 	usualChunk int64         // bytes of a PATCH, unless the replica wants others
 }
 
@@ -48,7 +48,7 @@ func standard() bounds {
 		goodbye:    5 * time.Second,
 		pause:      100 * time.Millisecond,
 		tries:      5,
-		anew:       3,
+		restarts:   3,
 		usualChunk: 64 << 20,
 	}
 }
@@ -69,8 +69,8 @@ func (r *retries) moved(offset int64) {
 	}
 }
 
-// again waits before another try, or returns err when there has been enough of them.
-func (r *retries) again(ctx context.Context, err error) error {
+// backOff waits before another try, or returns err when there has been enough of them.
+func (r *retries) backOff(ctx context.Context, err error) error {
 	if r.made == r.most {
 		return err
 	}
@@ -85,25 +85,16 @@ func (r *retries) again(ctx context.Context, err error) error {
 	}
 }
 
-// Blob copies a blob from one replica's repository to the same repository of another, and commits it
-// only if its digest is right. The credential's Authorization goes to both and to nobody else. The size is what a
-// descriptor says, 0 if none is known: it is asked for where the replica does not say it.
-func Blob(ctx context.Context, from, to Replica, repository, digest string, size int64, credential http.Header) error {
-	return standard().blob(ctx, from, to, repository, digest, size, credential)
+// CopyBlob copies a blob from one repository to another, of the same name or not, in chunks (OCI distribution spec 1.1,
+// "Pushing a blob in chunks"), and commits it only if its digest is right. The size is what a descriptor says, 0 if
+// none is known: it is asked for where the replica does not say it.
+func CopyBlob(ctx context.Context, from, to Repository, digest string, size int64) error {
+	return standard().copyBlob(ctx, from, to, digest, size)
 }
 
-// BlobInto copies a blob into a repository that may have another name. Whatever is shown to either, its transport shows.
-func BlobInto(ctx context.Context, from Replica, repository string, to Replica, into, digest string, size int64) error {
-	b := standard()
-	return b.between(ctx, b.peer(from, repository, nil), b.peer(to, into, nil), digest, size)
-}
-
-func (b bounds) blob(ctx context.Context, from, to Replica, repository, digest string, size int64, credential http.Header) error {
-	return b.between(ctx, b.peer(from, repository, credential), b.peer(to, repository, credential), digest, size)
-}
-
-func (b bounds) between(ctx context.Context, source, target *peer, digest string, size int64) error {
-	anew, trust, how := retries{most: b.anew, pause: b.pause}, trust{size: size}, &sending{}
+func (b bounds) copyBlob(ctx context.Context, from, to Repository, digest string, size int64) error {
+	source, target := b.peer(from), b.peer(to)
+	restarts, trust, how := retries{most: b.restarts, pause: b.pause}, trust{size: size}, &sending{}
 	if target.Piece == nil {
 		target.Piece = &Piece{}
 	}
@@ -120,9 +111,9 @@ func (b bounds) between(ctx context.Context, source, target *peer, digest string
 		if errors.Is(err, errLost) {
 			uncertain = uncertain || Uncertain(err)
 			if how.shrank() {
-				anew.made = 0
+				restarts.made = 0
 			}
-			if err = anew.again(ctx, err); err == nil {
+			if err = restarts.backOff(ctx, err); err == nil {
 				continue
 			}
 		}
@@ -160,7 +151,7 @@ func upload(ctx context.Context, in *source, target *peer, how *sending) error {
 	}
 	committed, err = s.commit(ctx)
 	if committed && err == nil && s.halved {
-		s.Piece.learn(s.chunkSize, time.Now())
+		s.Piece.lower(s.chunkSize, time.Now())
 	}
 	return err
 }

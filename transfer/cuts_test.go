@@ -22,8 +22,8 @@ func (s *steps) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestManyCuts: a blob that is cut at many random points on its way in, or on its way out, arrives, and little of it is sent
-// or read twice.
+// TestManyCuts: a blob that is cut at many random points on its way in, or on its way out, arrives, and little of it is
+// sent or read twice.
 func TestManyCuts(t *testing.T) {
 	size, cuts := int64(64<<20), int64(50)
 	if testing.Short() {
@@ -97,7 +97,7 @@ func TestManyCuts(t *testing.T) {
 			})
 			b := standard()
 			b.pause = time.Microsecond
-			if err := b.blob(t.Context(), from.replica("from"), to.replica("to"), "team/app", digest, 0, alice); err != nil {
+			if err := b.copyBlob(t.Context(), from.repository("from"), to.repository("to"), digest, 0); err != nil {
 				t.Fatal(err)
 			}
 			t.Logf("read %.3f, sent %.3f of it", float64(read.Load())/float64(size), float64(sent.Load())/float64(size))

@@ -17,27 +17,28 @@ var (
 // Hidden: the replica refuses to delete something, and to say whether it has it.
 func Hidden(err error) bool { return errors.Is(err, errHidden) }
 
-// DeleteManifest deletes a manifest by its digest, or a tag. That it is not there is as good.
-func DeleteManifest(ctx context.Context, at Replica, repository, reference string, credential http.Header) error {
+// DeleteManifest deletes a manifest by its digest, or a tag (OCI distribution spec 1.1, end-9). That it is not there is
+// as good.
+func (r Repository) DeleteManifest(ctx context.Context, reference string) error {
 	if !oci.IsTag(reference) {
 		if _, _, err := parseDigest(reference); err != nil {
 			return err
 		}
 	}
-	return standard().peer(at, repository, credential).delete(ctx, "manifests/"+reference)
+	return r.peer().delete(ctx, "manifests/"+reference)
 }
 
-// DeleteBlob deletes a blob. That it is not there is as good.
-func DeleteBlob(ctx context.Context, at Replica, repository, digest string, credential http.Header) error {
+// DeleteBlob deletes a blob (OCI distribution spec 1.1, end-10). That it is not there is as good.
+func (r Repository) DeleteBlob(ctx context.Context, digest string) error {
 	if _, _, err := parseDigest(digest); err != nil {
 		return err
 	}
-	return standard().peer(at, repository, credential).delete(ctx, "blobs/"+digest)
+	return r.peer().delete(ctx, "blobs/"+digest)
 }
 
-// delete asks afterwards whether it is there: some registries refuse, or fail, where there is nothing to delete, and some answer
-// 202 and go on giving it out of what they have cached until they are asked again. To do that is for the caller, who knows whether it
-// was pushed anew meanwhile.
+// delete asks afterwards whether it is there: some registries refuse, or fail, where there is nothing to delete, and
+// some answer 202 and go on giving it out of what they have cached until they are asked again. To do that is for the
+// caller, who knows whether it was pushed anew meanwhile.
 func (p *peer) delete(ctx context.Context, what string) error {
 	response, err := p.send(ctx, call{method: http.MethodDelete, at: p.at(what)})
 	if err != nil {
@@ -50,7 +51,7 @@ func (p *peer) delete(ctx context.Context, what string) error {
 	default:
 		refused = p.refused(response, nil)
 	}
-	switch there, err := p.there(ctx, what); {
+	switch there, err := p.exists(ctx, what); {
 	case err == nil && !there:
 		return nil
 	case Refused(refused) && Refused(err):
@@ -61,8 +62,8 @@ func (p *peer) delete(ctx context.Context, what string) error {
 	return &Error{Replica: p.Name, Method: http.MethodDelete, Status: response.StatusCode, Err: errKept}
 }
 
-// there is asked for by HEAD. With an error it is not known.
-func (p *peer) there(ctx context.Context, what string) (bool, error) {
+// exists asks by HEAD. With an error it is not known.
+func (p *peer) exists(ctx context.Context, what string) (bool, error) {
 	response, err := p.fetch(ctx, http.MethodHead, what, accepted("manifests"))
 	if err != nil {
 		return false, err

@@ -26,8 +26,8 @@ func verifies(body []byte, digest string) error {
 	return nil
 }
 
-// take accounts for what was read. What is read for the second time must be what was sent before.
-func (s *source) take(b []byte) error {
+// account is for what was read. What is read for the second time must be what was sent before.
+func (s *source) account(b []byte) error {
 	s.offset += int64(len(b))
 	s.tries.moved(s.offset)
 	s.hash.Write(b)
@@ -35,7 +35,7 @@ func (s *source) take(b []byte) error {
 		return s.wrong(errChanged)
 	}
 	if s.offset-s.states[len(s.states)-1].offset >= stride {
-		return s.keep()
+		return s.checkpoint()
 	}
 	return nil
 }
@@ -49,8 +49,8 @@ type state struct {
 // stride is how much is read again at most, beside what was on its way, when an upload breaks off.
 const stride = 256 << 10
 
-// keep remembers the present state, to go back to.
-func (s *source) keep() error {
+// checkpoint remembers the present state, to go back to.
+func (s *source) checkpoint() error {
 	h, err := s.hash.Clone()
 	if err == nil {
 		s.states = append(s.states, state{s.offset, h})
@@ -58,9 +58,9 @@ func (s *source) keep() error {
 	return err
 }
 
-// back goes back to an offset, by way of the last one before it of which the hash is known: no other can be hashed on from.
-// It is not before the first that was kept.
-func (s *source) back(to int64) error {
+// rewind goes back to an offset, by way of the last one before it of which the hash is known: no other can be hashed on
+// from. It is not before the first that was kept.
+func (s *source) rewind(to int64) error {
 	s.close()
 	if s.offset > s.mark {
 		s.mark, s.sum = s.offset, s.hash.Sum(nil)
@@ -86,7 +86,7 @@ func (s *source) verify() error {
 	return nil
 }
 
-// wrong: it came whole, but is not what it should be.
+// wrong: all of it came, but is not what it should be.
 func (s *source) wrong(err error) error {
 	return &Error{Replica: s.Name, Method: http.MethodGet, Status: http.StatusOK, Err: err}
 }

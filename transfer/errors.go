@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
-// Error is what went wrong with a request to a replica.
+// Error is what went wrong with a request to a replica (OCI distribution spec 1.1, "Error Codes").
 type Error struct {
 	Replica, Method string
 	Status          int    // 0: no answer
@@ -65,7 +67,8 @@ func Uncertain(err error) bool {
 	return errors.Is(err, errUncertain) || errors.As(err, &e) && e.Method == http.MethodPut && passing(err)
 }
 
-// Damaged: what the replica has is not what its digest says. Some registries keep what came of a request that broke off.
+// Damaged: what the replica has is not what its digest says. Some registries keep what came of a request that broke
+// off.
 func Damaged(err error) bool { return errors.Is(err, errDigest) }
 
 // Unsupported: the replica does not do this at all.
@@ -98,7 +101,7 @@ func (p *peer) refused(response *http.Response, err error) error {
 	var envelope struct {
 		Errors []struct{ Code, Message string }
 	}
-	body, _ := ReadBody(response, maxErrorBody)
+	body, _ := oci.ReadBody(response, maxErrorBody)
 	if json.Unmarshal(body, &envelope) == nil && len(envelope.Errors) > 0 {
 		// The transport may have shown a login of its own.
 		first, shown := envelope.Errors[0], response.Request.Header.Get("Authorization")

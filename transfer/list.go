@@ -21,9 +21,9 @@ var (
 	errPages = errors.New("too many pages")
 )
 
-// LetsIn asks whether a replica lets a client in at all (end-1).
-func LetsIn(ctx context.Context, at Replica, credential http.Header) error {
-	p := standard().peer(at, "", credential)
+// LetsIn asks whether the replica lets us in at all (OCI distribution spec 1.1, end-1).
+func (r Replica) LetsIn(ctx context.Context) error {
+	p := r.Repository("").peer()
 	base := &url.URL{Scheme: p.URL.Scheme, Host: p.URL.Host, Path: "/v2/"}
 	response, err := p.follow(ctx, call{method: http.MethodGet, at: base})
 	if err != nil {
@@ -36,25 +36,26 @@ func LetsIn(ctx context.Context, at Replica, credential http.Header) error {
 	return nil
 }
 
-// Catalog lists a replica's repositories, most of them at most; whole: that is all of them. Names that nobody could ask for are left out.
-func Catalog(ctx context.Context, of Replica, most int, credential http.Header) (names []string, whole bool, err error) {
-	p := standard().peer(of, "", credential)
-	return p.list(ctx, "/v2/_catalog", most, oci.IsRepository)
+// Catalog lists the replica's repositories (docker's Registry HTTP API V2, "Listing Repositories"), most of them at
+// most; complete: that is all of them. Names that nobody could ask for are left out.
+func (r Replica) Catalog(ctx context.Context, most int) (names []string, complete bool, err error) {
+	return r.Repository("").peer().list(ctx, "/v2/_catalog", most, oci.IsRepository)
 }
 
-// Tags lists a repository's tags, most of them at most; whole: that is all of them. Of a repository that is not there it lists none.
-func Tags(ctx context.Context, of Replica, repository string, most int, credential http.Header) (tags []string, whole bool, err error) {
-	p := standard().peer(of, repository, credential)
-	tags, whole, err = p.list(ctx, p.at("tags/list").Path, most, oci.IsTag)
+// Tags lists the repository's tags (OCI distribution spec 1.1, end-8), most of them at most; complete: that is all of
+// them. Of a repository that is not there it lists none.
+func (r Repository) Tags(ctx context.Context, most int) (tags []string, complete bool, err error) {
+	p := r.peer()
+	tags, complete, err = p.list(ctx, p.at("tags/list").Path, most, oci.IsTag)
 	if Missing(err) {
 		return nil, true, nil
 	}
-	return tags, whole, err
+	return tags, complete, err
 }
 
 // list does not say how long a page is to be: some registries cut the list there and say nothing of more.
-func (p *peer) list(ctx context.Context, path string, most int, valid func(string) bool) (all []string, whole bool, err error) {
-	whole = true
+func (p *peer) list(ctx context.Context, path string, most int, valid func(string) bool) (all []string, complete bool, err error) {
+	complete = true
 	at := &url.URL{Scheme: p.URL.Scheme, Host: p.URL.Host, Path: path}
 	err = p.pages(ctx, at, nil, func(body []byte) (more bool, err error) {
 		var page struct{ Repositories, Tags []string }
@@ -64,7 +65,7 @@ func (p *peer) list(ctx context.Context, path string, most int, valid func(strin
 				continue
 			}
 			if len(all) == most {
-				whole = false
+				complete = false
 				return false, nil
 			}
 			all = append(all, name)
@@ -74,10 +75,11 @@ func (p *peer) list(ctx context.Context, path string, most int, valid func(strin
 	if err != nil {
 		return nil, false, err
 	}
-	return all, whole, nil
+	return all, complete, nil
 }
 
-// pages reads one after another, by their links (distribution spec, "Listing Tags"), as long as more of them are wanted.
+// pages reads one after another, by their links (distribution spec, "Listing Tags"), as long as more of them are
+// wanted.
 func (p *peer) pages(ctx context.Context, at *url.URL, header http.Header, read func(body []byte) (more bool, err error)) error {
 	for range maxPages {
 		response, err := p.follow(ctx, call{method: http.MethodGet, at: at, header: header})
@@ -87,7 +89,7 @@ func (p *peer) pages(ctx context.Context, at *url.URL, header http.Header, read 
 		if !success(response.StatusCode) {
 			return p.refused(response, nil)
 		}
-		body, err := ReadBody(response, maxListBody)
+		body, err := oci.ReadBody(response, maxListBody)
 		response.Body.Close()
 		more := false
 		if err == nil {
@@ -106,8 +108,8 @@ func (p *peer) pages(ctx context.Context, at *url.URL, header http.Header, read 
 	return &Error{Replica: p.Name, Method: http.MethodGet, Status: http.StatusOK, Err: errPages}
 }
 
-// next is the page that a Link names as the next one; nil: there is none. Only its query counts where its path is that of this
-// page: registries speak of themselves by names and ports of their own.
+// next is the page that a Link names as the next one; nil: there is none. Only its query counts where its path is that
+// of this page: registries speak of themselves by names and ports of their own.
 func (p *peer) next(at *url.URL, header http.Header) (*url.URL, error) {
 	target, ok := oci.Link(header.Values("Link"), "next")
 	if !ok {
@@ -122,20 +124,24 @@ func (p *peer) next(at *url.URL, header http.Header) (*url.URL, error) {
 	return &next, nil
 }
 
-// Content is a manifest as a replica has it.
+// Content is a manifest as a replica has it: what a descriptor says of it (OCI image spec 1.1, "Content Descriptors").
 type Content struct {
 	Digest    string
 	MediaType string
 	Size      int64
 }
 
-// Look asks what a replica has by a tag or a digest. With an error it is not known.
-func Look(ctx context.Context, of Replica, repository, reference string, credential http.Header) (c Content, there bool, err error) {
+// Look asks what the replica has by a tag or a digest (OCI distribution spec 1.1, end-3). With an error it is not
+// known.
+func (r Repository) Look(ctx context.Context, reference string) (c Content, there bool, err error) {
+	return r.peer().look(ctx, reference)
+}
+
+func (p *peer) look(ctx context.Context, reference string) (c Content, there bool, err error) {
 	byTag := oci.IsTag(reference)
 	if _, _, err := parseDigest(reference); err != nil && !byTag {
 		return Content{}, false, err
 	}
-	p := standard().peer(of, repository, credential)
 	response, err := p.head(ctx, "manifests/"+reference, accepted("manifests"))
 	if err != nil {
 		return Content{}, false, err
@@ -151,14 +157,15 @@ func Look(ctx context.Context, of Replica, repository, reference string, credent
 	if byTag {
 		c.Digest = response.Header.Get("Docker-Content-Digest")
 	}
-	if _, _, err := parseDigest(c.Digest); err != nil || c.Size < 0 || !specific(c.MediaType) || encoding(response.Header) != "" {
-		return p.read(ctx, reference, byTag)
+	if _, _, err := parseDigest(c.Digest); err != nil || c.Size < 0 || !specific(c.MediaType) || oci.Encoding(response.Header) != "" {
+		return p.lookByGet(ctx, reference, byTag)
 	}
 	return c, true, nil
 }
 
-// read is for registries that do not say of a manifest what it is. What another digest names than its own is for others to find.
-func (p *peer) read(ctx context.Context, reference string, byTag bool) (c Content, there bool, err error) {
+// lookByGet is for registries that do not say of a manifest what it is. What another digest names than its own is for
+// others to find.
+func (p *peer) lookByGet(ctx context.Context, reference string, byTag bool) (c Content, there bool, err error) {
 	header, body, err := p.manifest(ctx, reference)
 	switch {
 	case Missing(err):

@@ -39,18 +39,18 @@ func numbered(format string, n int) (names []string) {
 func TestCatalog(t *testing.T) {
 	all := numbered("team/app-%03d", 25)
 	at := newFake(t, paging(all, "repositories", 10))
-	names, whole, err := Catalog(t.Context(), at.replica("at"), 100, alice)
-	if err != nil || !whole || !slices.Equal(names, all) || at.nth("GET") != 3 {
-		t.Errorf("%v %v %v, %d requests", names, whole, err, at.nth("GET"))
+	names, complete, err := loggedIn(at.replica("at")).Catalog(t.Context(), 100)
+	if err != nil || !complete || !slices.Equal(names, all) || at.nth("GET") != 3 {
+		t.Errorf("%v %v %v, %d requests", names, complete, err, at.nth("GET"))
 	}
-	if names, whole, err := Catalog(t.Context(), at.replica("at"), 25, alice); err != nil || !whole || len(names) != 25 {
-		t.Errorf("%v %v %v", names, whole, err)
+	if names, complete, err := loggedIn(at.replica("at")).Catalog(t.Context(), 25); err != nil || !complete || len(names) != 25 {
+		t.Errorf("%v %v %v", names, complete, err)
 	}
-	if names, whole, err := Catalog(t.Context(), at.replica("at"), 24, alice); err != nil || whole || len(names) != 24 {
-		t.Errorf("%v %v %v", names, whole, err)
+	if names, complete, err := loggedIn(at.replica("at")).Catalog(t.Context(), 24); err != nil || complete || len(names) != 24 {
+		t.Errorf("%v %v %v", names, complete, err)
 	}
 	bad := []string{"", "/", "../x", "a//b", "a/../b", "A", "a b", "a?b", "a%2e", strings.Repeat("a", 256), "ok"}
-	if names, _, err := Catalog(t.Context(), newFake(t, paging(bad, "repositories", 100)).replica("at"), 100, alice); err != nil || !slices.Equal(names, []string{"ok"}) {
+	if names, _, err := loggedIn(newFake(t, paging(bad, "repositories", 100)).replica("at")).Catalog(t.Context(), 100); err != nil || !slices.Equal(names, []string{"ok"}) {
 		t.Errorf("%v %v", names, err)
 	}
 }
@@ -58,17 +58,17 @@ func TestCatalog(t *testing.T) {
 func TestTags(t *testing.T) {
 	all := numbered("v%03d", 25)
 	at := newFake(t, paging(all, "tags", 10))
-	if tags, whole, err := Tags(t.Context(), at.replica("at"), "team/app", 100, alice); err != nil || !whole || !slices.Equal(tags, all) {
-		t.Errorf("%v %v %v", tags, whole, err)
+	if tags, complete, err := at.repository("at").Tags(t.Context(), 100); err != nil || !complete || !slices.Equal(tags, all) {
+		t.Errorf("%v %v %v", tags, complete, err)
 	}
 	none := newFake(t, func(_ *fake, w http.ResponseWriter, _ *http.Request) bool {
 		say(w, 404, "NAME_UNKNOWN", "")
 		return true
 	})
-	if tags, whole, err := Tags(t.Context(), none.replica("at"), "team/app", 100, alice); err != nil || !whole || len(tags) != 0 {
-		t.Errorf("%v %v %v", tags, whole, err)
+	if tags, complete, err := none.repository("at").Tags(t.Context(), 100); err != nil || !complete || len(tags) != 0 {
+		t.Errorf("%v %v %v", tags, complete, err)
 	}
-	if _, _, err := Catalog(t.Context(), none.replica("at"), 100, alice); !Missing(err) {
+	if _, _, err := loggedIn(none.replica("at")).Catalog(t.Context(), 100); !Missing(err) {
 		t.Errorf("no catalog is not an empty one: %v", err)
 	}
 }
@@ -92,7 +92,7 @@ func TestListsThatAreWrong(t *testing.T) {
 		"500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
 	} {
 		at := newFake(t, func(_ *fake, w http.ResponseWriter, r *http.Request) bool { answer(w, r); return true })
-		if tags, _, err := Tags(t.Context(), at.replica("at"), "team/app", 1<<20, alice); err == nil || At(err) != "at" {
+		if tags, _, err := at.repository("at").Tags(t.Context(), 1<<20); err == nil || At(err) != "at" {
 			t.Errorf("%s: %d tags, %v", name, len(tags), err)
 		}
 	}
@@ -114,7 +114,7 @@ func TestLook(t *testing.T) {
 	telling.has["v1"] = body
 	want := Content{sum(body), "application/vnd.oci.image.manifest.v1+json", int64(len(body))}
 	look := func(f *fake, reference string) (Content, bool, error) {
-		return Look(t.Context(), f.replica("at"), "team/app", reference, alice)
+		return f.repository("at").Look(t.Context(), reference)
 	}
 	for name, f := range map[string]*fake{"it says the digest": telling, "it does not": silent} {
 		if c, there, err := look(f, "v1"); err != nil || !there || c != want {

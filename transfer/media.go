@@ -20,9 +20,10 @@ const (
 
 var manifestTypes = []string{typeIndex, typeManifest, typeArtifact, typeDockerList, typeDockerManifest, typeSchema1, typeSigned}
 
-// ManifestType is the media type that a manifest is to be put with: its own word, if that is one of those which everybody knows, since
-// registries compare; else the first that was said of it and means something, as its client or a registry did; else what it looks like.
-// Some registries call every manifest application/json, or add a charset: no copy may bear that, and strict ones refuse it.
+// ManifestType is the media type that a manifest is to be put with (OCI distribution spec 1.1, "Pushing Manifests"):
+// its own word, if that is one of those which everybody knows, since registries compare; else the first that was said
+// of it and means something, as its client or a registry did; else what it looks like. Some registries call every
+// manifest application/json, or add a charset: no copy may bear that, and strict ones refuse it.
 func ManifestType(body []byte, said ...string) string {
 	var doc form
 	_ = json.Unmarshal(body, &doc) // then it looks like nothing

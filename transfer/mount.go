@@ -6,13 +6,13 @@ import (
 	"net/url"
 )
 
-// Mount has a replica make a blob of one of its repositories that of another, too (end-11). False: it does not do that, and
-// the blob has to be copied.
-func Mount(ctx context.Context, at Replica, repository, digest, from string, credential http.Header) (bool, error) {
+// Mount has a replica make a blob of one of its repositories that of another, too (OCI distribution spec 1.1, end-11).
+// False: it does not do that, and the blob has to be copied.
+func (r Repository) Mount(ctx context.Context, digest, from string) (bool, error) {
 	if _, _, err := parseDigest(digest); err != nil {
 		return false, err
 	}
-	p := standard().peer(at, repository, credential)
+	p := r.peer()
 	to := p.at("blobs/uploads/")
 	to.RawQuery = url.Values{"mount": {digest}, "from": {from}}.Encode()
 	response, err := p.send(ctx, call{method: http.MethodPost, at: to})

@@ -37,7 +37,7 @@ func TestMount(t *testing.T) {
 				}
 				return c.status != 0
 			})
-			got, err := Mount(t.Context(), f.replica("a"), "team/app", sum(blob), "base/image", alice)
+			got, err := f.repository("a").Mount(t.Context(), sum(blob), "base/image")
 			if got != c.want || (err != nil) != c.fails {
 				t.Errorf("%v, %v", got, err)
 			}

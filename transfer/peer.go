@@ -7,11 +7,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 )
 
-// peer is a repository of a replica, as one client may use it. Static.
+// peer is a Repository with the bounds of what is asked of it. Static.
 type peer struct {
 	Replica
 	bounds
@@ -19,8 +18,8 @@ type peer struct {
 	authorization string
 }
 
-func (b bounds) peer(r Replica, repository string, credential http.Header) *peer {
-	return &peer{r, b, repository, credential.Get("Authorization")}
+func (b bounds) peer(r Repository) *peer {
+	return &peer{r.Replica, b, r.Name, r.Credential.Get("Authorization")}
 }
 
 // at is where the repository has something.
@@ -93,9 +92,4 @@ func (p *peer) locate(from *url.URL, location string, same func(a, b string) boo
 	}
 	u.Scheme, u.Host = p.URL.Scheme, p.URL.Host
 	return u, false, nil
-}
-
-// sameName ignores ports: registries that are told only their name leave out one they do not know of.
-func sameName(a, b string) bool {
-	return strings.EqualFold((&url.URL{Host: a}).Hostname(), (&url.URL{Host: b}).Hostname())
 }

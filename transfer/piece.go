@@ -6,7 +6,7 @@ import (
 )
 
 // Piece is how much of a blob gets through to a replica in one request, as those have taught that came through in
-// smaller ones: what stands before a registry may take small bodies only. The zero value has learnt nothing.
+// smaller ones: what stands before a registry may take small bodies only. Of the zero value nothing is known.
 type Piece struct {
 	mu    sync.Mutex
 	most  int64     // Guarded by mu; 0: nothing is known.
@@ -15,7 +15,7 @@ type Piece struct {
 
 const (
 	leastChunk = least     // who takes less takes no blobs
-	lesson     = time.Hour // how long it is believed: a full quota is 413 as well, and connections break for any reason
+	lowerLasts = time.Hour // how long it is believed: a full quota is 413 as well, and connections break for any reason
 )
 
 // size is what to try.
@@ -31,12 +31,12 @@ func (p *Piece) size(usual int64, now time.Time) int64 {
 	return min(p.most, usual)
 }
 
-// learn is for a blob that is there since it was sent in smaller pieces. It only makes it smaller, for a while.
-func (p *Piece) learn(n int64, now time.Time) {
+// lower is for a blob that is there since it was sent in smaller pieces. It only makes it smaller, for a while.
+func (p *Piece) lower(n int64, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.most == 0 || n < p.most {
-		p.most, p.until = n, now.Add(lesson)
+		p.most, p.until = n, now.Add(lowerLasts)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 type fault = func(f *fake, w http.ResponseWriter, r *http.Request) bool
@@ -103,7 +105,8 @@ func tooLarge(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, "<html>too large</html>")
 }
 
-// TestBlobsAsTheyAre: what the distribution spec leaves open, and what real registries and those before them make of the rest.
+// TestBlobsAsTheyAre: what the distribution spec leaves open, and what real registries and those before them make of
+// the rest.
 func TestBlobsAsTheyAre(t *testing.T) {
 	blob := content(350_000)
 	layer := packed("gzip", blob) // as it is stored: compressed in itself
@@ -252,7 +255,7 @@ func TestBlobsAsTheyAre(t *testing.T) {
 				want = blob
 			}
 			from.has[sum(want)] = want
-			err := quick().blob(t.Context(), from.replica("from"), to.replica("to"), "team/app", sum(want), c.size, alice)
+			err := quick().copyBlob(t.Context(), from.repository("from"), to.repository("to"), sum(want), c.size)
 			from.mu.Lock()
 			defer from.mu.Unlock()
 			to.mu.Lock()
@@ -281,13 +284,13 @@ func TestPieceIsRemembered(t *testing.T) {
 		},
 	} {
 		from, to := newFake(t, nil), newFake(t, small(30_000, refuse))
-		target := to.replica("to")
-		target.Piece = &Piece{}
+		target := to.repository("to")
+		target.Replica.Piece = &Piece{}
 		for n := range 2 {
 			blob := content(100_000 + n)
 			from.has[sum(blob)] = blob
 			before := to.nth("PATCH")
-			if err := quick().blob(t.Context(), from.replica("from"), target, "team/app", sum(blob), 0, alice); err != nil {
+			if err := quick().copyBlob(t.Context(), from.repository("from"), target, sum(blob), 0); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 			if sent := to.nth("PATCH") - before; n == 1 && sent != 5 {
@@ -308,12 +311,12 @@ func TestPiece(t *testing.T) {
 		{"nothing", nil, 0, 1000},
 		{"the least counts", []int64{100, 200, 50, 70}, 0, 50},
 		{"larger than usual", []int64{2000}, 0, 1000},
-		{"remembered", []int64{100}, lesson, 100},
-		{"forgotten", []int64{100}, lesson + 1, 1000},
+		{"remembered", []int64{100}, lowerLasts, 100},
+		{"forgotten", []int64{100}, lowerLasts + 1, 1000},
 	} {
 		var p Piece
 		for _, n := range c.learn {
-			p.learn(n, now)
+			p.lower(n, now)
 		}
 		if got := p.size(1000, now.Add(c.later)); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
@@ -335,11 +338,11 @@ func TestPieceOfAFullQuota(t *testing.T) {
 			}
 			return over
 		}
-		blob, target := content(100_000), to.replica("to")
+		blob, target := content(100_000), to.repository("to")
 		from.has[sum(blob)] = blob
-		target.Piece = &Piece{}
+		target.Replica.Piece = &Piece{}
 		send := func() error {
-			return quick().blob(t.Context(), from.replica("from"), target, "team/app", sum(blob), 0, alice)
+			return quick().copyBlob(t.Context(), from.repository("from"), target, sum(blob), 0)
 		}
 		if err := send(); !hasStatus(err, http.StatusRequestEntityTooLarge) {
 			t.Fatalf("room for %d: %v", room, err)
@@ -386,7 +389,7 @@ func TestPutAsItIs(t *testing.T) {
 			w.WriteHeader(c.status)
 			return true
 		})
-		err := quick().peer(to.replica("to"), "team/app", alice).put(t.Context(), "v1", sum(body), typeManifest, body)
+		err := quick().peer(to.repository("to")).putManifest(t.Context(), "v1", sum(body), typeManifest, body)
 		if c.err == "" && err != nil || c.err != "" && fmt.Sprint(err) != c.err || Uncertain(err) != (c.err == unkept) {
 			t.Errorf("%+v: %v", c, err)
 		}
@@ -438,19 +441,19 @@ func TestManifestsAsTheyAre(t *testing.T) {
 			w.Write(sent)
 			return true
 		})
-		if mediaType, body, err := Manifest(t.Context(), at.replica("at"), "team/app", sum(c.body), alice); err != nil || mediaType != c.want || !bytes.Equal(body, c.body) {
+		if mediaType, body, err := at.repository("at").Manifest(t.Context(), sum(c.body)); err != nil || mediaType != c.want || !bytes.Equal(body, c.body) {
 			t.Errorf("%s: by digest: %q %q %v", c.name, mediaType, body, err)
 		}
-		if digest, mediaType, body, err := Tagged(t.Context(), loggedIn(at.replica("at")), "team/app", "v1"); err != nil || digest != sum(c.body) || mediaType != c.want || !bytes.Equal(body, c.body) {
+		if digest, mediaType, body, err := loggedIn(at.replica("at")).Repository("team/app").Tagged(t.Context(), "v1"); err != nil || digest != sum(c.body) || mediaType != c.want || !bytes.Equal(body, c.body) {
 			t.Errorf("%s: by tag: %q %q %q %v", c.name, digest, mediaType, body, err)
 		}
 		want := Content{sum(c.body), c.want, int64(len(c.body))}
 		for _, reference := range []string{"v1", want.Digest} {
-			if got, there, err := Look(t.Context(), at.replica("at"), "team/app", reference, alice); err != nil || !there || got != want {
+			if got, there, err := at.repository("at").Look(t.Context(), reference); err != nil || !there || got != want {
 				t.Errorf("%s: looked at: %v %v %v", c.name, got, there, err)
 			}
 		}
-		if has, err := HasManifest(t.Context(), at.replica("at"), "team/app", want.Digest, alice); err != nil || !has {
+		if has, err := at.repository("at").HasManifest(t.Context(), want.Digest); err != nil || !has {
 			t.Errorf("%s: has: %v %v", c.name, has, err)
 		}
 	}
@@ -462,10 +465,10 @@ func TestManifestLimit(t *testing.T) {
 	for name, fault := range map[string]fault{"plain": nil, "gzip": encoded("gzip", packed("gzip", body))} {
 		at := newFake(t, fault)
 		at.has[sum(body)] = body
-		replica := at.replica("at")
-		for limit, want := range map[int64]error{1 << 20: nil, 1<<20 - 1: errTooLarge} {
-			replica.MaxManifest = limit
-			_, got, err := Manifest(t.Context(), replica, "team/app", sum(body), alice)
+		from := at.repository("at")
+		for limit, want := range map[int64]error{1 << 20: nil, 1<<20 - 1: oci.ErrTooLarge} {
+			from.Replica.MaxManifest = limit
+			_, got, err := from.Manifest(t.Context(), sum(body))
 			if !errors.Is(err, want) || err == nil && len(got) != len(body) {
 				t.Errorf("%s, at most %d: %d bytes, %v", name, limit, len(got), err)
 			}
@@ -524,31 +527,6 @@ func FuzzManifestType(f *testing.F) {
 	})
 }
 
-// FuzzDecoded: what was encoded comes back, and what was not does not panic.
-func FuzzDecoded(f *testing.F) {
-	f.Add([]byte(`{"a":1}`))
-	f.Add([]byte{0x1f, 0x8b, 8})
-	f.Add([]byte{0x78, 0x9c})
-	f.Fuzz(func(t *testing.T, content []byte) {
-		for _, encoding := range []string{"gzip", "deflate", ""} {
-			if plain, err := decoded(encoding, bytes.NewReader(content)); err == nil {
-				io.Copy(io.Discard, io.LimitReader(plain, 1<<20))
-			}
-			sent := content
-			if encoding != "" {
-				sent = packed(encoding, content)
-			}
-			plain, err := decoded(encoding, bytes.NewReader(sent))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, err := io.ReadAll(plain); err != nil || !bytes.Equal(got, content) {
-				t.Errorf("%s: %q, %v", encoding, got, err)
-			}
-		}
-	})
-}
-
 // TestPages: the links to the next page as registries write them.
 func TestPages(t *testing.T) {
 	for name, next := range map[string]string{
@@ -570,8 +548,8 @@ func TestPages(t *testing.T) {
 				}
 				return encoded(encoding, packedAs(encoding, body))(nil, w, r)
 			})
-			if tags, whole, err := Tags(t.Context(), at.replica("at"), "team/app", 100, alice); err != nil || !whole || !slices.Equal(tags, []string{"v1", "v2", "v3"}) {
-				t.Errorf("%s, %q: %v %v %v", name, encoding, tags, whole, err)
+			if tags, complete, err := at.repository("at").Tags(t.Context(), 100); err != nil || !complete || !slices.Equal(tags, []string{"v1", "v2", "v3"}) {
+				t.Errorf("%s, %q: %v %v %v", name, encoding, tags, complete, err)
 			}
 		}
 	}
@@ -594,12 +572,12 @@ func TestReferrersAsTheyAre(t *testing.T) {
 		}
 		return encoded("gzip", packed("gzip", []byte(`{"manifests":[{"digest":"`+digest+`"}]}`)))(nil, w, r)
 	})
-	if got, err := Referrers(t.Context(), at.replica("at"), "team/app", sum(nil), alice); err != nil || !slices.Equal(got, []string{sum([]byte("1")), sum([]byte("2"))}) {
+	if got, err := at.repository("at").Referrers(t.Context(), sum(nil)); err != nil || !slices.Equal(got, []string{sum([]byte("1")), sum([]byte("2"))}) {
 		t.Errorf("%v, %v", got, err)
 	}
 	for status, fails := range map[int]bool{400: false, 404: false, 405: false, 406: false, 501: false, 401: true, 403: true, 500: true} {
 		at := newFake(t, func(_ *fake, w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(status); return true })
-		if got, err := Referrers(t.Context(), at.replica("at"), "team/app", sum(nil), alice); (err != nil) != fails || len(got) > 0 {
+		if got, err := at.repository("at").Referrers(t.Context(), sum(nil)); (err != nil) != fails || len(got) > 0 {
 			t.Errorf("%d: %v, %v", status, got, err)
 		}
 	}

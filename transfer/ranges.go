@@ -25,7 +25,8 @@ func number(text string) int64 {
 	return int64(n)
 }
 
-// received reads "0-9", or "bytes=0-9": ten bytes. Registries say "0-0" of one byte and of none: -1, as of anything else.
+// received reads "0-9", or "bytes=0-9": ten bytes. Registries say "0-0" of one byte and of none: -1, as of anything
+// else.
 func received(text string) int64 {
 	last, ok := strings.CutPrefix(unit(text), "0-")
 	n := number(last)

@@ -13,15 +13,15 @@ import (
 // maxReferrers bounds a list of them, over all its pages.
 const maxReferrers = 1024
 
-// PutTag puts a manifest by a tag.
-func PutTag(ctx context.Context, to Replica, repository, tag, digest, mediaType string, body []byte, credential http.Header) error {
+// PutTag puts a manifest by a tag (OCI distribution spec 1.1, end-7).
+func (r Repository) PutTag(ctx context.Context, tag, digest, mediaType string, body []byte) error {
 	if !oci.IsTag(tag) {
 		return ErrTag
 	}
-	return standard().peer(to, repository, credential).put(ctx, tag, digest, mediaType, body)
+	return r.peer().putManifest(ctx, tag, digest, mediaType, body)
 }
 
-func (p *peer) put(ctx context.Context, reference, digest, mediaType string, body []byte) error {
+func (p *peer) putManifest(ctx context.Context, reference, digest, mediaType string, body []byte) error {
 	if err := verifies(body, digest); err != nil {
 		return err
 	}
@@ -39,15 +39,16 @@ func (p *peer) put(ctx context.Context, reference, digest, mediaType string, bod
 	if response.Header.Get("Docker-Content-Digest") == digest {
 		return nil
 	}
-	return p.comes(ctx, answer{http.MethodPut, response.StatusCode, response.Header}, "manifests", digest)
+	return p.awaitStored(ctx, answer{http.MethodPut, response.StatusCode, response.Header}, "manifests", digest)
 }
 
-// Referrers lists the digests of what refers to a manifest, at most maxReferrers, and none where the replica has no such list.
-func Referrers(ctx context.Context, at Replica, repository, digest string, credential http.Header) ([]string, error) {
+// Referrers lists the digests of what refers to a manifest (OCI distribution spec 1.1, end-12), at most maxReferrers,
+// and none where the replica has no such list.
+func (r Repository) Referrers(ctx context.Context, digest string) ([]string, error) {
 	if _, _, err := parseDigest(digest); err != nil {
 		return nil, err
 	}
-	p := standard().peer(at, repository, credential)
+	p := r.peer()
 	var digests []string
 	err := p.pages(ctx, p.at("referrers/"+digest), accepted("manifests"), func(body []byte) (more bool, err error) {
 		var index struct {
@@ -70,7 +71,8 @@ func Referrers(ctx context.Context, at Replica, repository, digest string, crede
 	return digests, err
 }
 
-// unlisted: registries of before the referrers API, and what stands before them, have many ways to say that they do not know it.
+// unlisted: registries of before the referrers API, and what stands before them, have many ways to say that they do not
+// know it.
 func unlisted(err error) bool {
 	return slices.ContainsFunc([]int{
 		http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented,

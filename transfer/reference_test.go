@@ -12,14 +12,14 @@ import (
 func TestPutTag(t *testing.T) {
 	body := []byte(`{"schemaVersion":2}`)
 	to := newFake(t, nil)
-	if err := PutTag(t.Context(), to.replica("to"), "team/app", "v1", sum(body), "application/json", body, alice); err != nil || !bytes.Equal(to.has["v1"], body) {
+	if err := to.repository("to").PutTag(t.Context(), "v1", sum(body), "application/json", body); err != nil || !bytes.Equal(to.has["v1"], body) {
 		t.Errorf("%q, %v", to.has["v1"], err)
 	}
-	if err := PutTag(t.Context(), to.replica("to"), "team/app", "v1", sum(nil), "application/json", body, alice); err != errDigest {
+	if err := to.repository("to").PutTag(t.Context(), "v1", sum(nil), "application/json", body); err != errDigest {
 		t.Error(err)
 	}
 	for _, tag := range []string{"", "../v1", "a/b", "v1?x", sum(body), strings.Repeat("a", 129)} {
-		if err := PutTag(t.Context(), to.replica("to"), "team/app", tag, sum(body), "application/json", body, alice); err != ErrTag {
+		if err := to.repository("to").PutTag(t.Context(), tag, sum(body), "application/json", body); err != ErrTag {
 			t.Errorf("%q: %v", tag, err)
 		}
 	}
@@ -43,8 +43,8 @@ func TestDelete(t *testing.T) {
 			there = http.StatusNotFound
 		}
 		for _, err := range []error{
-			DeleteManifest(t.Context(), at.replica("at"), "team/app", "v1", alice),
-			DeleteBlob(t.Context(), at.replica("at"), "team/app", sum(nil), alice),
+			at.repository("at").DeleteManifest(t.Context(), "v1"),
+			at.repository("at").DeleteBlob(t.Context(), sum(nil)),
 		} {
 			if got := fmt.Sprint(err); got != want && (err != nil || want != "") {
 				t.Errorf("%d: %v", code, err)
@@ -58,19 +58,19 @@ func TestDelete(t *testing.T) {
 		t.Error(path)
 	}
 	status, there = 202, 200
-	if err := DeleteBlob(t.Context(), at.replica("at"), "team/app", sum(nil), alice); !errors.Is(err, errKept) {
+	if err := at.repository("at").DeleteBlob(t.Context(), sum(nil)); !errors.Is(err, errKept) {
 		t.Errorf("it gives out what it says it has deleted: %v", err)
 	}
 	status, there = 202, 500
-	if err := DeleteBlob(t.Context(), at.replica("at"), "team/app", sum(nil), alice); err != nil {
+	if err := at.repository("at").DeleteBlob(t.Context(), sum(nil)); err != nil {
 		t.Errorf("it does not say whether it is there: %v", err)
 	}
 	status, there = 405, 404
-	if err := DeleteManifest(t.Context(), at.replica("at"), "team/app", "v1", alice); err != nil {
+	if err := at.repository("at").DeleteManifest(t.Context(), "v1"); err != nil {
 		t.Errorf("refused, but it is not there: %v", err)
 	}
 	path = ""
-	if DeleteManifest(t.Context(), at.replica("at"), "team/app", "../x", alice) == nil || DeleteBlob(t.Context(), at.replica("at"), "team/app", "v1", alice) == nil || path != "" {
+	if at.repository("at").DeleteManifest(t.Context(), "../x") == nil || at.repository("at").DeleteBlob(t.Context(), "v1") == nil || path != "" {
 		t.Errorf("asked for %s", path)
 	}
 }
@@ -97,7 +97,7 @@ func TestReferrers(t *testing.T) {
 		{500, ``, 0, true},
 	} {
 		status, answer = c.status, c.answer
-		got, err := Referrers(t.Context(), at.replica("at"), "team/app", sum(nil), alice)
+		got, err := at.repository("at").Referrers(t.Context(), sum(nil))
 		if len(got) != c.want || (err != nil) != c.failed {
 			t.Errorf("%d: %d, %v", c.status, len(got), err)
 		}
@@ -121,7 +121,7 @@ func TestRefusedDeletion(t *testing.T) {
 			}
 			return true
 		})
-		err := DeleteManifest(t.Context(), at.replica("at"), "team/app", "v1", alice)
+		err := at.repository("at").DeleteManifest(t.Context(), "v1")
 		if (err == nil) != c.well || Hidden(err) != c.hidden || c.hidden && !Refused(err) {
 			t.Errorf("%+v: %v", c, err)
 		}
@@ -149,12 +149,12 @@ func TestTagged(t *testing.T) {
 		want   string // "": an error
 	}{{200, "", sum(body)}, {200, sum(body), sum(body)}, {200, sum(nil), ""}, {200, "md5:00", sum(body)}, {404, "", ""}} {
 		status, digest = c.status, c.digest
-		got, mediaType, content, err := Tagged(t.Context(), loggedIn(at.replica("at")), "team/app", "v1")
+		got, mediaType, content, err := loggedIn(at.replica("at")).Repository("team/app").Tagged(t.Context(), "v1")
 		if got != c.want || (err == nil) != (c.want != "") || err == nil && (mediaType != "application/json" || !bytes.Equal(content, body)) || Missing(err) != (c.status == 404) {
 			t.Errorf("%+v: %s %s %s %v", c, got, mediaType, content, err)
 		}
 	}
-	if _, _, _, err := Tagged(t.Context(), at.replica("at"), "team/app", "../v1"); err != ErrTag {
+	if _, _, _, err := at.replica("at").Repository("team/app").Tagged(t.Context(), "../v1"); err != ErrTag {
 		t.Error(err)
 	}
 }
@@ -173,10 +173,10 @@ func (l login) RoundTrip(r *http.Request) (*http.Response, error) {
 	return l.base.RoundTrip(r)
 }
 
-// TestBlobInto: the names of the repositories may differ, and the bytes of the source are counted.
-func TestBlobInto(t *testing.T) {
+// TestCopyIntoAnother: the names of the repositories may differ, and the bytes of the source are counted.
+func TestCopyIntoAnother(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 10_000)
-	at := func(name, repository string) (*fake, Replica) {
+	at := func(name, repository string) (*fake, Repository) {
 		f := newFake(t, func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
 			rest, ok := strings.CutPrefix(r.URL.Path, "/v2/"+repository+"/")
 			if !ok {
@@ -185,13 +185,15 @@ func TestBlobInto(t *testing.T) {
 			r.URL.Path = "/v2/team/app/" + rest // the fake's own
 			return false
 		})
-		return f, loggedIn(f.replica(name))
+		return f, loggedIn(f.replica(name)).Repository(repository)
 	}
 	source, from := at("from", "library/old")
 	source.has[sum(content)] = content
 	target, to := at("to", "team/app")
 	counted := 0
-	if err := BlobInto(t.Context(), from.Counted(func(n int) { counted += n }), "library/old", to, "team/app", sum(content), 0); err != nil || !bytes.Equal(target.has[sum(content)], content) {
+	from.Replica = from.Replica.Counted(func(n int) { counted += n })
+	err := CopyBlob(t.Context(), from, to, sum(content), 0)
+	if err != nil || !bytes.Equal(target.has[sum(content)], content) {
 		t.Error(err)
 	}
 	if counted != len(content) {

@@ -8,6 +8,8 @@ import (
 	"hash"
 	"io"
 	"net/http"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 // source reads a blob through breaks and hashes it on the way. Of one goroutine at a time.
@@ -76,11 +78,12 @@ func newSource(ctx context.Context, p *peer, digest string, t trust) (*source, e
 	return s, err
 }
 
-// measure reads all of the blob once, where nobody says how long it is: a part of it cannot be sent before that is known.
+// measure reads all of the blob once, where nobody says how long it is: a piece of it cannot be sent before that is
+// known.
 func (s *source) measure() error {
 	for {
 		s.states = nil
-		if err := s.keep(); err != nil {
+		if err := s.checkpoint(); err != nil {
 			return err
 		}
 		_, err := io.CopyN(io.Discard, s, s.usualChunk)
@@ -112,7 +115,7 @@ func (s *source) Read(b []byte) (int, error) {
 	}
 	n, err := s.read(b)
 	if err == nil && n > 0 {
-		err = s.take(b[:n])
+		err = s.account(b[:n])
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.failed = err
@@ -141,14 +144,14 @@ func (s *source) read(b []byte) (int, error) {
 			}
 			err = io.ErrUnexpectedEOF
 		}
-		if err := s.tries.again(s.ctx, s.broken(err)); err != nil {
+		if err := s.tries.backOff(s.ctx, s.broken(err)); err != nil {
 			return 0, err
 		}
 	}
 	return 0, io.EOF
 }
 
-// room is how much may be read at once: take compares at the mark.
+// room is how much may be read at once: account compares at the mark.
 func (s *source) room(n int) int {
 	switch {
 	case s.offset < s.mark:
@@ -164,7 +167,7 @@ func (s *source) ready() error {
 	for s.body == nil {
 		err := s.get()
 		if err != nil && passing(err) {
-			err = s.tries.again(s.ctx, err)
+			err = s.tries.backOff(s.ctx, err)
 		}
 		if err != nil {
 			return err
@@ -195,7 +198,7 @@ func (s *source) get() error {
 	case !success(response.StatusCode):
 		return s.refused(response, nil)
 	}
-	body, err := decoded(encoded, response.Body)
+	body, err := oci.Decoded(encoded, response.Body)
 	if err != nil {
 		response.Body.Close()
 		return s.broken(err)
@@ -240,7 +243,7 @@ func (s *source) encoded(response *http.Response) string {
 	if s.trust.stored || s.trust.size > 0 && response.ContentLength == s.trust.size {
 		return ""
 	}
-	return encoding(response.Header)
+	return oci.Encoding(response.Header)
 }
 
 // said is how long the blob is by its descriptor, or by the answer to HEAD; -1: nobody says.
@@ -253,7 +256,7 @@ func (s *source) said() int64 {
 		return noSize
 	}
 	response.Body.Close()
-	if !success(response.StatusCode) || encoding(response.Header) != "" {
+	if !success(response.StatusCode) || oci.Encoding(response.Header) != "" {
 		return noSize
 	}
 	return response.ContentLength

@@ -82,6 +82,11 @@ func (f *fake) replica(name string) Replica {
 	return Replica{Name: name, URL: u, Transport: f.Client().Transport}
 }
 
+// repository is asked as alice.
+func (f *fake) repository(replica string) Repository {
+	return Repository{f.replica(replica), "team/app", alice}
+}
+
 func (f *fake) nth(method string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -360,7 +365,7 @@ func TestBlob(t *testing.T) {
 			if c.bounds != nil {
 				b = *c.bounds
 			}
-			err := b.blob(t.Context(), from.replica("from"), to.replica("to"), "team/app", sum(blob), 0, alice)
+			err := b.copyBlob(t.Context(), from.repository("from"), to.repository("to"), sum(blob), 0)
 			from.mu.Lock()
 			defer from.mu.Unlock()
 			to.mu.Lock()
@@ -385,7 +390,7 @@ func TestBlobsOfAnyKind(t *testing.T) {
 		for _, digest := range []string{sum(blob), fmt.Sprintf("sha512:%x", sha512.Sum512(blob))} {
 			from, to := newFake(t, nil), newFake(t, nil)
 			from.has[digest] = blob
-			if err := quick().blob(t.Context(), from.replica("from"), to.replica("to"), "team/app", digest, 0, alice); err != nil {
+			if err := quick().copyBlob(t.Context(), from.repository("from"), to.repository("to"), digest, 0); err != nil {
 				t.Error(err)
 			}
 			if got, ok := to.has[digest]; !ok || !bytes.Equal(got, blob) {
@@ -394,7 +399,7 @@ func TestBlobsOfAnyKind(t *testing.T) {
 		}
 	}
 	for _, digest := range []string{"", "md5:d41d8cd98f00b204e9800998ecf8427e", "sha256:12", "sha256:" + strings.Repeat("A", 64), "sha256:../../" + strings.Repeat("a", 58)} {
-		if err := Blob(t.Context(), Replica{}, Replica{}, "app", digest, 0, nil); err != oci.ErrDigest {
+		if err := CopyBlob(t.Context(), Repository{}, Repository{}, digest, 0); err != oci.ErrDigest {
 			t.Errorf("%q: %v", digest, err)
 		}
 	}
@@ -412,7 +417,7 @@ func TestTheClientMayGoAway(t *testing.T) {
 	})
 	from := newFake(t, nil)
 	from.has[sum(blob)] = blob
-	err := quick().blob(ctx, from.replica("from"), to.replica("to"), "team/app", sum(blob), 0, alice)
+	err := quick().copyBlob(ctx, from.repository("from"), to.repository("to"), sum(blob), 0)
 	if err == nil || to.nth("DELETE") != 1 || to.nth("POST") != 1 {
 		t.Errorf("%v, %q", err, to.log)
 	}
@@ -458,12 +463,12 @@ func TestMemoryIsBounded(t *testing.T) {
 	var before runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	if err := Blob(t.Context(), from.replica("from"), to.replica("to"), "team/app", digest, 0, alice); err != nil {
+	if err := CopyBlob(t.Context(), from.repository("from"), to.repository("to"), digest, 0); err != nil {
 		t.Fatal(err)
 	}
-	grown := int64(most) - int64(before.HeapAlloc)
-	t.Logf("%d bytes with %d KiB of heap", got, grown>>10)
-	if got != size || grown > 4<<20 {
-		t.Errorf("%d bytes with %d of heap", got, grown)
+	heapBytes := int64(most) - int64(before.HeapAlloc)
+	t.Logf("%d bytes with %d KiB of heap", got, heapBytes>>10)
+	if got != size || heapBytes > 4<<20 {
+		t.Errorf("%d bytes with %d of heap", got, heapBytes)
 	}
 }

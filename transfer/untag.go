@@ -12,14 +12,15 @@ import (
 	"github.com/fairlead-gateway/fairlead/oci"
 )
 
-// DeleteTag deletes a tag; that it is not there is as good. Where the registry deletes by digest alone, as distribution 2 does, the
-// tag is given to a manifest that was made for it, which is then deleted by its digest: what the tag named stays. Before that,
-// may is asked, twice, whether the tag may go with the digest that it names.
-func DeleteTag(ctx context.Context, at Replica, repository, tag string, may func(digest string) error) error {
+// DeleteTag deletes a tag (OCI distribution spec 1.1, end-9); that it is not there is as good. Where the registry
+// deletes by digest alone, as distribution 2 does, the tag is given to a manifest that was made for it, which is then
+// deleted by its digest: what the tag named stays. Before that, may is asked, twice, whether the tag may go with the
+// digest that it names.
+func (r Repository) DeleteTag(ctx context.Context, tag string, may func(digest string) error) error {
 	if !oci.IsTag(tag) {
 		return ErrTag
 	}
-	p := standard().peer(at, repository, nil)
+	p := r.peer()
 	err := p.delete(ctx, "manifests/"+tag)
 	if err == nil || !byDigestAlone(err) {
 		return err
@@ -27,7 +28,8 @@ func DeleteTag(ctx context.Context, at Replica, repository, tag string, may func
 	return p.untag(ctx, tag, may, err)
 }
 
-// byDigestAlone: what registries say that take a tag for a digest that is malformed, or unknown, or that delete no tags.
+// byDigestAlone: what registries say that take a tag for a digest that is malformed, or unknown, or that delete no
+// tags.
 func byDigestAlone(err error) bool {
 	for _, status := range []int{http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented} {
 		if hasStatus(err, status) {
@@ -37,10 +39,10 @@ func byDigestAlone(err error) bool {
 	return false
 }
 
-// untag first looks whether the stand-in can be deleted: a tag that was given to one that cannot would name it for good.
-// One that the tag names already is from a try that broke off.
+// untag first looks whether the stand-in can be deleted: a tag that was given to one that cannot would name it for
+// good. One that the tag names already is from a try that broke off.
 func (p *peer) untag(ctx context.Context, tag string, may func(digest string) error, refused error) error {
-	now, there, err := Look(ctx, p.Replica, p.repository, tag, nil)
+	now, there, err := p.look(ctx, tag)
 	if err != nil || !there {
 		return err
 	}
@@ -53,7 +55,7 @@ func (p *peer) untag(ctx context.Context, tag string, may func(digest string) er
 			return err
 		}
 		defer func() { _ = p.delete(ctx, "blobs/"+s.configDigest) }() // nothing names it any more; else the registry's sweep does it
-		if err := p.put(ctx, s.digest, s.digest, s.mediaType, s.manifest); err != nil {
+		if err := p.putManifest(ctx, s.digest, s.digest, s.mediaType, s.manifest); err != nil {
 			return err
 		}
 		if p.delete(ctx, "manifests/"+s.digest) != nil {
@@ -62,14 +64,14 @@ func (p *peer) untag(ctx context.Context, tag string, may func(digest string) er
 		if there, err := p.stillMay(ctx, tag, may); err != nil || !there {
 			return err
 		}
-		if err := p.put(ctx, tag, s.digest, s.mediaType, s.manifest); err != nil {
+		if err := p.putManifest(ctx, tag, s.digest, s.mediaType, s.manifest); err != nil {
 			return err
 		}
 	}
 	if err := p.delete(ctx, "manifests/"+s.digest); err != nil {
 		return err
 	}
-	if there, err := p.there(ctx, "manifests/"+tag); err == nil && there {
+	if there, err := p.exists(ctx, "manifests/"+tag); err == nil && there {
 		return &Error{Replica: p.Name, Method: http.MethodDelete, Err: errKept}
 	}
 	return nil
@@ -78,7 +80,7 @@ func (p *peer) untag(ctx context.Context, tag string, may func(digest string) er
 // stillMay asks once more right before the tag is put: it took some requests to come so far, and somebody may have
 // pushed it meanwhile.
 func (p *peer) stillMay(ctx context.Context, tag string, may func(digest string) error) (there bool, err error) {
-	now, there, err := Look(ctx, p.Replica, p.repository, tag, nil)
+	now, there, err := p.look(ctx, tag)
 	if err != nil || !there {
 		return false, err
 	}
@@ -115,8 +117,8 @@ func (p *peer) putBlob(ctx context.Context, digest string, content []byte) error
 	return nil
 }
 
-// standIn is a whole image for a tag to name until it is deleted. It is always the same for one tag, so that a second try knows
-// the first one's.
+// standIn is a complete image for a tag to name until it is deleted. It is always the same for one tag, so that a
+// second try knows the first one's.
 type standIn struct {
 	config, manifest                []byte
 	configDigest, digest, mediaType string
@@ -139,14 +141,14 @@ type imageConfig struct {
 	} `json:"rootfs"`
 }
 
-type part struct {
+type descriptor struct {
 	MediaType string `json:"mediaType"`
 	Digest    string `json:"digest"`
 	Size      int    `json:"size"`
 }
 
-// standInFor is of Docker's types where the image was: older registries take no others. Its config is its layer as well, since
-// registries want one, and it is a blob that nobody else has.
+// standInFor is of Docker's types where the image was: older registries take no others. Its config is its layer as
+// well, since registries want one, and it is a blob that nobody else has.
 func standInFor(tag, like string) standIn {
 	config := imageConfig{Architecture: "amd64", OS: "linux", Config: runConfig{map[string]string{labelDeletes: tag}}}
 	config.RootFS.Type, config.RootFS.DiffIDs = "layers", []string{}
@@ -158,11 +160,11 @@ func standInFor(tag, like string) standIn {
 	}
 	s.configDigest = oci.Digest(s.config)
 	s.manifest = asJSON(struct {
-		SchemaVersion int    `json:"schemaVersion"`
-		MediaType     string `json:"mediaType"`
-		Config        part   `json:"config"`
-		Layers        []part `json:"layers"`
-	}{2, s.mediaType, part{configType, s.configDigest, len(s.config)}, []part{{layerType, s.configDigest, len(s.config)}}})
+		SchemaVersion int          `json:"schemaVersion"`
+		MediaType     string       `json:"mediaType"`
+		Config        descriptor   `json:"config"`
+		Layers        []descriptor `json:"layers"`
+	}{2, s.mediaType, descriptor{configType, s.configDigest, len(s.config)}, []descriptor{{layerType, s.configDigest, len(s.config)}}})
 	s.digest = oci.Digest(s.manifest)
 	return s
 }
@@ -175,27 +177,28 @@ func asJSON(v any) []byte {
 	return out
 }
 
-// Bounds, in bytes, of what is taken for an image that stands for a tag's deletion: one that somebody runs has more of either.
+// Bounds, in bytes, of what is taken for an image that stands for a tag's deletion: one that somebody runs has more of
+// either.
 const (
 	minStandInConfig = 100
 	maxStandInConfig = 4 << 10
 	maxStandInLayer  = 1 << 10
 )
 
-// StandsForDeletion reports whether a manifest that a client has put under a tag is there only to be deleted with it: a client for
-// registries that delete by digest alone (regctl) gives the tag to an image without content, whose config says so, and deletes
-// that.
-func StandsForDeletion(ctx context.Context, at Replica, repository, tag string, manifest []byte, credential http.Header) bool {
+// StandsForDeletion reports whether a manifest that a client has put under a tag is there only to be deleted with it: a
+// client for registries that delete by digest alone (regctl) gives the tag to an image without content, whose config
+// says so, and deletes that.
+func (r Repository) StandsForDeletion(ctx context.Context, tag string, manifest []byte) bool {
 	var m struct {
-		Config  part
-		Layers  []part
-		Subject *part
+		Config  descriptor
+		Layers  []descriptor
+		Subject *descriptor
 	}
 	if json.Unmarshal(manifest, &m) != nil || m.Subject != nil || len(m.Layers) > 1 || m.Config.Size > maxStandInConfig ||
 		len(m.Layers) == 1 && m.Layers[0].Size > maxStandInLayer || m.Config.Size < minStandInConfig {
 		return false
 	}
-	config, err := standard().peer(at, repository, credential).small(ctx, m.Config.Digest)
+	config, err := r.peer().small(ctx, m.Config.Digest)
 	var c imageConfig
 	return err == nil && json.Unmarshal(config, &c) == nil && tag != "" && c.Config.Labels[labelDeletes] == tag
 }

@@ -79,8 +79,8 @@ const (
 	typeDocker = "application/vnd.docker.distribution.manifest.v2+json"
 )
 
-// TestDeleteTag: a tag goes from registries that delete tags, and from those that delete by digest alone; what it named stays there, as
-// do other tags. Nothing is left of what it took, and nothing is begun that cannot be ended.
+// TestDeleteTag: a tag goes from registries that delete tags, and from those that delete by digest alone; what it named
+// stays there, as do other tags. Nothing is left of what it took, and nothing is begun that cannot be ended.
 func TestDeleteTag(t *testing.T) {
 	image := []byte(`{"schemaVersion":2,"layers":[]}`)
 	errMay := errors.New("it names something else")
@@ -113,7 +113,7 @@ func TestDeleteTag(t *testing.T) {
 			}
 			r.tags, r.digests = c.tags, c.digests
 			asked := ""
-			err := DeleteTag(t.Context(), at, "app", "v1", func(digest string) error { asked = digest; return c.may })
+			err := at.Repository("app").DeleteTag(t.Context(), "v1", func(digest string) error { asked = digest; return c.may })
 			if got := errText(err); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
@@ -130,10 +130,10 @@ func TestDeleteTag(t *testing.T) {
 	}
 	r, at := newRefuser(t)
 	r.tags = 400
-	if err := DeleteTag(t.Context(), at, "app", "v1", nil); err != nil {
+	if err := at.Repository("app").DeleteTag(t.Context(), "v1", nil); err != nil {
 		t.Errorf("it is not there: %v", err)
 	}
-	if err := DeleteTag(t.Context(), at, "app", "../v1", nil); err != ErrTag {
+	if err := at.Repository("app").DeleteTag(t.Context(), "../v1", nil); err != ErrTag {
 		t.Error(err)
 	}
 }
@@ -160,7 +160,7 @@ func TestDeleteTagThatIsPushedMeanwhile(t *testing.T) {
 				inner.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodDelete, "/v2/app/manifests/v1", nil))
 			}
 		})
-		err := DeleteTag(t.Context(), at, "app", "v1", func(digest string) error {
+		err := at.Repository("app").DeleteTag(t.Context(), "v1", func(digest string) error {
 			if digest != oci.Digest(image) {
 				return errMay
 			}
@@ -185,7 +185,7 @@ func TestStandsForDeletion(t *testing.T) {
 	ours := standInFor("v1", typeDocker)
 	of := func(config, more string) string {
 		return "{" + more + string(asJSON(map[string]any{
-			"schemaVersion": 2, "config": part{"application/vnd.oci.image.config.v1+json", oci.Digest([]byte(config)), len(config)}, "layers": []part{{"", oci.Digest([]byte("{}")), 2}},
+			"schemaVersion": 2, "config": descriptor{"application/vnd.oci.image.config.v1+json", oci.Digest([]byte(config)), len(config)}, "layers": []descriptor{{"", oci.Digest([]byte("{}")), 2}},
 		}))[1:]
 	}
 	for _, c := range []struct {
@@ -207,7 +207,7 @@ func TestStandsForDeletion(t *testing.T) {
 				_, _ = io.WriteString(w, c.config)
 				return true
 			})
-			if got := StandsForDeletion(t.Context(), at.replica("at"), "team/app", c.tag, []byte(c.manifest), alice); got != c.want {
+			if got := at.repository("at").StandsForDeletion(t.Context(), c.tag, []byte(c.manifest)); got != c.want {
 				t.Error(got)
 			}
 		})

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 // session is an upload in progress. Of one goroutine.
@@ -88,7 +90,7 @@ func (s *session) moves(a answer) error {
 	if location == "" {
 		return nil
 	}
-	at, foreign, err := s.locate(s.at, location, sameName)
+	at, foreign, err := s.locate(s.at, location, oci.SameHost)
 	if err == nil && foreign {
 		err = errForeign
 	}
@@ -99,16 +101,16 @@ func (s *session) moves(a answer) error {
 	return nil
 }
 
-// chunk sends the next part of the blob, through breaks.
+// chunk sends the next piece of the blob, through breaks.
 func (s *session) chunk(ctx context.Context, in *source) error {
 	start := in.offset
 	in.states = nil
-	if err := in.keep(); err != nil {
+	if err := in.checkpoint(); err != nil {
 		return err
 	}
-	for again := false; ; again = true {
+	for resent := false; ; resent = true {
 		from, end := in.offset, min(in.offset+s.chunkSize, in.size)
-		err := s.patch(ctx, in, end, again) // end-5
+		err := s.patch(ctx, in, end, resent) // end-5
 		if err == nil {
 			return nil
 		}
@@ -124,7 +126,7 @@ func (s *session) chunk(ctx context.Context, in *source) error {
 		}
 		s.tries.moved(at)
 		if at < in.offset {
-			if err := in.back(at); err != nil {
+			if err := in.rewind(at); err != nil {
 				return err
 			}
 		}
@@ -134,14 +136,14 @@ func (s *session) chunk(ctx context.Context, in *source) error {
 	}
 }
 
-// patch waits, if it is sent again, until the replica wants it: what it still had in its hands when the way to it broke it may
-// have added since it was asked how far it is.
-func (s *session) patch(ctx context.Context, in *source, end int64, again bool) error {
+// patch waits, if it is sent again, until the replica wants it: what it still had in its hands when the way to it broke
+// it may have added since it was asked how far it is.
+func (s *session) patch(ctx context.Context, in *source, end int64, resent bool) error {
 	length := end - in.offset
 	header := http.Header{}
 	header.Set("Content-Type", "application/octet-stream")
 	header.Set("Content-Range", fmt.Sprintf("%d-%d", in.offset, end-1))
-	if again {
+	if resent {
 		header.Set("Expect", "100-continue")
 	}
 	a, err := s.ask(ctx, call{method: http.MethodPatch, header: header, body: io.LimitReader(in, length), length: length})
@@ -161,8 +163,8 @@ func (s *session) patch(ctx context.Context, in *source, end int64, again bool) 
 	return nil
 }
 
-// resume is where to go on after a PATCH that failed. One that is too large is sent in pieces; so is one that broke off more than
-// once without effect, which is how some that stand before a registry refuse it.
+// resume is where to go on after a PATCH that failed. One that is too large is sent in pieces; so is one that broke off
+// more than once without effect, which is how some that stand before a registry refuse it.
 func (s *session) resume(ctx context.Context, from, length int64, err error) (int64, error) {
 	if hasStatus(err, http.StatusRequestEntityTooLarge) {
 		if !s.smaller(length) {
@@ -204,7 +206,7 @@ func (s *session) where(ctx context.Context, err error) (int64, error) {
 		if !passing(err) && !hasStatus(err, http.StatusRequestedRangeNotSatisfiable) {
 			return 0, err
 		}
-		if err := s.tries.again(ctx, err); err != nil {
+		if err := s.tries.backOff(ctx, err); err != nil {
 			return 0, err
 		}
 		outOfStep := hasStatus(err, http.StatusRequestedRangeNotSatisfiable)
@@ -219,7 +221,8 @@ func (s *session) where(ctx context.Context, err error) (int64, error) {
 	}
 }
 
-// taken is what the answer about an upload says of it. "0-0" is most likely nothing, unless that was tried and is wrong.
+// taken is what the answer about an upload says of it. "0-0" is most likely nothing, unless that was tried and is
+// wrong.
 func (s *session) taken(a answer, outOfStep bool) (int64, error) {
 	if err := s.moves(a); err != nil {
 		return 0, lost(err)
@@ -249,7 +252,7 @@ func (s *session) commit(ctx context.Context) (accepted bool, err error) {
 	at.RawQuery = strings.TrimPrefix(at.RawQuery+"&digest="+url.QueryEscape(s.digest), "&")
 	a, err := s.ask(ctx, call{method: http.MethodPut, at: &at, wait: s.bounds.commit})
 	if err == nil {
-		return true, s.comes(ctx, a, "blobs", s.digest)
+		return true, s.awaitStored(ctx, a, "blobs", s.digest)
 	}
 	if has, _ := s.has(ctx, "blobs", s.digest); has {
 		return false, nil
@@ -260,9 +263,9 @@ func (s *session) commit(ctx context.Context) (accepted bool, err error) {
 	return false, err
 }
 
-// comes waits a little for what was accepted: with another status than 201 the replica may yet be at it. What does
-// not come in time may come later.
-func (p *peer) comes(ctx context.Context, a answer, kind, digest string) error {
+// awaitStored waits a little for what was accepted: with another status than 201 the replica may yet be at it. What
+// does not come in time may come later.
+func (p *peer) awaitStored(ctx context.Context, a answer, kind, digest string) error {
 	if a.status == http.StatusCreated {
 		return nil
 	}
@@ -275,7 +278,7 @@ func (p *peer) comes(ctx context.Context, a answer, kind, digest string) error {
 		if err == nil {
 			err = p.failed(a, errUnkept)
 		}
-		if tries.again(ctx, err) != nil {
+		if tries.backOff(ctx, err) != nil {
 			return fmt.Errorf("%w: %w", err, errUncertain)
 		}
 	}

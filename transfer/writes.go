@@ -16,9 +16,9 @@ type Name struct {
 // ErrDeleted is why a write is cut short: what it would write is to be deleted.
 var ErrDeleted = errors.New("it is being deleted")
 
-// Writes keeps apart what is done to a name in our own name. Several may write it at once, since all write what its digest says
-// or the record names; who deletes does so alone. Without that a copy could end behind a deletion that was taken for done.
-// The zero value is empty. It holds as many names as there are calls under way, and maxDoubtful.
+// Writes keeps apart what is done to a name in our own name. Several may write it at once, since all write what its
+// digest says or the record names; who deletes does so alone. Without that a copy could end behind a deletion that was
+// taken for done. The zero value is empty. It holds as many names as there are calls under way, and maxDoubtful.
 type Writes struct {
 	mu   sync.Mutex
 	of   map[Name]*writers // Guarded by mu.
@@ -43,8 +43,8 @@ type writers struct {
 	freed    chan struct{}
 }
 
-// Write waits until nobody deletes the name. The context that it returns ends with ErrDeleted when somebody wants to. done is told
-// how the write ended, and may be called again, which says nothing.
+// Write waits until nobody deletes the name. The context that it returns ends with ErrDeleted when somebody wants to.
+// done is told how the write ended, and may be called again, which says nothing.
 func (w *Writes) Write(ctx context.Context, n Name) (cut context.Context, done func(error), err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/configs"
-	"github.com/fairlead-gateway/fairlead/replication"
 	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer/auth"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
@@ -74,17 +74,17 @@ func lookInside(ctx context.Context, r configs.Replica, status int) (said string
 		return "", err
 	}
 	at := reachReplica(r, trust)
-	if err := transfer.LetsIn(ctx, at, nil); err != nil {
+	if err := at.LetsIn(ctx); err != nil {
 		return "", fmt.Errorf("login with `credentials`: %w", err)
 	}
-	repositories, _, err := transfer.Catalog(ctx, at, 1, nil)
+	repositories, _, err := at.Catalog(ctx, 1)
 	switch {
 	case err != nil:
 		return fmt.Sprintf("lists no repositories: only what is pushed through gateways is copied (%v)", err), nil
 	case len(repositories) == 0:
 		return "lets in, and has no repository to try a pull with", nil
 	}
-	digest, err := pullOne(ctx, at, repositories[0])
+	digest, err := pullOne(ctx, at.Repository(repositories[0]))
 	if err != nil {
 		return "", fmt.Errorf("pull of %s: %w", repositories[0], err)
 	}
@@ -98,29 +98,29 @@ func reachReplica(r configs.Replica, trust *tls.Config) transfer.Replica {
 	}
 	at := transfer.Replica{Name: r.Name, URL: r.Upstream, Host: r.Host, Transport: transport, Piece: &transfer.Piece{}}
 	if r.Credentials != "" {
-		login := replication.DockerConfig(r.Credentials, r.Upstream.Host)
-		at.Transport = replication.Authorize(transport, transport, r.Upstream, login)
+		login := auth.DockerConfig(r.Credentials, r.Upstream.Host)
+		at.Transport = auth.Authorize(transport, transport, r.Upstream, login)
 	}
 	return at
 }
 
 // pullOne reads the beginning of an image, and returns the digest of what it got last: of a blob if there is one.
-func pullOne(ctx context.Context, at transfer.Replica, repository string) (digest string, err error) {
-	tags, _, err := transfer.Tags(ctx, at, repository, 1, nil)
+func pullOne(ctx context.Context, from transfer.Repository) (digest string, err error) {
+	tags, _, err := from.Tags(ctx, 1)
 	if err != nil || len(tags) == 0 {
 		return "", err
 	}
-	digest, _, body, err := transfer.Tagged(ctx, at, repository, tags[0])
+	digest, _, body, err := from.Tagged(ctx, tags[0])
 	for depth := 0; err == nil && depth < 3; depth++ {
 		parts, needsErr := manifest.Needs(body)
 		if needsErr != nil || len(parts) == 0 {
 			return digest, needsErr
 		}
 		if !parts[0].Manifest {
-			return parts[0].Digest, transfer.ReadsBlob(ctx, at, repository, parts[0].Digest, nil)
+			return parts[0].Digest, from.ReadsBlob(ctx, parts[0].Digest)
 		}
 		digest = parts[0].Digest
-		_, body, err = transfer.Manifest(ctx, at, repository, digest, nil)
+		_, body, err = from.Manifest(ctx, digest)
 	}
 	return digest, err
 }

@@ -150,7 +150,7 @@ func (l *looker) each(ctx context.Context, names []string, ask func(ctx context.
 // names are what is asked for first. Tags that the ledger has and the replica's list has not are among it: lists may be late.
 func (l *looker) names(ctx context.Context) (names []string, err error) {
 	err = l.again(ctx, func() error {
-		tags, whole, err := transfer.Tags(ctx, l.at, l.repository, maxTags, nil)
+		tags, whole, err := l.at.Repository(l.repository).Tags(ctx, maxTags)
 		if err == nil && !whole {
 			err = errTooMany
 		}
@@ -168,7 +168,7 @@ func (l *looker) names(ctx context.Context) (names []string, err error) {
 
 // name looks it up; of a tag, the digest is there as well.
 func (l *looker) name(ctx context.Context, name string) error {
-	c, there, err := transfer.Look(ctx, l.at, l.repository, name, nil)
+	c, there, err := l.at.Repository(l.repository).Look(ctx, name)
 	if err != nil || !there {
 		return err
 	}
@@ -180,7 +180,7 @@ func (l *looker) name(ctx context.Context, name string) error {
 
 // referrers have no list of their own but that of what they refer to, which may itself refer to something.
 func (l *looker) referrers(ctx context.Context, digest string) error {
-	list, err := transfer.Referrers(ctx, l.at, l.repository, digest, nil)
+	list, err := l.at.Repository(l.repository).Referrers(ctx, digest)
 	if transfer.Refused(err) { // what stands before some registries knows no such path
 		return nil
 	}
@@ -194,7 +194,7 @@ func (l *looker) referrers(ctx context.Context, digest string) error {
 
 // parts looks for what a manifest names. Children of an index may be missing: those that are there are manifests of their own.
 func (l *looker) parts(ctx context.Context, digest string) error {
-	_, body, err := transfer.Manifest(ctx, l.at, l.repository, digest, nil)
+	_, body, err := l.at.Repository(l.repository).Manifest(ctx, digest)
 	if transfer.Missing(err) { // since a moment
 		return nil
 	}
@@ -239,7 +239,7 @@ func (l *looker) blob(ctx context.Context, digest string) (bool, error) {
 	if there {
 		return true, nil
 	}
-	there, err := transfer.HasBlob(ctx, l.at, l.repository, digest, nil)
+	there, err := l.at.Repository(l.repository).HasBlob(ctx, digest)
 	if err != nil {
 		return false, err
 	}

@@ -91,7 +91,7 @@ func (r *run) mend(ctx context.Context, d Difference) (Outcome, error) {
 	var c transfer.Content
 	var there bool
 	err := r.again(ctx, func() (err error) {
-		c, there, err = transfer.Look(ctx, r.reach(d.Replica), d.Repository, d.Name, nil)
+		c, there, err = r.reach(d.Replica).Repository(d.Repository).Look(ctx, d.Name)
 		return err
 	})
 	if err != nil && !r.hides(d.Replica, d.Repository, err) {

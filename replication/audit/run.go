@@ -119,7 +119,7 @@ func (r *run) repositories(ctx context.Context) (all []string, err error) {
 		replica := present.Name
 		var names []string
 		err := r.again(ctx, func() error {
-			list, whole, err := transfer.Catalog(ctx, r.reach(replica), maxRepositories, nil)
+			list, whole, err := r.reach(replica).Catalog(ctx, maxRepositories)
 			if err == nil && !whole {
 				r.report.problem(replica, "", errRepositories)
 			}

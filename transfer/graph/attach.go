@@ -9,6 +9,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/oci"
 	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
 // What cosign puts beside an image, under tags that name its digest.
@@ -17,9 +18,9 @@ var signatures = []string{".sig", ".att", ".sbom"}
 // attachments brings what refers to any manifest that was brought, and what refers to that.
 func (c *Copy) attachments(ctx context.Context) error {
 	looked := map[string]bool{}
-	for range maxNesting {
+	for range manifest.MaxNesting {
 		var subjects []string
-		for _, digest := range c.brought() {
+		for _, digest := range c.manifests.Succeeded() {
 			if !looked[digest] {
 				looked[digest] = true
 				subjects = append(subjects, digest)
@@ -37,35 +38,22 @@ func (c *Copy) attachments(ctx context.Context) error {
 	return nil
 }
 
-// brought are the digests of manifests that are at the target now, sorted.
-func (c *Copy) brought() (digests []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for digest, o := range c.done {
-		if o.content.body != nil && o.err == nil {
-			digests = append(digests, digest)
-		}
-	}
-	slices.Sort(digests)
-	return digests
-}
-
 func (c *Copy) attached(ctx context.Context, subject string) error {
 	if err := c.referrers(ctx, subject); err != nil {
 		return err
 	}
 	for _, suffix := range signatures {
 		tag := tagOf(subject) + suffix
-		signature, _, _, err := transfer.Tagged(ctx, c.From.Replica, c.From.Name, tag)
+		signature, _, _, err := c.From.Tagged(ctx, tag)
 		if transfer.Missing(err) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		brought, err := c.bring(ctx, signature, 0)
+		brought, err := c.bringManifest(ctx, signature, 0)
 		if err == nil {
-			err = c.tag(ctx, tag, signature, brought)
+			err = c.putTag(ctx, tag, signature, brought)
 		}
 		if err != nil {
 			return err
@@ -80,10 +68,10 @@ func tagOf(digest string) string {
 	return algorithm + "-" + hash[:min(len(hash), 64)]
 }
 
-// referrers are those that the source lists, by its API or by the tag that stands for it where there is none. They are seen at
-// the target in the same way.
+// referrers are those that the source lists, by its API or by the tag that stands for it where there is none. They are
+// seen at the target in the same way.
 func (c *Copy) referrers(ctx context.Context, subject string) error {
-	listed, err := transfer.Referrers(ctx, c.From.Replica, c.From.Name, subject, nil)
+	listed, err := c.From.Referrers(ctx, subject)
 	if transfer.Passing(err) || ctx.Err() != nil {
 		return err
 	} // else it has no such list: registries have many ways to say so
@@ -97,7 +85,7 @@ func (c *Copy) referrers(ctx context.Context, subject string) error {
 	slices.Sort(listed)
 	var brought []content
 	for _, digest := range slices.Compact(listed) {
-		m, err := c.bring(ctx, digest, 0)
+		m, err := c.bringManifest(ctx, digest, 0)
 		if transfer.Missing(err) && transfer.At(err) == c.From.Replica.Name {
 			continue // it lists what it does not have
 		}
@@ -114,7 +102,7 @@ func (c *Copy) referrers(ctx context.Context, subject string) error {
 
 // list has the target list referrers: by itself, or by the tag.
 func (c *Copy) list(ctx context.Context, subject string, referrers []content) error {
-	listed, err := transfer.Referrers(ctx, c.To.Replica, c.To.Name, subject, nil)
+	listed, err := c.To.Referrers(ctx, subject)
 	if transfer.Passing(err) || ctx.Err() != nil {
 		return err
 	}
@@ -139,7 +127,7 @@ func (c *Copy) list(ctx context.Context, subject string, referrers []content) er
 	if err != nil {
 		return err
 	}
-	return transfer.PutTag(ctx, c.To.Replica, c.To.Name, tagOf(subject), oci.Digest(body), typeIndex, body, nil)
+	return c.To.PutTag(ctx, tagOf(subject), oci.Digest(body), typeIndex, body)
 }
 
 const typeIndex = "application/vnd.oci.image.index.v1+json"
@@ -159,8 +147,8 @@ type descriptor struct {
 }
 
 // index is what a tag names; an empty one if there is no such tag, or it names no index.
-func index(ctx context.Context, at Repository, tag string) (doc indexDocument, err error) {
-	_, _, body, err := transfer.Tagged(ctx, at.Replica, at.Name, tag)
+func index(ctx context.Context, at transfer.Repository, tag string) (doc indexDocument, err error) {
+	_, _, body, err := at.Tagged(ctx, tag)
 	if transfer.Missing(err) {
 		return doc, nil
 	}

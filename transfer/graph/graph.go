@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -16,35 +15,20 @@ import (
 )
 
 const (
-	maxNesting = 4 // indexes in an index, and referrers of referrers
-	maxParts   = 8 // looked after at a time, for one manifest
-	maxBlobs   = 4 // copied at a time
+	maxDescriptors = 8 // looked after at a time, for one manifest
+	maxBlobs       = 4 // copied at a time
 )
-
-// Repository is one of a registry.
-type Repository struct {
-	transfer.Replica
-	Name string
-}
 
 // Copy is one image on its way. Its zero value but for From and To is ready, for one Run.
 type Copy struct {
 	// Static before Run.
-	From, To Repository
+	From, To transfer.Repository
 	Force    bool // tags that name something else are moved
 
 	progress
-	slots chan struct{}
-
-	mu   sync.Mutex
-	done map[string]*once // Guarded by mu; by digest. As many as the image has parts.
-}
-
-// once is something that more than one manifest may name.
-type once struct {
-	sync.Once
-	content content
-	err     error
+	slots     chan struct{}
+	manifests manifest.Once[content]
+	blobs     manifest.Once[struct{}]
 }
 
 // content is a manifest as it is stored.
@@ -72,10 +56,10 @@ func (e *UnseenError) Error() string {
 
 func (e *UnseenError) Unwrap() error { return e.Err }
 
-// Run copies what reference names, a tag or a digest, and gives it the tags. What is there already is not copied again, so
-// that what was interrupted goes on when it is run anew.
+// Run copies what reference names, a tag or a digest, and gives it the tags. What is there already is not copied again,
+// so that what was interrupted goes on when it is run anew.
 func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest string, err error) {
-	c.slots, c.done = make(chan struct{}, maxBlobs), map[string]*once{}
+	c.slots = make(chan struct{}, maxBlobs)
 	if digest, err = c.resolve(ctx, reference); err != nil {
 		return "", err
 	}
@@ -91,7 +75,7 @@ func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest
 			missing = append(missing, tag)
 		}
 	}
-	root, err := c.bring(ctx, digest, 0)
+	root, err := c.bringManifest(ctx, digest, 0)
 	if err != nil {
 		return "", err
 	}
@@ -99,16 +83,16 @@ func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest
 		return "", err
 	}
 	for _, tag := range missing {
-		if err := c.tag(ctx, tag, digest, root); err != nil {
+		if err := c.putTag(ctx, tag, digest, root); err != nil {
 			return "", err
 		}
 	}
 	return digest, nil
 }
 
-// tag asks anew what the tag names, now that the repository is there: what was refused before may be shown now, and
+// putTag asks anew what the tag names, now that the repository is there: what was refused before may be shown now, and
 // somebody else may have pushed meanwhile.
-func (c *Copy) tag(ctx context.Context, tag, digest string, root content) error {
+func (c *Copy) putTag(ctx context.Context, tag, digest string, root content) error {
 	there, err := c.tagged(ctx, tag, digest)
 	switch {
 	case transfer.Refused(err) && c.Force:
@@ -117,11 +101,11 @@ func (c *Copy) tag(ctx context.Context, tag, digest string, root content) error 
 	case err != nil || there:
 		return err
 	}
-	return transfer.PutTag(ctx, c.To.Replica, c.To.Name, tag, digest, root.mediaType, root.body, nil)
+	return c.To.PutTag(ctx, tag, digest, root.mediaType, root.body)
 }
 
 func (c *Copy) resolve(ctx context.Context, reference string) (string, error) {
-	digest, _, _, err := transfer.Tagged(ctx, c.From.Replica, c.From.Name, reference)
+	digest, _, _, err := c.From.Tagged(ctx, reference)
 	if errors.Is(err, transfer.ErrTag) {
 		return reference, nil
 	}
@@ -130,7 +114,7 @@ func (c *Copy) resolve(ctx context.Context, reference string) (string, error) {
 
 // tagged reports whether the tag names the digest at the target, or returns a ConflictError.
 func (c *Copy) tagged(ctx context.Context, tag, digest string) (bool, error) {
-	has, _, _, err := transfer.Tagged(ctx, c.To.Replica, c.To.Name, tag)
+	has, _, _, err := c.To.Tagged(ctx, tag)
 	switch {
 	case transfer.Missing(err):
 		return false, nil
@@ -142,29 +126,16 @@ func (c *Copy) tagged(ctx context.Context, tag, digest string) (bool, error) {
 	return has == digest, nil
 }
 
-// once does something for a digest if nobody does or has done it.
-func (c *Copy) once(digest string, do func() (content, error)) (content, error) {
-	c.mu.Lock()
-	o := c.done[digest]
-	if o == nil {
-		o = &once{}
-		c.done[digest] = o
+// bringManifest returns when the target has the manifest, after all that it names.
+func (c *Copy) bringManifest(ctx context.Context, digest string, nesting int) (content, error) {
+	if nesting > manifest.MaxNesting {
+		return content{}, fmt.Errorf("more than %d manifests in each other", manifest.MaxNesting)
 	}
-	c.mu.Unlock()
-	o.Do(func() { o.content, o.err = do() })
-	return o.content, o.err
+	return c.manifests.Do(ctx, digest, func() (content, error) { return c.copyManifest(ctx, digest, nesting) })
 }
 
-// bring returns when the target has the manifest, after all that it names.
-func (c *Copy) bring(ctx context.Context, digest string, nesting int) (content, error) {
-	if nesting > maxNesting {
-		return content{}, fmt.Errorf("more than %d manifests in each other", maxNesting)
-	}
-	return c.once(digest, func() (content, error) { return c.manifest(ctx, digest, nesting) })
-}
-
-func (c *Copy) manifest(ctx context.Context, digest string, nesting int) (content, error) {
-	mediaType, body, err := transfer.Manifest(ctx, c.From.Replica, c.From.Name, digest, nil)
+func (c *Copy) copyManifest(ctx context.Context, digest string, nesting int) (content, error) {
+	mediaType, body, err := c.From.Manifest(ctx, digest)
 	if err != nil {
 		return content{}, err
 	}
@@ -173,10 +144,10 @@ func (c *Copy) manifest(ctx context.Context, digest string, nesting int) (conten
 		return content{}, err
 	}
 	group, bounded := errgroup.WithContext(ctx)
-	group.SetLimit(maxParts)
+	group.SetLimit(maxDescriptors)
 	for _, need := range needs {
 		group.Go(func() error {
-			err := c.part(bounded, need, nesting)
+			err := c.bringDescriptor(bounded, need, nesting)
 			if need.Optional && transfer.Missing(err) && transfer.At(err) == c.From.Replica.Name {
 				return nil // indexes may be sparse
 			}
@@ -186,37 +157,44 @@ func (c *Copy) manifest(ctx context.Context, digest string, nesting int) (conten
 	if err := group.Wait(); err != nil {
 		return content{}, err
 	}
-	there, err := transfer.HasManifest(ctx, c.To.Replica, c.To.Name, digest, nil)
+	there, err := c.To.HasManifest(ctx, digest)
 	if !there && (err == nil || transfer.Refused(err)) {
-		err = transfer.PutManifest(ctx, c.To.Replica, c.To.Name, digest, mediaType, body, nil)
+		err = c.To.PutManifest(ctx, digest, mediaType, body)
 	}
 	return content{digest, mediaType, body}, err
 }
 
-func (c *Copy) part(ctx context.Context, need manifest.Part, nesting int) error {
+func (c *Copy) bringDescriptor(ctx context.Context, need manifest.Descriptor, nesting int) error {
 	if need.Manifest {
-		_, err := c.bring(ctx, need.Digest, nesting+1)
+		_, err := c.bringManifest(ctx, need.Digest, nesting+1)
 		return err
 	}
-	_, err := c.once(need.Digest, func() (content, error) { return content{}, c.blob(ctx, need) })
+	_, err := c.blobs.Do(ctx, need.Digest, func() (struct{}, error) { return struct{}{}, c.copyBlob(ctx, need) })
 	return err
 }
 
-func (c *Copy) blob(ctx context.Context, need manifest.Part) error {
+func (c *Copy) copyBlob(ctx context.Context, need manifest.Descriptor) (err error) {
 	c.begin(need.Size)
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			c.forget(need.Size) // who else names it begins anew
+		}
+	}()
 	select {
 	case c.slots <- struct{}{}:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 	defer func() { <-c.slots }()
-	there, err := transfer.HasBlob(ctx, c.To.Replica, c.To.Name, need.Digest, nil)
+	there, err := c.To.HasBlob(ctx, need.Digest)
 	if err != nil && !transfer.Refused(err) {
 		return err
 	}
 	var moved atomic.Int64
 	if !there {
-		err = transfer.BlobInto(ctx, c.From.Counted(func(n int) { moved.Add(int64(n)); c.move(n) }), c.From.Name, c.To.Replica, c.To.Name, need.Digest, need.Size)
+		from := c.From
+		from.Replica = from.Replica.Counted(func(n int) { moved.Add(int64(n)); c.move(n) })
+		err = transfer.CopyBlob(ctx, from, c.To, need.Digest, need.Size)
 	}
 	c.end(need.Size, moved.Load(), there, err)
 	return err

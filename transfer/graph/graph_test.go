@@ -70,9 +70,9 @@ func (s *store) take() []string {
 	return log
 }
 
-func (s *store) repository(name, repository string) Repository {
+func (s *store) repository(name, repository string) transfer.Repository {
 	u, _ := url.Parse(s.URL)
-	return Repository{transfer.Replica{Name: name, URL: u, Transport: s.Client().Transport}, repository}
+	return transfer.Replica{Name: name, URL: u, Transport: s.Client().Transport}.Repository(repository)
 }
 
 func (s *store) put(path, mediaType string, content []byte) {
@@ -181,7 +181,7 @@ func newAlbum(at *store, listed bool) album {
 	return a
 }
 
-func (a album) wholeAt(s *store, repository string) {
+func (a album) completeAt(s *store, repository string) {
 	s.t.Helper()
 	for _, path := range a.has {
 		if s.get("/v2/"+repository+path) == nil {
@@ -190,7 +190,8 @@ func (a album) wholeAt(s *store, repository string) {
 	}
 }
 
-// TestRun: with or without the referrers API on either side, all of it comes, the tags last, and a second run has nothing to do.
+// TestRun: with or without the referrers API on either side, all of it comes, the tags last, and a second run has
+// nothing to do.
 func TestRun(t *testing.T) {
 	for _, c := range []struct{ from, to bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
 		from, to := newStore(t, c.from), newStore(t, c.to)
@@ -208,8 +209,8 @@ func TestRun(t *testing.T) {
 		if p.Bytes != a.blobSize || p.Of != a.blobSize || p.Moved != a.blobSize || p.Blobs != p.Known || p.Found != 0 {
 			t.Errorf("%+v: %+v, %d bytes", c, p, a.blobSize)
 		}
-		a.wholeAt(to, "new/app")
-		listed, err := transfer.Referrers(t.Context(), to.repository("target", "").Replica, "new/app", oci.Digest(a.index), nil)
+		a.completeAt(to, "new/app")
+		listed, err := to.repository("target", "new/app").Referrers(t.Context(), oci.Digest(a.index))
 		byTag := to.get("/v2/new/app/manifests/" + tagOf(oci.Digest(a.index)))
 		if err != nil || len(listed) != 1 && !bytes.Contains(byTag, []byte(`"artifactType":"application/vnd.example.sbom"`)) {
 			t.Errorf("%+v: its referrers are %v, %s, %v", c, listed, byTag, err)
@@ -255,7 +256,7 @@ func TestInterrupted(t *testing.T) {
 	if _, err := again.Run(t.Context(), "v1", []string{"v2", "latest"}); err != nil {
 		t.Fatal(err)
 	}
-	a.wholeAt(to, "new/app")
+	a.completeAt(to, "new/app")
 	if p := again.Progress(); p.Found == 0 || p.Moved >= a.blobSize {
 		t.Errorf("%+v: nothing was kept", p)
 	}
@@ -277,8 +278,37 @@ func TestConflict(t *testing.T) {
 	}
 }
 
-// TestHoles: an index may name what its registry does not have, if the target takes it; an image may not.
-func TestHoles(t *testing.T) {
+// TestSharedLayer: a child that the source has only in part takes none of another one's layers along when it is left
+// out.
+func TestSharedLayer(t *testing.T) {
+	from, to := newStore(t, true), newStore(t, true)
+	lacking, complete := imageOf(nil, "config 1", "shared", "lost"), imageOf(nil, "config 2", "shared")
+	from.manifest(lacking, []string{"config 1", "shared"})
+	from.manifest(complete, []string{"config 2"})
+	from.manifest(indexOf(lacking, complete), nil, "v1")
+	began, first := make(chan struct{}), sync.Once{}
+	from.breaks(func(r *http.Request) int {
+		switch {
+		case r.Method != http.MethodGet:
+		case strings.HasSuffix(r.URL.Path, oci.Digest([]byte("shared"))):
+			first.Do(func() { close(began); <-r.Context().Done() }) // until it is cut short
+		case strings.HasSuffix(r.URL.Path, oci.Digest([]byte("lost"))), strings.HasSuffix(r.URL.Path, oci.Digest(complete)):
+			<-began
+		}
+		return 0
+	})
+	x := &Copy{From: from.repository("source", "old/app"), To: to.repository("target", "app")}
+	_, err := x.Run(t.Context(), "v1", []string{"v1"})
+	if transfer.At(err) != "target" || to.get("/v2/app/manifests/"+oci.Digest(complete)) == nil {
+		t.Errorf("this target wants all of an index, and gets what there is: %v", err)
+	}
+	if p := x.Progress(); p.Known != p.Blobs+1 { // the lost one
+		t.Errorf("%+v", p)
+	}
+}
+
+// TestMissing: an index may name what its registry does not have, if the target takes it; an image may not.
+func TestMissing(t *testing.T) {
 	from, to := newStore(t, true), newStore(t, true)
 	here, elsewhere := imageOf(nil, "here"), imageOf(nil, "elsewhere")
 	from.manifest(here, []string{"here"})
@@ -293,7 +323,7 @@ func TestHoles(t *testing.T) {
 		t.Errorf("this target wants all of an index, and only it may say so: %v", err)
 	}
 	if _, err := x().Run(t.Context(), "v2", []string{"v2"}); !transfer.Missing(err) || transfer.At(err) != "source" || to.get("/v2/app/manifests/v2") != nil {
-		t.Errorf("an image with a hole: %v", err)
+		t.Errorf("an image without one of its layers: %v", err)
 	}
 	if _, err := x().Run(t.Context(), "v3", []string{"v3"}); !transfer.Missing(err) {
 		t.Errorf("no such tag: %v", err)

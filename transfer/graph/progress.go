@@ -33,6 +33,14 @@ func (p *progress) begin(size int64) {
 	p.is.Known++
 }
 
+// forget undoes begin.
+func (p *progress) forget(size int64) {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	p.is.Of -= size
+	p.is.Known--
+}
+
 func (p *progress) move(n int) {
 	p.lock.Lock()
 	defer p.lock.Unlock()

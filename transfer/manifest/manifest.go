@@ -1,4 +1,4 @@
-// Package manifest reads what a manifest needs to be whole. It decides nothing and reaches nothing.
+// Package manifest reads what a manifest needs to be complete. It decides nothing and reaches nothing.
 package manifest
 
 import (
@@ -16,22 +16,23 @@ import (
 // indexes known have some hundreds of children.
 const maxNeeds = 4096
 
-// Part is something that a manifest names by its digest.
-type Part struct {
+// Descriptor is something that a manifest names by its digest (OCI image spec 1.1, "Content Descriptors").
+type Descriptor struct {
 	Digest   string
 	Manifest bool // a manifest, else a blob
 	// Optional: whether it has to be there is for the registry to say. Indexes may be sparse.
 	Optional bool
-	Size     int64 // in bytes, as the descriptor has it
+	Size     int64 // in bytes, as the manifest says
 }
 
 // ErrTooMany is for a manifest that names more than is looked after.
 var ErrTooMany = errors.New("a manifest may name 4096 parts")
 
-// Needs lists what a manifest names, each digest once, in its order. A subject is none of it: registries accept
-// referrers before what they refer to. Of what is no manifest that this package knows, nothing is needed. How large the body may
-// be is for the caller to bound. The error is ErrTooMany.
-func Needs(body []byte) ([]Part, error) {
+// Needs lists what an image's manifest or an index names (OCI image spec 1.1, "Image Manifest", "Image Index"), each
+// digest once, in its order. A subject is none of it: registries accept referrers before what they refer to. Of what is
+// no manifest that this package knows, nothing is needed. How large the body may be is for the caller to bound. The
+// error is ErrTooMany.
+func Needs(body []byte) ([]Descriptor, error) {
 	var doc document
 	if err := json.Unmarshal(body, &doc); err != nil || doc.SchemaVersion == 1 {
 		if errors.Is(err, ErrTooMany) {
@@ -39,11 +40,11 @@ func Needs(body []byte) ([]Part, error) {
 		}
 		return nil, nil
 	}
-	var parts []Part
+	var descriptors []Descriptor
 	known := map[string]bool{}
-	add := func(p Part) {
-		if isPart(p.Digest) && !known[p.Digest] {
-			parts, known[p.Digest] = append(parts, p), true
+	add := func(d Descriptor) {
+		if isPushable(d.Digest) && !known[d.Digest] {
+			descriptors, known[d.Digest] = append(descriptors, d), true
 		}
 	}
 	if doc.Config != nil {
@@ -55,12 +56,13 @@ func Needs(body []byte) ([]Part, error) {
 		}
 	}
 	for _, d := range doc.Manifests {
-		add(Part{Digest: d.Digest, Manifest: !isBlob(d.MediaType), Optional: true, Size: d.size()})
+		add(Descriptor{Digest: d.Digest, Manifest: !isBlob(d.MediaType), Optional: true, Size: d.size()})
 	}
-	return parts, nil
+	return descriptors, nil
 }
 
-// ConfigType is the media type of the config that a manifest names, which tells what kind of artifact it is: an image, a chart.
+// ConfigType is the media type of the config that a manifest names (OCI image spec 1.1, "Image Manifest"), which tells
+// what kind of artifact it is: an image, a chart.
 func ConfigType(body []byte) string {
 	var doc struct {
 		Config struct {
@@ -75,15 +77,15 @@ func ConfigType(body []byte) string {
 
 // document is what OCI images, indexes and artifacts and docker's schema 2 have in common.
 type document struct {
-	SchemaVersion int         `json:"schemaVersion"`
-	Config        *descriptor `json:"config"`
-	Layers        list        `json:"layers"`
-	Blobs         list        `json:"blobs"` // of the artifact manifest that OCI 1.1 dropped before its release
-	Manifests     list        `json:"manifests"`
+	SchemaVersion int            `json:"schemaVersion"`
+	Config        *rawDescriptor `json:"config"`
+	Layers        list           `json:"layers"`
+	Blobs         list           `json:"blobs"` // of the artifact manifest that OCI 1.1 dropped before its release
+	Manifests     list           `json:"manifests"`
 }
 
 // list stops at maxNeeds: a manifest of 4 MiB has room for a million empty descriptors, of 400 MiB when decoded.
-type list []descriptor
+type list []rawDescriptor
 
 func (l *list) UnmarshalJSON(data []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
@@ -91,7 +93,7 @@ func (l *list) UnmarshalJSON(data []byte) error {
 		return err // null is no list
 	}
 	for decoder.More() {
-		var d descriptor
+		var d rawDescriptor
 		if err := decoder.Decode(&d); err != nil {
 			return err
 		}
@@ -103,7 +105,7 @@ func (l *list) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-type descriptor struct {
+type rawDescriptor struct {
 	MediaType string `json:"mediaType"`
 	Digest    string `json:"digest"`
 	Data      []byte `json:"data"`
@@ -111,12 +113,12 @@ type descriptor struct {
 	Size json.RawMessage `json:"size"`
 }
 
-// blob: content that the descriptor carries itself (image spec, "Embedded Content") need not be pushed.
-func (d descriptor) blob() Part {
-	return Part{Digest: d.Digest, Optional: len(d.Data) > 0, Size: d.size()}
+// blob: content that a descriptor carries itself (image spec, "Embedded Content") need not be pushed.
+func (d rawDescriptor) blob() Descriptor {
+	return Descriptor{Digest: d.Digest, Optional: len(d.Data) > 0, Size: d.size()}
 }
 
-func (d descriptor) size() int64 {
+func (d rawDescriptor) size() int64 {
 	n, err := strconv.ParseUint(string(d.Size), 10, 62)
 	if err != nil {
 		return 0
@@ -125,7 +127,7 @@ func (d descriptor) size() int64 {
 }
 
 // elsewhere: layers that must not be pushed, and are fetched from the URLs in their descriptors.
-func (d descriptor) elsewhere() bool {
+func (d rawDescriptor) elsewhere() bool {
 	return strings.Contains(d.MediaType, ".nondistributable.") || strings.Contains(d.MediaType, ".foreign.")
 }
 
@@ -135,9 +137,9 @@ func isBlob(mediaType string) bool {
 		strings.Contains(mediaType, ".buildkit.cacheconfig.")
 }
 
-// isPart: what is too short or too long to be a digest nobody can have pushed. What is a digest by its form, and none that can be
-// verified, is a part that cannot be copied, and not none.
-func isPart(digest string) bool {
+// isPushable: what is too short or too long to be a digest nobody can have pushed. What is a digest by its form, and
+// none that can be verified, is a part that cannot be copied, and not none.
+func isPushable(digest string) bool {
 	_, encoded, _ := strings.Cut(digest, ":")
 	return oci.HasDigestForm(digest) && len(encoded) >= 32 && len(encoded) <= 256
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fairlead-gateway/fairlead/admin"
-	"github.com/fairlead-gateway/fairlead/replication"
 	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer/auth"
 	"github.com/fairlead-gateway/fairlead/transfer/graph"
 )
 
@@ -89,7 +89,7 @@ func (i *importing) run(ctx context.Context, out io.Writer) error {
 		return usage(err)
 	}
 	for _, t := range targets {
-		c := &graph.Copy{From: from, To: graph.Repository{Replica: to, Name: t.repository}, Force: i.force}
+		c := &graph.Copy{From: from, To: to.Repository(t.repository), Force: i.force}
 		if err := i.copy(ctx, c, ref, t, out); err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func targetsOf(images []string, source reference, hosts []string) (targets []tar
 }
 
 // from is the source, and what is asked of it.
-func (i *importing) from() (graph.Repository, reference, error) {
+func (i *importing) from() (transfer.Repository, reference, error) {
 	scheme, rest, given := strings.Cut(i.source, "://")
 	if !given {
 		scheme, rest = "", i.source
@@ -138,23 +138,23 @@ func (i *importing) from() (graph.Repository, reference, error) {
 	ref, err := parseReference(rest)
 	switch {
 	case i.source == "":
-		return graph.Repository{}, ref, errors.New("import what? SOURCE is HOST/REPOSITORY:TAG")
+		return transfer.Repository{}, ref, errors.New("import what? SOURCE is HOST/REPOSITORY:TAG")
 	case err != nil:
-		return graph.Repository{}, ref, err
+		return transfer.Repository{}, ref, err
 	case ref.host == "" || given && scheme != "http" && scheme != "https":
-		return graph.Repository{}, ref, fmt.Errorf("%s: from which registry? HOST/REPOSITORY:TAG", i.source)
+		return transfer.Repository{}, ref, fmt.Errorf("%s: from which registry? HOST/REPOSITORY:TAG", i.source)
 	case (i.username == "") != (i.password == ""):
-		return graph.Repository{}, ref, errors.New("--username and --password go together")
+		return transfer.Repository{}, ref, errors.New("--username and --password go together")
 	}
 	at := &url.URL{Scheme: cmp.Or(scheme, schemeOf(ref.host)), Host: ref.host}
 	if at.Host == "docker.io" {
 		at.Host = "registry-1.docker.io"
 	}
-	login := replication.DockerLogin(dockerConfig(i.config), at.Host)
+	login := auth.DockerLogin(dockerConfig(i.config), at.Host)
 	if i.username != "" {
-		login = replication.Password(i.username, i.password)
+		login = auth.Password(i.username, i.password)
 	}
-	return graph.Repository{Replica: registryAt("source", at, "", login), Name: ref.repository}, ref, nil
+	return registryAt("source", at, "", login).Repository(ref.repository), ref, nil
 }
 
 // to is the gateway, and the names that the fleet goes by.
@@ -173,7 +173,7 @@ func (i *importing) to(ctx context.Context) (to transfer.Replica, hosts []string
 		return to, nil, fmt.Errorf("--gateway %s: http://HOST:PORT or https://HOST", address)
 	}
 	hosts = append(hosts, at.Host)
-	return registryAt("target", &url.URL{Scheme: at.Scheme, Host: at.Host}, name, replication.DockerLogin(dockerConfig(i.config), hosts...)), hosts, nil
+	return registryAt("target", &url.URL{Scheme: at.Scheme, Host: at.Host}, name, auth.DockerLogin(dockerConfig(i.config), hosts...)), hosts, nil
 }
 
 // importLine is a line of `fairlead import -o json`: a promise to scripts.
@@ -259,12 +259,12 @@ const barWidth = 20
 
 // bar is one line about how far a copy is.
 func bar(name string, p graph.Progress, took time.Duration) string {
-	part := 0.0
+	fraction := 0.0
 	if p.Of > 0 {
-		part = float64(p.Bytes) / float64(p.Of)
+		fraction = float64(p.Bytes) / float64(p.Of)
 	}
-	full := int(part * barWidth)
+	full := int(fraction * barWidth)
 	rate := int64(float64(p.Moved) / max(took.Seconds(), 0.001))
 	return fmt.Sprintf("%s [%s%s] %3.0f %% of %s, %s/s, %d of %d blobs", name, strings.Repeat("#", full), strings.Repeat("-", barWidth-full),
-		100*part, inBytes(p.Of), inBytes(rate), p.Blobs, p.Known)
+		100*fraction, inBytes(p.Of), inBytes(rate), p.Blobs, p.Known)
 }

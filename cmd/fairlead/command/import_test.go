@@ -53,8 +53,8 @@ func TestImportSource(t *testing.T) {
 		{importing{source: "registry.contoso.com/app", username: "u"}, ""},
 	} {
 		from, _, err := c.from()
-		if (err != nil) != (c.url == "") || err == nil && from.URL.String() != c.url {
-			t.Errorf("%+v: %v, %v", c.importing, from.URL, err)
+		if (err != nil) != (c.url == "") || err == nil && from.Replica.URL.String() != c.url {
+			t.Errorf("%+v: %v, %v", c.importing, from.Replica.URL, err)
 		}
 	}
 }

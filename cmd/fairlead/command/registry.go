@@ -10,13 +10,13 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/fairlead-gateway/fairlead/replication"
 	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer/auth"
 )
 
 // registryAt is a registry as a command reaches it. Its name, if it has one, is what it is asked by, and has to have a
 // certificate for: where its address is another.
-func registryAt(role string, at *url.URL, name string, login replication.Login) transfer.Replica {
+func registryAt(role string, at *url.URL, name string, login auth.Login) transfer.Replica {
 	transport := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
@@ -27,7 +27,7 @@ func registryAt(role string, at *url.URL, name string, login replication.Login) 
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true, // digests are of what is stored
 	}
-	return transfer.Replica{Name: role, URL: at, Host: name, Transport: replication.Authorize(transport, transport, at, login), Piece: &transfer.Piece{}}
+	return transfer.Replica{Name: role, URL: at, Host: name, Transport: auth.Authorize(transport, transport, at, login), Piece: &transfer.Piece{}}
 }
 
 // schemeOf is clear text on this machine, as docker has it.

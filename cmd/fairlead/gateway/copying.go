@@ -19,6 +19,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/replication/audit"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer/auth"
 	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
@@ -109,7 +110,7 @@ func ownReach(c *configs.Config, u *upstream.Transports) map[string]transfer.Rep
 	for _, r := range c.Replicas {
 		to := u.Reach(r.Name)
 		if r.Credentials != "" {
-			to.Transport = replication.Authorize(to.Transport, u.Direct(r.Name), r.Upstream, replication.DockerConfig(r.Credentials, r.Upstream.Host))
+			to.Transport = auth.Authorize(to.Transport, u.Direct(r.Name), r.Upstream, auth.DockerConfig(r.Credentials, r.Upstream.Host))
 		}
 		reached[r.Name] = to
 	}

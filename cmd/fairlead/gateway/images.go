@@ -56,7 +56,7 @@ func (g *Gateway) askAround(ctx context.Context, e ledger.Entry, fleet replicati
 			place.State, place.Reason = admin.Pending, "it is down"
 		default:
 			all.Go(func() {
-				found, there, err := transfer.Look(ctx, g.copying.reach[r.Name], e.Repository, e.Name, nil)
+				found, there, err := g.copying.reach[r.Name].Repository(e.Repository).Look(ctx, e.Name)
 				switch {
 				case transfer.Refused(err): // by a replica that we have no login for, the record is all there is
 					return
@@ -172,7 +172,7 @@ func (g *Gateway) manifest(ctx context.Context, e ledger.Entry, fleet replicatio
 		if !r.Up || r.Offline || !slices.Contains(e.Confirmed, r.Name) {
 			continue
 		}
-		if _, body, err = transfer.Manifest(ctx, g.copying.reach[r.Name], e.Repository, e.Digest, nil); err == nil {
+		if _, body, err = g.copying.reach[r.Name].Repository(e.Repository).Manifest(ctx, e.Digest); err == nil {
 			return body, nil
 		}
 	}

@@ -1,6 +1,6 @@
-// Package replication brings what was pushed to one replica to every other, and takes from them what was deleted: nobody sees
-// an image anywhere that is not whole there.
-package replication
+// Package auth logs in at a registry in our own name, as the registry demands it: with a password or with a token. It
+// shows the login to that registry and its token service, and to nobody else.
+package auth
 
 import (
 	"context"
@@ -14,6 +14,8 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 const (
@@ -22,8 +24,8 @@ const (
 )
 
 // authorizer is the transport to one replica. It shows the replica our login and nobody else: not object storage that a
-// redirect leads to, for that is another host. A body cannot be sent twice, so a token is renewed before it ends, and had
-// before a body is sent.
+// redirect leads to, for that is another host. A body cannot be sent twice, so a token is renewed before it ends, and
+// had before a body is sent.
 type authorizer struct {
 	// Static after Authorize.
 	base     http.RoundTripper
@@ -44,8 +46,8 @@ type authorization struct {
 	until  time.Time
 }
 
-// Authorize is a transport to the replica at upstream, by way of base, that logs in there as the replica demands it. Its token
-// service is asked by way of tokensBy.
+// Authorize is a transport to the replica at upstream, by way of base, that logs in there as the replica demands it.
+// Its token service is asked by way of tokensBy.
 func Authorize(base, tokensBy http.RoundTripper, upstream *url.URL, login Login) http.RoundTripper {
 	tokens, err := lru.New[string, authorization](maxTokens)
 	if err != nil {
@@ -78,17 +80,17 @@ func (a *authorizer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil && r.Body != http.NoBody {
 		return response, nil // it is gone; the next try has a token
 	}
-	again, err := a.authorization(r.Context(), scope)
+	renewed, err := a.authorization(r.Context(), scope)
 	if errors.Is(err, errTokenService) { // and not the replica
 		response.Body.Close()
 		return nil, err
 	}
-	if err != nil || again == sent {
+	if err != nil || renewed == sent {
 		return response, nil //nolint:nilerr // the replica's own refusal says more
 	}
 	_, _ = io.CopyN(io.Discard, response.Body, 4<<10)
 	response.Body.Close()
-	return a.base.RoundTrip(with(r, again))
+	return a.base.RoundTrip(with(r, renewed))
 }
 
 func with(r *http.Request, header string) *http.Request {
@@ -149,6 +151,27 @@ func key(c challenge, scope string) string {
 	return c.realm + " " + c.service + " " + scope
 }
 
+// challenge is what a registry demands (of Bearer: the distribution project's token specification).
+type challenge struct {
+	basic          bool
+	realm, service string // of a bearer's tokens
+}
+
+// challengeOf prefers bearer: who offers both has tokens for clients that can use them.
+func challengeOf(header http.Header) (found challenge, ok bool) {
+	for _, line := range header.Values("WWW-Authenticate") {
+		for _, c := range oci.Challenges(line) {
+			switch {
+			case c.Scheme == "bearer" && c.Parameters["realm"] != "":
+				return challenge{realm: c.Parameters["realm"], service: c.Parameters["service"]}, true
+			case c.Scheme == "basic":
+				found, ok = challenge{basic: true}, true
+			}
+		}
+	}
+	return found, ok
+}
+
 var errLogin = errors.New("the replica wants a user name and password, and its login has none")
 
 func (a *authorizer) ask(ctx context.Context, c challenge, scope string) (authorization, error) {
@@ -169,8 +192,8 @@ func (a *authorizer) ask(ctx context.Context, c challenge, scope string) (author
 	return authorization{r.Header.Get("Authorization"), time.Now().Add(basicLife)}, nil
 }
 
-// scopeOf is what a token must allow for a request (distribution's "Token Scope Documentation"). All of an upload needs both:
-// one token serves it from its POST to its last PUT.
+// scopeOf is what a token must allow for a request (distribution's "Token Scope Documentation"). All of an upload needs
+// both: one token serves it from its POST to its last PUT.
 func scopeOf(method, path string) string {
 	if path == "/v2/_catalog" {
 		return "registry:catalog:*"

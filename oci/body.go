@@ -1,4 +1,4 @@
-package transfer
+package oci
 
 import (
 	"bufio"
@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// encoding is how an answer is encoded although we asked that it be not (RFC 9110, "Content-Encoding"); "" for what clients do
-// not take either.
-func encoding(header http.Header) string {
+// Encoding is how an answer is encoded (RFC 9110, "Content-Encoding"), as some are although nobody asked for it; "" for
+// what clients do not take either.
+func Encoding(header http.Header) string {
 	switch e := strings.ToLower(strings.TrimSpace(header.Get("Content-Encoding"))); e {
 	case "gzip", "x-gzip":
 		return "gzip"
@@ -23,8 +23,8 @@ func encoding(header http.Header) string {
 	return ""
 }
 
-// decoded is a body without its encoding. What is said to have one and has none is left as it is.
-func decoded(encoding string, body io.Reader) (io.Reader, error) {
+// Decoded is a body without its encoding. What is said to have one and has none is left as it is.
+func Decoded(encoding string, body io.Reader) (io.Reader, error) {
 	if encoding == "" {
 		return body, nil
 	}
@@ -44,11 +44,12 @@ func decoded(encoding string, body io.Reader) (io.Reader, error) {
 	return b, nil
 }
 
-var errTooLarge = errors.New("it is larger than what is read of such")
+// ErrTooLarge is for a body that is longer than its reader takes.
+var ErrTooLarge = errors.New("it is larger than what is read of such")
 
-// ReadBody reads an answer of at most so many bytes, as they are when decoded: some give answers an encoding unasked.
+// ReadBody reads an answer of at most so many bytes, as they are when decoded.
 func ReadBody(response *http.Response, most int64) ([]byte, error) {
-	plain, err := decoded(encoding(response.Header), response.Body)
+	plain, err := Decoded(Encoding(response.Header), response.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func ReadBody(response *http.Response, most int64) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case int64(len(body)) > most:
-		return nil, errTooLarge
+		return nil, ErrTooLarge
 	}
 	return body, nil
 }

@@ -1,4 +1,4 @@
-package replication
+package auth
 
 import (
 	"context"
@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"oras.land/oras-go/v2/registry/remote/auth"
+	oras "oras.land/oras-go/v2/registry/remote/auth"
 
-	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
 const (
@@ -31,9 +31,9 @@ var (
 	errTokenService = errors.New("no answer from the token service")
 )
 
-// token asks the replica's token service: with GET and the password, or with POST and the identity token that stands for
-// one.
-func (a *authorizer) token(ctx context.Context, c challenge, scope string, login auth.Credential) (authorization, error) {
+// token asks the replica's token service: with GET and the password, or with POST and the identity token that stands
+// for one.
+func (a *authorizer) token(ctx context.Context, c challenge, scope string, login oras.Credential) (authorization, error) {
 	asked := time.Now()
 	r, err := a.tokenRequest(ctx, c, scope, login)
 	if err != nil {
@@ -52,7 +52,7 @@ func (a *authorizer) token(ctx context.Context, c challenge, scope string, login
 		AccessToken string          `json:"access_token"`
 		ExpiresIn   json.RawMessage `json:"expires_in"`
 	}
-	body, err := transfer.ReadBody(response, maxToken)
+	body, err := oci.ReadBody(response, maxToken)
 	if err == nil {
 		err = json.Unmarshal(body, &answer)
 	}
@@ -69,7 +69,8 @@ func (a *authorizer) token(ctx context.Context, c challenge, scope string, login
 	return authorization{"Bearer " + token, asked.Add(life(answer.ExpiresIn))}, nil
 }
 
-// life leaves a quarter, so that it does not end on its way. Some services write the number of seconds as a string, or with a point.
+// life leaves a quarter, so that it does not end on its way. Some services write the number of seconds as a string, or
+// with a point.
 func life(seconds json.RawMessage) time.Duration {
 	n, err := strconv.ParseFloat(strings.Trim(string(seconds), `"`), 64)
 	if err != nil || !(n > 0) {
@@ -78,7 +79,7 @@ func life(seconds json.RawMessage) time.Duration {
 	return time.Duration(min(n, longestLife.Seconds()) * float64(time.Second) * 3 / 4)
 }
 
-func (a *authorizer) tokenRequest(ctx context.Context, c challenge, scope string, login auth.Credential) (*http.Request, error) {
+func (a *authorizer) tokenRequest(ctx context.Context, c challenge, scope string, login oras.Credential) (*http.Request, error) {
 	realm, err := url.Parse(c.realm)
 	if err != nil || realm.Host == "" || realm.User != nil || realm.Scheme != "https" && realm.Scheme != a.upstream.Scheme {
 		return nil, errRealm

@@ -1,4 +1,4 @@
-package replication
+package auth
 
 import (
 	"context"
@@ -11,15 +11,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"reflect"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"oras.land/oras-go/v2/registry/remote/auth"
+	oras "oras.land/oras-go/v2/registry/remote/auth"
 )
 
 // guarded is a replica that demands a login and a token service in one, with a transport of its own in memory.
@@ -131,8 +129,8 @@ func TestBasicIsRenewed(t *testing.T) {
 		_, p, _ := r.BasicAuth()
 		return p == password
 	}}
-	over := g.authorize(func(context.Context) (auth.Credential, error) {
-		return auth.Credential{Username: "alice", Password: password}, nil
+	over := g.authorize(func(context.Context) (oras.Credential, error) {
+		return oras.Credential{Username: "alice", Password: password}, nil
 	})
 	ask(t, over, http.MethodHead, "/v2/app/blobs/sha256:1", nil)
 	password = "new"
@@ -293,14 +291,14 @@ func TestDockerConfig(t *testing.T) {
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	file := filepath.Join(dir, "config.json")
 	write(t, file, `{"auths":{"plain.test":{"auth":"YWxpY2U6c2VjcmV0"}},"credHelpers":{"helped.test":"fake","unknown.test":"fake"}}`, 0o600)
-	for host, want := range map[string]auth.Credential{
+	for host, want := range map[string]oras.Credential{
 		"plain.test":   {Username: "alice", Password: "secret"},
 		"helped.test":  {RefreshToken: "refresh"},
 		"unknown.test": {},
 		"other.test":   {},
 	} {
 		got, err := DockerConfig(file, host)(t.Context())
-		if got != want || (err != nil) != (want == auth.Credential{}) {
+		if got != want || (err != nil) != (want == oras.Credential{}) {
 			t.Errorf("%s: %v, %v", host, got, err)
 		}
 	}
@@ -321,11 +319,11 @@ func TestDockerConfig(t *testing.T) {
 		}
 		return 200, `{"access_token":"t"}`
 	}
-	refresh := func(context.Context) (auth.Credential, error) { return auth.Credential{RefreshToken: "refresh"}, nil }
+	refresh := func(context.Context) (oras.Credential, error) { return oras.Credential{RefreshToken: "refresh"}, nil }
 	if got := ask(t, g.authorize(refresh), http.MethodGet, "/v2/app/manifests/v1", nil); got != 200 {
 		t.Error(got)
 	}
-	failing := func(context.Context) (auth.Credential, error) { return auth.Credential{}, errors.New("no helper") }
+	failing := func(context.Context) (oras.Credential, error) { return oras.Credential{}, errors.New("no helper") }
 	if got := ask(t, g.authorize(failing), http.MethodGet, "/v2/app/manifests/v1", nil); got != 401 {
 		t.Error(got)
 	}
@@ -382,38 +380,11 @@ func TestScopeOf(t *testing.T) {
 	}
 }
 
-func TestChallenges(t *testing.T) {
-	for line, want := range map[string][]parsedChallenge{
-		``:                             nil,
-		`Basic`:                        {{"basic", map[string]string{}}},
-		`BASIC realm="a, \"b\" c=d"`:   {{"basic", map[string]string{"realm": `a, "b" c=d`}}},
-		`Bearer realm=x,service = "y"`: {{"bearer", map[string]string{"realm": "x", "service": "y"}}},
-		`Negotiate, Basic realm="z"`:   {{"negotiate", map[string]string{}}, {"basic", map[string]string{"realm": "z"}}},
-		`Bearer realm="x",a="b" , Basic realm="z"`: {{"bearer", map[string]string{"realm": "x", "a": "b"}}, {"basic", map[string]string{"realm": "z"}}},
-		`realm="x"`:      nil,
-		`Bearer realm="`: {{"bearer", map[string]string{}}},
-		`"`:              nil,
-	} {
-		if got := parseChallenges(line); !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %v", line, got)
-		}
-	}
+func TestBearerIsPreferred(t *testing.T) {
 	both := http.Header{"Www-Authenticate": {`Basic realm="x"`, bearerChallenge}}
 	if c, ok := challengeOf(both); !ok || c.basic || c.realm != "https://auth.test/token?a=b" || c.service != "registry" {
 		t.Error(c)
 	}
-}
-
-func FuzzChallenges(f *testing.F) {
-	f.Add(bearerChallenge)
-	f.Add(`Negotiate, Basic realm="z", =`)
-	f.Fuzz(func(t *testing.T, line string) {
-		for _, c := range parseChallenges(line) {
-			if c.scheme == "" || slices.Contains([]string{" ", "="}, c.scheme) {
-				t.Errorf("%q", c.scheme)
-			}
-		}
-	})
 }
 
 // TestTokensAsTheyAre: what services say of a token's life, and with which status, keeps nobody from using it.
