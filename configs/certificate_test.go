@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/keyfiles/keyfilestest"
 )
 
 func TestCertificateWarnings(t *testing.T) {
@@ -47,7 +49,7 @@ func TestCertificateWarnings(t *testing.T) {
 // The certificate is the one that was loaded, and the warning stands at its line.
 func TestWarningsOfCertificateFile(t *testing.T) {
 	dir := t.TempDir()
-	writePair(t, dir, "gateway")
+	keyfilestest.WritePair(dir, "gateway")
 	c := load(t, write(t, filepath.Join(dir, "fairlead.yaml"), smallest+"proxy:\n  tls:\n    certificate: gateway.pem\n    key: gateway.key\n"))
 	const want = ":7: proxy.tls.certificate: does not cover westus.registry.contoso.com: "
 	if got := Problems(c.Warnings()).Error(); !strings.Contains(got, want) || strings.Count(got, "proxy.tls") != 1 {

@@ -1,9 +1,6 @@
 package configs
 
 import (
-	"bytes"
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,12 +9,12 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fairlead-gateway/fairlead/keyfiles"
 	"go.yaml.in/yaml/v4"
 )
 
 const (
 	maxPeers    = 64
-	maxKeys     = 16 // of a file: two are needed while one takes the other's place
 	clusterPort = 7946
 )
 
@@ -121,48 +118,7 @@ func (d *decoder) checkKeys(name string) {
 	if !ok {
 		return
 	}
-	if _, err := parseKeys(data); err != nil {
+	if _, err := keyfiles.ParseClusterKeys(data); err != nil {
 		d.problem("cluster.key", fmt.Sprintf(ruleKeys, err))
 	}
-}
-
-// Keys reads the key file anew, so that a key that has been changed counts: the first encrypts, all decrypt. None
-// for a cluster on loopback without a key.
-func (c *Cluster) Keys() ([][]byte, error) {
-	if c.Key == "" {
-		return nil, nil
-	}
-	data, err := readFile(c.Key)
-	if err != nil {
-		return nil, fmt.Errorf("cluster.key: %w", err)
-	}
-	keys, err := parseKeys(data)
-	if err != nil {
-		return nil, fmt.Errorf("cluster.key: "+ruleKeys, err)
-	}
-	return keys, nil
-}
-
-// parseKeys repeats nothing of what it reads: it may be a secret that was put into the wrong file.
-func parseKeys(data []byte) ([][]byte, error) {
-	var keys [][]byte
-	line := 0
-	for text := range bytes.Lines(data) {
-		line++
-		text = bytes.TrimSpace(text)
-		if len(text) == 0 {
-			continue
-		}
-		key, err := base64.StdEncoding.DecodeString(string(text))
-		if err != nil || len(key) != 16 && len(key) != 24 && len(key) != 32 {
-			return nil, fmt.Errorf("line %d is none", line)
-		}
-		if keys = append(keys, key); len(keys) > maxKeys {
-			return nil, fmt.Errorf("there are more than %d", maxKeys)
-		}
-	}
-	if len(keys) == 0 {
-		return nil, errors.New("there is none")
-	}
-	return keys, nil
 }

@@ -1,13 +1,6 @@
 package configs
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"net/netip"
 	"net/url"
 	"os"
@@ -18,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/geo"
+	"github.com/fairlead-gateway/fairlead/keyfiles/keyfilestest"
 )
 
 func load(t *testing.T, file string) *Config {
@@ -185,8 +179,8 @@ func TestSetHere(t *testing.T) {
 // Files are found beside the configuration, wherever the process was started.
 func TestCertificateFiles(t *testing.T) {
 	dir := t.TempDir()
-	writePair(t, dir, "one")
-	writePair(t, dir, "two")
+	keyfilestest.WritePair(dir, "one")
+	keyfilestest.WritePair(dir, "two")
 	tests := []struct{ name, proxy, replica, want string }{
 		{"pair", "{certificate: one.pem, key: one.key}", "", ""},
 		{"absolute", "{certificate: " + filepath.Join(dir, "one.pem") + ", key: one.key}", "", ""},
@@ -240,28 +234,4 @@ func errText(err error) string {
 		return ""
 	}
 	return err.Error()
-}
-
-func writePair(t *testing.T, dir, name string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotAfter:     time.Now().Add(time.Hour),
-		DNSNames:     []string{"registry.contoso.com"},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir, name+".pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})))
-	write(t, filepath.Join(dir, name+".key"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 }

@@ -2,19 +2,18 @@ package configs
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/keyfiles"
 )
 
-// maxFile bounds the file and every certificate it names, in bytes. 256 replicas and 10,000 networks
-// need about half of it.
-const maxFile = 1 << 20
+// maxFile bounds the file, in bytes. 256 replicas and 10,000 networks need about half of it.
+const maxFile = keyfiles.MaxSize
 
 // Load reads and checks a file. The error is Problems where the content is wrong, else one that says why
 // the file cannot be read. File names in it are relative to its own folder.
 func Load(path string) (*Config, error) {
-	data, err := readFile(path)
+	data, err := keyfiles.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -39,20 +38,6 @@ func Parse(file string, data []byte) (*Config, error) {
 	}
 	c.written = d.written
 	return c, nil
-}
-
-// readFile reads a regular file, and at most one byte more than Parse accepts. Anything else is refused
-// before it is opened: opening a FIFO waits for a writer, and a device may never end.
-func readFile(path string) ([]byte, error) {
-	if err := regular(path); err != nil {
-		return nil, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, unwrapped(err)
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFile+1))
 }
 
 func defaults(file string) *Config {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/geo"
+	"github.com/fairlead-gateway/fairlead/keyfiles"
 )
 
 // Values of Replica.State: the operator's word, which beats the probes.
@@ -45,7 +46,7 @@ type Config struct {
 
 	// WebhooksPrivate lets webhooks reach receivers on loopback and in private networks.
 	WebhooksPrivate bool
-	WebhooksCA      Trust // of receivers
+	WebhooksCA      keyfiles.Trust // of receivers
 
 	written map[string]written // by field path; for problems found after parsing
 	leaf    *x509.Certificate  // of Proxy.TLS when the file was read; nil without
@@ -78,7 +79,7 @@ type Limits struct {
 // TLS names the files of the clients' listener. They loaded as a pair when the file was read.
 type TLS struct {
 	Certificate, Key string
-	CA               Trust // of fronts, where gateways reach one another; empty: the system's, and Certificate
+	CA               keyfiles.Trust // of fronts, where gateways reach one another; empty: the system's, and Certificate
 }
 
 // Geo is how addresses are placed.
@@ -121,13 +122,13 @@ type Replica struct {
 	Addresses   []netip.Addr // what DNS answers: 1 to 16, unmapped
 	Upstream    *url.URL     // scheme and host only
 	Home        bool
-	State       string  // StateOnline, StateDrain or StateOffline
-	Write       bool    // false: a read-only replica
-	Storage     string  // replicas that bear the same have the same content; "" is the replica's own
-	Host        string  // Host to send upstream; empty: the client's own
-	CA          Trust   // of Upstream, and of where it leads for tokens and blobs
-	Credentials string  // docker config.json with the login for what is done there in the gateway's own name; empty: none
-	Bias        float64 // milliseconds added to the expected round-trip time, -1000 to 1000
+	State       string         // StateOnline, StateDrain or StateOffline
+	Write       bool           // false: a read-only replica
+	Storage     string         // replicas that bear the same have the same content; "" is the replica's own
+	Host        string         // Host to send upstream; empty: the client's own
+	CA          keyfiles.Trust // of Upstream, and of where it leads for tokens and blobs
+	Credentials string         // docker config.json with the login for what is done there in the gateway's own name; empty: none
+	Bias        float64        // milliseconds added to the expected round-trip time, -1000 to 1000
 
 	ClientCertificate, ClientKey string // files; both or neither
 }
@@ -137,7 +138,7 @@ type Cluster struct {
 	Listen string   // host:port with an IP address or no host, for UDP and TCP
 	Name   string   // a DNS label, unique among them
 	Peers  []string // host:port, 1 to 64
-	Key    string   // file name; empty only where all addresses are loopback. See Keys
+	Key    string   // file name; empty only where all addresses are loopback.
 }
 
 // Values of Replication.Unrecorded: what becomes of a push while the record in State cannot be written.

@@ -43,6 +43,8 @@ func bans() []ban {
 		{pure, "context", false, nil, "a decision does not wait, so it cannot be cancelled"},
 		{[]string{"geo"}, module + "/...", false, nil, "geo is the bottom: places and distances know nothing of replicas"},
 		{[]string{"notify"}, module + "/...", false, []string{"hlc", "ledger", "notify/webhook"}, "who tells knows what was recorded, and who is told"},
+		{[]string{"keyfiles"}, module + "/...", false, nil, "certificates and keys know nothing of who shows them"},
+		{all, module + "/keyfiles/keyfilestest", false, nil, "no test helper is a dependency of the product"},
 		{[]string{"boltfile"}, module + "/...", false, nil, "a file knows nothing of what is kept in it"},
 		{[]string{"hlc"}, module + "/...", false, nil, "a clock knows nothing of what it stamps"},
 		{[]string{"ledger"}, module + "/...", false, []string{"boltfile", "hlc"}, "a ledger knows nothing of who uses it"},

@@ -21,6 +21,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/cluster"
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/health"
+	"github.com/fairlead-gateway/fairlead/keyfiles"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 )
@@ -55,7 +56,7 @@ type agreement struct {
 }
 
 func newAgreement(c *configs.Config, release string, m *health.Monitor, kept *record, copies *copying, reg prometheus.Registerer, log *slog.Logger) (*agreement, error) {
-	keys, err := c.Cluster.Keys()
+	keys, err := keyfiles.ClusterKeys(c.Cluster.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -274,7 +275,7 @@ func (a *agreement) witnesses() []router.Witness {
 func (a *agreement) followKeys(ctx context.Context) {
 	before := a.keys
 	every(ctx, keysEvery, func() {
-		keys, err := a.config.Keys()
+		keys, err := keyfiles.ClusterKeys(a.config.Key)
 		if err == nil && slices.EqualFunc(keys, before, bytes.Equal) {
 			return
 		}

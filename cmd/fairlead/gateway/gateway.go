@@ -22,6 +22,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/dnsserver"
 	"github.com/fairlead-gateway/fairlead/health"
+	"github.com/fairlead-gateway/fairlead/keyfiles"
 	"github.com/fairlead-gateway/fairlead/proxy"
 )
 
@@ -82,7 +83,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	g := &Gateway{config: c, log: log, atlas: placed, open: open, metrics: prometheus.NewRegistry()}
 	g.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if c.Proxy.TLS != nil {
-		pair, err := c.Proxy.TLS.Server()
+		pair, err := keyfiles.Pair(c.Proxy.TLS.Certificate, c.Proxy.TLS.Key)
 		if err != nil {
 			return nil, err
 		}

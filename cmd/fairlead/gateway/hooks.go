@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/keyfiles"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/notify"
 	"github.com/fairlead-gateway/fairlead/notify/webhook"
@@ -25,9 +25,9 @@ type hooks struct {
 
 // openHooks hears from now on what is recorded, also by other gateways.
 func openHooks(c *configs.Config, release string, kept *record, reg prometheus.Registerer, log *slog.Logger) (*hooks, error) {
-	trust, err := c.WebhooksCA.Client("")
+	trust, err := keyfiles.Client{Of: "webhooks", Trust: c.WebhooksCA}.Config()
 	if err != nil {
-		return nil, fmt.Errorf("webhooks_ca: %w", err)
+		return nil, err
 	}
 	config := webhook.Config{
 		Dir: c.State, AllowPrivate: c.WebhooksPrivate, TLS: trust, Now: time.Now, Log: log, Registerer: reg,

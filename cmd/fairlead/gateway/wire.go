@@ -47,7 +47,7 @@ func targets(c *configs.Config) ([]health.Target, error) {
 		if t.Front.IsValid() && !c.Health.Fronts {
 			continue
 		}
-		config, err := t.TLS()
+		config, err := t.TLS.Config()
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +67,7 @@ func healthFile(c *configs.Config) string {
 func upstreams(c *configs.Config) ([]proxy.Upstream, error) {
 	out := make([]proxy.Upstream, len(c.Replicas))
 	for i, r := range c.Replicas {
-		t, err := r.ClientTLS()
+		t, err := r.TLS().Config()
 		if err != nil {
 			return nil, err
 		}
@@ -81,7 +81,7 @@ func detourOf(c *configs.Config, a *agreement) (proxy.Detour, error) {
 	if c.Proxy.TLS == nil {
 		return d, nil
 	}
-	t, err := c.FrontTLS()
+	t, err := c.FrontTLS().Config()
 	d.Scheme, d.TLS = "https", t
 	return d, err
 }
