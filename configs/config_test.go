@@ -12,6 +12,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/geo"
 	"github.com/fairlead-gateway/fairlead/keyfiles/keyfilestest"
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 func load(t *testing.T, file string) *Config {
@@ -71,11 +72,11 @@ func TestEveryKeyIsTaken(t *testing.T) {
 			Bandwidth: 1 << 40, Concurrency: 64, Unrecorded: UnrecordedAccept,
 			Filters: []Filter{{Replica: "2", Repositories: []string{"*", "team/app", "team/*"}}},
 		},
-		Webhooks: []Webhook{
-			{Name: "ciBuilds2", Location: "2", Actions: []string{"push", "delete", "chart_push", "chart_delete", "replicated"}, Scope: "team/app:*",
-				URI: "https://ci.contoso.com:8443/in?token=1", Headers: map[string]string{"Authorization": "Basic 000000", "X-Team": ""},
-				Secret: "0123456789abcdef", Status: WebhookDisabled},
-			{Name: "hook1", Actions: []string{"push"}, URI: "http://[::1]", Status: WebhookEnabled},
+		Webhooks: []subscription.Subscription{
+			{Name: "ciBuilds2", Location: "2", Actions: subscription.Actions(), Scope: "team/app:*",
+				ServiceURI: "https://ci.contoso.com:8443/in?token=1", CustomHeaders: map[string]string{"Authorization": "Basic 000000", "X-Team": ""},
+				Secret: "0123456789abcdef", Status: subscription.Disabled},
+			{Name: "hook1", Actions: []subscription.Action{subscription.Push}, ServiceURI: "http://[::1]", Status: subscription.Enabled},
 		},
 		WebhooksPrivate: true,
 		Admin:           Admin{Listen: "[::1]:9180"},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/geo"
 	"github.com/fairlead-gateway/fairlead/keyfiles"
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 // Values of Replica.State: the operator's word, which beats the probes.
@@ -41,7 +42,7 @@ type Config struct {
 	Replicas    []Replica
 	Cluster     *Cluster // nil: this gateway is alone
 	Replication Replication
-	Webhooks    []Webhook
+	Webhooks    []subscription.Subscription
 	Admin       Admin
 
 	// WebhooksPrivate lets webhooks reach receivers on loopback and in private networks.
@@ -173,18 +174,6 @@ func (f Filter) LeavesOut(replica, repository string) bool {
 		}
 	}
 	return false
-}
-
-// Webhook is who is told of what happens.
-type Webhook struct {
-	Name     string   // 5 to 50 letters and digits
-	Location string   // a replica's name; empty: all
-	Actions  []string // 1 to 5
-	Scope    string   // repository, repository:tag, repository:*; empty: all
-	URI      string
-	Headers  map[string]string
-	Secret   string // that signs; empty: nothing is signed
-	Status   string // WebhookEnabled or WebhookDisabled
 }
 
 // Admin is the operators' listener.

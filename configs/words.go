@@ -12,12 +12,16 @@ import (
 // maxListed bounds how many known words a message repeats.
 const maxListed = 16
 
-func oneOf(words ...string) func(string) (string, string) {
-	return func(s string) (string, string) {
-		if !slices.Contains(words, s) {
-			return "", fmt.Sprintf(ruleOneOf, strings.Join(words, ", "))
+func oneOf[T ~string](words ...T) func(string) (T, string) {
+	return func(s string) (T, string) {
+		if slices.Contains(words, T(s)) {
+			return T(s), ""
 		}
-		return s, ""
+		known := make([]string, len(words))
+		for i, w := range words {
+			known[i] = string(w)
+		}
+		return "", fmt.Sprintf(ruleOneOf, strings.Join(known, ", "))
 	}
 }
 

@@ -30,13 +30,10 @@ func openHooks(c *configs.Config, release string, kept *record, reg prometheus.R
 		return nil, err
 	}
 	config := webhook.Config{
-		Dir: c.State, AllowPrivate: c.WebhooksPrivate, TLS: trust, Now: time.Now, Log: log, Registerer: reg,
+		Dir: c.State, InFile: c.Webhooks, AllowPrivate: c.WebhooksPrivate, TLS: trust, Now: time.Now, Log: log, Registerer: reg,
 	}
 	for _, r := range c.Replicas {
 		config.Regions = append(config.Regions, r.Name)
-	}
-	for _, w := range c.Webhooks {
-		config.InFile = append(config.InFile, subscriptionOf(w))
 	}
 	service, err := webhook.Open(config)
 	if errors.Is(err, webhook.ErrDamaged) {
@@ -71,16 +68,6 @@ func takersOf(c *configs.Config) func(repository string) []string {
 		}
 		return names
 	}
-}
-
-func subscriptionOf(w configs.Webhook) webhook.Subscription {
-	s := webhook.Subscription{
-		Name: w.Name, Location: w.Location, ServiceURI: w.URI, CustomHeaders: w.Headers, Scope: w.Scope, Status: webhook.Status(w.Status), Secret: w.Secret,
-	}
-	for _, a := range w.Actions {
-		s.Actions = append(s.Actions, webhook.Action(a))
-	}
-	return s
 }
 
 // run tells and delivers until ctx ends.
