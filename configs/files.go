@@ -14,12 +14,9 @@ import (
 
 // fileName takes the name of a file that must be there, relative to the folder of the configuration, or nothing.
 func (d *decoder) fileName(s string) (string, string) {
+	name := d.absolute(s)
 	if s == "" {
 		return "", ""
-	}
-	name := s
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(filepath.Dir(d.file), name)
 	}
 	if err := keyfiles.CheckRegular(name); err != nil {
 		return "", fmt.Sprintf(ruleFile, err)
@@ -27,22 +24,26 @@ func (d *decoder) fileName(s string) (string, string) {
 	return name, ""
 }
 
-// folderName takes the name of a folder that is there or will be made, relative to the folder of the configuration, or nothing.
+// folderName takes the name of a folder that is there or will be made, relative to the folder of the configuration, or
+// nothing.
 func (d *decoder) folderName(s string) (string, string) {
-	if s == "" {
-		return "", ""
-	}
-	name := s
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(filepath.Dir(d.file), name)
-	}
+	name := d.absolute(s)
 	switch info, err := os.Stat(name); {
+	case s == "":
+		return "", ""
 	case err == nil && !info.IsDir():
 		return "", fmt.Sprintf(ruleFolder, "it is a file")
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return "", fmt.Sprintf(ruleFolder, keyfiles.Unwrapped(err))
 	}
 	return name, ""
+}
+
+func (d *decoder) absolute(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(d.file), name)
 }
 
 // content reads a file that path names.
@@ -77,17 +78,16 @@ func (d *decoder) checkPair(certificatePath, certificate, keyPath, key string) *
 	return pair.Leaf
 }
 
-// trust takes the name of a file, or the word for the system's own.
-func (d *decoder) trust(to *keyfiles.Trust) field {
-	return d.oneOrMore((*[]string)(to), func(s string) (string, string) {
-		if s == keyfiles.SystemRoots {
-			return s, ""
-		}
-		return d.fileName(s)
-	})
+// fileOrSystem takes the name of a file, or the word for the system's own authorities.
+func (d *decoder) fileOrSystem(s string) (string, string) {
+	if s == keyfiles.SystemRoots {
+		return s, ""
+	}
+	return d.fileName(s)
 }
 
-func (d *decoder) checkTrust(path string, t keyfiles.Trust) {
+// checkTrust wants certificates in every file.
+func (d *decoder) checkTrust(_ *Config, path string, t keyfiles.Trust) {
 	for i, name := range t {
 		at := path
 		if len(t) > 1 {

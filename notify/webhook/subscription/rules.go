@@ -40,8 +40,7 @@ func (s Subscription) Check(regions []string) error {
 	if s.Location != "" && !slices.Contains(regions, s.Location) {
 		errs = append(errs, fmt.Errorf("location %.60q must be one of %v, or none for all of them", s.Location, regions))
 	}
-	_, scopeErr := ParseScope(s.Scope)
-	errs = append(errs, CheckURI(s.ServiceURI), checkActions(s.Actions), checkHeaders(s.CustomHeaders), scopeErr)
+	errs = append(errs, CheckURI(s.ServiceURI), checkActions(s.Actions), checkHeaders(s.CustomHeaders), CheckScope(s.Scope))
 	if s.Status != Enabled && s.Status != Disabled {
 		errs = append(errs, fmt.Errorf("status %.20q must be %s or %s", s.Status, Enabled, Disabled))
 	}
@@ -129,8 +128,13 @@ func CheckHeaderName(name string) error {
 	return nil
 }
 
-// IsHeaderValue reports whether a text can be sent in a header.
-func IsHeaderValue(s string) bool { return headerValueForm.MatchString(s) }
+// CheckHeaderValue wants text that can be sent in a header. It never quotes it: it may be a secret.
+func CheckHeaderValue(value string) error {
+	if !headerValueForm.MatchString(value) {
+		return errors.New("the value of a header cannot be sent")
+	}
+	return nil
+}
 
 // HeadersSize is what counts toward MaxHeadersBytes.
 func HeadersSize(headers map[string]string) (bytes int) {
@@ -150,7 +154,7 @@ func checkHeaders(headers map[string]string) error {
 		if err := CheckHeaderName(name); err != nil {
 			return err
 		}
-		if !IsHeaderValue(headers[name]) {
+		if CheckHeaderValue(headers[name]) != nil {
 			return fmt.Errorf("the value of header %.60q cannot be sent", name)
 		}
 		if seen[canonical] {

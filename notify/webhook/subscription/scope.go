@@ -31,6 +31,12 @@ func ParseScope(s string) (Scope, error) {
 	return Scope{repository, tag}, nil
 }
 
+// CheckScope wants a scope that ParseScope reads.
+func CheckScope(s string) error {
+	_, err := ParseScope(s)
+	return err
+}
+
 // Holds reports whether a tag of a repository is in the scope; "" is no tag.
 func (s Scope) Holds(repository, tag string) bool {
 	return (s.Repository == "" || s.Repository == repository) && (s.Tag == "*" || s.Tag == tag)

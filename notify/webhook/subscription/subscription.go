@@ -38,9 +38,9 @@ const (
 type Subscription struct {
 	Name          string            `json:"name" yaml:"name"`
 	Location      string            `json:"location" yaml:"location"` // a region; empty: all
+	Actions       []Action          `json:"actions" yaml:"actions"`
 	ServiceURI    string            `json:"serviceUri" yaml:"uri"`
 	CustomHeaders map[string]string `json:"customHeaders" yaml:"headers"`
-	Actions       []Action          `json:"actions" yaml:"actions"`
 	Scope         string            `json:"scope" yaml:"scope"`
 	Status        Status            `json:"status" yaml:"status"`
 	Secret        string            `json:"secret,omitempty" yaml:"secret"` // signs; empty: not signed
