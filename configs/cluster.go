@@ -1,9 +1,6 @@
 package configs
 
 import (
-	"bytes"
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,30 +9,10 @@ import (
 	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v4"
+	"github.com/fairlead-gateway/fairlead/keyfiles"
 )
 
-const (
-	maxPeers    = 64
-	maxKeys     = 16 // of a file: two are needed while one takes the other's place
-	clusterPort = 7946
-)
-
-// cluster takes the section; left empty it is the same as left out.
-func (d *decoder) cluster(to **Cluster) field {
-	return func(path string, n *yaml.Node) {
-		if isNull(n) || emptyMapping(n) {
-			return
-		}
-		*to = &Cluster{Listen: net.JoinHostPort("", strconv.Itoa(clusterPort)), Name: machineName()}
-		d.mapping(path, n, fields{
-			"listen": parsed(d, &(*to).Listen, listenAddress),
-			"peers":  listOf(d, &(*to).Peers, peerAddress),
-			"key":    parsed(d, &(*to).Key, d.fileName),
-			"name":   parsed(d, &(*to).Name, memberName),
-		})
-	}
-}
+const clusterPort = 7946
 
 // machineName is the first label of the machine's host name, "" if it has none that would do.
 func machineName() string {
@@ -48,13 +25,6 @@ func machineName() string {
 		return ""
 	}
 	return name
-}
-
-func memberName(s string) (string, string) {
-	if !isLabel(s) || s != strings.ToLower(s) {
-		return "", ruleName
-	}
-	return s, ""
 }
 
 // peerAddress takes another gateway's host or host:port and returns host:port.
@@ -90,21 +60,19 @@ func peer(host string, port uint16) (string, string) {
 	return net.JoinHostPort(host, strconv.Itoa(int(port))), ""
 }
 
-func (d *decoder) checkCluster(c *Cluster) {
-	if c == nil || d.unread["cluster"] {
+func (d *decoder) checkCluster(_ *Config, path string, c *Cluster) {
+	d.filled(path+".name", c.Name)
+	path += ".key"
+	if c.Key == "" {
+		if !c.onLoopback() {
+			d.problem(path, ruleNeedsKey)
+		}
 		return
 	}
-	d.count("cluster.peers", len(c.Peers), 1, maxPeers)
-	first := map[string]string{}
-	for i, p := range c.Peers {
-		distinct(d, first, p, item("cluster.peers", i))
-	}
-	d.filled("cluster.name", c.Name)
-	switch {
-	case c.Key != "":
-		d.checkKeys(c.Key)
-	case !c.onLoopback():
-		d.problem("cluster.key", ruleNeedsKey)
+	if data, ok := d.content(path, c.Key); ok {
+		if _, err := keyfiles.ParseClusterKeys(data); err != nil {
+			d.problem(path, fmt.Sprintf(ruleKeys, err))
+		}
 	}
 }
 
@@ -114,55 +82,4 @@ func (c *Cluster) onLoopback() bool {
 		host, _ := hostPort(address)
 		return !host.IsLoopback()
 	})
-}
-
-func (d *decoder) checkKeys(name string) {
-	data, ok := d.content("cluster.key", name)
-	if !ok {
-		return
-	}
-	if _, err := parseKeys(data); err != nil {
-		d.problem("cluster.key", fmt.Sprintf(ruleKeys, err))
-	}
-}
-
-// Keys reads the key file anew, so that a key that has been changed counts: the first encrypts, all decrypt. None
-// for a cluster on loopback without a key.
-func (c *Cluster) Keys() ([][]byte, error) {
-	if c.Key == "" {
-		return nil, nil
-	}
-	data, err := readFile(c.Key)
-	if err != nil {
-		return nil, fmt.Errorf("cluster.key: %w", err)
-	}
-	keys, err := parseKeys(data)
-	if err != nil {
-		return nil, fmt.Errorf("cluster.key: "+ruleKeys, err)
-	}
-	return keys, nil
-}
-
-// parseKeys repeats nothing of what it reads: it may be a secret that was put into the wrong file.
-func parseKeys(data []byte) ([][]byte, error) {
-	var keys [][]byte
-	line := 0
-	for text := range bytes.Lines(data) {
-		line++
-		text = bytes.TrimSpace(text)
-		if len(text) == 0 {
-			continue
-		}
-		key, err := base64.StdEncoding.DecodeString(string(text))
-		if err != nil || len(key) != 16 && len(key) != 24 && len(key) != 32 {
-			return nil, fmt.Errorf("line %d is none", line)
-		}
-		if keys = append(keys, key); len(keys) > maxKeys {
-			return nil, fmt.Errorf("there are more than %d", maxKeys)
-		}
-	}
-	if len(keys) == 0 {
-		return nil, errors.New("there is none")
-	}
-	return keys, nil
 }

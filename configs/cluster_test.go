@@ -2,10 +2,8 @@ package configs
 
 import (
 	"encoding/base64"
-	"os"
 	"path/filepath"
 	"reflect"
-	"strings"
 	"testing"
 )
 
@@ -37,57 +35,6 @@ func TestClusterForms(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestClusterKeys(t *testing.T) {
-	key := func(n int) string { return base64.StdEncoding.EncodeToString(make([]byte, n)) }
-	tests := []struct{ name, content, wantErr string }{
-		{"one of each size", key(16) + "\n" + key(24) + "\r\n\n" + key(32), ""},
-		{"empty", "\n", "there is none"},
-		{"short", key(32) + "\n" + key(15), "line 2 is none"},
-		{"no base64", "s3cret!", "line 1 is none"},
-		{"many", strings.Repeat(key(16)+"\n", maxKeys+1), "more than 16"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			c := Cluster{Key: write(t, filepath.Join(t.TempDir(), "cluster.key"), tt.content)}
-			keys, err := c.Keys()
-			if tt.wantErr == "" && (err != nil || len(keys) != 3 || len(keys[1]) != 24) {
-				t.Errorf("%d keys, %v", len(keys), err)
-			}
-			if !strings.Contains(errText(err), tt.wantErr) || strings.Contains(errText(err), "s3cret") {
-				t.Errorf("got %v, want %s", err, tt.wantErr)
-			}
-		})
-	}
-	gone := Cluster{Key: filepath.Join(t.TempDir(), "absent")}
-	if _, err := gone.Keys(); !os.IsNotExist(unwrapAll(err)) {
-		t.Errorf("absent: %v", err)
-	}
-	if keys, err := (&Cluster{}).Keys(); keys != nil || err != nil {
-		t.Errorf("without a file: %v, %v", keys, err)
-	}
-}
-
-func unwrapAll(err error) error {
-	for {
-		inner, ok := err.(interface{ Unwrap() error })
-		if !ok {
-			return err
-		}
-		err = inner.Unwrap()
-	}
-}
-
-func FuzzParseKeys(f *testing.F) {
-	f.Add([]byte(base64.StdEncoding.EncodeToString(make([]byte, 32)) + "\n"))
-	f.Add([]byte("\n\n=\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		keys, err := parseKeys(data)
-		if (err == nil) != (len(keys) > 0) || len(keys) > maxKeys {
-			t.Errorf("%d keys, %v", len(keys), err)
-		}
-	})
 }
 
 func FuzzPeerAddress(f *testing.F) {

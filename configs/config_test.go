@@ -1,13 +1,6 @@
 package configs
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"net/netip"
 	"net/url"
 	"os"
@@ -18,6 +11,8 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/geo"
+	"github.com/fairlead-gateway/fairlead/keyfiles/keyfilestest"
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 func load(t *testing.T, file string) *Config {
@@ -77,11 +72,11 @@ func TestEveryKeyIsTaken(t *testing.T) {
 			Bandwidth: 1 << 40, Concurrency: 64, Unrecorded: UnrecordedAccept,
 			Filters: []Filter{{Replica: "2", Repositories: []string{"*", "team/app", "team/*"}}},
 		},
-		Webhooks: []Webhook{
-			{Name: "ciBuilds2", Location: "2", Actions: []string{"push", "delete", "chart_push", "chart_delete", "replicated"}, Scope: "team/app:*",
-				URI: "https://ci.contoso.com:8443/in?token=1", Headers: map[string]string{"Authorization": "Basic 000000", "X-Team": ""},
-				Secret: "0123456789abcdef", Status: WebhookDisabled},
-			{Name: "hook1", Actions: []string{"push"}, URI: "http://[::1]", Status: WebhookEnabled},
+		Webhooks: []subscription.Subscription{
+			{Name: "ciBuilds2", Location: "2", Actions: subscription.Actions(), Scope: "team/app:*",
+				ServiceURI: "https://ci.contoso.com:8443/in?token=1", CustomHeaders: map[string]string{"Authorization": "Basic 000000", "X-Team": ""},
+				Secret: "0123456789abcdef", Status: subscription.Disabled},
+			{Name: "hook1", Actions: []subscription.Action{subscription.Push}, ServiceURI: "http://[::1]", Status: subscription.Enabled},
 		},
 		WebhooksPrivate: true,
 		Admin:           Admin{Listen: "[::1]:9180"},
@@ -185,8 +180,8 @@ func TestSetHere(t *testing.T) {
 // Files are found beside the configuration, wherever the process was started.
 func TestCertificateFiles(t *testing.T) {
 	dir := t.TempDir()
-	writePair(t, dir, "one")
-	writePair(t, dir, "two")
+	keyfilestest.WritePair(dir, "one")
+	keyfilestest.WritePair(dir, "two")
 	tests := []struct{ name, proxy, replica, want string }{
 		{"pair", "{certificate: one.pem, key: one.key}", "", ""},
 		{"absolute", "{certificate: " + filepath.Join(dir, "one.pem") + ", key: one.key}", "", ""},
@@ -240,28 +235,4 @@ func errText(err error) string {
 		return ""
 	}
 	return err.Error()
-}
-
-func writePair(t *testing.T, dir, name string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotAfter:     time.Now().Add(time.Hour),
-		DNSNames:     []string{"registry.contoso.com"},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir, name+".pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})))
-	write(t, filepath.Join(dir, name+".key"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 }

@@ -16,12 +16,17 @@ type written struct {
 	value string // of a scalar; kept back for fields that hold secrets
 }
 
-// decoder walks a document once and collects everything that is wrong with it.
+// decoder walks a document once, guided by the types of Config and by a table of rules, and collects everything that is
+// wrong with it. The YAML library's own decoding into types stops short of that: it has no field paths, no suggestions,
+// and words of its own for a value of the wrong kind.
 type decoder struct {
 	file     string
+	rules    map[string]rule
 	budget   int                // nodes that may still be visited; see follow
 	written  map[string]written // by field path
 	unread   map[string]bool    // fields whose value could not be taken: nothing more is said about them
+	first    map[given]string   // where a value was given first that may be given once
+	checks   []func(*Config)    // what waits until everything is read
 	problems Problems
 	dropped  int // problems beyond maxProblems
 }
@@ -34,10 +39,6 @@ type field func(path string, n *yaml.Node)
 
 // fields are the known keys of a mapping.
 type fields map[string]field
-
-func newDecoder(file string, size int) *decoder {
-	return &decoder{file: file, budget: size, written: map[string]written{}, unread: map[string]bool{}}
-}
 
 // problem reports a broken rule at path, unless path or what holds it could not be read in the first place.
 func (d *decoder) problem(path, rule string) {
@@ -164,28 +165,8 @@ func (d *decoder) take(path string, line int, n *yaml.Node, to field) {
 	to(path, n)
 }
 
-// section is a mapping as the value of a key.
-func (d *decoder) section(known fields) field {
-	return func(path string, n *yaml.Node) { d.mapping(path, n, known) }
-}
-
-// list calls item for each item of a list, after start with their number.
-func (d *decoder) list(start func(count int), item field) field {
-	return func(path string, n *yaml.Node) {
-		if isNull(n) {
-			start(0)
-			return
-		}
-		if n.Kind != yaml.SequenceNode {
-			d.refuse(path, fmt.Sprintf(ruleKind, "a list", describe(n)))
-			return
-		}
-		start(len(n.Content))
-		for i, child := range n.Content {
-			d.take(path+"["+strconv.Itoa(i)+"]", child.Line, child, item)
-		}
-	}
-}
+// item is the path of an item of a list.
+func item(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
 
 // join appends a key to a path; one that is no plain word is quoted and cut, since it ends in a log line.
 func join(path, key string) string {

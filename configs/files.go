@@ -8,68 +8,47 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/fairlead-gateway/fairlead/keyfiles"
 )
 
 // fileName takes the name of a file that must be there, relative to the folder of the configuration, or nothing.
 func (d *decoder) fileName(s string) (string, string) {
+	name := d.absolute(s)
 	if s == "" {
 		return "", ""
 	}
-	name := s
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(filepath.Dir(d.file), name)
-	}
-	if err := regular(name); err != nil {
+	if err := keyfiles.CheckRegular(name); err != nil {
 		return "", fmt.Sprintf(ruleFile, err)
 	}
 	return name, ""
 }
 
-// folderName takes the name of a folder that is there or will be made, relative to the folder of the configuration, or nothing.
+// folderName takes the name of a folder that is there or will be made, relative to the folder of the configuration, or
+// nothing.
 func (d *decoder) folderName(s string) (string, string) {
-	if s == "" {
-		return "", ""
-	}
-	name := s
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(filepath.Dir(d.file), name)
-	}
+	name := d.absolute(s)
 	switch info, err := os.Stat(name); {
+	case s == "":
+		return "", ""
 	case err == nil && !info.IsDir():
 		return "", fmt.Sprintf(ruleFolder, "it is a file")
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Sprintf(ruleFolder, unwrapped(err))
+		return "", fmt.Sprintf(ruleFolder, keyfiles.Unwrapped(err))
 	}
 	return name, ""
 }
 
-// regular returns why name is no regular file; symbolic links are followed, since that is how a Kubernetes
-// ConfigMap is mounted.
-func regular(name string) error {
-	info, err := os.Stat(name)
-	switch {
-	case err != nil:
-		return unwrapped(err)
-	case info.IsDir():
-		return errors.New("it is a directory")
-	case !info.Mode().IsRegular():
-		return errors.New("it is a device, a socket or a named pipe")
+func (d *decoder) absolute(name string) string {
+	if filepath.IsAbs(name) {
+		return name
 	}
-	return nil
-}
-
-// unwrapped drops the path from an error about a file whose name stands beside it anyway.
-func unwrapped(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
+	return filepath.Join(filepath.Dir(d.file), name)
 }
 
 // content reads a file that path names.
 func (d *decoder) content(path, name string) ([]byte, bool) {
-	data, err := readFile(name)
+	data, err := keyfiles.Read(name)
 	switch {
 	case err != nil:
 		d.problem(path, fmt.Sprintf(ruleFile, err))
@@ -97,4 +76,28 @@ func (d *decoder) checkPair(certificatePath, certificate, keyPath, key string) *
 		d.problem(certificatePath, fmt.Sprintf(rulePair, err))
 	}
 	return pair.Leaf
+}
+
+// fileOrSystem takes the name of a file, or the word for the system's own authorities.
+func (d *decoder) fileOrSystem(s string) (string, string) {
+	if s == keyfiles.SystemRoots {
+		return s, ""
+	}
+	return d.fileName(s)
+}
+
+// checkTrust wants certificates in every file.
+func (d *decoder) checkTrust(_ *Config, path string, t keyfiles.Trust) {
+	for i, name := range t {
+		at := path
+		if len(t) > 1 {
+			at = item(path, i)
+		}
+		if name == keyfiles.SystemRoots {
+			continue
+		}
+		if pem, ok := d.content(at, name); ok && !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			d.problem(at, ruleNoCertificate)
+		}
+	}
 }

@@ -2,19 +2,19 @@ package configs
 
 import (
 	"fmt"
-	"io"
-	"os"
+	"reflect"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/keyfiles"
 )
 
-// maxFile bounds the file and every certificate it names, in bytes. 256 replicas and 10,000 networks
-// need about half of it.
-const maxFile = 1 << 20
+// maxFile bounds the file, in bytes. 256 replicas and 10,000 networks need about half of it.
+const maxFile = keyfiles.MaxSize
 
 // Load reads and checks a file. The error is Problems where the content is wrong, else one that says why
 // the file cannot be read. File names in it are relative to its own folder.
 func Load(path string) (*Config, error) {
-	data, err := readFile(path)
+	data, err := keyfiles.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -24,16 +24,18 @@ func Load(path string) (*Config, error) {
 // Parse checks data as the content of file, which is used in messages and to find the files it names.
 // An error is always Problems.
 func Parse(file string, data []byte) (*Config, error) {
-	d := newDecoder(file, len(data))
 	root, problem := document(data)
 	if problem.Rule != "" {
 		problem.File = file
 		return nil, Problems{problem}
 	}
-	c := d.config(root)
-	if d.budget >= 0 { // else half of the file was left unread, and would seem to be missing
-		d.check(c)
+	d := &decoder{
+		file: file, rules: rules, budget: len(data),
+		written: map[string]written{}, unread: map[string]bool{}, first: map[given]string{},
 	}
+	c := defaults(file)
+	d.section("", "", root, reflect.ValueOf(c).Elem())
+	d.check(c)
 	if len(d.problems) > 0 {
 		return nil, d.all()
 	}
@@ -41,26 +43,13 @@ func Parse(file string, data []byte) (*Config, error) {
 	return c, nil
 }
 
-// readFile reads a regular file, and at most one byte more than Parse accepts. Anything else is refused
-// before it is opened: opening a FIFO waits for a writer, and a device may never end.
-func readFile(path string) ([]byte, error) {
-	if err := regular(path); err != nil {
-		return nil, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, unwrapped(err)
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFile+1))
-}
-
 func defaults(file string) *Config {
+	limits := Limits{Manifest: 8 << 20, FirstByte: 4500 * time.Millisecond, Lists: 30 * time.Second, Silence: 5 * time.Minute}
 	return &Config{
 		File: file,
 		DNS:  DNS{Listen: []string{":53"}, TTL: time.Minute},
 		// 443 without tls, too: whoever terminates TLS in front of a gateway most often forwards to the same port.
-		Proxy:       Proxy{Listen: []string{":443"}, Limits: defaultLimits()},
+		Proxy:       Proxy{Listen: []string{":443"}, Limits: limits},
 		Lease:       Lease{Idle: 10 * time.Minute, Owner: OwnerNearest},
 		Health:      Health{Interval: 5 * time.Second, Timeout: 2 * time.Second, Path: "/v2/", Fronts: true},
 		Replication: Replication{Concurrency: 4, Unrecorded: UnrecordedRefuse},

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/fairlead-gateway/fairlead/keyfiles"
 )
 
 const smallest = `
@@ -72,7 +74,7 @@ func TestLoadIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantRule(t, errOf(Load(name)), "", "larger than 1048576 bytes")
-	data, err := readFile(name)
+	data, err := keyfiles.Read(name)
 	if err != nil || len(data) != maxFile+1 {
 		t.Errorf("read %d bytes, want %d: %v", len(data), maxFile+1, err)
 	}

@@ -69,23 +69,28 @@ func isLabel(s string) bool {
 	return true
 }
 
-// replicaName takes the label below the hostname that reaches a replica on purpose.
-func replicaName(s string) (string, string) {
-	switch {
-	case !isLabel(s) || s != strings.ToLower(s):
+// lowerCaseLabel takes a DNS label, which is to be written in one way only.
+func lowerCaseLabel(s string) (string, string) {
+	if !isLabel(s) || s != strings.ToLower(s) {
 		return "", ruleName
-	case s == "whoami":
-		return "", ruleReserved
 	}
 	return s, ""
 }
 
+// replicaName takes the label below the hostname that reaches a replica on purpose.
+func replicaName(s string) (string, string) {
+	if s == "whoami" {
+		return "", ruleReserved
+	}
+	return lowerCaseLabel(s)
+}
+
 // storageName takes the name of a storage that replicas share; "" is a replica's own.
 func storageName(s string) (string, string) {
-	if s != "" && (!isLabel(s) || s != strings.ToLower(s)) {
-		return "", ruleName
+	if s == "" {
+		return "", ""
 	}
-	return s, ""
+	return lowerCaseLabel(s)
 }
 
 var repositories = regexp.MustCompile(`^([a-z0-9][a-z0-9._/-]{0,254})?\*?$`)
@@ -135,5 +140,3 @@ func isURIHost(s string) bool {
 	_, rule := hostName(s)
 	return rule == ""
 }
-
-func anyText(s string) (string, string) { return s, "" }

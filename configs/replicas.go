@@ -7,52 +7,22 @@ import (
 	"net/url"
 )
 
-func (d *decoder) checkReplicas(c *Config) {
-	names, upstreams := map[string]string{}, map[string]string{}
-	addresses := map[netip.Addr]string{}
-	for i, r := range c.Replicas[:min(len(c.Replicas), maxReplicas)] {
-		path := item("replicas", i)
-		d.required(path, "name", "place", "addresses", "upstream")
-		d.checkName(c.Hostname, r.Name, path+".name", names)
-		d.checkAddresses(r.Addresses, path+".addresses", addresses)
-		d.checkUpstream(c, r, path+".upstream", upstreams)
-		d.checkUpstreamTLS(r, path)
-	}
-	d.checkHome(c.Replicas)
-}
-
-func (d *decoder) checkName(hostname, name, path string, names map[string]string) {
-	if name == "" {
-		return
-	}
-	distinct(d, names, name, path)
-	if len(name)+1+len(hostname) > maxName {
+func (d *decoder) checkNameLength(c *Config, path, name string) {
+	if len(name)+1+len(c.Hostname) > maxName {
 		d.problem(path, ruleNameLong)
 	}
 }
 
-func (d *decoder) checkAddresses(addresses []netip.Addr, path string, first map[netip.Addr]string) {
-	if _, given := d.written[path]; given {
-		d.count(path, len(addresses), 1, maxAddresses)
-	}
-	for i, addr := range addresses {
-		distinct(d, first, addr, item(path, i))
-	}
-}
-
-func (d *decoder) checkUpstream(c *Config, r Replica, path string, first map[string]string) {
-	if r.Upstream == nil {
-		return
-	}
-	distinct(d, first, endpoint(r.Upstream), path)
-	if c.Hostname != "" && atOrBelow(r.Upstream.Hostname(), c.Hostname) {
+// checkUpstream finds requests that would come back to the gateway.
+func (d *decoder) checkUpstream(c *Config, path string, u *url.URL) {
+	if c.Hostname != "" && atOrBelow(u.Hostname(), c.Hostname) {
 		d.problem(path, ruleLoop)
 	}
 	if d.hidden("proxy.listen") {
 		return
 	}
 	for i, address := range c.Proxy.Listen[:min(len(c.Proxy.Listen), maxListen)] {
-		if listensFor(address, r.Upstream) {
+		if listensFor(address, u) {
 			d.problem(path, fmt.Sprintf(ruleOwnListen, item("proxy.listen", i)))
 			return
 		}
@@ -75,26 +45,28 @@ func listensFor(address string, u *url.URL) bool {
 }
 
 // checkUpstreamTLS checks the files that are for the upstream's TLS alone.
-func (d *decoder) checkUpstreamTLS(r Replica, path string) {
+func (d *decoder) checkUpstreamTLS(c *Config, path string, r Replica) {
 	ca, certificate, key := path+".ca", path+".client_certificate", path+".client_key"
-	if r.Upstream != nil && r.Upstream.Scheme != "https" {
-		d.unless(len(r.CA) == 0, ca, ruleNeedsHTTPS)
-		d.unless(r.ClientCertificate == "", certificate, ruleNeedsHTTPS)
+	clearText := r.Upstream != nil && r.Upstream.Scheme != "https"
+	for _, broken := range []struct {
+		when       bool
+		path, rule string
+	}{
+		{clearText && len(r.CA) > 0, ca, ruleNeedsHTTPS},
+		{clearText && r.ClientCertificate != "", certificate, ruleNeedsHTTPS},
+		{r.ClientCertificate != "" && r.ClientKey == "" && !d.unread[key], certificate, fmt.Sprintf(ruleAlone, "client_key")},
+		{r.ClientKey != "" && r.ClientCertificate == "" && !d.unread[certificate], key, fmt.Sprintf(ruleAlone, "client_certificate")},
+	} {
+		if broken.when {
+			d.problem(broken.path, broken.rule)
+		}
 	}
-	d.unless(r.ClientCertificate == "" || r.ClientKey != "" || d.unread[key], certificate, fmt.Sprintf(ruleAlone, "client_key"))
-	d.unless(r.ClientKey == "" || r.ClientCertificate != "" || d.unread[certificate], key, fmt.Sprintf(ruleAlone, "client_certificate"))
-	d.checkTrust(ca, r.CA)
+	d.checkTrust(c, ca, r.CA)
 	d.checkPair(certificate, r.ClientCertificate, key, r.ClientKey)
 }
 
-func (d *decoder) unless(fine bool, path, rule string) {
-	if !fine {
-		d.problem(path, rule)
-	}
-}
-
 // checkHome wants exactly one home; the only replica of a file is it without saying so.
-func (d *decoder) checkHome(replicas []Replica) {
+func (d *decoder) checkHome(_ *Config, _ string, replicas []Replica) {
 	home := ""
 	for i, r := range replicas {
 		path := item("replicas", i) + ".home"

@@ -17,6 +17,7 @@ const (
 	ruleQuote      = "must be text, not %s: put it in quotes"
 	ruleMissing    = "is missing"
 	ruleNoItem     = "needs at least one"
+	ruleEmptyItem  = "must not be empty in a list"
 	ruleItems      = "at most %d, not %d"
 	ruleNotYet     = "not yet: %s"
 	ruleSame       = "is the same as %s"

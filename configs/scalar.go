@@ -2,13 +2,15 @@ package configs
 
 import (
 	"fmt"
-	"strconv"
+	"reflect"
 	"time"
 
 	"go.yaml.in/yaml/v4"
 )
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
+
+func isEmptyMapping(n *yaml.Node) bool { return n.Kind == yaml.MappingNode && len(n.Content) == 0 }
 
 // describe says what a node is, in the words of somebody who writes YAML.
 func describe(n *yaml.Node) string {
@@ -33,109 +35,96 @@ func describe(n *yaml.Node) string {
 	return "a value of another type"
 }
 
-// parsed takes text that parse turns into a value; parse returns the rule that the text breaks, or "".
-func parsed[T any](d *decoder, to *T, parse func(string) (T, string)) field {
-	return func(path string, n *yaml.Node) {
-		s, ok := d.text(path, n)
-		if !ok {
-			return
-		}
-		v, rule := parse(s)
-		if rule != "" {
-			d.refuse(path, rule)
-			return
-		}
-		*to = v
-	}
-}
+// taker takes a value into what to points to, or refuses it.
+type taker func(d *decoder, path string, n *yaml.Node, to any)
 
-// listOf takes a list of such texts. An item that cannot be taken keeps its place, so that indexes are those of
-// the file.
-func listOf[T any](d *decoder, to *[]T, parse func(string) (T, string)) field {
-	return d.list(
-		func(count int) { *to = make([]T, 0, count) },
-		func(path string, n *yaml.Node) {
-			var v T
-			parsed(d, &v, parse)(path, n)
-			*to = append(*to, v)
-		})
-}
-
-// oneOrMore is one text or a list; an empty text is none, and not of a list.
-func (d *decoder) oneOrMore(to *[]string, parse func(string) (string, string)) field {
-	return func(path string, n *yaml.Node) {
-		if n.Kind == yaml.SequenceNode {
-			listOf(d, to, func(s string) (string, string) {
-				if s == "" {
-					return "", "must not be empty in a list"
-				}
-				return parse(s)
-			})(path, n)
-			return
-		}
-		var one string
-		if parsed(d, &one, parse)(path, n); one != "" {
-			*to = []string{one}
+// text takes text that parse turns into a value; parse returns the rule that the text breaks, or "".
+func text[T any](parse func(string) (T, string)) taker {
+	return func(d *decoder, path string, n *yaml.Node, to any) {
+		switch {
+		case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str":
+			v, rule := parse(n.Value)
+			if rule != "" {
+				d.refuse(path, rule)
+				return
+			}
+			*to.(*T) = v
+		case n.Kind == yaml.ScalarNode && !isNull(n): // 1.20 or 007 would not come back as they were written
+			d.refuse(path, fmt.Sprintf(ruleQuote, describe(n)))
+		default:
+			d.refuse(path, fmt.Sprintf(ruleKind, "text", describe(n)))
 		}
 	}
 }
 
-// text is strict: 1.20 or 007 would not come back as they were written.
-func (d *decoder) text(path string, n *yaml.Node) (string, bool) {
-	switch {
-	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str":
-		return n.Value, true
-	case n.Kind == yaml.ScalarNode && !isNull(n):
-		d.refuse(path, fmt.Sprintf(ruleQuote, describe(n)))
-	default:
-		d.refuse(path, fmt.Sprintf(ruleKind, "text", describe(n)))
+func anyText(s string) (string, string) { return s, "" }
+
+// beside takes the name of a file or folder, relative to the folder of the configuration.
+func beside(parse func(d *decoder, name string) (string, string)) taker {
+	return func(d *decoder, path string, n *yaml.Node, to any) {
+		text(func(s string) (string, string) { return parse(d, s) })(d, path, n, to)
 	}
-	return "", false
 }
 
-func (d *decoder) flag(to *bool) field {
-	return func(path string, n *yaml.Node) {
-		if n.ShortTag() != "!!bool" || n.Decode(to) != nil {
-			d.refuse(path, fmt.Sprintf(ruleKind, "true or false", describe(n)))
+// unshown takes a value that no problem may repeat.
+func unshown(take taker) taker {
+	return func(d *decoder, path string, n *yaml.Node, to any) {
+		d.written[path] = written{line: d.written[path].line}
+		take(d, path, n, to)
+	}
+}
+
+// passes takes text that has to pass a check.
+func passes(check func(string) error, rule string) taker {
+	return text(func(s string) (string, string) {
+		if check(s) != nil {
+			return "", rule
 		}
+		return s, ""
+	})
+}
+
+func (d *decoder) flag(path string, n *yaml.Node, to reflect.Value) {
+	if n.ShortTag() != "!!bool" || n.Decode(to.Addr().Interface()) != nil {
+		d.refuse(path, fmt.Sprintf(ruleKind, "true or false", describe(n)))
 	}
 }
 
-// number takes a number for which valid holds; NaN reaches valid and compares false with everything.
-func (d *decoder) number(to *float64, valid func(float64) bool, rule string) field {
-	return func(path string, n *yaml.Node) {
+// number takes a number from -limit to limit. NaN compares false with everything.
+func number(limit float64, rule string) taker {
+	return func(d *decoder, path string, n *yaml.Node, to any) {
 		var v float64
 		tag := n.ShortTag()
 		switch {
 		case tag != "!!int" && tag != "!!float", n.Decode(&v) != nil:
 			d.refuse(path, fmt.Sprintf(ruleKind, "a number", describe(n)))
-		case !valid(v):
+		case !(-limit <= v && v <= limit):
 			d.refuse(path, rule)
 		default:
-			*to = v
+			*to.(*float64) = v
 		}
 	}
 }
 
-// whole takes a whole number from least to most, both included.
-func whole[T int | int64](d *decoder, to *T, least, most T) field {
-	return func(path string, n *yaml.Node) {
+// integer takes a whole number from least to most, both included.
+func integer[T int | int64](least, most T) taker {
+	return func(d *decoder, path string, n *yaml.Node, to any) {
 		var v T
 		switch {
 		case n.ShortTag() != "!!int":
 			d.refuse(path, fmt.Sprintf(ruleKind, "a whole number", describe(n)))
 		case n.Decode(&v) != nil, v < least, v > most:
-			d.refuse(path, fmt.Sprintf(ruleRange, strconv.FormatInt(int64(least), 10), strconv.FormatInt(int64(most), 10)))
+			d.refuse(path, fmt.Sprintf(ruleRange, fmt.Sprint(least), fmt.Sprint(most)))
 		default:
-			*to = v
+			*to.(*T) = v
 		}
 	}
 }
 
 // duration takes a time from least to most, both included. A bare number is refused: some tools mean seconds by
 // it and others milliseconds.
-func (d *decoder) duration(to *time.Duration, least, most time.Duration) field {
-	return func(path string, n *yaml.Node) {
+func duration(least, most time.Duration) taker {
+	return func(d *decoder, path string, n *yaml.Node, to any) {
 		if n.Kind != yaml.ScalarNode {
 			d.refuse(path, fmt.Sprintf(ruleKind, "a duration", describe(n)))
 			return
@@ -147,7 +136,34 @@ func (d *decoder) duration(to *time.Duration, least, most time.Duration) field {
 		case v < least || v > most:
 			d.refuse(path, fmt.Sprintf(ruleRange, brief(least), brief(most)))
 		default:
-			*to = v
+			*to.(*time.Duration) = v
 		}
 	}
+}
+
+// size takes a whole number of KiB, MiB or GiB, from least to most bytes, both included. A bare number is refused: it
+// may mean bytes or megabytes.
+func size(least, most int64) taker {
+	return func(d *decoder, path string, n *yaml.Node, to any) {
+		v, ok := parseSize(n.Value)
+		switch {
+		case n.Kind != yaml.ScalarNode, !ok:
+			d.refuse(path, ruleSize)
+		case v < least || v > most:
+			d.refuse(path, fmt.Sprintf(ruleRange, sizeText(least), sizeText(most)))
+		default:
+			*to.(*int64) = v
+		}
+	}
+}
+
+// notYet refuses a key that the schema has and the program does not yet act on. Left empty it is accepted, so that a
+// file can be written today as it will be; anything else is refused rather than ignored, and not repeated, since some of
+// these keys hold secrets.
+func notYet(what string) taker {
+	return unshown(func(d *decoder, path string, n *yaml.Node, _ any) {
+		if !isNull(n) && !isEmptyMapping(n) {
+			d.refuse(path, fmt.Sprintf(ruleNotYet, what))
+		}
+	})
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/geo"
+	"github.com/fairlead-gateway/fairlead/keyfiles"
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 // Values of Replica.State: the operator's word, which beats the probes.
@@ -28,24 +30,24 @@ const (
 // Config is a whole file that has passed every rule, with defaults filled in and file names resolved.
 // It is not changed after Load or Parse, except by SetHere before it is handed out.
 type Config struct {
-	File        string // as given to Load or Parse
-	Hostname    string // lower case, without a trailing dot
-	DNS         DNS
-	Here        string // name of the replica beside this gateway; empty: it stands in no region
-	Proxy       Proxy
-	Geo         Geo
-	Lease       Lease
-	Health      Health
-	State       string // folder for what must outlive a restart; empty: it does not
-	Replicas    []Replica
-	Cluster     *Cluster // nil: this gateway is alone
-	Replication Replication
-	Webhooks    []Webhook
-	Admin       Admin
+	File        string                      // as given to Load or Parse
+	Hostname    string                      `yaml:"hostname"` // lower case, without a trailing dot
+	DNS         DNS                         `yaml:"dns"`
+	Here        string                      `yaml:"here"` // name of the replica beside this gateway; empty: it stands in no region
+	Proxy       Proxy                       `yaml:"proxy"`
+	Geo         Geo                         `yaml:"geo"`
+	Lease       Lease                       `yaml:"lease"`
+	Health      Health                      `yaml:"health"`
+	State       string                      `yaml:"state"` // folder for what must outlive a restart; empty: it does not
+	Replicas    []Replica                   `yaml:"replicas"`
+	Cluster     *Cluster                    `yaml:"cluster"` // nil: this gateway is alone
+	Replication Replication                 `yaml:"replication"`
+	Webhooks    []subscription.Subscription `yaml:"webhooks"`
+	Admin       Admin                       `yaml:"admin"`
 
 	// WebhooksPrivate lets webhooks reach receivers on loopback and in private networks.
-	WebhooksPrivate bool
-	WebhooksCA      Trust // of receivers
+	WebhooksPrivate bool           `yaml:"webhooks_private"`
+	WebhooksCA      keyfiles.Trust `yaml:"webhooks_ca"` // of receivers
 
 	written map[string]written // by field path; for problems found after parsing
 	leaf    *x509.Certificate  // of Proxy.TLS when the file was read; nil without
@@ -53,44 +55,46 @@ type Config struct {
 
 // DNS says where names are answered and what the answers carry.
 type DNS struct {
-	Listen      []string      // host:port with an IP address or no host
-	Nameservers []string      // lower case, without a trailing dot
-	TTL         time.Duration // whole seconds, 1s to 24h; a ceiling
+	Listen      []string      `yaml:"listen"`      // host:port with an IP address or no host
+	Nameservers []string      `yaml:"nameservers"` // lower case, without a trailing dot
+	TTL         time.Duration `yaml:"ttl"`         // whole seconds, 1s to 24h; a ceiling
 }
 
 // Proxy is the clients' listener.
 type Proxy struct {
-	Listen         []string // host:port with an IP address or no host
-	TLS            *TLS     // nil: clear text
-	TrustedProxies []netip.Prefix
-	Paths          []string // absolute, clean, outside /v2/; with /* at its end all below
-	Limits         Limits
+	Listen         []string       `yaml:"listen"` // host:port with an IP address or no host
+	TLS            *TLS           `yaml:"tls"`    // nil: clear text
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
+	Paths          []string       `yaml:"paths"` // absolute, clean, outside /v2/; with /* at its end all below
+	Limits         Limits         `yaml:"limits"`
 }
 
 // Limits bound what one request may take. Every one has a default that suits most registries.
 type Limits struct {
-	Manifest  int64         // bytes of a manifest, 1 MiB to 64 MiB; a larger one is refused
-	FirstByte time.Duration // until a read is answered, or asked of the next replica, too; 500ms to 5m
-	Lists     time.Duration // the same for lists of tags and repositories, 500ms to 10m
-	Silence   time.Duration // of a client in the middle of a body, 10s to 24h
+	Manifest  int64         `yaml:"manifest"`   // bytes of a manifest, 1 MiB to 64 MiB; a larger one is refused
+	FirstByte time.Duration `yaml:"first_byte"` // until a read is answered, or asked of the next replica, too; 500ms to 5m
+	Lists     time.Duration `yaml:"lists"`      // the same for lists of tags and repositories, 500ms to 10m
+	Silence   time.Duration `yaml:"silence"`    // of a client in the middle of a body, 10s to 24h
 }
 
 // TLS names the files of the clients' listener. They loaded as a pair when the file was read.
 type TLS struct {
-	Certificate, Key string
-	CA               Trust // of fronts, where gateways reach one another; empty: the system's, and Certificate
+	Certificate string         `yaml:"certificate"`
+	Key         string         `yaml:"key"`
+	CA          keyfiles.Trust `yaml:"ca"`   // of fronts, where gateways reach one another; empty: the system's, and Certificate
+	ACME        struct{}       `yaml:"acme"` // for a later version
 }
 
 // Geo is how addresses are placed.
 type Geo struct {
-	Databases []string // file names of .mmdb files; none: the table that is built in
-	Networks  []Network
+	Databases []string  `yaml:"database"` // file names of .mmdb files; none: the table that is built in
+	Networks  []Network `yaml:"networks"`
 }
 
 // Network places a prefix by hand; it is known better than any database.
 type Network struct {
-	Network netip.Prefix // masked, IPv4 where it was IPv4-mapped
-	Place   Place
+	Network netip.Prefix `yaml:"network"` // masked, IPv4 where it was IPv4-mapped
+	Place   Place        `yaml:"place"`
 }
 
 // Place is a point on the map.
@@ -102,42 +106,43 @@ type Place struct {
 
 // Lease governs how long a repository's writes stay with one replica.
 type Lease struct {
-	Idle  time.Duration // quiet time after which a lease ends, 10s to 24h
-	Owner string        // OwnerNearest or OwnerHome
+	Idle  time.Duration `yaml:"idle"`  // quiet time after which a lease ends, 10s to 24h
+	Owner string        `yaml:"owner"` // OwnerNearest or OwnerHome
 }
 
 // Health is how replicas are probed.
 type Health struct {
-	Interval time.Duration // 1s to 10m
-	Timeout  time.Duration // at most Interval
-	Path     string        // absolute
-	Fronts   bool          // probe Replica.Addresses too, at the proxy's port and scheme
+	Interval time.Duration `yaml:"interval"` // 1s to 10m
+	Timeout  time.Duration `yaml:"timeout"`  // at most Interval
+	Path     string        `yaml:"path"`     // absolute
+	Fronts   bool          `yaml:"fronts"`   // probe Replica.Addresses too, at the proxy's port and scheme
 }
 
 // Replica is one regional registry.
 type Replica struct {
-	Name        string
-	Place       Place
-	Addresses   []netip.Addr // what DNS answers: 1 to 16, unmapped
-	Upstream    *url.URL     // scheme and host only
-	Home        bool
-	State       string  // StateOnline, StateDrain or StateOffline
-	Write       bool    // false: a read-only replica
-	Storage     string  // replicas that bear the same have the same content; "" is the replica's own
-	Host        string  // Host to send upstream; empty: the client's own
-	CA          Trust   // of Upstream, and of where it leads for tokens and blobs
-	Credentials string  // docker config.json with the login for what is done there in the gateway's own name; empty: none
-	Bias        float64 // milliseconds added to the expected round-trip time, -1000 to 1000
+	Name        string         `yaml:"name"`
+	Place       Place          `yaml:"place"`
+	Addresses   []netip.Addr   `yaml:"addresses"` // what DNS answers: 1 to 16, unmapped
+	Upstream    *url.URL       `yaml:"upstream"`  // scheme and host only
+	Home        bool           `yaml:"home"`
+	State       string         `yaml:"state"`       // StateOnline, StateDrain or StateOffline
+	Write       bool           `yaml:"write"`       // false: a read-only replica
+	Storage     string         `yaml:"storage"`     // replicas that bear the same have the same content; "" is the replica's own
+	Host        string         `yaml:"host"`        // Host to send upstream; empty: the client's own
+	CA          keyfiles.Trust `yaml:"ca"`          // of Upstream, and of where it leads for tokens and blobs
+	Credentials string         `yaml:"credentials"` // docker config.json with the login for what is done there in the gateway's own name; empty: none
+	Bias        float64        `yaml:"bias"`        // milliseconds added to the expected round-trip time, -1000 to 1000
 
-	ClientCertificate, ClientKey string // files; both or neither
+	ClientCertificate string `yaml:"client_certificate"` // a file, as ClientKey; both or neither
+	ClientKey         string `yaml:"client_key"`
 }
 
 // Cluster is how gateways find each other.
 type Cluster struct {
-	Listen string   // host:port with an IP address or no host, for UDP and TCP
-	Name   string   // a DNS label, unique among them
-	Peers  []string // host:port, 1 to 64
-	Key    string   // file name; empty only where all addresses are loopback. See Keys
+	Listen string   `yaml:"listen"` // host:port with an IP address or no host, for UDP and TCP
+	Name   string   `yaml:"name"`   // a DNS label, unique among them
+	Peers  []string `yaml:"peers"`  // host:port, 1 to 64
+	Key    string   `yaml:"key"`    // file name; empty only where all addresses are loopback.
 }
 
 // Values of Replication.Unrecorded: what becomes of a push while the record in State cannot be written.
@@ -148,16 +153,16 @@ const (
 
 // Replication is how what was pushed to one replica comes to all others.
 type Replication struct {
-	Bandwidth   int64 // bytes per second to one replica; 0: no bound
-	Concurrency int   // images, and blobs, at a time to one replica, 1 to 64
-	Filters     []Filter
-	Unrecorded  string // UnrecordedRefuse or UnrecordedAccept
+	Bandwidth   int64    `yaml:"bandwidth"`   // bytes per second to one replica; 0: no bound
+	Concurrency int      `yaml:"concurrency"` // images, and blobs, at a time to one replica, 1 to 64
+	Filters     []Filter `yaml:"filters"`
+	Unrecorded  string   `yaml:"unrecorded"` // UnrecordedRefuse or UnrecordedAccept
 }
 
 // Filter leaves repositories out of what is copied.
 type Filter struct {
-	Replica      string   // empty: every one
-	Repositories []string // names, or beginnings that end in *
+	Replica      string   `yaml:"replica"`      // empty: every one
+	Repositories []string `yaml:"repositories"` // names, or beginnings that end in *
 }
 
 // LeavesOut reports whether the filter keeps a repository from a replica.
@@ -174,19 +179,7 @@ func (f Filter) LeavesOut(replica, repository string) bool {
 	return false
 }
 
-// Webhook is who is told of what happens.
-type Webhook struct {
-	Name     string   // 5 to 50 letters and digits
-	Location string   // a replica's name; empty: all
-	Actions  []string // 1 to 5
-	Scope    string   // repository, repository:tag, repository:*; empty: all
-	URI      string
-	Headers  map[string]string
-	Secret   string // that signs; empty: nothing is signed
-	Status   string // WebhookEnabled or WebhookDisabled
-}
-
 // Admin is the operators' listener.
 type Admin struct {
-	Listen string // host:port on loopback
+	Listen string `yaml:"listen"` // host:port on loopback
 }

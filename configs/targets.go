@@ -2,9 +2,10 @@ package configs
 
 import (
 	"cmp"
-	"crypto/tls"
 	"net"
 	"net/netip"
+
+	"github.com/fairlead-gateway/fairlead/keyfiles"
 )
 
 // Target is one thing that answers for a replica: its upstream, asked as the proxy asks it, or one of its fronts,
@@ -16,7 +17,7 @@ type Target struct {
 	URL     string     // what to GET
 	Host    string     // Host to send
 	Dial    string     // host:port to connect to instead of the URL's; empty: the URL's
-	TLS     func() (*tls.Config, error)
+	TLS     keyfiles.Client
 }
 
 // Targets are in the order of the file: a replica's upstream, then its fronts.
@@ -38,7 +39,7 @@ func (c *Config) upstream(r Replica) Target {
 		Address: r.Upstream.String(),
 		URL:     r.Upstream.String() + c.Health.Path,
 		Host:    cmp.Or(r.Host, c.Hostname),
-		TLS:     r.ClientTLS,
+		TLS:     r.TLS(),
 	}
 }
 
@@ -58,6 +59,28 @@ func (c *Config) front(replica string, addr netip.Addr) Target {
 		URL:     scheme + "://" + c.Hostname + "/v2/",
 		Host:    c.Hostname,
 		Dial:    address,
-		TLS:     c.FrontTLS,
+		TLS:     c.FrontTLS(),
 	}
+}
+
+// TLS says how to connect to the replica's upstream, its token service and its object store.
+func (r Replica) TLS() keyfiles.Client {
+	client := keyfiles.Client{Of: r.Name, Trust: r.CA, Certificate: r.ClientCertificate, Key: r.ClientKey}
+	if r.Upstream != nil {
+		client.Host = r.Upstream.Hostname()
+	}
+	return client
+}
+
+// FrontTLS says how to connect to a front as clients do, by the hostname. Without proxy.tls.ca the file's own
+// certificate is trusted beside the system's authorities: gateways share it, and it may come from an authority that
+// only the clients know.
+func (c *Config) FrontTLS() keyfiles.Client {
+	client := keyfiles.Client{Of: "proxy.tls", Host: c.Hostname, ServerName: c.Hostname}
+	if t := c.Proxy.TLS; t != nil {
+		if client.Trust = t.CA; len(t.CA) == 0 {
+			client.Trust = keyfiles.Trust{keyfiles.SystemRoots, t.Certificate}
+		}
+	}
+	return client
 }

@@ -6,60 +6,64 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/keyfiles"
 )
 
 // Warnings tells what is allowed and may still surprise: it goes to the log at start and to `fairlead check`.
 func (c *Config) Warnings() []Problem {
 	var w Problems
-	warn := func(field, format string, args ...any) {
-		w = append(w, Problem{File: c.File, Line: lineOf(c.written, field), Field: field, Rule: fmt.Sprintf(format, args...)})
-	}
-	c.warnDNS(warn)
-	c.warnProxy(warn)
-	if c.leaf != nil {
-		for _, what := range certificateWarnings(c.leaf, c.Hostname, c.Replicas, time.Now()) {
-			warn("proxy.tls.certificate", "%s", what)
+	warn := func(when bool, field, rule string) {
+		if when {
+			w = append(w, Problem{File: c.File, Line: lineOf(c.written, field), Field: field, Rule: rule})
 		}
 	}
-	c.warnPlaces(warn)
-	c.warnReplicas(warn)
-	if c.Health.Fronts && 2*c.Health.Timeout > c.Health.Interval {
-		warn("health.interval", "is shorter than a front's and an upstream's timeout together: a silent replica is probed less often than that")
+	warn(len(c.DNS.Nameservers) == 0, "dns.nameservers",
+		"is empty: there are no NS records, which checks of the delegation will report")
+	warn(c.Proxy.TLS == nil && slices.ContainsFunc(c.Proxy.Listen, beyondLoopback), "proxy.tls",
+		"is left out: clients' credentials travel in clear text")
+	for i, p := range c.Proxy.TrustedProxies {
+		warn(p.Bits() == 0, item("proxy.trusted_proxies", i), "believes everybody: any client can say it is anywhere")
 	}
-	if c.State == "" {
-		warn("state", "is empty: a restart loses the record of pushes and deletions, webhooks made by command, and what was not yet delivered")
+	for _, what := range c.certificateWarnings() {
+		warn(true, "proxy.tls.certificate", what)
 	}
+	unplaced := c.privateUnplaced()
+	warn(len(unplaced) > 0, "geo.networks", fmt.Sprintf(
+		"places nothing in %s, which no database knows: clients there count as being at home", strings.Join(unplaced, ", ")))
+	c.warnFamily(warn, "IPv4", netip.Addr.Is4)
+	c.warnFamily(warn, "IPv6", netip.Addr.Is6)
+	writable := func(r Replica) bool { return r.Write && r.State == StateOnline }
+	home := slices.IndexFunc(c.Replicas, func(r Replica) bool { return r.Home })
+	if !slices.ContainsFunc(c.Replicas, writable) {
+		warn(true, "replicas", "none is both online and writable: no push can start")
+	} else {
+		warn(c.Lease.Owner == OwnerHome && home >= 0 && !writable(c.Replicas[home]), "lease.owner",
+			"is home, and the home replica takes no new writes: they go to the next")
+	}
+	warn(c.Health.Fronts && 2*c.Health.Timeout > c.Health.Interval, "health.interval",
+		"is shorter than a front's and an upstream's timeout together: a silent replica is probed less often than that")
+	warn(c.State == "", "state",
+		"is empty: a restart loses the record of pushes and deletions, webhooks made by command, and what was not yet delivered")
 	return w.byLine()
 }
 
-type warner func(field, format string, args ...any)
-
-func (c *Config) warnDNS(warn warner) {
-	if len(c.DNS.Nameservers) == 0 {
-		warn("dns.nameservers", "is empty: there are no NS records, which checks of the delegation will report")
+// certificateWarnings keep nobody from starting: the certificate may be renewed while the gateway runs, and some clients
+// are told not to verify it.
+func (c *Config) certificateWarnings() []string {
+	if c.leaf == nil {
+		return nil
 	}
-}
-
-func (c *Config) warnProxy(warn warner) {
-	if c.Proxy.TLS == nil && slices.ContainsFunc(c.Proxy.Listen, beyondLoopback) {
-		warn("proxy.tls", "is left out: clients' credentials travel in clear text")
+	var names []string
+	for _, r := range c.Replicas {
+		names = append(names, r.Name+"."+c.Hostname)
 	}
-	for i, p := range c.Proxy.TrustedProxies {
-		if p.Bits() == 0 {
-			warn(item("proxy.trusted_proxies", i), "believes everybody: any client can say it is anywhere")
-		}
-	}
+	return keyfiles.Warnings(c.leaf, c.Hostname, names, time.Now())
 }
 
 func beyondLoopback(address string) bool {
 	host, _ := hostPort(address)
 	return !host.IsLoopback()
-}
-
-func (c *Config) warnPlaces(warn warner) {
-	if missing := c.privateUnplaced(); len(missing) > 0 {
-		warn("geo.networks", "places nothing in %s, which no database knows: clients there count as being at home", strings.Join(missing, ", "))
-	}
 }
 
 // privateUnplaced lists the private ranges that clients may have and no network places: of IPv6 only where a
@@ -81,30 +85,13 @@ func (c *Config) privateUnplaced() []string {
 	return missing
 }
 
-func (c *Config) warnReplicas(warn warner) {
-	c.warnFamily(warn, "IPv4", netip.Addr.Is4)
-	c.warnFamily(warn, "IPv6", netip.Addr.Is6)
-	writable := func(r Replica) bool { return r.Write && r.State == StateOnline }
-	if !slices.ContainsFunc(c.Replicas, writable) {
-		warn("replicas", "none is both online and writable: no push can start")
-		return
-	}
-	home := slices.IndexFunc(c.Replicas, func(r Replica) bool { return r.Home })
-	if c.Lease.Owner == OwnerHome && home >= 0 && !writable(c.Replicas[home]) {
-		warn("lease.owner", "is home, and the home replica takes no new writes: they go to the next")
-	}
-}
-
 // warnFamily names the replicas without an address of a family that others have. DNS answers with one replica's
 // addresses, so that a client with that family alone finds none when it is sent there.
-func (c *Config) warnFamily(warn warner, family string, in func(netip.Addr) bool) {
+func (c *Config) warnFamily(warn func(when bool, field, rule string), family string, in func(netip.Addr) bool) {
 	has := func(r Replica) bool { return slices.ContainsFunc(r.Addresses, in) }
-	if !slices.ContainsFunc(c.Replicas, has) {
-		return
-	}
+	some := slices.ContainsFunc(c.Replicas, has)
 	for i, r := range c.Replicas {
-		if !has(r) {
-			warn(item("replicas", i)+".addresses", "has no %s address and other replicas do: a client with %s alone may be sent where it cannot connect", family, family)
-		}
+		warn(some && !has(r), item("replicas", i)+".addresses", fmt.Sprintf(
+			"has no %s address and other replicas do: a client with %s alone may be sent where it cannot connect", family, family))
 	}
 }

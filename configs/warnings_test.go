@@ -1,8 +1,11 @@
 package configs
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fairlead-gateway/fairlead/keyfiles/keyfilestest"
 )
 
 func TestWarnings(t *testing.T) {
@@ -62,5 +65,16 @@ func TestDemoWarnsOfStateOnly(t *testing.T) {
 	}
 	if w := c.Warnings(); len(w) != 1 || w[0].Field != "state" {
 		t.Errorf("got %v", w)
+	}
+}
+
+// The certificate is the one that was loaded, and the warning stands at its line.
+func TestWarningsOfCertificateFile(t *testing.T) {
+	dir := t.TempDir()
+	keyfilestest.WritePair(dir, "gateway")
+	c := load(t, write(t, filepath.Join(dir, "fairlead.yaml"), smallest+"proxy:\n  tls:\n    certificate: gateway.pem\n    key: gateway.key\n"))
+	const want = ":7: proxy.tls.certificate: does not cover westus.registry.contoso.com: "
+	if got := Problems(c.Warnings()).Error(); !strings.Contains(got, want) || strings.Count(got, "proxy.tls") != 1 {
+		t.Errorf("got:\n%s\nwant %s", got, want)
 	}
 }

@@ -3,6 +3,7 @@ package configs
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,18 +13,17 @@ import (
 // maxListed bounds how many known words a message repeats.
 const maxListed = 16
 
-func oneOf(words ...string) func(string) (string, string) {
-	return func(s string) (string, string) {
-		if !slices.Contains(words, s) {
-			return "", fmt.Sprintf(ruleOneOf, strings.Join(words, ", "))
+func oneOf[T ~string](words ...T) func(string) (T, string) {
+	return func(s string) (T, string) {
+		if slices.Contains(words, T(s)) {
+			return T(s), ""
 		}
-		return s, ""
+		known := make([]string, len(words))
+		for i, w := range words {
+			known[i] = string(w)
+		}
+		return "", fmt.Sprintf(ruleOneOf, strings.Join(known, ", "))
 	}
-}
-
-// within holds for numbers from -limit to limit; not for NaN.
-func within(limit float64) func(float64) bool {
-	return func(v float64) bool { return -limit <= v && v <= limit }
 }
 
 // brief writes a duration as people do: 10m rather than 10m0s.
@@ -55,4 +55,31 @@ func suggest(word string, known []string) string {
 		return fmt.Sprintf("known are %s and %d more", strings.Join(known[:maxListed], ", "), len(known)-maxListed)
 	}
 	return "known are " + strings.Join(known, ", ")
+}
+
+// sizeUnits are those of Kubernetes and IEC 80000-13. "MB" means one thing to some and another to others.
+var sizeUnits = []struct {
+	name  string
+	bytes int64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}}
+
+func parseSize(s string) (bytes int64, ok bool) {
+	for _, unit := range sizeUnits {
+		number, found := strings.CutSuffix(s, unit.name)
+		if n, err := strconv.ParseUint(strings.TrimSpace(number), 10, 31); found && err == nil {
+			return int64(n) * unit.bytes, true
+		}
+	}
+	return 0, false
+}
+
+// sizeText is a size in the largest unit that has it whole.
+func sizeText(bytes int64) string {
+	text := strconv.FormatInt(bytes, 10)
+	for _, unit := range sizeUnits {
+		if bytes%unit.bytes == 0 {
+			text = strconv.FormatInt(bytes/unit.bytes, 10) + unit.name
+		}
+	}
+	return text
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/notify/webhook"
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 // eventOf is what subscribers are told of what was recorded here. own is the request of a copy: no client's, but ours.
@@ -34,7 +35,7 @@ func eventOf(e ledger.Event, own webhook.Request) (told webhook.Event, ok bool) 
 // everywhereOf is told once all replicas have what was pushed.
 func everywhereOf(pushed ledger.Event, own webhook.Request, now time.Time) webhook.Event {
 	told, _ := eventOf(pushed, own)
-	told.ID, told.Time, told.Action, told.Region = idOf(pushed.Entry, string(webhook.Replicated), ""), now, webhook.Replicated, ""
+	told.ID, told.Time, told.Action, told.Region = idOf(pushed.Entry, string(subscription.Replicated), ""), now, subscription.Replicated, ""
 	return told
 }
 

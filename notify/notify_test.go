@@ -16,6 +16,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/notify/webhook"
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 const (
@@ -136,13 +137,13 @@ func TestProgress(t *testing.T) {
 type site struct {
 	*testing.T
 	dir      string
-	in       []webhook.Subscription
+	in       []subscription.Subscription
 	ledger   *ledger.Ledger
 	queue    *webhook.Service
 	notifier *Notifier
 }
 
-func newSite(t *testing.T, in ...webhook.Subscription) *site {
+func newSite(t *testing.T, in ...subscription.Subscription) *site {
 	s := &site{T: t, dir: t.TempDir(), in: in}
 	s.open()
 	t.Cleanup(s.close)
@@ -253,9 +254,9 @@ func (s *site) left(want int) {
 	}
 }
 
-var allOfIt = webhook.Subscription{
-	Name: "hook1", ServiceURI: "http://127.0.0.1:1", Status: webhook.Enabled,
-	Actions: []webhook.Action{webhook.Push, webhook.Delete, webhook.ChartPush, webhook.ChartDelete, webhook.Replicated},
+var allOfIt = subscription.Subscription{
+	Name: "hook1", ServiceURI: "http://127.0.0.1:1", Status: subscription.Enabled,
+	Actions: []subscription.Action{subscription.Push, subscription.Delete, subscription.ChartPush, subscription.ChartDelete, subscription.Replicated},
 }
 
 // TestHooks: an event for the region that took a push, one for each that came to have it, and one when all have it, of each

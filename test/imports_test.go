@@ -42,9 +42,12 @@ func bans() []ban {
 		{pure, "sync/...", false, nil, "decisions are values: there is nothing to lock"},
 		{pure, "context", false, nil, "a decision does not wait, so it cannot be cancelled"},
 		{[]string{"geo"}, module + "/...", false, nil, "geo is the bottom: places and distances know nothing of replicas"},
-		{[]string{"notify"}, module + "/...", false, []string{"hlc", "ledger", "notify/webhook"}, "who tells knows what was recorded, and who is told"},
+		{[]string{"notify"}, module + "/...", false, []string{"hlc", "ledger", "notify/webhook", "notify/webhook/subscription"}, "who tells knows what was recorded, and who is told"},
+		{[]string{"keyfiles"}, module + "/...", false, nil, "certificates and keys know nothing of who shows them"},
+		{all, module + "/keyfiles/keyfilestest", false, nil, "no test helper is a dependency of the product"},
 		{[]string{"backoff"}, module + "/...", false, nil, "a delay knows nothing of what is tried again"},
 		{[]string{"boltfile"}, module + "/...", false, nil, "a file knows nothing of what is kept in it"},
+		{[]string{"notify/webhook/subscription"}, module + "/...", false, []string{"oci"}, "the rules of a subscription know nothing of who holds to them"},
 		{[]string{"hlc"}, module + "/...", false, nil, "a clock knows nothing of what it stamps"},
 		{[]string{"ledger"}, module + "/...", false, []string{"boltfile", "hlc"}, "a ledger knows nothing of who uses it"},
 		{all, module + "/ledger/...", false, []string{"proxy", "replication", "replication/audit", "notify", "cmd/fairlead/gateway"}, "the write side alone speaks the ledger's language"},
@@ -65,7 +68,10 @@ func bans() []ban {
 	for _, s := range siblings {
 		for _, other := range siblings {
 			if s != other && !strings.HasPrefix(other, s+"/") {
-				list = append(list, ban{[]string{s}, module + "/" + other + "/...", false, nil, "siblings never import each other"})
+				list = append(list, ban{
+					[]string{s}, module + "/" + other + "/...", false, []string{"notify/webhook/subscription"},
+					"siblings never import each other, save for a leaf",
+				})
 			}
 		}
 	}

@@ -25,7 +25,7 @@ const insideBound = 30 * time.Second
 // checkLive prints a line for each thing that was tried, and reports whether all is well.
 func checkLive(ctx context.Context, out io.Writer, c *configs.Config, upstreamsOnly bool) bool {
 	well := true
-	results := configs.Live(ctx, c, upstreamsOnly)
+	results := askAll(ctx, c, upstreamsOnly)
 	for _, r := range results {
 		if r.Err != nil {
 			well = false
@@ -34,13 +34,13 @@ func checkLive(ctx context.Context, out io.Writer, c *configs.Config, upstreamsO
 		}
 		fmt.Fprintf(out, "%s %s %s: %d %s\n", r.Replica, r.Target, r.Address, r.Status, r.Challenge)
 	}
-	for _, difference := range configs.CompareChallenges(results) {
+	for _, difference := range compareChallenges(results) {
 		well = false
 		fmt.Fprintln(out, difference)
 	}
 	for _, r := range c.Replicas {
-		i := slices.IndexFunc(results, func(l configs.LiveResult) bool {
-			return l.Replica == r.Name && l.Target == configs.TargetUpstream
+		i := slices.IndexFunc(results, func(l liveResult) bool {
+			return l.Replica == r.Name && l.Target == targetUpstream
 		})
 		if results[i].Err != nil {
 			continue // it has been said
@@ -69,7 +69,7 @@ func lookInside(ctx context.Context, r configs.Replica, status int) (said string
 	}
 	ctx, cancel := context.WithTimeout(ctx, insideBound)
 	defer cancel()
-	trust, err := r.ClientTLS()
+	trust, err := r.TLS().Config()
 	if err != nil {
 		return "", err
 	}

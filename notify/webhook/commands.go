@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 // Why a command is refused, besides ErrInvalid.
@@ -13,79 +15,79 @@ var (
 	ErrUnknown  = errors.New("there is no such webhook")
 	ErrExists   = errors.New("there is a webhook of that name")
 	ErrInFile   = errors.New("the webhook is in the file, and changed there")
-	ErrTooMany  = fmt.Errorf("there may be %d webhooks", maxSubscriptions)
+	ErrTooMany  = fmt.Errorf("there may be %d webhooks", subscription.MaxSubscriptions)
 	ErrDisabled = errors.New("the webhook is disabled")
 )
 
 // Change is what an update changes; nil stays as it is. A webhook's name and location stay.
 type Change struct {
-	ServiceURI    *string           `json:"serviceUri"`
-	CustomHeaders map[string]string `json:"customHeaders"` // all of them anew; empty: none
-	Actions       []Action          `json:"actions"`
-	Scope         *string           `json:"scope"`
-	Status        *Status           `json:"status"`
-	Secret        *string           `json:"secret"`
+	ServiceURI    *string               `json:"serviceUri"`
+	CustomHeaders map[string]string     `json:"customHeaders"` // all of them anew; empty: none
+	Actions       []subscription.Action `json:"actions"`
+	Scope         *string               `json:"scope"`
+	Status        *subscription.Status  `json:"status"`
+	Secret        *string               `json:"secret"`
 }
 
 // List has all subscriptions by name, what is secret masked.
-func (s *Service) List() []Subscription {
+func (s *Service) List() []subscription.Subscription {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := []Subscription{}
+	out := []subscription.Subscription{}
 	for _, sub := range s.subscriptions {
-		out = append(out, sub.masked())
+		out = append(out, sub.Masked())
 	}
 	slices.SortFunc(out, byName)
 	return out
 }
 
 // Get is one subscription, what is secret masked.
-func (s *Service) Get(name string) (Subscription, error) {
+func (s *Service) Get(name string) (subscription.Subscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sub, ok := s.subscriptions[keyOf(name)]
 	if !ok {
-		return Subscription{}, ErrUnknown
+		return subscription.Subscription{}, ErrUnknown
 	}
-	return sub.masked(), nil
+	return sub.Masked(), nil
 }
 
 // Create adds a subscription; an empty status is enabled.
-func (s *Service) Create(sub Subscription) (Subscription, error) {
+func (s *Service) Create(sub subscription.Subscription) (subscription.Subscription, error) {
 	if sub.Status == "" {
-		sub.Status = Enabled
+		sub.Status = subscription.Enabled
 	}
 	sub.InFile = false
-	if err := sub.check(s.regions); err != nil {
-		return Subscription{}, err
+	if err := sub.Check(s.regions); err != nil {
+		return subscription.Subscription{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, exists := s.subscriptions[keyOf(sub.Name)]; exists {
-		return Subscription{}, ErrExists
+		return subscription.Subscription{}, ErrExists
 	}
-	if len(s.subscriptions) >= maxSubscriptions {
-		return Subscription{}, ErrTooMany
+	if len(s.subscriptions) >= subscription.MaxSubscriptions {
+		return subscription.Subscription{}, ErrTooMany
 	}
 	return s.put(sub)
 }
 
 // Update changes a subscription that commands made.
-func (s *Service) Update(name string, c Change) (Subscription, error) {
+func (s *Service) Update(name string, c Change) (subscription.Subscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sub, err := s.changeable(name)
 	if err != nil {
-		return Subscription{}, err
+		return subscription.Subscription{}, err
 	}
 	c.apply(&sub)
-	if err := sub.check(slices.Concat(s.regions, []string{sub.Location})); err != nil { // the file may have lost its region
-		return Subscription{}, err
+	if err := sub.Check(slices.Concat(s.regions, []string{sub.Location})); err != nil { // the file may have lost its region
+		return subscription.Subscription{}, err
 	}
 	return s.put(sub)
 }
 
-func (c Change) apply(sub *Subscription) {
+func (c Change) apply(sub *subscription.Subscription) {
 	set(&sub.ServiceURI, c.ServiceURI)
 	set(&sub.Scope, c.Scope)
 	set(&sub.Status, c.Status)
@@ -105,14 +107,14 @@ func set[T any](to, from *T) {
 }
 
 // put needs mu. What it keeps is its own: whoever called may change theirs.
-func (s *Service) put(sub Subscription) (Subscription, error) {
+func (s *Service) put(sub subscription.Subscription) (subscription.Subscription, error) {
 	sub.Actions, sub.CustomHeaders = slices.Clone(sub.Actions), maps.Clone(sub.CustomHeaders)
 	if err := s.store.put(keyOf(sub.Name), sub); err != nil {
-		return Subscription{}, err
+		return subscription.Subscription{}, err
 	}
 	s.subscriptions[keyOf(sub.Name)] = sub
 	s.poke()
-	return sub.masked(), nil
+	return sub.Masked(), nil
 }
 
 // Delete takes a subscription away that commands made, with what is queued for it and its log.
@@ -130,7 +132,7 @@ func (s *Service) Delete(name string) error {
 }
 
 // changeable needs mu.
-func (s *Service) changeable(name string) (Subscription, error) {
+func (s *Service) changeable(name string) (subscription.Subscription, error) {
 	sub, ok := s.subscriptions[keyOf(name)]
 	switch {
 	case !ok:
@@ -147,10 +149,10 @@ func (s *Service) Ping(name string) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if sub.Status != Enabled {
+	if sub.Status != subscription.Enabled {
 		return "", ErrDisabled
 	}
-	e := Event{ID: newID(), Time: s.now(), Action: Ping}
+	e := Event{ID: newID(), Time: s.now(), Action: subscription.Ping}
 	return e.ID, s.queue([]string{keyOf(name)}, e)
 }
 

@@ -10,15 +10,17 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 func TestCommands(t *testing.T) {
 	dir := t.TempDir()
-	s := openSite(t, setup{dir: dir, inFile: []Subscription{named("FromFile", "http://f")}})
+	s := openSite(t, setup{dir: dir, inFile: []subscription.Subscription{named("FromFile", "http://f")}})
 	sub := named("Commanded", "http://a/in")
 	sub.Status, sub.Secret, sub.CustomHeaders = "", "0123456789abcdef", map[string]string{"Authorization": "Basic abc"}
 	got, err := s.Create(sub)
-	if err != nil || got.Status != Enabled || got.Secret != mask || got.CustomHeaders["Authorization"] != mask || got.InFile {
+	if err != nil || got.Status != subscription.Enabled || got.Secret != subscription.Mask || got.CustomHeaders["Authorization"] != subscription.Mask || got.InFile {
 		t.Errorf("%+v %v", got, err)
 	}
 	scope, bad := "app:*", "*"
@@ -29,9 +31,9 @@ func TestCommands(t *testing.T) {
 		"the same":              {second(s.Create(sub)), ErrExists},
 		"the same in caps":      {second(s.Create(named("COMMANDED", "http://b"))), ErrExists},
 		"the file's":            {second(s.Create(named("fromfile", "http://b"))), ErrExists},
-		"an invalid one":        {second(s.Create(named("a", "http://b"))), ErrInvalid},
+		"an invalid one":        {second(s.Create(named("a", "http://b"))), subscription.ErrInvalid},
 		"update":                {second(s.Update("commanded", Change{Scope: &scope})), nil},
-		"update wrongly":        {second(s.Update("commanded", Change{Scope: &bad})), ErrInvalid},
+		"update wrongly":        {second(s.Update("commanded", Change{Scope: &bad})), subscription.ErrInvalid},
 		"update the file's":     {second(s.Update("fromFile", Change{Scope: &scope})), ErrInFile},
 		"update nobody":         {second(s.Update("nobody", Change{})), ErrUnknown},
 		"delete the file's":     {s.Delete("fromFile"), ErrInFile},
@@ -46,7 +48,7 @@ func TestCommands(t *testing.T) {
 	}
 	s.Close()
 
-	s = openSite(t, setup{dir: dir, inFile: []Subscription{named("FromFile", "http://f")}})
+	s = openSite(t, setup{dir: dir, inFile: []subscription.Subscription{named("FromFile", "http://f")}})
 	list := s.List()
 	if len(list) != 2 || list[0].Name != "Commanded" || list[0].Scope != "app:*" || list[0].ServiceURI != "http://a/*****" || list[0].InFile || !list[1].InFile {
 		t.Errorf("%+v", list)
@@ -69,13 +71,13 @@ func TestChange(t *testing.T) {
 	sub := receiver("http://a")
 	sub.CustomHeaders = map[string]string{"A": "b"}
 	s.create(t, sub)
-	uri, none, off := "http://b", "", Disabled
-	got, err := s.Update("hook1", Change{ServiceURI: &uri, Scope: &none, Status: &off, CustomHeaders: map[string]string{}, Actions: []Action{Delete}})
-	if err != nil || got.ServiceURI != uri || got.Status != Disabled || len(got.CustomHeaders) != 0 || len(got.Actions) != 1 {
+	uri, none, off := "http://b", "", subscription.Disabled
+	got, err := s.Update("hook1", Change{ServiceURI: &uri, Scope: &none, Status: &off, CustomHeaders: map[string]string{}, Actions: []subscription.Action{subscription.Delete}})
+	if err != nil || got.ServiceURI != uri || got.Status != subscription.Disabled || len(got.CustomHeaders) != 0 || len(got.Actions) != 1 {
 		t.Errorf("%+v %v", got, err)
 	}
 	got, err = s.Update("hook1", Change{})
-	if err != nil || got.ServiceURI != uri || got.Status != Disabled || len(got.Actions) != 1 {
+	if err != nil || got.ServiceURI != uri || got.Status != subscription.Disabled || len(got.Actions) != 1 {
 		t.Errorf("nothing to change: %+v %v", got, err)
 	}
 }
@@ -83,7 +85,7 @@ func TestChange(t *testing.T) {
 func TestTooMany(t *testing.T) {
 	s := openSite(t, setup{})
 	s.store.db.NoSync = true
-	for i := range maxSubscriptions {
+	for i := range subscription.MaxSubscriptions {
 		s.create(t, named(fmt.Sprintf("hook%03d", i), "http://a"))
 	}
 	if _, err := s.Create(named("onemore", "http://a")); !errors.Is(err, ErrTooMany) {
@@ -95,8 +97,8 @@ func TestPing(t *testing.T) {
 	var box inbox
 	synctest.Test(t, func(t *testing.T) {
 		sub := receiver("http://a")
-		sub.Actions, sub.Scope = []Action{Delete}, "other:v1"
-		s := openSite(t, setup{inFile: []Subscription{sub, named("hook2", "http://b")}})
+		sub.Actions, sub.Scope = []subscription.Action{subscription.Delete}, "other:v1"
+		s := openSite(t, setup{inFile: []subscription.Subscription{sub, named("hook2", "http://b")}})
 		s.transport = wire(func(r *http.Request) (*http.Response, error) {
 			box.take(r)
 			return status(200), nil
@@ -130,8 +132,8 @@ func TestOpenRefuses(t *testing.T) {
 		"a directory that another has": {setup{dir: taken}, "another process"},
 		"garbage":                      {setup{dir: garbage}, ErrDamaged.Error()},
 		"a file for a directory":       {setup{dir: notThere}, "not a directory"},
-		"an invalid webhook":           {setup{inFile: []Subscription{named("a", "ftp://a")}}, "https://"},
-		"two of a name":                {setup{inFile: []Subscription{named("hook1", "http://a"), named("Hook1", "http://b")}}, "two are called Hook1"},
+		"an invalid webhook":           {setup{inFile: []subscription.Subscription{named("a", "ftp://a")}}, "https://"},
+		"two of a name":                {setup{inFile: []subscription.Subscription{named("hook1", "http://a"), named("Hook1", "http://b")}}, "two are called Hook1"},
 	} {
 		_, err := tryOpen(t, test.setup)
 		if wantError(t, err, test.want); t.Failed() {
@@ -152,12 +154,12 @@ func TestRegionGone(t *testing.T) {
 	sub.Location = "westus"
 	s.create(t, sub)
 	s.regions = []string{"eastus"}
-	off := Disabled
+	off := subscription.Disabled
 	if _, err := s.Update("hook1", Change{Status: &off}); err != nil {
 		t.Error(err)
 	}
 	sub.Name = "hook2"
-	if _, err := s.Create(sub); !errors.Is(err, ErrInvalid) {
+	if _, err := s.Create(sub); !errors.Is(err, subscription.ErrInvalid) {
 		t.Error(err)
 	}
 }

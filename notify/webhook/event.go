@@ -5,48 +5,34 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
-
-// Action is what happened, in ACR's words. Replicated is ours: every region has the content.
-type Action string
-
-// All actions. A ping is only ever sent on request.
-const (
-	Push        Action = "push"
-	Delete      Action = "delete"
-	ChartPush   Action = "chart_push"
-	ChartDelete Action = "chart_delete"
-	Replicated  Action = "replicated"
-	Ping        Action = "ping"
-)
-
-// subscribable is what a subscription may name.
-var subscribable = []Action{Push, Delete, ChartPush, ChartDelete, Replicated}
 
 // chartConfig is the media type of the config that makes a manifest a Helm chart.
 const chartConfig = "application/vnd.cncf.helm.config.v1+json"
 
 // PushOf is what a push of a manifest is called whose config has this media type.
-func PushOf(configMediaType string) Action {
+func PushOf(configMediaType string) subscription.Action {
 	if configMediaType == chartConfig {
-		return ChartPush
+		return subscription.ChartPush
 	}
-	return Push
+	return subscription.Push
 }
 
 // DeleteOf is what a deletion of a manifest is called whose config had this media type.
-func DeleteOf(configMediaType string) Action {
+func DeleteOf(configMediaType string) subscription.Action {
 	if configMediaType == chartConfig {
-		return ChartDelete
+		return subscription.ChartDelete
 	}
-	return Delete
+	return subscription.Delete
 }
 
 // Event is one thing that happened. Two with the same ID are the same.
 type Event struct {
 	ID      string
 	Time    time.Time
-	Action  Action
+	Action  subscription.Action
 	Region  string // where; empty for what belongs to no region, as Replicated does
 	Target  Target
 	Request Request // what brought it about; not told for charts

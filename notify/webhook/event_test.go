@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 const digest = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -11,7 +13,7 @@ const digest = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b
 // image is a push of app:v1 in westus.
 func image(id string) Event {
 	return Event{
-		ID: id, Time: time.Date(2026, 11, 17, 16, 52, 1, 343145347, time.UTC), Action: Push, Region: "westus",
+		ID: id, Time: time.Date(2026, 11, 17, 16, 52, 1, 343145347, time.UTC), Action: subscription.Push, Region: "westus",
 		Target:  Target{MediaType: "application/vnd.oci.image.manifest.v1+json", Size: 524, Digest: digest, Repository: "app", Tag: "v1"},
 		Request: Request{ID: "r1", Host: "registry.contoso.com", Method: "PUT", UserAgent: "docker/27 (linux; <a&b>)"},
 	}
@@ -48,11 +50,11 @@ func wantError(t *testing.T, err error, want string) {
 func TestNamesOfCharts(t *testing.T) {
 	for _, test := range []struct {
 		config       string
-		push, delete Action
+		push, delete subscription.Action
 	}{
-		{"application/vnd.cncf.helm.config.v1+json", ChartPush, ChartDelete},
-		{"application/vnd.oci.image.config.v1+json", Push, Delete},
-		{"", Push, Delete},
+		{"application/vnd.cncf.helm.config.v1+json", subscription.ChartPush, subscription.ChartDelete},
+		{"application/vnd.oci.image.config.v1+json", subscription.Push, subscription.Delete},
+		{"", subscription.Push, subscription.Delete},
 	} {
 		if p, d := PushOf(test.config), DeleteOf(test.config); p != test.push || d != test.delete {
 			t.Errorf("%s: %s and %s", test.config, p, d)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 // site is a Service with the clock of its test.
@@ -26,7 +28,7 @@ type site struct {
 
 type setup struct {
 	dir           string
-	inFile        []Subscription
+	inFile        []subscription.Subscription
 	refusePrivate bool
 	maxPending    int64
 	maxLogged     uint64

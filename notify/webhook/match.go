@@ -3,12 +3,14 @@ package webhook
 import (
 	"slices"
 	"strings"
+
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 // Matches reports whether a subscription is told of an event.
-func Matches(s Subscription, e Event) bool {
-	in, err := parseScope(s.Scope)
-	return err == nil && s.Status == Enabled && slices.Contains(s.Actions, e.Action) && in.holds(e.Target) &&
+func Matches(s subscription.Subscription, e Event) bool {
+	in, err := subscription.ParseScope(s.Scope)
+	return err == nil && s.Status == subscription.Enabled && slices.Contains(s.Actions, e.Action) && in.Holds(e.Target.Repository, e.Target.Tag) &&
 		(s.Location == "" || e.Region == "" || strings.EqualFold(s.Location, e.Region)) && !ofTag(e)
 }
 
@@ -16,9 +18,9 @@ func Matches(s Subscription, e Event) bool {
 // image's deletion never has a tag.
 func ofTag(e Event) bool {
 	switch e.Action {
-	case Delete:
+	case subscription.Delete:
 		return e.Target.Digest == "" || e.Target.Tag != ""
-	case ChartDelete:
+	case subscription.ChartDelete:
 		return e.Target.Digest == ""
 	}
 	return false

@@ -6,16 +6,18 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 // payload has ACR's fields in ACR's order; which of them are there depends on the action.
 // https://learn.microsoft.com/azure/container-registry/container-registry-webhook-reference
 type payload struct {
-	ID        string          `json:"id"`
-	Timestamp string          `json:"timestamp"`
-	Action    Action          `json:"action"`
-	Target    any             `json:"target,omitempty"`
-	Request   *payloadRequest `json:"request,omitempty"`
+	ID        string              `json:"id"`
+	Timestamp string              `json:"timestamp"`
+	Action    subscription.Action `json:"action"`
+	Target    any                 `json:"target,omitempty"`
+	Request   *payloadRequest     `json:"request,omitempty"`
 }
 
 type pushTarget struct {
@@ -55,15 +57,15 @@ func Payload(e Event) ([]byte, error) {
 	p := payload{ID: e.ID, Timestamp: e.Time.UTC().Format(time.RFC3339Nano), Action: e.Action}
 	t := e.Target
 	switch e.Action {
-	case Ping:
-	case Delete:
+	case subscription.Ping:
+	case subscription.Delete:
 		p.Target = deleteTarget{t.MediaType, t.Digest, t.Repository}
-	case ChartPush, ChartDelete:
+	case subscription.ChartPush, subscription.ChartDelete:
 		p.Target = chartTarget{t.MediaType, t.Size, t.Digest, t.Repository, t.Tag, path.Base(t.Repository), chartVersion(t.Tag)}
-	case Push, Replicated:
+	case subscription.Push, subscription.Replicated:
 		p.Target = pushTarget{t.MediaType, t.Size, t.Digest, t.Size, t.Repository, t.Tag}
 	}
-	if e.Action == Push || e.Action == Delete || e.Action == Replicated {
+	if e.Action == subscription.Push || e.Action == subscription.Delete || e.Action == subscription.Replicated {
 		r := e.Request
 		p.Request = &payloadRequest{clip(r.ID), clip(r.Host), clip(r.Method), clip(r.UserAgent)}
 	}

@@ -9,13 +9,15 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	"pgregory.net/rapid"
+
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 // TestFullQueue: the oldest of the longest queue goes, is counted, and listed.
 func TestFullQueue(t *testing.T) {
 	app, lib := named("hookapp", "http://a"), named("hooklib", "http://b")
 	app.Scope, lib.Scope = "app:*", "lib:*"
-	s := openSite(t, setup{inFile: []Subscription{app, lib}, maxPending: 5, maxLogged: 100})
+	s := openSite(t, setup{inFile: []subscription.Subscription{app, lib}, maxPending: 5, maxLogged: 100})
 	s.publish(t, "a1", "a2", "a3", "a4")
 	for _, id := range []string{"l1", "l2", "l3"} {
 		e := image(id)
@@ -38,7 +40,7 @@ func TestFullQueue(t *testing.T) {
 // TestLogIsBounded, and so is what is remembered of events.
 func TestLogIsBounded(t *testing.T) {
 	box, url := listen(t, fine)
-	s := openSite(t, setup{inFile: []Subscription{receiver(url)}, maxPending: 100, maxLogged: 3})
+	s := openSite(t, setup{inFile: []subscription.Subscription{receiver(url)}, maxPending: 100, maxLogged: 3})
 	s.run(t)
 	for i := range 6 {
 		s.publish(t, fmt.Sprint("e", i))
@@ -56,7 +58,7 @@ func TestLogIsBounded(t *testing.T) {
 }
 
 func TestPublishedTwice(t *testing.T) {
-	s := openSite(t, setup{inFile: []Subscription{receiver("http://a"), named("hook2", "http://b")}})
+	s := openSite(t, setup{inFile: []subscription.Subscription{receiver("http://a"), named("hook2", "http://b")}})
 	s.publish(t, "e1", "e1", "e1")
 	for _, name := range []string{"hook1", "hook2"} {
 		if got := s.states(t, name); got != "e1 pending 0" {

@@ -15,18 +15,20 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 // TestReopened: what was queued is delivered by whoever opens the store next, to where its webhook is by then.
 func TestReopened(t *testing.T) {
 	dir := t.TempDir()
-	s := openSite(t, setup{dir: dir, inFile: []Subscription{named("stays", "http://a"), named("leaves", "http://a")}})
+	s := openSite(t, setup{dir: dir, inFile: []subscription.Subscription{named("stays", "http://a"), named("leaves", "http://a")}})
 	s.create(t, named("made1", "http://a"), named("made2", "http://a"))
 	s.publish(t, "e1", "e2")
 	s.Close()
 
 	box, url := listen(t, fine)
-	s = openSite(t, setup{dir: dir, inFile: []Subscription{named("Stays", url), named("made1", url)}})
+	s = openSite(t, setup{dir: dir, inFile: []subscription.Subscription{named("Stays", url), named("made1", url)}})
 	if _, err := s.Update("made2", Change{ServiceURI: &url}); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +61,7 @@ func TestStoppedInTheMiddle(t *testing.T) {
 	})
 	dir := t.TempDir()
 	for round := range 5 {
-		s := openSite(t, setup{dir: dir, inFile: []Subscription{receiver(url)}})
+		s := openSite(t, setup{dir: dir, inFile: []subscription.Subscription{receiver(url)}})
 		stop := s.run(t)
 		s.publish(t, ids(round*10, 10)...)
 		before := len(box.all())
@@ -67,7 +69,7 @@ func TestStoppedInTheMiddle(t *testing.T) {
 		stop()
 		s.Close()
 	}
-	s := openSite(t, setup{dir: dir, inFile: []Subscription{receiver(url)}})
+	s := openSite(t, setup{dir: dir, inFile: []subscription.Subscription{receiver(url)}})
 	s.run(t)
 	poll(t, "all delivered", func() bool {
 		s.skip(maxWait)
@@ -97,7 +99,7 @@ const (
 // child publishes for ever, delivers meanwhile, and says what it was told is on disk.
 func child() {
 	s, err := Open(Config{
-		Dir: os.Getenv(envChild), InFile: []Subscription{receiver(os.Getenv(envURL))}, AllowPrivate: true, Now: time.Now,
+		Dir: os.Getenv(envChild), InFile: []subscription.Subscription{receiver(os.Getenv(envURL))}, AllowPrivate: true, Now: time.Now,
 		Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	})
 	if err != nil {
@@ -151,7 +153,7 @@ func TestKilled(t *testing.T) {
 		}
 		cmd.Wait()
 	}
-	s := openSite(t, setup{dir: dir, inFile: []Subscription{receiver(url)}})
+	s := openSite(t, setup{dir: dir, inFile: []subscription.Subscription{receiver(url)}})
 	s.run(t)
 	poll(t, "all delivered", func() bool {
 		s.skip(maxWait)

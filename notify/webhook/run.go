@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 // Run delivers until ctx ends, and returns when no attempt is under way any more. What is not delivered then is
@@ -31,7 +33,7 @@ func (s *Service) begin(ctx context.Context, attempts *sync.WaitGroup) time.Dura
 	wait := maxWait
 	for key, sub := range s.subscriptions {
 		busy := s.inFlight[key]
-		if sub.Status != Enabled || len(busy) >= maxInFlight {
+		if sub.Status != subscription.Enabled || len(busy) >= maxInFlight {
 			continue
 		}
 		list, next, err := s.store.due(key, s.now(), maxInFlight-len(busy), busy)
@@ -55,7 +57,7 @@ func (s *Service) begin(ctx context.Context, attempts *sync.WaitGroup) time.Dura
 	return wait
 }
 
-func (s *Service) attempt(ctx context.Context, sub Subscription, d numbered) {
+func (s *Service) attempt(ctx context.Context, sub subscription.Subscription, d numbered) {
 	key := keyOf(sub.Name)
 	defer func() {
 		s.mu.Lock()

@@ -13,11 +13,13 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 var discard = log.New(io.Discard, "", 0)
 
-func (s *site) create(t *testing.T, subs ...Subscription) {
+func (s *site) create(t *testing.T, subs ...subscription.Subscription) {
 	t.Helper()
 	for _, sub := range subs {
 		if _, err := s.Create(sub); err != nil {
@@ -26,7 +28,7 @@ func (s *site) create(t *testing.T, subs ...Subscription) {
 	}
 }
 
-func named(name, uri string) Subscription {
+func named(name, uri string) subscription.Subscription {
 	s := receiver(uri)
 	s.Name = name
 	return s
@@ -60,7 +62,7 @@ func TestSlowReceiver(t *testing.T) {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	})
-	o := setup{inFile: []Subscription{named("slowhook", "http://slow"), named("quickhook", "http://quick")}}
+	o := setup{inFile: []subscription.Subscription{named("slowhook", "http://slow"), named("quickhook", "http://quick")}}
 	bubble(t, o, network, func(t *testing.T, s *site) {
 		begin := time.Now()
 		for i := range 20 {
@@ -94,7 +96,7 @@ func TestInFlight(t *testing.T) {
 		time.Sleep(time.Second)
 		return status(200), nil
 	})
-	bubble(t, setup{inFile: []Subscription{receiver("http://a")}}, network, func(t *testing.T, s *site) {
+	bubble(t, setup{inFile: []subscription.Subscription{receiver("http://a")}}, network, func(t *testing.T, s *site) {
 		for i := range 21 {
 			s.publish(t, fmt.Sprint("e", i))
 		}
@@ -117,7 +119,7 @@ func TestDead(t *testing.T) {
 		}
 		return status(200), nil
 	})
-	bubble(t, setup{inFile: []Subscription{receiver("http://a")}}, network, func(t *testing.T, s *site) {
+	bubble(t, setup{inFile: []subscription.Subscription{receiver("http://a")}}, network, func(t *testing.T, s *site) {
 		s.publish(t, "e1", "e2")
 		synctest.Wait()
 		if got := s.states(t, "hook1"); got != "e1 pending 1, e2 delivered 1" {
@@ -144,7 +146,7 @@ func TestOrder(t *testing.T) {
 		box.take(r)
 		return status(200), nil
 	})
-	bubble(t, setup{inFile: []Subscription{receiver("http://a")}}, network, func(t *testing.T, s *site) {
+	bubble(t, setup{inFile: []subscription.Subscription{receiver("http://a")}}, network, func(t *testing.T, s *site) {
 		for i := range 20 {
 			s.publish(t, fmt.Sprint("e", i))
 			synctest.Wait()
@@ -159,7 +161,7 @@ func TestOrder(t *testing.T) {
 
 // TestDisabled: what is queued waits, what happens is not queued, and a ping is refused.
 func TestDisabled(t *testing.T) {
-	on, off := Enabled, Disabled
+	on, off := subscription.Enabled, subscription.Disabled
 	taking := false
 	var box inbox
 	network := wire(func(r *http.Request) (*http.Response, error) {
@@ -230,7 +232,7 @@ func TestDeletedUnderWay(t *testing.T) {
 func TestUnkept(t *testing.T) {
 	var box inbox
 	synctest.Test(t, func(t *testing.T) {
-		s := openSite(t, setup{inFile: []Subscription{receiver("http://a")}})
+		s := openSite(t, setup{inFile: []subscription.Subscription{receiver("http://a")}})
 		s.transport = wire(func(r *http.Request) (*http.Response, error) {
 			box.take(r)
 			return status(200), nil
@@ -254,7 +256,7 @@ func TestUnkept(t *testing.T) {
 func TestStopBreaksOff(t *testing.T) {
 	var ended atomic.Bool
 	synctest.Test(t, func(t *testing.T) {
-		s := openSite(t, setup{inFile: []Subscription{receiver("http://a")}})
+		s := openSite(t, setup{inFile: []subscription.Subscription{receiver("http://a")}})
 		s.transport = wire(func(r *http.Request) (*http.Response, error) {
 			<-r.Context().Done()
 			time.Sleep(time.Second)
@@ -275,7 +277,7 @@ func TestStopBreaksOff(t *testing.T) {
 
 // TestClockSetBack: nothing waits longer than the longest wait because the clock was wrong once.
 func TestClockSetBack(t *testing.T) {
-	bubble(t, setup{inFile: []Subscription{receiver("http://a")}}, func(*http.Request) (*http.Response, error) { return status(200), nil }, func(t *testing.T, s *site) {
+	bubble(t, setup{inFile: []subscription.Subscription{receiver("http://a")}}, func(*http.Request) (*http.Response, error) { return status(200), nil }, func(t *testing.T, s *site) {
 		s.mu.Lock()
 		s.ahead = -365 * 24 * time.Hour
 		s.mu.Unlock()
@@ -297,7 +299,7 @@ func TestClockSetBack(t *testing.T) {
 // TestManyAtOnce: everything at once, under the race detector.
 func TestManyAtOnce(t *testing.T) {
 	box, url := listen(t, fine)
-	s := openSite(t, setup{inFile: []Subscription{receiver(url)}})
+	s := openSite(t, setup{inFile: []subscription.Subscription{receiver(url)}})
 	s.run(t)
 	var all sync.WaitGroup
 	for i := range 8 {

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 // Bounds of an attempt.
@@ -44,7 +46,7 @@ func newTransport(allowPrivate bool, trust *tls.Config) *http.Transport {
 }
 
 // send makes one attempt.
-func (s *Service) send(ctx context.Context, sub Subscription, d Delivery) outcome {
+func (s *Service) send(ctx context.Context, sub subscription.Subscription, d Delivery) outcome {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	req, err := s.request(ctx, sub, d)
@@ -79,7 +81,7 @@ func (s *Service) send(ctx context.Context, sub Subscription, d Delivery) outcom
 	return out
 }
 
-func (s *Service) request(ctx context.Context, sub Subscription, d Delivery) (*http.Request, error) {
+func (s *Service) request(ctx context.Context, sub subscription.Subscription, d Delivery) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, sub.ServiceURI, bytes.NewReader(d.Request.Content))
 	if err != nil {
 		return nil, errors.New("no request can be made of the uri")
@@ -99,7 +101,7 @@ func (s *Service) request(ctx context.Context, sub Subscription, d Delivery) (*h
 func describe(req *http.Request) RequestMessage {
 	headers := flat(req.Header)
 	headers["Content-Length"] = strconv.FormatInt(req.ContentLength, 10)
-	return RequestMessage{Headers: headers, Method: req.Method, RequestURI: maskedURI(req.URL.String()), Version: "1.1"}
+	return RequestMessage{Headers: headers, Method: req.Method, RequestURI: subscription.MaskURI(req.URL.String()), Version: "1.1"}
 }
 
 func flat(h http.Header) map[string]string {
@@ -107,5 +109,5 @@ func flat(h http.Header) map[string]string {
 	for name, values := range h {
 		out[name] = strings.ToValidUTF8(strings.Join(values, ", "), "�")
 	}
-	return maskedHeaders(out)
+	return subscription.MaskHeaders(out)
 }

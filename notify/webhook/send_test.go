@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 func TestDelivered(t *testing.T) {
@@ -26,7 +28,7 @@ func TestDelivered(t *testing.T) {
 	sub := receiver(url + "/in?team=red")
 	sub.Secret = "0123456789abcdef"
 	sub.CustomHeaders = map[string]string{"authorization": "Basic 000000", "X-Team": "red"}
-	s := openSite(t, setup{inFile: []Subscription{sub}})
+	s := openSite(t, setup{inFile: []subscription.Subscription{sub}})
 	s.run(t)
 	s.publish(t, "e1")
 	poll(t, "delivered", func() bool { return s.states(t, "hook1") == "e1 delivered 1" })
@@ -49,12 +51,12 @@ func TestDelivered(t *testing.T) {
 	}
 
 	d := s.events(t, "hook1")[0]
-	if d.Request.RequestURI != url+"/"+mask || d.Request.Method != http.MethodPost || string(d.Request.Content) != got.body ||
-		d.Request.Headers["Authorization"] != mask || d.Request.Headers["X-Team"] != "red" || d.Request.Headers["Content-Length"] != fmt.Sprint(len(want)) {
+	if d.Request.RequestURI != url+"/"+subscription.Mask || d.Request.Method != http.MethodPost || string(d.Request.Content) != got.body ||
+		d.Request.Headers["Authorization"] != subscription.Mask || d.Request.Headers["X-Team"] != "red" || d.Request.Headers["Content-Length"] != fmt.Sprint(len(want)) {
 		t.Errorf("request %+v", d.Request)
 	}
 	if r := d.Response; r.StatusCode != fmt.Sprint(http.StatusAccepted) || r.ReasonPhrase != "Accepted" || r.Content != "thank you" || r.Version != "1.1" ||
-		r.Headers["X-Answer"] != "yes" || r.Headers["Set-Cookie"] != mask {
+		r.Headers["X-Answer"] != "yes" || r.Headers["Set-Cookie"] != subscription.Mask {
 		t.Errorf("response %+v", r)
 	}
 	if raw, _ := json.Marshal(d); bytes.Contains(raw, []byte("000000")) || bytes.Contains(raw, []byte(sub.Secret)) {
@@ -190,7 +192,7 @@ func TestNoProxy(t *testing.T) {
 
 func TestLongAnswerIsCut(t *testing.T) {
 	_, url := listen(t, func(w http.ResponseWriter, _ *http.Request) { w.Write(bytes.Repeat([]byte("\xffa"), 1<<20)) })
-	s := openSite(t, setup{inFile: []Subscription{receiver(url)}})
+	s := openSite(t, setup{inFile: []subscription.Subscription{receiver(url)}})
 	s.run(t)
 	s.publish(t, "e1")
 	poll(t, "delivered", func() bool { return s.states(t, "hook1") == "e1 delivered 1" })
@@ -202,7 +204,7 @@ func TestLongAnswerIsCut(t *testing.T) {
 // A receiver that says yes and then does not end its answer has taken it all the same.
 func TestAnswerThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := openSite(t, setup{inFile: []Subscription{receiver("https://hooks.contoso.com")}})
+		s := openSite(t, setup{inFile: []subscription.Subscription{receiver("https://hooks.contoso.com")}})
 		s.transport = wire(func(r *http.Request) (*http.Response, error) {
 			resp := status(200)
 			resp.Body = endless{r}

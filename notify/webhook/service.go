@@ -14,23 +14,24 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 // Bounds of the whole.
 const (
-	maxSubscriptions = 500
-	maxPending       = 100_000 // over all webhooks
-	maxLogged        = 1000    // for each webhook
-	maxInFlight      = 4       // for each webhook
+	maxPending  = 100_000 // over all webhooks
+	maxLogged   = 1000    // for each webhook
+	maxInFlight = 4       // for each webhook
 )
 
 // Config is what a Service needs.
 type Config struct {
-	Dir          string         // of the file webhooks.db; empty: it ends with the process
-	InFile       []Subscription // the file's
-	Regions      []string       // a location is one of them
-	AllowPrivate bool           // whether receivers may be on loopback and in private networks
-	TLS          *tls.Config    // whose certificates receivers may have; nil: those that the system trusts
+	Dir          string                      // of the file webhooks.db; empty: it ends with the process
+	InFile       []subscription.Subscription // the file's
+	Regions      []string                    // a location is one of them
+	AllowPrivate bool                        // whether receivers may be on loopback and in private networks
+	TLS          *tls.Config                 // whose certificates receivers may have; nil: those that the system trusts
 	Now          func() time.Time
 	Log          *slog.Logger
 	Registerer   prometheus.Registerer
@@ -49,8 +50,8 @@ type Service struct {
 
 	// Guarded by mu.
 	mu            sync.Mutex
-	subscriptions map[string]Subscription    // by key
-	inFlight      map[string]map[uint64]bool // numbers, by the key of their queue
+	subscriptions map[string]subscription.Subscription // by key
+	inFlight      map[string]map[uint64]bool           // numbers, by the key of their queue
 }
 
 // Open reads what was left. Only one process may have a directory open.
@@ -59,20 +60,20 @@ func Open(c Config) (*Service, error) { return open(c, maxPending, maxLogged) }
 func open(c Config, maxPending int64, maxLogged uint64) (*Service, error) {
 	s := &Service{
 		regions: c.Regions, now: c.Now, log: c.Log, transport: newTransport(c.AllowPrivate, c.TLS), wake: make(chan struct{}, 1),
-		subscriptions: map[string]Subscription{}, inFlight: map[string]map[uint64]bool{},
+		subscriptions: map[string]subscription.Subscription{}, inFlight: map[string]map[uint64]bool{},
 	}
 	var errs []error
 	for _, sub := range c.InFile {
 		if _, twice := s.subscriptions[keyOf(sub.Name)]; twice {
-			errs = append(errs, fmt.Errorf("%w: two are called %s", ErrInvalid, sub.Name))
+			errs = append(errs, fmt.Errorf("%w: two are called %s", subscription.ErrInvalid, sub.Name))
 		}
-		if err := sub.check(c.Regions); err != nil {
+		if err := sub.Check(c.Regions); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", sub.Name, err))
 		}
 		sub.InFile = true
 		s.subscriptions[keyOf(sub.Name)] = sub
 	}
-	if len(s.subscriptions) > maxSubscriptions {
+	if len(s.subscriptions) > subscription.MaxSubscriptions {
 		errs = append(errs, ErrTooMany)
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -164,4 +165,4 @@ func (s *Service) poke() {
 // keyOf: names differ in more than case.
 func keyOf(name string) string { return strings.ToLower(name) }
 
-func byName(a, b Subscription) int { return cmp.Compare(keyOf(a.Name), keyOf(b.Name)) }
+func byName(a, b subscription.Subscription) int { return cmp.Compare(keyOf(a.Name), keyOf(b.Name)) }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 // fileName is the store's file in the state directory.
@@ -71,10 +73,10 @@ func (s *store) close() error {
 	return s.db.Close()
 }
 
-func (s *store) subscriptions() (list []Subscription, err error) {
+func (s *store) subscriptions() (list []subscription.Subscription, err error) {
 	err = s.db.View(func(tx *bolt.Tx) error {
 		return tx.Bucket(bucketSubscriptions).ForEach(func(_, value []byte) error {
-			var sub Subscription
+			var sub subscription.Subscription
 			err := json.Unmarshal(value, &sub)
 			list = append(list, sub)
 			return err
@@ -84,7 +86,7 @@ func (s *store) subscriptions() (list []Subscription, err error) {
 }
 
 // put keeps a subscription and sees to it that it has a queue.
-func (s *store) put(key string, sub Subscription) error {
+func (s *store) put(key string, sub subscription.Subscription) error {
 	return s.db.Update(func(tx *bolt.Tx) error {
 		value, err := encode(sub)
 		if err != nil {

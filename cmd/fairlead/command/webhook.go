@@ -16,6 +16,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/admin"
 	"github.com/fairlead-gateway/fairlead/notify/webhook"
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 // webhookFlags are az acr webhook's, and --secret.
@@ -78,7 +79,7 @@ func (f *webhookFlags) settings(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.actions, "actions", nil, "of push, delete, chart_push, chart_delete and replicated, separated by spaces")
 	cmd.Flags().StringVar(&f.scope, "scope", "", "repository:tag, repository:*, or repository for its tag latest (default all)")
 	cmd.Flags().StringArrayVar(&f.headers, "headers", nil, `to send along, as KEY[=VALUE], separated by spaces; "" for none`)
-	cmd.Flags().StringVar(&f.status, "status", string(webhook.Enabled), "enabled or disabled")
+	cmd.Flags().StringVar(&f.status, "status", string(subscription.Enabled), "enabled or disabled")
 	cmd.Flags().StringVar(&f.secret, "secret", "", "16 to 256 bytes to sign with; none: nothing is signed")
 }
 
@@ -107,9 +108,9 @@ func Spread(args []string) (out []string) {
 }
 
 func (f *webhookFlags) create(cmd *cobra.Command) error {
-	s := webhook.Subscription{
+	s := subscription.Subscription{
 		Name: f.name, Location: f.location, ServiceURI: f.uri, CustomHeaders: headersOf(f.headers), Actions: actionsOf(f.actions),
-		Scope: f.scope, Status: webhook.Status(f.status), Secret: f.secret,
+		Scope: f.scope, Status: subscription.Status(f.status), Secret: f.secret,
 	}
 	return f.asked(cmd, http.MethodPost, "", s, &s, func(w io.Writer) { webhookTable(w, s) })
 }
@@ -123,7 +124,7 @@ func (f *webhookFlags) update(cmd *cobra.Command) error {
 		}
 	}
 	if changed("status") {
-		status := webhook.Status(f.status)
+		status := subscription.Status(f.status)
 		c.Status = &status
 	}
 	if changed("actions") {
@@ -132,17 +133,17 @@ func (f *webhookFlags) update(cmd *cobra.Command) error {
 	if changed("headers") {
 		c.CustomHeaders = headersOf(f.headers)
 	}
-	var s webhook.Subscription
+	var s subscription.Subscription
 	return f.asked(cmd, http.MethodPatch, f.path(), c, &s, func(w io.Writer) { webhookTable(w, s) })
 }
 
 func (f *webhookFlags) list(cmd *cobra.Command) error {
-	var list []webhook.Subscription
+	var list []subscription.Subscription
 	return f.asked(cmd, http.MethodGet, "", nil, &list, func(w io.Writer) { webhookTable(w, list...) })
 }
 
 func (f *webhookFlags) show(cmd *cobra.Command) error {
-	var s webhook.Subscription
+	var s subscription.Subscription
 	return f.asked(cmd, http.MethodGet, f.path(), nil, &s, func(w io.Writer) { webhookTable(w, s) })
 }
 
@@ -174,14 +175,14 @@ func (f *webhookFlags) asked(cmd *cobra.Command, method, path string, body, answ
 	})
 }
 
-func webhookTable(w io.Writer, list ...webhook.Subscription) {
+func webhookTable(w io.Writer, list ...subscription.Subscription) {
 	fmt.Fprintln(w, "NAME\tLOCATION\tACTIONS\tSCOPE\tSTATUS")
 	for _, s := range list {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Name, cmp.Or(s.Location, "-"), joined(s.Actions), cmp.Or(s.Scope, "-"), s.Status)
 	}
 }
 
-func joined(actions []webhook.Action) string {
+func joined(actions []subscription.Action) string {
 	var words []string
 	for _, a := range actions {
 		words = append(words, string(a))
@@ -209,10 +210,10 @@ func eventTable(w io.Writer, list []webhook.Delivery) {
 	}
 }
 
-func actionsOf(words []string) (actions []webhook.Action) {
+func actionsOf(words []string) (actions []subscription.Action) {
 	for _, w := range words {
 		for word := range strings.FieldsSeq(w) {
-			actions = append(actions, webhook.Action(word))
+			actions = append(actions, subscription.Action(word))
 		}
 	}
 	return actions

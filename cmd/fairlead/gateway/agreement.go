@@ -17,6 +17,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/cluster"
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/health"
+	"github.com/fairlead-gateway/fairlead/keyfiles"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/replication/audit"
 	"github.com/fairlead-gateway/fairlead/router"
@@ -60,7 +61,7 @@ func newAgreement(
 	c *configs.Config, release string, m *health.Monitor, l *ledger.Ledger, inspected *audit.Checkpoint,
 	reg prometheus.Registerer, log *slog.Logger,
 ) (*agreement, error) {
-	keys, err := c.Cluster.Keys()
+	keys, err := keyfiles.ClusterKeys(c.Cluster.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +157,10 @@ func (a *agreement) run(ctx context.Context) error {
 	all.Go(func() error { a.gossip.Run(ctx); return nil })
 	all.Go(func() error { a.compare(ctx); return nil })
 	all.Go(func() error { every(ctx, unreachableEvery, a.probeUnreachable); return nil })
-	all.Go(func() error { a.FollowKeys(ctx, a.config.Keys); return nil })
+	all.Go(func() error {
+		a.FollowKeys(ctx, func() ([][]byte, error) { return keyfiles.ClusterKeys(a.config.Key) })
+		return nil
+	})
 	return all.Wait()
 }
 

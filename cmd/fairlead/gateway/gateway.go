@@ -22,6 +22,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/dnsserver"
 	"github.com/fairlead-gateway/fairlead/health"
+	"github.com/fairlead-gateway/fairlead/keyfiles"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/proxy"
 	"github.com/fairlead-gateway/fairlead/replication/audit"
@@ -81,7 +82,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		return nil, err
 	}
 	if c.Proxy.TLS != nil {
-		pair, err := c.Proxy.TLS.Server()
+		pair, err := keyfiles.Pair(c.Proxy.TLS.Certificate, c.Proxy.TLS.Key)
 		if err != nil {
 			return nil, err
 		}

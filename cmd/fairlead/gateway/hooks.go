@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/keyfiles"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/notify"
 	"github.com/fairlead-gateway/fairlead/notify/webhook"
@@ -25,18 +25,15 @@ type hooks struct {
 
 // openHooks hears from now on what is recorded, also by other gateways.
 func openHooks(c *configs.Config, release string, l *ledger.Ledger, reg prometheus.Registerer, log *slog.Logger) (*hooks, error) {
-	trust, err := c.WebhooksCA.Client("")
+	trust, err := keyfiles.Client{Of: "webhooks", Trust: c.WebhooksCA}.Config()
 	if err != nil {
-		return nil, fmt.Errorf("webhooks_ca: %w", err)
+		return nil, err
 	}
 	config := webhook.Config{
-		Dir: c.State, AllowPrivate: c.WebhooksPrivate, TLS: trust, Now: time.Now, Log: log, Registerer: reg,
+		Dir: c.State, InFile: c.Webhooks, AllowPrivate: c.WebhooksPrivate, TLS: trust, Now: time.Now, Log: log, Registerer: reg,
 	}
 	for _, r := range c.Replicas {
 		config.Regions = append(config.Regions, r.Name)
-	}
-	for _, w := range c.Webhooks {
-		config.InFile = append(config.InFile, subscriptionOf(w))
 	}
 	service, err := webhook.Open(config)
 	if errors.Is(err, webhook.ErrDamaged) {
@@ -70,16 +67,6 @@ func takersOf(c *configs.Config) func(repository string) []string {
 		}
 		return names
 	}
-}
-
-func subscriptionOf(w configs.Webhook) webhook.Subscription {
-	s := webhook.Subscription{
-		Name: w.Name, Location: w.Location, ServiceURI: w.URI, CustomHeaders: w.Headers, Scope: w.Scope, Status: webhook.Status(w.Status), Secret: w.Secret,
-	}
-	for _, a := range w.Actions {
-		s.Actions = append(s.Actions, webhook.Action(a))
-	}
-	return s
 }
 
 // run tells and delivers until ctx ends.

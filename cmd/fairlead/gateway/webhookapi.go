@@ -6,6 +6,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/admin"
 	"github.com/fairlead-gateway/fairlead/notify/webhook"
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 // webhookAPI is webhooks as admin sees them.
@@ -19,7 +20,7 @@ func (a webhookAPI) Get(name string) (any, error) {
 }
 
 func (a webhookAPI) Create(decode func(any) error) (any, error) {
-	var s webhook.Subscription
+	var s subscription.Subscription
 	if err := decode(&s); err != nil {
 		return nil, err
 	}
@@ -51,7 +52,7 @@ func (a webhookAPI) Events(name string) (any, error) {
 // faultOf tells what whoever asked did wrong from what we cannot do.
 func faultOf(err error) error {
 	for status, faults := range map[int][]error{
-		http.StatusBadRequest: {webhook.ErrInvalid},
+		http.StatusBadRequest: {subscription.ErrInvalid},
 		http.StatusNotFound:   {webhook.ErrUnknown},
 		http.StatusConflict:   {webhook.ErrExists, webhook.ErrInFile, webhook.ErrTooMany, webhook.ErrDisabled},
 	} {

@@ -48,7 +48,7 @@ func targets(c *configs.Config) ([]health.Target, error) {
 		if t.Front.IsValid() && !c.Health.Fronts {
 			continue
 		}
-		config, err := t.TLS()
+		config, err := t.TLS.Config()
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +68,7 @@ func healthFile(c *configs.Config) string {
 func endpoints(c *configs.Config) ([]upstream.Endpoint, error) {
 	out := make([]upstream.Endpoint, len(c.Replicas))
 	for i, r := range c.Replicas {
-		t, err := r.ClientTLS()
+		t, err := r.TLS().Config()
 		if err != nil {
 			return nil, err
 		}
@@ -101,7 +101,7 @@ func relayOf(c *configs.Config, a *agreement) (upstream.Relay, error) {
 	if c.Proxy.TLS == nil {
 		return r, nil
 	}
-	t, err := c.FrontTLS()
+	t, err := c.FrontTLS().Config()
 	r.Scheme, r.TLS = "https", t
 	return r, err
 }

@@ -1,4 +1,4 @@
-package configs
+package keyfiles
 
 import (
 	"crypto/tls"
@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/keyfiles/keyfilestest"
 )
 
 // handshakeOnce is what a client says of a server.
@@ -24,8 +26,16 @@ func handshakeOnce(t *testing.T, server, client *tls.Config) error {
 	return tls.Client(theirs, client).Handshake()
 }
 
-// put replaces one file by another, as a renewal does.
-func put(t *testing.T, from, to string) {
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// replace puts a copy of one file in the place of another, as a renewal does.
+func replace(t *testing.T, from, to string) {
 	t.Helper()
 	data, err := os.ReadFile(from)
 	if err != nil {
@@ -37,44 +47,42 @@ func put(t *testing.T, from, to string) {
 	}
 }
 
-// TestRenewedFiles: what is replaced on the disk counts from the next connection on, and what cannot be read does not.
-func TestRenewedFiles(t *testing.T) {
+// TestReplacedFiles: what is replaced on the disk counts from the next connection on, and what cannot be read does not.
+func TestReplacedFiles(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) { renewedFiles(t, dir) })
+	synctest.Test(t, func(t *testing.T) { replacedFiles(t, dir) })
 }
 
-func renewedFiles(t *testing.T, dir string) {
+func replacedFiles(t *testing.T, dir string) {
 	file := func(name string) string { return filepath.Join(dir, name) }
 	for _, name := range []string{"old", "new", "server"} {
-		writePair(t, dir, name)
+		keyfilestest.WritePair(dir, name)
 	}
-	put(t, file("old.pem"), file("server.pem"))
-	put(t, file("old.key"), file("server.key"))
-	put(t, file("old.pem"), file("ca.pem"))
-	served := &TLS{Certificate: file("server.pem"), Key: file("server.key")}
-	pair, err := served.Server()
+	replace(t, file("old.pem"), file("server.pem"))
+	replace(t, file("old.key"), file("server.key"))
+	replace(t, file("old.pem"), file("ca.pem"))
+	pair, err := Pair(file("server.pem"), file("server.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair(), nil }}
-	client, err := Trust{file("ca.pem")}.Client("")
+	client, err := Client{Trust: Trust{file("ca.pem")}, ServerName: "registry.contoso.com"}.Config()
 	if err != nil {
 		t.Fatal(err)
 	}
-	client.ServerName = "registry.contoso.com"
 	step := func(what string, well bool) {
 		t.Helper()
-		time.Sleep(lookEvery)
+		time.Sleep(statEvery)
 		if err := handshakeOnce(t, server, client); (err == nil) != well {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	step("as they were", true)
-	put(t, file("new.pem"), file("server.pem"))
+	replace(t, file("new.pem"), file("server.pem"))
 	step("a certificate without its key", true)
-	put(t, file("new.key"), file("server.key"))
+	replace(t, file("new.key"), file("server.key"))
 	step("another authority's certificate", false)
-	put(t, file("new.pem"), file("ca.pem"))
+	replace(t, file("new.pem"), file("ca.pem"))
 	step("that authority", true)
 	write(t, file("ca.pem"), "half")
 	step("a file that cannot be read", true)
@@ -82,7 +90,7 @@ func renewedFiles(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	step("one that is gone", true)
-	put(t, file("old.pem"), file("ca.pem"))
+	replace(t, file("old.pem"), file("ca.pem"))
 	step("the authority before", false)
 }
 
@@ -90,7 +98,7 @@ func renewedFiles(t *testing.T, dir string) {
 func TestTrust(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"server", "other"} {
-		writePair(t, dir, name)
+		keyfilestest.WritePair(dir, name)
 	}
 	file := func(name string) string { return filepath.Join(dir, name+".pem") }
 	pair, err := tls.LoadX509KeyPair(file("server"), filepath.Join(dir, "server.key"))
@@ -115,11 +123,10 @@ func TestTrust(t *testing.T) {
 		{"by another address", Trust{file("server")}, "127.0.0.2", "127.0.0.2", "127.0.0.2"},
 		{"by an address that the file does not name", Trust{file("server")}, "127.0.0.1", "", "does not name"},
 	} {
-		client, err := c.trust.Client(c.known)
+		client, err := Client{Trust: c.trust, Host: c.known, ServerName: c.host}.Config()
 		if err != nil {
 			t.Fatal(err)
 		}
-		client.ServerName = c.host
 		err = handshakeOnce(t, &tls.Config{Certificates: []tls.Certificate{pair}}, client)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)

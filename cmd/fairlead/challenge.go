@@ -1,4 +1,4 @@
-package configs
+package main
 
 import (
 	"fmt"
@@ -8,13 +8,13 @@ import (
 	"github.com/fairlead-gateway/fairlead/oci"
 )
 
-// CompareChallenges tells which upstreams ask for other credentials than most do: one line for each group that
+// compareChallenges tells which upstreams ask for other credentials than most do: one line for each group that
 // differs. A client signs in once, at the one name, and its requests may end on any replica.
-func CompareChallenges(results []LiveResult) []string {
+func compareChallenges(results []liveResult) []string {
 	groups := map[string][]string{} // what is asked for → who asks
 	var order []string
 	for _, r := range results {
-		if r.Target != TargetUpstream || r.Err != nil {
+		if r.Target != targetUpstream || r.Err != nil {
 			continue
 		}
 		asks := wanted(r.Challenge)

@@ -1,4 +1,4 @@
-package configs
+package main
 
 import (
 	"context"
@@ -12,18 +12,20 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/fairlead-gateway/fairlead/configs"
 )
 
-// Values of LiveResult.Target.
+// Values of liveResult.Target.
 const (
-	TargetUpstream = "upstream"
-	TargetFront    = "front"
+	targetUpstream = "upstream"
+	targetFront    = "front"
 )
 
-// LiveResult is what one upstream or one front answered to GET health.path.
-type LiveResult struct {
+// liveResult is what one upstream or one front answered to GET health.path.
+type liveResult struct {
 	Replica   string
-	Target    string // TargetUpstream or TargetFront
+	Target    string // targetUpstream or targetFront
 	Address   string // the upstream's URL, or the front's host:port
 	Status    int    // 0 when there was no answer
 	Challenge string // all WWW-Authenticate fields, joined by commas
@@ -33,21 +35,21 @@ type LiveResult struct {
 // maxAsked bounds how many are asked at once.
 const maxAsked = 32
 
-// Live asks every upstream and, unless only those are wanted, every front of a file, each for at most health.timeout.
+// askAll asks every upstream and, unless only those are wanted, every front of a file, each for at most health.timeout.
 // Results are in the order of Targets.
-func Live(ctx context.Context, c *Config, upstreamsOnly bool) []LiveResult {
+func askAll(ctx context.Context, c *configs.Config, upstreamsOnly bool) []liveResult {
 	targets := c.Targets()
 	if upstreamsOnly {
-		targets = slices.DeleteFunc(targets, func(t Target) bool { return t.Front.IsValid() })
+		targets = slices.DeleteFunc(targets, func(t configs.Target) bool { return t.Front.IsValid() })
 	}
-	results := make([]LiveResult, len(targets))
+	results := make([]liveResult, len(targets))
 	var g errgroup.Group
 	g.SetLimit(maxAsked)
 	for i, t := range targets {
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, c.Health.Timeout)
 			defer cancel()
-			results[i] = t.ask(ctx)
+			results[i] = ask(ctx, t)
 			return nil
 		})
 	}
@@ -55,12 +57,12 @@ func Live(ctx context.Context, c *Config, upstreamsOnly bool) []LiveResult {
 	return results
 }
 
-func (t Target) ask(ctx context.Context) LiveResult {
-	result := LiveResult{Replica: t.Replica, Target: TargetUpstream, Address: t.Address}
+func ask(ctx context.Context, t configs.Target) liveResult {
+	result := liveResult{Replica: t.Replica, Target: targetUpstream, Address: t.Address}
 	if t.Front.IsValid() {
-		result.Target = TargetFront
+		result.Target = targetFront
 	}
-	tlsConfig, err := t.TLS()
+	tlsConfig, err := t.TLS.Config()
 	if err != nil {
 		result.Err = err
 		return result
@@ -71,7 +73,7 @@ func (t Target) ask(ctx context.Context) LiveResult {
 		return result
 	}
 	request.Host = t.Host
-	response, err := t.transport(tlsConfig).RoundTrip(request)
+	response, err := transport(t, tlsConfig).RoundTrip(request)
 	if err != nil {
 		result.Err = plain(err)
 		return result
@@ -87,7 +89,7 @@ func (t Target) ask(ctx context.Context) LiveResult {
 
 // transport makes one connection, with no proxy from the environment and no redirects: what is asked is what stands
 // in the file.
-func (t Target) transport(tlsConfig *tls.Config) *http.Transport {
+func transport(t configs.Target, tlsConfig *tls.Config) *http.Transport {
 	var dialer net.Dialer
 	return &http.Transport{
 		TLSClientConfig:        tlsConfig,

@@ -1,4 +1,4 @@
-package configs
+package main
 
 import (
 	"errors"
@@ -9,32 +9,32 @@ import (
 
 func TestCompareChallenges(t *testing.T) {
 	const bearer = `Bearer realm="https://auth/token",service="reg"`
-	up := func(replica, challenge string) LiveResult {
-		return LiveResult{Replica: replica, Target: TargetUpstream, Status: 401, Challenge: challenge}
+	up := func(replica, challenge string) liveResult {
+		return liveResult{Replica: replica, Target: targetUpstream, Status: 401, Challenge: challenge}
 	}
 	tests := []struct {
 		name    string
-		results []LiveResult
+		results []liveResult
 		want    []string
 	}{
 		{"nobody", nil, nil},
-		{"all the same", []LiveResult{up("a", bearer), up("b", `bearer service=reg, realm="https://auth/token", scope="x"`)}, nil},
-		{"order of two schemes", []LiveResult{up("a", `Basic realm="r", `+bearer), up("b", bearer+`, Basic realm="r"`)}, nil},
-		{"anonymous", []LiveResult{up("a", ""), up("b", bearer), up("c", bearer)},
+		{"all the same", []liveResult{up("a", bearer), up("b", `bearer service=reg, realm="https://auth/token", scope="x"`)}, nil},
+		{"order of two schemes", []liveResult{up("a", `Basic realm="r", `+bearer), up("b", bearer+`, Basic realm="r"`)}, nil},
+		{"anonymous", []liveResult{up("a", ""), up("b", bearer), up("c", bearer)},
 			[]string{`clients sign in once, but a wants no credentials where b, c wants bearer realm="https://auth/token" service="reg"`}},
-		{"scheme", []LiveResult{up("a", "Basic realm=x"), up("b", bearer)},
+		{"scheme", []liveResult{up("a", "Basic realm=x"), up("b", bearer)},
 			[]string{`clients sign in once, but b wants bearer realm="https://auth/token" service="reg" where a wants basic realm="x"`}},
-		{"realm", []LiveResult{up("a", "Basic realm=x"), up("b", "Basic realm=y")},
+		{"realm", []liveResult{up("a", "Basic realm=x"), up("b", "Basic realm=y")},
 			[]string{`clients sign in once, but b wants basic realm="y" where a wants basic realm="x"`}},
-		{"service, three ways", []LiveResult{up("a", "Bearer service=x"), up("b", "Bearer service=y"), up("c", "Bearer service=x"), up("d", "Bearer service=z")},
+		{"service, three ways", []liveResult{up("a", "Bearer service=x"), up("b", "Bearer service=y"), up("c", "Bearer service=x"), up("d", "Bearer service=z")},
 			[]string{`clients sign in once, but b wants bearer service="y" where a, c wants bearer service="x"`,
 				`clients sign in once, but d wants bearer service="z" where a, c wants bearer service="x"`}},
-		{"who did not answer", []LiveResult{up("a", bearer), {Replica: "b", Target: TargetUpstream, Err: errors.New("refused")}}, nil},
-		{"fronts", []LiveResult{up("a", bearer), {Replica: "a", Target: TargetFront, Status: 200}}, nil},
+		{"who did not answer", []liveResult{up("a", bearer), {Replica: "b", Target: targetUpstream, Err: errors.New("refused")}}, nil},
+		{"fronts", []liveResult{up("a", bearer), {Replica: "a", Target: targetFront, Status: 200}}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := CompareChallenges(tt.results); !reflect.DeepEqual(got, tt.want) {
+			if got := compareChallenges(tt.results); !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
 			}
 		})

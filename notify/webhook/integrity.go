@@ -8,6 +8,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/fairlead-gateway/fairlead/boltfile"
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
 // ErrDamaged is returned by Open when it found a file that nothing should be written to, and has moved it aside. Opening again
@@ -33,7 +34,7 @@ func sound(tx *bolt.Tx) error {
 	if subscriptions == nil || queues == nil || total == nil {
 		return errors.New("a part is missing")
 	}
-	return errors.Join(eachOf(subscriptions, 0, &Subscription{}), soundQueues(tx, queues, total))
+	return errors.Join(eachOf(subscriptions, 0, &subscription.Subscription{}), soundQueues(tx, queues, total))
 }
 
 func soundQueues(tx *bolt.Tx, queues, total *bolt.Bucket) error {

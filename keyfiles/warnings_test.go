@@ -1,15 +1,13 @@
-package configs
+package keyfiles
 
 import (
 	"crypto/x509"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 )
 
-func TestCertificateWarnings(t *testing.T) {
+func TestWarnings(t *testing.T) {
 	const hostname = "registry.contoso.com"
 	from, to := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
 	const (
@@ -37,20 +35,9 @@ func TestCertificateWarnings(t *testing.T) {
 	}
 	for _, tt := range tests {
 		leaf := &x509.Certificate{NotBefore: from, NotAfter: to, DNSNames: tt.names}
-		got := certificateWarnings(leaf, hostname, []Replica{{Name: "westus"}, {Name: "eastus"}}, tt.now)
+		got := Warnings(leaf, hostname, []string{"westus." + hostname, "eastus." + hostname}, tt.now)
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
-	}
-}
-
-// The certificate is the one that was loaded, and the warning stands at its line.
-func TestWarningsOfCertificateFile(t *testing.T) {
-	dir := t.TempDir()
-	writePair(t, dir, "gateway")
-	c := load(t, write(t, filepath.Join(dir, "fairlead.yaml"), smallest+"proxy:\n  tls:\n    certificate: gateway.pem\n    key: gateway.key\n"))
-	const want = ":7: proxy.tls.certificate: does not cover westus.registry.contoso.com: "
-	if got := Problems(c.Warnings()).Error(); !strings.Contains(got, want) || strings.Count(got, "proxy.tls") != 1 {
-		t.Errorf("got:\n%s\nwant %s", got, want)
 	}
 }

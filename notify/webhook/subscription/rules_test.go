@@ -1,4 +1,4 @@
-package webhook
+package subscription
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 
 func TestSubscriptionCheck(t *testing.T) {
 	many := map[string]string{}
-	for i := range maxHeaders + 1 {
+	for i := range MaxHeaders + 1 {
 		many[fmt.Sprintf("X-%d", i)] = "v"
 	}
 	for name, test := range map[string]struct {
@@ -39,16 +39,20 @@ func TestSubscriptionCheck(t *testing.T) {
 		"header of HTTP":     {func(s *Subscription) { s.CustomHeaders = map[string]string{"host": "v"} }, "not for a webhook"},
 		"header twice":       {func(s *Subscription) { s.CustomHeaders = map[string]string{"a": "v", "A": "w"} }, "twice"},
 		"many headers":       {func(s *Subscription) { s.CustomHeaders = many }, "at most"},
-		"long headers":       {func(s *Subscription) { s.CustomHeaders = map[string]string{"A": strings.Repeat("a", maxHeadersBytes)} }, "at most"},
+		"long headers":       {func(s *Subscription) { s.CustomHeaders = map[string]string{"A": strings.Repeat("a", MaxHeadersBytes)} }, "at most"},
 		"no such location":   {func(s *Subscription) { s.Location = "westeurope" }, "one of [westus eastus]"},
 		"several at a time":  {func(s *Subscription) { s.Name, s.Scope = "a", "*" }, "scope"},
 		"secrets not quoted": {func(s *Subscription) { s.ServiceURI = "ftp://user:pw@host" }, "https://"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := receiver("https://hooks.contoso.com/a?b=c")
+			s := Subscription{
+				Name: "hook1", ServiceURI: "https://hooks.contoso.com/a?b=c", Actions: Actions(), Status: Enabled,
+			}
 			test.change(&s)
-			err := s.check([]string{"westus", "eastus"})
-			wantError(t, err, test.want)
+			err := s.Check([]string{"westus", "eastus"})
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got error %v, want %q", err, test.want)
+			}
 			if err != nil && (!errors.Is(err, ErrInvalid) || strings.Contains(err.Error(), "user:pw")) {
 				t.Error(err)
 			}
@@ -58,21 +62,21 @@ func TestSubscriptionCheck(t *testing.T) {
 
 func TestCheckURI(t *testing.T) {
 	for _, uri := range []string{"http://a", "https://a.b:8443/c?d=e", "http://[2001:db8::1]:80/", "http://127.0.0.1"} {
-		if err := checkURI(uri); err != nil {
+		if err := CheckURI(uri); err != nil {
 			t.Errorf("%s: %v", uri, err)
 		}
 	}
 	for _, uri := range []string{
 		"", "a", "//a", "ftp://a", "file:///etc/passwd", "http:", "http://", "http:///a", "http:a", "http://:80", "http://u@a", "http://u:p@a", "http://a:0",
-		"http://a:65536", "http://a:b", "http://a:", "http://a b", "http://a/#b", "http://[fe80::1%25eth0]/", "http://[::1", "http://a/\n", "http://" + strings.Repeat("a", maxURI),
+		"http://a:65536", "http://a:b", "http://a:", "http://a b", "http://a/#b", "http://[fe80::1%25eth0]/", "http://[::1", "http://a/\n", "http://" + strings.Repeat("a", MaxURI),
 	} {
-		if checkURI(uri) == nil {
+		if CheckURI(uri) == nil {
 			t.Errorf("%s was taken", uri)
 		}
 	}
 }
 
-func TestMaskedURI(t *testing.T) {
+func TestMaskURI(t *testing.T) {
 	for uri, want := range map[string]string{
 		"https://hooks.contoso.com":                  "https://hooks.contoso.com",
 		"https://hooks.contoso.com:8443/":            "https://hooks.contoso.com:8443",
@@ -82,7 +86,7 @@ func TestMaskedURI(t *testing.T) {
 		"https://user:s@hooks.contoso.com":           "https://hooks.contoso.com",
 		"https://[::1/s":                             "*****",
 	} {
-		if got := maskedURI(uri); got != want {
+		if got := MaskURI(uri); got != want {
 			t.Errorf("%s: %s, want %s", uri, got, want)
 		}
 	}
@@ -93,7 +97,7 @@ func FuzzCheckURI(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, uri string) {
-		if checkURI(uri) != nil {
+		if CheckURI(uri) != nil {
 			return
 		}
 		req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, uri, nil)
@@ -104,14 +108,43 @@ func FuzzCheckURI(f *testing.F) {
 }
 
 func TestMasked(t *testing.T) {
-	s := receiver("https://hooks.contoso.com")
+	s := Subscription{Name: "hook1", ServiceURI: "https://hooks.contoso.com", Actions: Actions(), Status: Enabled}
 	s.Secret = "0123456789abcdef"
 	s.CustomHeaders = map[string]string{"authorization": "Basic abc", "X-Api-Key": "abc", "X-Team": "red"}
-	got := s.masked()
-	if got.Secret != mask || got.CustomHeaders["authorization"] != mask || got.CustomHeaders["X-Api-Key"] != mask || got.CustomHeaders["X-Team"] != "red" {
+	got := s.Masked()
+	if got.Secret != Mask || got.CustomHeaders["authorization"] != Mask || got.CustomHeaders["X-Api-Key"] != Mask || got.CustomHeaders["X-Team"] != "red" {
 		t.Errorf("%+v", got)
 	}
 	if s.CustomHeaders["authorization"] != "Basic abc" {
 		t.Error("masking changed the subscription itself")
+	}
+}
+
+// TestRulesOfOneField: what a field may be, and what it may not.
+func TestRulesOfOneField(t *testing.T) {
+	long := strings.Repeat("a", 300)
+	for name, rule := range map[string]struct {
+		holds     func(string) bool
+		good, bad []string
+	}{
+		"name": {func(s string) bool { return CheckName(s) == nil },
+			[]string{"hook1", "Hook1", long[:50]}, []string{"", "hook", "my-hook", "höök1", long[:51]}},
+		"secret": {func(s string) bool { return CheckSecret(s) == nil },
+			[]string{"", long[:16], long[:256]}, []string{"a", long[:15], long[:257]}},
+		"header": {func(s string) bool { return CheckHeaderName(s) == nil },
+			[]string{"A", "Content-Type", "X_1"}, []string{"", "a b", "Host", "te", "Fairlead-Signature"}},
+		"value": {func(s string) bool { return CheckHeaderValue(s) == nil },
+			[]string{"", "a b", "a\tb", "é"}, []string{"a\r\nb", "\x7f"}},
+	} {
+		for _, s := range rule.good {
+			if !rule.holds(s) {
+				t.Errorf("%s %.60q is refused", name, s)
+			}
+		}
+		for _, s := range rule.bad {
+			if rule.holds(s) {
+				t.Errorf("%s %.60q is taken", name, s)
+			}
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package configs
+package main
 
 import (
 	"context"
@@ -15,6 +15,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/keyfiles"
+	"github.com/fairlead-gateway/fairlead/keyfiles/keyfilestest"
 )
 
 func serve(t *testing.T, handler http.HandlerFunc) *url.URL {
@@ -51,11 +55,11 @@ func parseURL(t *testing.T, s string) *url.URL {
 	return u
 }
 
-func liveConfig(listen string, replicas ...Replica) *Config {
-	return &Config{
+func liveConfig(listen string, replicas ...configs.Replica) *configs.Config {
+	return &configs.Config{
 		Hostname: "registry.contoso.com",
-		Proxy:    Proxy{Listen: []string{listen}},
-		Health:   Health{Timeout: time.Minute, Path: "/v2/"},
+		Proxy:    configs.Proxy{Listen: []string{listen}},
+		Health:   configs.Health{Timeout: time.Minute, Path: "/v2/"},
 		Replicas: replicas,
 	}
 }
@@ -70,7 +74,7 @@ func answer(status int, challenges ...string) http.HandlerFunc {
 	}
 }
 
-func TestLiveUpstream(t *testing.T) {
+func TestAskUpstream(t *testing.T) {
 	closed := parseURL(t, "http://"+closedAddress(t))
 	tests := []struct {
 		name          string
@@ -87,20 +91,20 @@ func TestLiveUpstream(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := Live(t.Context(), liveConfig(":443", Replica{Name: "westus", Upstream: tt.upstream}), true)
+			got := askAll(t.Context(), liveConfig(":443", configs.Replica{Name: "westus", Upstream: tt.upstream}), true)
 			if len(got) != 1 {
 				t.Fatalf("%d results, want 1", len(got))
 			}
 			r := got[0]
-			if r.Replica != "westus" || r.Target != TargetUpstream || r.Address != tt.upstream.String() || r.Status != tt.wantStatus || r.Challenge != tt.wantChallenge {
+			if r.Replica != "westus" || r.Target != targetUpstream || r.Address != tt.upstream.String() || r.Status != tt.wantStatus || r.Challenge != tt.wantChallenge {
 				t.Errorf("got %+v", r)
 			}
-			wantLiveErr(t, r, tt.wantErr)
+			wantAskErr(t, r, tt.wantErr)
 		})
 	}
 }
 
-func TestLiveSendsPathAndHost(t *testing.T) {
+func TestAskSendsPathAndHost(t *testing.T) {
 	tests := []struct{ host, want string }{
 		{"", "registry.contoso.com"},
 		{"registry.westus.internal:5000", "registry.westus.internal:5000"},
@@ -109,53 +113,55 @@ func TestLiveSendsPathAndHost(t *testing.T) {
 		upstream := serve(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("WWW-Authenticate", r.Method+" "+r.Host+" "+r.URL.Path)
 		})
-		got := Live(t.Context(), liveConfig(":443", Replica{Upstream: upstream, Host: tt.host}), false)[0]
+		got := askAll(t.Context(), liveConfig(":443", configs.Replica{Upstream: upstream, Host: tt.host}), false)[0]
 		if want := "GET " + tt.want + " /v2/"; got.Challenge != want {
 			t.Errorf("sent %s, want %s", got.Challenge, want)
 		}
 	}
 }
 
-func TestLiveUpstreamTLS(t *testing.T) {
+func TestAskUpstreamTLS(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"server", "client", "stranger"} {
-		writePair(t, dir, name)
+		keyfilestest.WritePair(dir, name)
 	}
 	file := func(name string) string { return filepath.Join(dir, name) }
-	clients, err := Trust{file("client.pem")}.pool()
+	pem, err := keyfiles.Read(file("client.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	clients := x509.NewCertPool()
+	clients.AppendCertsFromPEM(pem)
 	open, guarded := serveTLS(t, dir, "server", nil, answer(200)), serveTLS(t, dir, "server", clients, answer(200))
 	tests := []struct {
 		name    string
-		replica Replica
+		replica configs.Replica
 		wantErr string
 	}{
-		{"unknown authority", Replica{Upstream: open}, "certificate signed by unknown authority"},
-		{"own authority", Replica{Upstream: open, CA: Trust{file("server.pem")}}, ""},
-		{"another authority", Replica{Upstream: open, CA: Trust{file("stranger.pem")}}, "certificate signed by unknown authority"},
-		{"client certificate", Replica{Upstream: guarded, CA: Trust{file("server.pem")}, ClientCertificate: file("client.pem"), ClientKey: file("client.key")}, ""},
-		{"another name", Replica{Upstream: parseURL(t, strings.Replace(open.String(), "127.0.0.1", "127.0.0.2", 1)), CA: Trust{file("server.pem")}}, "127.0.0.2"},
-		{"authority gone", Replica{Name: "westus", Upstream: open, CA: Trust{file("gone.pem")}}, "ca of westus: " + file("gone.pem") + ": no such file"},
-		{"certificate gone", Replica{Name: "westus", Upstream: open, ClientCertificate: file("gone.pem")}, "client certificate of westus: "},
+		{"unknown authority", configs.Replica{Upstream: open}, "certificate signed by unknown authority"},
+		{"own authority", configs.Replica{Upstream: open, CA: keyfiles.Trust{file("server.pem")}}, ""},
+		{"another authority", configs.Replica{Upstream: open, CA: keyfiles.Trust{file("stranger.pem")}}, "certificate signed by unknown authority"},
+		{"client certificate", configs.Replica{Upstream: guarded, CA: keyfiles.Trust{file("server.pem")}, ClientCertificate: file("client.pem"), ClientKey: file("client.key")}, ""},
+		{"another name", configs.Replica{Upstream: parseURL(t, strings.Replace(open.String(), "127.0.0.1", "127.0.0.2", 1)), CA: keyfiles.Trust{file("server.pem")}}, "127.0.0.2"},
+		{"authority gone", configs.Replica{Name: "westus", Upstream: open, CA: keyfiles.Trust{file("gone.pem")}}, "ca of westus: " + file("gone.pem") + ": no such file"},
+		{"certificate gone", configs.Replica{Name: "westus", Upstream: open, ClientCertificate: file("gone.pem")}, "client certificate of westus: "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			wantLiveErr(t, Live(t.Context(), liveConfig(":443", tt.replica), false)[0], tt.wantErr)
+			wantAskErr(t, askAll(t.Context(), liveConfig(":443", tt.replica), false)[0], tt.wantErr)
 		})
 	}
 	// Whether the client sees the alert or the reset that follows it is a race.
-	if r := Live(t.Context(), liveConfig(":443", Replica{Upstream: guarded, CA: Trust{file("server.pem")}}), false)[0]; r.Err == nil {
+	if r := askAll(t.Context(), liveConfig(":443", configs.Replica{Upstream: guarded, CA: keyfiles.Trust{file("server.pem")}}), false)[0]; r.Err == nil {
 		t.Errorf("let in without a client certificate: %+v", r)
 	}
 }
 
 // Fronts are reached by address, at the proxy's port, under the hostname.
-func TestLiveFronts(t *testing.T) {
+func TestAskFronts(t *testing.T) {
 	dir := t.TempDir()
-	writePair(t, dir, "gateway")
-	writePair(t, dir, "other")
+	keyfilestest.WritePair(dir, "gateway")
+	keyfilestest.WritePair(dir, "other")
 	seen := func(w http.ResponseWriter, r *http.Request) {
 		sni := ""
 		if r.TLS != nil {
@@ -167,57 +173,57 @@ func TestLiveFronts(t *testing.T) {
 	tests := []struct {
 		name          string
 		at            *url.URL
-		tls           *TLS
+		tls           *configs.TLS
 		wantChallenge string
 		wantErr       string
 	}{
 		{"clear text", clear, nil, "registry.contoso.com", ""},
-		{"TLS", secure, &TLS{Certificate: filepath.Join(dir, "gateway.pem")}, "registry.contoso.com registry.contoso.com", ""},
-		{"another certificate", secure, &TLS{Certificate: filepath.Join(dir, "other.pem")}, "", "unknown authority"},
-		{"TLS to clear text", clear, &TLS{Certificate: filepath.Join(dir, "gateway.pem")}, "", "does not look like a TLS handshake"},
-		{"certificate gone", secure, &TLS{Certificate: filepath.Join(dir, "gone.pem")}, "", "no such file"},
+		{"TLS", secure, &configs.TLS{Certificate: filepath.Join(dir, "gateway.pem")}, "registry.contoso.com registry.contoso.com", ""},
+		{"another certificate", secure, &configs.TLS{Certificate: filepath.Join(dir, "other.pem")}, "", "unknown authority"},
+		{"TLS to clear text", clear, &configs.TLS{Certificate: filepath.Join(dir, "gateway.pem")}, "", "does not look like a TLS handshake"},
+		{"certificate gone", secure, &configs.TLS{Certificate: filepath.Join(dir, "gone.pem")}, "", "no such file"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := liveConfig(":"+tt.at.Port(), Replica{Name: "westus", Upstream: clear, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
+			c := liveConfig(":"+tt.at.Port(), configs.Replica{Name: "westus", Upstream: clear, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
 			c.Proxy.TLS = tt.tls
-			got := Live(t.Context(), c, false)
-			if len(got) != 2 || got[0].Target != TargetUpstream || got[1].Target != TargetFront || got[1].Address != tt.at.Host {
+			got := askAll(t.Context(), c, false)
+			if len(got) != 2 || got[0].Target != targetUpstream || got[1].Target != targetFront || got[1].Address != tt.at.Host {
 				t.Fatalf("got %+v", got)
 			}
 			if got[1].Challenge != tt.wantChallenge {
 				t.Errorf("seen %q, want %q", got[1].Challenge, tt.wantChallenge)
 			}
-			wantLiveErr(t, got[1], tt.wantErr)
+			wantAskErr(t, got[1], tt.wantErr)
 		})
 	}
 }
 
 func TestFrontTLSNamesTheHost(t *testing.T) {
-	cfg, err := liveConfig(":443").FrontTLS()
+	cfg, err := liveConfig(":443").FrontTLS().Config()
 	if err != nil || cfg.ServerName != "registry.contoso.com" || cfg.RootCAs != nil {
 		t.Errorf("got %q, %v, %v", cfg.ServerName, cfg.RootCAs, err)
 	}
 }
 
 // A registry that accepts connections and says nothing must not hold up the answer for the others.
-func TestLiveGivesUp(t *testing.T) {
+func TestAskGivesUp(t *testing.T) {
 	silent := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	c := liveConfig(":443", Replica{Name: "silent", Upstream: silent}, Replica{Name: "fine", Upstream: serve(t, answer(200))})
+	c := liveConfig(":443", configs.Replica{Name: "silent", Upstream: silent}, configs.Replica{Name: "fine", Upstream: serve(t, answer(200))})
 	c.Health.Timeout = time.Second
-	got := Live(t.Context(), c, false)
-	wantLiveErr(t, got[0], "no answer within health.timeout")
-	wantLiveErr(t, got[1], "")
+	got := askAll(t.Context(), c, false)
+	wantAskErr(t, got[0], "no answer within health.timeout")
+	wantAskErr(t, got[1], "")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	wantLiveErr(t, Live(ctx, c, false)[0], "context canceled")
+	wantAskErr(t, askAll(ctx, c, false)[0], "context canceled")
 }
 
-func wantLiveErr(t *testing.T, r LiveResult, want string) {
+func wantAskErr(t *testing.T, r liveResult, want string) {
 	t.Helper()
-	if got := errText(r.Err); want == "" && got != "" || !strings.Contains(got, want) {
-		t.Errorf("%s %s: error %q, want %q", r.Replica, r.Target, got, want)
+	if (want == "") != (r.Err == nil) || r.Err != nil && !strings.Contains(r.Err.Error(), want) {
+		t.Errorf("%s %s: error %v, want %q", r.Replica, r.Target, r.Err, want)
 	}
 }
 

@@ -1,0 +1,162 @@
+package configs
+
+import (
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
+)
+
+// Bounds of lists and numbers.
+const (
+	maxListen      = 64
+	maxNameservers = 13  // as many as the root has: with glue they fit a UDP answer
+	maxAddresses   = 16  // of a replica: more do not fit a UDP answer beside the rest
+	maxReplicas    = 256 // of a file
+	maxPaths       = 64
+	maxFilters     = 256
+	maxPatterns    = 256
+	maxPeers       = 64
+	maxBandwidth   = 1 << 40 // bytes per second
+	maxConcurrency = 64
+)
+
+// Bounds of proxy.limits.manifest, in bytes. Registries must take 4 MiB (OCI distribution spec 1.1, "Pushing Manifests").
+const (
+	leastManifest = 1 << 20
+	mostManifest  = 64 << 20
+)
+
+// rule is what one key, or the items of one list, must be.
+type rule struct {
+	required    bool       // in what is around it
+	least, most int        // how many items a list has; most 0: any number
+	orOne       bool       // one text may stand for a list; an empty one is none, and is no item of a list
+	emptyIsNone bool       // a section that is left empty counts as left out
+	begins      func() any // what is there before it is read; nil: Go's zero value, or what Config begins with
+	take        taker      // how it is read; nil: by its Go type
+	distinct    func(value any) any
+	check       func(d *decoder, c *Config, path string, value any) // once everything is read
+}
+
+// rules has a row for each key that has one, by its path without the numbers of items. A key is known if a field of
+// Config says so; one without a row takes any text, true or false, a list or a section.
+var rules = map[string]rule{
+	"hostname": {required: true, take: text(zoneName)},
+	"here":     {check: on((*decoder).checkReplicaName)},
+	"state":    {take: beside((*decoder).folderName)},
+
+	"dns.listen":        {least: 1, most: maxListen},
+	"dns.listen[]":      {take: text(listenAddress)},
+	"dns.nameservers":   {most: maxNameservers},
+	"dns.nameservers[]": {take: text(fullHostName), distinct: itself, check: on((*decoder).checkNameserver)},
+	// RFC 2181 section 8 allows 68 years; an answer that steers clients must be outlived by its reason.
+	"dns.ttl": {take: duration(time.Second, 24*time.Hour), check: on((*decoder).checkWholeSeconds)},
+
+	"proxy.listen":            {least: 1, most: maxListen},
+	"proxy.listen[]":          {take: text(listenAddress)},
+	"proxy.tls":               {check: on((*decoder).checkTLS)},
+	"proxy.tls.certificate":   {take: beside((*decoder).fileName)},
+	"proxy.tls.key":           {take: beside((*decoder).fileName)},
+	"proxy.tls.ca[]":          {take: beside((*decoder).fileOrSystem)},
+	"proxy.tls.ca":            {orOne: true, check: on((*decoder).checkTrust)},
+	"proxy.tls.acme":          {take: notYet("certificates by ACME come in a later version; name a certificate and a key")},
+	"proxy.trusted_proxies[]": {take: text(prefix), distinct: itself},
+	"proxy.paths":             {most: maxPaths},
+	"proxy.paths[]":           {take: text(proxyPath), distinct: itself},
+	"proxy.limits.manifest":   {take: size(leastManifest, mostManifest)},
+	"proxy.limits.first_byte": {take: duration(500*time.Millisecond, 5*time.Minute)},
+	"proxy.limits.lists":      {take: duration(500*time.Millisecond, 10*time.Minute)},
+	"proxy.limits.silence":    {take: duration(10*time.Second, 24*time.Hour)},
+
+	"geo.database":           {orOne: true},
+	"geo.database[]":         {take: beside((*decoder).fileName)},
+	"geo.networks[].network": {required: true, take: text(prefix), distinct: itself},
+	"geo.networks[].place":   {required: true, take: place},
+	"place.lat":              {required: true, take: number(90, ruleLatitude)},
+	"place.lon":              {required: true, take: number(180, ruleLongitude)},
+	"place.name":             {take: func(d *decoder, path string, _ *yaml.Node, _ any) { d.refuse(path, rulePlaceBoth) }},
+
+	"lease.idle":  {take: duration(10*time.Second, 24*time.Hour)},
+	"lease.owner": {take: text(oneOf(OwnerNearest, OwnerHome))},
+
+	"health":          {check: on((*decoder).checkHealth)},
+	"health.interval": {take: duration(time.Second, 10*time.Minute)},
+	"health.timeout":  {take: duration(100*time.Millisecond, 10*time.Minute)},
+	"health.path":     {take: text(urlPath)},
+
+	"replicas":                      {required: true, least: 1, most: maxReplicas, check: on((*decoder).checkHome)},
+	"replicas[]":                    {begins: newReplica, check: on((*decoder).checkUpstreamTLS)},
+	"replicas[].name":               {required: true, take: text(replicaName), distinct: itself, check: on((*decoder).checkNameLength)},
+	"replicas[].place":              {required: true, take: place},
+	"replicas[].addresses":          {required: true, least: 1, most: maxAddresses},
+	"replicas[].addresses[]":        {take: text(frontAddress), distinct: itself},
+	"replicas[].upstream":           {required: true, take: text(upstream), distinct: endpointOf, check: on((*decoder).checkUpstream)},
+	"replicas[].state":              {take: text(oneOf(StateOnline, StateDrain, StateOffline))},
+	"replicas[].storage":            {take: text(storageName)},
+	"replicas[].host":               {take: text(hostHeader)},
+	"replicas[].ca":                 {orOne: true},
+	"replicas[].ca[]":               {take: beside((*decoder).fileOrSystem)},
+	"replicas[].client_certificate": {take: beside((*decoder).fileName)},
+	"replicas[].client_key":         {take: beside((*decoder).fileName)},
+	"replicas[].credentials":        {take: beside((*decoder).fileName)},
+	"replicas[].bias":               {take: number(1000, ruleBias)},
+
+	"cluster":         {emptyIsNone: true, begins: newCluster, check: on((*decoder).checkCluster)},
+	"cluster.listen":  {take: text(listenAddress)},
+	"cluster.peers":   {least: 1, most: maxPeers},
+	"cluster.peers[]": {take: text(peerAddress), distinct: itself},
+	"cluster.key":     {take: beside((*decoder).fileName)},
+	"cluster.name":    {take: text(lowerCaseLabel)},
+
+	"replication.bandwidth":                {take: integer[int64](0, maxBandwidth)},
+	"replication.concurrency":              {take: integer(1, maxConcurrency)},
+	"replication.unrecorded":               {take: text(oneOf(UnrecordedRefuse, UnrecordedAccept))},
+	"replication.filters":                  {most: maxFilters},
+	"replication.filters[].replica":        {check: on((*decoder).checkReplicaName)},
+	"replication.filters[].repositories":   {required: true, least: 1, most: maxPatterns},
+	"replication.filters[].repositories[]": {take: text(repositoryPattern)},
+
+	"webhooks":             {most: subscription.MaxSubscriptions},
+	"webhooks[]":           {begins: newWebhook},
+	"webhooks[].name":      {required: true, take: passes(subscription.CheckName, ruleWebhookName), distinct: lowerCase},
+	"webhooks[].location":  {check: on((*decoder).checkReplicaName)},
+	"webhooks[].actions":   {required: true, least: 1, most: len(subscription.Actions()), check: on((*decoder).checkActions)},
+	"webhooks[].actions[]": {take: text(oneOf(subscription.Actions()...))},
+	"webhooks[].scope":     {take: passes(subscription.CheckScope, ruleScope)},
+	"webhooks[].uri":       {required: true, take: unshown(text(webhookURI))}, // with many receivers it is all that it takes
+	"webhooks[].headers":   {take: headers, check: on((*decoder).checkHeaders)},
+	"webhooks[].secret":    {take: unshown(passes(subscription.CheckSecret, ruleSecret))},
+	"webhooks[].status":    {take: text(oneOf(subscription.Enabled, subscription.Disabled))},
+	"webhooks_ca[]":        {take: beside((*decoder).fileOrSystem)},
+	"webhooks_ca":          {orOne: true, check: on((*decoder).checkTrust)},
+
+	"admin.listen": {take: text(adminAddress)},
+}
+
+// on makes a check of one that wants its value's own type.
+func on[T any](check func(d *decoder, c *Config, path string, value T)) func(*decoder, *Config, string, any) {
+	return func(d *decoder, c *Config, path string, value any) { check(d, c, path, value.(T)) }
+}
+
+// itself has values compared as they are.
+func itself(value any) any { return value }
+
+// lowerCase has texts compared without regard to case.
+func lowerCase(value any) any { return strings.ToLower(value.(string)) }
+
+// endpointOf has URLs compared by where connections to them go.
+func endpointOf(value any) any { return endpoint(value.(*url.URL)) }
+
+func newReplica() any { return Replica{State: StateOnline, Write: true} }
+
+func newWebhook() any { return subscription.Subscription{Status: subscription.Enabled} }
+
+func newCluster() any {
+	return &Cluster{Listen: net.JoinHostPort("", strconv.Itoa(clusterPort)), Name: machineName()}
+}
