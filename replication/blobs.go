@@ -16,7 +16,7 @@ import (
 // copyBound is for one blob; a transfer that stalls ends earlier.
 const copyBound = 6 * time.Hour
 
-var errNowhere = errors.New("no replica that should have it does")
+var errNoSource = errors.New("no replica that should have it does")
 
 // blobs copies blobs, each once at a time to a replica, whoever wants it: first the push that committed it, then the manifest
 // that names it.
@@ -57,9 +57,9 @@ func newBlobs(ctx context.Context, e *Engine) *blobs {
 }
 
 // bring returns when the target has the blob, from the first of the sources that has it.
-func (b *blobs) bring(ctx context.Context, key blobKey, size int64, sources []string) error {
+func (b *blobs) ensure(ctx context.Context, key blobKey, size int64, sources []string) error {
 	for {
-		j, joined := b.begin(key, size, sources)
+		j, joined := b.join(key, size, sources)
 		select {
 		case <-j.done:
 		case <-ctx.Done():
@@ -72,7 +72,7 @@ func (b *blobs) bring(ctx context.Context, key blobKey, size int64, sources []st
 	}
 }
 
-func (b *blobs) begin(key blobKey, size int64, sources []string) (j *blobJob, joined bool) {
+func (b *blobs) join(key blobKey, size int64, sources []string) (j *blobJob, joined bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if j, ok := b.jobs[key]; ok {
@@ -104,18 +104,18 @@ func (b *blobs) run(key blobKey, size int64, sources []string, slots chan struct
 	ctx, cancel := context.WithTimeout(b.ctx, copyBound)
 	defer cancel()
 	from := ""
-	return b.inOwnName(ctx, key.target, key.reference(), func(ctx context.Context) error {
-		there, err := b.there(ctx, key, sources)
+	return b.guardedWrite(ctx, key.target, key.reference(), func(ctx context.Context) error {
+		there, err := b.present(ctx, key, sources)
 		if there || err != nil {
 			return err
 		}
-		err = each(sources, key.target, func(source string) error { from = source; return b.copy(ctx, key, size, source) })
+		err = trySources(sources, key.target, func(source string) error { from = source; return b.copy(ctx, key, size, source) })
 		b.metrics.blobs.WithLabelValues(result(err)).Inc()
 		if err == nil {
 			b.seen.Add(seenKey{key.target, key.digest}, key.repository)
 		}
 		return err
-	}, b.unheard(func(ctx context.Context) (bool, error) {
+	}, b.sourceHasIt(func(ctx context.Context) (bool, error) {
 		if from == "" {
 			return true, nil
 		}
@@ -126,20 +126,20 @@ func (b *blobs) run(key blobKey, size int64, sources []string, slots chan struct
 // copy asks once more before the blob is committed, which may be hours after it was begun.
 func (b *blobs) copy(ctx context.Context, key blobKey, size int64, from string) error {
 	to := b.reach(key.target)
-	to.Commits = func(context.Context) error { return b.unlessGone(key.reference()) }
+	to.Commits = func(context.Context) error { return b.notDeleted(key.reference()) }
 	return transfer.Blob(ctx, b.source(from, key.target), to, key.repository, key.digest, size, nil)
 }
 
 // there reports whether the target has the blob, or has got it from another repository of its own. That is done with the
 // gateway's rights, so that a source has to have the blob in this repository: who pushed a manifest may name any digest.
-func (b *blobs) there(ctx context.Context, key blobKey, sources []string) (bool, error) {
+func (b *blobs) present(ctx context.Context, key blobKey, sources []string) (bool, error) {
 	to, what := b.reach(key.target), seenKey{key.target, key.digest}
 	there, err := transfer.HasBlob(ctx, to, key.repository, key.digest, nil)
 	if err != nil && !transfer.Refused(err) { // as in image.manifest
 		return false, err
 	}
 	from, known := b.seen.Get(what)
-	if !there && known && from != key.repository && b.atSource(ctx, key, sources) {
+	if !there && known && from != key.repository && b.anySourceHas(ctx, key, sources) {
 		there, _ = transfer.Mount(ctx, to, key.repository, key.digest, from, nil) // if not, it is copied
 	}
 	if there {
@@ -148,7 +148,7 @@ func (b *blobs) there(ctx context.Context, key blobKey, sources []string) (bool,
 	return there, nil
 }
 
-func (b *blobs) atSource(ctx context.Context, key blobKey, sources []string) bool {
+func (b *blobs) anySourceHas(ctx context.Context, key blobKey, sources []string) bool {
 	return slices.ContainsFunc(sources, func(from string) bool {
 		has, err := transfer.HasBlob(ctx, b.source(from, key.target), key.repository, key.digest, nil)
 		return err == nil && has
@@ -157,8 +157,8 @@ func (b *blobs) atSource(ctx context.Context, key blobKey, sources []string) boo
 
 // each tries sources in turn, until one of them has it or the target is in the way, or may have it yet. That a source
 // could not be asked weighs more than that others do not have it.
-func each(sources []string, target string, try func(from string) error) error {
-	failed := errNowhere
+func trySources(sources []string, target string, try func(from string) error) error {
+	failed := errNoSource
 	for _, from := range sources {
 		err := try(from)
 		if err == nil || transfer.At(err) == target || transfer.At(err) == "" || transfer.Uncertain(err) {

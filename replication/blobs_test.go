@@ -52,10 +52,10 @@ func TestMount(t *testing.T) {
 				return false
 			})
 			b := newBlobs(t.Context(), x.Engine)
-			if err := b.bring(t.Context(), blobKey{"b", "private", digest}, 0, []string{"a"}); err != nil {
+			if err := b.ensure(t.Context(), blobKey{"b", "private", digest}, 0, []string{"a"}); err != nil {
 				t.Fatal(err)
 			}
-			err := b.bring(t.Context(), blobKey{"b", "app", digest}, 0, []string{"a"})
+			err := b.ensure(t.Context(), blobKey{"b", "app", digest}, 0, []string{"a"})
 			if asked != c.mounted || has != c.there || (err == nil) != c.there {
 				t.Errorf("asked for a mount: %v, there: %v, %v", asked, has, err)
 			}

@@ -28,7 +28,7 @@ type inBubble struct {
 func newInBubble(t *testing.T, kept Ledger, change ...func(*Options)) *inBubble {
 	x := &inBubble{}
 	o := Options{
-		Ledger: kept, Fleet: func() Fleet { return three(func(f *Fleet) { f.Mine = []string{"b"} }) }, Concurrency: 1,
+		Ledger: kept, Fleet: func() Fleet { return three(func(f *Fleet) { f.Assigned = []string{"b"} }) }, Concurrency: 1,
 		Reach: func(name string) transfer.Replica {
 			return transfer.Replica{Name: name, URL: &url.URL{Scheme: "http", Host: name + ".test"}, Transport: x}
 		},
@@ -61,10 +61,10 @@ func (x *inBubble) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // until looks every second, for two hours at most.
-func (x *inBubble) until(so func([]Letter) bool) {
+func (x *inBubble) until(so func([]Failure) bool) {
 	for range 7200 {
 		synctest.Wait()
-		if so(x.Letters()) {
+		if so(x.Failures()) {
 			return
 		}
 		time.Sleep(time.Second)

@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	taskBound = 12 * time.Hour // for one task; transfers that stall end earlier
-	maxMends  = 3
+	taskBound  = 12 * time.Hour // for one task; transfers that stall end earlier
+	maxRepeats = 3
 	// freeBound is for others to end what they write where we want to delete: a client's upload may take hours.
-	freeBound = time.Minute
+	deleteWait = time.Minute
 )
 
 var (
@@ -34,19 +34,19 @@ func (e *Engine) do(ctx context.Context, b *blobs, t Task) error {
 	}
 	t.Entries = entries
 	var later error
-	for range maxMends {
-		done, err := e.comesTo(t)
+	for range maxRepeats {
+		done, err := e.confirmable(t)
 		if err != nil {
 			return err
 		}
-		err = e.act(ctx, b, t)
-		if errors.Is(err, errLater) {
+		err = e.perform(ctx, b, t)
+		if errors.Is(err, errReferrerPending) {
 			later = err
 			// The digest stays to be confirmed, so that the task is tried again.
 			done = slices.DeleteFunc(done, func(entry ledger.Entry) bool { return !entry.IsTag() })
 		} else if err != nil {
 			if slices.ContainsFunc(t.Entries, func(entry ledger.Entry) bool { return e.wanted(entry, t) }) {
-				return e.lost(t, err)
+				return e.logLost(t, err)
 			}
 			done = nil // nobody asks for it any more, but it may have come half the way, over what is asked for now
 		}
@@ -55,7 +55,7 @@ func (e *Engine) do(ctx context.Context, b *blobs, t Task) error {
 				return err
 			}
 		}
-		mend, err := e.overrun(t)
+		mend, err := e.overwritten(t)
 		if err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func (e *Engine) do(ctx context.Context, b *blobs, t Task) error {
 	return errChanging
 }
 
-func (e *Engine) act(ctx context.Context, b *blobs, t Task) error {
+func (e *Engine) perform(ctx context.Context, b *blobs, t Task) error {
 	switch t.Action {
 	case Delete:
 		return e.delete(ctx, t)
@@ -80,7 +80,7 @@ func (e *Engine) act(ctx context.Context, b *blobs, t Task) error {
 // delete waits until nobody writes the name there: what is confirmed is that no copy comes after.
 func (e *Engine) delete(ctx context.Context, t Task) error {
 	entry := t.Entries[0]
-	waits, cancel := context.WithTimeoutCause(ctx, freeBound, errBusy)
+	waits, cancel := context.WithTimeoutCause(ctx, deleteWait, errBusy)
 	defer cancel()
 	done, doubtful, err := e.Writes.Delete(waits, nameOf(t.Target, entry.Reference))
 	if err != nil {
@@ -88,21 +88,21 @@ func (e *Engine) delete(ctx context.Context, t Task) error {
 	}
 	defer done()
 	if doubtful {
-		e.doubtLong(t.Target, entry.Reference)
+		e.recheckRepeatedly(t.Target, entry.Reference)
 	}
 	if !e.wanted(entry, t) {
 		return nil
 	}
-	e.writes(t.Target, entry.Reference, entry.Stamp)
-	err = e.deleteAt(ctx, t.Target, entry.Reference, isGone)
+	e.rememberWriteBegun(t.Target, entry.Reference, entry.Stamp)
+	err = e.deleteAt(ctx, t.Target, entry.Reference, isDeleted)
 	if transfer.Hidden(err) {
-		err = e.hidden(ctx, t.Target, entry, err)
+		err = e.judgeHidden(ctx, t.Target, entry, err)
 	}
 	if err == nil && doubtful {
-		err = errDoubt
+		err = errMayReappear
 	}
 	if err == nil {
-		e.wrote(t.Target, entry.Reference, entry.Stamp)
+		e.rememberWriteDone(t.Target, entry.Reference, entry.Stamp)
 	}
 	return err
 }
@@ -113,12 +113,12 @@ func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
 	if t.Entries[0].Blob {
 		return i.blob(ctx, t.Digest, 0)
 	}
-	c, err := i.bring(ctx, t.Digest, 0)
+	c, err := i.ensure(ctx, t.Digest, 0)
 	if err != nil {
 		return err
 	}
 	later := i.referrers(ctx, t.Digest, 1)
-	if later != nil && !errors.Is(later, errLater) {
+	if later != nil && !errors.Is(later, errReferrerPending) {
 		return later
 	}
 	for _, entry := range t.Entries {
@@ -139,19 +139,19 @@ func (e *Engine) tag(ctx context.Context, i *image, entry ledger.Entry, digest s
 	if err != nil || !known || now.Deleted || now.Digest != digest {
 		return err
 	}
-	still := e.unheard(func(ctx context.Context) (bool, error) { return i.tagged(ctx, now) })
+	still := e.sourceHasIt(func(ctx context.Context) (bool, error) { return i.sourceHasTag(ctx, now) })
 	if still != nil && !still(ctx) {
-		return fmt.Errorf("%s: %w", entry.Name, errGone)
+		return fmt.Errorf("%s: %w", entry.Name, errDeleted)
 	}
 	var lost error
-	err = e.inOwnName(ctx, i.target, ledger.Reference{Repository: entry.Repository, Name: digest}, func(context.Context) error {
-		err := e.inOwnName(ctx, i.target, entry.Reference, func(context.Context) error {
+	err = e.guardedWrite(ctx, i.target, ledger.Reference{Repository: entry.Repository, Name: digest}, func(context.Context) error {
+		err := e.guardedWrite(ctx, i.target, entry.Reference, func(context.Context) error {
 			return transfer.PutTag(ctx, e.reach(i.target), entry.Repository, entry.Name, digest, c.mediaType, c.body, nil)
 		}, still)
-		if !errors.Is(err, errGone) {
+		if !errors.Is(err, errDeleted) {
 			return err
 		}
-		if gone, _ := e.gone(entry.Reference); !gone {
+		if gone, _ := e.deleted(entry.Reference); !gone {
 			lost = err
 		}
 		return nil // the digest may have been put
@@ -160,7 +160,7 @@ func (e *Engine) tag(ctx context.Context, i *image, entry ledger.Entry, digest s
 }
 
 // tagged asks a source that is known to have had the tag whether it has it still.
-func (i *image) tagged(ctx context.Context, entry ledger.Entry) (bool, error) {
+func (i *image) sourceHasTag(ctx context.Context, entry ledger.Entry) (bool, error) {
 	for _, from := range i.sources {
 		if slices.Contains(entry.Confirmed, from) {
 			c, there, err := transfer.Look(ctx, i.source(from, i.target), entry.Repository, entry.Name, nil)
@@ -172,7 +172,7 @@ func (i *image) tagged(ctx context.Context, entry ledger.Entry) (bool, error) {
 
 // overrun is what to do after the target has taken a later write of the same name while we wrote the earlier one: which came
 // last there nobody knows, so the later one is written again.
-func (e *Engine) overrun(t Task) (*Task, error) {
+func (e *Engine) overwritten(t Task) (*Task, error) {
 	for _, entry := range t.Entries {
 		now, known, err := e.Ledger.Get(entry.Reference)
 		if err != nil {
@@ -181,7 +181,7 @@ func (e *Engine) overrun(t Task) (*Task, error) {
 		if !known || now.Stamp == entry.Stamp || !slices.Contains(now.Confirmed, t.Target) || t.Action == Confirm {
 			continue
 		}
-		mend, err := e.again(now, t.Target)
+		mend, err := e.repairTask(now, t.Target)
 		return &mend, err
 	}
 	return nil, nil
@@ -189,7 +189,7 @@ func (e *Engine) overrun(t Task) (*Task, error) {
 
 // comesTo is what can be confirmed once the task is done: the digest as well, since no tag is put without it. It is asked for before, since
 // what is pushed meanwhile is not what the task brings.
-func (e *Engine) comesTo(t Task) ([]ledger.Entry, error) {
+func (e *Engine) confirmable(t Task) ([]ledger.Entry, error) {
 	if t.Action != Copy || t.Entries[0].Blob {
 		return slices.Clone(t.Entries), nil
 	}

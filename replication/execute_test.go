@@ -16,7 +16,7 @@ func TestDoubtFailsOnce(t *testing.T) {
 	other := imageOf("config of other", "other")
 	for _, deletes := range []bool{false, true} {
 		x := newRegion(t)
-		only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+		only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 		x.fleet.Store(&only)
 		digest := x.at["a"].image("v1", "layer")
 		x.push("v1", digest, "a")
@@ -70,7 +70,7 @@ func TestDoubtFailsOnce(t *testing.T) {
 func TestMendFailsOnce(t *testing.T) {
 	other := imageOf("config of other", "other")
 	x := newRegion(t)
-	only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+	only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 	x.fleet.Store(&only)
 	digest := x.at["a"].image("v1", "layer")
 	x.push("v1", digest, "a")
@@ -111,7 +111,7 @@ func untagging(s *store, tags ...string) func(w http.ResponseWriter, r *http.Req
 func TestTagGoesWithItsDigest(t *testing.T) {
 	for _, inTime := range []bool{false, true} {
 		x := newRegion(t)
-		only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+		only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 		x.fleet.Store(&only)
 		b := x.at["b"]
 		digest := b.image("", "layer")
@@ -140,15 +140,15 @@ func TestTagGoesWithItsDigest(t *testing.T) {
 			record()
 			x.hears(true, "v2", digest)
 		}
-		x.eventually(func() bool { return b.whole(digest) })
-		x.eventually(func() bool { x.hears(false); return b.whole("v2") })
+		x.eventually(func() bool { return b.complete(digest) })
+		x.eventually(func() bool { x.hears(false); return b.complete("v2") })
 	}
 }
 
 // TestBlobAgain: a blob whose older deletion we brought over a client's upload comes back.
 func TestBlobAgain(t *testing.T) {
 	x := newRegion(t)
-	only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+	only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 	x.fleet.Store(&only)
 	b := x.at["b"]
 	what := ledger.Reference{Repository: "app", Name: sum([]byte("layer")), Blob: true}
@@ -182,7 +182,7 @@ func TestBlobAgain(t *testing.T) {
 	_ = x.Confirm(e, "c")
 	_ = x.Confirm(e, "a")
 	e, _, _ = x.Get(what)
-	x.News(e)
+	x.Enqueue(e)
 	x.eventually(func() bool { x.hears(false); return !gone.Load() })
 }
 
@@ -191,7 +191,7 @@ func TestBlobAgain(t *testing.T) {
 func TestConfirmsWhatItBrought(t *testing.T) {
 	other := imageOf("config of other", "other")
 	x := newRegion(t)
-	only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+	only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 	x.fleet.Store(&only)
 	a, b := x.at["a"], x.at["b"]
 	digest := a.image("v1", "layer")
@@ -212,7 +212,7 @@ func TestConfirmsWhatItBrought(t *testing.T) {
 	x.run()
 	x.eventually(once.Load)
 	x.idle()
-	if last := x.last(digest); slices.Contains(last.Confirmed, "b") && !b.whole(digest) {
+	if last := x.last(digest); slices.Contains(last.Confirmed, "b") && !b.complete(digest) {
 		t.Errorf("b is said to have what it does not: %v", last)
 	}
 }

@@ -10,23 +10,23 @@ import (
 
 // Bounds of trying again.
 const (
-	firstPause = time.Second
-	mostPause  = 5 * time.Minute
-	maxTries   = 20   // three quarters of an hour, about
-	maxLetters = 4096 // of one replica
+	firstPause  = time.Second
+	mostPause   = 5 * time.Minute
+	maxTries    = 20   // three quarters of an hour, about
+	maxFailures = 4096 // of one replica
 )
 
 // Letter is a task that has failed: it is tried again at Next, or, if it is Dead, when somebody says so.
-type Letter struct {
-	Task   Task
-	Tries  int
-	Next   time.Time
-	Dead   bool
-	Reason string
+type Failure struct {
+	Task    Task
+	Tries   int
+	Next    time.Time
+	GivenUp bool
+	Reason  string
 }
 
 // letters are those of one replica, by task. Without a lock of its own.
-type letters map[taskKey]*Letter
+type failures map[taskKey]*Failure
 
 // backoff is the pause after a number of tries, less up to a half of it by chance: random is from 0 to 1.
 func backoff(tries int, random float64) time.Duration {
@@ -38,53 +38,53 @@ func backoff(tries int, random float64) time.Duration {
 }
 
 // failed takes note. Of too many letters the new ones are not kept: those tasks are found again by the next scan.
-func (l letters) failed(t Task, err error, final bool, now time.Time) (have *Letter) {
+func (f failures) note(t Task, err error, final bool, now time.Time) (have *Failure) {
 	key := t.key()
-	have = l[key]
+	have = f[key]
 	if have == nil {
-		if len(l) >= maxLetters {
+		if len(f) >= maxFailures {
 			return nil
 		}
-		have = &Letter{}
-		l[key] = have
+		have = &Failure{}
+		f[key] = have
 	}
 	have.Task, have.Reason = t, err.Error()
 	have.Tries++
-	have.Dead = final || have.Tries >= maxTries
+	have.GivenUp = final || have.Tries >= maxTries
 	have.Next = now.Add(backoff(have.Tries, rand.Float64())) //nolint:gosec // jitter is no secret
 	return have
 }
 
 // blocks: the task is to wait. Something newer of the same name begins anew.
-func (l letters) blocks(t Task, now time.Time) bool {
-	have := l[t.key()]
+func (f failures) blocks(t Task, now time.Time) bool {
+	have := f[t.key()]
 	if have == nil {
 		return false
 	}
 	if have.Task.Action != t.Action || t.stamp().Compare(have.Task.stamp()) > 0 {
-		delete(l, t.key())
+		delete(f, t.key())
 		return false
 	}
-	return have.Dead || now.Before(have.Next)
+	return have.GivenUp || now.Before(have.Next)
 }
 
 // keeps: the task is to wait, and to be done with what has failed.
-func (l letters) keeps(t Task, now time.Time) bool {
-	if !l.blocks(t, now) {
+func (f failures) mergeIfBlocked(t Task, now time.Time) bool {
+	if !f.blocks(t, now) {
 		return false
 	}
-	have := l[t.key()]
+	have := f[t.key()]
 	have.Task.Entries = slices.Clone(have.Task.Entries) // others may be reading it
 	have.Task = merge(have.Task, t)
 	return true
 }
 
 // due are the tasks whose time has come, and when the first of the others is due; never later than a tick.
-func (l letters) due(now time.Time) (tasks []Task, next time.Time) {
+func (f failures) due(now time.Time) (tasks []Task, next time.Time) {
 	next = now.Add(tick)
-	for _, have := range l {
+	for _, have := range f {
 		switch {
-		case have.Dead:
+		case have.GivenUp:
 		case !now.Before(have.Next):
 			tasks = append(tasks, have.Task)
 		case have.Next.Before(next):
@@ -94,9 +94,9 @@ func (l letters) due(now time.Time) (tasks []Task, next time.Time) {
 	return tasks, next
 }
 
-func (l letters) dead() (n int) {
-	for _, have := range l {
-		if have.Dead {
+func (f failures) countGivenUp() (n int) {
+	for _, have := range f {
+		if have.GivenUp {
 			n++
 		}
 	}
@@ -104,38 +104,38 @@ func (l letters) dead() (n int) {
 }
 
 // about is the letter that stands in the way of an entry.
-func (l letters) about(e ledger.Entry, target string) (Letter, bool) {
+func (f failures) of(e ledger.Entry, target string) (Failure, bool) {
 	key := taskKey{target, ledger.Reference{Repository: e.Repository, Name: e.Digest}}
 	if e.Deleted {
 		key = taskKey{target, e.Reference}
 	}
-	have := l[key]
+	have := f[key]
 	if have == nil || (have.Task.Action == Delete) != e.Deleted || have.Task.Action == Confirm {
-		return Letter{}, false
+		return Failure{}, false
 	}
 	return *have, true
 }
 
 // Letters lists what has failed and is tried again, or is not.
-func (e *Engine) Letters() (list []Letter) {
+func (e *Engine) Failures() (list []Failure) {
 	e.mu.Lock()
-	for _, l := range e.lanes {
-		for _, have := range l.letters {
+	for _, w := range e.workers {
+		for _, have := range w.failures {
 			list = append(list, *have)
 		}
 	}
 	e.mu.Unlock()
-	slices.SortFunc(list, func(a, b Letter) int { return order(a.Task, b.Task) })
+	slices.SortFunc(list, func(a, b Failure) int { return compareTasks(a.Task, b.Task) })
 	return list
 }
 
 // LettersOf are those about one entry, by the replica that lacks it.
-func (e *Engine) LettersOf(entry ledger.Entry) map[string]Letter {
+func (e *Engine) FailuresOf(entry ledger.Entry) map[string]Failure {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	found := map[string]Letter{}
-	for name, l := range e.lanes {
-		if have, ok := l.letters.about(entry, name); ok {
+	found := map[string]Failure{}
+	for name, w := range e.workers {
+		if have, ok := w.failures.of(entry, name); ok {
 			found[name] = have
 		}
 	}
@@ -143,19 +143,19 @@ func (e *Engine) LettersOf(entry ledger.Entry) map[string]Letter {
 }
 
 // Retry tries again what has failed, at once and from the beginning, and tells how many that is.
-func (e *Engine) Retry(which func(Letter) bool) (count int) {
+func (e *Engine) Retry(which func(Failure) bool) (count int) {
 	e.mu.Lock()
 	now := time.Now()
-	for _, l := range e.lanes {
-		for _, have := range l.letters {
+	for _, w := range e.workers {
+		for _, have := range w.failures {
 			if which(*have) {
-				have.Tries, have.Dead, have.Next = 0, false, now
-				l.due, l.pause = now, pause{}
+				have.Tries, have.GivenUp, have.Next = 0, false, now
+				w.nextRetry, w.breaker = now, breaker{}
 				count++
 			}
 		}
 	}
 	e.mu.Unlock()
-	e.rouse()
+	e.signal()
 	return count
 }

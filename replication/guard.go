@@ -15,11 +15,11 @@ import (
 const undoBound = 30 * time.Second
 
 var (
-	errGone = fmt.Errorf("it was deleted: %w", errNowhere)
+	errDeleted = fmt.Errorf("it was deleted: %w", errNoSource)
 	// errDoubt has a deletion made again after a pause.
-	errDoubt  = errors.New("it is deleted, but a copy that broke off there may yet be committed")
-	errAround = errors.New("the tag was deleted, and names what nobody has recorded")
-	errAnew   = errors.New("it was pushed again")
+	errMayReappear = errors.New("it is deleted, but a copy that broke off there may yet be committed")
+	errOutOfBand   = errors.New("the tag was deleted, and names what nobody has recorded")
+	errPushedAgain = errors.New("it was pushed again")
 )
 
 func nameOf(target string, what ledger.Reference) transfer.Name {
@@ -29,57 +29,57 @@ func nameOf(target string, what ledger.Reference) transfer.Name {
 // inOwnName does one write in our own name, and undoes it if what it wrote was deleted meanwhile, so that the ledger is asked before and
 // after. The write is remembered, for when word of a deletion comes later still. The context of do ends when somebody wants to
 // delete the name here. still, if there is one, asks afterwards whether who had it has it yet.
-func (e *Engine) inOwnName(ctx context.Context, target string, what ledger.Reference, do func(context.Context) error, still func(context.Context) bool) error {
+func (e *Engine) guardedWrite(ctx context.Context, target string, what ledger.Reference, do func(context.Context) error, still func(context.Context) bool) error {
 	cut, done, err := e.Writes.Write(ctx, nameOf(target, what))
 	if err != nil {
 		return err
 	}
 	now, _, err := e.Ledger.Get(what)
 	if err == nil && now.Deleted {
-		err = fmt.Errorf("%s: %w", what.Name, errGone)
+		err = fmt.Errorf("%s: %w", what.Name, errDeleted)
 	}
 	if err != nil {
 		done(nil)
 		return err
 	}
-	e.writes(target, what, now.Stamp)
+	e.rememberWriteBegun(target, what, now.Stamp)
 	err = do(cut)
 	kept := err != nil || still == nil || still(ctx)
 	done(err)
-	if gone := e.unlessGone(what); gone != nil {
+	if gone := e.notDeleted(what); gone != nil {
 		if err == nil || transfer.Uncertain(err) {
-			e.undo(ctx, target, what, isGone, err)
+			e.undo(ctx, target, what, isDeleted, err)
 		}
 		return gone
 	}
 	switch {
 	case errors.Is(err, transfer.ErrDeleted):
-		return fmt.Errorf("%s: %w", what.Name, errGone)
+		return fmt.Errorf("%s: %w", what.Name, errDeleted)
 	case err != nil:
 		return err
 	case !kept:
-		e.undo(ctx, target, what, notSince(now.Stamp), nil)
-		return fmt.Errorf("%s: %w", what.Name, errGone)
+		e.undo(ctx, target, what, unchangedSince(now.Stamp), nil)
+		return fmt.Errorf("%s: %w", what.Name, errDeleted)
 	}
-	e.wrote(target, what, now.Stamp)
+	e.rememberWriteDone(target, what, now.Stamp)
 	return nil
 }
 
 // may is asked what the ledger says now of a name: whether it may be deleted at a replica.
-type may func(now ledger.Entry, known bool) bool
+type mayDelete func(now ledger.Entry, known bool) bool
 
 // isGone: the ledger has the deletion, and nobody has lifted it.
-func isGone(now ledger.Entry, known bool) bool { return known && now.Deleted }
+func isDeleted(now ledger.Entry, known bool) bool { return known && now.Deleted }
 
 // notSince: the ledger has not heard of the deletion, and of no later push either.
-func notSince(before hlc.Stamp) may {
+func unchangedSince(before hlc.Stamp) mayDelete {
 	return func(now ledger.Entry, known bool) bool { return !known || now.Deleted || now.Stamp == before }
 }
 
 // undo deletes what we have written, as long as it may. wrote is how the write ended. It is looked at again
 // afterwards: what has failed is tried again then, and a push that was recorded only after its content went comes
 // back.
-func (e *Engine) undo(ctx context.Context, target string, what ledger.Reference, still may, wrote error) {
+func (e *Engine) undo(ctx context.Context, target string, what ledger.Reference, still mayDelete, wrote error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoBound)
 	defer cancel()
 	done, doubtful, err := e.Writes.Delete(ctx, nameOf(target, what))
@@ -87,19 +87,19 @@ func (e *Engine) undo(ctx context.Context, target string, what ledger.Reference,
 		err = e.deleteAt(ctx, target, what, still)
 		done()
 	}
-	if err != nil && !errors.Is(err, errAnew) {
+	if err != nil && !errors.Is(err, errPushedAgain) {
 		e.Log.Warn("a copy of what was deleted meanwhile is not yet undone", "replica", target, "repository", what.Repository, "name", what.Name, "error", err)
 	}
-	e.doubt(target, []ledger.Reference{what})
+	e.recheckNames(target, []ledger.Reference{what})
 	if err != nil || doubtful || transfer.Uncertain(wrote) {
-		e.doubtLong(target, what)
+		e.recheckRepeatedly(target, what)
 	}
 }
 
 // deleteAt deletes what a reference names, as long as it may. A tag that the registry cannot delete goes with what it
 // names, unless that is something that nobody has recorded: then it was pushed around us.
-func (e *Engine) deleteAt(ctx context.Context, target string, what ledger.Reference, still may) error {
-	if err := e.unlessAnew(what, still); err != nil {
+func (e *Engine) deleteAt(ctx context.Context, target string, what ledger.Reference, still mayDelete) error {
+	if err := e.allowed(what, still); err != nil {
 		return err
 	}
 	at := e.reach(target)
@@ -110,7 +110,7 @@ func (e *Engine) deleteAt(ctx context.Context, target string, what ledger.Refere
 		return transfer.DeleteManifest(ctx, at, what.Repository, what.Name, nil)
 	}
 	return transfer.DeleteTag(ctx, at, what.Repository, what.Name, func(digest string) error {
-		if err := e.unlessAnew(what, still); err != nil {
+		if err := e.allowed(what, still); err != nil {
 			return err
 		}
 		now, _, err := e.Ledger.Get(what)
@@ -119,38 +119,38 @@ func (e *Engine) deleteAt(ctx context.Context, target string, what ledger.Refere
 		}
 		_, known, err := e.Ledger.Get(ledger.Reference{Repository: what.Repository, Name: digest})
 		if err == nil && !known {
-			err = errAround
+			err = errOutOfBand
 		}
 		return err
 	})
 }
 
-func (e *Engine) unlessAnew(what ledger.Reference, still may) error {
+func (e *Engine) allowed(what ledger.Reference, still mayDelete) error {
 	now, known, err := e.Ledger.Get(what)
 	if err == nil && !still(now, known) {
-		err = fmt.Errorf("%s: %w", what.Name, errAnew)
+		err = fmt.Errorf("%s: %w", what.Name, errPushedAgain)
 	}
 	return err
 }
 
 // gone: a source that has not heard of a deletion must not undo it elsewhere.
-func (e *Engine) gone(what ledger.Reference) (bool, error) {
+func (e *Engine) deleted(what ledger.Reference) (bool, error) {
 	entry, known, err := e.Ledger.Get(what)
 	return known && entry.Deleted, err
 }
 
-func (e *Engine) unlessGone(what ledger.Reference) error {
-	gone, err := e.gone(what)
+func (e *Engine) notDeleted(what ledger.Reference) error {
+	gone, err := e.deleted(what)
 	if gone {
-		return fmt.Errorf("%s: %w", what.Name, errGone)
+		return fmt.Errorf("%s: %w", what.Name, errDeleted)
 	}
 	return err
 }
 
 // unheard is asked after a copy, unless all who delete tell us: where the source does not have it any more, somebody has deleted it
 // who could not know of the copy.
-func (e *Engine) unheard(has func(context.Context) (bool, error)) func(context.Context) bool {
-	if !e.Unheard {
+func (e *Engine) sourceHasIt(has func(context.Context) (bool, error)) func(context.Context) bool {
+	if !e.UnseenDeletes {
 		return nil
 	}
 	return func(ctx context.Context) bool {

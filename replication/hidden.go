@@ -21,15 +21,15 @@ var errLetIn = errors.New("it lets us in, so that the others may go well")
 
 // listing is what a replica said of its repositories, by name; not whole where it does not say.
 type listing struct {
-	names []string
-	whole bool
-	until time.Time
+	names    []string
+	complete bool
+	until    time.Time
 }
 
 // hidden is what becomes of a deletion that is refused with all else of its repository: some registries do so of one
 // that they do not have. Their list of all tells, unless it is empty: that is what some show to a login that has
 // ended.
-func (e *Engine) hidden(ctx context.Context, target string, entry ledger.Entry, refused error) error {
+func (e *Engine) judgeHidden(ctx context.Context, target string, entry ledger.Entry, refused error) error {
 	if transfer.LetsIn(ctx, e.reach(target), nil) != nil {
 		return refused
 	}
@@ -37,7 +37,7 @@ func (e *Engine) hidden(ctx context.Context, target string, entry ledger.Entry, 
 		return fmt.Errorf("%w: %w", refused, errLetIn)
 	}
 	list := e.listed(ctx, target)
-	if _, there := slices.BinarySearch(list.names, entry.Repository); there || !list.whole || len(list.names) == 0 {
+	if _, there := slices.BinarySearch(list.names, entry.Repository); there || !list.complete || len(list.names) == 0 {
 		return fmt.Errorf("%w: %w", refused, errLetIn)
 	}
 	return nil
@@ -45,7 +45,7 @@ func (e *Engine) hidden(ctx context.Context, target string, entry ledger.Entry, 
 
 // mayHave: something live that was pushed or copied with what was deleted is said to be there. In doubt it is.
 func (e *Engine) mayHave(target string, entry ledger.Entry) bool {
-	near, err := e.Ledger.Tagged(entry.Repository, entry.Digest, maxLately)
+	near, err := e.Ledger.Tagged(entry.Repository, entry.Digest, maxRecentWrites)
 	if err != nil {
 		return true
 	}

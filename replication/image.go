@@ -14,27 +14,27 @@ import (
 )
 
 const (
-	maxParts   = 8 // manifests, and blobs, looked after at a time, for one task
-	maxNesting = 4 // indexes in an index, and referrers of referrers
+	maxParallel = 8 // manifests, and blobs, looked after at a time, for one task
+	maxNesting  = 4 // indexes in an index, and referrers of referrers
 )
 
-var errLater = errors.New("a referrer cannot be had")
+var errReferrerPending = errors.New("a referrer cannot be had")
 
 // image brings manifests of one repository to one replica, each after all that it names, and each once: of indexes in an
 // index there are many ways to one manifest.
 type image struct {
 	// Static after newImage.
 	*Engine
-	blobs      *blobs
-	target     string
-	sources    []string
-	repository string
-	manifests  chan struct{} // one for each manifest that has a goroutine of its own
-	parts      chan struct{} // one for each blob that is brought
+	blobs         *blobs
+	target        string
+	sources       []string
+	repository    string
+	manifestSlots chan struct{} // one for each manifest that has a goroutine of its own
+	blobSlots     chan struct{} // one for each blob that is brought
 
-	mu      sync.Mutex
-	brought map[string]*manifestJob // Guarded by mu; by digest.
-	whole   map[string]bool         // Guarded by mu; blobs that the target has, by digest.
+	mu           sync.Mutex
+	jobs         map[string]*manifestJob // Guarded by mu; by digest.
+	presentBlobs map[string]bool         // Guarded by mu; blobs that the target has, by digest.
 }
 
 type manifestJob struct {
@@ -46,7 +46,7 @@ type manifestJob struct {
 func (e *Engine) newImage(b *blobs, t Task) *image {
 	return &image{
 		Engine: e, blobs: b, target: t.Target, sources: t.Sources, repository: t.Repository,
-		manifests: make(chan struct{}, maxParts), parts: make(chan struct{}, maxParts), brought: map[string]*manifestJob{}, whole: map[string]bool{},
+		manifestSlots: make(chan struct{}, maxParallel), blobSlots: make(chan struct{}, maxParallel), jobs: map[string]*manifestJob{}, presentBlobs: map[string]bool{},
 	}
 }
 
@@ -59,19 +59,19 @@ type content struct {
 
 // bring returns when the target has the manifest and all that it names. The context is the task's: others may wait for the
 // same manifest. Nobody waits in a circle, since no manifest can name itself.
-func (i *image) bring(ctx context.Context, digest string, nesting int) (content, error) {
+func (i *image) ensure(ctx context.Context, digest string, nesting int) (content, error) {
 	if nesting > maxNesting {
 		return content{}, fmt.Errorf("more than %d manifests in each other", maxNesting)
 	}
 	i.mu.Lock()
-	j, joined := i.brought[digest]
+	j, joined := i.jobs[digest]
 	if !joined {
 		j = &manifestJob{done: make(chan struct{})}
-		i.brought[digest] = j
+		i.jobs[digest] = j
 	}
 	i.mu.Unlock()
 	if !joined {
-		j.content, j.err = i.all(ctx, digest, nesting)
+		j.content, j.err = i.copyManifest(ctx, digest, nesting)
 		close(j.done)
 	}
 	select {
@@ -84,8 +84,8 @@ func (i *image) bring(ctx context.Context, digest string, nesting int) (content,
 
 // all looks at the parts also where the manifest is there: registries are not obliged to, and some take a manifest without
 // its layers.
-func (i *image) all(ctx context.Context, digest string, nesting int) (content, error) {
-	c, has, err := i.manifest(ctx, digest)
+func (i *image) copyManifest(ctx context.Context, digest string, nesting int) (content, error) {
+	c, has, err := i.fetchManifest(ctx, digest)
 	if err != nil {
 		return content{}, err
 	}
@@ -101,13 +101,13 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 	group, failed := errgroup.WithContext(ctx)
 	for _, need := range needs {
 		do := func() error {
-			err := i.part(ctx, failed, need, nesting)
-			if need.Optional && errors.Is(err, errNowhere) {
+			err := i.copyDescriptor(ctx, failed, need, nesting)
+			if need.Optional && errors.Is(err, errNoSource) {
 				return nil
 			}
 			return err
 		}
-		if leave, ok := i.enter(failed, need, nesting); ok {
+		if leave, ok := i.acquire(failed, need, nesting); ok {
 			group.Go(func() error { defer leave(); return do() })
 		} else {
 			err := do()
@@ -120,8 +120,8 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 	if err := group.Wait(); err != nil {
 		return content{}, err
 	}
-	if has != whole {
-		err = i.put(ctx, digest, c)
+	if has != complete {
+		err = i.putManifest(ctx, digest, c)
 	}
 	if err == nil && has == damaged { // it may keep what it has
 		_, _, err = transfer.Manifest(ctx, i.reach(i.target), i.repository, digest, nil)
@@ -130,20 +130,20 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 }
 
 // put is not cut short: that takes no time, and would leave it open whether it is there.
-func (i *image) put(ctx context.Context, digest string, c content) error {
-	return i.inOwnName(ctx, i.target, ledger.Reference{Repository: i.repository, Name: digest}, func(context.Context) error {
+func (i *image) putManifest(ctx context.Context, digest string, c content) error {
+	return i.guardedWrite(ctx, i.target, ledger.Reference{Repository: i.repository, Name: digest}, func(context.Context) error {
 		return transfer.PutManifest(ctx, i.reach(i.target), i.repository, digest, c.mediaType, c.body, nil)
-	}, i.unheard(func(ctx context.Context) (bool, error) {
+	}, i.sourceHasIt(func(ctx context.Context) (bool, error) {
 		return transfer.HasManifest(ctx, i.source(c.from, i.target), i.repository, digest, nil)
 	}))
 }
 
 // enter waits for room, but within another manifest not for that of a manifest: all who have it could wait. There is none,
 // then, or the context has ended.
-func (i *image) enter(ctx context.Context, need manifest.Part, nesting int) (leave func(), ok bool) {
-	room := i.parts
+func (i *image) acquire(ctx context.Context, need manifest.Part, nesting int) (leave func(), ok bool) {
+	room := i.blobSlots
 	if need.Manifest {
-		room = i.manifests
+		room = i.manifestSlots
 	}
 	leave = func() { <-room }
 	if need.Manifest && nesting > 0 {
@@ -163,15 +163,15 @@ func (i *image) enter(ctx context.Context, need manifest.Part, nesting int) (lea
 }
 
 // part is given the task's context, for what others may wait for, and one that ends when the rest is in vain.
-func (i *image) part(ctx, unlessFailed context.Context, need manifest.Part, nesting int) error {
-	if err := i.unlessGone(ledger.Reference{Repository: i.repository, Name: need.Digest, Blob: !need.Manifest}); err != nil {
+func (i *image) copyDescriptor(ctx, unlessFailed context.Context, need manifest.Part, nesting int) error {
+	if err := i.notDeleted(ledger.Reference{Repository: i.repository, Name: need.Digest, Blob: !need.Manifest}); err != nil {
 		return err
 	}
 	if unlessFailed.Err() != nil {
 		return context.Cause(unlessFailed)
 	}
 	if need.Manifest {
-		_, err := i.bring(ctx, need.Digest, nesting+1)
+		_, err := i.ensure(ctx, need.Digest, nesting+1)
 		return err
 	}
 	return i.blob(unlessFailed, need.Digest, need.Size)
@@ -180,46 +180,46 @@ func (i *image) part(ctx, unlessFailed context.Context, need manifest.Part, nest
 // blob is brought once. The size is what the manifest says, 0 if that is not known.
 func (i *image) blob(ctx context.Context, digest string, size int64) error {
 	i.mu.Lock()
-	there := i.whole[digest]
+	there := i.presentBlobs[digest]
 	i.mu.Unlock()
 	if there {
 		return nil
 	}
-	if err := i.blobs.bring(ctx, blobKey{i.target, i.repository, digest}, size, i.sources); err != nil {
+	if err := i.blobs.ensure(ctx, blobKey{i.target, i.repository, digest}, size, i.sources); err != nil {
 		return err
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.whole[digest] = true
+	i.presentBlobs[digest] = true
 	return nil
 }
 
 // holding is how much of a manifest a target has.
-type holding int
+type presence int
 
 // The closed set of holdings.
 const (
-	none holding = iota
+	absent presence = iota
 	damaged
-	whole
+	complete
 )
 
 // manifest is the target's own if it has it. Of a repository that is not there yet some registries say 401 or 403: whether we may
 // write there is for the write to find out.
-func (i *image) manifest(ctx context.Context, digest string) (c content, has holding, err error) {
+func (i *image) fetchManifest(ctx context.Context, digest string) (c content, has presence, err error) {
 	get := func(from transfer.Replica) (err error) {
 		c.mediaType, c.body, err = transfer.Manifest(ctx, from, i.repository, digest, nil)
 		return err
 	}
 	switch err := get(i.reach(i.target)); {
 	case err == nil:
-		return c, whole, nil
+		return c, complete, nil
 	case transfer.Damaged(err):
 		has = damaged
 	case !transfer.Missing(err) && !transfer.Refused(err):
-		return c, none, err
+		return c, absent, err
 	}
-	return c, has, each(i.sources, i.target, func(from string) error { c.from = from; return get(i.source(from, i.target)) })
+	return c, has, trySources(i.sources, i.target, func(from string) error { c.from = from; return get(i.source(from, i.target)) })
 }
 
 // referrers brings what refers to the manifest: signatures are there before the tag is. By the tag schema ("sha256-…", and
@@ -236,24 +236,24 @@ func (i *image) referrers(ctx context.Context, digest string, nesting int) error
 		}
 		var later error
 		for _, referrer := range list {
-			gone, err := i.gone(ledger.Reference{Repository: i.repository, Name: referrer})
+			gone, err := i.deleted(ledger.Reference{Repository: i.repository, Name: referrer})
 			if err != nil {
 				return err
 			}
 			if gone {
 				continue
 			}
-			_, err = i.bring(ctx, referrer, nesting)
+			_, err = i.ensure(ctx, referrer, nesting)
 			if err == nil {
 				err = i.referrers(ctx, referrer, nesting+1)
 			}
 			switch {
-			case errors.Is(err, errLater):
+			case errors.Is(err, errReferrerPending):
 				later = err
 			case ctx.Err() != nil || transfer.Passing(err) && transfer.At(err) == i.target:
 				return err
 			case transfer.Passing(err):
-				later = fmt.Errorf("%w: %s: %w", errLater, referrer, err)
+				later = fmt.Errorf("%w: %s: %w", errReferrerPending, referrer, err)
 			}
 		}
 		return later

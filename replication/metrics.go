@@ -10,7 +10,7 @@ type metrics struct {
 	blobs   *prometheus.CounterVec
 	bytes   *prometheus.CounterVec
 	pending *prometheus.GaugeVec
-	dead    *prometheus.GaugeVec
+	givenUp *prometheus.GaugeVec
 	late    prometheus.Counter
 }
 
@@ -29,8 +29,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		pending: with.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "fairlead_replication_pending", Help: "Tags, manifests and deletions that a replica has not confirmed, or was seen to lack all the same.",
 		}, []string{"replica"}),
-		dead: with.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "fairlead_replication_dead_letters", Help: "Images and deletions that are not tried again until somebody says so.",
+		givenUp: with.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "fairlead_replication_failures_given_up", Help: "Images and deletions that are not tried again until somebody says so.",
 		}, []string{"replica"}),
 		late: with.NewCounter(prometheus.CounterOpts{
 			Name: "fairlead_replication_late_total", Help: "Committed blobs that were too many to copy at once, and come with their manifest.",

@@ -24,7 +24,7 @@ func (r *Replica) readable() bool { return r.Up && !r.Offline }
 // Fleet is all replicas, and those of them that this gateway is to serve (Assign).
 type Fleet struct {
 	Replicas []Replica
-	Mine     []string
+	Assigned []string
 }
 
 func (f Fleet) replica(name string) *Replica {
@@ -47,7 +47,7 @@ func (f Fleet) Served() (names []string) {
 }
 
 func (f Fleet) serves(r *Replica) bool {
-	return r.Writable && !r.Offline && slices.Contains(f.Mine, r.Name)
+	return r.Writable && !r.Offline && slices.Contains(f.Assigned, r.Name)
 }
 
 // target is nil where nothing can be brought now.
@@ -77,7 +77,7 @@ type Task struct {
 	Digest     string
 	Entries    []ledger.Entry // the oldest first
 	Sources    []string       // the nearest first
-	Again      bool           // although it was confirmed
+	Force      bool           // although it was confirmed
 }
 
 // key: of one key there is one task at a time.
@@ -102,7 +102,7 @@ func (t Task) tagged() bool {
 
 // order: what was deleted goes first, so that nobody is given it for longer than need be; then what tags name now, before what
 // no tag is known to name, which may be what a tag named before. Of the same kind the oldest first.
-func order(a, b Task) int {
+func compareTasks(a, b Task) int {
 	rank := func(t Task) int {
 		switch {
 		case t.Action != Copy:
@@ -118,7 +118,7 @@ func order(a, b Task) int {
 
 // Plan is what can be done now to bring a replica what it lacks, in the order in which it is to be done. What has no
 // source that is up waits for one.
-func Plan(pending []ledger.Entry, target string, fleet Fleet) []Task {
+func plan(pending []ledger.Entry, target string, fleet Fleet) []Task {
 	to := fleet.target(target)
 	if to == nil {
 		return nil
@@ -147,7 +147,7 @@ func Plan(pending []ledger.Entry, target string, fleet Fleet) []Task {
 			tasks = append(tasks, *t)
 		}
 	}
-	slices.SortFunc(tasks, order)
+	slices.SortFunc(tasks, compareTasks)
 	return tasks
 }
 
@@ -159,10 +159,10 @@ func (f Fleet) leftOut(e ledger.Entry, target string) bool {
 
 // shared: a replica with the same storage has confirmed it.
 func (f Fleet) shared(e ledger.Entry, to *Replica) bool {
-	return slices.ContainsFunc(e.Confirmed, func(name string) bool { return f.same(f.replica(name), to) })
+	return slices.ContainsFunc(e.Confirmed, func(name string) bool { return f.sameStorage(f.replica(name), to) })
 }
 
-func (f Fleet) same(a, b *Replica) bool {
+func (f Fleet) sameStorage(a, b *Replica) bool {
 	return a != nil && b != nil && (a.Name == b.Name || a.Storage != "" && a.Storage == b.Storage)
 }
 
@@ -188,14 +188,14 @@ func (f Fleet) sources(entries []ledger.Entry, to *Replica) []string {
 type Blob struct{ Repository, Digest, Replica string }
 
 // PlanBlob is where a blob is copied to as soon as it is committed.
-func PlanBlob(b Blob, fleet Fleet) (targets []string) {
+func planBlob(b Blob, fleet Fleet) (targets []string) {
 	from := fleet.replica(b.Replica)
 	if from == nil || !from.readable() {
 		return nil
 	}
 	for i := range fleet.Replicas {
 		to := &fleet.Replicas[i]
-		if !to.Up || !fleet.serves(to) || fleet.same(from, to) || to.LeftOut != nil && to.LeftOut(b.Repository) || !slices.Contains(to.Sources, b.Replica) {
+		if !to.Up || !fleet.serves(to) || fleet.sameStorage(from, to) || to.LeftOut != nil && to.LeftOut(b.Repository) || !slices.Contains(to.Sources, b.Replica) {
 			continue
 		}
 		targets = append(targets, to.Name)

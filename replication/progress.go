@@ -24,7 +24,7 @@ type Progress struct {
 	Entries int     // that it has not confirmed, or was seen to lack all the same
 	Running int     // tasks
 	Waiting int     // tasks that have failed and are tried again
-	Dead    int     // tasks that are not
+	GivenUp int     // tasks that are not
 	Bytes   int64   // an estimate
 	Rate    float64 // bytes per second, the mean of the last minute
 	Left    time.Duration
@@ -37,11 +37,11 @@ func (e *Engine) Progress() (list []Progress) {
 		perSecond, sent := e.meter(name).rate(now)
 		p := Progress{Replica: name, State: Provisioning, Rate: perSecond}
 		e.mu.Lock()
-		if l := e.lanes[name]; l != nil {
-			p.Dead = l.letters.dead()
-			p.Waiting = len(l.letters) - p.Dead
-			if l.scanned && (e.Surveyed == nil || e.Surveyed(name)) {
-				l.progress(&p, len(e.doubtsOf(name).lacking), perSecond, sent)
+		if w := e.workers[name]; w != nil {
+			p.GivenUp = w.failures.countGivenUp()
+			p.Waiting = len(w.failures) - p.GivenUp
+			if w.scanned && (e.Surveyed == nil || e.Surveyed(name)) {
+				w.progress(&p, len(e.rechecksOf(name).lacking), perSecond, sent)
 			}
 		}
 		e.mu.Unlock()
@@ -52,14 +52,14 @@ func (e *Engine) Progress() (list []Progress) {
 }
 
 // progress is called with the engine's mu.
-func (l *lane) progress(p *Progress, lacking int, perSecond float64, sent int64) {
-	p.Entries, p.Running = l.pending+lacking, len(l.running)
+func (w *worker) progress(p *Progress, lacking int, perSecond float64, sent int64) {
+	p.Entries, p.Running = w.pending+lacking, len(w.running)
 	p.State = Ready
 	if p.Entries > 0 {
 		p.State = Syncing
 	}
-	if l.done > 0 {
-		p.Bytes = sent / l.done * int64(p.Entries)
+	if w.doneTasks > 0 {
+		p.Bytes = sent / w.doneTasks * int64(p.Entries)
 	}
 	if perSecond > 0 {
 		p.Left = time.Duration(float64(p.Bytes) / perSecond * float64(time.Second)).Round(time.Second)

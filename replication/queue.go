@@ -39,7 +39,7 @@ func (q *queue) len() int { return len(q.items) }
 func (q *queue) has(key taskKey) bool { return q.items[key] != nil }
 
 // put is false where there is no room.
-func (q *queue) put(t Task, from origin) bool {
+func (q *queue) push(t Task, from origin) bool {
 	key := t.key()
 	if have := q.items[key]; have != nil {
 		heap.Remove(&q.lines[have.from], have.index)
@@ -81,7 +81,7 @@ func (q *queue) take(from origin, fits func(Task) bool) (t Task, ok bool) {
 type ordered []*item
 
 func (o ordered) Len() int           { return len(o) }
-func (o ordered) Less(i, j int) bool { return order(o[i].Task, o[j].Task) < 0 }
+func (o ordered) Less(i, j int) bool { return compareTasks(o[i].Task, o[j].Task) < 0 }
 func (o ordered) Swap(i, j int) {
 	o[i], o[j] = o[j], o[i]
 	o[i].index, o[j].index = i, j

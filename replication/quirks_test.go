@@ -72,7 +72,7 @@ func TestRepositoryThatIsNotThereYet(t *testing.T) {
 		x.push("v1", x.at["a"].image("v1", "layer"), "a")
 		x.run()
 		x.settled("b")
-		if !b.whole("v1") {
+		if !b.complete("v1") {
 			t.Errorf("%d: it is not whole", status)
 		}
 	}

@@ -21,13 +21,13 @@ import (
 func (x *region) hears(byNews bool, what ...string) {
 	if !byNews {
 		x.Engine.mu.Lock()
-		x.missed = true
+		x.overflowed = true
 		x.Engine.mu.Unlock()
-		x.News()
+		x.Enqueue()
 		return
 	}
 	for _, name := range what {
-		x.News(x.last(name))
+		x.Enqueue(x.last(name))
 	}
 }
 
@@ -74,7 +74,7 @@ func TestHeardTooLate(t *testing.T) {
 		for _, byNews := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, news %v", c.name, byNews), func(t *testing.T) {
 				x := newRegion(t)
-				only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+				only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 				x.fleet.Store(&only)
 				c.before(x)
 				b := x.at["b"]
@@ -104,8 +104,8 @@ func TestHeardTooLate(t *testing.T) {
 				requests := len(b.log)
 				x.hears(byNews, c.about...)
 				x.idle()
-				if len(b.log) != requests || len(x.Letters()) != 0 {
-					t.Errorf("written again and again: %q, %v", b.log, x.Letters())
+				if len(b.log) != requests || len(x.Failures()) != 0 {
+					t.Errorf("written again and again: %q, %v", b.log, x.Failures())
 				}
 			})
 		}
@@ -116,19 +116,19 @@ func TestHeardTooLate(t *testing.T) {
 func TestMissed(t *testing.T) {
 	for _, unheard := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			book := newBook()
+			book := newFakeLedger()
 			image := sum([]byte("image"))
 			book.push(image, image, "b")
 			v1 := book.push("v1", image, "b")
-			x := newInBubble(t, book, func(o *Options) { o.Unheard = unheard })
+			x := newInBubble(t, book, func(o *Options) { o.UnseenDeletes = unheard })
 			synctest.Wait()
 			x.asked.Store(0)
-			x.Missed("b", v1.Reference)
+			x.RecheckMissing("b", v1.Reference)
 			synctest.Wait()
 			if at := x.asked.Load(); at > 0 == unheard {
 				t.Errorf("others delete unheard: %v; at once b is asked %d times", unheard, at)
 			}
-			time.Sleep(lookAgain)
+			time.Sleep(recheckDelay)
 			synctest.Wait()
 			if x.asked.Load() == 0 {
 				t.Errorf("others delete unheard: %v; b is never asked", unheard)
@@ -140,8 +140,8 @@ func TestMissed(t *testing.T) {
 // TestMissedIsPending until it is there again; where others delete unheard and nobody has it, it was deleted.
 func TestMissedIsPending(t *testing.T) {
 	for _, unheard := range []bool{false, true} {
-		x := newRegion(t, func(o *Options) { o.Unheard = unheard })
-		only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+		x := newRegion(t, func(o *Options) { o.UnseenDeletes = unheard })
+		only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 		x.fleet.Store(&only)
 		a, b := x.at["a"], x.at["b"]
 		image := a.image("v1", "layer")
@@ -165,7 +165,7 @@ func TestMissedIsPending(t *testing.T) {
 		})
 		b.drop("/v2/app/manifests/v1")
 		b.drop("/v2/app/manifests/" + image)
-		x.Missed("b", v1.Reference)
+		x.RecheckMissing("b", v1.Reference)
 		x.eventually(func() bool { return pending() == 1 })
 		x.idle()
 		if n := pending(); n != 1 {
@@ -177,18 +177,18 @@ func TestMissedIsPending(t *testing.T) {
 			a.drop("/v2/app/manifests/" + image)
 		}
 		if unheard { // one that cannot say so may have it
-			away := three(func(f *Fleet) { f.Mine, f.Replicas[0].Up = []string{"b"}, false })
+			away := three(func(f *Fleet) { f.Assigned, f.Replicas[0].Up = []string{"b"}, false })
 			x.fleet.Store(&away)
-			x.Doubt("b", v1.Reference)
+			x.Recheck("b", v1.Reference)
 			x.idle()
 			if n := pending(); n != 1 {
 				t.Errorf("%d pending while who has it is down", n)
 			}
 			x.fleet.Store(&only)
 		}
-		x.Doubt("b", v1.Reference)
+		x.Recheck("b", v1.Reference)
 		x.idle()
-		if there := b.whole("v1"); pending() != 0 || there == unheard {
+		if there := b.complete("v1"); pending() != 0 || there == unheard {
 			t.Errorf("others delete unheard: %v; %d pending in the end, there: %v", unheard, pending(), there)
 		}
 	}
@@ -209,7 +209,7 @@ func TestLost(t *testing.T) {
 			x := newRegion(t, func(o *Options) {
 				o.Log = slog.New(slog.NewTextHandler(locked{&mu, &lines}, &slog.HandlerOptions{Level: slog.LevelError}))
 			})
-			only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+			only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 			x.fleet.Store(&only)
 			digest := x.at["b"].image("", "layer")
 			x.remove(digest, digest, "a")
@@ -223,13 +223,13 @@ func TestLost(t *testing.T) {
 			x.run()
 			if !inTime {
 				x.settled("b")
-				x.News(x.push(digest, digest, "b"))
+				x.Enqueue(x.push(digest, digest, "b"))
 			}
 			x.eventually(func() bool { return strings.Contains(said(), digest) })
 			x.at["c"].image("", "layer")
 			_ = x.Confirm(x.last(digest), "c")
-			x.News(x.last(digest))
-			x.eventually(func() bool { return x.at["b"].whole(digest) })
+			x.Enqueue(x.last(digest))
+			x.eventually(func() bool { return x.at["b"].complete(digest) })
 		})
 	}
 }
@@ -249,17 +249,17 @@ func (l locked) Write(p []byte) (int, error) {
 func TestManyInDoubt(t *testing.T) {
 	x := newRegion(t)
 	var news []ledger.Entry
-	for n := range 2 * maxLately {
+	for n := range 2 * maxRecentWrites {
 		e := x.push(fmt.Sprintf("v%d", n), sum(nil), "b")
-		x.wrote("b", e.Reference, hlc.Stamp{})
+		x.rememberWriteDone("b", e.Reference, hlc.Stamp{})
 		news = append(news, e)
 	}
 	x.Concurrency = 0
-	x.review(t.Context(), "b", news, false)
-	if n := len(x.doubts["b"].names); n != maxLately {
+	x.startRechecks(t.Context(), "b", news, false)
+	if n := len(x.rechecks["b"].names); n != maxRecentWrites {
 		t.Errorf("%d names", n)
 	}
-	if x.review(t.Context(), "c", news, true); len(x.doubts["c"].names) != 0 {
+	if x.startRechecks(t.Context(), "c", news, true); len(x.rechecks["c"].names) != 0 {
 		t.Error("another's")
 	}
 }

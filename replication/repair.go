@@ -20,22 +20,22 @@ func (e *Engine) Repair(ctx context.Context, entry ledger.Entry, target string) 
 	again := slices.Contains(entry.Confirmed, target)
 	without := entry
 	without.Confirmed = slices.DeleteFunc(slices.Clone(entry.Confirmed), func(name string) bool {
-		return fleet.same(fleet.replica(name), fleet.replica(target)) // they lack it all the same
+		return fleet.sameStorage(fleet.replica(name), fleet.replica(target)) // they lack it all the same
 	})
-	tasks := Plan([]ledger.Entry{without}, target, fleet)
+	tasks := plan([]ledger.Entry{without}, target, fleet)
 	if len(tasks) == 0 {
 		return errNotMine
 	}
 	t := tasks[0]
-	t.Again = again
-	return e.redo(ctx, t)
+	t.Force = again
+	return e.executeNow(ctx, t)
 }
 
 // redo does what a task says and returns when that is done.
-func (e *Engine) redo(ctx context.Context, t Task) error {
+func (e *Engine) executeNow(ctx context.Context, t Task) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	b, leave, err := e.enter(ctx, t)
+	b, leave, err := e.waitTurn(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -47,18 +47,18 @@ func (e *Engine) redo(ctx context.Context, t Task) error {
 }
 
 // enter waits for what is under way with the same names.
-func (e *Engine) enter(ctx context.Context, t Task) (b *blobs, leave func(), err error) {
-	var l *lane
+func (e *Engine) waitTurn(ctx context.Context, t Task) (b *blobs, leave func(), err error) {
+	var w *worker
 	for {
 		e.mu.Lock()
 		if e.blobs == nil {
 			e.mu.Unlock()
 			return nil, nil, errStopped
 		}
-		if l = e.lane(t.Target); !l.inTheWay(t) {
+		if w = e.worker(t.Target); !w.conflicts(t) {
 			break
 		}
-		freed := e.freed
+		freed := e.taskEnded
 		e.mu.Unlock()
 		select {
 		case <-freed:
@@ -67,13 +67,13 @@ func (e *Engine) enter(ctx context.Context, t Task) (b *blobs, leave func(), err
 		}
 	}
 	defer e.mu.Unlock()
-	l.begin(t)
-	e.all.Add(1)
+	w.begin(t)
+	e.running.Add(1)
 	return e.blobs, func() {
 		e.mu.Lock()
-		e.leave(l, t)
+		e.endTask(w, t)
 		e.mu.Unlock()
-		e.rouse()
-		e.all.Done()
+		e.signal()
+		e.running.Done()
 	}, nil
 }

@@ -34,12 +34,12 @@ type Ledger interface {
 
 // Replica is one as an audit sees it.
 type Replica struct {
-	Name    string
-	Up      bool                         // it can be asked now
-	Mine    bool                         // this gateway brings it what it lacks
-	Survey  bool                         // this gateway, and no other, finds out what was there before anybody recorded it
-	Seen    bool                         // another gateway has found that out
-	LeftOut func(repository string) bool // nobody brings those there, and nobody looks at them
+	Name              string
+	Up                bool                         // it can be asked now
+	Served            bool                         // this gateway brings it what it lacks
+	Survey            bool                         // this gateway, and no other, finds out what was there before anybody recorded it
+	SurveyedElsewhere bool                         // another gateway has found that out
+	LeftOut           func(repository string) bool // nobody brings those there, and nobody looks at them
 }
 
 // Options are what an audit works with.
@@ -75,18 +75,18 @@ type Audit struct {
 	grace   time.Duration // how long something has to differ: word of it may be under way
 	pause   time.Duration // before the second try of a request
 
-	mu       sync.Mutex
-	limits   map[string]*limit // Guarded by mu; by replica.
-	memory   memory            // Guarded by mu.
-	asked    *Report           // Guarded by mu; the last one that somebody asked for. Nil: none.
-	lastID   int64             // Guarded by mu.
-	requests chan *Report      // holds one
+	mu         sync.Mutex
+	limits     map[string]*limit // Guarded by mu; by replica.
+	checkpoint checkpoint        // Guarded by mu.
+	latest     *report           // Guarded by mu; the last one that somebody asked for. Nil: none.
+	lastID     int64             // Guarded by mu.
+	requests   chan *report      // holds one
 }
 
 // New makes an audit, which Run starts.
 func New(o Options) *Audit {
 	return &Audit{
 		Options: o, metrics: newMetrics(o.Metrics), grace: 5 * time.Second, pause: time.Second,
-		limits: map[string]*limit{}, memory: recall(o.State), requests: make(chan *Report, 1),
+		limits: map[string]*limit{}, checkpoint: readCheckpoint(o.State), requests: make(chan *report, 1),
 	}
 }

@@ -14,20 +14,20 @@ const (
 )
 
 // memory is what outlives a restart. What is lost of it is done again.
-type memory struct {
-	Whole []string `json:"whole"` // replicas of which everything has been looked at once
-	Run   []string `json:"run"`   // replicas of the audit under way; none: there is none
-	After string   `json:"after"` // repository up to which it has come
+type checkpoint struct {
+	Surveyed []string `json:"whole"` // replicas of which everything has been looked at once
+	Run      []string `json:"run"`   // replicas of the audit under way; none: there is none
+	After    string   `json:"after"` // repository up to which it has come
 }
 
-func (m *memory) surveyed(names []string) {
-	m.Whole = append(slices.Clone(m.Whole), names...) // others may be reading it
-	slices.Sort(m.Whole)
-	m.Whole = slices.Compact(m.Whole)
+func (m *checkpoint) addSurveyed(names []string) {
+	m.Surveyed = append(slices.Clone(m.Surveyed), names...) // others may be reading it
+	slices.Sort(m.Surveyed)
+	m.Surveyed = slices.Compact(m.Surveyed)
 }
 
 // recall reads it from a folder. What cannot be read counts as none.
-func recall(dir string) (m memory) {
+func readCheckpoint(dir string) (m checkpoint) {
 	if dir == "" {
 		return m
 	}
@@ -37,16 +37,16 @@ func recall(dir string) (m memory) {
 	}
 	defer file.Close()
 	if json.NewDecoder(io.LimitReader(file, maxFile)).Decode(&m) != nil {
-		return memory{}
+		return checkpoint{}
 	}
 	return m
 }
 
 // remember changes what is remembered, and keeps it. It is called by Run alone.
-func (a *Audit) remember(change func(m *memory)) {
+func (a *Audit) updateCheckpoint(change func(m *checkpoint)) {
 	a.mu.Lock()
-	change(&a.memory)
-	data, err := json.Marshal(a.memory)
+	change(&a.checkpoint)
+	data, err := json.Marshal(a.checkpoint)
 	a.mu.Unlock()
 	if a.State == "" {
 		return
@@ -67,5 +67,5 @@ func (a *Audit) remember(change func(m *memory)) {
 func (a *Audit) Surveyed(replica string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.Contains(a.memory.Whole, replica)
+	return slices.Contains(a.checkpoint.Surveyed, replica)
 }

@@ -13,12 +13,12 @@ type Reason string
 
 // The closed set of reasons.
 const (
-	Missing    Reason = "missing"       // the ledger has it, the replica does not
-	Stale      Reason = "stale"         // the tag names what it should not, and what is no news
-	Undeleted  Reason = "undeleted"     // it was deleted, and is there
-	Unknown    Reason = "unknown"       // it is there, and the ledger knows nothing of it
-	Around     Reason = "pushed_around" // the tag was as the ledger says, and names now what the ledger does not know
-	Incomplete Reason = "incomplete"    // the manifest is there, a part that it names is not; or it is damaged, and is itself what lacks
+	Missing    Reason = "missing"     // the ledger has it, the replica does not
+	Stale      Reason = "stale"       // the tag names what it should not, and what is no news
+	Undeleted  Reason = "undeleted"   // it was deleted, and is there
+	Unknown    Reason = "unknown"     // it is there, and the ledger knows nothing of it
+	OutOfBand  Reason = "out_of_band" // the tag was as the ledger says, and names now what the ledger does not know
+	Incomplete Reason = "incomplete"  // the manifest is there, a part that it names is not; or it is damaged, and is itself what lacks
 )
 
 // Difference is one way in which a replica differs from the ledger.
@@ -48,16 +48,16 @@ const (
 )
 
 // Holding is what one replica has of one repository.
-type Holding struct {
+type holding struct {
 	Has   map[string]transfer.Content // by tag, and by digest
 	Lacks map[string][]string         // by digest, the parts that are not there; of manifests whose parts were looked for
 }
 
 // Known is what the ledger has of one repository, by name.
-type Known map[string]ledger.Entry
+type entriesByName map[string]ledger.Entry
 
 // Compare finds what differs, by name, and which entries the replica has not confirmed although it is as they say.
-func Compare(known Known, replica, repository string, h Holding) (list []Difference, confirmed []ledger.Entry) {
+func compare(known entriesByName, replica, repository string, h holding) (list []Difference, confirmed []ledger.Entry) {
 	names := map[string]bool{}
 	tagged := map[string]bool{} // digests that come with a tag
 	for name, c := range h.Has {
@@ -80,8 +80,8 @@ func Compare(known Known, replica, repository string, h Holding) (list []Differe
 		content, knownContent := known[c.Digest]
 		d.Reason = judge(e, k, c, there, knownContent, content.Deleted, replica)
 		lacks, looked := h.Lacks[c.Digest]
-		if d.Reason == Around && len(lacks) > 0 {
-			d.Reason = notAround(e)
+		if d.Reason == OutOfBand && len(lacks) > 0 {
+			d.Reason = insteadOfOutOfBand(e)
 		}
 		switch {
 		case d.Reason == Unknown && !isTag(name) && tagged[name]:
@@ -108,7 +108,7 @@ func Compare(known Known, replica, repository string, h Holding) (list []Differe
 }
 
 // notAround is the reason instead: what is not whole is not taken over.
-func notAround(e ledger.Entry) Reason {
+func insteadOfOutOfBand(e ledger.Entry) Reason {
 	if e.Deleted {
 		return Undeleted
 	}
@@ -127,7 +127,7 @@ func judge(e ledger.Entry, known bool, c transfer.Content, there, contentKnown, 
 	case !known:
 		return ""
 	case around && (e.Deleted || c.Digest != e.Digest):
-		return Around
+		return OutOfBand
 	case e.Deleted && there:
 		return Undeleted
 	case e.Deleted:
@@ -141,7 +141,7 @@ func judge(e ledger.Entry, known bool, c transfer.Content, there, contentKnown, 
 }
 
 // inspect lists the manifests whose parts are to be looked for: all of them, or those that nobody has vouched for.
-func inspect(known Known, replica string, h Holding, deep bool) (digests []string) {
+func inspect(known entriesByName, replica string, h holding, deep bool) (digests []string) {
 	vouched := func(name string) bool {
 		e, ok := known[name]
 		return ok && (e.Deleted || slices.Contains(e.Confirmed, replica))

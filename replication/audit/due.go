@@ -7,41 +7,41 @@ import (
 
 // When replicas are looked at. Who returned, or could not be looked at to the end, need not wait for the next round.
 const (
-	every = 6 * time.Hour
-	soon  = 10 * time.Minute
+	every      = 6 * time.Hour
+	everyRetry = 10 * time.Minute
 
-	exchange = 10 * time.Second // in which what another gateway has found comes to us
-	patience = time.Hour        // with a gateway that does not find out what its replica has
+	hearsayDelay    = 10 * time.Second // in which what another gateway has found comes to us
+	firstSurveyWait = time.Hour        // with a gateway that does not find out what its replica has
 )
 
 // watch is what the audits in the background go by.
-type watch struct {
-	began time.Time
-	heard time.Time // when another gateway told that it knows what the fleet's first replica has
+type firstSurvey struct {
+	began   time.Time
+	heardAt time.Time // when another gateway told that it knows what the fleet's first replica has
 }
 
 // past is what was done with a replica since the start.
-type past struct {
-	began time.Time // of its last audit; zero: none
-	soon  bool      // it was away since, or could not be looked at to the end
+type lastAudit struct {
+	began     time.Time // of its last audit; zero: none
+	retrySoon bool      // it was away since, or could not be looked at to the end
 }
 
 // due are the replicas that are to be looked at now: those that we serve, and once those that nothing is brought to.
 // What the first one of the fleet has of a tag holds, of what nobody has recorded: while another gateway finds that
 // out, no other replica is looked at for the first time.
-func due(fleet []Replica, whole []string, history map[string]past, w watch, now time.Time) (names []string) {
+func due(fleet []Replica, whole []string, history map[string]lastAudit, w firstSurvey, now time.Time) (names []string) {
 	surveyed := func(name string) bool { return slices.Contains(whole, name) }
 	for i, r := range fleet {
 		p := history[r.Name]
 		wait := every
-		if p.soon {
-			wait = soon
+		if p.retrySoon {
+			wait = everyRetry
 		}
-		if !r.Up || !(r.Mine || r.Survey && !surveyed(r.Name)) || !p.began.IsZero() && now.Sub(p.began) < wait {
+		if !r.Up || !(r.Served || r.Survey && !surveyed(r.Name)) || !p.began.IsZero() && now.Sub(p.began) < wait {
 			continue
 		}
 		first := fleet[0]
-		unsettled := !surveyed(first.Name) && now.Sub(w.began) < patience || now.Sub(w.heard) < exchange
+		unsettled := !surveyed(first.Name) && now.Sub(w.began) < firstSurveyWait || now.Sub(w.heardAt) < hearsayDelay
 		if i > 0 && !surveyed(r.Name) && first.Up && unsettled && !slices.Contains(names, first.Name) {
 			continue
 		}
@@ -51,10 +51,10 @@ func due(fleet []Replica, whole []string, history map[string]past, w watch, now 
 }
 
 // away notes which replicas cannot be asked now.
-func away(fleet []Replica, history map[string]past) {
+func away(fleet []Replica, history map[string]lastAudit) {
 	for name, p := range history {
 		if !slices.ContainsFunc(fleet, func(r Replica) bool { return r.Name == name && r.Up }) {
-			p.soon = true
+			p.retrySoon = true
 			history[name] = p
 		}
 	}

@@ -69,7 +69,7 @@ func (a *Audit) reach(replica string) transfer.Replica {
 }
 
 // again asks anew what may go better.
-func (a *Audit) again(ctx context.Context, ask func() error) error {
+func (a *Audit) retry(ctx context.Context, ask func() error) error {
 	for n := range tries {
 		err := ask()
 		if err == nil || n == tries-1 || !transfer.Passing(err) || ctx.Err() != nil {
@@ -88,76 +88,76 @@ func (a *Audit) again(ctx context.Context, ask func() error) error {
 
 // look finds out what a replica has of a repository: all its tags, of what the ledger knows what is there, what refers to any
 // of it, and, of manifests that nobody has vouched for, the parts.
-func (a *Audit) look(ctx context.Context, replica, repository string, known Known, deep bool) (Holding, error) {
-	l := looker{
+func (a *Audit) takeInventory(ctx context.Context, replica, repository string, known entriesByName, deep bool) (holding, error) {
+	i := inventory{
 		Audit: a, at: a.reach(replica), repository: repository, known: known,
-		h: Holding{Has: map[string]transfer.Content{}, Lacks: map[string][]string{}}, blobs: map[string]bool{}, more: map[string]bool{},
+		h: holding{Has: map[string]transfer.Content{}, Lacks: map[string][]string{}}, blobs: map[string]bool{}, more: map[string]bool{},
 	}
-	names, err := l.names(ctx)
+	names, err := i.names(ctx)
 	asked := map[string]bool{}
-	for err == nil && len(names) > 0 && len(l.h.Has) <= 4*maxTags {
-		err = l.each(ctx, names, l.name)
+	for err == nil && len(names) > 0 && len(i.h.Has) <= 4*maxTags {
+		err = i.each(ctx, names, i.name)
 		var digests []string
-		for name := range l.h.Has {
+		for name := range i.h.Has {
 			if !isTag(name) && !asked[name] && !known[name].Deleted {
 				asked[name] = true
 				digests = append(digests, name)
 			}
 		}
 		if err == nil {
-			err = l.each(ctx, digests, l.referrers)
+			err = i.each(ctx, digests, i.referrers)
 		}
-		digests = slices.DeleteFunc(inspect(known, replica, l.h, deep), func(digest string) bool { _, done := l.h.Lacks[digest]; return done })
+		digests = slices.DeleteFunc(inspect(known, replica, i.h, deep), func(digest string) bool { _, done := i.h.Lacks[digest]; return done })
 		if err == nil {
-			err = l.each(ctx, digests, l.parts)
+			err = i.each(ctx, digests, i.parts)
 		}
 		names = nil
-		for name := range l.more {
-			if _, there := l.h.Has[name]; !there {
+		for name := range i.more {
+			if _, there := i.h.Has[name]; !there {
 				names = append(names, name)
 			}
 		}
-		clear(l.more)
+		clear(i.more)
 	}
-	return l.h, err
+	return i.h, err
 }
 
 // looker is one look at one repository of one replica.
-type looker struct {
+type inventory struct {
 	// Static.
 	*Audit
 	at         transfer.Replica
 	repository string
-	known      Known
+	known      entriesByName
 
 	// Guarded by mu while something is asked.
 	mu    sync.Mutex
-	h     Holding
+	h     holding
 	blobs map[string]bool // by digest; those that are there
 	more  map[string]bool // digests of referrers and children
 }
 
 // each asks about names, some at a time.
-func (l *looker) each(ctx context.Context, names []string, ask func(ctx context.Context, name string) error) error {
+func (i *inventory) each(ctx context.Context, names []string, ask func(ctx context.Context, name string) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(together)
 	for _, name := range names {
-		group.Go(func() error { return l.again(ctx, func() error { return ask(ctx, name) }) })
+		group.Go(func() error { return i.retry(ctx, func() error { return ask(ctx, name) }) })
 	}
 	return group.Wait()
 }
 
 // names are what is asked for first. Tags that the ledger has and the replica's list has not are among it: lists may be late.
-func (l *looker) names(ctx context.Context) (names []string, err error) {
-	err = l.again(ctx, func() error {
-		tags, whole, err := transfer.Tags(ctx, l.at, l.repository, maxTags, nil)
+func (i *inventory) names(ctx context.Context) (names []string, err error) {
+	err = i.retry(ctx, func() error {
+		tags, whole, err := transfer.Tags(ctx, i.at, i.repository, maxTags, nil)
 		if err == nil && !whole {
 			err = errTooMany
 		}
 		names = tags
 		return err
 	})
-	for name, e := range l.known {
+	for name, e := range i.known {
 		if !isTag(name) || !e.Deleted {
 			names = append(names, name)
 		}
@@ -167,34 +167,34 @@ func (l *looker) names(ctx context.Context) (names []string, err error) {
 }
 
 // name looks it up; of a tag, the digest is there as well.
-func (l *looker) name(ctx context.Context, name string) error {
-	c, there, err := transfer.Look(ctx, l.at, l.repository, name, nil)
+func (i *inventory) name(ctx context.Context, name string) error {
+	c, there, err := transfer.Look(ctx, i.at, i.repository, name, nil)
 	if err != nil || !there {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.h.Has[name], l.h.Has[c.Digest] = c, c
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.h.Has[name], i.h.Has[c.Digest] = c, c
 	return nil
 }
 
 // referrers have no list of their own but that of what they refer to, which may itself refer to something.
-func (l *looker) referrers(ctx context.Context, digest string) error {
-	list, err := transfer.Referrers(ctx, l.at, l.repository, digest, nil)
+func (i *inventory) referrers(ctx context.Context, digest string) error {
+	list, err := transfer.Referrers(ctx, i.at, i.repository, digest, nil)
 	if transfer.Refused(err) { // what stands before some registries knows no such path
 		return nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	for _, referrer := range list {
-		l.more[referrer] = true
+		i.more[referrer] = true
 	}
 	return err
 }
 
 // parts looks for what a manifest names. Children of an index may be missing: those that are there are manifests of their own.
-func (l *looker) parts(ctx context.Context, digest string) error {
-	_, body, err := transfer.Manifest(ctx, l.at, l.repository, digest, nil)
+func (i *inventory) parts(ctx context.Context, digest string) error {
+	_, body, err := transfer.Manifest(ctx, i.at, i.repository, digest, nil)
 	if transfer.Missing(err) { // since a moment
 		return nil
 	}
@@ -212,11 +212,11 @@ func (l *looker) parts(ctx context.Context, digest string) error {
 	for _, need := range needs {
 		switch {
 		case need.Manifest:
-			l.mu.Lock()
-			l.more[need.Digest] = true
-			l.mu.Unlock()
+			i.mu.Lock()
+			i.more[need.Digest] = true
+			i.mu.Unlock()
 		case !need.Optional:
-			there, err := l.blob(ctx, need.Digest)
+			there, err := i.blob(ctx, need.Digest)
 			if err != nil {
 				return err
 			}
@@ -225,30 +225,30 @@ func (l *looker) parts(ctx context.Context, digest string) error {
 			}
 		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.h.Lacks[digest] = lacks
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.h.Lacks[digest] = lacks
 	return nil
 }
 
 // blob: what was deleted need not be there.
-func (l *looker) blob(ctx context.Context, digest string) (bool, error) {
-	l.mu.Lock()
-	there := l.blobs[digest]
-	l.mu.Unlock()
+func (i *inventory) blob(ctx context.Context, digest string) (bool, error) {
+	i.mu.Lock()
+	there := i.blobs[digest]
+	i.mu.Unlock()
 	if there {
 		return true, nil
 	}
-	there, err := transfer.HasBlob(ctx, l.at, l.repository, digest, nil)
+	there, err := transfer.HasBlob(ctx, i.at, i.repository, digest, nil)
 	if err != nil {
 		return false, err
 	}
 	if there {
-		l.mu.Lock()
-		l.blobs[digest] = true
-		l.mu.Unlock()
+		i.mu.Lock()
+		i.blobs[digest] = true
+		i.mu.Unlock()
 		return true, nil
 	}
-	e, known, err := l.Ledger.Get(ledger.Reference{Repository: l.repository, Name: digest, Blob: true})
+	e, known, err := i.Ledger.Get(ledger.Reference{Repository: i.repository, Name: digest, Blob: true})
 	return known && e.Deleted, err
 }

@@ -21,7 +21,7 @@ func (a *Audit) Run(ctx context.Context) {
 			case <-ctx.Done():
 				return nil
 			case report := <-a.requests:
-				a.work(ctx, report, false, "", func(string) {})
+				a.perform(ctx, report, false, "", func(string) {})
 			}
 		}
 	})
@@ -30,17 +30,17 @@ func (a *Audit) Run(ctx context.Context) {
 
 // watch begins what is due.
 func (a *Audit) watch(ctx context.Context) {
-	history, w := map[string]past{}, watch{began: time.Now()}
+	history, w := map[string]lastAudit{}, firstSurvey{began: time.Now()}
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
 	for {
 		fleet := a.Fleet()
-		if a.seen(fleet) {
-			w.heard = time.Now()
+		if a.learnSurveyed(fleet) {
+			w.heardAt = time.Now()
 		}
 		away(fleet, history)
 		_, unreadable := a.Ledger.Repositories("", 1)
-		if names := due(fleet, a.recalled().Whole, history, w, time.Now()); len(names) > 0 && unreadable == nil {
+		if names := due(fleet, a.currentCheckpoint().Surveyed, history, w, time.Now()); len(names) > 0 && unreadable == nil {
 			a.background(ctx, names, history)
 		}
 		select {
@@ -53,58 +53,58 @@ func (a *Audit) watch(ctx context.Context) {
 
 // seen takes over what other gateways have found out: who serves a replica after them need not say that it is unknown. It
 // reports whether the fleet's first replica is among that.
-func (a *Audit) seen(fleet []Replica) (first bool) {
-	whole := a.recalled().Whole
+func (a *Audit) learnSurveyed(fleet []Replica) (first bool) {
+	whole := a.currentCheckpoint().Surveyed
 	var more []string
 	for _, r := range fleet {
-		if r.Seen && !slices.Contains(whole, r.Name) {
+		if r.SurveyedElsewhere && !slices.Contains(whole, r.Name) {
 			more = append(more, r.Name)
 		}
 	}
 	if len(more) > 0 {
-		a.remember(func(m *memory) { m.surveyed(more) })
+		a.updateCheckpoint(func(m *checkpoint) { m.addSurveyed(more) })
 	}
 	return len(more) > 0 && more[0] == fleet[0].Name
 }
 
-func (a *Audit) recalled() memory {
+func (a *Audit) currentCheckpoint() checkpoint {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.memory
+	return a.checkpoint
 }
 
-func (a *Audit) background(ctx context.Context, names []string, history map[string]past) {
-	m := a.recalled()
+func (a *Audit) background(ctx context.Context, names []string, history map[string]lastAudit) {
+	m := a.currentCheckpoint()
 	after := ""
 	if slices.Equal(m.Run, names) {
 		after = m.After
 	}
-	a.remember(func(m *memory) { m.Run, m.After = names, after })
+	a.updateCheckpoint(func(m *checkpoint) { m.Run, m.After = names, after })
 	began := time.Now()
-	report := &Report{Started: began, Request: Request{Replicas: names, Repair: true}}
-	whole := a.work(ctx, report, true, after, func(after string) { a.remember(func(m *memory) { m.After = after }) })
+	report := &report{Started: began, Request: Request{Replicas: names, Repair: true}}
+	whole := a.perform(ctx, report, true, after, func(after string) { a.updateCheckpoint(func(m *checkpoint) { m.After = after }) })
 	if ctx.Err() != nil {
 		return
 	}
 	for _, name := range names {
-		history[name] = past{began: began, soon: !slices.Contains(whole, name)}
+		history[name] = lastAudit{began: began, retrySoon: !slices.Contains(whole, name)}
 	}
 	if whole == nil { // it goes on where it stopped
 		return
 	}
-	a.remember(func(m *memory) {
+	a.updateCheckpoint(func(m *checkpoint) {
 		m.Run, m.After = nil, ""
-		m.surveyed(whole)
+		m.addSurveyed(whole)
 	})
 }
 
 // work does one audit. Without an end of its own there are no whole replicas: nil.
-func (a *Audit) work(ctx context.Context, report *Report, background bool, after string, saved func(string)) (whole []string) {
+func (a *Audit) perform(ctx context.Context, report *report, background bool, after string, saved func(string)) (whole []string) {
 	r := &run{
-		Audit: a, report: report, background: background, saved: saved,
-		failed: map[string]int{}, lost: map[string]bool{}, listed: map[string]*catalog{},
+		Audit: a, report: report, background: background, saveProgress: saved,
+		failed: map[string]int{}, givenUp: map[string]bool{}, listed: map[string]*catalog{},
 	}
-	whole = r.all(ctx, after)
+	whole = r.auditAll(ctx, after)
 	report.progress(func(f *findings) { f.Ended = time.Now() })
 	s := report.snapshot()
 	a.Log.Info("audit", "replicas", s.Replicas, "repositories", s.Repositories, "differences", s.Total, "remaining", s.Remaining, "problems", s.Unsure,
@@ -136,20 +136,20 @@ func (a *Audit) Ask(q Request) (Snapshot, error) {
 	q.Replicas = names
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.asked != nil && a.asked.snapshot().Ended.IsZero() {
+	if a.latest != nil && a.latest.snapshot().Ended.IsZero() {
 		return Snapshot{}, ErrBusy
 	}
 	a.lastID++
-	report := &Report{ID: a.lastID, Started: time.Now(), Request: q}
+	report := &report{ID: a.lastID, Started: time.Now(), Request: q}
 	a.requests <- report // there is room: the one before has ended
-	a.asked = report
+	a.latest = report
 	return report.snapshot(), nil
 }
 
 // Asked is the last audit that somebody asked for; one with ID 0 if there was none.
-func (a *Audit) Asked() Snapshot {
+func (a *Audit) Latest() Snapshot {
 	a.mu.Lock()
-	report := a.asked
+	report := a.latest
 	a.mu.Unlock()
 	if report == nil {
 		return Snapshot{}

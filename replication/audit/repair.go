@@ -14,22 +14,22 @@ import (
 // atOnce is how many repairs are under way at a time.
 const atOnce = 4
 
-var errNotWhole = errors.New("it is not recorded: the replica does not have all parts of it")
+var errIncomplete = errors.New("it is not recorded: the replica does not have all parts of it")
 
 // difference takes note of one, and does about it what need not wait. found: there is something new in the ledger.
-func (r *run) difference(d Difference, on Replica, h Holding) (found bool) {
+func (r *run) handle(d Difference, on Replica, h holding) (found bool) {
 	r.metrics.differences.WithLabelValues(d.Replica, string(d.Reason)).Inc()
 	switch {
 	case !r.report.Repair:
 	case d.Reason == Unknown:
 		_, looked := h.Lacks[d.Has]
-		err := errNotWhole
+		err := errIncomplete
 		if looked && len(d.Lacks) == 0 {
 			err = r.Ledger.Found(ledger.Reference{Repository: d.Repository, Name: d.Name}, h.Has[d.Name], d.Replica)
 			found = err == nil
 		}
 		d.end(Recorded, err)
-	case r.background && (d.Pending || !on.Mine):
+	case r.background && (d.Pending || !on.Served):
 		d.Outcome = Pending
 		if lacks, looked := h.Lacks[d.Has]; d.Reason == Stale && looked && len(lacks) == 0 {
 			// Replication is about to replace the tag: what it named is kept.
@@ -54,7 +54,7 @@ func (d *Difference) end(well Outcome, err error) {
 }
 
 // settle looks for the second time at what differs, after word of what was under way has come, and repairs what still does.
-func (r *run) settle(ctx context.Context) {
+func (r *run) secondLook(ctx context.Context) {
 	r.mu.Lock()
 	suspects := r.suspects
 	r.suspects = nil
@@ -72,7 +72,7 @@ func (r *run) settle(ctx context.Context) {
 	group.SetLimit(atOnce)
 	for _, s := range suspects {
 		group.Go(func() error {
-			outcome, err := r.mend(ctx, s.Difference)
+			outcome, err := r.repairDifference(ctx, s.Difference)
 			s.end(outcome, err)
 			if err != nil {
 				r.Log.Warn("what differs cannot be repaired", "replica", s.Replica, "repository", s.Repository, "name", s.Name, "reason", s.Reason, "error", err)
@@ -86,15 +86,15 @@ func (r *run) settle(ctx context.Context) {
 }
 
 // mend decides again by what the ledger and the replica say now.
-func (r *run) mend(ctx context.Context, d Difference) (Outcome, error) {
+func (r *run) repairDifference(ctx context.Context, d Difference) (Outcome, error) {
 	what := ledger.Reference{Repository: d.Repository, Name: d.Name}
 	var c transfer.Content
 	var there bool
-	err := r.again(ctx, func() (err error) {
+	err := r.retry(ctx, func() (err error) {
 		c, there, err = transfer.Look(ctx, r.reach(d.Replica), d.Repository, d.Name, nil)
 		return err
 	})
-	if err != nil && !r.hides(d.Replica, d.Repository, err) {
+	if err != nil && !r.hidesMissing(d.Replica, d.Repository, err) {
 		return "", err
 	}
 	e, known, err := r.Ledger.Get(what)
@@ -110,13 +110,13 @@ func (r *run) mend(ctx context.Context, d Difference) (Outcome, error) {
 	if d.Reason == Incomplete && reason == "" && there && known && !e.Deleted {
 		reason = Incomplete
 	}
-	if reason == Around && d.Reason == notAround(e) {
+	if reason == OutOfBand && d.Reason == insteadOfOutOfBand(e) {
 		reason = d.Reason
 	}
 	switch {
 	case reason != d.Reason:
 		return Settled, nil
-	case reason == Around:
+	case reason == OutOfBand:
 		done, err := r.Ledger.PushOver(e, c, d.Replica)
 		if err == nil && !done {
 			return Settled, nil

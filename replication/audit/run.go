@@ -31,14 +31,14 @@ var (
 type run struct {
 	// Static.
 	*Audit
-	report     *Report
-	background bool               // what is pending is left to replication
-	saved      func(after string) // how far it has come
-	stop       func(error)        // ends it: what it has not seen must not count as seen
+	report       *report
+	background   bool               // what is pending is left to replication
+	saveProgress func(after string) // how far it has come
+	stop         func(error)        // ends it: what it has not seen must not count as seen
 
 	mu       sync.Mutex
 	failed   map[string]int      // Guarded by mu; by replica, repositories in a row.
-	lost     map[string]bool     // Guarded by mu: replicas that were given up.
+	givenUp  map[string]bool     // Guarded by mu: replicas that were given up.
 	listed   map[string]*catalog // Guarded by mu; by replica, where it lists all of its repositories.
 	suspects []suspect           // Guarded by mu.
 }
@@ -49,7 +49,7 @@ type suspect struct {
 }
 
 // all looks at all repositories after one of them, and returns the replicas that it could look at to the end.
-func (r *run) all(ctx context.Context, after string) (whole []string) {
+func (r *run) auditAll(ctx context.Context, after string) (whole []string) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	r.stop = stop
@@ -69,25 +69,25 @@ func (r *run) all(ctx context.Context, after string) (whole []string) {
 		batch := names[at:min(at+together, len(names))]
 		var group errgroup.Group
 		for _, repository := range batch {
-			group.Go(func() error { r.repository(ctx, repository); return nil })
+			group.Go(func() error { r.auditRepository(ctx, repository); return nil })
 		}
 		_ = group.Wait() // has no errors
 		r.report.progress(func(f *findings) { f.Done = at + len(batch) })
 		if n := r.waiting(); n > maxSuspect {
-			r.settle(ctx)
+			r.secondLook(ctx)
 		} else if n > 0 {
 			continue
 		}
 		if ctx.Err() == nil {
-			r.saved(batch[len(batch)-1])
+			r.saveProgress(batch[len(batch)-1])
 		}
 	}
-	r.settle(ctx)
+	r.secondLook(ctx)
 	if ctx.Err() != nil {
 		r.report.problem("", "", context.Cause(ctx))
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(r.report.Replicas), r.isLost)
+	return slices.DeleteFunc(slices.Clone(r.report.Replicas), r.isGivenUp)
 }
 
 func (r *run) waiting() int {
@@ -96,10 +96,10 @@ func (r *run) waiting() int {
 	return len(r.suspects)
 }
 
-func (r *run) isLost(replica string) bool {
+func (r *run) isGivenUp(replica string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.lost[replica]
+	return r.givenUp[replica]
 }
 
 // repositories are those that any of the replicas lists, and those in the ledger.
@@ -118,13 +118,13 @@ func (r *run) repositories(ctx context.Context) (all []string, err error) {
 	for _, present := range r.present() {
 		replica := present.Name
 		var names []string
-		err := r.again(ctx, func() error {
+		err := r.retry(ctx, func() error {
 			list, whole, err := transfer.Catalog(ctx, r.reach(replica), maxRepositories, nil)
 			if err == nil && !whole {
 				r.report.problem(replica, "", errRepositories)
 			}
 			if err == nil && whole {
-				r.lists(replica, list)
+				r.setCatalog(replica, list)
 			}
 			names = list
 			return err
@@ -133,7 +133,7 @@ func (r *run) repositories(ctx context.Context) (all []string, err error) {
 		case err != nil && transfer.Passing(err):
 			r.giveUp(replica, err)
 		case err != nil:
-			r.report.note(replica, fmt.Errorf("%w: %w", errNoCatalog, err))
+			r.report.noteProblem(replica, fmt.Errorf("%w: %w", errNoCatalog, err))
 		}
 		all = append(all, names...)
 	}
@@ -145,14 +145,14 @@ func (r *run) giveUp(replica string, err error) {
 	r.report.problem(replica, "", err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.lost[replica] = true
+	r.givenUp[replica] = true
 }
 
 // present are the replicas that can still be asked.
 func (r *run) present() (list []Replica) {
 	fleet := r.Fleet()
 	for _, name := range r.report.Replicas {
-		if r.isLost(name) {
+		if r.isGivenUp(name) {
 			continue
 		}
 		i := slices.IndexFunc(fleet, func(have Replica) bool { return have.Name == name })
@@ -166,8 +166,8 @@ func (r *run) present() (list []Replica) {
 }
 
 // known is what the ledger has of a repository.
-func (a *Audit) known(repository string) (Known, error) {
-	known := Known{}
+func (a *Audit) ledgerEntries(repository string) (entriesByName, error) {
+	known := entriesByName{}
 	for after := ""; ; {
 		page, err := a.Ledger.List(repository, after, 1000)
 		if err != nil || len(page) == 0 {
@@ -184,7 +184,7 @@ func (a *Audit) known(repository string) (Known, error) {
 }
 
 // unreadable: a repository with too much in it is a problem of its own. Else the ledger cannot be read.
-func (r *run) unreadable(repository string, err error) {
+func (r *run) ledgerFailed(repository string, err error) {
 	r.report.problem("", repository, err)
 	if !errors.Is(err, errTooMany) {
 		r.stop(err)
@@ -192,32 +192,32 @@ func (r *run) unreadable(repository string, err error) {
 }
 
 // repository compares one on all replicas at once: what they have in different ways is then decided in their order.
-func (r *run) repository(ctx context.Context, repository string) {
-	before, err := r.known(repository)
+func (r *run) auditRepository(ctx context.Context, repository string) {
+	before, err := r.ledgerEntries(repository)
 	if err != nil {
-		r.unreadable(repository, err)
+		r.ledgerFailed(repository, err)
 		return
 	}
 	replicas := slices.DeleteFunc(r.present(), func(replica Replica) bool { return replica.LeftOut(repository) })
-	holdings, hidden := make([]*Holding, len(replicas)), make([]bool, len(replicas))
+	holdings, hidden := make([]*holding, len(replicas)), make([]bool, len(replicas))
 	var group errgroup.Group
 	for i, replica := range replicas {
 		group.Go(func() error {
-			h, err := r.look(ctx, replica.Name, repository, before, r.report.Deep)
-			if hidden[i] = r.hides(replica.Name, repository, err); hidden[i] {
-				h, err = Holding{}, nil
+			h, err := r.takeInventory(ctx, replica.Name, repository, before, r.report.Deep)
+			if hidden[i] = r.hidesMissing(replica.Name, repository, err); hidden[i] {
+				h, err = holding{}, nil
 			}
 			if err == nil {
 				holdings[i] = &h
 			}
-			r.looked(ctx, replica.Name, repository, err)
+			r.noteAsked(ctx, replica.Name, repository, err)
 			return nil
 		})
 	}
 	_ = group.Wait() // has no errors
-	known, err := r.known(repository)
+	known, err := r.ledgerEntries(repository)
 	if err != nil {
-		r.unreadable(repository, err)
+		r.ledgerFailed(repository, err)
 		return
 	}
 	// What was written meanwhile may have been looked at before or after.
@@ -227,10 +227,10 @@ func (r *run) repository(ctx context.Context, repository string) {
 		if holdings[i] == nil {
 			continue
 		}
-		list, _ := Compare(known, replica.Name, repository, *holdings[i])
+		list, _ := compare(known, replica.Name, repository, *holdings[i])
 		for _, d := range list {
 			if !moved(d.Name) {
-				found = r.difference(d, replica, *holdings[i]) || found
+				found = r.handle(d, replica, *holdings[i]) || found
 			}
 		}
 		if hidden[i] {
@@ -242,7 +242,7 @@ func (r *run) repository(ctx context.Context, repository string) {
 	}
 }
 
-func (r *run) looked(ctx context.Context, replica, repository string, err error) {
+func (r *run) noteAsked(ctx context.Context, replica, repository string, err error) {
 	if err == nil {
 		r.mu.Lock()
 		delete(r.failed, replica)
@@ -266,23 +266,23 @@ func (r *run) looked(ctx context.Context, replica, repository string, err error)
 }
 
 // confirm has the ledger know of all who have what it says, with what was found just now. Then copying may begin.
-func (r *run) confirm(repository string, before Known, replicas []Replica, holdings []*Holding, found bool) {
-	now, err := r.known(repository)
+func (r *run) confirm(repository string, before entriesByName, replicas []Replica, holdings []*holding, found bool) {
+	now, err := r.ledgerEntries(repository)
 	if err != nil {
-		r.unreadable(repository, err)
+		r.ledgerFailed(repository, err)
 		return
 	}
 	for i, replica := range replicas {
 		if holdings[i] == nil {
 			continue
 		}
-		_, confirmed := Compare(now, replica.Name, repository, *holdings[i])
+		_, confirmed := compare(now, replica.Name, repository, *holdings[i])
 		for _, e := range confirmed {
 			if old, known := before[e.Name]; known && e.Stamp != old.Stamp || !known && !ledger.IsFound(e.Stamp) {
 				continue // written since we looked
 			}
 			if err := r.Ledger.Confirm(e, replica.Name); err != nil {
-				r.unreadable(repository, err)
+				r.ledgerFailed(repository, err)
 				return
 			}
 		}

@@ -29,14 +29,14 @@ import (
 )
 
 // notes is a ledger in memory.
-type notes struct {
+type fakeLedger struct {
 	mu      sync.Mutex
 	entries map[ledger.Reference]ledger.Entry // Guarded by mu.
 	at      int64                             // Guarded by mu.
 	err     error                             // Guarded by mu.
 }
 
-func (n *notes) Repositories(after string, _ int) (names []string, err error) {
+func (n *fakeLedger) Repositories(after string, _ int) (names []string, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for what := range n.entries {
@@ -48,7 +48,7 @@ func (n *notes) Repositories(after string, _ int) (names []string, err error) {
 	return slices.Compact(names), n.err
 }
 
-func (n *notes) List(repository, after string, _ int) (list []ledger.Entry, err error) {
+func (n *fakeLedger) List(repository, after string, _ int) (list []ledger.Entry, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for what, e := range n.entries {
@@ -60,14 +60,14 @@ func (n *notes) List(repository, after string, _ int) (list []ledger.Entry, err 
 	return list, n.err
 }
 
-func (n *notes) Get(what ledger.Reference) (ledger.Entry, bool, error) {
+func (n *fakeLedger) Get(what ledger.Reference) (ledger.Entry, bool, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	e, known := n.entries[what]
 	return e, known, n.err
 }
 
-func (n *notes) Found(what ledger.Reference, c transfer.Content, replica string) error {
+func (n *fakeLedger) Found(what ledger.Reference, c transfer.Content, replica string) error {
 	for _, name := range []string{c.Digest, what.Name} {
 		n.mu.Lock()
 		r := ledger.Reference{Repository: what.Repository, Name: name}
@@ -84,13 +84,13 @@ func (n *notes) Found(what ledger.Reference, c transfer.Content, replica string)
 	return nil
 }
 
-func (n *notes) breaks(err error) {
+func (n *fakeLedger) breaks(err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.err = err
 }
 
-func (n *notes) PushOver(old ledger.Entry, c transfer.Content, replica string) (bool, error) {
+func (n *fakeLedger) PushOver(old ledger.Entry, c transfer.Content, replica string) (bool, error) {
 	if now, _, _ := n.Get(old.Reference); now.Stamp != old.Stamp {
 		return false, nil
 	}
@@ -98,7 +98,7 @@ func (n *notes) PushOver(old ledger.Entry, c transfer.Content, replica string) (
 	return true, nil
 }
 
-func (n *notes) Confirm(e ledger.Entry, replica string) error {
+func (n *fakeLedger) Confirm(e ledger.Entry, replica string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if now := n.entries[e.Reference]; now.Stamp == e.Stamp {
@@ -108,11 +108,11 @@ func (n *notes) Confirm(e ledger.Entry, replica string) error {
 	return nil
 }
 
-func (n *notes) push(repository, name, digest string, replicas ...string) {
+func (n *fakeLedger) push(repository, name, digest string, replicas ...string) {
 	n.write(repository, name, digest, false, replicas)
 }
 
-func (n *notes) write(repository, name, digest string, deleted bool, replicas []string) {
+func (n *fakeLedger) write(repository, name, digest string, deleted bool, replicas []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.at++
@@ -125,7 +125,7 @@ func (n *notes) write(repository, name, digest string, deleted bool, replicas []
 	}
 }
 
-func (n *notes) confirmed(repository, name string) []string {
+func (n *fakeLedger) confirmed(repository, name string) []string {
 	e, _, _ := n.Get(ledger.Reference{Repository: repository, Name: name})
 	return e.Confirmed
 }
@@ -187,7 +187,7 @@ func (s *store) put(repository, tag, text string, parts ...string) (digest strin
 // world is an audit of the replicas a and b.
 type world struct {
 	*Audit
-	*notes
+	*fakeLedger
 	t        *testing.T
 	at       map[string]*store
 	up       atomic.Pointer[[]string]
@@ -195,7 +195,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T, state string) *world {
-	x := &world{notes: &notes{entries: map[ledger.Reference]ledger.Entry{}}, t: t, at: map[string]*store{}, repaired: make(chan string, 100)}
+	x := &world{fakeLedger: &fakeLedger{entries: map[ledger.Reference]ledger.Entry{}}, t: t, at: map[string]*store{}, repaired: make(chan string, 100)}
 	servers := map[string]*httptest.Server{}
 	for _, name := range []string{"a", "b"} {
 		x.at[name] = &store{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true))}
@@ -204,11 +204,11 @@ func newWorld(t *testing.T, state string) *world {
 	}
 	x.up.Store(&[]string{"a", "b"})
 	x.Audit = New(Options{
-		Ledger: x.notes,
+		Ledger: x.fakeLedger,
 		Fleet: func() (list []Replica) {
 			for _, name := range []string{"a", "b"} {
 				list = append(list, Replica{
-					Name: name, Up: slices.Contains(*x.up.Load(), name), Mine: true, Survey: true,
+					Name: name, Up: slices.Contains(*x.up.Load(), name), Served: true, Survey: true,
 					LeftOut: func(repository string) bool { return repository == "out" },
 				})
 			}
@@ -230,8 +230,8 @@ func newWorld(t *testing.T, state string) *world {
 
 func (x *world) work(q Request, background bool) (Snapshot, []string) {
 	q.Replicas = []string{"a", "b"}
-	report := &Report{Request: q}
-	whole := x.Audit.work(x.t.Context(), report, background, "", func(string) {})
+	report := &report{Request: q}
+	whole := x.Audit.perform(x.t.Context(), report, background, "", func(string) {})
 	return report.snapshot(), whole
 }
 
@@ -327,12 +327,12 @@ func TestSecondLook(t *testing.T) {
 		}, Settled, ""},
 		{"still there", Undeleted, func(x *world, _ *store, digest string) { x.write("app", "v1", digest, true, []string{"a", "b"}) }, Repaired, "b v1"},
 		{"pushed anew", Undeleted, func(*world, *store, string) {}, Settled, ""},
-		{"pushed around", Around, func(_ *world, b *store, _ string) { b.put("app", "v1", "theirs") }, Recorded, ""},
-		{"pushed around, and deleted", Around, func(x *world, b *store, _ string) {
+		{"pushed around", OutOfBand, func(_ *world, b *store, _ string) { b.put("app", "v1", "theirs") }, Recorded, ""},
+		{"pushed around, and deleted", OutOfBand, func(x *world, b *store, _ string) {
 			digest := b.put("app", "v1", "theirs")
 			x.write("app", digest, digest, true, []string{"a"})
 		}, Settled, ""},
-		{"not around us after all", Around, func(x *world, b *store, _ string) {
+		{"not around us after all", OutOfBand, func(x *world, b *store, _ string) {
 			x.push("app", "v1", b.put("app", "v1", "theirs"), "b")
 		}, Settled, ""},
 		{"a hole", Incomplete, func(*world, *store, string) {}, Repaired, "b v1"},
@@ -347,8 +347,8 @@ func TestSecondLook(t *testing.T) {
 			x.at["b"].put("app", "v1", "ours")
 			x.push("app", "v1", digest, "a", "b")
 			c.since(x, x.at["b"], digest)
-			r := &run{Audit: x.Audit, report: &Report{}}
-			outcome, err := r.mend(t.Context(), Difference{Replica: "b", Repository: "app", Name: "v1", Reason: c.reason})
+			r := &run{Audit: x.Audit, report: &report{}}
+			outcome, err := r.repairDifference(t.Context(), Difference{Replica: "b", Repository: "app", Name: "v1", Reason: c.reason})
 			repaired := ""
 			if len(x.repaired) > 0 {
 				repaired = <-x.repaired
@@ -466,7 +466,7 @@ func goesOn(t *testing.T, interrupt func(x *world, stop func())) {
 		}
 		return false
 	})
-	x.background(ctx, []string{"a", "b"}, map[string]past{})
+	x.background(ctx, []string{"a", "b"}, map[string]lastAudit{})
 	if x.Surveyed("a") || x.Surveyed("b") {
 		t.Error("surveyed in part")
 	}
@@ -485,13 +485,13 @@ func goesOn(t *testing.T, interrupt func(x *world, stop func())) {
 		return false
 	})
 	again.Reach, again.Ledger = x.Reach, x.Ledger
-	history := map[string]past{}
+	history := map[string]lastAudit{}
 	again.background(t.Context(), []string{"a", "b"}, history)
 	if len(asked) != together {
 		t.Errorf("%d repositories were looked at: %v", len(asked), asked)
 	}
-	if !again.Surveyed("a") || !again.Surveyed("b") || history["a"].soon || history["a"].began.IsZero() {
-		t.Errorf("%v %+v", again.memory, history)
+	if !again.Surveyed("a") || !again.Surveyed("b") || history["a"].retrySoon || history["a"].began.IsZero() {
+		t.Errorf("%v %+v", again.checkpoint, history)
 	}
 	if !newWorld(t, state).Surveyed("a") {
 		t.Error("it is not remembered")
@@ -505,7 +505,7 @@ func goesOn(t *testing.T, interrupt func(x *world, stop func())) {
 
 func TestAsk(t *testing.T) {
 	x := newWorld(t, "")
-	if s := x.Asked(); s.ID != 0 {
+	if s := x.Latest(); s.ID != 0 {
 		t.Errorf("%+v", s)
 	}
 	for _, names := range [][]string{{"nobody"}, {"a", "nobody"}} {
@@ -523,7 +523,7 @@ func TestAsk(t *testing.T) {
 	done := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { x.Run(ctx); close(done) }()
-	for began := time.Now(); x.Asked().Ended.IsZero() && time.Since(began) < time.Minute; { // else the next line says that it is busy
+	for began := time.Now(); x.Latest().Ended.IsZero() && time.Since(began) < time.Minute; { // else the next line says that it is busy
 		time.Sleep(time.Millisecond)
 	}
 	if second, err := x.Ask(Request{}); err != nil || second.ID == first.ID || len(second.Replicas) != 2 {
@@ -534,7 +534,7 @@ func TestAsk(t *testing.T) {
 }
 
 func TestReportIsBounded(t *testing.T) {
-	r := &Report{}
+	r := &report{}
 	last := 0
 	for range maxDifferences + 1 {
 		last = r.add(Difference{Reason: Missing})
@@ -542,9 +542,9 @@ func TestReportIsBounded(t *testing.T) {
 	r.ended(last, Difference{Outcome: Repaired})
 	r.ended(0, Difference{Outcome: Repaired})
 	for range maxProblems + 1 {
-		r.problem("a", "", errNotWhole)
+		r.problem("a", "", errIncomplete)
 	}
-	r.note("a", errNoCatalog)
+	r.noteProblem("a", errNoCatalog)
 	if s := r.snapshot(); s.Total != maxDifferences+1 || s.Remaining != maxDifferences-1 || len(s.Differences) != maxDifferences || len(s.Problems) != maxProblems || s.Unsure != maxProblems+1 {
 		t.Errorf("%d %d %d %d %d", s.Total, s.Remaining, len(s.Differences), len(s.Problems), s.Unsure)
 	}

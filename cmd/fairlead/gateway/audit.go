@@ -18,7 +18,7 @@ import (
 func newAudit(c *copying, reg prometheus.Registerer, log *slog.Logger) *audit.Audit {
 	return audit.New(audit.Options{
 		Ledger: book{c.record}, Fleet: c.audited, Reach: func(replica string) transfer.Replica { return c.reach(replica) },
-		Repair: c.Repair, Recorded: func(entries []ledger.Entry) { c.News(entries...) },
+		Repair: c.Repair, Recorded: func(entries []ledger.Entry) { c.Enqueue(entries...) },
 		State: c.config.State, Metrics: reg, Log: log,
 	})
 }
@@ -32,8 +32,8 @@ func (c *copying) audited() (list []audit.Replica) {
 			continue
 		}
 		to := audit.Replica{
-			Name: r.Name, Up: r.Upstream.Up, Mine: slices.Contains(served, r.Name),
-			Survey: slices.Contains(fleet.Mine, r.Name), Seen: c.agreed != nil && c.agreed.surveyed(r.Name),
+			Name: r.Name, Up: r.Upstream.Up, Served: slices.Contains(served, r.Name),
+			Survey: slices.Contains(fleet.Assigned, r.Name), SurveyedElsewhere: c.agreed != nil && c.agreed.surveyed(r.Name),
 			LeftOut: func(repository string) bool { return c.leftOut(r.Name, repository) },
 		}
 		if r.Home {
@@ -57,7 +57,7 @@ func (g *Gateway) askAudit(q admin.AuditRequest) (admin.Audit, error) {
 	return shownAudit(s), err
 }
 
-func (g *Gateway) audit() admin.Audit { return shownAudit(g.copying.audit.Asked()) }
+func (g *Gateway) audit() admin.Audit { return shownAudit(g.copying.audit.Latest()) }
 
 func shownAudit(s audit.Snapshot) admin.Audit {
 	out := admin.Audit{

@@ -53,7 +53,7 @@ func newCopying(c *configs.Config, kept *record, moved *egress, reg prometheus.R
 		Ledger: book{kept}, Fleet: out.present, Reach: func(replica string) transfer.Replica { return out.reach(replica) },
 		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth, Moved: moved.replicated, Metrics: reg, Log: log,
 		Surveyed: func(replica string) bool { return out.audit.Surveyed(replica) },
-		Writes:   &transfer.Writes{}, Unheard: c.Cluster == nil,
+		Writes:   &transfer.Writes{}, UnseenDeletes: c.Cluster == nil,
 		Current: func() bool { return kept.current() },
 	})
 	out.audit = newAudit(out, reg, log)
@@ -63,11 +63,11 @@ func newCopying(c *configs.Config, kept *record, moved *egress, reg prometheus.R
 		_, total, _ := kept.ledger.Conflicts(0, 1)
 		return float64(total)
 	})
-	kept.news, kept.copied, kept.doubt = out.learnt, out.copied, out.doubt
+	kept.news, kept.copied, kept.doubt = out.recorded, out.copied, out.doubt
 	return out
 }
 
-func (c *copying) learnt(entries []ledger.Entry) { c.News(entries...) }
+func (c *copying) recorded(entries []ledger.Entry) { c.Enqueue(entries...) }
 
 // ownReach is how a gateway reaches replicas in its own name.
 func ownReach(c *configs.Config, p *proxy.Proxy) func(replica string) transfer.Replica {
@@ -106,7 +106,7 @@ func (c *copying) present() replication.Fleet {
 			Sources: c.sources[r.Name], LeftOut: func(repository string) bool { return c.leftOut(r.Name, repository) },
 		})
 	}
-	out.Mine = replication.Assign(names, c.members(), c.record.member, cluster.Arbiter)
+	out.Assigned = replication.Assign(names, c.members(), c.record.member, cluster.Arbiter)
 	return out
 }
 
@@ -123,15 +123,15 @@ func (c *copying) copied(replica, repository string) bool {
 // ownWrites is what copies for a client's push share with ours.
 func (c *copying) ownWrites() proxy.OwnWrites {
 	return proxy.OwnWrites{
-		Writes: c.Writes, Unheard: c.Unheard,
-		Brought: func(what ledger.Reference, replica string) { c.Brought(replica, what) },
-		Doubt:   func(what ledger.Reference, replica string) { c.Uncertain(replica, what) },
+		Writes: c.Writes, Unheard: c.UnseenDeletes,
+		Brought: func(what ledger.Reference, replica string) { c.RememberWrite(replica, what) },
+		Doubt:   func(what ledger.Reference, replica string) { c.RecheckRepeatedly(replica, what) },
 	}
 }
 
 // missed: a pull was answered 404 by a replica that is known to have it. Whether it has is looked at, and mended.
 func (c *copying) missed(what ledger.Reference, replica string) {
-	c.Missed(replica, what)
+	c.RecheckMissing(replica, what)
 }
 
 // doubt: it is looked at, and a blob that is live again is brought to all who lack it.
@@ -139,7 +139,7 @@ func (c *copying) doubt(e ledger.Entry, replica string) {
 	if e.Blob && !e.Deleted {
 		c.committed(e.Repository, e.Name, e.Replica)
 	}
-	c.Doubt(replica, e.Reference)
+	c.Recheck(replica, e.Reference)
 }
 
 func (c *copying) members() []replication.Member {
@@ -192,7 +192,7 @@ func (c *copying) run(ctx context.Context, probed <-chan struct{}) error {
 		c.Run(ctx)
 		return nil
 	})
-	all.Go(func() error { every(ctx, lookEvery, func() { c.News() }); return nil })
+	all.Go(func() error { every(ctx, lookEvery, func() { c.Enqueue() }); return nil })
 	all.Go(func() error {
 		every(ctx, compactEvery, func() {
 			removed, err := c.record.ledger.Compact(retention)
