@@ -13,23 +13,23 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
-// copyBound is for one blob; a transfer that stalls ends earlier.
+// copyBound is for one blob. A transfer that stalls ends earlier.
 const copyBound = 6 * time.Hour
 
 var errNoSource = errors.New("no replica that should have it does")
 
-// blobs copies blobs, each once at a time to a replica, whoever wants it: first the push that committed it, then the manifest
-// that names it.
+// blobs copies blobs, each once at a time to a replica: first for the push that committed it, then for the manifest
+// that names it. Those who want the same blob wait for one copy.
 type blobs struct {
 	// Static after newBlobs.
 	*Engine
 	ctx  context.Context
-	seen *lru.Cache[seenKey, string] // a repository of a replica that has a blob: it can be mounted from there
+	seen *lru.Cache[seenKey, string] // a repository of the replica that has the blob: it can be mounted from there
 
 	mu    sync.Mutex
-	jobs  map[blobKey]*blobJob     // Guarded by mu. As many as callers wait, and what those who went away left.
+	jobs  map[blobKey]*blobJob     // Guarded by mu. As many as callers wait, and those whose callers went away.
 	slots map[string]chan struct{} // Guarded by mu; by replica.
-	all   sync.WaitGroup           // incremented under mu only
+	all   sync.WaitGroup           // incremented under mu alone
 }
 
 type blobKey struct{ target, repository, digest string }
@@ -44,7 +44,7 @@ type seenKey struct{ replica, digest string }
 const maxSeen = 65_536
 
 type blobJob struct {
-	done chan struct{} // closed when err is there
+	done chan struct{} // closed when err is set
 	err  error
 }
 
@@ -56,7 +56,7 @@ func newBlobs(ctx context.Context, e *Engine) *blobs {
 	return &blobs{Engine: e, ctx: ctx, seen: seen, jobs: map[blobKey]*blobJob{}, slots: map[string]chan struct{}{}}
 }
 
-// bring returns when the target has the blob, from the first of the sources that has it.
+// ensure returns when the target has the blob, from the first of the sources that has it.
 func (b *blobs) ensure(ctx context.Context, key blobKey, size int64, sources []string) error {
 	for {
 		j, joined := b.join(key, size, sources)
@@ -72,6 +72,7 @@ func (b *blobs) ensure(ctx context.Context, key blobKey, size int64, sources []s
 	}
 }
 
+// join returns the copy of the blob under way, or begins one.
 func (b *blobs) join(key blobKey, size int64, sources []string) (j *blobJob, joined bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -94,6 +95,7 @@ func (b *blobs) join(key blobKey, size int64, sources []string) (j *blobJob, joi
 	return j, false
 }
 
+// run copies a blob when there is room, unless the target has it by then.
 func (b *blobs) run(key blobKey, size int64, sources []string, slots chan struct{}) error {
 	select {
 	case slots <- struct{}{}:
@@ -109,7 +111,10 @@ func (b *blobs) run(key blobKey, size int64, sources []string, slots chan struct
 		if there || err != nil {
 			return err
 		}
-		err = trySources(sources, key.target, func(source string) error { from = source; return b.copy(ctx, key, size, source) })
+		err = trySources(sources, key.target, func(source string) error {
+			from = source
+			return b.copy(ctx, key, size, source)
+		})
 		b.metrics.blobs.WithLabelValues(result(err)).Inc()
 		if err == nil {
 			b.seen.Add(seenKey{key.target, key.digest}, key.repository)
@@ -130,17 +135,17 @@ func (b *blobs) copy(ctx context.Context, key blobKey, size int64, from string) 
 	return transfer.Blob(ctx, b.source(from, key.target), to, key.repository, key.digest, size, nil)
 }
 
-// there reports whether the target has the blob, or has got it from another repository of its own. That is done with the
-// gateway's rights, so that a source has to have the blob in this repository: who pushed a manifest may name any digest.
+// present reports whether the target has the blob, if need be mounted from another of its repositories. Mounting is
+// done with the gateway's rights, so a source has to have the blob in this repository: a manifest may name any digest.
 func (b *blobs) present(ctx context.Context, key blobKey, sources []string) (bool, error) {
 	to, what := b.reach(key.target), seenKey{key.target, key.digest}
 	there, err := transfer.HasBlob(ctx, to, key.repository, key.digest, nil)
-	if err != nil && !transfer.Refused(err) { // as in image.manifest
+	if err != nil && !transfer.Refused(err) { // as in image.fetchManifest
 		return false, err
 	}
 	from, known := b.seen.Get(what)
 	if !there && known && from != key.repository && b.anySourceHas(ctx, key, sources) {
-		there, _ = transfer.Mount(ctx, to, key.repository, key.digest, from, nil) // if not, it is copied
+		there, _ = transfer.Mount(ctx, to, key.repository, key.digest, from, nil) // a blob that is not mounted is copied
 	}
 	if there {
 		b.seen.Add(what, key.repository)
@@ -155,8 +160,8 @@ func (b *blobs) anySourceHas(ctx context.Context, key blobKey, sources []string)
 	})
 }
 
-// each tries sources in turn, until one of them has it or the target is in the way, or may have it yet. That a source
-// could not be asked weighs more than that others do not have it.
+// trySources tries sources in turn, until one of them succeeds, the target fails, or the outcome is uncertain. That a
+// source could not be asked weighs more than that others do not have it.
 func trySources(sources []string, target string, try func(from string) error) error {
 	failed := errNoSource
 	for _, from := range sources {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestMount: a blob is mounted from another repository where a source has it in this one, too, and copied where the mount is
-// refused; what only the other repository has is not given away.
+// TestMount: a blob is mounted from another repository where a source has it in this one, too, and copied where the
+// mount is refused; what only the other repository has is not given away.
 func TestMount(t *testing.T) {
 	for _, c := range []struct {
 		name           string

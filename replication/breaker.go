@@ -7,42 +7,46 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
-// patience is how many tasks in a row may fail because of the replica before it is left alone.
+// breakAfter is how many tasks in a row may fail because of the replica before its breaker opens.
 const breakAfter = 16
 
-// pause leaves a replica alone that takes nothing at all: for a while that grows nothing is tried there, and then one task at a
-// time, until one is done.
-type breaker struct {
+// breaker is the circuit breaker of a replica. It is open until a time, when no task begins; then half open, when one
+// task at a time does; and closed again when a task succeeds. The zero value is closed.
+type b struct {
 	failures   int
 	until      time.Time
-	repository string // of the last failure: another one may be let in
+	repository string // of the last failure: while half open, a task of another one goes first
 }
 
-// ofAll: the next task would fail as well. A replica that cannot be reached gives no answer.
+// blamesReplica reports whether the next task would fail as well. A replica that cannot be reached gives no status.
 func blamesReplica(err error, target string) bool {
 	var e *transfer.Error
 	return errors.As(err, &e) && !errors.Is(err, errLetIn) && e.Replica == target &&
 		(e.Status == 0 || transfer.Refused(err))
 }
 
-// failed takes note of a task that says something about the replica. Without a letter nothing else would hold the task back.
-func (p *breaker) noteFailure(repository string, lettered bool, now time.Time, random float64) {
-	p.failures++
-	if !lettered {
-		p.failures = max(p.failures, breakAfter)
+// noteFailure counts a failure that the replica is to blame for. noted: the task is among the failures, which hold it
+// back; if it is not, only the breaker can, so it opens at once.
+func (b *b) noteFailure(repository string, noted bool, now time.Time, random float64) {
+	b.failures++
+	if !noted {
+		b.failures = max(b.failures, breakAfter)
 	}
-	p.repository = repository
-	if p.failures >= breakAfter {
-		p.until = now.Add(backoff(p.failures-breakAfter+1, random))
+	b.repository = repository
+	if b.tripped() {
+		b.until = now.Add(backoff(b.failures-breakAfter+1, random))
 	}
 }
 
-// room is how many tasks may be under way.
-func (p *breaker) limit(most int, now time.Time) int {
+// tripped: the breaker is open, or half open.
+func (b *b) tripped() bool { return b.failures >= breakAfter }
+
+// limit is how many tasks may run at a time.
+func (b *b) limit(most int, now time.Time) int {
 	switch {
-	case p.failures < breakAfter:
+	case !b.tripped():
 		return most
-	case now.Before(p.until):
+	case now.Before(b.until):
 		return 0
 	}
 	return 1

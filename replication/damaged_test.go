@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestDamaged: a replica that keeps what came of a request that broke off gets the manifest anew; one that does not take it back
-// is not said to have it.
+// TestDamaged: a replica that keeps what came of a request that broke off gets the manifest anew; one that does not
+// take it back is not said to have it.
 func TestDamaged(t *testing.T) {
 	for _, takes := range []bool{true, false} {
 		x := newRegion(t)

@@ -52,8 +52,8 @@ func (s *store) drop(path string) {
 	s.registry.ServeHTTP(&discard{}, httptest.NewRequest(http.MethodDelete, path, nil))
 }
 
-// TestDeletedWhileItIsCopied: a copy is held open at each of its steps while what it copies is deleted. When all is confirmed, and
-// ever after, the replica does not have it.
+// TestDeletedWhileItIsCopied: a copy is held open at each of its steps while what it copies is deleted. When all is
+// confirmed, and ever after, the replica does not have it.
 func TestDeletedWhileItIsCopied(t *testing.T) {
 	layer := []byte("a layer")
 	blob := ledger.Reference{Repository: "app", Name: sum(layer), Blob: true}
@@ -189,8 +189,8 @@ func TestDeletionsWaitForOthersWrites(t *testing.T) {
 	}
 }
 
-// TestGivenOutAfterADeletion: a replica has accepted a deletion, and still has the blob in its cache. It is asked again, unless the
-// blob was pushed anew meanwhile.
+// TestGivenOutAfterADeletion: a replica has accepted a deletion, and still has the blob in its cache. It is asked
+// again, unless the blob was pushed anew meanwhile.
 func TestGivenOutAfterADeletion(t *testing.T) {
 	for _, anew := range []bool{false, true} {
 		x := newRegion(t)

@@ -1,9 +1,9 @@
 package replication
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,30 +19,41 @@ import (
 
 // Bounds of the engine.
 const (
-	tick           = time.Minute // between scans of the ledger, which find what no news told of
+	tick           = time.Minute // between scans of the ledger, which find what Enqueue was not told of
 	idleTick       = 10 * tick   // the same, where nothing has happened
-	notCurrentTick = time.Second // until the ledger is looked at again that is not current
-	maxIncoming    = 4096        // entries between two rounds; of more the ledger is scanned
+	notCurrentTick = time.Second // until a ledger that was not current is looked at again
+	maxIncoming    = 4096        // entries between two rounds; if there are more, the ledger is scanned
 	maxEarlyBlobs  = 1024        // blobs that are copied before their manifests, or wait to be
 )
 
-// Options are what the engine works with.
-type Options struct {
-	Ledger         Ledger
-	Fleet          func() Fleet
-	Reach          func(replica string) transfer.Replica  // with a transport that logs in
-	Concurrency    int                                    // images, and blobs, at a time to one replica
-	BytesPerSecond int64                                  // to one replica; 0: no bound
-	Moved          func(source, target string, bytes int) // of bodies that a source sent for a target; nil: nobody counts
-	Surveyed       func(replica string) bool              // what was there before the ledger is in it; nil: of all
-	Writes         *transfer.Writes                       // of all who write to replicas in our name; nil: nobody else does
-	UnseenDeletes  bool                                   // others delete without our ledger hearing of it
-	Current        func() bool                            // the ledger knows what all others know; nil: always. Else nothing is begun
-	Metrics        prometheus.Registerer
-	Log            *slog.Logger
+// Gateway is what the engine asks the gateway that runs it.
+type Gateway interface {
+	Fleet() Fleet
+	// Reach is how to reach a replica, with a transport that logs in.
+	Reach(replica string) transfer.Replica
+	// Current reports whether the ledger can be written and knows what other gateways know. Nothing begins while it does
+	// not.
+	Current() bool
+	// Surveyed reports whether the ledger has what was on the replica before there was a ledger.
+	Surveyed(replica string) bool
 }
 
-// Engine brings what was pushed to every replica that it serves.
+// Options are what the engine works with.
+type Options struct {
+	Gateway
+	Ledger         Ledger
+	Concurrency    int                                    // images, and blobs, at a time to one replica
+	BytesPerSecond int64                                  // to one replica; 0: no bound
+	Moved          func(source, target string, bytes int) // counts what a source sent for a target; nil: nobody counts
+	Writes         *transfer.Writes                       // shared with others that write in the gateway's own name; nil: none
+	UnseenDeletes  bool                                   // others may delete without the ledger hearing of it
+	Metrics        prometheus.Registerer
+	Log            *slog.Logger
+
+	recheckDelay time.Duration // 0: recheckDelay
+}
+
+// Engine copies to every replica that it serves what was pushed to another, and deletes what was deleted.
 type Engine struct {
 	// Static after New.
 	Options
@@ -51,39 +62,39 @@ type Engine struct {
 	earlyBlobs   chan struct{} // one for each blob that is copied before its manifest
 	recentWrites *lru.Cache[taskKey, hlc.Stamp]
 
-	recheckDelay    time.Duration
-	delayedRechecks atomic.Int64 // names that are looked at after a while
+	delayedRechecks atomic.Int64
 
 	mu         sync.Mutex
 	workers    map[string]*worker   // Guarded by mu; by replica.
 	meters     map[string]*meter    // Guarded by mu; by replica.
-	incoming   []ledger.Entry       // Guarded by mu. At most maxNews.
-	overflowed bool                 // Guarded by mu: there was more news than that.
-	blobs      *blobs               // Guarded by mu; nil while it does not run.
+	incoming   []ledger.Entry       // Guarded by mu. At most maxIncoming.
+	overflowed bool                 // Guarded by mu: there were more entries than that.
+	blobs      *blobs               // Guarded by mu; nil while the engine does not run.
 	taskEnded  chan struct{}        // Guarded by mu; closed when a task has ended.
 	running    sync.WaitGroup       // incremented by Run, and under mu while blobs is there
 	rechecks   map[string]*rechecks // Guarded by mu; by replica.
-
-	listings map[string]listing // Guarded by mu; by replica.
+	listings   map[string]listing   // Guarded by mu; by replica.
 }
 
 // New makes an engine, which Run starts.
 func New(o Options) *Engine {
-	written, err := lru.New[taskKey, hlc.Stamp](maxRecentWrites)
+	recent, err := lru.New[taskKey, hlc.Stamp](maxRecentWrites)
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
 	if o.Writes == nil {
 		o.Writes = &transfer.Writes{}
 	}
+	o.recheckDelay = cmp.Or(o.recheckDelay, recheckDelay)
 	return &Engine{
-		Options: o, metrics: newMetrics(o.Metrics), wake: make(chan struct{}, 1), earlyBlobs: make(chan struct{}, maxEarlyBlobs),
-		workers: map[string]*worker{}, meters: map[string]*meter{}, taskEnded: make(chan struct{}),
-		recentWrites: written, rechecks: map[string]*rechecks{}, listings: map[string]listing{}, recheckDelay: recheckDelay,
+		Options: o, metrics: newMetrics(o.Metrics),
+		wake: make(chan struct{}, 1), earlyBlobs: make(chan struct{}, maxEarlyBlobs),
+		workers: map[string]*worker{}, meters: map[string]*meter{}, taskEnded: make(chan struct{}), recentWrites: recent,
+		rechecks: map[string]*rechecks{}, listings: map[string]listing{},
 	}
 }
 
-// Run works until ctx ends, and then until all that was under way has ended.
+// Run works until ctx ends, and then until all tasks under way have ended.
 func (e *Engine) Run(ctx context.Context) {
 	b := newBlobs(ctx, e)
 	e.mu.Lock()
@@ -107,7 +118,7 @@ func (e *Engine) Run(ctx context.Context) {
 	}
 }
 
-// News tells of entries that were recorded, here or elsewhere; without any, that the fleet has changed. It never waits.
+// Enqueue takes entries that were recorded, here or by another gateway. It never waits.
 func (e *Engine) Enqueue(entries ...ledger.Entry) {
 	e.mu.Lock()
 	if len(e.incoming)+len(entries) > maxIncoming {
@@ -116,16 +127,24 @@ func (e *Engine) Enqueue(entries ...ledger.Entry) {
 		e.incoming = append(e.incoming, entries...)
 	}
 	e.mu.Unlock()
-	e.signal()
+	e.Wake()
 }
 
-// Committed tells of a blob, whose manifest may yet be far: it is copied at once. It waits for mu alone, which nobody
-// holds while he reads, writes or asks; the longest is a full queue that is put in order.
+// Wake starts a round: the fleet may have changed. It never waits.
+func (e *Engine) Wake() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Committed copies a blob that was committed on a replica at once, long before its manifest may come. It waits for mu
+// alone, which nobody holds while reading, writing or asking; putting a full queue in order takes longest.
 func (e *Engine) Committed(b Blob) {
 	e.mu.Lock()
 	over := e.blobs
 	e.mu.Unlock()
-	if over == nil || !e.current() {
+	if over == nil || !e.Current() {
 		return
 	}
 	for _, target := range planBlob(b, e.Fleet()) {
@@ -140,7 +159,8 @@ func (e *Engine) Committed(b Blob) {
 				defer func() { <-e.earlyBlobs }()
 				err := over.ensure(over.ctx, blobKey{target, b.Repository, b.Digest}, 0, []string{b.Replica})
 				if err != nil {
-					e.Log.Debug("a blob comes with its manifest", "replica", target, "repository", b.Repository, "digest", b.Digest, "error", err)
+					e.Log.Debug("the early copy of a blob failed; its manifest's task copies it",
+						"replica", target, "repository", b.Repository, "digest", b.Digest, "error", err)
 				}
 			})
 		default:
@@ -150,23 +170,15 @@ func (e *Engine) Committed(b Blob) {
 	}
 }
 
-func (e *Engine) signal() {
-	select {
-	case e.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (e *Engine) current() bool { return e.Current == nil || e.Current() }
-
-// round starts what can be started, and returns after how long there is more to do unless news comes.
+// runRound starts what can be started, and returns how long to wait until there is more to do, unless something wakes
+// the engine before.
 func (e *Engine) runRound(ctx context.Context, b *blobs) time.Duration {
-	if !e.current() {
+	if !e.Current() {
 		return notCurrentTick
 	}
 	fleet, now := e.Fleet(), time.Now()
 	e.mu.Lock()
-	news, missed := e.incoming, e.overflowed
+	incoming, overflowed := e.incoming, e.overflowed
 	e.incoming, e.overflowed = nil, false
 	e.mu.Unlock()
 	served := fleet.Served()
@@ -176,26 +188,26 @@ func (e *Engine) runRound(ctx context.Context, b *blobs) time.Duration {
 		e.mu.Lock()
 		w := e.worker(name)
 		e.mu.Unlock()
-		e.enqueueTasks(w, plan(news, name, fleet), now)
-		scan := e.scanDue(w, fleet, len(news) > 0, missed, now)
+		e.enqueueTasks(w, plan(incoming, name, fleet), now)
+		scan := e.scanDue(w, fleet, len(incoming) > 0, overflowed, now)
 		if scan {
 			e.scan(w, fleet, now)
 		}
-		e.startRechecks(ctx, name, news, scan)
+		e.startRechecks(ctx, name, incoming, scan)
 		if fleet.target(name) != nil {
 			e.enqueueRetries(w, fleet, now)
 			wait = min(wait, e.startTasks(ctx, b, w, now))
 		}
 	}
-	for _, r := range fleet.Replicas { // that others serve: we may have written there for a client's push
+	for _, r := range fleet.Replicas { // that others serve: this gateway may have written there for a client's push
 		if r.readable() && !slices.Contains(served, r.Name) {
-			e.startRechecks(ctx, r.Name, news, missed)
+			e.startRechecks(ctx, r.Name, incoming, overflowed)
 		}
 	}
 	return wait
 }
 
-// drop forgets replicas that somebody else serves now, as soon as nothing is under way there.
+// dropUnserved forgets replicas that another gateway serves now, as soon as no task runs there.
 func (e *Engine) dropUnserved(served []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -212,131 +224,10 @@ func (e *Engine) dropUnserved(served []string) {
 	}
 }
 
-// lane is called with mu.
+// worker is called with mu.
 func (e *Engine) worker(name string) *worker {
 	if e.workers[name] == nil {
 		e.workers[name] = newWorker(name)
 	}
 	return e.workers[name]
-}
-
-func (e *Engine) enqueueTasks(w *worker, tasks []Task, now time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, t := range tasks {
-		w.enqueue(t, told, now)
-	}
-}
-
-func (e *Engine) scanDue(w *worker, fleet Fleet, news, missed bool, now time.Time) bool {
-	changed := w.readableChanged(fleet)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if changed {
-		w.breaker.until = now
-	}
-	w.dirty = w.dirty || news // nothing may have come of it yet, or somebody else may have brought what is pending
-	return missed || changed || w.scanOverdue(now) || w.moreInLedger && w.queue.len() == 0
-}
-
-// retry puts what has failed and is due where it is taken from, once, with what the ledger says of it now: its sources may be
-// others.
-func (e *Engine) enqueueRetries(w *worker, fleet Fleet, now time.Time) {
-	e.mu.Lock()
-	if now.Before(w.nextRetry) {
-		e.mu.Unlock()
-		return
-	}
-	var tasks []Task
-	tasks, w.nextRetry = w.failures.due(now)
-	tasks = slices.DeleteFunc(tasks, func(t Task) bool {
-		_, runs := w.running[t.key()]
-		return runs || w.queue.has(t.key())
-	})
-	e.mu.Unlock()
-	var entries []ledger.Entry
-	for _, t := range tasks {
-		fresh := e.currentEntries(t)
-		if len(fresh) == 0 {
-			e.mu.Lock()
-			delete(w.failures, t.key())
-			e.mu.Unlock()
-		}
-		entries = append(entries, fresh...)
-	}
-	e.enqueueTasks(w, plan(entries, w.name, fleet), now)
-}
-
-// fresh are the entries of a task that are still to be done, as the ledger has them now.
-func (e *Engine) currentEntries(t Task) (entries []ledger.Entry) {
-	for _, entry := range t.Entries {
-		now, known, err := e.Ledger.Get(entry.Reference)
-		switch {
-		case err != nil:
-			entries = append(entries, entry)
-		case known && now.Stamp == entry.Stamp && !slices.Contains(now.Confirmed, t.Target):
-			entries = append(entries, now)
-		}
-	}
-	return entries
-}
-
-// start takes from the queue as long as there is room, and returns after how long there is more to do for time alone.
-func (e *Engine) startTasks(ctx context.Context, b *blobs, w *worker, now time.Time) time.Duration {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for ctx.Err() == nil {
-		t, ok := w.next(e.Concurrency, now)
-		if !ok {
-			break
-		}
-		w.begin(t)
-		e.running.Go(func() {
-			err := e.do(ctx, b, t)
-			e.finishTask(ctx, w, t, err)
-		})
-	}
-	wait := max(w.nextRetry.Sub(now), 0)
-	if w.queue.len() > 0 && now.Before(w.breaker.until) {
-		wait = min(wait, w.breaker.until.Sub(now))
-	}
-	return wait
-}
-
-func (e *Engine) finishTask(ctx context.Context, w *worker, t Task, err error) {
-	e.mu.Lock()
-	e.endTask(w, t)
-	switch {
-	case err == nil:
-		delete(w.failures, t.key())
-		w.breaker = breaker{}
-		w.doneTasks++
-		w.pending = max(0, w.pending-len(t.Entries))
-	case ctx.Err() == nil:
-		w.noteFailure(t, err, time.Now(), rand.Float64()) //nolint:gosec // jitter is no secret
-	}
-	e.setGauges(w)
-	e.mu.Unlock()
-	if ctx.Err() != nil {
-		return
-	}
-	e.metrics.tasks.WithLabelValues(t.Target, string(t.Action), result(err)).Inc()
-	if err != nil {
-		e.Log.Warn("replication failed", "replica", t.Target, "action", t.Action, "repository", t.Repository, "digest", t.Digest, "error", err)
-	}
-	e.signal()
-}
-
-// leave is called with mu.
-func (e *Engine) endTask(w *worker, t Task) {
-	w.end(t)
-	w.dirty = true
-	close(e.taskEnded)
-	e.taskEnded = make(chan struct{})
-}
-
-// gauges is called with mu.
-func (e *Engine) setGauges(w *worker) {
-	e.metrics.pending.WithLabelValues(w.name).Set(float64(w.pending + len(e.rechecksOf(w.name).lacking)))
-	e.metrics.givenUp.WithLabelValues(w.name).Set(float64(w.failures.countGivenUp()))
 }

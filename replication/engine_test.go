@@ -366,7 +366,7 @@ func TestOutage(t *testing.T) {
 	}
 	back := three()
 	x.fleet.Store(&back)
-	x.Enqueue() // as when the fleet changes
+	x.Wake() // as when the fleet changes
 	x.settled("b")
 	if !x.at["b"].complete("v1") {
 		t.Error("it is not whole")

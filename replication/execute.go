@@ -15,7 +15,7 @@ import (
 const (
 	taskBound  = 12 * time.Hour // for one task; transfers that stall end earlier
 	maxRepeats = 3
-	// freeBound is for others to end what they write where we want to delete: a client's upload may take hours.
+	// deleteWait bounds the wait for others who write what is to be deleted: a client's upload may take hours.
 	deleteWait = time.Minute
 )
 
@@ -24,8 +24,9 @@ var (
 	errBusy     = errors.New("somebody is writing it there")
 )
 
-// do what a task says, and confirm it.
-func (e *Engine) do(ctx context.Context, b *blobs, t Task) error {
+// execute does what a task says, and confirms it. It writes a later write of the same name again if ours may lie over
+// it.
+func (e *Engine) execute(ctx context.Context, b *blobs, t Task) error {
 	ctx, cancel := context.WithTimeout(ctx, taskBound)
 	defer cancel()
 	entries := slices.DeleteFunc(slices.Clone(t.Entries), func(entry ledger.Entry) bool { return !e.wanted(entry, t) })
@@ -33,38 +34,49 @@ func (e *Engine) do(ctx context.Context, b *blobs, t Task) error {
 		return nil
 	}
 	t.Entries = entries
-	var later error
+	var pending error
 	for range maxRepeats {
-		done, err := e.confirmable(t)
-		if err != nil {
-			return err
-		}
-		err = e.perform(ctx, b, t)
+		err := e.performOnce(ctx, b, t)
 		if errors.Is(err, errReferrerPending) {
-			later = err
-			// The digest stays to be confirmed, so that the task is tried again.
-			done = slices.DeleteFunc(done, func(entry ledger.Entry) bool { return !entry.IsTag() })
+			pending = err
 		} else if err != nil {
-			if slices.ContainsFunc(t.Entries, func(entry ledger.Entry) bool { return e.wanted(entry, t) }) {
-				return e.logLost(t, err)
-			}
-			done = nil // nobody asks for it any more, but it may have come half the way, over what is asked for now
+			return err
 		}
-		for _, entry := range done {
-			if err := e.Ledger.Confirm(entry, t.Target); err != nil {
-				return err
-			}
-		}
-		mend, err := e.overwritten(t)
+		again, err := e.overwritten(t)
 		if err != nil {
 			return err
 		}
-		if mend == nil {
-			return later
+		if again == nil {
+			return pending
 		}
-		t = *mend
+		t = *again
 	}
 	return errChanging
+}
+
+// performOnce confirms the tags of a task, but not its digest, if it returns errReferrerPending: so the task is tried
+// again.
+func (e *Engine) performOnce(ctx context.Context, b *blobs, t Task) error {
+	done, err := e.confirmable(t)
+	if err != nil {
+		return err
+	}
+	failed := e.perform(ctx, b, t)
+	switch {
+	case failed == nil:
+	case errors.Is(failed, errReferrerPending):
+		done = slices.DeleteFunc(done, func(entry ledger.Entry) bool { return !entry.IsTag() })
+	case e.stillWanted(t):
+		return e.logLost(t, failed)
+	default:
+		return nil // it was overtaken, though half of it may lie over what is wanted now
+	}
+	for _, entry := range done {
+		if err := e.Ledger.Confirm(entry, t.Target); err != nil {
+			return err
+		}
+	}
+	return failed
 }
 
 func (e *Engine) perform(ctx context.Context, b *blobs, t Task) error {
@@ -77,7 +89,7 @@ func (e *Engine) perform(ctx context.Context, b *blobs, t Task) error {
 	return nil
 }
 
-// delete waits until nobody writes the name there: what is confirmed is that no copy comes after.
+// delete waits until nobody writes the name at the replica: what is confirmed is that no copy comes after the deletion.
 func (e *Engine) delete(ctx context.Context, t Task) error {
 	entry := t.Entries[0]
 	waits, cancel := context.WithTimeoutCause(ctx, deleteWait, errBusy)
@@ -88,7 +100,7 @@ func (e *Engine) delete(ctx context.Context, t Task) error {
 	}
 	defer done()
 	if doubtful {
-		e.recheckRepeatedly(t.Target, entry.Reference)
+		e.recheckLater(t.Target, entry.Reference)
 	}
 	if !e.wanted(entry, t) {
 		return nil
@@ -117,9 +129,9 @@ func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
 	if err != nil {
 		return err
 	}
-	later := i.referrers(ctx, t.Digest, 1)
-	if later != nil && !errors.Is(later, errReferrerPending) {
-		return later
+	pending := i.referrers(ctx, t.Digest, 1)
+	if pending != nil && !errors.Is(pending, errReferrerPending) {
+		return pending
 	}
 	for _, entry := range t.Entries {
 		if !entry.IsTag() {
@@ -129,11 +141,11 @@ func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
 			return err
 		}
 	}
-	return later
+	return pending
 }
 
-// tag puts a tag, unless it has moved on while we copied. With it the digest is put as well. What the
-// source has lost is not put only to be undone; it is not confirmed either, since the target does not have it.
+// tag puts a tag, and with it the digest, unless the tag has moved on meanwhile. A tag that the source has lost is not
+// put, only to be undone; and it is not confirmed, since the target does not have it.
 func (e *Engine) tag(ctx context.Context, i *image, entry ledger.Entry, digest string, c content) error {
 	now, known, err := e.Ledger.Get(entry.Reference)
 	if err != nil || !known || now.Deleted || now.Digest != digest {
@@ -144,7 +156,8 @@ func (e *Engine) tag(ctx context.Context, i *image, entry ledger.Entry, digest s
 		return fmt.Errorf("%s: %w", entry.Name, errDeleted)
 	}
 	var lost error
-	err = e.guardedWrite(ctx, i.target, ledger.Reference{Repository: entry.Repository, Name: digest}, func(context.Context) error {
+	manifest := ledger.Reference{Repository: entry.Repository, Name: digest}
+	err = e.guardedWrite(ctx, i.target, manifest, func(context.Context) error {
 		err := e.guardedWrite(ctx, i.target, entry.Reference, func(context.Context) error {
 			return transfer.PutTag(ctx, e.reach(i.target), entry.Repository, entry.Name, digest, c.mediaType, c.body, nil)
 		}, still)
@@ -159,7 +172,7 @@ func (e *Engine) tag(ctx context.Context, i *image, entry ledger.Entry, digest s
 	return cmp.Or(err, lost)
 }
 
-// tagged asks a source that is known to have had the tag whether it has it still.
+// sourceHasTag asks a source that has confirmed the tag whether it still has it.
 func (i *image) sourceHasTag(ctx context.Context, entry ledger.Entry) (bool, error) {
 	for _, from := range i.sources {
 		if slices.Contains(entry.Confirmed, from) {
@@ -170,8 +183,8 @@ func (i *image) sourceHasTag(ctx context.Context, entry ledger.Entry) (bool, err
 	return true, nil
 }
 
-// overrun is what to do after the target has taken a later write of the same name while we wrote the earlier one: which came
-// last there nobody knows, so the later one is written again.
+// overwritten is the task that writes a later write again that the target took while we wrote an earlier one of the
+// same name: nobody knows which came last. Nil: there is none.
 func (e *Engine) overwritten(t Task) (*Task, error) {
 	for _, entry := range t.Entries {
 		now, known, err := e.Ledger.Get(entry.Reference)
@@ -181,25 +194,27 @@ func (e *Engine) overwritten(t Task) (*Task, error) {
 		if !known || now.Stamp == entry.Stamp || !slices.Contains(now.Confirmed, t.Target) || t.Action == Confirm {
 			continue
 		}
-		mend, err := e.repairTask(now, t.Target)
-		return &mend, err
+		again, err := e.repairTask(now, t.Target)
+		return &again, err
 	}
 	return nil, nil
 }
 
-// comesTo is what can be confirmed once the task is done: the digest as well, since no tag is put without it. It is asked for before, since
-// what is pushed meanwhile is not what the task brings.
+// confirmable are the entries that can be confirmed once the task is done: the digest as well, since no tag is put
+// without it. It is called before the task is performed, which does not bring what is pushed meanwhile.
 func (e *Engine) confirmable(t Task) ([]ledger.Entry, error) {
 	if t.Action != Copy || t.Entries[0].Blob {
 		return slices.Clone(t.Entries), nil
 	}
-	whole, known, err := e.Ledger.Get(ledger.Reference{Repository: t.Repository, Name: t.Digest})
+	digest, known, err := e.Ledger.Get(ledger.Reference{Repository: t.Repository, Name: t.Digest})
 	if err != nil {
 		return nil, err
 	}
-	done := slices.DeleteFunc(slices.Clone(t.Entries), func(entry ledger.Entry) bool { return entry.Reference == whole.Reference })
-	if known && !whole.Deleted {
-		done = append(done, whole)
+	done := slices.DeleteFunc(slices.Clone(t.Entries), func(entry ledger.Entry) bool {
+		return entry.Reference == digest.Reference
+	})
+	if known && !digest.Deleted {
+		done = append(done, digest)
 	}
 	return done, nil
 }

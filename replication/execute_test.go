@@ -107,7 +107,8 @@ func untagging(s *store, tags ...string) func(w http.ResponseWriter, r *http.Req
 	}
 }
 
-// TestTagGoesWithItsDigest: a tag that a client has just pushed, and that went with the digest that we deleted there, comes back.
+// TestTagGoesWithItsDigest: a tag that a client has just pushed, and that went with the digest that we deleted there,
+// comes back.
 func TestTagGoesWithItsDigest(t *testing.T) {
 	for _, inTime := range []bool{false, true} {
 		x := newRegion(t)
@@ -186,8 +187,8 @@ func TestBlobAgain(t *testing.T) {
 	x.eventually(func() bool { x.hears(false); return !gone.Load() })
 }
 
-// TestConfirmsWhatItBrought: a digest that the target had is deleted there, and pushed elsewhere, while its referrers are asked for. Its tag
-// has moved on, so nothing puts it, and the later push is not confirmed.
+// TestConfirmsWhatItBrought: a digest that the target had is deleted there, and pushed elsewhere, while its referrers
+// are asked for. Its tag has moved on, so nothing puts it, and the later push is not confirmed.
 func TestConfirmsWhatItBrought(t *testing.T) {
 	other := imageOf("config of other", "other")
 	x := newRegion(t)

@@ -12,11 +12,11 @@ import (
 const (
 	firstPause  = time.Second
 	mostPause   = 5 * time.Minute
-	maxTries    = 20   // three quarters of an hour, about
+	maxTries    = 20   // some 45 minutes
 	maxFailures = 4096 // of one replica
 )
 
-// Letter is a task that has failed: it is tried again at Next, or, if it is Dead, when somebody says so.
+// Failure is a task that has failed. It is tried again at Next, or, if it is given up, by Retry alone.
 type Failure struct {
 	Task    Task
 	Tries   int
@@ -25,7 +25,7 @@ type Failure struct {
 	Reason  string
 }
 
-// letters are those of one replica, by task. Without a lock of its own.
+// failures are those of one replica, by task. The engine's mu guards them.
 type failures map[taskKey]*Failure
 
 // backoff is the pause after a number of tries, less up to a half of it by chance: random is from 0 to 1.
@@ -37,7 +37,8 @@ func backoff(tries int, random float64) time.Duration {
 	return pause - time.Duration(random/2*float64(pause))
 }
 
-// failed takes note. Of too many letters the new ones are not kept: those tasks are found again by the next scan.
+// note remembers a failure; nil: there are too many. The next scan finds such a task again. final: trying again is in
+// vain.
 func (f failures) note(t Task, err error, final bool, now time.Time) (have *Failure) {
 	key := t.key()
 	have = f[key]
@@ -55,7 +56,8 @@ func (f failures) note(t Task, err error, final bool, now time.Time) (have *Fail
 	return have
 }
 
-// blocks: the task is to wait. Something newer of the same name begins anew.
+// blocks reports whether the task is to wait for its failure to be due. It drops the failure if a later write makes it
+// obsolete.
 func (f failures) blocks(t Task, now time.Time) bool {
 	have := f[t.key()]
 	if have == nil {
@@ -68,7 +70,7 @@ func (f failures) blocks(t Task, now time.Time) bool {
 	return have.GivenUp || now.Before(have.Next)
 }
 
-// keeps: the task is to wait, and to be done with what has failed.
+// mergeIfBlocked adds a task that is to wait to the one that has failed.
 func (f failures) mergeIfBlocked(t Task, now time.Time) bool {
 	if !f.blocks(t, now) {
 		return false
@@ -79,7 +81,7 @@ func (f failures) mergeIfBlocked(t Task, now time.Time) bool {
 	return true
 }
 
-// due are the tasks whose time has come, and when the first of the others is due; never later than a tick.
+// due lists the tasks whose time has come, and when to ask again: when the next is due, after a tick at the latest.
 func (f failures) due(now time.Time) (tasks []Task, next time.Time) {
 	next = now.Add(tick)
 	for _, have := range f {
@@ -103,7 +105,7 @@ func (f failures) countGivenUp() (n int) {
 	return n
 }
 
-// about is the letter that stands in the way of an entry.
+// of is the failure that keeps the target from having an entry.
 func (f failures) of(e ledger.Entry, target string) (Failure, bool) {
 	key := taskKey{target, ledger.Reference{Repository: e.Repository, Name: e.Digest}}
 	if e.Deleted {
@@ -116,7 +118,7 @@ func (f failures) of(e ledger.Entry, target string) (Failure, bool) {
 	return *have, true
 }
 
-// Letters lists what has failed and is tried again, or is not.
+// Failures lists the tasks that have failed, first those that would begin first.
 func (e *Engine) Failures() (list []Failure) {
 	e.mu.Lock()
 	for _, w := range e.workers {
@@ -129,7 +131,7 @@ func (e *Engine) Failures() (list []Failure) {
 	return list
 }
 
-// LettersOf are those about one entry, by the replica that lacks it.
+// FailuresOf lists those that keep replicas from having one entry, by replica.
 func (e *Engine) FailuresOf(entry ledger.Entry) map[string]Failure {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -142,7 +144,7 @@ func (e *Engine) FailuresOf(entry ledger.Entry) map[string]Failure {
 	return found
 }
 
-// Retry tries again what has failed, at once and from the beginning, and tells how many that is.
+// Retry has failures tried again at once, with all their tries and a closed breaker, and returns how many.
 func (e *Engine) Retry(which func(Failure) bool) (count int) {
 	e.mu.Lock()
 	now := time.Now()
@@ -150,12 +152,12 @@ func (e *Engine) Retry(which func(Failure) bool) (count int) {
 		for _, have := range w.failures {
 			if which(*have) {
 				have.Tries, have.GivenUp, have.Next = 0, false, now
-				w.nextRetry, w.breaker = now, breaker{}
+				w.nextRetry, w.breaker = now, b{}
 				count++
 			}
 		}
 	}
 	e.mu.Unlock()
-	e.signal()
+	e.Wake()
 	return count
 }

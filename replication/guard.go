@@ -11,14 +11,14 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
-// undoBound is for taking back what should not have been written; what is not done by then is looked after later.
+// undoBound is for deleting what should not have been written. Rechecks look after what is not done by then.
 const undoBound = 30 * time.Second
 
 var (
 	errDeleted = fmt.Errorf("it was deleted: %w", errNoSource)
-	// errDoubt has a deletion made again after a pause.
+	// errMayReappear has a deletion made again after a pause.
 	errMayReappear = errors.New("it is deleted, but a copy that broke off there may yet be committed")
-	errOutOfBand   = errors.New("the tag was deleted, and names what nobody has recorded")
+	errOutOfBand   = errors.New("the tag was deleted, and names a digest that is not in the ledger")
 	errPushedAgain = errors.New("it was pushed again")
 )
 
@@ -26,10 +26,14 @@ func nameOf(target string, what ledger.Reference) transfer.Name {
 	return transfer.Name{Replica: target, Repository: what.Repository, Reference: what.Name, Blob: what.Blob}
 }
 
-// inOwnName does one write in our own name, and undoes it if what it wrote was deleted meanwhile, so that the ledger is asked before and
-// after. The write is remembered, for when word of a deletion comes later still. The context of do ends when somebody wants to
-// delete the name here. still, if there is one, asks afterwards whether who had it has it yet.
-func (e *Engine) guardedWrite(ctx context.Context, target string, what ledger.Reference, do func(context.Context) error, still func(context.Context) bool) error {
+// guardedWrite does one write to a replica, and undoes it if what it wrote was deleted meanwhile: it asks the ledger
+// before and after. The write is remembered, for when word of a deletion comes later still. The context of do ends when
+// a deletion of the name begins here. still, if it is not nil, asks afterwards whether the source still has what was
+// copied.
+func (e *Engine) guardedWrite(
+	ctx context.Context, target string, what ledger.Reference,
+	do func(context.Context) error, still func(context.Context) bool,
+) error {
 	cut, done, err := e.Writes.Write(ctx, nameOf(target, what))
 	if err != nil {
 		return err
@@ -65,41 +69,41 @@ func (e *Engine) guardedWrite(ctx context.Context, target string, what ledger.Re
 	return nil
 }
 
-// may is asked what the ledger says now of a name: whether it may be deleted at a replica.
+// mayDelete decides by what the ledger says now of a name whether it may be deleted at a replica.
 type mayDelete func(now ledger.Entry, known bool) bool
 
-// isGone: the ledger has the deletion, and nobody has lifted it.
+// isDeleted: the ledger has the deletion, and no later push.
 func isDeleted(now ledger.Entry, known bool) bool { return known && now.Deleted }
 
-// notSince: the ledger has not heard of the deletion, and of no later push either.
+// unchangedSince: the ledger has no push after a stamp.
 func unchangedSince(before hlc.Stamp) mayDelete {
 	return func(now ledger.Entry, known bool) bool { return !known || now.Deleted || now.Stamp == before }
 }
 
-// undo deletes what we have written, as long as it may. wrote is how the write ended. It is looked at again
-// afterwards: what has failed is tried again then, and a push that was recorded only after its content went comes
-// back.
-func (e *Engine) undo(ctx context.Context, target string, what ledger.Reference, still mayDelete, wrote error) {
+// undo deletes what we have written, as long as it may. wrote is how the write ended. The name is rechecked afterwards:
+// what has failed is tried again then, and a push that was recorded only after its content was deleted is copied again.
+func (e *Engine) undo(ctx context.Context, target string, what ledger.Reference, may mayDelete, wrote error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoBound)
 	defer cancel()
 	done, doubtful, err := e.Writes.Delete(ctx, nameOf(target, what))
 	if err == nil {
-		err = e.deleteAt(ctx, target, what, still)
+		err = e.deleteAt(ctx, target, what, may)
 		done()
 	}
 	if err != nil && !errors.Is(err, errPushedAgain) {
-		e.Log.Warn("a copy of what was deleted meanwhile is not yet undone", "replica", target, "repository", what.Repository, "name", what.Name, "error", err)
+		e.Log.Warn("a copy of what was deleted meanwhile is not yet undone; it is tried again",
+			"replica", target, "repository", what.Repository, "name", what.Name, "error", err)
 	}
-	e.recheckNames(target, []ledger.Reference{what})
+	e.Recheck(target, what)
 	if err != nil || doubtful || transfer.Uncertain(wrote) {
-		e.recheckRepeatedly(target, what)
+		e.recheckLater(target, what)
 	}
 }
 
 // deleteAt deletes what a reference names, as long as it may. A tag that the registry cannot delete goes with what it
-// names, unless that is something that nobody has recorded: then it was pushed around us.
-func (e *Engine) deleteAt(ctx context.Context, target string, what ledger.Reference, still mayDelete) error {
-	if err := e.allowed(what, still); err != nil {
+// names, unless the ledger does not know that: then it was pushed out of band.
+func (e *Engine) deleteAt(ctx context.Context, target string, what ledger.Reference, may mayDelete) error {
+	if err := e.allowed(what, may); err != nil {
 		return err
 	}
 	at := e.reach(target)
@@ -110,7 +114,7 @@ func (e *Engine) deleteAt(ctx context.Context, target string, what ledger.Refere
 		return transfer.DeleteManifest(ctx, at, what.Repository, what.Name, nil)
 	}
 	return transfer.DeleteTag(ctx, at, what.Repository, what.Name, func(digest string) error {
-		if err := e.allowed(what, still); err != nil {
+		if err := e.allowed(what, may); err != nil {
 			return err
 		}
 		now, _, err := e.Ledger.Get(what)
@@ -125,20 +129,22 @@ func (e *Engine) deleteAt(ctx context.Context, target string, what ledger.Refere
 	})
 }
 
-func (e *Engine) allowed(what ledger.Reference, still mayDelete) error {
+// allowed fails if the name may not be deleted.
+func (e *Engine) allowed(what ledger.Reference, may mayDelete) error {
 	now, known, err := e.Ledger.Get(what)
-	if err == nil && !still(now, known) {
+	if err == nil && !may(now, known) {
 		err = fmt.Errorf("%s: %w", what.Name, errPushedAgain)
 	}
 	return err
 }
 
-// gone: a source that has not heard of a deletion must not undo it elsewhere.
+// deleted reports whether the ledger has a name as deleted. A source may not have heard of that.
 func (e *Engine) deleted(what ledger.Reference) (bool, error) {
 	entry, known, err := e.Ledger.Get(what)
 	return known && entry.Deleted, err
 }
 
+// notDeleted fails with errDeleted if the ledger has the name as deleted.
 func (e *Engine) notDeleted(what ledger.Reference) error {
 	gone, err := e.deleted(what)
 	if gone {
@@ -147,8 +153,8 @@ func (e *Engine) notDeleted(what ledger.Reference) error {
 	return err
 }
 
-// unheard is asked after a copy, unless all who delete tell us: where the source does not have it any more, somebody has deleted it
-// who could not know of the copy.
+// sourceHasIt is a check for after a copy, where others may delete without the ledger hearing of it: if the source has
+// lost the content, somebody has deleted it who could not know of the copy. Nil: nobody can.
 func (e *Engine) sourceHasIt(has func(context.Context) (bool, error)) func(context.Context) bool {
 	if !e.UnseenDeletes {
 		return nil

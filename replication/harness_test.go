@@ -309,6 +309,8 @@ type region struct {
 	t     *testing.T
 	at    map[string]*store
 	fleet atomic.Pointer[Fleet]
+
+	surveyed func(replica string) bool // nil: all are
 }
 
 func newRegion(t *testing.T, change ...func(*Options)) *region {
@@ -318,16 +320,24 @@ func newRegion(t *testing.T, change ...func(*Options)) *region {
 	for _, r := range f.Replicas {
 		x.at[r.Name] = newStore(t)
 	}
-	o := Options{Ledger: x.fakeLedger, Fleet: func() Fleet { return *x.fleet.Load() }, Reach: x.reach, Concurrency: 4, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)}
+	o := Options{
+		Gateway: x, Ledger: x.fakeLedger, Concurrency: 4, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		recheckDelay: time.Second / 4,
+	}
 	for _, do := range change {
 		do(&o)
 	}
 	x.Engine = New(o)
-	x.recheckDelay = time.Second / 4
 	return x
 }
 
-func (x *region) reach(name string) transfer.Replica {
+func (x *region) Fleet() Fleet { return *x.fleet.Load() }
+
+func (x *region) Current() bool { return true }
+
+func (x *region) Surveyed(replica string) bool { return x.surveyed == nil || x.surveyed(replica) }
+
+func (x *region) Reach(name string) transfer.Replica {
 	u, _ := url.Parse(x.at[name].URL)
 	return transfer.Replica{Name: name, URL: u, Transport: x.at[name].Client().Transport}
 }

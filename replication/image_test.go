@@ -84,7 +84,8 @@ func TestNestedIndexes(t *testing.T) {
 	}
 }
 
-// TestDeletedMeanwhile: what is deleted everywhere while it is copied does not stay: a child, a referrer, the image itself.
+// TestDeletedMeanwhile: what is deleted everywhere while it is copied does not stay: a child, a referrer, the image
+// itself.
 func TestDeletedMeanwhile(t *testing.T) {
 	one, two := imageOf("config of one", "one"), imageOf("config of two", "two")
 	index := indexOf(one, two)
@@ -133,7 +134,8 @@ func TestDeletedMeanwhile(t *testing.T) {
 	}
 }
 
-// TestReferrerLater: a referrer that cannot be had now keeps neither the tag nor other referrers waiting, and is tried again.
+// TestReferrerLater: a referrer that cannot be had now keeps neither the tag nor other referrers waiting, and is tried
+// again.
 func TestReferrerLater(t *testing.T) {
 	x := newRegion(t)
 	only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
@@ -188,8 +190,8 @@ func (x *region) idle() {
 				return false
 			}
 		}
-		for _, d := range x.rechecks {
-			if len(d.names)+d.running > 0 {
+		for _, r := range x.rechecks {
+			if len(r.names)+r.running > 0 {
 				return false
 			}
 		}

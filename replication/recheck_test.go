@@ -23,7 +23,7 @@ func (x *region) hears(byNews bool, what ...string) {
 		x.Engine.mu.Lock()
 		x.overflowed = true
 		x.Engine.mu.Unlock()
-		x.Enqueue()
+		x.Wake()
 		return
 	}
 	for _, name := range what {
@@ -31,8 +31,8 @@ func (x *region) hears(byNews bool, what ...string) {
 	}
 }
 
-// TestHeardTooLate: a client writes to the replica itself a moment before we do, by way of a gateway whose record we hear of
-// only when ours is long confirmed. What the record says then is what the replica has.
+// TestHeardTooLate: a client writes to the replica itself a moment before we do, by way of a gateway whose record we
+// hear of only when ours is long confirmed. What the record says then is what the replica has.
 func TestHeardTooLate(t *testing.T) {
 	image, other := imageOf("config of layer", "layer"), imageOf("config of other", "other")
 	digest := sum(image)
@@ -112,7 +112,8 @@ func TestHeardTooLate(t *testing.T) {
 	}
 }
 
-// TestMissed: what a replica does not have any more is looked at; where others delete unheard, not before they are done.
+// TestMissed: what a replica does not have any more is looked at; where others delete unheard, not before they are
+// done.
 func TestMissed(t *testing.T) {
 	for _, unheard := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -194,7 +195,8 @@ func TestMissedIsPending(t *testing.T) {
 	}
 }
 
-// TestLost: what was deleted under a client's push, and nobody else has, is called lost, and comes when somebody has it.
+// TestLost: what was deleted under a client's push, and nobody else has, is called lost, and comes when somebody has
+// it.
 func TestLost(t *testing.T) {
 	var mu sync.Mutex
 	var lines bytes.Buffer

@@ -137,7 +137,7 @@ func TestRepairByNobody(t *testing.T) {
 			on("c", func(r *Replica) { r.Up = false })),
 	} {
 		x.fleet.Store(&fleet)
-		if err := x.Repair(t.Context(), x.last("v1"), "b"); !errors.Is(err, errNotMine) {
+		if err := x.Repair(t.Context(), x.last("v1"), "b"); !errors.Is(err, errNotServed) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -182,7 +182,8 @@ func TestRepairWaits(t *testing.T) {
 
 func TestProvisioning(t *testing.T) {
 	var surveyed atomic.Bool
-	x := newRegion(t, func(o *Options) { o.Surveyed = func(replica string) bool { return surveyed.Load() || replica == "a" } })
+	x := newRegion(t)
+	x.surveyed = func(replica string) bool { return surveyed.Load() || replica == "a" }
 	x.run()
 	states := func() string {
 		var s []string

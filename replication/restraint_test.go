@@ -21,7 +21,7 @@ func TestRefusal(t *testing.T) {
 		}
 		e := newInBubble(t, b)
 		e.status.Store(http.StatusUnauthorized)
-		e.Enqueue()
+		e.Wake()
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
 		if n := e.asked.Load(); n < breakAfter || n > 400 {
@@ -96,13 +96,13 @@ func TestTakenOver(t *testing.T) {
 	}
 	others := three(func(f *Fleet) { f.Assigned = nil })
 	x.fleet.Store(&others)
-	x.Enqueue()
+	x.Wake()
 	x.failed(0)
 	x.eventually(func() bool {
 		return testutil.CollectAndCount(x.metrics.pending) == 0 && testutil.CollectAndCount(x.metrics.givenUp) == 0
 	})
 	x.at["b"].breaks(nil)
 	x.fleet.Store(&mine)
-	x.Enqueue()
+	x.Wake()
 	x.settled("b")
 }

@@ -77,7 +77,8 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
-// TestSupersedes: what is told of while its digest is being copied is not forgotten, even if it was written at the same time.
+// TestSupersedes: what is told of while its digest is being copied is not forgotten, even if it was written at the same
+// time.
 func TestSupersedes(t *testing.T) {
 	for _, c := range []struct {
 		name          string
@@ -137,8 +138,8 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
-// TestNotGivenUpWhileBreakerIsOpen: what a new password repairs is never given up; what is refused for its repository alone
-// becomes one.
+// TestNotGivenUpWhileBreakerIsOpen: what a new password repairs is never given up; what is refused for its repository
+// alone becomes one.
 func TestNotGivenUpWhileBreakerIsOpen(t *testing.T) {
 	refused := error(&transfer.Error{Replica: "a", Status: http.StatusForbidden})
 	for err, want := range map[error]bool{refused: false, fmt.Errorf("%w: %w", refused, errLetIn): true} {

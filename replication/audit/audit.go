@@ -1,5 +1,6 @@
-// Package audit compares what replicas have with what the ledger says, and has repaired what differs: content that did not come
-// through us is found and recorded, which is how a new replica is filled; and what is missing, old or was deleted is put right.
+// Package audit compares what replicas have with what the ledger says, and has repaired what differs: content that did
+// not come through us is found and recorded, which is how a new replica is filled; and what is missing, old or was
+// deleted is put right.
 package audit
 
 import (

@@ -86,8 +86,8 @@ func (a *Audit) retry(ctx context.Context, ask func() error) error {
 	return nil
 }
 
-// look finds out what a replica has of a repository: all its tags, of what the ledger knows what is there, what refers to any
-// of it, and, of manifests that nobody has vouched for, the parts.
+// look finds out what a replica has of a repository: all its tags, of what the ledger knows what is there, what refers
+// to any of it, and, of manifests that nobody has vouched for, the parts.
 func (a *Audit) takeInventory(ctx context.Context, replica, repository string, known entriesByName, deep bool) (holding, error) {
 	i := inventory{
 		Audit: a, at: a.reach(replica), repository: repository, known: known,
@@ -147,7 +147,8 @@ func (i *inventory) each(ctx context.Context, names []string, ask func(ctx conte
 	return group.Wait()
 }
 
-// names are what is asked for first. Tags that the ledger has and the replica's list has not are among it: lists may be late.
+// names are what is asked for first. Tags that the ledger has and the replica's list has not are among it: lists may be
+// late.
 func (i *inventory) names(ctx context.Context) (names []string, err error) {
 	err = i.retry(ctx, func() error {
 		tags, whole, err := transfer.Tags(ctx, i.at, i.repository, maxTags, nil)
@@ -192,7 +193,8 @@ func (i *inventory) referrers(ctx context.Context, digest string) error {
 	return err
 }
 
-// parts looks for what a manifest names. Children of an index may be missing: those that are there are manifests of their own.
+// parts looks for what a manifest names. Children of an index may be missing: those that are there are manifests of
+// their own.
 func (i *inventory) parts(ctx context.Context, digest string) error {
 	_, body, err := transfer.Manifest(ctx, i.at, i.repository, digest, nil)
 	if transfer.Missing(err) { // since a moment

@@ -51,8 +51,8 @@ func (a *Audit) watch(ctx context.Context) {
 	}
 }
 
-// seen takes over what other gateways have found out: who serves a replica after them need not say that it is unknown. It
-// reports whether the fleet's first replica is among that.
+// seen takes over what other gateways have found out: who serves a replica after them need not say that it is unknown.
+// It reports whether the fleet's first replica is among that.
 func (a *Audit) learnSurveyed(fleet []Replica) (first bool) {
 	whole := a.currentCheckpoint().Surveyed
 	var more []string

@@ -53,7 +53,8 @@ func (d *Difference) end(well Outcome, err error) {
 	}
 }
 
-// settle looks for the second time at what differs, after word of what was under way has come, and repairs what still does.
+// settle looks for the second time at what differs, after word of what was under way has come, and repairs what still
+// does.
 func (r *run) secondLook(ctx context.Context) {
 	r.mu.Lock()
 	suspects := r.suspects

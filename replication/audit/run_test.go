@@ -250,7 +250,8 @@ func (x *world) want(s Snapshot, want ...string) {
 	}
 }
 
-// TestFindsWhatIsThere: with nothing recorded, what one replica has is recorded, and confirmed of the others that have it whole.
+// TestFindsWhatIsThere: with nothing recorded, what one replica has is recorded, and confirmed of the others that have
+// it whole.
 func TestFindsWhatIsThere(t *testing.T) {
 	x := newWorld(t, "")
 	a, b := x.at["a"], x.at["b"]
@@ -444,7 +445,8 @@ func TestWhatCannotBeAsked(t *testing.T) {
 	}
 }
 
-// TestGoesOn: an audit that was cut off goes on behind the last repository that it had done, and then all has been surveyed.
+// TestGoesOn: an audit that was cut off goes on behind the last repository that it had done, and then all has been
+// surveyed.
 func TestGoesOn(t *testing.T) {
 	t.Run("after a stop", func(t *testing.T) { goesOn(t, func(_ *world, stop func()) { stop() }) })
 	t.Run("after the ledger could not be read", func(t *testing.T) {

@@ -17,15 +17,15 @@ import (
 
 func newAudit(c *copying, reg prometheus.Registerer, log *slog.Logger) *audit.Audit {
 	return audit.New(audit.Options{
-		Ledger: book{c.record}, Fleet: c.audited, Reach: func(replica string) transfer.Replica { return c.reach(replica) },
+		Ledger: book{c.record}, Fleet: c.Replicas, Reach: func(replica string) transfer.Replica { return c.reach(replica) },
 		Repair: c.Repair, Recorded: func(entries []ledger.Entry) { c.Enqueue(entries...) },
 		State: c.config.State, Metrics: reg, Log: log,
 	})
 }
 
-// audited are the replicas that an audit may look at, home first: of what nobody has recorded, home's tags hold.
-func (c *copying) audited() (list []audit.Replica) {
-	fleet := c.present()
+// Replicas are the replicas that an audit may look at, home first: of what nobody has recorded, home's tags hold.
+func (c *copying) Replicas() (list []audit.Replica) {
+	fleet := c.Fleet()
 	served := fleet.Served()
 	for _, r := range c.fleet().Replicas() {
 		if r.Operator == router.Offline {

@@ -13,7 +13,7 @@ import (
 // replicationStatus is of all replicas: of those that this gateway serves from its engine, of the others from the record.
 func (g *Gateway) replicationStatus() admin.Replication {
 	out := admin.Replication{Replicas: []admin.Progress{}}
-	fleet, members := g.copying.present(), g.copying.members()
+	fleet, members := g.copying.Fleet(), g.copying.members()
 	progress := map[string]replication.Progress{}
 	for _, p := range g.copying.Progress() {
 		progress[p.Replica] = p

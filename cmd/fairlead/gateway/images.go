@@ -21,7 +21,7 @@ func (g *Gateway) image(ctx context.Context, repository, reference string, child
 	if err != nil || !known {
 		return admin.Image{}, false, err
 	}
-	fleet := g.copying.present()
+	fleet := g.copying.Fleet()
 	i := imageOf(e, fleet, g.copying.FailuresOf(e))
 	if !e.Deleted && !e.Blob {
 		g.askAround(ctx, e, fleet, i.Replicas)

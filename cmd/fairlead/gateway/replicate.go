@@ -50,11 +50,8 @@ type copying struct {
 func newCopying(c *configs.Config, kept *record, moved *egress, reg prometheus.Registerer, log *slog.Logger) *copying {
 	out := &copying{config: c, record: kept, sources: sourcesOf(c), log: log}
 	out.Engine = replication.New(replication.Options{
-		Ledger: book{kept}, Fleet: out.present, Reach: func(replica string) transfer.Replica { return out.reach(replica) },
+		Gateway: out, Ledger: book{kept}, Writes: &transfer.Writes{}, UnseenDeletes: c.Cluster == nil,
 		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth, Moved: moved.replicated, Metrics: reg, Log: log,
-		Surveyed: func(replica string) bool { return out.audit.Surveyed(replica) },
-		Writes:   &transfer.Writes{}, UnseenDeletes: c.Cluster == nil,
-		Current: func() bool { return kept.current() },
 	})
 	out.audit = newAudit(out, reg, log)
 	promauto.With(reg).NewCounterFunc(prometheus.CounterOpts{
@@ -68,6 +65,15 @@ func newCopying(c *configs.Config, kept *record, moved *egress, reg prometheus.R
 }
 
 func (c *copying) recorded(entries []ledger.Entry) { c.Enqueue(entries...) }
+
+// Reach is how to reach a replica in this gateway's own name.
+func (c *copying) Reach(replica string) transfer.Replica { return c.reach(replica) }
+
+// Current reports whether the ledger can be written and knows what other gateways know.
+func (c *copying) Current() bool { return c.record.current() }
+
+// Surveyed reports whether the ledger has what was on the replica before there was a ledger.
+func (c *copying) Surveyed(replica string) bool { return c.audit.Surveyed(replica) }
 
 // ownReach is how a gateway reaches replicas in its own name.
 func ownReach(c *configs.Config, p *proxy.Proxy) func(replica string) transfer.Replica {
@@ -95,8 +101,8 @@ func sourcesOf(c *configs.Config) map[string][]string {
 	return all
 }
 
-// present is the fleet as planning sees it now.
-func (c *copying) present() replication.Fleet {
+// Fleet is the fleet as planning sees it now.
+func (c *copying) Fleet() replication.Fleet {
 	var out replication.Fleet
 	var names []string
 	for _, r := range c.fleet().Replicas() {
@@ -192,7 +198,7 @@ func (c *copying) run(ctx context.Context, probed <-chan struct{}) error {
 		c.Run(ctx)
 		return nil
 	})
-	all.Go(func() error { every(ctx, lookEvery, func() { c.Enqueue() }); return nil })
+	all.Go(func() error { every(ctx, lookEvery, c.Wake); return nil })
 	all.Go(func() error {
 		every(ctx, compactEvery, func() {
 			removed, err := c.record.ledger.Compact(retention)
