@@ -34,7 +34,7 @@ func TestPush(t *testing.T) {
 	for _, name := range []string{"b", "c"} {
 		s := x.at[name]
 		if !s.complete("v1") || !s.complete(digest) {
-			t.Errorf("%s is not whole", name)
+			t.Errorf("%s is not complete", name)
 		}
 		if n := s.received.Load(); n > size*102/100 {
 			t.Errorf("%s: %d bytes of %d", name, n, size)
@@ -56,7 +56,7 @@ func TestPush(t *testing.T) {
 	}
 }
 
-// TestBackfill: what the ledger knows from before is found without news.
+// TestBackfill: what the ledger knows from before is found without being told.
 func TestBackfill(t *testing.T) {
 	x := newRegion(t)
 	for n := range 30 {
@@ -66,7 +66,7 @@ func TestBackfill(t *testing.T) {
 	x.settled("b", "c")
 	for n := range 30 {
 		if !x.at["b"].complete(fmt.Sprintf("v%d", n)) || !x.at["c"].complete(fmt.Sprintf("v%d", n)) {
-			t.Errorf("v%d is not whole", n)
+			t.Errorf("v%d is not complete", n)
 		}
 	}
 	if n := x.at["b"].requests("POST "); n != 30+30+1 {
@@ -93,7 +93,7 @@ func TestIndex(t *testing.T) {
 		}
 	}
 	if !x.at["b"].complete("v1") || !x.at["b"].complete(sum(one)) || !x.at["b"].complete(sum(two)) {
-		t.Error("a child is not whole")
+		t.Error("a child is not complete")
 	}
 }
 
@@ -159,7 +159,7 @@ func TestReferrers(t *testing.T) {
 	}
 }
 
-// TestWhatTheTargetHas: a manifest that is there without its layers is made whole.
+// TestWhatTheTargetHas: a manifest that is there without its layers is completed.
 func TestWhatTheTargetHas(t *testing.T) {
 	x := newRegion(t)
 	digest := x.at["a"].image("v1", "layer")
@@ -168,7 +168,7 @@ func TestWhatTheTargetHas(t *testing.T) {
 	x.run()
 	x.settled("b")
 	if !x.at["b"].complete("v1") {
-		t.Error("it is not whole")
+		t.Error("it is not complete")
 	}
 }
 
@@ -190,7 +190,7 @@ func TestNextSource(t *testing.T) {
 	x.run()
 	x.settled("a")
 	if !x.at["a"].complete("v1") {
-		t.Error("it is not whole")
+		t.Error("it is not complete")
 	}
 }
 
@@ -218,7 +218,7 @@ func TestNeverInPart(t *testing.T) {
 	}
 	x.settled("b")
 	if !x.at["b"].complete("v1") {
-		t.Error("it is not whole")
+		t.Error("it is not complete")
 	}
 }
 
@@ -241,12 +241,12 @@ func TestTagThatMovedOn(t *testing.T) {
 		t.Errorf("%d times, %q", n, x.at["b"].log)
 	}
 	if !x.at["b"].complete(first) {
-		t.Error("the older digest is not whole")
+		t.Error("the older digest is not complete")
 	}
 }
 
-// TestOverrun: a client pushes the tag to the target itself while we put the older one there.
-func TestOverrun(t *testing.T) {
+// TestOverwritten: a client pushes the tag to the target itself while we put the older one there.
+func TestOverwritten(t *testing.T) {
 	x := newRegion(t)
 	first := x.at["a"].image("v1", "first")
 	x.push("v1", first, "a")
@@ -369,12 +369,12 @@ func TestOutage(t *testing.T) {
 	x.Wake() // as when the fleet changes
 	x.settled("b")
 	if !x.at["b"].complete("v1") {
-		t.Error("it is not whole")
+		t.Error("it is not complete")
 	}
 }
 
-// TestMuchNews: what there is no room for is found in the ledger.
-func TestMuchNews(t *testing.T) {
+// TestManyIncoming: what there is no room for is found in the ledger.
+func TestManyIncoming(t *testing.T) {
 	x := newRegion(t)
 	digest := x.at["a"].image("v0", "layer")
 	var all []ledger.Entry

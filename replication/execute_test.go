@@ -11,8 +11,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
-// TestDoubtFailsOnce: a name whose mending fails stays in doubt.
-func TestDoubtFailsOnce(t *testing.T) {
+// TestRecheckFailsOnce: a name whose repair fails is rechecked again.
+func TestRecheckFailsOnce(t *testing.T) {
 	other := imageOf("config of other", "other")
 	for _, deletes := range []bool{false, true} {
 		x := newRegion(t)
@@ -66,8 +66,8 @@ func TestDoubtFailsOnce(t *testing.T) {
 	}
 }
 
-// TestMendFailsOnce: the same, where the later write is heard of while ours is under way.
-func TestMendFailsOnce(t *testing.T) {
+// TestRepairFailsOnce: the same, where the later write is heard of while ours is under way.
+func TestRepairFailsOnce(t *testing.T) {
 	other := imageOf("config of other", "other")
 	x := newRegion(t)
 	only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
@@ -146,7 +146,7 @@ func TestTagGoesWithItsDigest(t *testing.T) {
 	}
 }
 
-// TestBlobAgain: a blob whose older deletion we brought over a client's upload comes back.
+// TestBlobAgain: a blob whose older deletion we did over a client's upload comes back.
 func TestBlobAgain(t *testing.T) {
 	x := newRegion(t)
 	only := three(func(f *Fleet) { f.Assigned = []string{"b"} })

@@ -36,7 +36,7 @@ func TestFailures(t *testing.T) {
 	}
 	for n := range maxTries {
 		f.note(task, failure, false, now)
-		if dead := n == maxTries-1; f[task.key()].GivenUp != dead || !f.blocks(task, now) {
+		if last := n == maxTries-1; f[task.key()].GivenUp != last || !f.blocks(task, now) {
 			t.Errorf("%d: %+v", n, f[task.key()])
 		}
 		if now = now.Add(mostPause); f.blocks(task, now) != (n == maxTries-1) || due(now) != 1 && n < maxTries-1 {
@@ -44,7 +44,7 @@ func TestFailures(t *testing.T) {
 		}
 	}
 	if due(now) != 0 {
-		t.Error("the dead are tried again")
+		t.Error("what was given up is tried again")
 	}
 	if !f.blocks(copyOf("d:1", 5), now) || f.blocks(copyOf("d:2", 5), now) {
 		t.Error("the wrong one is blocked")
@@ -87,7 +87,7 @@ func TestTriedAgain(t *testing.T) {
 		}
 		time.Sleep(24 * time.Hour)
 		if e.asked.Load() != maxTries {
-			t.Error("the dead are tried again")
+			t.Error("what was given up is tried again")
 		}
 		if e.Retry(func(Failure) bool { return false }) != 0 || e.Retry(func(Failure) bool { return true }) != 1 {
 			t.Error("not what was to be tried again")

@@ -109,8 +109,8 @@ func TestDeletionFailsOverAPush(t *testing.T) {
 	}
 }
 
-// TestLookedAtWhileItIsWritten: what is there meanwhile says nothing about how it ends.
-func TestLookedAtWhileItIsWritten(t *testing.T) {
+// TestRecheckWhileItIsWritten: what is there meanwhile says nothing about how it ends.
+func TestRecheckWhileItIsWritten(t *testing.T) {
 	x := newRegion(t)
 	b := x.at["b"]
 	entry := x.push("v1", b.image("v1", "layer"), "b")
@@ -121,7 +121,7 @@ func TestLookedAtWhileItIsWritten(t *testing.T) {
 	}
 	for _, writing := range []bool{true, false} {
 		if err := x.recheckName(t.Context(), "b", entry.Reference); err != nil || x.mayBeOverwritten("b", entry) != writing {
-			t.Errorf("written meanwhile: %v, in doubt: %v, %v", writing, x.mayBeOverwritten("b", entry), err)
+			t.Errorf("written meanwhile: %v, to be rechecked: %v, %v", writing, x.mayBeOverwritten("b", entry), err)
 		}
 		done()
 	}
@@ -146,7 +146,7 @@ func TestDeletionDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
-// TestAnUndoneTagIsNotConfirmed: the source has lost a tag, which the record does not know, before it is copied or
+// TestAnUndoneTagIsNotConfirmed: the source has lost a tag, which the ledger does not know, before it is copied or
 // right after. The target does not have it, and nobody is told that it does.
 func TestAnUndoneTagIsNotConfirmed(t *testing.T) {
 	for _, after := range []bool{false, true} {
@@ -237,8 +237,8 @@ func TestACommitComesAboutLate(t *testing.T) {
 	}
 }
 
-// TestEachEndsInDoubt: what may yet be committed is not tried from another source, and is not forgotten.
-func TestEachEndsInDoubt(t *testing.T) {
+// TestTrySourcesEndsUncertain: what may yet be committed is not tried from another source, and is not forgotten.
+func TestTrySourcesEndsUncertain(t *testing.T) {
 	var tried []string
 	err := trySources([]string{"a", "c"}, "b", func(from string) error {
 		tried = append(tried, from)

@@ -29,7 +29,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
-// book is a ledger in memory.
+// fakeLedger is a ledger in memory.
 type fakeLedger struct {
 	changed chan struct{} // holds one: something was confirmed
 
@@ -214,7 +214,7 @@ func (s *store) manifest(reference string, content []byte) {
 	s.put("/v2/app/manifests/"+reference, doc.MediaType, content)
 }
 
-// image stores one of these layers, whole.
+// image stores one of these layers, complete.
 func (s *store) image(reference string, layers ...string) (digest string) {
 	s.t.Helper()
 	config := "config of " + strings.Join(layers, ",")
@@ -235,7 +235,7 @@ func (s *store) get(path string) []byte {
 	return w.Body.Bytes()
 }
 
-// whole: the image and all its parts are there.
+// complete reports whether the image and all that it names are there.
 func (s *store) complete(reference string) bool {
 	body := s.get("/v2/app/manifests/" + reference)
 	if body == nil {
@@ -359,12 +359,12 @@ func (x *region) settled(replicas ...string) {
 }
 
 // until waits for what is so one day, with a bound for when it is not.
-func (x *region) until(news <-chan struct{}, so func() bool) {
+func (x *region) until(changed <-chan struct{}, so func() bool) {
 	x.t.Helper()
 	bound := time.After(3 * time.Minute)
 	for !so() {
 		select {
-		case <-news:
+		case <-changed:
 		case <-bound:
 			x.t.Fatalf("still not, with %v", x.Failures())
 		}

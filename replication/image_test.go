@@ -71,7 +71,7 @@ func TestNestedIndexes(t *testing.T) {
 	x.run()
 	x.settled("b")
 	if !b.complete("v1") {
-		t.Error("it is not whole")
+		t.Error("it is not complete")
 	}
 	mu.Lock()
 	defer mu.Unlock()

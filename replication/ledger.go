@@ -9,6 +9,6 @@ type Ledger interface {
 	Get(ledger.Reference) (e ledger.Entry, known bool, err error)
 	// Tagged lists up to limit live tags that name a digest.
 	Tagged(repository, digest string, limit int) ([]ledger.Entry, error)
-	// Confirm changes nothing if something newer than the entry is known.
+	// Confirm changes nothing if the ledger has a later write than the entry.
 	Confirm(e ledger.Entry, replica string) error
 }

@@ -73,7 +73,7 @@ func TestRepositoryThatIsNotThereYet(t *testing.T) {
 		x.run()
 		x.settled("b")
 		if !b.complete("v1") {
-			t.Errorf("%d: it is not whole", status)
+			t.Errorf("%d: it is not complete", status)
 		}
 	}
 }

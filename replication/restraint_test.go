@@ -78,7 +78,7 @@ func TestStaleSources(t *testing.T) {
 	x.Retry(func(Failure) bool { return true })
 	x.settled("b")
 	if !x.at["b"].complete("v1") {
-		t.Error("it is not whole")
+		t.Error("it is not complete")
 	}
 }
 

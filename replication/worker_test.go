@@ -69,11 +69,11 @@ func TestConflicts(t *testing.T) {
 	other := Task{Action: Copy, Target: "a", Repository: "app", Digest: "d:2", Entries: []ledger.Entry{tag("v1", "d:2", 3, "b")}}
 	w.begin(task)
 	if !w.conflicts(task) || !w.conflicts(other) || w.conflicts(copyOf("d:2", 3)) {
-		t.Error("not what is in the way")
+		t.Error("not what conflicts")
 	}
 	w.end(task)
 	if w.conflicts(task) || w.conflicts(other) {
-		t.Error("still in the way")
+		t.Error("it still conflicts")
 	}
 }
 
@@ -86,7 +86,7 @@ func TestSupersedes(t *testing.T) {
 		waits         bool
 	}{
 		{"the same", []ledger.Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, []ledger.Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, false},
-		{"a part of it", []ledger.Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 5, "b")}, false},
+		{"some of it", []ledger.Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 5, "b")}, false},
 		{"an earlier copy of it", []ledger.Entry{tag("v1", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 4, "b")}, false},
 		{"its tag, of the same push", []ledger.Entry{digest("d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 5, "b")}, true},
 		{"another tag, pushed before", []ledger.Entry{tag("v2", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 4, "b")}, true},
@@ -149,7 +149,7 @@ func TestNotGivenUpWhileBreakerIsOpen(t *testing.T) {
 			w.noteFailure(copyOf("d:1", 1), err, now, 0)
 		}
 		if got := w.failures.countGivenUp() == 1; got != want {
-			t.Errorf("%v: dead is %v", err, got)
+			t.Errorf("%v: given up: %v", err, got)
 		}
 	}
 }

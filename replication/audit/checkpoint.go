@@ -13,11 +13,11 @@ const (
 	maxFile  = 1 << 20
 )
 
-// memory is what outlives a restart. What is lost of it is done again.
+// checkpoint outlives a restart. What is lost of it is done again.
 type checkpoint struct {
-	Surveyed []string `json:"whole"` // replicas of which everything has been looked at once
-	Run      []string `json:"run"`   // replicas of the audit under way; none: there is none
-	After    string   `json:"after"` // repository up to which it has come
+	Surveyed []string `json:"surveyed"` // replicas that have been audited once, to the end
+	Run      []string `json:"run"`      // replicas of the audit that runs; none: none does
+	After    string   `json:"after"`    // the last repository that is done
 }
 
 func (m *checkpoint) addSurveyed(names []string) {
@@ -26,7 +26,7 @@ func (m *checkpoint) addSurveyed(names []string) {
 	m.Surveyed = slices.Compact(m.Surveyed)
 }
 
-// recall reads it from a folder. What cannot be read counts as none.
+// readCheckpoint reads it from a folder. What cannot be read counts as none.
 func readCheckpoint(dir string) (m checkpoint) {
 	if dir == "" {
 		return m
@@ -42,7 +42,7 @@ func readCheckpoint(dir string) (m checkpoint) {
 	return m
 }
 
-// remember changes what is remembered, and keeps it. It is called by Run alone.
+// updateCheckpoint changes the checkpoint, and writes it. Run alone calls it.
 func (a *Audit) updateCheckpoint(change func(m *checkpoint)) {
 	a.mu.Lock()
 	change(&a.checkpoint)
@@ -59,11 +59,11 @@ func (a *Audit) updateCheckpoint(change func(m *checkpoint)) {
 		err = os.Rename(file+".new", file)
 	}
 	if err != nil {
-		a.Log.Warn("how far an audit has come cannot be kept", "error", err)
+		a.Log.Warn("the progress of an audit cannot be written: after a restart it begins anew", "file", file, "error", err)
 	}
 }
 
-// Surveyed: all that the replica has was looked at once, so that the ledger knows of what was there before it.
+// Surveyed reports whether the replica has been audited once, so that the ledger has what was there before it.
 func (a *Audit) Surveyed(replica string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

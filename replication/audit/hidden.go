@@ -13,7 +13,7 @@ var errBlind = errors.New("its login may not see all of it, so that nothing that
 // catalog is all that a replica lists.
 type catalog struct {
 	repositories []string // sorted
-	judged       bool     // whether it is to be believed has been found out
+	judged       bool     // trusted is set
 	trusted      bool
 }
 
@@ -24,8 +24,8 @@ func (r *run) setCatalog(replica string, repositories []string) {
 	r.listed[replica] = &catalog{repositories: repositories}
 }
 
-// hides: of a repository that is not there some registries say 401 or 403, as of one that is nobody's business. The
-// list of all tells.
+// hidesMissing reports whether a replica refuses a repository because it does not have it: some registries answer 401
+// or 403 then. The catalog tells.
 func (r *run) hidesMissing(replica, repository string, err error) bool {
 	if !transfer.Refused(err) {
 		return false
@@ -41,8 +41,8 @@ func (c *catalog) has(repository string) bool {
 	return there
 }
 
-// believes is called with mu. A list that lacks more of what the replica is said to have than it names is what a login
-// is shown that has ended, or that may see some of it only.
+// trusts is called with mu. It does not trust a catalog that lacks more repositories, of those that the replica has
+// confirmed, than it names: that is what a login sees that has expired, or that may see only some.
 func (r *run) trusts(replica string, c *catalog) bool {
 	if c.judged {
 		return c.trusted
@@ -59,8 +59,8 @@ func (r *run) trusts(replica string, c *catalog) bool {
 	return c.trusted
 }
 
-// lacks counts the repositories that the replica is said to have and does not list, until they are more than those
-// that it lists.
+// countUnlisted counts the repositories that the replica has confirmed and does not list, until they are more than
+// those that it lists.
 func (r *run) countUnlisted(replica string, c *catalog) (n int, err error) {
 	for after := ""; ; {
 		page, err := r.Ledger.Repositories(after, 1000)

@@ -12,14 +12,14 @@ const (
 	maxProblems    = 1000
 )
 
-// Request is what an audit is to do.
+// Request says what an audit is to do.
 type Request struct {
 	Replicas []string // none: all
-	Deep     bool     // the parts of all manifests, too
+	Deep     bool     // look for the blobs of all manifests
 	Repair   bool
 }
 
-// Report is what an audit has found.
+// report is what an audit has found.
 type report struct {
 	ID      int64
 	Started time.Time
@@ -77,7 +77,7 @@ func (r *report) add(d Difference) (place int) {
 	return len(r.Differences) - 1
 }
 
-// ended is what became of a difference that was added before.
+// ended replaces a difference that was added before: it has its outcome now.
 func (r *report) ended(place int, d Difference) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,7 +93,7 @@ func (d Difference) remains() bool {
 	return d.Outcome != Recorded && d.Outcome != Repaired && d.Outcome != Settled
 }
 
-// note is for what is as it should be, and yet to be known.
+// noteProblem adds a problem that leaves the audit sure of what it found.
 func (r *report) noteProblem(replica string, err error) {
 	r.problem(replica, "", err)
 	r.progress(func(f *findings) { f.Unsure-- })

@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -32,9 +31,9 @@ type run struct {
 	// Static.
 	*Audit
 	report       *report
-	background   bool               // what is pending is left to replication
-	saveProgress func(after string) // how far it has come
-	stop         func(error)        // ends it: what it has not seen must not count as seen
+	background   bool               // pending differences are left to replication
+	saveProgress func(after string) // up to which repository it is done
+	stop         func(error)        // ends the audit: what it has not seen must not count as seen
 
 	mu       sync.Mutex
 	failed   map[string]int      // Guarded by mu; by replica, repositories in a row.
@@ -48,11 +47,8 @@ type suspect struct {
 	place int // in the report
 }
 
-// all looks at all repositories after one of them, and returns the replicas that it could look at to the end.
-func (r *run) auditAll(ctx context.Context, after string) (whole []string) {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	r.stop = stop
+// auditAll audits all repositories after one of them, and returns the replicas that it could ask to the end.
+func (r *run) auditAll(ctx context.Context, after string) (complete []string) {
 	ctx, cancel := context.WithTimeout(ctx, runBound)
 	defer cancel()
 	names, err := r.repositories(ctx)
@@ -65,13 +61,9 @@ func (r *run) auditAll(ctx context.Context, after string) (whole []string) {
 		start++
 	}
 	r.report.progress(func(f *findings) { f.Repositories, f.Done = len(names), start })
-	for at := start; at < len(names) && ctx.Err() == nil; at += together {
-		batch := names[at:min(at+together, len(names))]
-		var group errgroup.Group
-		for _, repository := range batch {
-			group.Go(func() error { r.auditRepository(ctx, repository); return nil })
-		}
-		_ = group.Wait() // has no errors
+	for at := start; at < len(names) && ctx.Err() == nil; at += batchSize {
+		batch := names[at:min(at+batchSize, len(names))]
+		r.auditBatch(ctx, batch)
 		r.report.progress(func(f *findings) { f.Done = at + len(batch) })
 		if n := r.waiting(); n > maxSuspect {
 			r.secondLook(ctx)
@@ -90,6 +82,14 @@ func (r *run) auditAll(ctx context.Context, after string) (whole []string) {
 	return slices.DeleteFunc(slices.Clone(r.report.Replicas), r.isGivenUp)
 }
 
+func (r *run) auditBatch(ctx context.Context, batch []string) {
+	var group errgroup.Group
+	for _, repository := range batch {
+		group.Go(func() error { r.auditRepository(ctx, repository); return nil })
+	}
+	_ = group.Wait() // has no errors
+}
+
 func (r *run) waiting() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -102,28 +102,20 @@ func (r *run) isGivenUp(replica string) bool {
 	return r.givenUp[replica]
 }
 
-// repositories are those that any of the replicas lists, and those in the ledger.
+// repositories are those in the ledger, and those that any of the replicas lists.
 func (r *run) repositories(ctx context.Context) (all []string, err error) {
-	for after := ""; ; {
-		page, err := r.Ledger.Repositories(after, 1000)
-		if err != nil {
-			return nil, err
-		}
-		if len(page) == 0 || len(all) > maxRepositories {
-			break
-		}
-		all = append(all, page...)
-		after = page[len(page)-1]
+	if all, err = r.recordedRepositories(); err != nil {
+		return nil, err
 	}
 	for _, present := range r.present() {
 		replica := present.Name
 		var names []string
 		err := r.retry(ctx, func() error {
-			list, whole, err := transfer.Catalog(ctx, r.reach(replica), maxRepositories, nil)
-			if err == nil && !whole {
+			list, complete, err := transfer.Catalog(ctx, r.reach(replica), maxRepositories, nil)
+			if err == nil && !complete {
 				r.report.problem(replica, "", errRepositories)
 			}
-			if err == nil && whole {
+			if err == nil && complete {
 				r.setCatalog(replica, list)
 			}
 			names = list
@@ -141,6 +133,17 @@ func (r *run) repositories(ctx context.Context) (all []string, err error) {
 	return slices.Compact(all), nil
 }
 
+func (r *run) recordedRepositories() (all []string, err error) {
+	for after := ""; ; {
+		page, err := r.Ledger.Repositories(after, 1000)
+		if err != nil || len(page) == 0 || len(all) > maxRepositories {
+			return all, err
+		}
+		all = append(all, page...)
+		after = page[len(page)-1]
+	}
+}
+
 func (r *run) giveUp(replica string, err error) {
 	r.report.problem(replica, "", err)
 	r.mu.Lock()
@@ -150,7 +153,7 @@ func (r *run) giveUp(replica string, err error) {
 
 // present are the replicas that can still be asked.
 func (r *run) present() (list []Replica) {
-	fleet := r.Fleet()
+	fleet := r.Replicas()
 	for _, name := range r.report.Replicas {
 		if r.isGivenUp(name) {
 			continue
@@ -165,7 +168,7 @@ func (r *run) present() (list []Replica) {
 	return list
 }
 
-// known is what the ledger has of a repository.
+// ledgerEntries is what the ledger has of a repository.
 func (a *Audit) ledgerEntries(repository string) (entriesByName, error) {
 	known := entriesByName{}
 	for after := ""; ; {
@@ -183,122 +186,11 @@ func (a *Audit) ledgerEntries(repository string) (entriesByName, error) {
 	}
 }
 
-// unreadable: a repository with too much in it is a problem of its own. Else the ledger cannot be read.
+// ledgerFailed ends the audit if the ledger cannot be read. A repository with too many entries is only a problem in the
+// report.
 func (r *run) ledgerFailed(repository string, err error) {
 	r.report.problem("", repository, err)
 	if !errors.Is(err, errTooMany) {
 		r.stop(err)
 	}
-}
-
-// repository compares one on all replicas at once: what they have in different ways is then decided in their order.
-func (r *run) auditRepository(ctx context.Context, repository string) {
-	before, err := r.ledgerEntries(repository)
-	if err != nil {
-		r.ledgerFailed(repository, err)
-		return
-	}
-	replicas := slices.DeleteFunc(r.present(), func(replica Replica) bool { return replica.LeftOut(repository) })
-	holdings, hidden := make([]*holding, len(replicas)), make([]bool, len(replicas))
-	var group errgroup.Group
-	for i, replica := range replicas {
-		group.Go(func() error {
-			h, err := r.takeInventory(ctx, replica.Name, repository, before, r.report.Deep)
-			if hidden[i] = r.hidesMissing(replica.Name, repository, err); hidden[i] {
-				h, err = holding{}, nil
-			}
-			if err == nil {
-				holdings[i] = &h
-			}
-			r.noteAsked(ctx, replica.Name, repository, err)
-			return nil
-		})
-	}
-	_ = group.Wait() // has no errors
-	known, err := r.ledgerEntries(repository)
-	if err != nil {
-		r.ledgerFailed(repository, err)
-		return
-	}
-	// What was written meanwhile may have been looked at before or after.
-	moved := func(name string) bool { return known[name].Stamp != before[name].Stamp }
-	found := false
-	for i, replica := range replicas {
-		if holdings[i] == nil {
-			continue
-		}
-		list, _ := compare(known, replica.Name, repository, *holdings[i])
-		for _, d := range list {
-			if !moved(d.Name) {
-				found = r.handle(d, replica, *holdings[i]) || found
-			}
-		}
-		if hidden[i] {
-			holdings[i] = nil // what was deleted there nobody has seen to be gone
-		}
-	}
-	if r.report.Repair {
-		r.confirm(repository, before, replicas, holdings, found)
-	}
-}
-
-func (r *run) noteAsked(ctx context.Context, replica, repository string, err error) {
-	if err == nil {
-		r.mu.Lock()
-		delete(r.failed, replica)
-		r.mu.Unlock()
-		return
-	}
-	if ctx.Err() != nil {
-		return
-	}
-	r.report.problem(replica, repository, err)
-	if !transfer.Passing(err) {
-		return
-	}
-	r.mu.Lock()
-	r.failed[replica]++
-	enough := r.failed[replica] == maxFailed
-	r.mu.Unlock()
-	if enough {
-		r.giveUp(replica, errFailing)
-	}
-}
-
-// confirm has the ledger know of all who have what it says, with what was found just now. Then copying may begin.
-func (r *run) confirm(repository string, before entriesByName, replicas []Replica, holdings []*holding, found bool) {
-	now, err := r.ledgerEntries(repository)
-	if err != nil {
-		r.ledgerFailed(repository, err)
-		return
-	}
-	for i, replica := range replicas {
-		if holdings[i] == nil {
-			continue
-		}
-		_, confirmed := compare(now, replica.Name, repository, *holdings[i])
-		for _, e := range confirmed {
-			if old, known := before[e.Name]; known && e.Stamp != old.Stamp || !known && !ledger.IsFound(e.Stamp) {
-				continue // written since we looked
-			}
-			if err := r.Ledger.Confirm(e, replica.Name); err != nil {
-				r.ledgerFailed(repository, err)
-				return
-			}
-		}
-	}
-	if !found {
-		return
-	}
-	var news []ledger.Entry
-	for name := range now {
-		if _, known := before[name]; known {
-			continue
-		}
-		e, known, err := r.Ledger.Get(ledger.Reference{Repository: repository, Name: name})
-		if err == nil && known {
-			news = append(news, e)
-		}
-	}
-	r.Recorded(news)
 }

@@ -9,17 +9,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-gateway/fairlead/admin"
-	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/replication/audit"
 	"github.com/fairlead-gateway/fairlead/router"
-	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
 func newAudit(c *copying, reg prometheus.Registerer, log *slog.Logger) *audit.Audit {
 	return audit.New(audit.Options{
-		Ledger: book{c.record}, Fleet: c.Replicas, Reach: func(replica string) transfer.Replica { return c.reach(replica) },
-		Repair: c.Repair, Recorded: func(entries []ledger.Entry) { c.Enqueue(entries...) },
-		State: c.config.State, Metrics: reg, Log: log,
+		Gateway: c, Ledger: book{c.record}, State: c.config.State, Metrics: reg, Log: log,
 	})
 }
 
