@@ -30,7 +30,7 @@ type Config struct {
 	Image       func(ctx context.Context, repository, reference string, children bool) (i Image, known bool, err error)
 	Changed     func() <-chan struct{} // closed when what Image says may be another
 	Replication func() Replication
-	Letters     func() []Letter
+	Failures    func() []Failure
 	Retry       func(replica, repository, reference string) (count int) // "" is any
 	Conflicts   func() (Conflicts, error)
 
@@ -137,7 +137,7 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("GET /egress", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Egress()) })
 	mux.Handle("GET /images", images{c, make(chan struct{}, maxPolls)})
 	mux.HandleFunc("GET /replication", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Replication()) })
-	mux.HandleFunc("GET /replication/letters", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Letters()) })
+	mux.HandleFunc("GET /replication/failures", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Failures()) })
 	mux.Handle("POST /replication/retry", ownPages().Handler(http.HandlerFunc(c.retry)))
 	mux.HandleFunc("GET /replication/conflicts", c.conflicts)
 	auditRoutes(mux, c.Audit, c.AskAudit, c.Log)

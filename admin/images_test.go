@@ -47,7 +47,7 @@ func (s *shop) config() Config {
 			defer s.mu.Unlock()
 			return Conflicts{Total: 7}, s.err
 		},
-		Letters:     func() []Letter { return []Letter{{Replica: "eastus", Reason: "full"}} },
+		Failures:    func() []Failure { return []Failure{{Replica: "eastus", Reason: "full"}} },
 		Replication: func() Replication { return Replication{Conflicts: 3} },
 		Egress:      func() Egress { return Egress{Here: "westus"} },
 	}
@@ -80,7 +80,7 @@ func TestImages(t *testing.T) {
 		{"DELETE /images?repository=app&reference=v1", 405, `"status":405`},
 		{"GET /egress", 200, `"here": "westus"`},
 		{"GET /replication", 200, `"conflicts": 3`},
-		{"GET /replication/letters", 200, `"reason": "full"`},
+		{"GET /replication/failures", 200, `"reason": "full"`},
 		{"GET /replication/conflicts", 200, `"total": 7`},
 		{"POST /replication/retry?replica=a&repository=bb&reference=ccc", 200, `"count": 6`},
 		{"GET /replication/retry", 404, `"status":404`},

@@ -22,16 +22,16 @@ type Progress struct {
 
 // Detail is known to the gateway that does it.
 type Detail struct {
-	Running int     `json:"running"` // images and deletions under way
-	Waiting int     `json:"waiting"` // that have failed and are tried again
-	Dead    int     `json:"dead"`    // that are not
-	Bytes   int64   `json:"bytes"`   // an estimate of what is to be moved yet
-	Rate    float64 `json:"rate"`    // bytes a second, the mean of the last minute
+	Running int     `json:"running"`  // images and deletions under way
+	Waiting int     `json:"waiting"`  // that have failed and are tried again
+	GivenUp int     `json:"given_up"` // that were given up, until somebody says `fairlead replication retry`
+	Bytes   int64   `json:"bytes"`    // an estimate of what is to be moved yet
+	Rate    float64 `json:"rate"`     // bytes a second, the mean of the last minute
 	Left    float64 `json:"left_seconds"`
 }
 
-// Letter is an image or a deletion that has failed.
-type Letter struct {
+// Failure is an image or a deletion that has failed.
+type Failure struct {
 	Replica    string    `json:"replica"`
 	Action     string    `json:"action"` // copy or delete
 	Repository string    `json:"repository"`
@@ -39,7 +39,7 @@ type Letter struct {
 	Tags       []string  `json:"tags"`
 	Tries      int       `json:"tries"`
 	Next       time.Time `json:"next,omitzero"` // zero: it is not tried again by itself
-	Dead       bool      `json:"dead"`
+	GivenUp    bool      `json:"given_up"`
 	Reason     string    `json:"reason"`
 }
 

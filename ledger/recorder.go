@@ -26,8 +26,8 @@ type Others interface {
 type Copying interface {
 	// Copies reports whether what is pushed to others comes to the replica.
 	Copies(replica, repository string) bool
-	// Recheck has a replica asked whether it has what the entry says: it may have lost what was pushed again.
-	Recheck(e Entry, replica string)
+	// Verify has a replica asked whether it has what the entry says: it may have lost what was pushed again.
+	Verify(e Entry, replica string)
 }
 
 // RecorderOptions are what a Recorder works with.
@@ -150,7 +150,7 @@ func (r *Recorder) Gone(what Reference, replica string) {
 		return
 	}
 	if e, known, err := r.Ledger.Get(what); err == nil && known && !e.Deleted {
-		r.Copying.Recheck(e, replica)
+		r.Copying.Verify(e, replica)
 		return
 	}
 	if !r.Copying.Copies(replica, what.Repository) {

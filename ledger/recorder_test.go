@@ -18,7 +18,7 @@ type copiesTo struct {
 }
 
 func (c *copiesTo) Copies(replica, _ string) bool { return slices.Contains(c.replicas, replica) }
-func (c *copiesTo) Recheck(e Entry, replica string) {
+func (c *copiesTo) Verify(e Entry, replica string) {
 	c.checked = append(c.checked, e.Name+" at "+replica)
 }
 

@@ -1,25 +1,25 @@
 package replication
 
-// Member is a live gateway, and the replica that it stands beside; "" for none.
+// Member is a live gateway, and the replica that it stands beside; "": none.
 type Member struct{ Name, Here string }
 
-// First chooses one of the members for a key: the same one wherever it is asked (rendezvous hashing).
-type First func(key string, members []string) string
+// Arbiter chooses one of the members for a key: the same one on all gateways (rendezvous hashing).
+type Arbiter func(key string, members []string) string
 
-// Assign is which of the replicas the member self serves. Each is served by one gateway: one that stands beside it where
-// there is one, since what is copied then crosses the ocean once. Members that do not see each other may serve the same
-// replica; then something is copied twice.
-func Assign(replicas []string, members []Member, self string, first First) (mine []string) {
+// Assign lists the replicas that the member self serves. One gateway serves each replica: one that stands beside it if
+// there is one, so that a copy crosses the ocean once. Members that do not see each other may serve the same replica;
+// then something is copied twice.
+func Assign(replicas []string, members []Member, self string, choose Arbiter) (served []string) {
 	for _, r := range replicas {
-		if Server(r, members, first) == self {
-			mine = append(mine, r)
+		if Server(r, members, choose) == self {
+			served = append(served, r)
 		}
 	}
-	return mine
+	return served
 }
 
-// Server is who serves one replica.
-func Server(replica string, members []Member, first First) string {
+// Server is the member that serves one replica.
+func Server(replica string, members []Member, choose Arbiter) string {
 	var beside, all []string
 	for _, m := range members {
 		all = append(all, m.Name)
@@ -30,5 +30,5 @@ func Server(replica string, members []Member, first First) string {
 	if len(beside) > 0 {
 		all = beside
 	}
-	return first(replica, all)
+	return choose(replica, all)
 }

@@ -13,23 +13,23 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
-// copyBound is for one blob; a transfer that stalls ends earlier.
+// copyBound is for one blob. A transfer that stalls ends earlier.
 const copyBound = 6 * time.Hour
 
-var errNowhere = errors.New("no replica that should have it does")
+var errNoSource = errors.New("no replica that should have it does")
 
-// blobs copies blobs, each once at a time to a replica, whoever wants it: first the push that committed it, then the manifest
-// that names it.
+// blobs copies blobs, each once at a time to a replica: first for the push that committed it, then for the manifest
+// that names it. Those who want the same blob wait for one copy.
 type blobs struct {
 	// Static after newBlobs.
 	*Engine
 	ctx  context.Context
-	seen *lru.Cache[seenKey, string] // a repository of a replica that has a blob: it can be mounted from there
+	seen *lru.Cache[seenKey, string] // a repository of the replica that has the blob: it can be mounted from there
 
 	mu    sync.Mutex
-	jobs  map[blobKey]*blobJob     // Guarded by mu. As many as callers wait, and what those who went away left.
+	jobs  map[blobKey]*blobJob     // Guarded by mu. As many as callers wait, and those whose callers went away.
 	slots map[string]chan struct{} // Guarded by mu; by replica.
-	all   sync.WaitGroup           // incremented under mu only
+	all   sync.WaitGroup           // incremented under mu alone
 }
 
 type blobKey struct{ target, repository, digest string }
@@ -44,7 +44,7 @@ type seenKey struct{ replica, digest string }
 const maxSeen = 65_536
 
 type blobJob struct {
-	done chan struct{} // closed when err is there
+	done chan struct{} // closed when err is set
 	err  error
 }
 
@@ -56,10 +56,10 @@ func newBlobs(ctx context.Context, e *Engine) *blobs {
 	return &blobs{Engine: e, ctx: ctx, seen: seen, jobs: map[blobKey]*blobJob{}, slots: map[string]chan struct{}{}}
 }
 
-// bring returns when the target has the blob, from the first of the sources that has it.
-func (b *blobs) bring(ctx context.Context, key blobKey, size int64, sources []string) error {
+// ensure returns when the target has the blob, from the first of the sources that has it.
+func (b *blobs) ensure(ctx context.Context, key blobKey, size int64, sources []string) error {
 	for {
-		j, joined := b.begin(key, size, sources)
+		j, joined := b.join(key, size, sources)
 		select {
 		case <-j.done:
 		case <-ctx.Done():
@@ -72,7 +72,8 @@ func (b *blobs) bring(ctx context.Context, key blobKey, size int64, sources []st
 	}
 }
 
-func (b *blobs) begin(key blobKey, size int64, sources []string) (j *blobJob, joined bool) {
+// join returns the copy of the blob under way, or begins one.
+func (b *blobs) join(key blobKey, size int64, sources []string) (j *blobJob, joined bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if j, ok := b.jobs[key]; ok {
@@ -94,6 +95,7 @@ func (b *blobs) begin(key blobKey, size int64, sources []string) (j *blobJob, jo
 	return j, false
 }
 
+// run copies a blob when there is room, unless the target has it by then.
 func (b *blobs) run(key blobKey, size int64, sources []string, slots chan struct{}) error {
 	select {
 	case slots <- struct{}{}:
@@ -104,18 +106,21 @@ func (b *blobs) run(key blobKey, size int64, sources []string, slots chan struct
 	ctx, cancel := context.WithTimeout(b.ctx, copyBound)
 	defer cancel()
 	from := ""
-	return b.inOwnName(ctx, key.target, key.reference(), func(ctx context.Context) error {
-		there, err := b.there(ctx, key, sources)
+	return b.guardedWrite(ctx, key.target, key.reference(), func(ctx context.Context) error {
+		there, err := b.present(ctx, key, sources)
 		if there || err != nil {
 			return err
 		}
-		err = each(sources, key.target, func(source string) error { from = source; return b.copy(ctx, key, size, source) })
+		err = trySources(sources, key.target, func(source string) error {
+			from = source
+			return b.copy(ctx, key, size, source)
+		})
 		b.metrics.blobs.WithLabelValues(result(err)).Inc()
 		if err == nil {
 			b.seen.Add(seenKey{key.target, key.digest}, key.repository)
 		}
 		return err
-	}, b.unheard(func(ctx context.Context) (bool, error) {
+	}, b.sourceHasIt(func(ctx context.Context) (bool, error) {
 		if from == "" {
 			return true, nil
 		}
@@ -126,21 +131,21 @@ func (b *blobs) run(key blobKey, size int64, sources []string, slots chan struct
 // copy asks once more before the blob is committed, which may be hours after it was begun.
 func (b *blobs) copy(ctx context.Context, key blobKey, size int64, from string) error {
 	to := b.reach(key.target)
-	to.Commits = func(context.Context) error { return b.unlessGone(key.reference()) }
+	to.Commits = func(context.Context) error { return b.notDeleted(key.reference()) }
 	return transfer.CopyBlob(ctx, b.source(from, key.target).Repository(key.repository), to.Repository(key.repository), key.digest, size)
 }
 
-// there reports whether the target has the blob, or has got it from another repository of its own. That is done with the
-// gateway's rights, so that a source has to have the blob in this repository: who pushed a manifest may name any digest.
-func (b *blobs) there(ctx context.Context, key blobKey, sources []string) (bool, error) {
-	to, what := b.reach(key.target).Repository(key.repository), seenKey{key.target, key.digest}
-	there, err := to.HasBlob(ctx, key.digest)
-	if err != nil && !transfer.Refused(err) { // as in image.manifest
+// present reports whether the target has the blob, if need be mounted from another of its repositories. Mounting is
+// done with the gateway's rights, so a source has to have the blob in this repository: a manifest may name any digest.
+func (b *blobs) present(ctx context.Context, key blobKey, sources []string) (bool, error) {
+	to, what := b.reach(key.target), seenKey{key.target, key.digest}
+	there, err := to.Repository(key.repository).HasBlob(ctx, key.digest)
+	if err != nil && !transfer.Refused(err) { // as in image.fetchManifest
 		return false, err
 	}
 	from, known := b.seen.Get(what)
-	if !there && known && from != key.repository && b.atSource(ctx, key, sources) {
-		there, _ = to.Mount(ctx, key.digest, from) // if not, it is copied
+	if !there && known && from != key.repository && b.anySourceHas(ctx, key, sources) {
+		there, _ = to.Repository(key.repository).Mount(ctx, key.digest, from) // a blob that is not mounted is copied
 	}
 	if there {
 		b.seen.Add(what, key.repository)
@@ -148,17 +153,17 @@ func (b *blobs) there(ctx context.Context, key blobKey, sources []string) (bool,
 	return there, nil
 }
 
-func (b *blobs) atSource(ctx context.Context, key blobKey, sources []string) bool {
+func (b *blobs) anySourceHas(ctx context.Context, key blobKey, sources []string) bool {
 	return slices.ContainsFunc(sources, func(from string) bool {
 		has, err := b.source(from, key.target).Repository(key.repository).HasBlob(ctx, key.digest)
 		return err == nil && has
 	})
 }
 
-// each tries sources in turn, until one of them has it or the target is in the way, or may have it yet. That a source
-// could not be asked weighs more than that others do not have it.
-func each(sources []string, target string, try func(from string) error) error {
-	failed := errNowhere
+// trySources tries sources in turn, until one of them succeeds, the target fails, or the outcome is uncertain. That a
+// source could not be asked weighs more than that others do not have it.
+func trySources(sources []string, target string, try func(from string) error) error {
+	failed := errNoSource
 	for _, from := range sources {
 		err := try(from)
 		if err == nil || transfer.At(err) == target || transfer.At(err) == "" || transfer.Uncertain(err) {

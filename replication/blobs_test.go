@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestMount: a blob is mounted from another repository where a source has it in this one, too, and copied where the mount is
-// refused; what only the other repository has is not given away.
+// TestMount: a blob is mounted from another repository where a source has it in this one, too, and copied where the
+// mount is refused; what only the other repository has is not given away.
 func TestMount(t *testing.T) {
 	for _, c := range []struct {
 		name           string
@@ -52,10 +52,10 @@ func TestMount(t *testing.T) {
 				return false
 			})
 			b := newBlobs(t.Context(), x.Engine)
-			if err := b.bring(t.Context(), blobKey{"b", "private", digest}, 0, []string{"a"}); err != nil {
+			if err := b.ensure(t.Context(), blobKey{"b", "private", digest}, 0, []string{"a"}); err != nil {
 				t.Fatal(err)
 			}
-			err := b.bring(t.Context(), blobKey{"b", "app", digest}, 0, []string{"a"})
+			err := b.ensure(t.Context(), blobKey{"b", "app", digest}, 0, []string{"a"})
 			if asked != c.mounted || has != c.there || (err == nil) != c.there {
 				t.Errorf("asked for a mount: %v, there: %v, %v", asked, has, err)
 			}

@@ -28,11 +28,7 @@ type inBubble struct {
 func newInBubble(t *testing.T, kept Ledger, change ...func(*Options)) *inBubble {
 	x := &inBubble{}
 	o := Options{
-		Ledger: kept, Fleet: func() Fleet { return three(func(f *Fleet) { f.Mine = []string{"b"} }) }, Concurrency: 1,
-		Reach: func(name string) transfer.Replica {
-			return transfer.Replica{Name: name, URL: &url.URL{Scheme: "http", Host: name + ".test"}, Transport: x}
-		},
-		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		Gateway: x, Ledger: kept, Concurrency: 1, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	}
 	for _, do := range change {
 		do(&o)
@@ -43,6 +39,16 @@ func newInBubble(t *testing.T, kept Ledger, change ...func(*Options)) *inBubble 
 	go func() { x.Run(ctx); close(done) }()
 	t.Cleanup(func() { cancel(); <-done })
 	return x
+}
+
+func (x *inBubble) Fleet() Fleet { return three(func(f *Fleet) { f.Assigned = []string{"b"} }) }
+
+func (x *inBubble) Current() bool { return true }
+
+func (x *inBubble) Surveyed(string) bool { return true }
+
+func (x *inBubble) Reach(name string) transfer.Replica {
+	return transfer.Replica{Name: name, URL: &url.URL{Scheme: "http", Host: name + ".test"}, Transport: x}
 }
 
 func (x *inBubble) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -61,10 +67,10 @@ func (x *inBubble) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // until looks every second, for two hours at most.
-func (x *inBubble) until(so func([]Letter) bool) {
+func (x *inBubble) until(so func([]Failure) bool) {
 	for range 7200 {
 		synctest.Wait()
-		if so(x.Letters()) {
+		if so(x.Failures()) {
 			return
 		}
 		time.Sleep(time.Second)

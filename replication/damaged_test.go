@@ -6,12 +6,12 @@ import (
 	"testing"
 )
 
-// TestDamaged: a replica that keeps what came of a request that broke off gets the manifest anew; one that does not take it back
-// is not said to have it.
+// TestDamaged: a replica that keeps what came of a request that broke off gets the manifest anew; one that does not
+// take it back is not said to have it.
 func TestDamaged(t *testing.T) {
 	for _, takes := range []bool{true, false} {
 		x := newRegion(t)
-		only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+		only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 		x.fleet.Store(&only)
 		digest := x.at["a"].image("v1", "layer")
 		b := x.at["b"]
@@ -30,10 +30,10 @@ func TestDamaged(t *testing.T) {
 		if takes {
 			x.settled("b")
 		} else {
-			x.eventually(func() bool { return len(x.Letters()) == 1 })
+			x.eventually(func() bool { return len(x.Failures()) == 1 })
 		}
 		if got := sum(b.get("/v2/app/manifests/" + digest)); (got == digest) != takes || (x.pending("b") == 0) != takes {
-			t.Errorf("takes it %v: it has %s, %d pending, %v", takes, got, x.pending("b"), x.Letters())
+			t.Errorf("takes it %v: it has %s, %d pending, %v", takes, got, x.pending("b"), x.Failures())
 		}
 	}
 }

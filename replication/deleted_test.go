@@ -52,8 +52,8 @@ func (s *store) drop(path string) {
 	s.registry.ServeHTTP(&discard{}, httptest.NewRequest(http.MethodDelete, path, nil))
 }
 
-// TestDeletedWhileItIsCopied: a copy is held open at each of its steps while what it copies is deleted. When all is confirmed, and
-// ever after, the replica does not have it.
+// TestDeletedWhileItIsCopied: a copy is held open at each of its steps while what it copies is deleted. When all is
+// confirmed, and ever after, the replica does not have it.
 func TestDeletedWhileItIsCopied(t *testing.T) {
 	layer := []byte("a layer")
 	blob := ledger.Reference{Repository: "app", Name: sum(layer), Blob: true}
@@ -81,8 +81,8 @@ func TestDeletedWhileItIsCopied(t *testing.T) {
 	} {
 		for name, heard := range map[string]word{"in time": inTime, "confirmed": confirmed, "late": late, "never": never} {
 			t.Run(c.name+", heard "+name, func(t *testing.T) {
-				x := newRegion(t, func(o *Options) { o.Unheard = heard == never })
-				only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+				x := newRegion(t, func(o *Options) { o.UnseenDeletes = heard == never })
+				only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 				x.fleet.Store(&only)
 				a, b := x.at["a"], x.at["b"]
 				g := newGate()
@@ -97,7 +97,7 @@ func TestDeletedWhileItIsCopied(t *testing.T) {
 				path := fmt.Sprintf("/v2/app/%s/%s", kind, what.Name)
 				x.run()
 				if c.manifest {
-					x.News(x.push(what.Name, what.Name, "a"))
+					x.Enqueue(x.push(what.Name, what.Name, "a"))
 				} else {
 					x.eventually(func() bool { // until it runs
 						x.Committed(Blob{"app", what.Name, "a"})
@@ -113,7 +113,7 @@ func TestDeletedWhileItIsCopied(t *testing.T) {
 				a.drop(path)
 				switch heard {
 				case inTime:
-					x.News(x.write(what, what.Name, "a", true))
+					x.Enqueue(x.write(what, what.Name, "a", true))
 					close(g.open)
 					x.settled("b")
 				case confirmed:
@@ -125,7 +125,7 @@ func TestDeletedWhileItIsCopied(t *testing.T) {
 					e := x.write(what, what.Name, "a", true)
 					_ = x.Confirm(e, "b")
 					now, _, _ := x.Get(what)
-					x.News(now)
+					x.Enqueue(now)
 				case never:
 					close(g.open)
 				}
@@ -144,23 +144,23 @@ func TestPushedAnewWhileItIsDeleted(t *testing.T) {
 	layer := []byte("layer")
 	blob := ledger.Reference{Repository: "app", Name: sum(layer), Blob: true}
 	x := newRegion(t)
-	only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+	only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 	x.fleet.Store(&only)
 	b := x.at["b"]
 	b.blob(layer)
 	g := newGate()
 	g.at(b, http.MethodDelete, "/blobs/", false)
 	x.run()
-	x.News(x.write(blob, blob.Name, "a", true))
+	x.Enqueue(x.write(blob, blob.Name, "a", true))
 	<-g.reached
 	digest := x.at["a"].image("v1", "layer")
 	x.write(blob, blob.Name, "a", false)
-	x.News(x.push("v1", digest, "a"))
+	x.Enqueue(x.push("v1", digest, "a"))
 	// The image waits for the deletion: what it finds there before may not be there after.
 	close(g.open)
-	x.eventually(func() bool { return b.whole("v1") })
+	x.eventually(func() bool { return b.complete("v1") })
 	x.idle()
-	if !b.whole("v1") {
+	if !b.complete("v1") {
 		t.Errorf("%q", b.log)
 	}
 }
@@ -175,7 +175,7 @@ func TestDeletionsWaitForOthersWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := x.write(blob, blob.Name, "a", true)
-	x.News(e)
+	x.Enqueue(e)
 	<-cut.Done()
 	x.settled("c")
 	if now, _, _ := x.Get(blob); len(now.Confirmed) != 2 {
@@ -189,8 +189,8 @@ func TestDeletionsWaitForOthersWrites(t *testing.T) {
 	}
 }
 
-// TestGivenOutAfterADeletion: a replica has accepted a deletion, and still has the blob in its cache. It is asked again, unless the
-// blob was pushed anew meanwhile.
+// TestGivenOutAfterADeletion: a replica has accepted a deletion, and still has the blob in its cache. It is asked
+// again, unless the blob was pushed anew meanwhile.
 func TestGivenOutAfterADeletion(t *testing.T) {
 	for _, anew := range []bool{false, true} {
 		x := newRegion(t)
@@ -201,7 +201,7 @@ func TestGivenOutAfterADeletion(t *testing.T) {
 		looked := newGate()
 		looked.at(b, http.MethodHead, "/blobs/", true)
 		x.run()
-		x.Doubt("b", blob)
+		x.Recheck("b", blob)
 		<-looked.reached
 		if anew {
 			x.write(blob, blob.Name, "b", false)

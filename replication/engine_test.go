@@ -29,12 +29,12 @@ func TestPush(t *testing.T) {
 	}
 	digest := x.at["a"].image("v1", layers...)
 	size += int64(len(x.at["a"].get("/v2/app/blobs/" + sum([]byte("config of "+strings.Join(layers, ","))))))
-	x.News(x.push("v1", digest, "a"))
+	x.Enqueue(x.push("v1", digest, "a"))
 	x.settled("b", "c")
 	for _, name := range []string{"b", "c"} {
 		s := x.at[name]
-		if !s.whole("v1") || !s.whole(digest) {
-			t.Errorf("%s is not whole", name)
+		if !s.complete("v1") || !s.complete(digest) {
+			t.Errorf("%s is not complete", name)
 		}
 		if n := s.received.Load(); n > size*102/100 {
 			t.Errorf("%s: %d bytes of %d", name, n, size)
@@ -46,17 +46,17 @@ func TestPush(t *testing.T) {
 			t.Errorf("%s: %q", name, s.log)
 		}
 	}
-	if len(x.Letters()) != 0 {
-		t.Error(x.Letters())
+	if len(x.Failures()) != 0 {
+		t.Error(x.Failures())
 	}
 	for _, p := range x.Progress() {
-		if p.State != Ready || p.Entries != 0 || p.Dead != 0 {
+		if p.State != Ready || p.Entries != 0 || p.GivenUp != 0 {
 			t.Errorf("%+v", p)
 		}
 	}
 }
 
-// TestBackfill: what the ledger knows from before is found without news.
+// TestBackfill: what the ledger knows from before is found without being told.
 func TestBackfill(t *testing.T) {
 	x := newRegion(t)
 	for n := range 30 {
@@ -65,8 +65,8 @@ func TestBackfill(t *testing.T) {
 	x.run()
 	x.settled("b", "c")
 	for n := range 30 {
-		if !x.at["b"].whole(fmt.Sprintf("v%d", n)) || !x.at["c"].whole(fmt.Sprintf("v%d", n)) {
-			t.Errorf("v%d is not whole", n)
+		if !x.at["b"].complete(fmt.Sprintf("v%d", n)) || !x.at["c"].complete(fmt.Sprintf("v%d", n)) {
+			t.Errorf("v%d is not complete", n)
 		}
 	}
 	if n := x.at["b"].requests("POST "); n != 30+30+1 {
@@ -92,8 +92,8 @@ func TestIndex(t *testing.T) {
 			t.Errorf("%s is not there", digest)
 		}
 	}
-	if !x.at["b"].whole("v1") || !x.at["b"].whole(sum(one)) || !x.at["b"].whole(sum(two)) {
-		t.Error("a child is not whole")
+	if !x.at["b"].complete("v1") || !x.at["b"].complete(sum(one)) || !x.at["b"].complete(sum(two)) {
+		t.Error("a child is not complete")
 	}
 }
 
@@ -107,7 +107,7 @@ func TestSparse(t *testing.T) {
 	x.push("v1", sum(index), "a")
 	x.run()
 	x.settled("b")
-	if !x.at["b"].whole(sum(imageOf("config of one", "one"))) || x.at["b"].requests("PUT /v2/app/manifests/v1") != 1 {
+	if !x.at["b"].complete(sum(imageOf("config of one", "one"))) || x.at["b"].requests("PUT /v2/app/manifests/v1") != 1 {
 		t.Errorf("%q", x.at["b"].log)
 	}
 	x.failed(1) // c takes no index whose children are missing
@@ -151,7 +151,7 @@ func TestReferrers(t *testing.T) {
 	x.run()
 	x.settled("b", "c")
 	b := x.at["b"]
-	if !b.whole(sum(signature)) || b.get("/v2/app/manifests/"+sum(broken)) != nil {
+	if !b.complete(sum(signature)) || b.get("/v2/app/manifests/"+sum(broken)) != nil {
 		t.Error("the signature is not there, or the broken one is")
 	}
 	if i := slices.Index(b.log, "PUT /v2/app/manifests/"+sum(signature)); i < 0 || i > slices.Index(b.log, "PUT /v2/app/manifests/v1") {
@@ -159,7 +159,7 @@ func TestReferrers(t *testing.T) {
 	}
 }
 
-// TestWhatTheTargetHas: a manifest that is there without its layers is made whole.
+// TestWhatTheTargetHas: a manifest that is there without its layers is completed.
 func TestWhatTheTargetHas(t *testing.T) {
 	x := newRegion(t)
 	digest := x.at["a"].image("v1", "layer")
@@ -167,8 +167,8 @@ func TestWhatTheTargetHas(t *testing.T) {
 	x.push("v1", digest, "a")
 	x.run()
 	x.settled("b")
-	if !x.at["b"].whole("v1") {
-		t.Error("it is not whole")
+	if !x.at["b"].complete("v1") {
+		t.Error("it is not complete")
 	}
 }
 
@@ -189,8 +189,8 @@ func TestNextSource(t *testing.T) {
 	})
 	x.run()
 	x.settled("a")
-	if !x.at["a"].whole("v1") {
-		t.Error("it is not whole")
+	if !x.at["a"].complete("v1") {
+		t.Error("it is not complete")
 	}
 }
 
@@ -204,21 +204,21 @@ func TestNeverInPart(t *testing.T) {
 	x.at["a"].manifest("v1", imageOf("config of layer,lost", "layer", "lost"))
 	x.push("v1", digest, "a")
 	x.run()
-	for _, l := range x.failed(2) {
-		if l.Dead || l.Tries != 1 || !strings.Contains(l.Reason, "no replica that should have it does") {
-			t.Errorf("%+v", l)
+	for _, f := range x.failed(2) {
+		if f.GivenUp || f.Tries != 1 || !strings.Contains(f.Reason, "no replica that should have it does") {
+			t.Errorf("%+v", f)
 		}
 	}
 	if n := x.at["b"].requests("PUT /v2/app/manifests/"); n != 0 {
 		t.Errorf("%d manifests", n)
 	}
 	x.at["a"].blob([]byte("lost"))
-	if n := x.Retry(func(l Letter) bool { return l.Task.Target == "b" }); n != 1 {
+	if n := x.Retry(func(f Failure) bool { return f.Task.Target == "b" }); n != 1 {
 		t.Errorf("%d tried again", n)
 	}
 	x.settled("b")
-	if !x.at["b"].whole("v1") {
-		t.Error("it is not whole")
+	if !x.at["b"].complete("v1") {
+		t.Error("it is not complete")
 	}
 }
 
@@ -231,7 +231,7 @@ func TestTagThatMovedOn(t *testing.T) {
 	x.at["b"].breaks(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPost && moved.CompareAndSwap(false, true) {
 			x.at["a"].manifest("v1", imageOf("config of second", "second"))
-			x.News(x.push("v1", second, "a"))
+			x.Enqueue(x.push("v1", second, "a"))
 		}
 		return false
 	})
@@ -240,13 +240,13 @@ func TestTagThatMovedOn(t *testing.T) {
 	if n := x.at["b"].requests("PUT /v2/app/manifests/v1"); n != 1 || sum(x.at["b"].get("/v2/app/manifests/v1")) != second {
 		t.Errorf("%d times, %q", n, x.at["b"].log)
 	}
-	if !x.at["b"].whole(first) {
-		t.Error("the older digest is not whole")
+	if !x.at["b"].complete(first) {
+		t.Error("the older digest is not complete")
 	}
 }
 
-// TestOverrun: a client pushes the tag to the target itself while we put the older one there.
-func TestOverrun(t *testing.T) {
+// TestOverwritten: a client pushes the tag to the target itself while we put the older one there.
+func TestOverwritten(t *testing.T) {
 	x := newRegion(t)
 	first := x.at["a"].image("v1", "first")
 	x.push("v1", first, "a")
@@ -288,13 +288,13 @@ func TestDeletions(t *testing.T) {
 	if b.get("/v2/app/manifests/v1") != nil || b.get("/v2/app/manifests/"+digest) != nil || b.get("/v2/app/blobs/"+sum([]byte("layer"))) != nil {
 		t.Error("it is still there")
 	}
-	for _, l := range x.failed(3) {
-		if !l.Dead || l.Task.Target != "c" || !strings.Contains(l.Reason, "405") {
-			t.Errorf("%+v", l)
+	for _, f := range x.failed(3) {
+		if !f.GivenUp || f.Task.Target != "c" || !strings.Contains(f.Reason, "405") {
+			t.Errorf("%+v", f)
 		}
 	}
 	c.breaks(nil)
-	x.Retry(func(Letter) bool { return true })
+	x.Retry(func(Failure) bool { return true })
 	x.settled("c")
 	x.failed(0)
 	if c.get("/v2/app/manifests/v1") != nil {
@@ -322,7 +322,7 @@ func TestNothingComesBack(t *testing.T) {
 	x.push("v1", sum(index), "a")
 	x.run()
 	x.settled("b")
-	if !x.at["b"].whole(sum(kept)) || x.at["b"].get("/v2/app/manifests/"+sum(gone)) != nil {
+	if !x.at["b"].complete(sum(kept)) || x.at["b"].get("/v2/app/manifests/"+sum(gone)) != nil {
 		t.Error("not what it should be")
 	}
 }
@@ -341,16 +341,16 @@ func TestStop(t *testing.T) {
 		return false
 	})
 	x.push("v1", x.at["a"].image("v1", "layer"), "a")
-	x.fleet.Store(&Fleet{Replicas: three().Replicas, Mine: []string{"b"}})
+	x.fleet.Store(&Fleet{Replicas: three().Replicas, Assigned: []string{"b"}})
 	x.Concurrency = 1
 	stop := x.run()
 	<-began
 	stop()
-	if n := len(x.Letters()); n != 0 {
-		t.Errorf("%d letters of what was only stopped", n)
+	if n := len(x.Failures()); n != 0 {
+		t.Errorf("%d failures of what was only stopped", n)
 	}
 	x.Committed(Blob{"app", sum([]byte("layer")), "a"}) // says nothing to who has stopped
-	x.News(x.push("v2", sum(nil), "a"))
+	x.Enqueue(x.push("v2", sum(nil), "a"))
 }
 
 // TestOutage: nothing is lost while a replica is away, and nothing is tried there.
@@ -359,31 +359,31 @@ func TestOutage(t *testing.T) {
 	away := three(on("b", func(r *Replica) { r.Up = false }))
 	x.fleet.Store(&away)
 	x.run()
-	x.News(x.push("v1", x.at["a"].image("v1", "layer"), "a"))
+	x.Enqueue(x.push("v1", x.at["a"].image("v1", "layer"), "a"))
 	x.settled("c")
-	if n := len(x.at["b"].log); n != 0 || len(x.Letters()) != 0 {
-		t.Errorf("%d requests, %v", n, x.Letters())
+	if n := len(x.at["b"].log); n != 0 || len(x.Failures()) != 0 {
+		t.Errorf("%d requests, %v", n, x.Failures())
 	}
 	back := three()
 	x.fleet.Store(&back)
-	x.News() // as when the fleet changes
+	x.Wake() // as when the fleet changes
 	x.settled("b")
-	if !x.at["b"].whole("v1") {
-		t.Error("it is not whole")
+	if !x.at["b"].complete("v1") {
+		t.Error("it is not complete")
 	}
 }
 
-// TestMuchNews: what there is no room for is found in the ledger.
-func TestMuchNews(t *testing.T) {
+// TestManyIncoming: what there is no room for is found in the ledger.
+func TestManyIncoming(t *testing.T) {
 	x := newRegion(t)
 	digest := x.at["a"].image("v0", "layer")
 	var all []ledger.Entry
-	for n := range maxNews + 1 {
+	for n := range maxIncoming + 1 {
 		all = append(all, x.push(fmt.Sprintf("v%d", n), digest, "a"))
 	}
-	x.News(all...)
-	if len(x.news) != 0 || !x.missed {
-		t.Errorf("%d, %v", len(x.news), x.missed)
+	x.Enqueue(all...)
+	if len(x.incoming) != 0 || !x.overflowed {
+		t.Errorf("%d, %v", len(x.incoming), x.overflowed)
 	}
 	x.run()
 	x.settled("b", "c")
@@ -405,9 +405,9 @@ func TestOnce(t *testing.T) {
 	b := newBlobs(t.Context(), x.Engine)
 	key := blobKey{"b", "app", sum([]byte(content))}
 	first, second := make(chan error, 1), make(chan error, 1)
-	go func() { first <- b.bring(t.Context(), key, 0, []string{"a"}) }()
+	go func() { first <- b.ensure(t.Context(), key, 0, []string{"a"}) }()
 	<-arrived
-	go func() { second <- b.bring(t.Context(), key, 0, []string{"c"}) }()
+	go func() { second <- b.ensure(t.Context(), key, 0, []string{"c"}) }()
 	close(goOn)
 	if err := <-first; err != nil {
 		t.Error(err)

@@ -29,8 +29,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
-// book is a ledger in memory.
-type book struct {
+// fakeLedger is a ledger in memory.
+type fakeLedger struct {
 	changed chan struct{} // holds one: something was confirmed
 
 	mu      sync.Mutex
@@ -39,12 +39,12 @@ type book struct {
 	err     error                             // Guarded by mu.
 }
 
-func newBook() *book {
-	return &book{changed: make(chan struct{}, 1), entries: map[ledger.Reference]ledger.Entry{}}
+func newFakeLedger() *fakeLedger {
+	return &fakeLedger{changed: make(chan struct{}, 1), entries: map[ledger.Reference]ledger.Entry{}}
 }
 
 // write records what a replica accepted.
-func (b *book) write(what ledger.Reference, digest, replica string, deleted bool) ledger.Entry {
+func (b *fakeLedger) write(what ledger.Reference, digest, replica string, deleted bool) ledger.Entry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.at++
@@ -58,15 +58,15 @@ func (b *book) write(what ledger.Reference, digest, replica string, deleted bool
 	return e
 }
 
-func (b *book) push(name, digest, replica string) ledger.Entry {
+func (b *fakeLedger) push(name, digest, replica string) ledger.Entry {
 	return b.write(ledger.Reference{Repository: "app", Name: name}, digest, replica, false)
 }
 
-func (b *book) remove(name, digest, replica string) ledger.Entry {
+func (b *fakeLedger) remove(name, digest, replica string) ledger.Entry {
 	return b.write(ledger.Reference{Repository: "app", Name: name}, digest, replica, true)
 }
 
-func (b *book) Pending(replica string, after ledger.Cursor, limit int) (page []ledger.Entry, next ledger.Cursor, err error) {
+func (b *fakeLedger) Pending(replica string, after ledger.Cursor, limit int) (page []ledger.Entry, next ledger.Cursor, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	names := func(r ledger.Reference) string { return r.Repository + " " + r.Name }
@@ -82,14 +82,14 @@ func (b *book) Pending(replica string, after ledger.Cursor, limit int) (page []l
 	return page, "", b.err
 }
 
-func (b *book) Get(r ledger.Reference) (ledger.Entry, bool, error) {
+func (b *fakeLedger) Get(r ledger.Reference) (ledger.Entry, bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e, ok := b.entries[r]
 	return e, ok, b.err
 }
 
-func (b *book) Tagged(repository, digest string, limit int) (tags []ledger.Entry, _ error) {
+func (b *fakeLedger) Tagged(repository, digest string, limit int) (tags []ledger.Entry, _ error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for what, e := range b.entries {
@@ -100,7 +100,7 @@ func (b *book) Tagged(repository, digest string, limit int) (tags []ledger.Entry
 	return tags, b.err
 }
 
-func (b *book) Confirm(e ledger.Entry, replica string) error {
+func (b *fakeLedger) Confirm(e ledger.Entry, replica string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.entries[e.Reference]
@@ -116,7 +116,7 @@ func (b *book) Confirm(e ledger.Entry, replica string) error {
 }
 
 // pending is how much is not confirmed by all of the replicas.
-func (b *book) pending(replicas ...string) (n int) {
+func (b *fakeLedger) pending(replicas ...string) (n int) {
 	for _, r := range replicas {
 		page, _, _ := b.Pending(r, "", 1<<20)
 		n += len(page)
@@ -214,7 +214,7 @@ func (s *store) manifest(reference string, content []byte) {
 	s.put("/v2/app/manifests/"+reference, doc.MediaType, content)
 }
 
-// image stores one of these layers, whole.
+// image stores one of these layers, complete.
 func (s *store) image(reference string, layers ...string) (digest string) {
 	s.t.Helper()
 	config := "config of " + strings.Join(layers, ",")
@@ -235,8 +235,8 @@ func (s *store) get(path string) []byte {
 	return w.Body.Bytes()
 }
 
-// whole: the image and all its parts are there.
-func (s *store) whole(reference string) bool {
+// complete reports whether the image and all that it names are there.
+func (s *store) complete(reference string) bool {
 	body := s.get("/v2/app/manifests/" + reference)
 	if body == nil {
 		return false
@@ -253,7 +253,7 @@ func (s *store) whole(reference string) bool {
 		}
 	}
 	for _, m := range doc.Manifests {
-		if !s.whole(m.Digest) {
+		if !s.complete(m.Digest) {
 			return false
 		}
 	}
@@ -305,29 +305,39 @@ func encoded(v any) []byte {
 // region is a fleet of three stores with an engine.
 type region struct {
 	*Engine
-	*book
+	*fakeLedger
 	t     *testing.T
 	at    map[string]*store
 	fleet atomic.Pointer[Fleet]
+
+	surveyed func(replica string) bool // nil: all are
 }
 
 func newRegion(t *testing.T, change ...func(*Options)) *region {
-	x := &region{book: newBook(), t: t, at: map[string]*store{}}
+	x := &region{fakeLedger: newFakeLedger(), t: t, at: map[string]*store{}}
 	f := three()
 	x.fleet.Store(&f)
 	for _, r := range f.Replicas {
 		x.at[r.Name] = newStore(t)
 	}
-	o := Options{Ledger: x.book, Fleet: func() Fleet { return *x.fleet.Load() }, Reach: x.reach, Concurrency: 4, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)}
+	o := Options{
+		Gateway: x, Ledger: x.fakeLedger, Concurrency: 4, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		recheckDelay: time.Second / 4,
+	}
 	for _, do := range change {
 		do(&o)
 	}
 	x.Engine = New(o)
-	x.lookAgain = time.Second / 4
 	return x
 }
 
-func (x *region) reach(name string) transfer.Replica {
+func (x *region) Fleet() Fleet { return *x.fleet.Load() }
+
+func (x *region) Current() bool { return true }
+
+func (x *region) Surveyed(replica string) bool { return x.surveyed == nil || x.surveyed(replica) }
+
+func (x *region) Reach(name string) transfer.Replica {
 	u, _ := url.Parse(x.at[name].URL)
 	return transfer.Replica{Name: name, URL: u, Transport: x.at[name].Client().Transport}
 }
@@ -349,14 +359,14 @@ func (x *region) settled(replicas ...string) {
 }
 
 // until waits for what is so one day, with a bound for when it is not.
-func (x *region) until(news <-chan struct{}, so func() bool) {
+func (x *region) until(changed <-chan struct{}, so func() bool) {
 	x.t.Helper()
 	bound := time.After(3 * time.Minute)
 	for !so() {
 		select {
-		case <-news:
+		case <-changed:
 		case <-bound:
-			x.t.Fatalf("still not, with %v", x.Letters())
+			x.t.Fatalf("still not, with %v", x.Failures())
 		}
 	}
 }
@@ -385,9 +395,9 @@ func (x *region) eventually(so func() bool) {
 	x.until(again, so)
 }
 
-// failed waits for a number of letters.
-func (x *region) failed(n int) []Letter {
+// failed waits for a number of failures.
+func (x *region) failed(n int) []Failure {
 	x.t.Helper()
-	x.eventually(func() bool { return len(x.Letters()) == n })
-	return x.Letters()
+	x.eventually(func() bool { return len(x.Failures()) == n })
+	return x.Failures()
 }

@@ -15,20 +15,20 @@ const (
 	listLife  = time.Minute // of what a replica says that it has
 )
 
-// errLetIn is for what a replica refuses that lets us in: it does so for this repository, not for all.
+// errLetIn is for what a replica refuses though it lets the gateway in: it refuses this repository, not all.
 var errLetIn = errors.New("it lets us in, so that the others may go well")
 
-// listing is what a replica said of its repositories, by name; not whole where it does not say.
+// listing is the catalog of a replica, sorted; not complete if the replica gives none.
 type listing struct {
-	names []string
-	whole bool
-	until time.Time
+	names    []string
+	complete bool
+	until    time.Time
 }
 
-// hidden is what becomes of a deletion that is refused with all else of its repository: some registries do so of one
-// that they do not have. Their list of all tells, unless it is empty: that is what some show to a login that has
-// ended.
-func (e *Engine) hidden(ctx context.Context, target string, entry ledger.Entry, refused error) error {
+// judgeHidden decides what becomes of a deletion that is refused with all else of its repository. Some registries
+// refuse all of a repository that they do not have: then it is done. Their catalog tells, unless it is empty: some show
+// that to a login that has expired.
+func (e *Engine) judgeHidden(ctx context.Context, target string, entry ledger.Entry, refused error) error {
 	if e.reach(target).LetsIn(ctx) != nil {
 		return refused
 	}
@@ -36,27 +36,28 @@ func (e *Engine) hidden(ctx context.Context, target string, entry ledger.Entry, 
 		return fmt.Errorf("%w: %w", refused, errLetIn)
 	}
 	list := e.listed(ctx, target)
-	if _, there := slices.BinarySearch(list.names, entry.Repository); there || !list.whole || len(list.names) == 0 {
+	if _, there := slices.BinarySearch(list.names, entry.Repository); there || !list.complete || len(list.names) == 0 {
 		return fmt.Errorf("%w: %w", refused, errLetIn)
 	}
 	return nil
 }
 
-// mayHave: something live that was pushed or copied with what was deleted is said to be there. In doubt it is.
+// mayHave reports whether the replica has confirmed something live of the same digest. If the ledger cannot be read it
+// may.
 func (e *Engine) mayHave(target string, entry ledger.Entry) bool {
-	near, err := e.Ledger.Tagged(entry.Repository, entry.Digest, maxLately)
+	alive, err := e.Ledger.Tagged(entry.Repository, entry.Digest, maxRecentWrites)
 	if err != nil {
 		return true
 	}
-	whole, known, err := e.Ledger.Get(ledger.Reference{Repository: entry.Repository, Name: entry.Digest})
-	if known && !whole.Deleted {
-		near = append(near, whole)
+	manifest, known, err := e.Ledger.Get(ledger.Reference{Repository: entry.Repository, Name: entry.Digest})
+	if known && !manifest.Deleted {
+		alive = append(alive, manifest)
 	}
 	there := func(other ledger.Entry) bool { return slices.Contains(other.Confirmed, target) }
-	return err != nil || slices.ContainsFunc(near, there)
+	return err != nil || slices.ContainsFunc(alive, there)
 }
 
-// listed asks once in a while: many deletions may be of one repository, and some registries take long to list them all.
+// listed reads the catalog once in listLife: some registries take long for it, and many deletions may need it.
 func (e *Engine) listed(ctx context.Context, target string) listing {
 	e.mu.Lock()
 	have := e.listings[target]
@@ -64,9 +65,9 @@ func (e *Engine) listed(ctx context.Context, target string) listing {
 	if time.Now().Before(have.until) {
 		return have
 	}
-	names, whole, err := e.reach(target).Catalog(ctx, maxListed)
+	names, complete, err := e.reach(target).Catalog(ctx, maxListed)
 	slices.Sort(names)
-	have = listing{names, whole && err == nil, time.Now().Add(listLife)}
+	have = listing{names, complete && err == nil, time.Now().Add(listLife)}
 	e.mu.Lock()
 	e.listings[target] = have
 	e.mu.Unlock()

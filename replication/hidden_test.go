@@ -14,7 +14,7 @@ import (
 // there. Where nobody can tell, that is a failure of this repository, which holds no other back; unless nobody is let
 // in.
 func TestHiddenDeletions(t *testing.T) {
-	const many = 3 * patience
+	const many = 3 * breakAfter
 	for _, c := range []struct {
 		name         string
 		status, v2   int
@@ -33,7 +33,7 @@ func TestHiddenDeletions(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := newRegion(t)
-			only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+			only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 			x.fleet.Store(&only)
 			x.at["b"].breaks(func(w http.ResponseWriter, r *http.Request) bool {
 				switch {
@@ -61,18 +61,18 @@ func TestHiddenDeletions(t *testing.T) {
 			}
 			want := many
 			if c.paused {
-				want = patience
+				want = breakAfter
 			}
-			x.eventually(func() bool { return len(x.Letters()) >= want })
+			x.eventually(func() bool { return len(x.Failures()) >= want })
 			x.Engine.mu.Lock()
-			paused := x.lane("b").pause.failures >= patience
+			paused := x.worker("b").breaker.failures >= breakAfter
 			x.Engine.mu.Unlock()
 			if paused != c.paused || x.pending("b") < many {
 				t.Errorf("paused: %v, %d pending", paused, x.pending("b"))
 			}
-			for _, l := range x.Letters() {
-				if !strings.Contains(l.Reason, fmt.Sprint("DELETE: ", c.status)) {
-					t.Error(l.Reason)
+			for _, f := range x.Failures() {
+				if !strings.Contains(f.Reason, fmt.Sprint("DELETE: ", c.status)) {
+					t.Error(f.Reason)
 				}
 			}
 		})
@@ -89,7 +89,7 @@ func TestListedOnce(t *testing.T) {
 		return true
 	})
 	for range 3 {
-		if got := x.listed(t.Context(), "b"); !got.whole || fmt.Sprint(got.names) != "[a b]" || asked.Load() != 1 {
+		if got := x.listed(t.Context(), "b"); !got.complete || fmt.Sprint(got.names) != "[a b]" || asked.Load() != 1 {
 			t.Errorf("%+v, asked %d times", got, asked.Load())
 		}
 	}

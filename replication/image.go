@@ -14,31 +14,29 @@ import (
 )
 
 const (
-	maxParts   = 8 // manifests, and blobs, looked after at a time, for one task
-	maxNesting = 4 // indexes in an index, and referrers of referrers
+	maxParallel = 8 // manifests, and blobs, at a time, for one task
+	maxNesting  = 4 // indexes in an index, and referrers of referrers
 )
 
-var errLater = errors.New("a referrer cannot be had")
-
-// image brings manifests of one repository to one replica, each after all that it names, and each once: of indexes in an
-// index there are many ways to one manifest.
+// image copies manifests of one repository to one replica, each after all that it names. Each is copied once, though
+// nested indexes may name it many times.
 type image struct {
 	// Static after newImage.
 	*Engine
-	blobs      *blobs
-	target     string
-	sources    []string
-	repository string
-	manifests  chan struct{} // one for each manifest that has a goroutine of its own
-	parts      chan struct{} // one for each blob that is brought
+	blobs         *blobs
+	target        string
+	sources       []string
+	repository    string
+	manifestSlots chan struct{} // one for each manifest that has a goroutine of its own
+	blobSlots     chan struct{} // one for each blob that is copied
 
-	mu      sync.Mutex
-	brought map[string]*manifestJob // Guarded by mu; by digest.
-	whole   map[string]bool         // Guarded by mu; blobs that the target has, by digest.
+	mu           sync.Mutex
+	jobs         map[string]*manifestJob // Guarded by mu; by digest.
+	presentBlobs map[string]bool         // Guarded by mu; blobs that the target has, by digest.
 }
 
 type manifestJob struct {
-	done chan struct{} // closed when the rest is there
+	done chan struct{} // closed when the rest is set
 	content
 	err error
 }
@@ -46,7 +44,8 @@ type manifestJob struct {
 func (e *Engine) newImage(b *blobs, t Task) *image {
 	return &image{
 		Engine: e, blobs: b, target: t.Target, sources: t.Sources, repository: t.Repository,
-		manifests: make(chan struct{}, maxParts), parts: make(chan struct{}, maxParts), brought: map[string]*manifestJob{}, whole: map[string]bool{},
+		manifestSlots: make(chan struct{}, maxParallel), blobSlots: make(chan struct{}, maxParallel),
+		jobs: map[string]*manifestJob{}, presentBlobs: map[string]bool{},
 	}
 }
 
@@ -57,21 +56,21 @@ type content struct {
 	from      string // the source that it came from; "" where the target has it
 }
 
-// bring returns when the target has the manifest and all that it names. The context is the task's: others may wait for the
-// same manifest. Nobody waits in a circle, since no manifest can name itself.
-func (i *image) bring(ctx context.Context, digest string, nesting int) (content, error) {
+// ensure returns when the target has the manifest and all that it names. The context is the task's: others may wait for
+// the same manifest. There is no deadlock, since no manifest can name itself.
+func (i *image) ensure(ctx context.Context, digest string, nesting int) (content, error) {
 	if nesting > maxNesting {
 		return content{}, fmt.Errorf("more than %d manifests in each other", maxNesting)
 	}
 	i.mu.Lock()
-	j, joined := i.brought[digest]
+	j, joined := i.jobs[digest]
 	if !joined {
 		j = &manifestJob{done: make(chan struct{})}
-		i.brought[digest] = j
+		i.jobs[digest] = j
 	}
 	i.mu.Unlock()
 	if !joined {
-		j.content, j.err = i.all(ctx, digest, nesting)
+		j.content, j.err = i.copyManifest(ctx, digest, nesting)
 		close(j.done)
 	}
 	select {
@@ -82,10 +81,10 @@ func (i *image) bring(ctx context.Context, digest string, nesting int) (content,
 	}
 }
 
-// all looks at the parts also where the manifest is there: registries are not obliged to, and some take a manifest without
-// its layers.
-func (i *image) all(ctx context.Context, digest string, nesting int) (content, error) {
-	c, has, err := i.manifest(ctx, digest)
+// copyManifest ensures all that a manifest names, then puts it. It looks for the blobs even if the target has the
+// manifest, since some registries take a manifest without its layers.
+func (i *image) copyManifest(ctx context.Context, digest string, nesting int) (content, error) {
+	c, has, err := i.fetchManifest(ctx, digest)
 	if err != nil {
 		return content{}, err
 	}
@@ -98,16 +97,30 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 	if err != nil {
 		return content{}, err
 	}
+	if err := i.copyNeeds(ctx, needs, nesting); err != nil {
+		return content{}, err
+	}
+	if has != complete {
+		err = i.putManifest(ctx, digest, c)
+	}
+	if err == nil && has == damaged { // the target may keep what it has
+		_, _, err = i.reach(i.target).Repository(i.repository).Manifest(ctx, digest)
+	}
+	return c, err
+}
+
+// copyNeeds copies what a manifest names, some at a time. An optional child that no source has is left out.
+func (i *image) copyNeeds(ctx context.Context, needs []manifest.Descriptor, nesting int) error {
 	group, failed := errgroup.WithContext(ctx)
 	for _, need := range needs {
 		do := func() error {
-			err := i.part(ctx, failed, need, nesting)
-			if need.Optional && errors.Is(err, errNowhere) {
+			err := i.copyDescriptor(ctx, failed, need, nesting)
+			if need.Optional && errors.Is(err, errNoSource) {
 				return nil
 			}
 			return err
 		}
-		if leave, ok := i.enter(failed, need, nesting); ok {
+		if leave, ok := i.acquire(failed, need, nesting); ok {
 			group.Go(func() error { defer leave(); return do() })
 		} else {
 			err := do()
@@ -117,33 +130,26 @@ func (i *image) all(ctx context.Context, digest string, nesting int) (content, e
 			break
 		}
 	}
-	if err := group.Wait(); err != nil {
-		return content{}, err
-	}
-	if has != whole {
-		err = i.put(ctx, digest, c)
-	}
-	if err == nil && has == damaged { // it may keep what it has
-		_, _, err = i.reach(i.target).Repository(i.repository).Manifest(ctx, digest)
-	}
-	return c, err
+	return group.Wait()
 }
 
-// put is not cut short: that takes no time, and would leave it open whether it is there.
-func (i *image) put(ctx context.Context, digest string, c content) error {
-	return i.inOwnName(ctx, i.target, ledger.Reference{Repository: i.repository, Name: digest}, func(context.Context) error {
+// putManifest ignores that a deletion of the manifest begins: a write that breaks off may have succeeded or not, and
+// this one is short.
+func (i *image) putManifest(ctx context.Context, digest string, c content) error {
+	what := ledger.Reference{Repository: i.repository, Name: digest}
+	return i.guardedWrite(ctx, i.target, what, func(context.Context) error {
 		return i.reach(i.target).Repository(i.repository).PutManifest(ctx, digest, c.mediaType, c.body)
-	}, i.unheard(func(ctx context.Context) (bool, error) {
+	}, i.sourceHasIt(func(ctx context.Context) (bool, error) {
 		return i.source(c.from, i.target).Repository(i.repository).HasManifest(ctx, digest)
 	}))
 }
 
-// enter waits for room, but within another manifest not for that of a manifest: all who have it could wait. There is none,
-// then, or the context has ended.
-func (i *image) enter(ctx context.Context, need manifest.Descriptor, nesting int) (leave func(), ok bool) {
-	room := i.parts
+// acquire waits for a slot of a blob, or of a manifest. Within another manifest it does not wait for that of a
+// manifest: all that have one could be waiting. ok is false if there is none, or the context has ended.
+func (i *image) acquire(ctx context.Context, need manifest.Descriptor, nesting int) (leave func(), ok bool) {
+	room := i.blobSlots
 	if need.Manifest {
-		room = i.manifests
+		room = i.manifestSlots
 	}
 	leave = func() { <-room }
 	if need.Manifest && nesting > 0 {
@@ -162,101 +168,67 @@ func (i *image) enter(ctx context.Context, need manifest.Descriptor, nesting int
 	}
 }
 
-// part is given the task's context, for what others may wait for, and one that ends when the rest is in vain.
-func (i *image) part(ctx, unlessFailed context.Context, need manifest.Descriptor, nesting int) error {
-	if err := i.unlessGone(ledger.Reference{Repository: i.repository, Name: need.Digest, Blob: !need.Manifest}); err != nil {
+// copyDescriptor copies one blob or manifest. ctx is the task's, since others may wait for the same manifest;
+// unlessFailed ends when another of the manifest's descriptors has failed.
+func (i *image) copyDescriptor(ctx, unlessFailed context.Context, need manifest.Descriptor, nesting int) error {
+	what := ledger.Reference{Repository: i.repository, Name: need.Digest, Blob: !need.Manifest}
+	if err := i.notDeleted(what); err != nil {
 		return err
 	}
 	if unlessFailed.Err() != nil {
 		return context.Cause(unlessFailed)
 	}
 	if need.Manifest {
-		_, err := i.bring(ctx, need.Digest, nesting+1)
+		_, err := i.ensure(ctx, need.Digest, nesting+1)
 		return err
 	}
 	return i.blob(unlessFailed, need.Digest, need.Size)
 }
 
-// blob is brought once. The size is what the manifest says, 0 if that is not known.
+// blob copies a blob once. The size is the manifest's, 0 if that is not known.
 func (i *image) blob(ctx context.Context, digest string, size int64) error {
 	i.mu.Lock()
-	there := i.whole[digest]
+	there := i.presentBlobs[digest]
 	i.mu.Unlock()
 	if there {
 		return nil
 	}
-	if err := i.blobs.bring(ctx, blobKey{i.target, i.repository, digest}, size, i.sources); err != nil {
+	if err := i.blobs.ensure(ctx, blobKey{i.target, i.repository, digest}, size, i.sources); err != nil {
 		return err
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.whole[digest] = true
+	i.presentBlobs[digest] = true
 	return nil
 }
 
-// holding is how much of a manifest a target has.
-type holding int
+// presence is how much of a manifest a target has.
+type presence int
 
-// The closed set of holdings.
+// The closed set of presences.
 const (
-	none holding = iota
+	absent presence = iota
 	damaged
-	whole
+	complete
 )
 
-// manifest is the target's own if it has it. Of a repository that is not there yet some registries say 401 or 403: whether we may
-// write there is for the write to find out.
-func (i *image) manifest(ctx context.Context, digest string) (c content, has holding, err error) {
+// fetchManifest reads a manifest from the target, or else from a source. Some registries answer 401 or 403 for a
+// repository that is not there yet: whether the gateway may write there, the write will tell.
+func (i *image) fetchManifest(ctx context.Context, digest string) (c content, has presence, err error) {
 	get := func(from transfer.Replica) (err error) {
 		c.mediaType, c.body, err = from.Repository(i.repository).Manifest(ctx, digest)
 		return err
 	}
 	switch err := get(i.reach(i.target)); {
 	case err == nil:
-		return c, whole, nil
+		return c, complete, nil
 	case transfer.Damaged(err):
 		has = damaged
 	case !transfer.Missing(err) && !transfer.Refused(err):
-		return c, none, err
+		return c, absent, err
 	}
-	return c, has, each(i.sources, i.target, func(from string) error { c.from = from; return get(i.source(from, i.target)) })
-}
-
-// referrers brings what refers to the manifest: signatures are there before the tag is. By the tag schema ("sha256-…", and
-// cosign's ".sig") they are tags of their own in the ledger. What a source lists but has not whole is left out; what may yet
-// come is errLater, and keeps nothing else waiting.
-func (i *image) referrers(ctx context.Context, digest string, nesting int) error {
-	if nesting > maxNesting {
-		return nil
-	}
-	for _, from := range i.sources {
-		list, err := i.source(from, i.target).Repository(i.repository).Referrers(ctx, digest)
-		if err != nil {
-			continue
-		}
-		var later error
-		for _, referrer := range list {
-			gone, err := i.gone(ledger.Reference{Repository: i.repository, Name: referrer})
-			if err != nil {
-				return err
-			}
-			if gone {
-				continue
-			}
-			_, err = i.bring(ctx, referrer, nesting)
-			if err == nil {
-				err = i.referrers(ctx, referrer, nesting+1)
-			}
-			switch {
-			case errors.Is(err, errLater):
-				later = err
-			case ctx.Err() != nil || transfer.Passing(err) && transfer.At(err) == i.target:
-				return err
-			case transfer.Passing(err):
-				later = fmt.Errorf("%w: %s: %w", errLater, referrer, err)
-			}
-		}
-		return later
-	}
-	return nil
+	return c, has, trySources(i.sources, i.target, func(from string) error {
+		c.from = from
+		return get(i.source(from, i.target))
+	})
 }

@@ -51,7 +51,7 @@ func descriptors(contents [][]byte) (list []any) {
 func TestNestedIndexes(t *testing.T) {
 	const wide = 12
 	x := newRegion(t)
-	only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+	only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 	x.fleet.Store(&only)
 	root, manifests := x.at["a"].tree("v1", wide, 2)
 	var mu sync.Mutex
@@ -70,8 +70,8 @@ func TestNestedIndexes(t *testing.T) {
 	x.push("v1", root, "a")
 	x.run()
 	x.settled("b")
-	if !b.whole("v1") {
-		t.Error("it is not whole")
+	if !b.complete("v1") {
+		t.Error("it is not complete")
 	}
 	mu.Lock()
 	defer mu.Unlock()
@@ -79,12 +79,13 @@ func TestNestedIndexes(t *testing.T) {
 	if bound := 2*manifests + 4*2*wide + 2; asked > bound {
 		t.Errorf("%d requests of %d manifests, not %d", asked, manifests, bound)
 	}
-	if most > 2*maxParts+1 {
+	if most > 2*maxParallel+1 {
 		t.Errorf("%d at a time", most)
 	}
 }
 
-// TestDeletedMeanwhile: what is deleted everywhere while it is copied does not stay: a child, a referrer, the image itself.
+// TestDeletedMeanwhile: what is deleted everywhere while it is copied does not stay: a child, a referrer, the image
+// itself.
 func TestDeletedMeanwhile(t *testing.T) {
 	one, two := imageOf("config of one", "one"), imageOf("config of two", "two")
 	index := indexOf(one, two)
@@ -102,7 +103,7 @@ func TestDeletedMeanwhile(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := newRegion(t)
-			only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+			only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 			x.fleet.Store(&only)
 			a, b := x.at["a"], x.at["b"]
 			a.image("", "one")
@@ -126,17 +127,18 @@ func TestDeletedMeanwhile(t *testing.T) {
 			x.run()
 			x.settled("b")
 			x.idle()
-			if !once.Load() || b.get("/v2/app/manifests/"+c.gone) != nil || len(x.Letters()) != 0 {
-				t.Errorf("it is there again: %q, %v", b.log, x.Letters())
+			if !once.Load() || b.get("/v2/app/manifests/"+c.gone) != nil || len(x.Failures()) != 0 {
+				t.Errorf("it is there again: %q, %v", b.log, x.Failures())
 			}
 		})
 	}
 }
 
-// TestReferrerLater: a referrer that cannot be had now keeps neither the tag nor other referrers waiting, and is tried again.
+// TestReferrerLater: a referrer that cannot be had now keeps neither the tag nor other referrers waiting, and is tried
+// again.
 func TestReferrerLater(t *testing.T) {
 	x := newRegion(t)
-	only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+	only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 	x.fleet.Store(&only)
 	a, b := x.at["a"], x.at["b"]
 	digest := a.image("v1", "layer")
@@ -157,19 +159,19 @@ func TestReferrerLater(t *testing.T) {
 	})
 	x.push("v1", digest, "a")
 	x.run()
-	if l := x.failed(1)[0]; l.Dead || l.Task.Digest != digest || !strings.Contains(l.Reason, referrers[0]) {
-		t.Errorf("%+v", l)
+	if f := x.failed(1)[0]; f.GivenUp || f.Task.Digest != digest || !strings.Contains(f.Reason, referrers[0]) {
+		t.Errorf("%+v", f)
 	}
-	if !b.whole("v1") || !slices.Contains(x.last("v1").Confirmed, "b") || slices.Contains(x.last(digest).Confirmed, "b") {
+	if !b.complete("v1") || !slices.Contains(x.last("v1").Confirmed, "b") || slices.Contains(x.last(digest).Confirmed, "b") {
 		t.Errorf("%q, %v, %v", b.log, x.last("v1"), x.last(digest))
 	}
-	if b.get("/v2/app/manifests/"+referrers[0]) != nil || !b.whole(referrers[1]) || !b.whole(referrers[2]) {
+	if b.get("/v2/app/manifests/"+referrers[0]) != nil || !b.complete(referrers[1]) || !b.complete(referrers[2]) {
 		t.Errorf("not what can be had: %q", b.log)
 	}
 	a.breaks(nil)
-	x.Retry(func(Letter) bool { return true })
+	x.Retry(func(Failure) bool { return true })
 	x.settled("b")
-	if !b.whole(referrers[0]) {
+	if !b.complete(referrers[0]) {
 		t.Error("the referrer is not there")
 	}
 }
@@ -180,16 +182,16 @@ func (x *region) idle() {
 	x.eventually(func() bool {
 		x.Engine.mu.Lock()
 		defer x.Engine.mu.Unlock()
-		if len(x.early) > 0 {
+		if len(x.earlyBlobs) > 0 {
 			return false
 		}
-		for _, l := range x.lanes {
-			if len(l.running)+l.queue.len() > 0 {
+		for _, w := range x.workers {
+			if len(w.running)+w.queue.len() > 0 {
 				return false
 			}
 		}
-		for _, d := range x.doubts {
-			if len(d.names)+d.looking > 0 {
+		for _, r := range x.rechecks {
+			if len(r.names)+r.running > 0 {
 				return false
 			}
 		}

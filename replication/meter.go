@@ -6,9 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/fairlead-gateway/fairlead/transfer"
+	"golang.org/x/time/rate"
 )
 
 // window is what a rate is the mean of, in seconds.
@@ -27,7 +26,7 @@ type meter struct {
 	marks   [window]int64 // Guarded by mu; the second that each is of.
 }
 
-// newMeter makes what is sent in one go small: who waits for his turn must not look as if he stood still.
+// newMeter makes single reads small: a transfer that waits for its share of the bandwidth must not look stalled.
 func newMeter(bytesPerSecond int64, count func(bytes int)) *meter {
 	m := &meter{most: 256 << 10, count: count}
 	if bytesPerSecond > 0 {
@@ -49,7 +48,7 @@ func (m *meter) sent(n int, now time.Time) {
 	m.seconds[second%window] += int64(n)
 }
 
-// rate is in bytes per second, the mean of the last minute, or of as much of it as there was something to send.
+// rate is the mean of the last minute, or of the part of it since the first byte, in bytes per second.
 func (m *meter) rate(now time.Time) (perSecond float64, total int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -64,7 +63,7 @@ func (m *meter) rate(now time.Time) (perSecond float64, total int64) {
 	return float64(sum) / float64(now.Unix()-first+1), m.total
 }
 
-// over is a transport whose bodies are metered.
+// over is a transport that meters the bodies of its requests.
 func (m *meter) over(base http.RoundTripper) http.RoundTripper { return metered{base, m} }
 
 type metered struct {
@@ -100,7 +99,7 @@ func (b *meteredBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// reach is a replica by way of its meter.
+// reach is how to reach a replica, through its meter.
 func (e *Engine) reach(name string) transfer.Replica {
 	r := e.Reach(name)
 	r.Name = name
@@ -108,7 +107,7 @@ func (e *Engine) reach(name string) transfer.Replica {
 	return r
 }
 
-// source is a replica as one that is read from for another.
+// source is how to read from a replica for another.
 func (e *Engine) source(name, target string) transfer.Replica {
 	r := e.reach(name)
 	if e.Moved == nil {

@@ -10,7 +10,7 @@ type metrics struct {
 	blobs   *prometheus.CounterVec
 	bytes   *prometheus.CounterVec
 	pending *prometheus.GaugeVec
-	dead    *prometheus.GaugeVec
+	givenUp *prometheus.GaugeVec
 	late    prometheus.Counter
 }
 
@@ -18,22 +18,26 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	with := promauto.With(reg)
 	return &metrics{
 		tasks: with.NewCounterVec(prometheus.CounterOpts{
-			Name: "fairlead_replication_tasks_total", Help: "Images brought to a replica, and deletions, by how that ended.",
+			Name: "fairlead_replication_tasks_total", Help: "Images copied to a replica, and deletions, by result.",
 		}, []string{"replica", "action", "result"}),
 		blobs: with.NewCounterVec(prometheus.CounterOpts{
-			Name: "fairlead_replication_blobs_total", Help: "Blobs copied, by how that ended.",
+			Name: "fairlead_replication_blobs_total", Help: "Blobs copied, by result.",
 		}, []string{"result"}),
 		bytes: with.NewCounterVec(prometheus.CounterOpts{
-			Name: "fairlead_replication_sent_bytes_total", Help: "Bytes of blobs and manifests that were sent to a replica, those included that were sent twice.",
+			Name: "fairlead_replication_sent_bytes_total",
+			Help: "Bytes of blobs and manifests sent to a replica, those that were sent twice included.",
 		}, []string{"replica"}),
 		pending: with.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "fairlead_replication_pending", Help: "Tags, manifests and deletions that a replica has not confirmed, or was seen to lack all the same.",
+			Name: "fairlead_replication_pending",
+			Help: "Tags, manifests and deletions that a replica has not confirmed, or was seen to lack though it has.",
 		}, []string{"replica"}),
-		dead: with.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "fairlead_replication_dead_letters", Help: "Images and deletions that are not tried again until somebody says so.",
+		givenUp: with.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "fairlead_replication_failures_given_up",
+			Help: "Images and deletions that have failed too often, and wait for `fairlead replication retry`.",
 		}, []string{"replica"}),
 		late: with.NewCounter(prometheus.CounterOpts{
-			Name: "fairlead_replication_late_total", Help: "Committed blobs that were too many to copy at once, and come with their manifest.",
+			Name: "fairlead_replication_late_total",
+			Help: "Blobs that were not copied when they were committed, since too many were, but with their manifest.",
 		}),
 	}
 }

@@ -8,23 +8,23 @@ import (
 	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
-// Replica is one as planning sees it.
+// Replica is a replica as planning sees it.
 type Replica struct {
 	Name     string
 	Up       bool
 	Offline  bool     // the operator took it out
-	Writable bool     // it takes writes
-	Storage  string   // replicas that bear the same one have the same content; "" is its own
+	Writable bool     // it accepts writes
+	Storage  string   // replicas of the same storage have the same content; "" is its own
 	Sources  []string // the others, the nearest first
 	LeftOut  func(repository string) bool
 }
 
 func (r *Replica) readable() bool { return r.Up && !r.Offline }
 
-// Fleet is all replicas, and those of them that this gateway is to serve (Assign).
+// Fleet is all replicas, and which of them Assign gives to this gateway.
 type Fleet struct {
 	Replicas []Replica
-	Mine     []string
+	Assigned []string
 }
 
 func (f Fleet) replica(name string) *Replica {
@@ -36,7 +36,7 @@ func (f Fleet) replica(name string) *Replica {
 	return nil
 }
 
-// Served are the replicas that this gateway brings what they lack, whether or not that can be done just now.
+// Served are the replicas that this gateway copies to, whether or not they can be reached now.
 func (f Fleet) Served() (names []string) {
 	for i := range f.Replicas {
 		if r := &f.Replicas[i]; f.serves(r) {
@@ -47,10 +47,10 @@ func (f Fleet) Served() (names []string) {
 }
 
 func (f Fleet) serves(r *Replica) bool {
-	return r.Writable && !r.Offline && slices.Contains(f.Mine, r.Name)
+	return r.Writable && !r.Offline && slices.Contains(f.Assigned, r.Name)
 }
 
-// target is nil where nothing can be brought now.
+// target is nil if nothing can be copied to the replica now.
 func (f Fleet) target(name string) *Replica {
 	r := f.replica(name)
 	if r == nil || !r.Up || !f.serves(r) {
@@ -64,12 +64,12 @@ type Action string
 
 // The closed set of actions.
 const (
-	Confirm Action = "confirm" // it is there, in storage that replicas share
+	Confirm Action = "confirm" // it is there already, in storage that replicas share
 	Delete  Action = "delete"
 	Copy    Action = "copy"
 )
 
-// Task brings a replica what some entries say: one that is deleted, or those of one digest.
+// Task does to one replica what some entries say: one that is deleted, or those of one digest.
 type Task struct {
 	Action     Action
 	Target     string
@@ -77,10 +77,10 @@ type Task struct {
 	Digest     string
 	Entries    []ledger.Entry // the oldest first
 	Sources    []string       // the nearest first
-	Again      bool           // although it was confirmed
+	Force      bool           // even if the replica has confirmed it
 }
 
-// key: of one key there is one task at a time.
+// key identifies a task. One task of a key runs at a time.
 func (t Task) key() taskKey {
 	if t.Action == Copy {
 		return taskKey{t.Target, ledger.Reference{Repository: t.Repository, Name: t.Digest}}
@@ -93,16 +93,16 @@ type taskKey struct {
 	ledger.Reference
 }
 
-// stamp is that of the latest write that the task is about.
+// stamp is that of the task's latest entry.
 func (t Task) stamp() hlc.Stamp { return t.Entries[len(t.Entries)-1].Stamp }
 
 func (t Task) tagged() bool {
 	return slices.ContainsFunc(t.Entries, func(e ledger.Entry) bool { return e.IsTag() })
 }
 
-// order: what was deleted goes first, so that nobody is given it for longer than need be; then what tags name now, before what
-// no tag is known to name, which may be what a tag named before. Of the same kind the oldest first.
-func order(a, b Task) int {
+// compareTasks orders tasks: deletions first, so that nobody is served what is deleted for longer than need be; then
+// what tags name; then the rest, which may be what tags named before. Of the same kind the oldest goes first.
+func compareTasks(a, b Task) int {
 	rank := func(t Task) int {
 		switch {
 		case t.Action != Copy:
@@ -116,9 +116,9 @@ func order(a, b Task) int {
 		cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Entries[0].Name, b.Entries[0].Name))
 }
 
-// Plan is what can be done now to bring a replica what it lacks, in the order in which it is to be done. What has no
+// plan lists the tasks that can be done now for the entries that a replica may lack, in order. An entry that has no
 // source that is up waits for one.
-func Plan(pending []ledger.Entry, target string, fleet Fleet) []Task {
+func plan(pending []ledger.Entry, target string, fleet Fleet) []Task {
 	to := fleet.target(target)
 	if to == nil {
 		return nil
@@ -129,9 +129,9 @@ func Plan(pending []ledger.Entry, target string, fleet Fleet) []Task {
 		switch {
 		case slices.Contains(e.Confirmed, target):
 		case fleet.shared(e, to):
-			tasks = append(tasks, Task{Action: Confirm, Target: target, Repository: e.Repository, Digest: e.Digest, Entries: []ledger.Entry{e}})
+			tasks = append(tasks, taskFor(Confirm, target, e))
 		case e.Deleted:
-			tasks = append(tasks, Task{Action: Delete, Target: target, Repository: e.Repository, Digest: e.Digest, Entries: []ledger.Entry{e}})
+			tasks = append(tasks, taskFor(Delete, target, e))
 		case e.Blob || fleet.leftOut(e, target):
 		default:
 			key := ledger.Reference{Repository: e.Repository, Name: e.Digest}
@@ -147,26 +147,30 @@ func Plan(pending []ledger.Entry, target string, fleet Fleet) []Task {
 			tasks = append(tasks, *t)
 		}
 	}
-	slices.SortFunc(tasks, order)
+	slices.SortFunc(tasks, compareTasks)
 	return tasks
 }
 
-// leftOut: it is deleted there, but not copied.
+func taskFor(action Action, target string, e ledger.Entry) Task {
+	return Task{Action: action, Target: target, Repository: e.Repository, Digest: e.Digest, Entries: []ledger.Entry{e}}
+}
+
+// leftOut reports whether a filter keeps the entry from the target. Deletions are never left out.
 func (f Fleet) leftOut(e ledger.Entry, target string) bool {
 	r := f.replica(target)
 	return !e.Deleted && r != nil && r.LeftOut != nil && r.LeftOut(e.Repository)
 }
 
-// shared: a replica with the same storage has confirmed it.
+// shared reports whether a replica of the same storage has confirmed the entry.
 func (f Fleet) shared(e ledger.Entry, to *Replica) bool {
-	return slices.ContainsFunc(e.Confirmed, func(name string) bool { return f.same(f.replica(name), to) })
+	return slices.ContainsFunc(e.Confirmed, func(name string) bool { return f.sameStorage(f.replica(name), to) })
 }
 
-func (f Fleet) same(a, b *Replica) bool {
+func (f Fleet) sameStorage(a, b *Replica) bool {
 	return a != nil && b != nil && (a.Name == b.Name || a.Storage != "" && a.Storage == b.Storage)
 }
 
-// readable are the others that can be read from, the nearest first.
+// readable lists the other replicas that can be read from, the nearest first.
 func (f Fleet) readable(target string) (names []string) {
 	to := f.replica(target)
 	if to == nil {
@@ -184,21 +188,21 @@ func (f Fleet) sources(entries []ledger.Entry, to *Replica) []string {
 	})
 }
 
-// Blob is one that was committed on a replica: its manifest will follow.
+// Blob is a blob that was committed on a replica. Its manifest will follow.
 type Blob struct{ Repository, Digest, Replica string }
 
-// PlanBlob is where a blob is copied to as soon as it is committed.
-func PlanBlob(b Blob, fleet Fleet) (targets []string) {
+// planBlob lists the replicas that a blob is copied to as soon as it is committed.
+func planBlob(b Blob, fleet Fleet) (targets []string) {
 	from := fleet.replica(b.Replica)
 	if from == nil || !from.readable() {
 		return nil
 	}
 	for i := range fleet.Replicas {
 		to := &fleet.Replicas[i]
-		if !to.Up || !fleet.serves(to) || fleet.same(from, to) || to.LeftOut != nil && to.LeftOut(b.Repository) || !slices.Contains(to.Sources, b.Replica) {
-			continue
+		leftOut := to.LeftOut != nil && to.LeftOut(b.Repository)
+		if to.Up && fleet.serves(to) && !leftOut && !fleet.sameStorage(from, to) && slices.Contains(to.Sources, b.Replica) {
+			targets = append(targets, to.Name)
 		}
-		targets = append(targets, to.Name)
 	}
 	return targets
 }

@@ -6,10 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"pgregory.net/rapid"
-
 	"github.com/fairlead-gateway/fairlead/hlc"
 	"github.com/fairlead-gateway/fairlead/ledger"
+	"pgregory.net/rapid"
 )
 
 // tag and digest are entries that some replicas have confirmed, written at a time.
@@ -29,7 +28,7 @@ func three(change ...func(f *Fleet)) Fleet {
 		{Name: "a", Up: true, Writable: true, Sources: []string{"b", "c"}},
 		{Name: "b", Up: true, Writable: true, Sources: []string{"a", "c"}},
 		{Name: "c", Up: true, Writable: true, Sources: []string{"b", "a"}},
-	}, Mine: []string{"a", "b", "c"}}
+	}, Assigned: []string{"a", "b", "c"}}
 	for _, do := range change {
 		do(&f)
 	}
@@ -78,8 +77,8 @@ func TestPlan(t *testing.T) {
 		{"target down", []ledger.Entry{digest("d:1", 1, "b")}, three(on("a", func(r *Replica) { r.Up = false })), nil},
 		{"target offline", []ledger.Entry{digest("d:1", 1, "b")}, three(on("a", func(r *Replica) { r.Offline = true })), nil},
 		{"target unknown", []ledger.Entry{digest("d:1", 1, "b")}, Fleet{}, nil},
-		{"not our target", []ledger.Entry{digest("d:1", 1, "b")}, three(func(f *Fleet) { f.Mine = []string{"b"} }), nil},
-		{"our target", []ledger.Entry{digest("d:1", 1, "b")}, three(func(f *Fleet) { f.Mine = []string{"a"} }), []string{"copy d:1 from b"}},
+		{"not our target", []ledger.Entry{digest("d:1", 1, "b")}, three(func(f *Fleet) { f.Assigned = []string{"b"} }), nil},
+		{"our target", []ledger.Entry{digest("d:1", 1, "b")}, three(func(f *Fleet) { f.Assigned = []string{"a"} }), []string{"copy d:1 from b"}},
 		{"left out, but not its deletions", []ledger.Entry{digest("d:1", 1, "b"), deleted(digest("d:2", 1, "b"))},
 			three(on("a", func(r *Replica) { r.LeftOut = func(s string) bool { return s == "app" } })), []string{"delete d:2"}},
 		{"one storage", []ledger.Entry{digest("d:1", 1, "b"), deleted(digest("d:2", 2, "b")), digest("d:3", 3, "c")},
@@ -88,7 +87,7 @@ func TestPlan(t *testing.T) {
 		{"a blob that was pushed again", []ledger.Entry{{Reference: ledger.Reference{Repository: "app", Name: "d:1", Blob: true}, Digest: "d:1", Confirmed: []string{"b"}}}, three(), nil},
 	} {
 		var got []string
-		for _, task := range Plan(c.pending, "a", c.fleet) {
+		for _, task := range plan(c.pending, "a", c.fleet) {
 			got = append(got, task.String())
 		}
 		if !slices.Equal(got, c.want) {
@@ -104,14 +103,14 @@ func TestPlanBlob(t *testing.T) {
 		want  []string
 	}{
 		{"to all others", three(), []string{"b", "c"}},
-		{"to ours", three(func(f *Fleet) { f.Mine = []string{"c"} }), []string{"c"}},
-		{"it is here", three(func(f *Fleet) { f.Mine = []string{"a"} }), nil},
+		{"to ours", three(func(f *Fleet) { f.Assigned = []string{"c"} }), []string{"c"}},
+		{"it is here", three(func(f *Fleet) { f.Assigned = []string{"a"} }), nil},
 		{"not to who is down, or takes no writes", three(on("b", func(r *Replica) { r.Up = false }), on("c", func(r *Replica) { r.Writable = false })), nil},
 		{"not from who is offline", three(on("a", func(r *Replica) { r.Offline = true })), nil},
 		{"one storage", three(on("a", func(r *Replica) { r.Storage = "s" }), on("b", func(r *Replica) { r.Storage = "s" })), []string{"c"}},
 		{"left out", three(on("b", func(r *Replica) { r.LeftOut = func(string) bool { return true } })), []string{"c"}},
 	} {
-		if got := PlanBlob(Blob{"app", "d:1", "a"}, c.fleet); !slices.Equal(got, c.want) {
+		if got := planBlob(Blob{"app", "d:1", "a"}, c.fleet); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q", c.name, got)
 		}
 	}
@@ -127,7 +126,7 @@ func TestPlanRules(t *testing.T) {
 			r.Up, r.Offline, r.Writable = rapid.Bool().Draw(t, "up"), rapid.Bool().Draw(t, "offline"), rapid.Bool().Draw(t, "writable")
 			r.Storage = rapid.SampledFrom([]string{"", "", "s"}).Draw(t, "storage")
 		}
-		f.Mine = rapid.SliceOfDistinct(rapid.SampledFrom(names), rapid.ID).Draw(t, "mine")
+		f.Assigned = rapid.SliceOfDistinct(rapid.SampledFrom(names), rapid.ID).Draw(t, "mine")
 		var pending []ledger.Entry
 		for i := range rapid.IntRange(0, 8).Draw(t, "entries") {
 			e := tag(fmt.Sprintf("v%d", i), rapid.SampledFrom([]string{"d:1", "d:2"}).Draw(t, "digest"), rapid.Int64Range(0, 3).Draw(t, "at"),
@@ -137,13 +136,13 @@ func TestPlanRules(t *testing.T) {
 		}
 		for _, name := range names {
 			done := map[taskKey]bool{}
-			tasks := Plan(pending, name, f)
-			if !slices.IsSortedFunc(tasks, order) {
+			tasks := plan(pending, name, f)
+			if !slices.IsSortedFunc(tasks, compareTasks) {
 				t.Fatalf("out of order: %v", tasks)
 			}
 			for _, task := range tasks {
 				to := f.replica(name)
-				if done[task.key()] || !to.Up || to.Offline || !to.Writable || !slices.Contains(f.Mine, name) {
+				if done[task.key()] || !to.Up || to.Offline || !to.Writable || !slices.Contains(f.Assigned, name) {
 					t.Fatalf("%v to %+v, twice: %v", task, to, done[task.key()])
 				}
 				done[task.key()] = true

@@ -16,32 +16,32 @@ const (
 	Ready        State = "Ready"
 )
 
-// Progress is what one replica lacks. What pending entries come to in bytes is known only when they are copied: Bytes and
-// Left go by what those came to that were brought since the start, and are 0 before there is any.
+// Progress is what one replica lacks. The bytes of an entry are known only when it is copied: Bytes and Left are
+// estimated by those that were copied since the start, and are 0 before there is any.
 type Progress struct {
 	Replica string
 	State   State
-	Entries int     // that it has not confirmed, or was seen to lack all the same
+	Entries int     // that it has not confirmed, or was seen to lack though it has
 	Running int     // tasks
 	Waiting int     // tasks that have failed and are tried again
-	Dead    int     // tasks that are not
-	Bytes   int64   // an estimate
+	GivenUp int     // tasks that are tried again by Retry alone
+	Bytes   int64   // estimated
 	Rate    float64 // bytes per second, the mean of the last minute
 	Left    time.Duration
 }
 
-// Progress is of each replica that is served, by name.
+// Progress lists the replicas that are served, by name.
 func (e *Engine) Progress() (list []Progress) {
 	fleet, now := e.Fleet(), time.Now()
 	for _, name := range fleet.Served() {
 		perSecond, sent := e.meter(name).rate(now)
 		p := Progress{Replica: name, State: Provisioning, Rate: perSecond}
 		e.mu.Lock()
-		if l := e.lanes[name]; l != nil {
-			p.Dead = l.letters.dead()
-			p.Waiting = len(l.letters) - p.Dead
-			if l.scanned && (e.Surveyed == nil || e.Surveyed(name)) {
-				l.progress(&p, len(e.doubtsOf(name).lacking), perSecond, sent)
+		if w := e.workers[name]; w != nil {
+			p.GivenUp = w.failures.countGivenUp()
+			p.Waiting = len(w.failures) - p.GivenUp
+			if w.scanned && e.Surveyed(name) {
+				w.progress(&p, len(e.rechecksOf(name).lacking), perSecond, sent)
 			}
 		}
 		e.mu.Unlock()
@@ -52,14 +52,14 @@ func (e *Engine) Progress() (list []Progress) {
 }
 
 // progress is called with the engine's mu.
-func (l *lane) progress(p *Progress, lacking int, perSecond float64, sent int64) {
-	p.Entries, p.Running = l.pending+lacking, len(l.running)
+func (w *worker) progress(p *Progress, lacking int, perSecond float64, sent int64) {
+	p.Entries, p.Running = w.pending+lacking, len(w.running)
 	p.State = Ready
 	if p.Entries > 0 {
 		p.State = Syncing
 	}
-	if l.done > 0 {
-		p.Bytes = sent / l.done * int64(p.Entries)
+	if w.doneTasks > 0 {
+		p.Bytes = sent / w.doneTasks * int64(p.Entries)
 	}
 	if perSecond > 0 {
 		p.Left = time.Duration(float64(p.Bytes) / perSecond * float64(time.Second)).Round(time.Second)

@@ -8,15 +8,15 @@ import (
 	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
-// maxQueue bounds the tasks that wait for one replica, and the entries of a scan; the ledger has the rest.
+// maxQueue bounds the tasks that wait for one replica, and the entries of a scan. The ledger has the rest.
 const maxQueue = 16_384
 
-// origin is how a task came. Each has a line of its own, so that none keeps the others away.
+// origin is how a task came. Each origin has a line of its own, so that none starves the others.
 type origin int
 
 // The closed set of origins.
 const (
-	told    origin = iota // by news: somebody may wait for it
+	told    origin = iota // by Enqueue: somebody may wait for it
 	found                 // by a scan
 	retried               // it has failed before
 	origins
@@ -38,8 +38,8 @@ func (q *queue) len() int { return len(q.items) }
 
 func (q *queue) has(key taskKey) bool { return q.items[key] != nil }
 
-// put is false where there is no room.
-func (q *queue) put(t Task, from origin) bool {
+// push merges a task with the one of the same key. It returns false if there is no room.
+func (q *queue) push(t Task, from origin) bool {
 	key := t.key()
 	if have := q.items[key]; have != nil {
 		heap.Remove(&q.lines[have.from], have.index)
@@ -59,7 +59,7 @@ func (q *queue) put(t Task, from origin) bool {
 	return true
 }
 
-// take is the first that fits.
+// take removes the first task of a line that fits.
 func (q *queue) take(from origin, fits func(Task) bool) (t Task, ok bool) {
 	line, aside := &q.lines[from], []*item{}
 	for len(*line) > 0 && !ok {
@@ -71,17 +71,17 @@ func (q *queue) take(from origin, fits func(Task) bool) (t Task, ok bool) {
 		t = next.Task
 		delete(q.items, t.key())
 	}
-	for _, waits := range aside {
-		heap.Push(line, waits)
+	for _, unfit := range aside {
+		heap.Push(line, unfit)
 	}
 	return t, ok
 }
 
-// ordered is a heap.
+// ordered is a heap, by compareTasks.
 type ordered []*item
 
 func (o ordered) Len() int           { return len(o) }
-func (o ordered) Less(i, j int) bool { return order(o[i].Task, o[j].Task) < 0 }
+func (o ordered) Less(i, j int) bool { return compareTasks(o[i].Task, o[j].Task) < 0 }
 func (o ordered) Swap(i, j int) {
 	o[i], o[j] = o[j], o[i]
 	o[i].index, o[j].index = i, j
@@ -101,7 +101,7 @@ func (o *ordered) Pop() any {
 	return out
 }
 
-// merge is one task for the entries of two with one key. What a was made of becomes its own.
+// merge makes one task of two with the same key. It may change the entries of a.
 func merge(a, b Task) Task {
 	if a.Action != Copy || b.Action != Copy {
 		if a.stamp().Compare(b.stamp()) > 0 {

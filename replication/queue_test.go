@@ -5,9 +5,8 @@ import (
 	"slices"
 	"testing"
 
-	"pgregory.net/rapid"
-
 	"github.com/fairlead-gateway/fairlead/ledger"
+	"pgregory.net/rapid"
 )
 
 func whatever(Task) bool { return true }
@@ -15,9 +14,9 @@ func whatever(Task) bool { return true }
 func TestQueue(t *testing.T) {
 	var q queue
 	for _, d := range []string{"d:3", "d:1", "d:2"} {
-		q.put(copyOf(d, int64(d[2])), told)
+		q.push(copyOf(d, int64(d[2])), told)
 	}
-	q.put(copyOf("d:0", 0), retried)
+	q.push(copyOf("d:0", 0), retried)
 	if got, _ := q.take(told, func(t Task) bool { return t.Digest != "d:1" }); got.Digest != "d:2" || q.has(got.key()) {
 		t.Error("not the first that fits", got)
 	}
@@ -31,11 +30,11 @@ func TestQueue(t *testing.T) {
 		t.Error("a first try for a retry")
 	}
 	for n := range maxQueue {
-		if q.put(copyOf(fmt.Sprint("e:", n), 1), told) != (n < maxQueue-1) {
+		if q.push(copyOf(fmt.Sprint("e:", n), 1), told) != (n < maxQueue-1) {
 			t.Fatalf("%d: no bound, or no room", n)
 		}
 	}
-	if !q.put(copyOf("d:3", 9), told) || q.len() != maxQueue {
+	if !q.push(copyOf("d:3", 9), told) || q.len() != maxQueue {
 		t.Error("what is there needs no room")
 	}
 }
@@ -43,9 +42,9 @@ func TestQueue(t *testing.T) {
 // TestQueueMerges: what is of one key is one task, and something newer makes a retry a first try.
 func TestQueueMerges(t *testing.T) {
 	var q queue
-	q.put(copyOf("d:1", 1), retried)
+	q.push(copyOf("d:1", 1), retried)
 	for _, e := range []ledger.Entry{tag("v2", "d:1", 3, "b"), tag("v1", "d:1", 2, "b"), tag("v2", "d:1", 4, "b"), tag("v1", "d:1", 1, "b")} {
-		q.put(Task{Action: Copy, Target: "a", Repository: "app", Digest: "d:1", Entries: []ledger.Entry{e}, Sources: []string{"c"}}, told)
+		q.push(Task{Action: Copy, Target: "a", Repository: "app", Digest: "d:1", Entries: []ledger.Entry{e}, Sources: []string{"c"}}, told)
 	}
 	if _, ok := q.take(retried, whatever); ok {
 		t.Error("it is still a retry")
@@ -66,7 +65,7 @@ func TestQueueOrder(t *testing.T) {
 			if rapid.Bool().Draw(t, "tagged") {
 				task.Entries[0].Name = rapid.SampledFrom([]string{"v1", "v2"}).Draw(t, "tag")
 			}
-			q.put(task, rapid.SampledFrom([]origin{told, found, retried}).Draw(t, "from"))
+			q.push(task, rapid.SampledFrom([]origin{told, found, retried}).Draw(t, "from"))
 			keys[task.key()] = true
 		}
 		for from := range origins {
@@ -82,7 +81,7 @@ func TestQueueOrder(t *testing.T) {
 				delete(keys, task.key())
 				out = append(out, task)
 			}
-			if !slices.IsSortedFunc(out, order) {
+			if !slices.IsSortedFunc(out, compareTasks) {
 				t.Fatalf("out of order: %v", out)
 			}
 		}

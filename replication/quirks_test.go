@@ -72,8 +72,8 @@ func TestRepositoryThatIsNotThereYet(t *testing.T) {
 		x.push("v1", x.at["a"].image("v1", "layer"), "a")
 		x.run()
 		x.settled("b")
-		if !b.whole("v1") {
-			t.Errorf("%d: it is not whole", status)
+		if !b.complete("v1") {
+			t.Errorf("%d: it is not complete", status)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func TestRepair(t *testing.T) {
 	x := newRegion(t)
 	x.run()
 	digest := x.at["a"].image("v1", "layer")
-	x.News(x.push("v1", digest, "a"))
+	x.Enqueue(x.push("v1", digest, "a"))
 	x.settled("b", "c")
 	b := x.at["b"]
 	repair := func(name, target string) {
@@ -73,14 +73,14 @@ func TestRepair(t *testing.T) {
 	}
 	b.delete("/v2/app/manifests/v1")
 	b.delete("/v2/app/manifests/" + digest)
-	x.News(x.last("v1")) // it was confirmed, so that nobody looks
+	x.Enqueue(x.last("v1")) // it was confirmed, so that nobody looks
 	repair("v1", "b")
-	if !b.whole("v1") || !b.whole(digest) {
+	if !b.complete("v1") || !b.complete(digest) {
 		t.Error("what was lost is not there again")
 	}
 	b.delete("/v2/app/blobs/" + sum([]byte("layer")))
 	repair(digest, "b")
-	if !b.whole(digest) {
+	if !b.complete(digest) {
 		t.Error("the layer is not there again")
 	}
 	old := x.at["b"].image("v1", "older")
@@ -89,7 +89,7 @@ func TestRepair(t *testing.T) {
 		t.Errorf("the tag names %s, not %s; before %s", got, digest, old)
 	}
 	x.remove("v1", digest, "a")
-	x.News(x.last("v1"))
+	x.Enqueue(x.last("v1"))
 	x.settled("b", "c")
 	b.image("v1", "layer")
 	repair("v1", "b")
@@ -129,7 +129,7 @@ func TestRepairByNobody(t *testing.T) {
 	x.running()
 	x.settled("b", "c")
 	for name, fleet := range map[string]Fleet{
-		"another serves it": three(func(f *Fleet) { f.Mine = []string{"a", "c"} }),
+		"another serves it": three(func(f *Fleet) { f.Assigned = []string{"a", "c"} }),
 		"it is down":        three(on("b", func(r *Replica) { r.Up = false })),
 		"left out":          three(on("b", func(r *Replica) { r.LeftOut = func(string) bool { return true } })),
 		"no source is up":   three(on("a", func(r *Replica) { r.Up = false }), on("c", func(r *Replica) { r.Up = false })),
@@ -137,7 +137,7 @@ func TestRepairByNobody(t *testing.T) {
 			on("c", func(r *Replica) { r.Up = false })),
 	} {
 		x.fleet.Store(&fleet)
-		if err := x.Repair(t.Context(), x.last("v1"), "b"); !errors.Is(err, errNotMine) {
+		if err := x.Repair(t.Context(), x.last("v1"), "b"); !errors.Is(err, errNotServed) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -168,7 +168,7 @@ func TestRepairWaits(t *testing.T) {
 	e := x.last("v1")
 	go func() { done <- x.Repair(context.Background(), e, "b") }()
 	close(end)
-	if err := <-done; err != nil || !x.at["b"].whole("v1") {
+	if err := <-done; err != nil || !x.at["b"].complete("v1") {
 		t.Errorf("%v", err)
 	}
 	if n := x.at["b"].requests("POST "); n != 2 {
@@ -182,7 +182,8 @@ func TestRepairWaits(t *testing.T) {
 
 func TestProvisioning(t *testing.T) {
 	var surveyed atomic.Bool
-	x := newRegion(t, func(o *Options) { o.Surveyed = func(replica string) bool { return surveyed.Load() || replica == "a" } })
+	x := newRegion(t)
+	x.surveyed = func(replica string) bool { return surveyed.Load() || replica == "a" }
 	x.run()
 	states := func() string {
 		var s []string

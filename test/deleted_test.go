@@ -171,7 +171,7 @@ func TestDeletedTag(t *testing.T) {
 			must(t, wholeEverywhere(t, registries, "app", "v3", of.Digest))
 			waitFor(t, startBound, "nothing to be left to do", func() error {
 				for _, g := range gateways {
-					if n := g.metricOrZero(t, "fairlead_replication_pending") + g.metricOrZero(t, "fairlead_replication_dead_letters"); n > 0 {
+					if n := g.metricOrZero(t, "fairlead_replication_pending") + g.metricOrZero(t, "fairlead_replication_failures_given_up"); n > 0 {
 						return fmt.Errorf("%s: %v", g.name, n)
 					}
 				}

@@ -174,7 +174,9 @@ func TestWait(t *testing.T) {
 		Replicas []struct {
 			Replica, State string
 			Served         string `json:"served_by"`
-			Detail         *struct{ Dead int }
+			Detail         *struct {
+				GivenUp int `json:"given_up"`
+			}
 		}
 	}
 	g.asksJSON(t, &status, "replication", "status")
@@ -188,8 +190,8 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// TestLetters: what cannot be brought is shown with its reason, and tried again when somebody says so.
-func TestLetters(t *testing.T) {
+// TestFailures: what cannot be brought is shown with its reason, and tried again when somebody says so.
+func TestFailures(t *testing.T) {
 	t.Parallel()
 	replicas := splitReplicas[:2]
 	registries := []*registry{distributionKind.start(t, "westus", freeAddress(t, "127.0.0.1")), startLocked(t, "eastus")}
@@ -198,19 +200,19 @@ func TestLetters(t *testing.T) {
 	})
 	of, err := newRegional(t, 1, g).push(t, "app", "v1", nil)
 	must(t, err)
-	type letter struct {
+	type failure struct {
 		Replica, Action, Repository, Digest, Reason string
 		Tags                                        []string
 		Tries                                       int
 	}
-	var letters []letter
-	waitFor(t, startBound, "a letter", func() error {
-		if g.asksJSON(t, &letters, "replication", "letters"); len(letters) != 1 {
-			return fmt.Errorf("%+v", letters)
+	var failures []failure
+	waitFor(t, startBound, "a failure", func() error {
+		if g.asksJSON(t, &failures, "replication", "failures"); len(failures) != 1 {
+			return fmt.Errorf("%+v", failures)
 		}
 		return nil
 	})
-	if l := letters[0]; l.Replica != "eastus" || l.Action != "copy" || l.Repository != "app" || l.Digest != of.Digest || !slices.Equal(l.Tags, []string{"v1"}) ||
+	if l := failures[0]; l.Replica != "eastus" || l.Action != "copy" || l.Repository != "app" || l.Digest != of.Digest || !slices.Equal(l.Tags, []string{"v1"}) ||
 		!strings.Contains(l.Reason, "401") || l.Tries < 1 {
 		t.Errorf("%+v", l)
 	}
@@ -226,7 +228,7 @@ func TestLetters(t *testing.T) {
 			t.Errorf("retry %s: %d, not %d", args, retried.Count, want)
 		}
 	}
-	if out, code := g.asks(t, "replication", "letters"); code != 0 || !strings.Contains(out, of.Digest) {
+	if out, code := g.asks(t, "replication", "failures"); code != 0 || !strings.Contains(out, of.Digest) {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 	if out, code := g.asks(t, "replication", "status"); code != 0 || !strings.Contains(out, "eastus") {

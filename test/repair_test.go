@@ -144,7 +144,7 @@ func TestAudit(t *testing.T) {
 			theirs := push(direct(t, west), "app", "ours")
 
 			want := []string{
-				"incomplete eastus app " + holey.Digest, "missing eastus app lost", "pushed_around westus app ours", "stale eastus app moved",
+				"incomplete eastus app " + holey.Digest, "missing eastus app lost", "out_of_band westus app ours", "stale eastus app moved",
 				"undeleted eastus app dead", "undeleted eastus app " + dead.Digest, "unknown westeurope stray v1",
 			}
 			slices.Sort(want)

@@ -1,8 +1,10 @@
-// Package audit compares what replicas have with what the ledger says, and has repaired what differs: content that did not come
-// through us is found and recorded, which is how a new replica is filled; and what is missing, old or was deleted is put right.
+// Package audit compares what replicas have with what the ledger says, and repairs what differs. Content that did not
+// come through a gateway is recorded, which is how a new replica is filled. What is missing, stale or was deleted is
+// copied or deleted again.
 package audit
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -18,74 +20,84 @@ import (
 // isTag: digests have a colon, tags have none.
 func isTag(name string) bool { return !strings.Contains(name, ":") }
 
-// Ledger is the record of what was pushed and deleted. Its calls are bounded in time.
+// Ledger is what was pushed and deleted, as an audit sees it. Its calls are bounded in time.
 type Ledger interface {
 	Repositories(after string, limit int) ([]string, error)
 	// List lists a repository's tags and manifests, tombstones among them, by name.
 	List(repository, after string, limit int) ([]ledger.Entry, error)
 	Get(ledger.Reference) (e ledger.Entry, known bool, err error)
-	// Found records what a replica was found to have, as far as nothing is known of it.
+	// Found records content that a replica was found to have, unless the name is recorded.
 	Found(what ledger.Reference, c ledger.Content, replica string) error
-	// PushOver records a push of now, if what is known of the tag is still old.
+	// PushOver records a push of now, if the tag's entry is still old.
 	PushOver(old ledger.Entry, c ledger.Content, replica string) (done bool, err error)
-	// Confirm changes nothing if something newer than the entry is known.
+	// Confirm changes nothing if the ledger has a later write than the entry.
 	Confirm(e ledger.Entry, replica string) error
 }
 
-// Replica is one as an audit sees it.
+// Replica is a replica as an audit sees it.
 type Replica struct {
-	Name    string
-	Up      bool                         // it can be asked now
-	Mine    bool                         // this gateway brings it what it lacks
-	Survey  bool                         // this gateway, and no other, finds out what was there before anybody recorded it
-	Seen    bool                         // another gateway has found that out
-	LeftOut func(repository string) bool // nobody brings those there, and nobody looks at them
+	Name              string
+	Up                bool                         // it can be asked now
+	Served            bool                         // this gateway copies to it
+	Survey            bool                         // this gateway, and no other, records what was there before any gateway
+	SurveyedElsewhere bool                         // another gateway has done that
+	LeftOut           func(repository string) bool // a filter: those are neither copied nor looked at
+}
+
+// Gateway is what an audit asks the gateway that runs it.
+type Gateway interface {
+	// Replicas are all but those that the operator took out. If replicas have a tag in different ways, and nothing of it
+	// is recorded, the first one's is recorded.
+	Replicas() []Replica
+	// Reach is how to reach a replica, with a transport that logs in.
+	Reach(replica string) transfer.Replica
+	// Repair copies or deletes at a replica what an entry says, and returns when that is done.
+	Repair(ctx context.Context, e ledger.Entry, replica string) error
+	// Enqueue takes entries that were recorded just now: copying may begin.
+	Enqueue(entries ...ledger.Entry)
 }
 
 // Options are what an audit works with.
 type Options struct {
-	Ledger Ledger
-	// Fleet is all replicas but those that the operator took out. Of a tag that they have in different ways, and of which
-	// nothing is recorded, the first one's is taken.
-	Fleet  func() []Replica
-	Reach  func(replica string) transfer.Replica // with a transport that logs in
-	Repair func(ctx context.Context, e ledger.Entry, replica string) error
-	// Recorded is told of entries that were found: who copies may begin.
-	Recorded   func([]ledger.Entry)
+	Gateway
+	Ledger     Ledger
 	Checkpoint *Checkpoint
 	Metrics    prometheus.Registerer
 	Log        *slog.Logger
+
+	secondLookDelay time.Duration // before what differs is looked at again, since word of it may be under way; 0: 5 s
+	retryDelay      time.Duration // before the second try of a request; 0: 1 s
 }
 
 // Bounds of an audit.
 const (
 	perSecond       = 100 // requests to one replica, by all audits of a gateway together
-	inFlight        = 8   // the same, at a time: a registry may have to hash a password for each
+	inFlight        = 8   // requests at a time: a registry may have to hash a password for each
 	maxRepositories = 100_000
 	maxTags         = 65_536 // of one repository
-	together        = 8      // repositories at a time, and requests of each to one replica
-	tries           = 3
+	batchSize       = 8      // repositories at a time, and requests of each to one replica
+	maxAttempts     = 3
 )
 
-// Audit looks at replicas now and then, and when somebody asks for it.
+// Audit looks at replicas now and then, and on demand.
 type Audit struct {
 	// Static after New.
 	Options
 	metrics *metrics
-	grace   time.Duration // how long something has to differ: word of it may be under way
-	pause   time.Duration // before the second try of a request
 
 	mu       sync.Mutex
-	limits   map[string]*limit // Guarded by mu; by replica.
-	asked    *Report           // Guarded by mu; the last one that somebody asked for. Nil: none.
-	lastID   int64             // Guarded by mu.
-	requests chan *Report      // holds one
+	paces    map[string]*pace // Guarded by mu; by replica.
+	latest   *report          // Guarded by mu; of the last audit on demand. Nil: there was none.
+	lastID   int64            // Guarded by mu.
+	requests chan *report     // holds one
 }
 
 // New makes an audit, which Run starts.
 func New(o Options) *Audit {
+	o.secondLookDelay = cmp.Or(o.secondLookDelay, 5*time.Second)
+	o.retryDelay = cmp.Or(o.retryDelay, time.Second)
 	return &Audit{
-		Options: o, metrics: newMetrics(o.Metrics), grace: 5 * time.Second, pause: time.Second,
-		limits: map[string]*limit{}, requests: make(chan *Report, 1),
+		Options: o, metrics: newMetrics(o.Metrics),
+		paces: map[string]*pace{}, requests: make(chan *report, 1),
 	}
 }

@@ -21,8 +21,8 @@ func entry(name, digest string, confirmed ...string) ledger.Entry {
 
 func gone(e ledger.Entry) ledger.Entry { e.Deleted = true; return e }
 
-func book(entries ...ledger.Entry) Known {
-	known := Known{}
+func entriesOf(entries ...ledger.Entry) entriesByName {
+	known := entriesByName{}
 	for _, e := range entries {
 		known[e.Name] = e
 	}
@@ -30,8 +30,8 @@ func book(entries ...ledger.Entry) Known {
 }
 
 // holding is "v1=1 2": the tag v1 names the first manifest, and the second is there.
-func holding(text string) Holding {
-	h := Holding{Has: map[string]transfer.Content{}, Lacks: map[string][]string{}}
+func holdingOf(text string) holding {
+	h := holding{has: map[string]transfer.Content{}, lacks: map[string][]string{}}
 	for _, word := range strings.Fields(text) {
 		tag, number, tagged := strings.Cut(word, "=")
 		if !tagged {
@@ -40,57 +40,57 @@ func holding(text string) Holding {
 		var n int
 		fmt.Sscan(number, &n)
 		c := transfer.Content{Digest: d(n)}
-		h.Has[c.Digest] = c
+		h.has[c.Digest] = c
 		if tagged {
-			h.Has[tag] = c
+			h.has[tag] = c
 		}
 	}
 	return h
 }
 
-func (h Holding) lacking(n int, parts ...string) Holding {
-	h.Lacks[d(n)] = parts
+func (h holding) lacking(n int, parts ...string) holding {
+	h.lacks[d(n)] = parts
 	return h
 }
 
 func TestCompare(t *testing.T) {
 	const here, there = "here", "there"
-	whole := book(entry("v1", d(1), here, there), entry(d(1), d(1), here, there))
-	arriving := book(entry("v1", d(1), there), entry(d(1), d(1), there))
-	moved := book(entry("v1", d(2), here), entry(d(1), d(1), here), entry(d(2), d(2), here))
+	complete := entriesOf(entry("v1", d(1), here, there), entry(d(1), d(1), here, there))
+	arriving := entriesOf(entry("v1", d(1), there), entry(d(1), d(1), there))
+	moved := entriesOf(entry("v1", d(2), here), entry(d(1), d(1), here), entry(d(2), d(2), here))
 	for _, c := range []struct {
 		name      string
-		known     Known
-		has       Holding
+		known     entriesByName
+		has       holding
 		want      []string // reason name, with * where it is pending
 		confirmed []string
 	}{
-		{"nothing", nil, holding(""), nil, nil},
-		{"as it should be", whole, holding("v1=1"), nil, nil},
-		{"all lost", whole, holding(""), []string{"missing v1"}, nil},
-		{"the tag lost", whole, holding("1"), []string{"missing v1"}, nil},
-		{"without a tag, lost", book(entry(d(1), d(1), here)), holding(""), []string{"missing " + d(1)}, nil},
-		{"not here yet", arriving, holding(""), []string{"missing* v1"}, nil},
-		{"here, and not looked into", arriving, holding("v1=1"), nil, nil},
-		{"here, and whole", arriving, holding("v1=1").lacking(1), nil, []string{d(1), "v1"}},
-		{"here, and not whole", arriving, holding("v1=1").lacking(1, "layer"), []string{"incomplete* " + d(1)}, nil},
-		{"a hole", whole, holding("v1=1").lacking(1, "layer"), []string{"incomplete " + d(1)}, nil},
-		{"an older one", moved, holding("v1=1 2"), []string{"stale v1"}, nil},
-		{"an older one, and the newer is not there", moved, holding("v1=1"), []string{"stale v1"}, nil},
-		{"another one, of who never had ours", arriving, holding("v1=9"), []string{"stale* v1"}, nil},
-		{"another one, of who had ours", whole, holding("v1=9 1"), []string{"pushed_around v1"}, nil},
-		{"nobody knows it", nil, holding("v1=1 2"), []string{"unknown " + d(2), "unknown v1"}, nil},
-		{"a tag of what is known", book(entry(d(1), d(1), here)), holding("v1=1"), []string{"unknown v1"}, nil},
-		{"a tag of what was deleted", book(gone(entry(d(1), d(1), here))), holding("v1=1"), []string{"undeleted " + d(1), "undeleted v1"}, nil},
-		{"deleted", book(gone(entry("v1", d(1), here)), gone(entry(d(1), d(1), here))), holding(""), nil, nil},
-		{"deleted, and there again", book(gone(entry("v1", d(1), here)), gone(entry(d(1), d(1), here))), holding("v1=1"), []string{"undeleted " + d(1), "undeleted v1"}, nil},
-		{"deleted elsewhere", book(gone(entry("v1", d(1), there)), entry(d(1), d(1), here)), holding("v1=1"), []string{"undeleted* v1"}, nil},
-		{"deleted elsewhere, and never here", book(gone(entry("v1", d(1), there))), holding(""), nil, []string{"v1"}},
-		{"deleted, and pushed anew around us", book(gone(entry("v1", d(1), here))), holding("v1=9"), []string{"pushed_around v1"}, nil},
-		{"deleted elsewhere, and another one here", book(gone(entry("v1", d(1), there))), holding("v1=9"), []string{"undeleted* v1"}, nil},
+		{"nothing", nil, holdingOf(""), nil, nil},
+		{"as it should be", complete, holdingOf("v1=1"), nil, nil},
+		{"all lost", complete, holdingOf(""), []string{"missing v1"}, nil},
+		{"the tag lost", complete, holdingOf("1"), []string{"missing v1"}, nil},
+		{"without a tag, lost", entriesOf(entry(d(1), d(1), here)), holdingOf(""), []string{"missing " + d(1)}, nil},
+		{"not here yet", arriving, holdingOf(""), []string{"missing* v1"}, nil},
+		{"here, and not looked into", arriving, holdingOf("v1=1"), nil, nil},
+		{"here, and complete", arriving, holdingOf("v1=1").lacking(1), nil, []string{d(1), "v1"}},
+		{"here, and incomplete", arriving, holdingOf("v1=1").lacking(1, "layer"), []string{"incomplete* " + d(1)}, nil},
+		{"a missing blob", complete, holdingOf("v1=1").lacking(1, "layer"), []string{"incomplete " + d(1)}, nil},
+		{"an older one", moved, holdingOf("v1=1 2"), []string{"stale v1"}, nil},
+		{"an older one, and the newer is not there", moved, holdingOf("v1=1"), []string{"stale v1"}, nil},
+		{"another one, of who never had ours", arriving, holdingOf("v1=9"), []string{"stale* v1"}, nil},
+		{"another one, of who had ours", complete, holdingOf("v1=9 1"), []string{"out_of_band v1"}, nil},
+		{"nobody knows it", nil, holdingOf("v1=1 2"), []string{"unknown " + d(2), "unknown v1"}, nil},
+		{"a tag of what is known", entriesOf(entry(d(1), d(1), here)), holdingOf("v1=1"), []string{"unknown v1"}, nil},
+		{"a tag of what was deleted", entriesOf(gone(entry(d(1), d(1), here))), holdingOf("v1=1"), []string{"undeleted " + d(1), "undeleted v1"}, nil},
+		{"deleted", entriesOf(gone(entry("v1", d(1), here)), gone(entry(d(1), d(1), here))), holdingOf(""), nil, nil},
+		{"deleted, and there again", entriesOf(gone(entry("v1", d(1), here)), gone(entry(d(1), d(1), here))), holdingOf("v1=1"), []string{"undeleted " + d(1), "undeleted v1"}, nil},
+		{"deleted elsewhere", entriesOf(gone(entry("v1", d(1), there)), entry(d(1), d(1), here)), holdingOf("v1=1"), []string{"undeleted* v1"}, nil},
+		{"deleted elsewhere, and never here", entriesOf(gone(entry("v1", d(1), there))), holdingOf(""), nil, []string{"v1"}},
+		{"deleted, and pushed again out of band", entriesOf(gone(entry("v1", d(1), here))), holdingOf("v1=9"), []string{"out_of_band v1"}, nil},
+		{"deleted elsewhere, and another one here", entriesOf(gone(entry("v1", d(1), there))), holdingOf("v1=9"), []string{"undeleted* v1"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			list, confirmed := Compare(c.known, here, "app", c.has)
+			list, confirmed := compare(c.known, here, "app", c.has)
 			var got []string
 			for _, d := range list {
 				s := string(d.Reason)
@@ -98,7 +98,7 @@ func TestCompare(t *testing.T) {
 					s += "*"
 				}
 				got = append(got, s+" "+d.Name)
-				if d.Replica != here || d.Repository != "app" || d.Has != c.has.Has[d.Name].Digest {
+				if d.Replica != here || d.Repository != "app" || d.Has != c.has.has[d.Name].Digest {
 					t.Errorf("%+v", d)
 				}
 			}
@@ -114,12 +114,12 @@ func TestCompare(t *testing.T) {
 }
 
 func TestInspect(t *testing.T) {
-	known := book(entry("v1", d(1), "here"), entry(d(1), d(1), "here"), entry("v2", d(2), "there"), entry(d(2), d(2), "here"), gone(entry(d(4), d(4))))
-	h := holding("v1=1 v2=2 v3=3 4")
-	if got := inspect(known, "here", h, false); !reflect.DeepEqual(got, []string{d(2), d(3)}) {
+	known := entriesOf(entry("v1", d(1), "here"), entry(d(1), d(1), "here"), entry("v2", d(2), "there"), entry(d(2), d(2), "here"), gone(entry(d(4), d(4))))
+	h := holdingOf("v1=1 v2=2 v3=3 4")
+	if got := toInspect(known, "here", h, false); !reflect.DeepEqual(got, []string{d(2), d(3)}) {
 		t.Errorf("%v", got)
 	}
-	if got := inspect(known, "here", h, true); !reflect.DeepEqual(got, []string{d(1), d(2), d(3)}) {
+	if got := toInspect(known, "here", h, true); !reflect.DeepEqual(got, []string{d(1), d(2), d(3)}) {
 		t.Errorf("deep: %v", got)
 	}
 }
@@ -130,21 +130,21 @@ func TestFirstSurveys(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		up, mine bool // the first replica
-		whole    string
+		surveyed string
 		heard    time.Duration // before now
 		began    time.Duration // before now
 		want     string
 	}{
-		{"another gateway is at it", true, false, "", exchange, 0, ""},
-		{"it is down", false, false, "", exchange, 0, "new"},
-		{"it is ours, too", true, true, "", exchange, 0, "home new"},
-		{"another gateway has just done it", true, false, "home", exchange - 1, 0, ""},
-		{"another gateway has done it", true, false, "home", exchange, 0, "new"},
-		{"looked at before", true, false, "new", exchange, 0, "new"},
-		{"it waits no longer", true, false, "", patience, patience, "new"},
+		{"another gateway is at it", true, false, "", hearsayDelay, 0, ""},
+		{"it is down", false, false, "", hearsayDelay, 0, "new"},
+		{"it is ours, too", true, true, "", hearsayDelay, 0, "home new"},
+		{"another gateway has just done it", true, false, "home", hearsayDelay - 1, 0, ""},
+		{"another gateway has done it", true, false, "home", hearsayDelay, 0, "new"},
+		{"looked at before", true, false, "new", hearsayDelay, 0, "new"},
+		{"it waits no longer", true, false, "", firstSurveyWait, firstSurveyWait, "new"},
 	} {
-		fleet := []Replica{{Name: "home", Up: c.up, Mine: c.mine, Survey: c.mine}, {Name: "new", Up: true, Mine: true, Survey: true}}
-		got := due(fleet, strings.Fields(c.whole), map[string]past{}, watch{now.Add(-c.began), now.Add(-c.heard)}, now)
+		fleet := []Replica{{Name: "home", Up: c.up, Served: c.mine, Survey: c.mine}, {Name: "new", Up: true, Served: true, Survey: true}}
+		got := due(fleet, strings.Fields(c.surveyed), map[string]lastAudit{}, firstSurvey{now.Add(-c.began), now.Add(-c.heard)}, now)
 		if want := strings.Fields(c.want); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", c.name, got, want)
 		}
@@ -153,27 +153,27 @@ func TestFirstSurveys(t *testing.T) {
 
 func TestDue(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
-	ago := func(d time.Duration, soon bool) past { return past{now.Add(-d), soon} }
-	history := map[string]past{
-		"fresh": ago(time.Minute, false), "old": ago(every, false), "returned": ago(soon, true), "flapping": ago(time.Minute, true), "down": ago(every, true),
-		"theirs": ago(every, false), "their new one": ago(soon, true),
+	ago := func(d time.Duration, soon bool) lastAudit { return lastAudit{now.Add(-d), soon} }
+	history := map[string]lastAudit{
+		"fresh": ago(time.Minute, false), "old": ago(auditInterval, false), "returned": ago(retryInterval, true), "flapping": ago(time.Minute, true), "down": ago(auditInterval, true),
+		"theirs": ago(auditInterval, false), "their new one": ago(retryInterval, true),
 	}
 	var fleet []Replica
 	for _, name := range []string{"fresh", "old", "returned", "flapping", "down", "theirs", "their new one", "new", "theirs, seen", "theirs, for others to see"} {
-		fleet = append(fleet, Replica{Name: name, Up: name != "down", Mine: !strings.HasPrefix(name, "their"), Survey: name != "theirs, for others to see"})
+		fleet = append(fleet, Replica{Name: name, Up: name != "down", Served: !strings.HasPrefix(name, "their"), Survey: name != "theirs, for others to see"})
 	}
-	got := due(fleet, []string{"fresh", "old", "theirs", "theirs, seen"}, history, watch{}, now)
+	got := due(fleet, []string{"fresh", "old", "theirs", "theirs, seen"}, history, firstSurvey{}, now)
 	if want := []string{"old", "returned", "their new one", "new"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
-	away(fleet, history)
-	if history["fresh"].soon || !history["down"].soon {
+	noteUnreachable(fleet, history)
+	if history["fresh"].retrySoon || !history["down"].retrySoon {
 		t.Errorf("%v", history)
 	}
 	fleet[0].Up = false
-	away(fleet, history)
-	away(fleet[2:], history)
-	if !history["fresh"].soon || !history["old"].soon {
+	noteUnreachable(fleet, history)
+	noteUnreachable(fleet[2:], history)
+	if !history["fresh"].retrySoon || !history["old"].retrySoon {
 		t.Errorf("%v", history)
 	}
 }

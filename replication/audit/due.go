@@ -5,44 +5,42 @@ import (
 	"time"
 )
 
-// When replicas are looked at. Who returned, or could not be looked at to the end, need not wait for the next round.
+// When replicas are audited. One that was down, or could not be asked to the end, waits for less.
 const (
-	every = 6 * time.Hour
-	soon  = 10 * time.Minute
+	auditInterval = 6 * time.Hour
+	retryInterval = 10 * time.Minute
 
-	exchange = 10 * time.Second // in which what another gateway has found comes to us
-	patience = time.Hour        // with a gateway that does not find out what its replica has
+	hearsayDelay    = 10 * time.Second // for what another gateway has recorded to come to us
+	firstSurveyWait = time.Hour        // for another gateway to survey the first replica
 )
 
-// watch is what the audits in the background go by.
-type watch struct {
-	began time.Time
-	heard time.Time // when another gateway told that it knows what the fleet's first replica has
+// firstSurvey is how far the survey of the fleet's first replica is.
+type firstSurvey struct {
+	began   time.Time
+	heardAt time.Time // when another gateway told that it has surveyed it
 }
 
-// past is what was done with a replica since the start.
-type past struct {
-	began time.Time // of its last audit; zero: none
-	soon  bool      // it was away since, or could not be looked at to the end
+// lastAudit is how the last audit of a replica went, since the start.
+type lastAudit struct {
+	began     time.Time // zero: there was none
+	retrySoon bool      // it was down since, or could not be asked to the end
 }
 
-// due are the replicas that are to be looked at now: those that we serve, and once those that nothing is brought to.
-// What the first one of the fleet has of a tag holds, of what nobody has recorded: while another gateway finds that
-// out, no other replica is looked at for the first time.
-func due(fleet []Replica, whole []string, history map[string]past, w watch, now time.Time) (names []string) {
-	surveyed := func(name string) bool { return slices.Contains(whole, name) }
+// due lists the replicas to audit now: those that this gateway serves, and once those that nobody copies to. The first
+// replica's tags win where nothing is recorded: while another gateway surveys it, no other replica is audited for the
+// first time.
+func due(
+	fleet []Replica, complete []string, history map[string]lastAudit, survey firstSurvey, now time.Time,
+) (names []string) {
+	surveyed := func(name string) bool { return slices.Contains(complete, name) }
 	for i, r := range fleet {
-		p := history[r.Name]
-		wait := every
-		if p.soon {
-			wait = soon
-		}
-		if !r.Up || !(r.Mine || r.Survey && !surveyed(r.Name)) || !p.began.IsZero() && now.Sub(p.began) < wait {
+		wanted := r.Served || r.Survey && !surveyed(r.Name)
+		if !r.Up || !wanted || !history[r.Name].longAgo(now) {
 			continue
 		}
 		first := fleet[0]
-		unsettled := !surveyed(first.Name) && now.Sub(w.began) < patience || now.Sub(w.heard) < exchange
-		if i > 0 && !surveyed(r.Name) && first.Up && unsettled && !slices.Contains(names, first.Name) {
+		waits := i > 0 && !surveyed(r.Name) && first.Up && survey.runs(surveyed(first.Name), now)
+		if waits && !slices.Contains(names, first.Name) {
 			continue
 		}
 		names = append(names, r.Name)
@@ -50,12 +48,26 @@ func due(fleet []Replica, whole []string, history map[string]past, w watch, now 
 	return names
 }
 
-// away notes which replicas cannot be asked now.
-func away(fleet []Replica, history map[string]past) {
-	for name, p := range history {
+// longAgo reports whether it is long enough ago for another audit.
+func (l lastAudit) longAgo(now time.Time) bool {
+	wait := auditInterval
+	if l.retrySoon {
+		wait = retryInterval
+	}
+	return l.began.IsZero() || now.Sub(l.began) >= wait
+}
+
+// runs reports whether the survey is under way, or what it recorded elsewhere may not have come to us.
+func (s firstSurvey) runs(surveyed bool, now time.Time) bool {
+	return !surveyed && now.Sub(s.began) < firstSurveyWait || now.Sub(s.heardAt) < hearsayDelay
+}
+
+// noteUnreachable notes which replicas cannot be asked now.
+func noteUnreachable(fleet []Replica, history map[string]lastAudit) {
+	for name, last := range history {
 		if !slices.ContainsFunc(fleet, func(r Replica) bool { return r.Name == name && r.Up }) {
-			p.soon = true
-			history[name] = p
+			last.retrySoon = true
+			history[name] = last
 		}
 	}
 }

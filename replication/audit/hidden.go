@@ -13,27 +13,27 @@ var errBlind = errors.New("its login may not see all of it, so that nothing that
 // catalog is all that a replica lists.
 type catalog struct {
 	repositories []string // sorted
-	asked        bool     // whether it is to be believed has been found out
-	believed     bool
+	judged       bool     // trusted is set
+	trusted      bool
 }
 
-func (r *run) lists(replica string, repositories []string) {
+func (r *run) setCatalog(replica string, repositories []string) {
 	slices.Sort(repositories)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.listed[replica] = &catalog{repositories: repositories}
 }
 
-// hides: of a repository that is not there some registries say 401 or 403, as of one that is nobody's business. The
-// list of all tells.
-func (r *run) hides(replica, repository string, err error) bool {
+// hidesMissing reports whether a replica refuses a repository because it does not have it: some registries answer 401
+// or 403 then. The catalog tells.
+func (r *run) hidesMissing(replica, repository string, err error) bool {
 	if !transfer.Refused(err) {
 		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.listed[replica]
-	return c != nil && !c.has(repository) && r.believes(replica, c)
+	return c != nil && !c.has(repository) && r.trusts(replica, c)
 }
 
 func (c *catalog) has(repository string) bool {
@@ -41,13 +41,13 @@ func (c *catalog) has(repository string) bool {
 	return there
 }
 
-// believes is called with mu. A list that lacks more of what the replica is said to have than it names is what a login
-// is shown that has ended, or that may see some of it only.
-func (r *run) believes(replica string, c *catalog) bool {
-	if c.asked {
-		return c.believed
+// trusts is called with mu. It does not trust a catalog that lacks more repositories, of those that the replica has
+// confirmed, than it names: that is what a login sees that has expired, or that may see only some.
+func (r *run) trusts(replica string, c *catalog) bool {
+	if c.judged {
+		return c.trusted
 	}
-	lacks, err := r.lacks(replica, c)
+	lacks, err := r.countUnlisted(replica, c)
 	if err == nil && lacks > len(c.repositories) {
 		const form = "it lists %d repositories; at least %d that it is said to have are not among them: %w"
 		err = fmt.Errorf(form, len(c.repositories), lacks, errBlind)
@@ -55,13 +55,13 @@ func (r *run) believes(replica string, c *catalog) bool {
 	if err != nil {
 		r.report.problem(replica, "", err)
 	}
-	c.asked, c.believed = true, err == nil
-	return c.believed
+	c.judged, c.trusted = true, err == nil
+	return c.trusted
 }
 
-// lacks counts the repositories that the replica is said to have and does not list, until they are more than those
-// that it lists.
-func (r *run) lacks(replica string, c *catalog) (n int, err error) {
+// countUnlisted counts the repositories that the replica has confirmed and does not list, until they are more than
+// those that it lists.
+func (r *run) countUnlisted(replica string, c *catalog) (n int, err error) {
 	for after := ""; ; {
 		page, err := r.Ledger.Repositories(after, 1000)
 		if err != nil || len(page) == 0 {
@@ -84,7 +84,7 @@ func (r *run) lacks(replica string, c *catalog) (n int, err error) {
 }
 
 func (a *Audit) saidToHave(replica, repository string) (bool, error) {
-	known, err := a.known(repository)
+	known, err := a.ledgerEntries(repository)
 	for _, e := range known {
 		if !e.Deleted && slices.Contains(e.Confirmed, replica) {
 			return true, err

@@ -9,9 +9,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-const poll = 5 * time.Second // of who can be asked
+// pollInterval is how often it is looked which audits are due.
+const pollInterval = 5 * time.Second
 
-// Run looks at replicas in the background, and when somebody asks for it, until ctx ends.
+// Run does audits in the background and on demand, until ctx ends.
 func (a *Audit) Run(ctx context.Context) {
 	var group errgroup.Group
 	group.Go(func() error { a.watch(ctx); return nil })
@@ -21,26 +22,27 @@ func (a *Audit) Run(ctx context.Context) {
 			case <-ctx.Done():
 				return nil
 			case report := <-a.requests:
-				a.work(ctx, report, false, "", func(string) {})
+				a.perform(ctx, report, false, "", func(string) {})
 			}
 		}
 	})
 	_ = group.Wait() // has no errors
 }
 
-// watch begins what is due.
+// watch starts the audits that are due.
 func (a *Audit) watch(ctx context.Context) {
-	history, w := map[string]past{}, watch{began: time.Now()}
-	ticker := time.NewTicker(poll)
+	history, survey := map[string]lastAudit{}, firstSurvey{began: time.Now()}
+	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
-		fleet := a.Fleet()
-		if a.seen(fleet) {
-			w.heard = time.Now()
+		fleet := a.Replicas()
+		if a.learnSurveyed(fleet) {
+			survey.heardAt = time.Now()
 		}
-		away(fleet, history)
+		noteUnreachable(fleet, history)
 		_, unreadable := a.Ledger.Repositories("", 1)
-		if names := due(fleet, a.Checkpoint.read().Whole, history, w, time.Now()); len(names) > 0 && unreadable == nil {
+		names := due(fleet, a.Checkpoint.read().Surveyed, history, survey, time.Now())
+		if len(names) > 0 && unreadable == nil {
 			a.background(ctx, names, history)
 		}
 		select {
@@ -51,75 +53,81 @@ func (a *Audit) watch(ctx context.Context) {
 	}
 }
 
-// seen takes over what other gateways have found out: who serves a replica after them need not say that it is unknown. It
-// reports whether the fleet's first replica is among that.
-func (a *Audit) seen(fleet []Replica) (first bool) {
-	whole := a.Checkpoint.read().Whole
+// learnSurveyed remembers the replicas that other gateways have surveyed, for when this one serves them. It reports
+// whether the first replica has just become one of them.
+func (a *Audit) learnSurveyed(fleet []Replica) (first bool) {
+	complete := a.Checkpoint.read().Surveyed
 	var more []string
 	for _, r := range fleet {
-		if r.Seen && !slices.Contains(whole, r.Name) {
+		if r.SurveyedElsewhere && !slices.Contains(complete, r.Name) {
 			more = append(more, r.Name)
 		}
 	}
 	if len(more) > 0 {
-		a.Checkpoint.update(func(m *memory) { m.surveyed(more) })
+		a.Checkpoint.update(func(m *checkpoint) { m.addSurveyed(more) })
 	}
 	return len(more) > 0 && more[0] == fleet[0].Name
 }
 
-func (a *Audit) background(ctx context.Context, names []string, history map[string]past) {
+func (a *Audit) background(ctx context.Context, names []string, history map[string]lastAudit) {
 	m := a.Checkpoint.read()
 	after := ""
 	if slices.Equal(m.Run, names) {
 		after = m.After
 	}
-	a.Checkpoint.update(func(m *memory) { m.Run, m.After = names, after })
+	a.Checkpoint.update(func(m *checkpoint) { m.Run, m.After = names, after })
 	began := time.Now()
-	report := &Report{Started: began, Request: Request{Replicas: names, Repair: true}}
-	whole := a.work(ctx, report, true, after, func(after string) { a.Checkpoint.update(func(m *memory) { m.After = after }) })
+	report := &report{Started: began, Request: Request{Replicas: names, Repair: true}}
+	complete := a.perform(ctx, report, true, after, func(after string) {
+		a.Checkpoint.update(func(m *checkpoint) { m.After = after })
+	})
 	if ctx.Err() != nil {
 		return
 	}
 	for _, name := range names {
-		history[name] = past{began: began, soon: !slices.Contains(whole, name)}
+		history[name] = lastAudit{began: began, retrySoon: !slices.Contains(complete, name)}
 	}
-	if whole == nil { // it goes on where it stopped
+	if complete == nil { // the next one resumes there
 		return
 	}
-	a.Checkpoint.update(func(m *memory) {
+	a.Checkpoint.update(func(m *checkpoint) {
 		m.Run, m.After = nil, ""
-		m.surveyed(whole)
+		m.addSurveyed(complete)
 	})
 }
 
-// work does one audit. Without an end of its own there are no whole replicas: nil.
-func (a *Audit) work(ctx context.Context, report *Report, background bool, after string, saved func(string)) (whole []string) {
+// perform does one audit, and returns the replicas that it could ask to the end; nil if it was cut short.
+func (a *Audit) perform(
+	ctx context.Context, report *report, background bool, after string, save func(string),
+) (complete []string) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	r := &run{
-		Audit: a, report: report, background: background, saved: saved,
-		failed: map[string]int{}, lost: map[string]bool{}, listed: map[string]*catalog{},
+		Audit: a, report: report, background: background, saveProgress: save, stop: stop,
+		failed: map[string]int{}, givenUp: map[string]bool{}, listed: map[string]*catalog{},
 	}
-	whole = r.all(ctx, after)
+	complete = r.auditAll(ctx, after)
 	report.progress(func(f *findings) { f.Ended = time.Now() })
 	s := report.snapshot()
-	a.Log.Info("audit", "replicas", s.Replicas, "repositories", s.Repositories, "differences", s.Total, "remaining", s.Remaining, "problems", s.Unsure,
-		"took", s.Ended.Sub(s.Started).Round(time.Millisecond))
+	a.Log.Info("an audit has ended", "replicas", s.Replicas, "repositories", s.Repositories,
+		"differences", s.Total, "remaining", s.Remaining, "problems", s.Unsure, "took", s.Ended.Sub(s.Started).Round(time.Millisecond))
 	for _, p := range s.Problems[:min(len(s.Problems), 10)] {
-		a.Log.Warn("audit", "replica", p.Replica, "repository", p.Repository, "problem", p.Text)
+		a.Log.Warn("an audit could not find out all", "replica", p.Replica, "repository", p.Repository, "problem", p.Text)
 	}
-	return whole
+	return complete
 }
 
 var (
-	// ErrBusy is for a request while the one before is not done.
+	// ErrBusy is for a request while the audit before has not ended.
 	ErrBusy = errors.New("an audit is under way")
-	// ErrReplica is for one that is not there.
+	// ErrReplica is for a request that names another replica than those of the fleet.
 	ErrReplica = errors.New("no such replica, or it is offline")
 )
 
-// Ask begins an audit, which Run does.
+// Ask queues an audit on demand, which Run does.
 func (a *Audit) Ask(q Request) (Snapshot, error) {
 	var names []string
-	for _, r := range a.Fleet() {
+	for _, r := range a.Replicas() {
 		if len(q.Replicas) == 0 || slices.Contains(q.Replicas, r.Name) {
 			names = append(names, r.Name)
 		}
@@ -130,20 +138,20 @@ func (a *Audit) Ask(q Request) (Snapshot, error) {
 	q.Replicas = names
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.asked != nil && a.asked.snapshot().Ended.IsZero() {
+	if a.latest != nil && a.latest.snapshot().Ended.IsZero() {
 		return Snapshot{}, ErrBusy
 	}
 	a.lastID++
-	report := &Report{ID: a.lastID, Started: time.Now(), Request: q}
+	report := &report{ID: a.lastID, Started: time.Now(), Request: q}
 	a.requests <- report // there is room: the one before has ended
-	a.asked = report
+	a.latest = report
 	return report.snapshot(), nil
 }
 
-// Asked is the last audit that somebody asked for; one with ID 0 if there was none.
-func (a *Audit) Asked() Snapshot {
+// Latest is the latest audit on demand. Its ID is 0 if there was none.
+func (a *Audit) Latest() Snapshot {
 	a.mu.Lock()
-	report := a.asked
+	report := a.latest
 	a.mu.Unlock()
 	if report == nil {
 		return Snapshot{}

@@ -14,10 +14,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	with := promauto.With(reg)
 	return &metrics{
 		differences: with.NewCounterVec(prometheus.CounterOpts{
-			Name: "fairlead_audit_differences_total", Help: "What audits found on a replica that is not as the record says.",
+			Name: "fairlead_audit_differences_total",
+			Help: "Differences between a replica and the ledger that audits found.",
 		}, []string{"replica", "reason"}),
 		repairs: with.NewCounterVec(prometheus.CounterOpts{
-			Name: "fairlead_audit_repairs_total", Help: "What became of differences that replication would not have dealt with anyway.",
+			Name: "fairlead_audit_repairs_total",
+			Help: "Outcomes of the differences that replication would not have dealt with.",
 		}, []string{"replica", "reason", "outcome"}),
 	}
 }

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -11,29 +12,30 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
-// atOnce is how many repairs are under way at a time.
-const atOnce = 4
+// maxRepairs is how many repairs run at a time.
+const maxRepairs = 4
 
-var errNotWhole = errors.New("it is not recorded: the replica does not have all parts of it")
+var errIncomplete = errors.New("it is not recorded: the replica does not have all blobs of it")
 
-// difference takes note of one, and does about it what need not wait. found: there is something new in the ledger.
-func (r *run) difference(d Difference, on Replica, h Holding) (found bool) {
+// handle reports a difference. It records what is unknown at once, leaves pending ones to replication, and keeps all
+// others for the second look. found: something new was recorded.
+func (r *run) handle(d Difference, on Replica, h holding) (found bool) {
 	r.metrics.differences.WithLabelValues(d.Replica, string(d.Reason)).Inc()
 	switch {
 	case !r.report.Repair:
 	case d.Reason == Unknown:
-		_, looked := h.Lacks[d.Has]
-		err := errNotWhole
+		_, looked := h.lacks[d.Has]
+		err := errIncomplete
 		if looked && len(d.Lacks) == 0 {
-			err = r.Ledger.Found(ledger.Reference{Repository: d.Repository, Name: d.Name}, recordable(h.Has[d.Name]), d.Replica)
+			err = r.Ledger.Found(ledger.Reference{Repository: d.Repository, Name: d.Name}, recordable(h.has[d.Name]), d.Replica)
 			found = err == nil
 		}
 		d.end(Recorded, err)
-	case r.background && (d.Pending || !on.Mine):
+	case r.background && (d.Pending || !on.Served):
 		d.Outcome = Pending
-		if lacks, looked := h.Lacks[d.Has]; d.Reason == Stale && looked && len(lacks) == 0 {
-			// Replication is about to replace the tag: what it named is kept.
-			found = r.Ledger.Found(ledger.Reference{Repository: d.Repository, Name: d.Has}, recordable(h.Has[d.Name]), d.Replica) == nil
+		if lacks, looked := h.lacks[d.Has]; d.Reason == Stale && looked && len(lacks) == 0 {
+			// Replication is about to move the tag: the digest that it names is kept.
+			found = r.Ledger.Found(ledger.Reference{Repository: d.Repository, Name: d.Has}, recordable(h.has[d.Name]), d.Replica) == nil
 		}
 	default:
 		place := r.report.add(d)
@@ -53,8 +55,8 @@ func (d *Difference) end(well Outcome, err error) {
 	}
 }
 
-// settle looks for the second time at what differs, after word of what was under way has come, and repairs what still does.
-func (r *run) settle(ctx context.Context) {
+// secondLook looks again at what differs, when word of writes under way has come, and repairs what still does.
+func (r *run) secondLook(ctx context.Context) {
 	r.mu.Lock()
 	suspects := r.suspects
 	r.suspects = nil
@@ -62,20 +64,21 @@ func (r *run) settle(ctx context.Context) {
 	if len(suspects) == 0 {
 		return
 	}
-	timer := time.NewTimer(r.grace)
+	timer := time.NewTimer(r.secondLookDelay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
 	var group errgroup.Group
-	group.SetLimit(atOnce)
+	group.SetLimit(maxRepairs)
 	for _, s := range suspects {
 		group.Go(func() error {
-			outcome, err := r.mend(ctx, s.Difference)
+			outcome, err := r.repairDifference(ctx, s.Difference)
 			s.end(outcome, err)
 			if err != nil {
-				r.Log.Warn("what differs cannot be repaired", "replica", s.Replica, "repository", s.Repository, "name", s.Name, "reason", s.Reason, "error", err)
+				r.Log.Warn("a replica differs from the ledger and cannot be repaired; the next audit tries again",
+					"replica", s.Replica, "repository", s.Repository, "name", s.Name, "reason", s.Reason, "error", err)
 			}
 			r.metrics.repairs.WithLabelValues(s.Replica, string(s.Reason), string(s.Outcome)).Inc()
 			r.report.ended(s.place, s.Difference)
@@ -85,52 +88,54 @@ func (r *run) settle(ctx context.Context) {
 	_ = group.Wait() // has no errors
 }
 
-// mend decides again by what the ledger and the replica say now.
-func (r *run) mend(ctx context.Context, d Difference) (Outcome, error) {
-	what := ledger.Reference{Repository: d.Repository, Name: d.Name}
-	var c transfer.Content
-	var there bool
-	err := r.again(ctx, func() (err error) {
-		c, there, err = r.reach(d.Replica).Repository(d.Repository).Look(ctx, d.Name)
-		return err
-	})
-	if err != nil && !r.hides(d.Replica, d.Repository, err) {
-		return "", err
-	}
-	e, known, err := r.Ledger.Get(what)
+// repairDifference decides again by what the ledger and the replica say now.
+func (r *run) repairDifference(ctx context.Context, d Difference) (Outcome, error) {
+	s, err := r.lookAgain(ctx, d)
 	if err != nil {
 		return "", err
 	}
-	content, contentKnown, err := r.Ledger.Get(ledger.Reference{Repository: d.Repository, Name: c.Digest})
-	if err != nil {
-		return "", err
-	}
-	e.Name = d.Name
-	reason := judge(e, known, c, there, contentKnown, content.Deleted, d.Replica)
-	if d.Reason == Incomplete && reason == "" && there && known && !e.Deleted {
+	reason := s.reason(d.Reason == OutOfBand)
+	if d.Reason == Incomplete && s.seen() == asRecorded {
 		reason = Incomplete
 	}
-	if reason == Around && d.Reason == notAround(e) {
-		reason = d.Reason
-	}
+	what := ledger.Reference{Repository: d.Repository, Name: d.Name}
 	switch {
 	case reason != d.Reason:
 		return Settled, nil
-	case reason == Around:
-		done, err := r.Ledger.PushOver(e, recordable(c), d.Replica)
+	case reason == OutOfBand:
+		done, err := r.Ledger.PushOver(s.entry, recordable(s.content), d.Replica)
 		if err == nil && !done {
 			return Settled, nil
 		}
 		return Recorded, err
-	case reason == Undeleted && !known: // makes a tombstone of it, which can be repaired
-		if err := r.Ledger.Found(what, recordable(c), d.Replica); err != nil {
+	case reason == Undeleted && !s.recorded: // makes a tombstone of it, which can be repaired
+		if err := r.Ledger.Found(what, recordable(s.content), d.Replica); err != nil {
 			return "", err
 		}
-		if e, _, err = r.Ledger.Get(what); err != nil {
+		if s.entry, _, err = r.Ledger.Get(what); err != nil {
 			return "", err
 		}
 	}
-	return Repaired, r.Repair(ctx, e, d.Replica)
+	return Repaired, r.Repair(ctx, s.entry, d.Replica)
+}
+
+// lookAgain is what the ledger and the replica have now of what differed.
+func (r *run) lookAgain(ctx context.Context, d Difference) (sighting, error) {
+	s := sighting{name: d.Name}
+	err := r.retry(ctx, func() (err error) {
+		s.content, s.there, err = r.reach(d.Replica).Repository(d.Repository).Look(ctx, d.Name)
+		return err
+	})
+	if err != nil && !r.hidesMissing(d.Replica, d.Repository, err) {
+		return s, err
+	}
+	s.entry, s.recorded, err = r.Ledger.Get(ledger.Reference{Repository: d.Repository, Name: d.Name})
+	if err != nil {
+		return s, err
+	}
+	s.confirmed = slices.Contains(s.entry.Confirmed, d.Replica)
+	s.digest, s.known, err = r.Ledger.Get(ledger.Reference{Repository: d.Repository, Name: s.content.Digest})
+	return s, err
 }
 
 // recordable is what a replica has, as the ledger records it.

@@ -12,15 +12,15 @@ const (
 	maxProblems    = 1000
 )
 
-// Request is what an audit is to do.
+// Request says what an audit is to do.
 type Request struct {
 	Replicas []string // none: all
-	Deep     bool     // the parts of all manifests, too
+	Deep     bool     // look for the blobs of all manifests
 	Repair   bool
 }
 
-// Report is what an audit has found.
-type Report struct {
+// report is what an audit has found.
+type report struct {
 	ID      int64
 	Started time.Time
 	Request // with the replicas that were looked at
@@ -54,7 +54,7 @@ type Snapshot struct {
 	findings
 }
 
-func (r *Report) snapshot() Snapshot {
+func (r *report) snapshot() Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := Snapshot{r.ID, r.Started, r.Request, r.findings}
@@ -63,7 +63,7 @@ func (r *Report) snapshot() Snapshot {
 }
 
 // add returns the place of a difference in the list, or -1 where there is no room.
-func (r *Report) add(d Difference) (place int) {
+func (r *report) add(d Difference) (place int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.Total++
@@ -77,8 +77,8 @@ func (r *Report) add(d Difference) (place int) {
 	return len(r.Differences) - 1
 }
 
-// ended is what became of a difference that was added before.
-func (r *Report) ended(place int, d Difference) {
+// ended replaces a difference that was added before: it has its outcome now.
+func (r *report) ended(place int, d Difference) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !d.remains() {
@@ -93,13 +93,13 @@ func (d Difference) remains() bool {
 	return d.Outcome != Recorded && d.Outcome != Repaired && d.Outcome != Settled
 }
 
-// note is for what is as it should be, and yet to be known.
-func (r *Report) note(replica string, err error) {
+// noteProblem adds a problem that leaves the audit sure of what it found.
+func (r *report) noteProblem(replica string, err error) {
 	r.problem(replica, "", err)
 	r.progress(func(f *findings) { f.Unsure-- })
 }
 
-func (r *Report) problem(replica, repository string, err error) {
+func (r *report) problem(replica, repository string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.Unsure++
@@ -108,7 +108,7 @@ func (r *Report) problem(replica, repository string, err error) {
 	}
 }
 
-func (r *Report) progress(do func(f *findings)) {
+func (r *report) progress(do func(f *findings)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	do(&r.findings)

@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
@@ -31,14 +30,14 @@ var (
 type run struct {
 	// Static.
 	*Audit
-	report     *Report
-	background bool               // what is pending is left to replication
-	saved      func(after string) // how far it has come
-	stop       func(error)        // ends it: what it has not seen must not count as seen
+	report       *report
+	background   bool               // pending differences are left to replication
+	saveProgress func(after string) // up to which repository it is done
+	stop         func(error)        // ends the audit: what it has not seen must not count as seen
 
 	mu       sync.Mutex
 	failed   map[string]int      // Guarded by mu; by replica, repositories in a row.
-	lost     map[string]bool     // Guarded by mu: replicas that were given up.
+	givenUp  map[string]bool     // Guarded by mu: replicas that were given up.
 	listed   map[string]*catalog // Guarded by mu; by replica, where it lists all of its repositories.
 	suspects []suspect           // Guarded by mu.
 }
@@ -48,11 +47,8 @@ type suspect struct {
 	place int // in the report
 }
 
-// all looks at all repositories after one of them, and returns the replicas that it could look at to the end.
-func (r *run) all(ctx context.Context, after string) (whole []string) {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	r.stop = stop
+// auditAll audits all repositories after one of them, and returns the replicas that it could ask to the end.
+func (r *run) auditAll(ctx context.Context, after string) (complete []string) {
 	ctx, cancel := context.WithTimeout(ctx, runBound)
 	defer cancel()
 	names, err := r.repositories(ctx)
@@ -65,29 +61,33 @@ func (r *run) all(ctx context.Context, after string) (whole []string) {
 		start++
 	}
 	r.report.progress(func(f *findings) { f.Repositories, f.Done = len(names), start })
-	for at := start; at < len(names) && ctx.Err() == nil; at += together {
-		batch := names[at:min(at+together, len(names))]
-		var group errgroup.Group
-		for _, repository := range batch {
-			group.Go(func() error { r.repository(ctx, repository); return nil })
-		}
-		_ = group.Wait() // has no errors
+	for at := start; at < len(names) && ctx.Err() == nil; at += batchSize {
+		batch := names[at:min(at+batchSize, len(names))]
+		r.auditBatch(ctx, batch)
 		r.report.progress(func(f *findings) { f.Done = at + len(batch) })
 		if n := r.waiting(); n > maxSuspect {
-			r.settle(ctx)
+			r.secondLook(ctx)
 		} else if n > 0 {
 			continue
 		}
 		if ctx.Err() == nil {
-			r.saved(batch[len(batch)-1])
+			r.saveProgress(batch[len(batch)-1])
 		}
 	}
-	r.settle(ctx)
+	r.secondLook(ctx)
 	if ctx.Err() != nil {
 		r.report.problem("", "", context.Cause(ctx))
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(r.report.Replicas), r.isLost)
+	return slices.DeleteFunc(slices.Clone(r.report.Replicas), r.isGivenUp)
+}
+
+func (r *run) auditBatch(ctx context.Context, batch []string) {
+	var group errgroup.Group
+	for _, repository := range batch {
+		group.Go(func() error { r.auditRepository(ctx, repository); return nil })
+	}
+	_ = group.Wait() // has no errors
 }
 
 func (r *run) waiting() int {
@@ -96,35 +96,27 @@ func (r *run) waiting() int {
 	return len(r.suspects)
 }
 
-func (r *run) isLost(replica string) bool {
+func (r *run) isGivenUp(replica string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.lost[replica]
+	return r.givenUp[replica]
 }
 
-// repositories are those that any of the replicas lists, and those in the ledger.
+// repositories are those in the ledger, and those that any of the replicas lists.
 func (r *run) repositories(ctx context.Context) (all []string, err error) {
-	for after := ""; ; {
-		page, err := r.Ledger.Repositories(after, 1000)
-		if err != nil {
-			return nil, err
-		}
-		if len(page) == 0 || len(all) > maxRepositories {
-			break
-		}
-		all = append(all, page...)
-		after = page[len(page)-1]
+	if all, err = r.recordedRepositories(); err != nil {
+		return nil, err
 	}
 	for _, present := range r.present() {
 		replica := present.Name
 		var names []string
-		err := r.again(ctx, func() error {
-			list, whole, err := r.reach(replica).Catalog(ctx, maxRepositories)
-			if err == nil && !whole {
+		err := r.retry(ctx, func() error {
+			list, complete, err := r.reach(replica).Catalog(ctx, maxRepositories)
+			if err == nil && !complete {
 				r.report.problem(replica, "", errRepositories)
 			}
-			if err == nil && whole {
-				r.lists(replica, list)
+			if err == nil && complete {
+				r.setCatalog(replica, list)
 			}
 			names = list
 			return err
@@ -133,7 +125,7 @@ func (r *run) repositories(ctx context.Context) (all []string, err error) {
 		case err != nil && transfer.Passing(err):
 			r.giveUp(replica, err)
 		case err != nil:
-			r.report.note(replica, fmt.Errorf("%w: %w", errNoCatalog, err))
+			r.report.noteProblem(replica, fmt.Errorf("%w: %w", errNoCatalog, err))
 		}
 		all = append(all, names...)
 	}
@@ -141,18 +133,29 @@ func (r *run) repositories(ctx context.Context) (all []string, err error) {
 	return slices.Compact(all), nil
 }
 
+func (r *run) recordedRepositories() (all []string, err error) {
+	for after := ""; ; {
+		page, err := r.Ledger.Repositories(after, 1000)
+		if err != nil || len(page) == 0 || len(all) > maxRepositories {
+			return all, err
+		}
+		all = append(all, page...)
+		after = page[len(page)-1]
+	}
+}
+
 func (r *run) giveUp(replica string, err error) {
 	r.report.problem(replica, "", err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.lost[replica] = true
+	r.givenUp[replica] = true
 }
 
 // present are the replicas that can still be asked.
 func (r *run) present() (list []Replica) {
-	fleet := r.Fleet()
+	fleet := r.Replicas()
 	for _, name := range r.report.Replicas {
-		if r.isLost(name) {
+		if r.isGivenUp(name) {
 			continue
 		}
 		i := slices.IndexFunc(fleet, func(have Replica) bool { return have.Name == name })
@@ -165,9 +168,9 @@ func (r *run) present() (list []Replica) {
 	return list
 }
 
-// known is what the ledger has of a repository.
-func (a *Audit) known(repository string) (Known, error) {
-	known := Known{}
+// ledgerEntries is what the ledger has of a repository.
+func (a *Audit) ledgerEntries(repository string) (entriesByName, error) {
+	known := entriesByName{}
 	for after := ""; ; {
 		page, err := a.Ledger.List(repository, after, 1000)
 		if err != nil || len(page) == 0 {
@@ -183,122 +186,11 @@ func (a *Audit) known(repository string) (Known, error) {
 	}
 }
 
-// unreadable: a repository with too much in it is a problem of its own. Else the ledger cannot be read.
-func (r *run) unreadable(repository string, err error) {
+// ledgerFailed ends the audit if the ledger cannot be read. A repository with too many entries is only a problem in the
+// report.
+func (r *run) ledgerFailed(repository string, err error) {
 	r.report.problem("", repository, err)
 	if !errors.Is(err, errTooMany) {
 		r.stop(err)
 	}
-}
-
-// repository compares one on all replicas at once: what they have in different ways is then decided in their order.
-func (r *run) repository(ctx context.Context, repository string) {
-	before, err := r.known(repository)
-	if err != nil {
-		r.unreadable(repository, err)
-		return
-	}
-	replicas := slices.DeleteFunc(r.present(), func(replica Replica) bool { return replica.LeftOut(repository) })
-	holdings, hidden := make([]*Holding, len(replicas)), make([]bool, len(replicas))
-	var group errgroup.Group
-	for i, replica := range replicas {
-		group.Go(func() error {
-			h, err := r.look(ctx, replica.Name, repository, before, r.report.Deep)
-			if hidden[i] = r.hides(replica.Name, repository, err); hidden[i] {
-				h, err = Holding{}, nil
-			}
-			if err == nil {
-				holdings[i] = &h
-			}
-			r.looked(ctx, replica.Name, repository, err)
-			return nil
-		})
-	}
-	_ = group.Wait() // has no errors
-	known, err := r.known(repository)
-	if err != nil {
-		r.unreadable(repository, err)
-		return
-	}
-	// What was written meanwhile may have been looked at before or after.
-	moved := func(name string) bool { return known[name].Stamp != before[name].Stamp }
-	found := false
-	for i, replica := range replicas {
-		if holdings[i] == nil {
-			continue
-		}
-		list, _ := Compare(known, replica.Name, repository, *holdings[i])
-		for _, d := range list {
-			if !moved(d.Name) {
-				found = r.difference(d, replica, *holdings[i]) || found
-			}
-		}
-		if hidden[i] {
-			holdings[i] = nil // what was deleted there nobody has seen to be gone
-		}
-	}
-	if r.report.Repair {
-		r.confirm(repository, before, replicas, holdings, found)
-	}
-}
-
-func (r *run) looked(ctx context.Context, replica, repository string, err error) {
-	if err == nil {
-		r.mu.Lock()
-		delete(r.failed, replica)
-		r.mu.Unlock()
-		return
-	}
-	if ctx.Err() != nil {
-		return
-	}
-	r.report.problem(replica, repository, err)
-	if !transfer.Passing(err) {
-		return
-	}
-	r.mu.Lock()
-	r.failed[replica]++
-	enough := r.failed[replica] == maxFailed
-	r.mu.Unlock()
-	if enough {
-		r.giveUp(replica, errFailing)
-	}
-}
-
-// confirm has the ledger know of all who have what it says, with what was found just now. Then copying may begin.
-func (r *run) confirm(repository string, before Known, replicas []Replica, holdings []*Holding, found bool) {
-	now, err := r.known(repository)
-	if err != nil {
-		r.unreadable(repository, err)
-		return
-	}
-	for i, replica := range replicas {
-		if holdings[i] == nil {
-			continue
-		}
-		_, confirmed := Compare(now, replica.Name, repository, *holdings[i])
-		for _, e := range confirmed {
-			if old, known := before[e.Name]; known && e.Stamp != old.Stamp || !known && !ledger.IsFound(e.Stamp) {
-				continue // written since we looked
-			}
-			if err := r.Ledger.Confirm(e, replica.Name); err != nil {
-				r.unreadable(repository, err)
-				return
-			}
-		}
-	}
-	if !found {
-		return
-	}
-	var news []ledger.Entry
-	for name := range now {
-		if _, known := before[name]; known {
-			continue
-		}
-		e, known, err := r.Ledger.Get(ledger.Reference{Repository: repository, Name: name})
-		if err == nil && known {
-			news = append(news, e)
-		}
-	}
-	r.Recorded(news)
 }

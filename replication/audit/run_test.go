@@ -28,15 +28,15 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
-// notes is a ledger in memory.
-type notes struct {
+// fakeLedger is a ledger in memory.
+type fakeLedger struct {
 	mu      sync.Mutex
 	entries map[ledger.Reference]ledger.Entry // Guarded by mu.
 	at      int64                             // Guarded by mu.
 	err     error                             // Guarded by mu.
 }
 
-func (n *notes) Repositories(after string, _ int) (names []string, err error) {
+func (n *fakeLedger) Repositories(after string, _ int) (names []string, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for what := range n.entries {
@@ -48,7 +48,7 @@ func (n *notes) Repositories(after string, _ int) (names []string, err error) {
 	return slices.Compact(names), n.err
 }
 
-func (n *notes) List(repository, after string, _ int) (list []ledger.Entry, err error) {
+func (n *fakeLedger) List(repository, after string, _ int) (list []ledger.Entry, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for what, e := range n.entries {
@@ -60,14 +60,14 @@ func (n *notes) List(repository, after string, _ int) (list []ledger.Entry, err 
 	return list, n.err
 }
 
-func (n *notes) Get(what ledger.Reference) (ledger.Entry, bool, error) {
+func (n *fakeLedger) Get(what ledger.Reference) (ledger.Entry, bool, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	e, known := n.entries[what]
 	return e, known, n.err
 }
 
-func (n *notes) Found(what ledger.Reference, c ledger.Content, replica string) error {
+func (n *fakeLedger) Found(what ledger.Reference, c ledger.Content, replica string) error {
 	for _, name := range []string{c.Digest, what.Name} {
 		n.mu.Lock()
 		r := ledger.Reference{Repository: what.Repository, Name: name}
@@ -84,13 +84,13 @@ func (n *notes) Found(what ledger.Reference, c ledger.Content, replica string) e
 	return nil
 }
 
-func (n *notes) breaks(err error) {
+func (n *fakeLedger) breaks(err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.err = err
 }
 
-func (n *notes) PushOver(old ledger.Entry, c ledger.Content, replica string) (bool, error) {
+func (n *fakeLedger) PushOver(old ledger.Entry, c ledger.Content, replica string) (bool, error) {
 	if now, _, _ := n.Get(old.Reference); now.Stamp != old.Stamp {
 		return false, nil
 	}
@@ -98,7 +98,7 @@ func (n *notes) PushOver(old ledger.Entry, c ledger.Content, replica string) (bo
 	return true, nil
 }
 
-func (n *notes) Confirm(e ledger.Entry, replica string) error {
+func (n *fakeLedger) Confirm(e ledger.Entry, replica string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if now := n.entries[e.Reference]; now.Stamp == e.Stamp {
@@ -108,11 +108,11 @@ func (n *notes) Confirm(e ledger.Entry, replica string) error {
 	return nil
 }
 
-func (n *notes) push(repository, name, digest string, replicas ...string) {
+func (n *fakeLedger) push(repository, name, digest string, replicas ...string) {
 	n.write(repository, name, digest, false, replicas)
 }
 
-func (n *notes) write(repository, name, digest string, deleted bool, replicas []string) {
+func (n *fakeLedger) write(repository, name, digest string, deleted bool, replicas []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.at++
@@ -125,7 +125,7 @@ func (n *notes) write(repository, name, digest string, deleted bool, replicas []
 	}
 }
 
-func (n *notes) confirmed(repository, name string) []string {
+func (n *fakeLedger) confirmed(repository, name string) []string {
 	e, _, _ := n.Get(ledger.Reference{Repository: repository, Name: name})
 	return e.Confirmed
 }
@@ -165,7 +165,7 @@ func described(mediaType string, content []byte) map[string]any {
 	return map[string]any{"mediaType": mediaType, "digest": sum(content), "size": len(content)}
 }
 
-// put stores an image whose only layer, and config, is text; a part of it that is "-" is left away.
+// put stores an image whose only layer, and config, is text; "-" leaves one of them out.
 func (s *store) put(repository, tag, text string, parts ...string) (digest string) {
 	config := "config of " + text
 	for _, part := range []string{text, config} {
@@ -187,52 +187,59 @@ func (s *store) put(repository, tag, text string, parts ...string) (digest strin
 // world is an audit of the replicas a and b.
 type world struct {
 	*Audit
-	*notes
+	*fakeLedger
 	t        *testing.T
 	at       map[string]*store
+	servers  map[string]*httptest.Server
 	up       atomic.Pointer[[]string]
 	repaired chan string
 }
 
+func (x *world) Replicas() (list []Replica) {
+	for _, name := range []string{"a", "b"} {
+		list = append(list, Replica{
+			Name: name, Up: slices.Contains(*x.up.Load(), name), Served: true, Survey: true,
+			LeftOut: func(repository string) bool { return repository == "out" },
+		})
+	}
+	return list
+}
+
+func (x *world) Reach(name string) transfer.Replica {
+	u, _ := url.Parse(x.servers[name].URL)
+	return transfer.Replica{URL: u, Transport: x.servers[name].Client().Transport}
+}
+
+func (x *world) Repair(_ context.Context, e ledger.Entry, replica string) error {
+	x.repaired <- replica + " " + e.Name
+	return nil
+}
+
+func (x *world) Enqueue(...ledger.Entry) {}
+
 func newWorld(t *testing.T, state string) *world {
-	x := &world{notes: &notes{entries: map[ledger.Reference]ledger.Entry{}}, t: t, at: map[string]*store{}, repaired: make(chan string, 100)}
-	servers := map[string]*httptest.Server{}
+	x := &world{
+		fakeLedger: &fakeLedger{entries: map[ledger.Reference]ledger.Entry{}},
+		t:          t, at: map[string]*store{}, servers: map[string]*httptest.Server{}, repaired: make(chan string, 100),
+	}
 	for _, name := range []string{"a", "b"} {
 		x.at[name] = &store{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true))}
-		servers[name] = httptest.NewServer(x.at[name])
-		t.Cleanup(servers[name].Close)
+		x.servers[name] = httptest.NewServer(x.at[name])
+		t.Cleanup(x.servers[name].Close)
 	}
 	x.up.Store(&[]string{"a", "b"})
 	x.Audit = New(Options{
-		Ledger: x.notes,
-		Fleet: func() (list []Replica) {
-			for _, name := range []string{"a", "b"} {
-				list = append(list, Replica{
-					Name: name, Up: slices.Contains(*x.up.Load(), name), Mine: true, Survey: true,
-					LeftOut: func(repository string) bool { return repository == "out" },
-				})
-			}
-			return list
-		},
-		Reach: func(name string) transfer.Replica {
-			u, _ := url.Parse(servers[name].URL)
-			return transfer.Replica{URL: u, Transport: servers[name].Client().Transport}
-		},
-		Repair: func(_ context.Context, e ledger.Entry, replica string) error {
-			x.repaired <- replica + " " + e.Name
-			return nil
-		},
-		Recorded: func([]ledger.Entry) {}, Checkpoint: OpenCheckpoint(state, slog.New(slog.DiscardHandler)), Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		Gateway: x, Ledger: x.fakeLedger, Checkpoint: OpenCheckpoint(state, slog.New(slog.DiscardHandler)), Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		secondLookDelay: 1, retryDelay: 1,
 	})
-	x.grace, x.pause = 0, 0
 	return x
 }
 
 func (x *world) work(q Request, background bool) (Snapshot, []string) {
 	q.Replicas = []string{"a", "b"}
-	report := &Report{Request: q}
-	whole := x.Audit.work(x.t.Context(), report, background, "", func(string) {})
-	return report.snapshot(), whole
+	report := &report{Request: q}
+	complete := x.Audit.perform(x.t.Context(), report, background, "", func(string) {})
+	return report.snapshot(), complete
 }
 
 func (s Snapshot) lines() (lines []string) {
@@ -250,31 +257,32 @@ func (x *world) want(s Snapshot, want ...string) {
 	}
 }
 
-// TestFindsWhatIsThere: with nothing recorded, what one replica has is recorded, and confirmed of the others that have it whole.
+// TestFindsWhatIsThere: with nothing recorded, what one replica has is recorded, and confirmed of the others that have
+// it completely.
 func TestFindsWhatIsThere(t *testing.T) {
 	x := newWorld(t, "")
 	a, b := x.at["a"], x.at["b"]
 	both := a.put("app", "both", "both")
 	b.put("app", "both", "both")
-	holey := a.put("app", "holey", "holey")
-	b.put("app", "holey", "holey", "-holey")
+	incomplete := a.put("app", "incomplete", "incomplete")
+	b.put("app", "incomplete", "incomplete", "-incomplete")
 	nowhere := a.put("app", "nowhere", "nowhere", "-nowhere")
 	ofA := a.put("app", "differs", "of a")
 	ofB := b.put("app", "differs", "of b")
 	b.put("out", "v1", "left out")
-	s, whole := x.work(Request{Repair: true}, true)
-	x.want(s, "unknown a app:both recorded", "unknown a app:differs recorded", "unknown a app:holey recorded", "unknown a app:nowhere failed",
-		"unknown b app:both recorded", "unknown b app:differs recorded", "unknown b app:holey failed")
-	if len(whole) != 2 || s.Unsure != 0 || s.Done != 2 {
-		t.Errorf("%v, %+v", whole, s)
+	s, complete := x.work(Request{Repair: true}, true)
+	x.want(s, "unknown a app:both recorded", "unknown a app:differs recorded", "unknown a app:incomplete recorded", "unknown a app:nowhere failed",
+		"unknown b app:both recorded", "unknown b app:differs recorded", "unknown b app:incomplete failed")
+	if len(complete) != 2 || s.Unsure != 0 || s.Done != 2 {
+		t.Errorf("%v, %+v", complete, s)
 	}
-	for name, want := range map[string][]string{"both": {"a", "b"}, both: {"a", "b"}, "holey": {"a"}, holey: {"a"}, "differs": {"a"}, ofA: {"a"}, ofB: {"b"}, nowhere: nil} {
+	for name, want := range map[string][]string{"both": {"a", "b"}, both: {"a", "b"}, "incomplete": {"a"}, incomplete: {"a"}, "differs": {"a"}, ofA: {"a"}, ofB: {"b"}, nowhere: nil} {
 		if got := x.confirmed("app", name); !slices.Equal(got, want) {
 			t.Errorf("%s is confirmed of %v, not %v", name, got, want)
 		}
 	}
 	s, _ = x.work(Request{}, false)
-	x.want(s, "incomplete b app:"+holey+" ", "missing a app:"+ofB+" ", "stale b app:differs ", "unknown a app:nowhere ")
+	x.want(s, "incomplete b app:"+incomplete+" ", "missing a app:"+ofB+" ", "stale b app:differs ", "unknown a app:nowhere ")
 	if len(x.repaired) != 0 {
 		t.Errorf("repaired %v", <-x.repaired)
 	}
@@ -327,16 +335,16 @@ func TestSecondLook(t *testing.T) {
 		}, Settled, ""},
 		{"still there", Undeleted, func(x *world, _ *store, digest string) { x.write("app", "v1", digest, true, []string{"a", "b"}) }, Repaired, "b v1"},
 		{"pushed anew", Undeleted, func(*world, *store, string) {}, Settled, ""},
-		{"pushed around", Around, func(_ *world, b *store, _ string) { b.put("app", "v1", "theirs") }, Recorded, ""},
-		{"pushed around, and deleted", Around, func(x *world, b *store, _ string) {
+		{"pushed out of band", OutOfBand, func(_ *world, b *store, _ string) { b.put("app", "v1", "theirs") }, Recorded, ""},
+		{"pushed out of band, and deleted", OutOfBand, func(x *world, b *store, _ string) {
 			digest := b.put("app", "v1", "theirs")
 			x.write("app", digest, digest, true, []string{"a"})
 		}, Settled, ""},
-		{"not around us after all", Around, func(x *world, b *store, _ string) {
+		{"not out of band after all", OutOfBand, func(x *world, b *store, _ string) {
 			x.push("app", "v1", b.put("app", "v1", "theirs"), "b")
 		}, Settled, ""},
-		{"a hole", Incomplete, func(*world, *store, string) {}, Repaired, "b v1"},
-		{"a hole in what is no more", Incomplete, func(x *world, b *store, digest string) {
+		{"a missing blob", Incomplete, func(*world, *store, string) {}, Repaired, "b v1"},
+		{"a missing blob of what is no more", Incomplete, func(x *world, b *store, digest string) {
 			b.send(http.MethodDelete, "/v2/app/manifests/v1", "", nil)
 			x.write("app", "v1", digest, true, []string{"a", "b"})
 		}, Settled, ""},
@@ -347,8 +355,8 @@ func TestSecondLook(t *testing.T) {
 			x.at["b"].put("app", "v1", "ours")
 			x.push("app", "v1", digest, "a", "b")
 			c.since(x, x.at["b"], digest)
-			r := &run{Audit: x.Audit, report: &Report{}}
-			outcome, err := r.mend(t.Context(), Difference{Replica: "b", Repository: "app", Name: "v1", Reason: c.reason})
+			r := &run{Audit: x.Audit, report: &report{}}
+			outcome, err := r.repairDifference(t.Context(), Difference{Replica: "b", Repository: "app", Name: "v1", Reason: c.reason})
 			repaired := ""
 			if len(x.repaired) > 0 {
 				repaired = <-x.repaired
@@ -414,37 +422,38 @@ func TestWhatCannotBeAsked(t *testing.T) {
 		})
 	}
 	refuse("/v2/_catalog", http.StatusUnauthorized)
-	s, whole := x.work(Request{}, false)
+	s, complete := x.work(Request{}, false)
 	x.want(s, "missing a known:v0 ", "unknown b known:v1 ")
-	if s.Unsure != 0 || len(s.Problems) != 1 || len(whole) != 2 {
-		t.Errorf("%+v, %v", s.Problems, whole)
+	if s.Unsure != 0 || len(s.Problems) != 1 || len(complete) != 2 {
+		t.Errorf("%+v, %v", s.Problems, complete)
 	}
 	refuse("/v2/known/", http.StatusForbidden)
-	if s, whole = x.work(Request{}, false); s.Unsure != 1 || len(whole) != 2 || s.Problems[0].Repository != "known" {
-		t.Errorf("%+v, %v", s.Problems, whole)
+	if s, complete = x.work(Request{}, false); s.Unsure != 1 || len(complete) != 2 || s.Problems[0].Repository != "known" {
+		t.Errorf("%+v, %v", s.Problems, complete)
 	}
 	refuse("/v2/_catalog", http.StatusServiceUnavailable)
-	if s, whole = x.work(Request{}, false); s.Unsure != 1 || !slices.Equal(whole, []string{"a"}) {
-		t.Errorf("%+v, %v", s.Problems, whole)
+	if s, complete = x.work(Request{}, false); s.Unsure != 1 || !slices.Equal(complete, []string{"a"}) {
+		t.Errorf("%+v, %v", s.Problems, complete)
 	}
-	for n := range maxFailed + together {
+	for n := range maxFailed + batchSize {
 		x.push(fmt.Sprintf("failing/%02d", n), "v1", sum(nil), "a")
 	}
 	refuse("/v2/failing/", http.StatusInternalServerError)
-	if s, whole = x.work(Request{}, false); s.Unsure <= maxFailed || !slices.Equal(whole, []string{"a"}) {
-		t.Errorf("%d problems, %v", s.Unsure, whole)
+	if s, complete = x.work(Request{}, false); s.Unsure <= maxFailed || !slices.Equal(complete, []string{"a"}) {
+		t.Errorf("%d problems, %v", s.Unsure, complete)
 	}
 	x.up.Store(&[]string{"a"})
-	if s, whole = x.work(Request{}, false); s.Unsure != 1 || !slices.Equal(whole, []string{"a"}) {
-		t.Errorf("%+v, %v", s.Problems, whole)
+	if s, complete = x.work(Request{}, false); s.Unsure != 1 || !slices.Equal(complete, []string{"a"}) {
+		t.Errorf("%+v, %v", s.Problems, complete)
 	}
 	x.err = errors.New("the disk is full")
-	if s, whole = x.work(Request{}, false); s.Unsure != 1 || len(whole) != 0 {
-		t.Errorf("%+v, %v", s.Problems, whole)
+	if s, complete = x.work(Request{}, false); s.Unsure != 1 || len(complete) != 0 {
+		t.Errorf("%+v, %v", s.Problems, complete)
 	}
 }
 
-// TestGoesOn: an audit that was cut off goes on behind the last repository that it had done, and then all has been surveyed.
+// TestGoesOn: an audit that was cut off goes on behind the last repository that it had done, and then all has been
+// surveyed.
 func TestGoesOn(t *testing.T) {
 	t.Run("after a stop", func(t *testing.T) { goesOn(t, func(_ *world, stop func()) { stop() }) })
 	t.Run("after the ledger could not be read", func(t *testing.T) {
@@ -455,20 +464,20 @@ func TestGoesOn(t *testing.T) {
 func goesOn(t *testing.T, interrupt func(x *world, stop func())) {
 	state := t.TempDir()
 	x := newWorld(t, state)
-	const count = 3 * together
+	const count = 3 * batchSize
 	for n := range count {
 		x.at["a"].put(fmt.Sprintf("app-%02d", n), "v1", fmt.Sprint(n))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	x.at["a"].breaks(func(_ http.ResponseWriter, r *http.Request) bool {
-		if strings.HasPrefix(r.URL.Path, fmt.Sprintf("/v2/app-%02d/", 2*together)) {
+		if strings.HasPrefix(r.URL.Path, fmt.Sprintf("/v2/app-%02d/", 2*batchSize)) {
 			interrupt(x, cancel)
 		}
 		return false
 	})
-	x.background(ctx, []string{"a", "b"}, map[string]past{})
+	x.background(ctx, []string{"a", "b"}, map[string]lastAudit{})
 	if x.Checkpoint.Surveyed("a") || x.Checkpoint.Surveyed("b") {
-		t.Error("surveyed in part")
+		t.Error("surveyed though it did not end")
 	}
 	x.breaks(nil)
 
@@ -484,13 +493,13 @@ func goesOn(t *testing.T, interrupt func(x *world, stop func())) {
 		}
 		return false
 	})
-	again.Reach, again.Ledger = x.Reach, x.Ledger
-	history := map[string]past{}
+	again.Gateway, again.Ledger = x, x.Ledger
+	history := map[string]lastAudit{}
 	again.background(t.Context(), []string{"a", "b"}, history)
-	if len(asked) != together {
+	if len(asked) != batchSize {
 		t.Errorf("%d repositories were looked at: %v", len(asked), asked)
 	}
-	if !again.Checkpoint.Surveyed("a") || !again.Checkpoint.Surveyed("b") || history["a"].soon || history["a"].began.IsZero() {
+	if !again.Checkpoint.Surveyed("a") || !again.Checkpoint.Surveyed("b") || history["a"].retrySoon || history["a"].began.IsZero() {
 		t.Errorf("%v %+v", again.Checkpoint.read(), history)
 	}
 	if !newWorld(t, state).Checkpoint.Surveyed("a") {
@@ -505,7 +514,7 @@ func goesOn(t *testing.T, interrupt func(x *world, stop func())) {
 
 func TestAsk(t *testing.T) {
 	x := newWorld(t, "")
-	if s := x.Asked(); s.ID != 0 {
+	if s := x.Latest(); s.ID != 0 {
 		t.Errorf("%+v", s)
 	}
 	for _, names := range [][]string{{"nobody"}, {"a", "nobody"}} {
@@ -523,7 +532,7 @@ func TestAsk(t *testing.T) {
 	done := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { x.Run(ctx); close(done) }()
-	for began := time.Now(); x.Asked().Ended.IsZero() && time.Since(began) < time.Minute; { // else the next line says that it is busy
+	for began := time.Now(); x.Latest().Ended.IsZero() && time.Since(began) < time.Minute; { // else the next line says that it is busy
 		time.Sleep(time.Millisecond)
 	}
 	if second, err := x.Ask(Request{}); err != nil || second.ID == first.ID || len(second.Replicas) != 2 {
@@ -534,7 +543,7 @@ func TestAsk(t *testing.T) {
 }
 
 func TestReportIsBounded(t *testing.T) {
-	r := &Report{}
+	r := &report{}
 	last := 0
 	for range maxDifferences + 1 {
 		last = r.add(Difference{Reason: Missing})
@@ -542,9 +551,9 @@ func TestReportIsBounded(t *testing.T) {
 	r.ended(last, Difference{Outcome: Repaired})
 	r.ended(0, Difference{Outcome: Repaired})
 	for range maxProblems + 1 {
-		r.problem("a", "", errNotWhole)
+		r.problem("a", "", errIncomplete)
 	}
-	r.note("a", errNoCatalog)
+	r.noteProblem("a", errNoCatalog)
 	if s := r.snapshot(); s.Total != maxDifferences+1 || s.Remaining != maxDifferences-1 || len(s.Differences) != maxDifferences || len(s.Problems) != maxProblems || s.Unsure != maxProblems+1 {
 		t.Errorf("%d %d %d %d %d", s.Total, s.Remaining, len(s.Differences), len(s.Problems), s.Unsure)
 	}
@@ -555,9 +564,9 @@ func TestWhatIsNamedByNoTag(t *testing.T) {
 	x := newWorld(t, "")
 	a := x.at["a"]
 	child := a.put("app", "", "child")
-	holey := a.put("app", "", "holey", "-holey")
+	incomplete := a.put("app", "", "incomplete", "-incomplete")
 	manifests := []any{}
-	for _, digest := range []string{child, holey, "sha256:" + strings.Repeat("0", 64)} {
+	for _, digest := range []string{child, incomplete, "sha256:" + strings.Repeat("0", 64)} {
 		manifests = append(manifests, map[string]any{"mediaType": typeImage, "digest": digest, "size": 1})
 	}
 	const typeIndex = "application/vnd.oci.image.index.v1+json"
@@ -581,7 +590,7 @@ func TestWhatIsNamedByNoTag(t *testing.T) {
 	a.send(http.MethodPut, "/v2/app/manifests/"+sum(signature), typeImage, signature)
 	s, _ := x.work(Request{Repair: true}, true)
 	want := []string{
-		"unknown a app:v1 recorded", "unknown a app:" + child + " recorded", "unknown a app:" + holey + " failed", "unknown a app:" + sum(signature) + " recorded",
+		"unknown a app:v1 recorded", "unknown a app:" + child + " recorded", "unknown a app:" + incomplete + " failed", "unknown a app:" + sum(signature) + " recorded",
 	}
 	slices.Sort(want)
 	x.want(s, want...)

@@ -34,10 +34,10 @@ pushes and deletions says:
   stale          the tag names an older digest
   undeleted      it was deleted, and is there
   unknown        it is there, and did not come through a gateway
-  pushed_around  the tag was pushed to the replica itself
+  out_of_band    the tag was pushed to the replica itself
   incomplete     a layer or config of the manifest is not there; only --deep looks for those that were copied before
 
-With --repair what is unknown or pushed around is recorded and copied, and all else is copied or deleted again. What is
+With --repair what is unknown or out of band is recorded and copied, and all else is copied or deleted again. What is
 "pending" replication is at already.
 
 The exit code is 0 if nothing differs, or all of it was repaired; 1 if differences remain; 2 if it could not be found out.`,

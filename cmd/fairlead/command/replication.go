@@ -19,7 +19,7 @@ func replicationCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "replication", Short: "how what was pushed comes to every replica"}
 	cmd.AddCommand(
 		question(&cobra.Command{Use: "status", Short: "how far each replica is with what it is to get"}, "/replication", printReplication),
-		question(&cobra.Command{Use: "letters", Short: "images and deletions that have failed: tried again, or given up"}, "/replication/letters", printLetters),
+		question(&cobra.Command{Use: "failures", Short: "images and deletions that have failed: tried again, or given up"}, "/replication/failures", printFailures),
 		question(&cobra.Command{Use: "conflicts", Short: "tags that were written on two sides of a cut, with both digests"}, "/replication/conflicts", printConflicts),
 		retryCommand(),
 	)
@@ -63,7 +63,7 @@ func retryCommand() *cobra.Command {
 
 func printReplication(w io.Writer, r admin.Replication) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "REPLICA\tSTATE\tENTRIES\tRUNNING\tWAITING\tDEAD\tBYTES\tRATE\tLEFT\tSERVED BY")
+	fmt.Fprintln(t, "REPLICA\tSTATE\tENTRIES\tRUNNING\tWAITING\tGIVEN UP\tBYTES\tRATE\tLEFT\tSERVED BY")
 	for _, p := range r.Replicas {
 		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\n", p.Replica, p.State, p.Entries, detailText(p.Detail), cmp.Or(p.Served, "-"))
 	}
@@ -82,19 +82,19 @@ func detailText(d *admin.Detail) string {
 	if d.Left > 0 {
 		left = time.Duration(d.Left * float64(time.Second)).Round(time.Second).String()
 	}
-	return fmt.Sprintf("%d\t%d\t%d\t%s\t%s/s\t%s", d.Running, d.Waiting, d.Dead, inBytes(d.Bytes), inBytes(int64(d.Rate)), left)
+	return fmt.Sprintf("%d\t%d\t%d\t%s\t%s/s\t%s", d.Running, d.Waiting, d.GivenUp, inBytes(d.Bytes), inBytes(int64(d.Rate)), left)
 }
 
-func printLetters(w io.Writer, letters []admin.Letter) error {
+func printFailures(w io.Writer, failures []admin.Failure) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "REPLICA\tACTION\tREPOSITORY\tTAGS\tDIGEST\tTRIES\tNEXT\tREASON")
-	for _, l := range letters {
+	for _, f := range failures {
 		next := "given up"
-		if !l.Dead {
-			next = l.Next.Format(time.RFC3339)
+		if !f.GivenUp {
+			next = f.Next.Format(time.RFC3339)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", l.Replica, l.Action, l.Repository, cmp.Or(strings.Join(l.Tags, ","), "-"),
-			cmp.Or(l.Digest, "-"), l.Tries, next, l.Reason)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", f.Replica, f.Action, f.Repository, cmp.Or(strings.Join(f.Tags, ","), "-"),
+			cmp.Or(f.Digest, "-"), f.Tries, next, f.Reason)
 	}
 	return t.Flush()
 }

@@ -34,13 +34,13 @@ const (
 type agreement struct {
 	// Static after newAgreement.
 	*cluster.Cluster
-	config    *configs.Cluster
-	here      string
-	port      string // of fronts
-	monitor   *health.Monitor
-	gossip    *ledger.Gossip
-	inspected *audit.Checkpoint
-	log       *slog.Logger
+	config     *configs.Cluster
+	here       string
+	port       string // of fronts
+	monitor    *health.Monitor
+	gossip     *ledger.Gossip
+	checkpoint *audit.Checkpoint
+	log        *slog.Logger
 
 	// Written by compare, as one.
 	seen atomic.Pointer[router.FleetView]
@@ -58,7 +58,7 @@ const (
 // newAgreement opens the cluster's sockets. It hears of others at once; they hear of the ledger, and of what is seen here,
 // once it runs.
 func newAgreement(
-	c *configs.Config, release string, m *health.Monitor, l *ledger.Ledger, inspected *audit.Checkpoint,
+	c *configs.Config, release string, m *health.Monitor, l *ledger.Ledger, checkpoint *audit.Checkpoint,
 	reg prometheus.Registerer, log *slog.Logger,
 ) (*agreement, error) {
 	keys, err := keyfiles.ClusterKeys(c.Cluster.Key)
@@ -80,7 +80,7 @@ func newAgreement(
 	gossip := ledger.NewGossip(l, wire{members, c.Cluster.Name}, log)
 	members.HandleNotes(noteLedger, gossip.Hear)
 	a := &agreement{
-		Cluster: members, config: c.Cluster, here: c.Here, port: port, monitor: m, gossip: gossip, inspected: inspected, log: log,
+		Cluster: members, config: c.Cluster, here: c.Here, port: port, monitor: m, gossip: gossip, checkpoint: checkpoint, log: log,
 	}
 	a.seen.Store(router.NewFleetView(m.Fleet(), nil, c.Here, &router.FleetView{}, time.Now()))
 	return a, nil
@@ -189,7 +189,7 @@ func (a *agreement) leave(fronts []netip.Addr) {
 func (a *agreement) tell(own *router.Fleet) {
 	a.telling.Lock()
 	defer a.telling.Unlock()
-	all := viewOf(own, a.inspected.Surveyed)
+	all := viewOf(own, a.checkpoint.Surveyed)
 	if len(a.leaving) > 0 {
 		v := all[a.here]
 		for _, f := range a.leaving {

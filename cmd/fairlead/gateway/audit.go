@@ -10,17 +10,17 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// audited are the replicas that an audit may look at, home first: of what nobody has recorded, home's tags hold.
-func (c *copying) audited() (list []audit.Replica) {
-	fleet := c.present()
+// Replicas are the replicas that an audit may look at, home first: of what nobody has recorded, home's tags hold.
+func (c *copying) Replicas() (list []audit.Replica) {
+	fleet := c.Fleet()
 	served := fleet.Served()
 	for _, r := range c.fleet().Replicas() {
 		if r.Operator == router.Offline {
 			continue
 		}
 		to := audit.Replica{
-			Name: r.Name, Up: r.Upstream.Up, Mine: slices.Contains(served, r.Name),
-			Survey: slices.Contains(fleet.Mine, r.Name), Seen: c.agreed != nil && c.agreed.surveyed(r.Name),
+			Name: r.Name, Up: r.Upstream.Up, Served: slices.Contains(served, r.Name),
+			Survey: slices.Contains(fleet.Assigned, r.Name), SurveyedElsewhere: c.agreed != nil && c.agreed.surveyed(r.Name),
 			LeftOut: func(repository string) bool { return c.leftOut(r.Name, repository) },
 		}
 		if r.Home {
@@ -44,7 +44,7 @@ func (g *Gateway) askAudit(q admin.AuditRequest) (admin.Audit, error) {
 	return shownAudit(s), err
 }
 
-func (g *Gateway) audit() admin.Audit { return shownAudit(g.copying.audit.Asked()) }
+func (g *Gateway) audit() admin.Audit { return shownAudit(g.copying.audit.Latest()) }
 
 func shownAudit(s audit.Snapshot) admin.Audit {
 	out := admin.Audit{

@@ -13,7 +13,7 @@ import (
 // replicationStatus is of all replicas: of those that this gateway serves from its engine, of the others from the record.
 func (g *Gateway) replicationStatus() admin.Replication {
 	out := admin.Replication{Replicas: []admin.Progress{}}
-	fleet, members := g.copying.present(), g.copying.members()
+	fleet, members := g.copying.Fleet(), g.copying.members()
 	progress := map[string]replication.Progress{}
 	for _, p := range g.copying.Progress() {
 		progress[p.Replica] = p
@@ -33,7 +33,7 @@ func (g *Gateway) replicationStatus() admin.Replication {
 func servedHere(p replication.Progress, member string) admin.Progress {
 	return admin.Progress{
 		Replica: p.Replica, State: string(p.State), Served: member, Entries: p.Entries,
-		Detail: &admin.Detail{Running: p.Running, Waiting: p.Waiting, Dead: p.Dead, Bytes: p.Bytes, Rate: p.Rate, Left: p.Left.Seconds()},
+		Detail: &admin.Detail{Running: p.Running, Waiting: p.Waiting, GivenUp: p.GivenUp, Bytes: p.Bytes, Rate: p.Rate, Left: p.Left.Seconds()},
 	}
 }
 
@@ -61,23 +61,23 @@ func (g *Gateway) seenFromHere(r replication.Replica, members []replication.Memb
 // pageSize is how many entries are read from the record in one go.
 const pageSize = 1000
 
-func (g *Gateway) letters() []admin.Letter {
-	out := []admin.Letter{}
-	for _, l := range g.copying.Letters() {
-		out = append(out, letterOf(l))
+func (g *Gateway) failures() []admin.Failure {
+	out := []admin.Failure{}
+	for _, f := range g.copying.Failures() {
+		out = append(out, failureOf(f))
 	}
 	return out
 }
 
-func letterOf(l replication.Letter) admin.Letter {
-	out := admin.Letter{
-		Replica: l.Task.Target, Action: string(l.Task.Action), Repository: l.Task.Repository, Digest: l.Task.Digest, Tags: []string{},
-		Tries: l.Tries, Dead: l.Dead, Reason: l.Reason,
+func failureOf(f replication.Failure) admin.Failure {
+	out := admin.Failure{
+		Replica: f.Task.Target, Action: string(f.Task.Action), Repository: f.Task.Repository, Digest: f.Task.Digest, Tags: []string{},
+		Tries: f.Tries, GivenUp: f.GivenUp, Reason: f.Reason,
 	}
-	if !l.Dead {
-		out.Next = l.Next.UTC()
+	if !f.GivenUp {
+		out.Next = f.Next.UTC()
 	}
-	for _, e := range l.Task.Entries {
+	for _, e := range f.Task.Entries {
 		if e.Name != e.Digest {
 			out.Tags = append(out.Tags, e.Name)
 		}
@@ -86,13 +86,13 @@ func letterOf(l replication.Letter) admin.Letter {
 }
 
 func (g *Gateway) retry(replica, repository, reference string) int {
-	return g.copying.Retry(func(l replication.Letter) bool { return isAbout(letterOf(l), replica, repository, reference) })
+	return g.copying.Retry(func(f replication.Failure) bool { return isAbout(failureOf(f), replica, repository, reference) })
 }
 
 // isAbout: "" is any.
-func isAbout(l admin.Letter, replica, repository, reference string) bool {
-	return (replica == "" || replica == l.Replica) && (repository == "" || repository == l.Repository) &&
-		(reference == "" || reference == l.Digest || slices.Contains(l.Tags, reference))
+func isAbout(f admin.Failure, replica, repository, reference string) bool {
+	return (replica == "" || replica == f.Replica) && (repository == "" || repository == f.Repository) &&
+		(reference == "" || reference == f.Digest || slices.Contains(f.Tags, reference))
 }
 
 func (g *Gateway) conflicts() (admin.Conflicts, error) {

@@ -37,43 +37,40 @@ const lookEvery = time.Second
 type copying struct {
 	// Static after newCopying.
 	*replication.Engine
-	audit   *audit.Audit
-	ledger  ledger.Current
-	config  *configs.Config
-	member  string     // this gateway's name
-	agreed  *agreement // nil: this gateway knows no other
-	fleet   func() *router.Fleet
-	reach   map[string]transfer.Replica
-	sources map[string][]string // by replica, the others, the nearest first
-	log     *slog.Logger
+	audit      *audit.Audit
+	ledger     ledger.Current
+	checkpoint *audit.Checkpoint // of audits
+	config     *configs.Config
+	member     string     // this gateway's name
+	agreed     *agreement // nil: this gateway knows no other
+	fleet      func() *router.Fleet
+	reach      map[string]transfer.Replica
+	sources    map[string][]string // by replica, the others, the nearest first
+	log        *slog.Logger
 }
 
 // copyingParts are what copying works with.
 type copyingParts struct {
-	ledger    ledger.Current
-	agreed    *agreement // nil: this gateway knows no other
-	fleet     func() *router.Fleet
-	upstreams *upstream.Transports
-	inspected *audit.Checkpoint
-	egress    *upstream.Egress
+	ledger     ledger.Current
+	checkpoint *audit.Checkpoint // of audits
+	agreed     *agreement        // nil: this gateway knows no other
+	fleet      func() *router.Fleet
+	upstreams  *upstream.Transports
+	egress     *upstream.Egress
 }
 
 func newCopying(c *configs.Config, with copyingParts, reg prometheus.Registerer, log *slog.Logger) *copying {
 	out := &copying{
-		ledger: with.ledger, config: c, member: member(c), agreed: with.agreed, fleet: with.fleet,
+		ledger: with.ledger, checkpoint: with.checkpoint, config: c, member: member(c), agreed: with.agreed, fleet: with.fleet,
 		reach: ownReach(c, with.upstreams), sources: sourcesOf(c), log: log,
 	}
-	reach := func(replica string) transfer.Replica { return out.reach[replica] }
 	out.Engine = replication.New(replication.Options{
-		Ledger: with.ledger, Current: with.ledger.IsCurrent, Fleet: out.present, Reach: reach,
+		Gateway: out, Ledger: with.ledger, Writes: &transfer.Writes{}, UnseenDeletes: c.Cluster == nil,
 		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth, Moved: with.egress.Replicated,
-		Surveyed: with.inspected.Surveyed, Writes: &transfer.Writes{}, Unheard: c.Cluster == nil,
 		Metrics: reg, Log: log,
 	})
 	out.audit = audit.New(audit.Options{
-		Ledger: with.ledger, Fleet: out.audited, Reach: reach, Repair: out.Repair,
-		Recorded:   func(entries []ledger.Entry) { out.News(entries...) },
-		Checkpoint: with.inspected, Metrics: reg, Log: log,
+		Gateway: out, Ledger: with.ledger, Checkpoint: with.checkpoint, Metrics: reg, Log: log,
 	})
 	promauto.With(reg).NewCounterFunc(prometheus.CounterOpts{
 		Name: "fairlead_replication_conflicts_total", Help: "Tags that were written on two sides of a cut; the later write holds.",
@@ -91,9 +88,9 @@ func newCopying(c *configs.Config, with copyingParts, reg prometheus.Registerer,
 // changed has what was just recorded copied.
 func (c *copying) changed(change ledger.Change) {
 	if e := change.Entries[0]; c.rechecks(change) {
-		c.Recheck(e, e.Replica)
+		c.Verify(e, e.Replica)
 	}
-	c.News(change.Entries...)
+	c.Enqueue(change.Entries...)
 }
 
 // rechecks reports whether a replica is asked afterwards if it is rid of what a client deleted here. Some registries accept a
@@ -103,6 +100,15 @@ func (c *copying) rechecks(change ledger.Change) bool {
 	e := change.Entries[0]
 	return change.Here && e.Deleted && c.Copies(e.Replica, e.Repository)
 }
+
+// Reach is how to reach a replica in this gateway's own name.
+func (c *copying) Reach(replica string) transfer.Replica { return c.reach[replica] }
+
+// Current reports whether the ledger can be written and knows what other gateways know.
+func (c *copying) Current() bool { return c.ledger.IsCurrent() }
+
+// Surveyed reports whether the ledger has what was on the replica before there was a ledger.
+func (c *copying) Surveyed(replica string) bool { return c.checkpoint.Surveyed(replica) }
 
 // ownReach is how a gateway reaches replicas in its own name.
 func ownReach(c *configs.Config, u *upstream.Transports) map[string]transfer.Replica {
@@ -130,8 +136,8 @@ func sourcesOf(c *configs.Config) map[string][]string {
 	return all
 }
 
-// present is the fleet as planning sees it now.
-func (c *copying) present() replication.Fleet {
+// Fleet is the fleet as planning sees it now.
+func (c *copying) Fleet() replication.Fleet {
 	var out replication.Fleet
 	var names []string
 	for _, r := range c.fleet().Replicas() {
@@ -141,7 +147,7 @@ func (c *copying) present() replication.Fleet {
 			Sources: c.sources[r.Name], LeftOut: func(repository string) bool { return c.leftOut(r.Name, repository) },
 		})
 	}
-	out.Mine = replication.Assign(names, c.members(), c.member, cluster.Arbiter)
+	out.Assigned = replication.Assign(names, c.members(), c.member, cluster.Arbiter)
 	return out
 }
 
@@ -159,21 +165,21 @@ func (c *copying) Copies(replica, repository string) bool {
 // ownWrites is what copies for a client's push share with ours.
 func (c *copying) ownWrites() proxy.OwnWrites {
 	return proxy.OwnWrites{
-		Writes: c.Writes, Unheard: c.Unheard,
-		Brought: func(what ledger.Reference, replica string) { c.Brought(replica, what) },
-		Doubt:   func(what ledger.Reference, replica string) { c.Uncertain(replica, what) },
+		Writes: c.Writes, Unheard: c.UnseenDeletes,
+		Brought: func(what ledger.Reference, replica string) { c.RememberWrite(replica, what) },
+		Doubt:   func(what ledger.Reference, replica string) { c.RecheckRepeatedly(replica, what) },
 	}
 }
 
 // missed has a replica looked at that answered 404 to a pull of what it is known to have, and repaired.
-func (c *copying) missed(what ledger.Reference, replica string) { c.Missed(replica, what) }
+func (c *copying) missed(what ledger.Reference, replica string) { c.RecheckMissing(replica, what) }
 
-// Recheck has a replica asked whether it has what an entry says. A blob that is live again is brought to all who lack it.
-func (c *copying) Recheck(e ledger.Entry, replica string) {
+// Verify has a replica asked whether it has what an entry says. A blob that is live again is brought to all who lack it.
+func (c *copying) Verify(e ledger.Entry, replica string) {
 	if e.Blob && !e.Deleted {
 		c.committed(e.Repository, e.Name, e.Replica)
 	}
-	c.Doubt(replica, e.Reference)
+	c.Engine.Recheck(replica, e.Reference)
 }
 
 func (c *copying) members() []replication.Member {
@@ -226,7 +232,7 @@ func (c *copying) run(ctx context.Context, probed <-chan struct{}) error {
 		c.Run(ctx)
 		return nil
 	})
-	all.Go(func() error { every(ctx, lookEvery, func() { c.News() }); return nil })
+	all.Go(func() error { every(ctx, lookEvery, c.Wake); return nil })
 	all.Go(func() error {
 		every(ctx, compactEvery, func() {
 			removed, err := c.ledger.Compact(retention)

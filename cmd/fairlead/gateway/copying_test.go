@@ -46,7 +46,7 @@ replicas:
 	}
 	copies := newCopying(c, copyingParts{
 		ledger: ledger.Current{Ledger: l}, fleet: monitor.Fleet, upstreams: to,
-		inspected: audit.OpenCheckpoint("", log), egress: upstream.NewEgress("", time.Now(), metrics),
+		checkpoint: audit.OpenCheckpoint("", log), egress: upstream.NewEgress("", time.Now(), metrics),
 	}, metrics, log)
 	for replica, want := range map[string]bool{"first": true, "copied": true, "left-out": false, "read-only": false, "offline": false} {
 		if got := copies.Copies(replica, "app"); got != want {

@@ -99,9 +99,9 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 			err = errors.Join(err, g.close())
 		}
 	}()
-	inspected := audit.OpenCheckpoint(c.State, log)
+	checkpoint := audit.OpenCheckpoint(c.State, log)
 	if c.Cluster != nil {
-		if g.agreed, err = newAgreement(c, release, g.monitor, g.ledger, inspected, g.metrics, log); err != nil {
+		if g.agreed, err = newAgreement(c, release, g.monitor, g.ledger, checkpoint, g.metrics, log); err != nil {
 			return nil, err
 		}
 	}
@@ -112,7 +112,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	g.sent = upstream.NewEgress(c.Here, time.Now(), g.metrics)
 	g.copying = newCopying(c, copyingParts{
 		ledger: ledger.Current{Ledger: g.ledger, Others: g.others()}, agreed: g.agreed, fleet: g.reached(),
-		upstreams: g.upstreams, inspected: inspected, egress: g.sent,
+		upstreams: g.upstreams, checkpoint: checkpoint, egress: g.sent,
 	}, g.metrics, log)
 	if g.hooks, err = openHooks(c, release, g.ledger, g.metrics, log); err != nil {
 		return nil, err
@@ -324,7 +324,7 @@ func (g *Gateway) adminHandler() http.Handler {
 	return admin.New(admin.Config{
 		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members, Egress: g.egress,
 		Image: g.image, Changed: g.ledger.Changed,
-		Replication: g.replicationStatus, Letters: g.letters, Retry: g.retry, Conflicts: g.conflicts,
+		Replication: g.replicationStatus, Failures: g.failures, Retry: g.retry, Conflicts: g.conflicts,
 		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service}, Log: g.log,
 	})
 }

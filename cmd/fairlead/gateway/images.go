@@ -21,8 +21,8 @@ func (g *Gateway) image(ctx context.Context, repository, reference string, child
 	if err != nil || !known {
 		return admin.Image{}, false, err
 	}
-	fleet := g.copying.present()
-	i := imageOf(e, fleet, g.copying.LettersOf(e))
+	fleet := g.copying.Fleet()
+	i := imageOf(e, fleet, g.copying.FailuresOf(e))
 	if !e.Deleted && !e.Blob {
 		g.askAround(ctx, e, fleet, i.Replicas)
 	}
@@ -66,24 +66,24 @@ func (g *Gateway) askAround(ctx context.Context, e ledger.Entry, fleet replicati
 					place.State, place.Reason = admin.Pending, "its registry no longer has it, and gets it again"
 				case found.Digest != e.Digest:
 					place.State, place.Reason = admin.Pending, "its registry has "+found.Digest
-					if g.copying.Unheard { // another gateway may have recorded that
+					if g.copying.UnseenDeletes { // another gateway may have recorded that
 						return
 					}
 				default:
 					return
 				}
-				g.copying.Missed(r.Name, e.Reference)
+				g.copying.RecheckMissing(r.Name, e.Reference)
 			})
 		}
 	}
 	all.Wait()
 }
 
-func imageOf(e ledger.Entry, fleet replication.Fleet, letters map[string]replication.Letter) admin.Image {
+func imageOf(e ledger.Entry, fleet replication.Fleet, failures map[string]replication.Failure) admin.Image {
 	out := admin.Image{
 		Repository: e.Repository, Reference: e.Name, Digest: e.Digest, MediaType: e.MediaType, Size: e.Size, Deleted: e.Deleted,
 		AcceptedBy: e.Replica,
-		Replicas:   placesOf(e, fleet, letters), Children: []admin.Child{},
+		Replicas:   placesOf(e, fleet, failures), Children: []admin.Child{},
 	}
 	if !e.Found() {
 		out.Accepted, out.Gateway = e.When(), e.Gateway()
@@ -92,18 +92,18 @@ func imageOf(e ledger.Entry, fleet replication.Fleet, letters map[string]replica
 }
 
 // placesOf is how far each replica is with an entry, by name.
-func placesOf(e ledger.Entry, fleet replication.Fleet, letters map[string]replication.Letter) []admin.Place {
+func placesOf(e ledger.Entry, fleet replication.Fleet, failures map[string]replication.Failure) []admin.Place {
 	places := make([]admin.Place, len(fleet.Replicas))
 	for i, r := range fleet.Replicas {
-		places[i] = placeOf(e, r, fleet.Replicas, letters)
+		places[i] = placeOf(e, r, fleet.Replicas, failures)
 	}
 	return places
 }
 
-func placeOf(e ledger.Entry, r replication.Replica, all []replication.Replica, letters map[string]replication.Letter) admin.Place {
+func placeOf(e ledger.Entry, r replication.Replica, all []replication.Replica, failures map[string]replication.Failure) admin.Place {
 	place := admin.Place{Replica: r.Name}
 	has := func(other replication.Replica) bool { return slices.Contains(e.Confirmed, other.Name) }
-	letter, failed := letters[r.Name]
+	failure, failed := failures[r.Name]
 	switch {
 	case has(r), r.Storage != "" && slices.ContainsFunc(all, func(o replication.Replica) bool { return o.Storage == r.Storage && has(o) }):
 		place.State = admin.There
@@ -114,7 +114,7 @@ func placeOf(e ledger.Entry, r replication.Replica, all []replication.Replica, l
 	case !e.Deleted && r.LeftOut != nil && r.LeftOut(e.Repository):
 		place.State = admin.LeftOut
 	case failed:
-		place.State, place.Reason, place.Tries, place.GivenUp = admin.Failed, letter.Reason, letter.Tries, letter.Dead
+		place.State, place.Reason, place.Tries, place.GivenUp = admin.Failed, failure.Reason, failure.Tries, failure.GivenUp
 	case !r.Up:
 		place.State, place.Reason = admin.Pending, "it is down"
 	case !e.Deleted && !slices.ContainsFunc(all, func(o replication.Replica) bool { return has(o) && o.Up && !o.Offline }):
@@ -157,7 +157,7 @@ func (g *Gateway) children(ctx context.Context, e ledger.Entry, fleet replicatio
 		}
 		c := admin.Child{Digest: need.Digest, Known: known, Replicas: []admin.Place{}}
 		if known {
-			c.Replicas = placesOf(child, fleet, g.copying.LettersOf(child))
+			c.Replicas = placesOf(child, fleet, g.copying.FailuresOf(child))
 		}
 		out = append(out, c)
 	}

@@ -21,13 +21,13 @@ func TestPlacesOf(t *testing.T) {
 	}
 	steady := func(_, _ *replication.Replica) {}
 	leftOut := func(_, b *replication.Replica) { b.LeftOut = func(s string) bool { return s == "app" } }
-	failed := map[string]replication.Letter{"b": {Reason: "full", Tries: 3, Dead: true}}
+	failed := map[string]replication.Failure{"b": {Reason: "full", Tries: 3, GivenUp: true}}
 	for _, c := range []struct {
-		name    string
-		entry   ledger.Entry
-		change  func(a, b *replication.Replica)
-		letters map[string]replication.Letter
-		want    string // of b, after a's
+		name     string
+		entry    ledger.Entry
+		change   func(a, b *replication.Replica)
+		failures map[string]replication.Failure
+		want     string // of b, after a's
 	}{
 		{"everywhere", entry(false, "a", "b"), steady, nil, "there there"},
 		{"on its way", entry(false, "a"), steady, nil, "there pending"},
@@ -37,7 +37,7 @@ func TestPlacesOf(t *testing.T) {
 		{"left out, and there all the same", entry(false, "a", "b"), leftOut, nil, "there there"},
 		{"a deletion goes everywhere", entry(true, "a"), leftOut, nil, "there pending"},
 		{"down", entry(false, "a"), func(_, b *replication.Replica) { b.Up = false }, nil, "there pending: it is down"},
-		{"failed, and down since", entry(false, "a"), func(_, b *replication.Replica) { b.Up = false }, map[string]replication.Letter{"b": {Reason: "broken", Tries: 2}}, "there failed: broken (2 tries)"},
+		{"failed, and down since", entry(false, "a"), func(_, b *replication.Replica) { b.Up = false }, map[string]replication.Failure{"b": {Reason: "broken", Tries: 2}}, "there failed: broken (2 tries)"},
 		{"the source is down", entry(false, "a"), func(a, _ *replication.Replica) { a.Up = false }, nil, "there pending: no replica that has it can be reached"},
 		{"the source is offline", entry(false, "a"), func(a, _ *replication.Replica) { a.Offline = true }, nil, "there pending: no replica that has it can be reached"},
 		{"offline", entry(false, "a"), func(_, b *replication.Replica) { b.Offline = true }, nil, "there offline"},
@@ -46,7 +46,7 @@ func TestPlacesOf(t *testing.T) {
 		{"another storage", entry(false, "a"), func(a, b *replication.Replica) { a.Storage, b.Storage = "s", "t" }, nil, "there pending"},
 	} {
 		var got []string
-		for _, p := range placesOf(c.entry, two(c.change), c.letters) {
+		for _, p := range placesOf(c.entry, two(c.change), c.failures) {
 			text := string(p.State)
 			if p.Reason != "" {
 				text += ": " + p.Reason
@@ -65,17 +65,17 @@ func TestPlacesOf(t *testing.T) {
 	}
 }
 
-func TestLetterOf(t *testing.T) {
+func TestFailureOf(t *testing.T) {
 	at := time.Unix(1000, 0)
 	entries := []ledger.Entry{
 		{Reference: ledger.Reference{Repository: "app", Name: "d:1"}, Digest: "d:1"}, {Reference: ledger.Reference{Repository: "app", Name: "v1"}, Digest: "d:1"},
 	}
-	l := replication.Letter{Task: replication.Task{Action: replication.Copy, Target: "a", Repository: "app", Digest: "d:1", Entries: entries}, Tries: 2, Next: at, Reason: "full"}
-	got := letterOf(l)
+	f := replication.Failure{Task: replication.Task{Action: replication.Copy, Target: "a", Repository: "app", Digest: "d:1", Entries: entries}, Tries: 2, Next: at, Reason: "full"}
+	got := failureOf(f)
 	if fmt.Sprint(got.Tags) != "[v1]" || !got.Next.Equal(at) || got.Replica != "a" || got.Action != "copy" {
 		t.Errorf("%+v", got)
 	}
-	if l.Dead = true; !letterOf(l).Next.IsZero() {
+	if f.GivenUp = true; !failureOf(f).Next.IsZero() {
 		t.Error("the dead are not tried again")
 	}
 	for _, c := range []struct {

@@ -17,23 +17,23 @@ import (
 	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
-// hears has the engine know that the record has changed: by news, or by more of it than it can take.
-func (x *region) hears(byNews bool, what ...string) {
-	if !byNews {
+// hears has the engine know that the ledger has changed: by entries, or by more of them than it can take.
+func (x *region) hears(byEntries bool, what ...string) {
+	if !byEntries {
 		x.Engine.mu.Lock()
-		x.missed = true
+		x.overflowed = true
 		x.Engine.mu.Unlock()
-		x.News()
+		x.Wake()
 		return
 	}
 	for _, name := range what {
-		x.News(x.last(name))
+		x.Enqueue(x.last(name))
 	}
 }
 
-// TestHeardTooLate: a client writes to the replica itself a moment before we do, by way of a gateway whose record we hear of
-// only when ours is long confirmed. What the record says then is what the replica has.
-func TestHeardTooLate(t *testing.T) {
+// TestLaterWriteHeardLate: a client writes to the replica itself a moment before we do, by way of a gateway whose ledger we
+// hear of only when ours is long confirmed. What the ledger says then is what the replica has.
+func TestLaterWriteHeardLate(t *testing.T) {
 	image, other := imageOf("config of layer", "layer"), imageOf("config of other", "other")
 	digest := sum(image)
 	gone := func(s *store, name string) {
@@ -71,10 +71,10 @@ func TestHeardTooLate(t *testing.T) {
 			func(x *region) { x.at["c"].image("", "layer"); _ = x.Confirm(x.push(digest, digest, "b"), "c") }, []string{digest}, digest,
 		},
 	} {
-		for _, byNews := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s, news %v", c.name, byNews), func(t *testing.T) {
+		for _, byEntries := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, by entries %v", c.name, byEntries), func(t *testing.T) {
 				x := newRegion(t)
-				only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+				only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 				x.fleet.Store(&only)
 				c.before(x)
 				b := x.at["b"]
@@ -98,50 +98,51 @@ func TestHeardTooLate(t *testing.T) {
 					t.Fatalf("ours is not the last: %q", b.log)
 				}
 				c.record(x)
-				x.hears(byNews, c.about...)
+				x.hears(byEntries, c.about...)
 				x.eventually(func() bool { return has() == c.want })
 				x.idle()
 				requests := len(b.log)
-				x.hears(byNews, c.about...)
+				x.hears(byEntries, c.about...)
 				x.idle()
-				if len(b.log) != requests || len(x.Letters()) != 0 {
-					t.Errorf("written again and again: %q, %v", b.log, x.Letters())
+				if len(b.log) != requests || len(x.Failures()) != 0 {
+					t.Errorf("written again and again: %q, %v", b.log, x.Failures())
 				}
 			})
 		}
 	}
 }
 
-// TestMissed: what a replica does not have any more is looked at; where others delete unheard, not before they are done.
-func TestMissed(t *testing.T) {
-	for _, unheard := range []bool{false, true} {
+// TestRecheckMissing: what a replica does not have any more is looked at; where others delete unseen, not before they are
+// done.
+func TestRecheckMissing(t *testing.T) {
+	for _, unseen := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			book := newBook()
+			kept := newFakeLedger()
 			image := sum([]byte("image"))
-			book.push(image, image, "b")
-			v1 := book.push("v1", image, "b")
-			x := newInBubble(t, book, func(o *Options) { o.Unheard = unheard })
+			kept.push(image, image, "b")
+			v1 := kept.push("v1", image, "b")
+			x := newInBubble(t, kept, func(o *Options) { o.UnseenDeletes = unseen })
 			synctest.Wait()
 			x.asked.Store(0)
-			x.Missed("b", v1.Reference)
+			x.RecheckMissing("b", v1.Reference)
 			synctest.Wait()
-			if at := x.asked.Load(); at > 0 == unheard {
-				t.Errorf("others delete unheard: %v; at once b is asked %d times", unheard, at)
+			if at := x.asked.Load(); at > 0 == unseen {
+				t.Errorf("others delete unseen: %v; at once b is asked %d times", unseen, at)
 			}
-			time.Sleep(lookAgain)
+			time.Sleep(recheckDelay)
 			synctest.Wait()
 			if x.asked.Load() == 0 {
-				t.Errorf("others delete unheard: %v; b is never asked", unheard)
+				t.Errorf("others delete unseen: %v; b is never asked", unseen)
 			}
 		})
 	}
 }
 
-// TestMissedIsPending until it is there again; where others delete unheard and nobody has it, it was deleted.
-func TestMissedIsPending(t *testing.T) {
-	for _, unheard := range []bool{false, true} {
-		x := newRegion(t, func(o *Options) { o.Unheard = unheard })
-		only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+// TestRecheckMissingIsPending until it is there again; where others delete unseen and nobody has it, it was deleted.
+func TestRecheckMissingIsPending(t *testing.T) {
+	for _, unseen := range []bool{false, true} {
+		x := newRegion(t, func(o *Options) { o.UnseenDeletes = unseen })
+		only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 		x.fleet.Store(&only)
 		a, b := x.at["a"], x.at["b"]
 		image := a.image("v1", "layer")
@@ -165,36 +166,37 @@ func TestMissedIsPending(t *testing.T) {
 		})
 		b.drop("/v2/app/manifests/v1")
 		b.drop("/v2/app/manifests/" + image)
-		x.Missed("b", v1.Reference)
+		x.RecheckMissing("b", v1.Reference)
 		x.eventually(func() bool { return pending() == 1 })
 		x.idle()
 		if n := pending(); n != 1 {
-			t.Errorf("%d pending while it cannot be brought", n)
+			t.Errorf("%d pending while it cannot be copied", n)
 		}
 		refuses.Store(false)
-		if unheard {
+		if unseen {
 			a.drop("/v2/app/manifests/v1")
 			a.drop("/v2/app/manifests/" + image)
 		}
-		if unheard { // one that cannot say so may have it
-			away := three(func(f *Fleet) { f.Mine, f.Replicas[0].Up = []string{"b"}, false })
+		if unseen { // one that cannot say so may have it
+			away := three(func(f *Fleet) { f.Assigned, f.Replicas[0].Up = []string{"b"}, false })
 			x.fleet.Store(&away)
-			x.Doubt("b", v1.Reference)
+			x.Recheck("b", v1.Reference)
 			x.idle()
 			if n := pending(); n != 1 {
 				t.Errorf("%d pending while who has it is down", n)
 			}
 			x.fleet.Store(&only)
 		}
-		x.Doubt("b", v1.Reference)
+		x.Recheck("b", v1.Reference)
 		x.idle()
-		if there := b.whole("v1"); pending() != 0 || there == unheard {
-			t.Errorf("others delete unheard: %v; %d pending in the end, there: %v", unheard, pending(), there)
+		if there := b.complete("v1"); pending() != 0 || there == unseen {
+			t.Errorf("others delete unseen: %v; %d pending in the end, there: %v", unseen, pending(), there)
 		}
 	}
 }
 
-// TestLost: what was deleted under a client's push, and nobody else has, is called lost, and comes when somebody has it.
+// TestLost: what was deleted under a client's push, and nobody else has, is called lost, and comes when somebody has
+// it.
 func TestLost(t *testing.T) {
 	var mu sync.Mutex
 	var lines bytes.Buffer
@@ -209,7 +211,7 @@ func TestLost(t *testing.T) {
 			x := newRegion(t, func(o *Options) {
 				o.Log = slog.New(slog.NewTextHandler(locked{&mu, &lines}, &slog.HandlerOptions{Level: slog.LevelError}))
 			})
-			only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+			only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 			x.fleet.Store(&only)
 			digest := x.at["b"].image("", "layer")
 			x.remove(digest, digest, "a")
@@ -223,13 +225,13 @@ func TestLost(t *testing.T) {
 			x.run()
 			if !inTime {
 				x.settled("b")
-				x.News(x.push(digest, digest, "b"))
+				x.Enqueue(x.push(digest, digest, "b"))
 			}
 			x.eventually(func() bool { return strings.Contains(said(), digest) })
 			x.at["c"].image("", "layer")
 			_ = x.Confirm(x.last(digest), "c")
-			x.News(x.last(digest))
-			x.eventually(func() bool { return x.at["b"].whole(digest) })
+			x.Enqueue(x.last(digest))
+			x.eventually(func() bool { return x.at["b"].complete(digest) })
 		})
 	}
 }
@@ -245,21 +247,21 @@ func (l locked) Write(p []byte) (int, error) {
 	return l.to.Write(p)
 }
 
-// TestManyInDoubt: of the oldest nothing is remembered any more.
-func TestManyInDoubt(t *testing.T) {
+// TestManyRechecks: the oldest writes are not remembered any more.
+func TestManyRechecks(t *testing.T) {
 	x := newRegion(t)
-	var news []ledger.Entry
-	for n := range 2 * maxLately {
+	var incoming []ledger.Entry
+	for n := range 2 * maxRecentWrites {
 		e := x.push(fmt.Sprintf("v%d", n), sum(nil), "b")
-		x.wrote("b", e.Reference, hlc.Stamp{})
-		news = append(news, e)
+		x.rememberWriteDone("b", e.Reference, hlc.Stamp{})
+		incoming = append(incoming, e)
 	}
 	x.Concurrency = 0
-	x.review(t.Context(), "b", news, false)
-	if n := len(x.doubts["b"].names); n != maxLately {
+	x.startRechecks(t.Context(), "b", incoming, false)
+	if n := len(x.rechecks["b"].names); n != maxRecentWrites {
 		t.Errorf("%d names", n)
 	}
-	if x.review(t.Context(), "c", news, true); len(x.doubts["c"].names) != 0 {
+	if x.startRechecks(t.Context(), "c", incoming, true); len(x.rechecks["c"].names) != 0 {
 		t.Error("another's")
 	}
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
-// TestDoubtFailsOnce: a name whose mending fails stays in doubt.
-func TestDoubtFailsOnce(t *testing.T) {
+// TestRecheckFailsOnce: a name whose repair fails is rechecked again.
+func TestRecheckFailsOnce(t *testing.T) {
 	other := imageOf("config of other", "other")
 	for _, deletes := range []bool{false, true} {
 		x := newRegion(t)
-		only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+		only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 		x.fleet.Store(&only)
 		digest := x.at["a"].image("v1", "layer")
 		x.push("v1", digest, "a")
@@ -66,11 +66,11 @@ func TestDoubtFailsOnce(t *testing.T) {
 	}
 }
 
-// TestMendFailsOnce: the same, where the later write is heard of while ours is under way.
-func TestMendFailsOnce(t *testing.T) {
+// TestRepairFailsOnce: the same, where the later write is heard of while ours is under way.
+func TestRepairFailsOnce(t *testing.T) {
 	other := imageOf("config of other", "other")
 	x := newRegion(t)
-	only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+	only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 	x.fleet.Store(&only)
 	digest := x.at["a"].image("v1", "layer")
 	x.push("v1", digest, "a")
@@ -107,11 +107,12 @@ func untagging(s *store, tags ...string) func(w http.ResponseWriter, r *http.Req
 	}
 }
 
-// TestTagGoesWithItsDigest: a tag that a client has just pushed, and that went with the digest that we deleted there, comes back.
+// TestTagGoesWithItsDigest: a tag that a client has just pushed, and that went with the digest that we deleted there,
+// comes back.
 func TestTagGoesWithItsDigest(t *testing.T) {
 	for _, inTime := range []bool{false, true} {
 		x := newRegion(t)
-		only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+		only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 		x.fleet.Store(&only)
 		b := x.at["b"]
 		digest := b.image("", "layer")
@@ -140,15 +141,15 @@ func TestTagGoesWithItsDigest(t *testing.T) {
 			record()
 			x.hears(true, "v2", digest)
 		}
-		x.eventually(func() bool { return b.whole(digest) })
-		x.eventually(func() bool { x.hears(false); return b.whole("v2") })
+		x.eventually(func() bool { return b.complete(digest) })
+		x.eventually(func() bool { x.hears(false); return b.complete("v2") })
 	}
 }
 
-// TestBlobAgain: a blob whose older deletion we brought over a client's upload comes back.
+// TestBlobAgain: a blob whose older deletion we did over a client's upload comes back.
 func TestBlobAgain(t *testing.T) {
 	x := newRegion(t)
-	only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+	only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 	x.fleet.Store(&only)
 	b := x.at["b"]
 	what := ledger.Reference{Repository: "app", Name: sum([]byte("layer")), Blob: true}
@@ -182,16 +183,16 @@ func TestBlobAgain(t *testing.T) {
 	_ = x.Confirm(e, "c")
 	_ = x.Confirm(e, "a")
 	e, _, _ = x.Get(what)
-	x.News(e)
+	x.Enqueue(e)
 	x.eventually(func() bool { x.hears(false); return !gone.Load() })
 }
 
-// TestConfirmsWhatItBrought: a digest that the target had is deleted there, and pushed elsewhere, while its referrers are asked for. Its tag
-// has moved on, so nothing puts it, and the later push is not confirmed.
+// TestConfirmsWhatItBrought: a digest that the target had is deleted there, and pushed elsewhere, while its referrers
+// are asked for. Its tag has moved on, so nothing puts it, and the later push is not confirmed.
 func TestConfirmsWhatItBrought(t *testing.T) {
 	other := imageOf("config of other", "other")
 	x := newRegion(t)
-	only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+	only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 	x.fleet.Store(&only)
 	a, b := x.at["a"], x.at["b"]
 	digest := a.image("v1", "layer")
@@ -212,7 +213,7 @@ func TestConfirmsWhatItBrought(t *testing.T) {
 	x.run()
 	x.eventually(once.Load)
 	x.idle()
-	if last := x.last(digest); slices.Contains(last.Confirmed, "b") && !b.whole(digest) {
+	if last := x.last(digest); slices.Contains(last.Confirmed, "b") && !b.complete(digest) {
 		t.Errorf("b is said to have what it does not: %v", last)
 	}
 }

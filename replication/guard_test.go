@@ -19,7 +19,7 @@ import (
 // pushes the blob to the target before that, which the ledger knows.
 func TestPushedBeforeItIsUndone(t *testing.T) {
 	for _, anew := range []bool{false, true} {
-		x := newRegion(t, func(o *Options) { o.Unheard = true })
+		x := newRegion(t, func(o *Options) { o.UnseenDeletes = true })
 		layer := []byte("layer")
 		blob := ledger.Reference{Repository: "app", Name: sum(layer), Blob: true}
 		a, b := x.at["a"], x.at["b"]
@@ -78,7 +78,7 @@ func TestDeletionFailsOverAPush(t *testing.T) {
 	other := imageOf("config of other", "other")
 	for _, done := range []bool{false, true} {
 		x := newRegion(t)
-		only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+		only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 		x.fleet.Store(&only)
 		b := x.at["b"]
 		digest := b.image("v1", "layer")
@@ -90,7 +90,7 @@ func TestDeletionFailsOverAPush(t *testing.T) {
 			switch {
 			case r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/v1") && over.CompareAndSwap(false, true):
 				b.image("v1", "other")
-				x.News(x.push("v1", sum(other), "b"))
+				x.Enqueue(x.push("v1", sum(other), "b"))
 			case r.Method == http.MethodDelete && strings.Contains(r.URL.Path, "/manifests/sha256:") && over.Load() && failed.CompareAndSwap(false, true):
 				if done {
 					deletes(httptest.NewRecorder(), r)
@@ -109,19 +109,19 @@ func TestDeletionFailsOverAPush(t *testing.T) {
 	}
 }
 
-// TestLookedAtWhileItIsWritten: what is there meanwhile says nothing about how it ends.
-func TestLookedAtWhileItIsWritten(t *testing.T) {
+// TestRecheckWhileItIsWritten: what is there meanwhile says nothing about how it ends.
+func TestRecheckWhileItIsWritten(t *testing.T) {
 	x := newRegion(t)
 	b := x.at["b"]
 	entry := x.push("v1", b.image("v1", "layer"), "b")
-	x.writes("b", entry.Reference, hlc.Stamp{})
+	x.rememberWriteBegun("b", entry.Reference, hlc.Stamp{})
 	done, _, err := x.Writes.Delete(t.Context(), nameOf("b", entry.Reference))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, writing := range []bool{true, false} {
-		if err := x.look(t.Context(), "b", entry.Reference); err != nil || x.overtaken("b", entry) != writing {
-			t.Errorf("written meanwhile: %v, in doubt: %v, %v", writing, x.overtaken("b", entry), err)
+		if err := x.recheckName(t.Context(), "b", entry.Reference); err != nil || x.mayBeOverwritten("b", entry) != writing {
+			t.Errorf("written meanwhile: %v, to be rechecked: %v, %v", writing, x.mayBeOverwritten("b", entry), err)
 		}
 		done()
 	}
@@ -130,7 +130,7 @@ func TestLookedAtWhileItIsWritten(t *testing.T) {
 // TestDeletionDoesNotWaitForEver: while a client's upload is slow, another deletion has its turn.
 func TestDeletionDoesNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		kept := newBook()
+		kept := newFakeLedger()
 		x := newInBubble(t, kept)
 		entry := kept.remove("v1", sum(nil), "a")
 		done, err := x.Writes.Hold(t.Context(), nameOf("b", entry.Reference))
@@ -138,20 +138,20 @@ func TestDeletionDoesNotWaitForEver(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer done()
-		x.News(entry)
-		x.until(func(letters []Letter) bool { return len(letters) > 0 })
-		if letters := x.Letters(); len(letters) != 1 || letters[0].Reason != errBusy.Error() || x.asked.Load() != 0 {
-			t.Errorf("%v, asked %d", letters, x.asked.Load())
+		x.Enqueue(entry)
+		x.until(func(failures []Failure) bool { return len(failures) > 0 })
+		if failures := x.Failures(); len(failures) != 1 || failures[0].Reason != errBusy.Error() || x.asked.Load() != 0 {
+			t.Errorf("%v, asked %d", failures, x.asked.Load())
 		}
 	})
 }
 
-// TestAnUndoneTagIsNotConfirmed: the source has lost a tag, which the record does not know, before it is copied or
+// TestAnUndoneTagIsNotConfirmed: the source has lost a tag, which the ledger does not know, before it is copied or
 // right after. The target does not have it, and nobody is told that it does.
 func TestAnUndoneTagIsNotConfirmed(t *testing.T) {
 	for _, after := range []bool{false, true} {
-		x := newRegion(t, func(o *Options) { o.Unheard = true })
-		only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+		x := newRegion(t, func(o *Options) { o.UnseenDeletes = true })
+		only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 		x.fleet.Store(&only)
 		a, b := x.at["a"], x.at["b"]
 		x.push("v1", a.image("v1", "layer"), "a")
@@ -179,7 +179,7 @@ func TestAnUndoneTagIsNotConfirmed(t *testing.T) {
 // TestNoStandInOverALiveTag: a tag is pushed anew, as it was, while the stand-in for its deletion is being made.
 func TestNoStandInOverALiveTag(t *testing.T) {
 	x := newRegion(t)
-	only := three(func(f *Fleet) { f.Mine = []string{"b"} })
+	only := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 	x.fleet.Store(&only)
 	b := x.at["b"]
 	digest := b.image("v1", "layer")
@@ -207,14 +207,14 @@ func TestACommitComesAboutLate(t *testing.T) {
 	unsaid := &transfer.Error{Replica: "b", Method: http.MethodPut}
 	for _, undone := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			kept := newBook()
+			kept := newFakeLedger()
 			x := newInBubble(t, kept)
 			x.blob.Store(http.StatusNotFound)
 			blob := ledger.Reference{Repository: "app", Name: sum(nil), Blob: true}
 			if undone {
 				entry := kept.write(blob, blob.Name, "b", true)
-				x.undo(t.Context(), "b", blob, isGone, unsaid)
-				x.News(entry)
+				x.undo(t.Context(), "b", blob, isDeleted, unsaid)
+				x.Enqueue(entry)
 			} else {
 				_, done, err := x.Writes.Write(t.Context(), nameOf("b", blob))
 				if err != nil {
@@ -222,8 +222,8 @@ func TestACommitComesAboutLate(t *testing.T) {
 				}
 				done(unsaid)
 				time.Sleep(time.Minute)
-				x.News(kept.write(blob, blob.Name, "a", true))
-				x.until(func([]Letter) bool { now, _, _ := kept.Get(blob); return slices.Contains(now.Confirmed, "b") })
+				x.Enqueue(kept.write(blob, blob.Name, "a", true))
+				x.until(func([]Failure) bool { now, _, _ := kept.Get(blob); return slices.Contains(now.Confirmed, "b") })
 			}
 			for _, after := range []time.Duration{2 * time.Minute, 5 * time.Minute} {
 				time.Sleep(after)
@@ -237,10 +237,10 @@ func TestACommitComesAboutLate(t *testing.T) {
 	}
 }
 
-// TestEachEndsInDoubt: what may yet be committed is not tried from another source, and is not forgotten.
-func TestEachEndsInDoubt(t *testing.T) {
+// TestTrySourcesEndsUncertain: what may yet be committed is not tried from another source, and is not forgotten.
+func TestTrySourcesEndsUncertain(t *testing.T) {
 	var tried []string
-	err := each([]string{"a", "c"}, "b", func(from string) error {
+	err := trySources([]string{"a", "c"}, "b", func(from string) error {
 		tried = append(tried, from)
 		return &transfer.Error{Replica: from, Method: http.MethodPut, Status: http.StatusServiceUnavailable}
 	})
@@ -254,12 +254,12 @@ func TestEachEndsInDoubt(t *testing.T) {
 func TestRecordedLate(t *testing.T) {
 	for _, recorded := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			kept := newBook()
+			kept := newFakeLedger()
 			x := newInBubble(t, kept)
 			x.blob.Store(http.StatusOK)
 			blob := ledger.Reference{Repository: "app", Name: sum(nil), Blob: true}
 			kept.write(blob, blob.Name, "b", true)
-			x.Doubt("b", blob)
+			x.Recheck("b", blob)
 			time.Sleep(6 * time.Second)
 			if recorded {
 				kept.write(blob, blob.Name, "b", false)
