@@ -39,7 +39,8 @@ func Challenges(line string) (all []Challenge) {
 // token splits the token (RFC 9110, 5.6.2) from a line that it begins with; "" is none.
 func token(line string) (word, rest string) {
 	end := strings.IndexFunc(line, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
+			strings.ContainsRune("!#$%&'*+-.^_`|~", r))
 	})
 	if end < 0 {
 		end = len(line)

@@ -46,7 +46,8 @@ func (p *peer) follow(ctx context.Context, c call) (*http.Response, error) {
 
 func redirects(status int) bool {
 	switch status {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 		return true
 	}
 	return false
@@ -84,7 +85,8 @@ func (p *peer) has(ctx context.Context, kind, digest string) (bool, error) {
 // head asks by GET where HEAD is not answered at all, and reads nothing of it.
 func (p *peer) head(ctx context.Context, what string, header http.Header) (*http.Response, error) {
 	response, err := p.fetch(ctx, http.MethodHead, what, header)
-	if err != nil || response.StatusCode != http.StatusMethodNotAllowed && response.StatusCode != http.StatusNotImplemented {
+	if err != nil ||
+		response.StatusCode != http.StatusMethodNotAllowed && response.StatusCode != http.StatusNotImplemented {
 		return response, err
 	}
 	response.Body.Close()
@@ -100,7 +102,8 @@ func accepted(kind string) http.Header {
 	if kind != "manifests" {
 		return nil
 	}
-	return http.Header{"Accept": {strings.Join([]string{typeIndex, typeManifest, typeDockerList, typeDockerManifest, "*/*"}, ", ")}}
+	types := []string{typeIndex, typeManifest, typeDockerList, typeDockerManifest, "*/*"}
+	return http.Header{"Accept": {strings.Join(types, ", ")}}
 }
 
 // Manifest gets a manifest by its digest (OCI distribution spec 1.1, end-3), which is verified. Its media type is what

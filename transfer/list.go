@@ -54,7 +54,9 @@ func (r Repository) Tags(ctx context.Context, most int) (tags []string, complete
 }
 
 // list does not say how long a page is to be: some registries cut the list there and say nothing of more.
-func (p *peer) list(ctx context.Context, path string, most int, valid func(string) bool) (all []string, complete bool, err error) {
+func (p *peer) list(
+	ctx context.Context, path string, most int, valid func(string) bool,
+) (all []string, complete bool, err error) {
 	complete = true
 	at := &url.URL{Scheme: p.URL.Scheme, Host: p.URL.Host, Path: path}
 	err = p.pages(ctx, at, nil, func(body []byte) (more bool, err error) {
@@ -80,7 +82,9 @@ func (p *peer) list(ctx context.Context, path string, most int, valid func(strin
 
 // pages reads one after another, by their links (distribution spec, "Listing Tags"), as long as more of them are
 // wanted.
-func (p *peer) pages(ctx context.Context, at *url.URL, header http.Header, read func(body []byte) (more bool, err error)) error {
+func (p *peer) pages(
+	ctx context.Context, at *url.URL, header http.Header, read func(body []byte) (more bool, err error),
+) error {
 	for range maxPages {
 		response, err := p.follow(ctx, call{method: http.MethodGet, at: at, header: header})
 		if err != nil {
@@ -157,7 +161,8 @@ func (p *peer) look(ctx context.Context, reference string) (c Content, there boo
 	if byTag {
 		c.Digest = response.Header.Get("Docker-Content-Digest")
 	}
-	if _, _, err := parseDigest(c.Digest); err != nil || c.Size < 0 || !specific(c.MediaType) || oci.Encoding(response.Header) != "" {
+	if _, _, err := parseDigest(c.Digest); err != nil || c.Size < 0 || !specific(c.MediaType) ||
+		oci.Encoding(response.Header) != "" {
 		return p.lookByGet(ctx, reference, byTag)
 	}
 	return c, true, nil

@@ -18,7 +18,9 @@ const (
 	typeSigned         = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 )
 
-var manifestTypes = []string{typeIndex, typeManifest, typeArtifact, typeDockerList, typeDockerManifest, typeSchema1, typeSigned}
+var manifestTypes = []string{
+	typeIndex, typeManifest, typeArtifact, typeDockerList, typeDockerManifest, typeSchema1, typeSigned,
+}
 
 // ManifestType is the media type that a manifest is to be put with (OCI distribution spec 1.1, "Pushing Manifests"):
 // its own word, if that is one of those which everybody knows, since registries compare; else the first that was said

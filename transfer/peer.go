@@ -82,7 +82,9 @@ var errLocation = errors.New("unusable Location")
 
 // locate reads a Location. A replica may speak of itself by the name that it was asked by; it is then
 // reached as always.
-func (p *peer) locate(from *url.URL, location string, same func(a, b string) bool) (u *url.URL, foreign bool, err error) {
+func (p *peer) locate(
+	from *url.URL, location string, same func(a, b string) bool,
+) (u *url.URL, foreign bool, err error) {
 	u, err = from.Parse(location)
 	if err != nil || location == "" || u.Host == "" || u.Opaque != "" {
 		return nil, false, errLocation // what it says may be a credential in itself

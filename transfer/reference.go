@@ -75,6 +75,7 @@ func (r Repository) Referrers(ctx context.Context, digest string) ([]string, err
 // know it.
 func unlisted(err error) bool {
 	return slices.ContainsFunc([]int{
-		http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented,
+		http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed,
+		http.StatusNotAcceptable, http.StatusNotImplemented,
 	}, func(status int) bool { return hasStatus(err, status) })
 }

@@ -139,7 +139,8 @@ func (s *source) read(b []byte) (int, error) {
 				s.size = s.offset
 				return 0, io.EOF
 			}
-			if s.trusted && (s.unpacked || bytes.Equal(s.hash.Sum(nil), s.want)) { // what is compressed says itself where it ends
+			// What is compressed says itself where it ends.
+			if s.trusted && (s.unpacked || bytes.Equal(s.hash.Sum(nil), s.want)) {
 				return 0, s.wrong(errSize)
 			}
 			err = io.ErrUnexpectedEOF
@@ -183,7 +184,8 @@ func (s *source) get() error {
 	}
 	partial := response.StatusCode == http.StatusPartialContent
 	encoded := s.encoded(response)
-	if !s.unranged && s.offset > 0 && (response.StatusCode == http.StatusRequestedRangeNotSatisfiable || partial && encoded != "") {
+	unsatisfiable := response.StatusCode == http.StatusRequestedRangeNotSatisfiable
+	if !s.unranged && s.offset > 0 && (unsatisfiable || partial && encoded != "") {
 		response.Body.Close()
 		s.unranged = true
 		return s.get()

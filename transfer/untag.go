@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/fairlead-gateway/fairlead/oci"
@@ -31,12 +32,9 @@ func (r Repository) DeleteTag(ctx context.Context, tag string, may func(digest s
 // byDigestAlone: what registries say that take a tag for a digest that is malformed, or unknown, or that delete no
 // tags.
 func byDigestAlone(err error) bool {
-	for _, status := range []int{http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented} {
-		if hasStatus(err, status) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]int{
+		http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented,
+	}, func(status int) bool { return hasStatus(err, status) })
 }
 
 // untag first looks whether the stand-in can be deleted: a tag that was given to one that cannot would name it for
@@ -54,7 +52,8 @@ func (p *peer) untag(ctx context.Context, tag string, may func(digest string) er
 		if err := p.putBlob(ctx, s.configDigest, s.config); err != nil {
 			return err
 		}
-		defer func() { _ = p.delete(ctx, "blobs/"+s.configDigest) }() // nothing names it any more; else the registry's sweep does it
+		// Nothing names it any more. Where this fails the registry's sweep does it.
+		defer func() { _ = p.delete(ctx, "blobs/"+s.configDigest) }()
 		if err := p.putManifest(ctx, s.digest, s.digest, s.mediaType, s.manifest); err != nil {
 			return err
 		}
@@ -156,7 +155,8 @@ func standInFor(tag, like string) standIn {
 	configType, layerType := "application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar"
 	if strings.HasPrefix(like, "application/vnd.docker.") {
 		s.mediaType = "application/vnd.docker.distribution.manifest.v2+json"
-		configType, layerType = "application/vnd.docker.container.image.v1+json", "application/vnd.docker.image.rootfs.diff.tar.gzip"
+		configType = "application/vnd.docker.container.image.v1+json"
+		layerType = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 	}
 	s.configDigest = oci.Digest(s.config)
 	s.manifest = asJSON(struct {
@@ -164,7 +164,8 @@ func standInFor(tag, like string) standIn {
 		MediaType     string       `json:"mediaType"`
 		Config        descriptor   `json:"config"`
 		Layers        []descriptor `json:"layers"`
-	}{2, s.mediaType, descriptor{configType, s.configDigest, len(s.config)}, []descriptor{{layerType, s.configDigest, len(s.config)}}})
+	}{2, s.mediaType, descriptor{configType, s.configDigest, len(s.config)},
+		[]descriptor{{layerType, s.configDigest, len(s.config)}}})
 	s.digest = oci.Digest(s.manifest)
 	return s
 }
@@ -194,8 +195,9 @@ func (r Repository) StandsForDeletion(ctx context.Context, tag string, manifest 
 		Layers  []descriptor
 		Subject *descriptor
 	}
-	if json.Unmarshal(manifest, &m) != nil || m.Subject != nil || len(m.Layers) > 1 || m.Config.Size > maxStandInConfig ||
-		len(m.Layers) == 1 && m.Layers[0].Size > maxStandInLayer || m.Config.Size < minStandInConfig {
+	if json.Unmarshal(manifest, &m) != nil || m.Subject != nil || len(m.Layers) > 1 ||
+		m.Config.Size < minStandInConfig || m.Config.Size > maxStandInConfig ||
+		len(m.Layers) == 1 && m.Layers[0].Size > maxStandInLayer {
 		return false
 	}
 	config, err := r.peer().small(ctx, m.Config.Digest)

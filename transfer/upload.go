@@ -146,7 +146,8 @@ func (s *session) patch(ctx context.Context, in *source, end int64, resent bool)
 	if resent {
 		header.Set("Expect", "100-continue")
 	}
-	a, err := s.ask(ctx, call{method: http.MethodPatch, header: header, body: io.LimitReader(in, length), length: length})
+	body := io.LimitReader(in, length)
+	a, err := s.ask(ctx, call{method: http.MethodPatch, header: header, body: body, length: length})
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,9 @@ var (
 
 // token asks the replica's token service: with GET and the password, or with POST and the identity token that stands
 // for one.
-func (a *authorizer) token(ctx context.Context, c challenge, scope string, login oras.Credential) (authorization, error) {
+func (a *authorizer) token(
+	ctx context.Context, c challenge, scope string, login oras.Credential,
+) (authorization, error) {
 	asked := time.Now()
 	r, err := a.tokenRequest(ctx, c, scope, login)
 	if err != nil {
@@ -79,9 +81,12 @@ func life(seconds json.RawMessage) time.Duration {
 	return time.Duration(min(n, longestLife.Seconds()) * float64(time.Second) * 3 / 4)
 }
 
-func (a *authorizer) tokenRequest(ctx context.Context, c challenge, scope string, login oras.Credential) (*http.Request, error) {
+func (a *authorizer) tokenRequest(
+	ctx context.Context, c challenge, scope string, login oras.Credential,
+) (*http.Request, error) {
 	realm, err := url.Parse(c.realm)
-	if err != nil || realm.Host == "" || realm.User != nil || realm.Scheme != "https" && realm.Scheme != a.upstream.Scheme {
+	if err != nil || realm.Host == "" || realm.User != nil ||
+		realm.Scheme != "https" && realm.Scheme != a.upstream.Scheme {
 		return nil, errRealm
 	}
 	values := url.Values{}

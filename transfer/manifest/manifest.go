@@ -133,8 +133,8 @@ func (d rawDescriptor) elsewhere() bool {
 
 // isBlob: BuildKit puts the layers of a build cache into an index.
 func isBlob(mediaType string) bool {
-	return strings.Contains(mediaType, ".layer.") || strings.Contains(mediaType, ".rootfs.") || strings.Contains(mediaType, ".config.") ||
-		strings.Contains(mediaType, ".buildkit.cacheconfig.")
+	return strings.Contains(mediaType, ".layer.") || strings.Contains(mediaType, ".rootfs.") ||
+		strings.Contains(mediaType, ".config.") || strings.Contains(mediaType, ".buildkit.cacheconfig.")
 }
 
 // isPushable: what is too short or too long to be a digest nobody can have pushed. What is a digest by its form, and
