@@ -13,10 +13,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
-const (
-	maxParts   = 8 // manifests, and blobs, looked after at a time, for one task
-	maxNesting = 4 // indexes in an index, and referrers of referrers
-)
+const maxParts = 8 // manifests, and blobs, looked after at a time, for one task
 
 var errLater = errors.New("a referrer cannot be had")
 
@@ -32,21 +29,16 @@ type image struct {
 	manifests  chan struct{} // one for each manifest that has a goroutine of its own
 	parts      chan struct{} // one for each blob that is brought
 
-	mu      sync.Mutex
-	brought map[string]*manifestJob // Guarded by mu; by digest.
-	whole   map[string]bool         // Guarded by mu; blobs that the target has, by digest.
-}
+	brought manifest.Once[content]
 
-type manifestJob struct {
-	done chan struct{} // closed when the rest is there
-	content
-	err error
+	mu    sync.Mutex
+	whole map[string]bool // Guarded by mu; blobs that the target has, by digest.
 }
 
 func (e *Engine) newImage(b *blobs, t Task) *image {
 	return &image{
 		Engine: e, blobs: b, target: t.Target, sources: t.Sources, repository: t.Repository,
-		manifests: make(chan struct{}, maxParts), parts: make(chan struct{}, maxParts), brought: map[string]*manifestJob{}, whole: map[string]bool{},
+		manifests: make(chan struct{}, maxParts), parts: make(chan struct{}, maxParts), whole: map[string]bool{},
 	}
 }
 
@@ -58,28 +50,12 @@ type content struct {
 }
 
 // bring returns when the target has the manifest and all that it names. The context is the task's: others may wait for the
-// same manifest. Nobody waits in a circle, since no manifest can name itself.
+// same manifest.
 func (i *image) bring(ctx context.Context, digest string, nesting int) (content, error) {
-	if nesting > maxNesting {
-		return content{}, fmt.Errorf("more than %d manifests in each other", maxNesting)
+	if nesting > manifest.MaxNesting {
+		return content{}, fmt.Errorf("more than %d manifests in each other", manifest.MaxNesting)
 	}
-	i.mu.Lock()
-	j, joined := i.brought[digest]
-	if !joined {
-		j = &manifestJob{done: make(chan struct{})}
-		i.brought[digest] = j
-	}
-	i.mu.Unlock()
-	if !joined {
-		j.content, j.err = i.all(ctx, digest, nesting)
-		close(j.done)
-	}
-	select {
-	case <-j.done:
-		return j.content, j.err
-	case <-ctx.Done():
-		return content{}, context.Cause(ctx)
-	}
+	return i.brought.Do(ctx, digest, func() (content, error) { return i.all(ctx, digest, nesting) })
 }
 
 // all looks at the parts also where the manifest is there: registries are not obliged to, and some take a manifest without
@@ -226,7 +202,7 @@ func (i *image) manifest(ctx context.Context, digest string) (c content, has hol
 // cosign's ".sig") they are tags of their own in the ledger. What a source lists but has not whole is left out; what may yet
 // come is errLater, and keeps nothing else waiting.
 func (i *image) referrers(ctx context.Context, digest string, nesting int) error {
-	if nesting > maxNesting {
+	if nesting > manifest.MaxNesting {
 		return nil
 	}
 	for _, from := range i.sources {
