@@ -65,8 +65,8 @@ func (r Repository) HasManifest(ctx context.Context, digest string) (bool, error
 }
 
 func (p *peer) has(ctx context.Context, kind, digest string) (bool, error) {
-	if _, _, err := parseDigest(digest); err != nil {
-		return false, err
+	if !oci.IsDigest(digest) {
+		return false, oci.ErrDigest
 	}
 	response, err := p.head(ctx, kind+"/"+digest, accepted(kind))
 	switch {
@@ -109,8 +109,8 @@ func accepted(kind string) http.Header {
 // Manifest gets a manifest by its digest (OCI distribution spec 1.1, end-3), which is verified. Its media type is what
 // ManifestType makes of it.
 func (r Repository) Manifest(ctx context.Context, digest string) (mediaType string, body []byte, err error) {
-	if _, _, err := parseDigest(digest); err != nil {
-		return "", nil, err
+	if !oci.IsDigest(digest) {
+		return "", nil, oci.ErrDigest
 	}
 	p := r.peer()
 	header, body, err := p.manifest(ctx, digest)
@@ -135,7 +135,7 @@ func (r Repository) Tagged(ctx context.Context, tag string) (digest, mediaType s
 		return "", "", nil, err
 	}
 	digest = header.Get("Docker-Content-Digest")
-	if _, _, err := parseDigest(digest); err != nil {
+	if !oci.IsDigest(digest) {
 		digest = oci.Digest(body)
 	}
 	if err := verifies(body, digest); err != nil {
@@ -168,8 +168,8 @@ func (r Repository) PutManifest(ctx context.Context, digest, mediaType string, b
 // ReadsBlob gets the first byte of a blob (OCI distribution spec 1.1, end-2), as a client that pulls does: wherever the
 // registry leads it, to an object store for one.
 func (r Repository) ReadsBlob(ctx context.Context, digest string) error {
-	if _, _, err := parseDigest(digest); err != nil {
-		return err
+	if !oci.IsDigest(digest) {
+		return oci.ErrDigest
 	}
 	p := r.peer()
 	response, err := p.fetch(ctx, http.MethodGet, "blobs/"+digest, http.Header{"Range": {"bytes=0-0"}})

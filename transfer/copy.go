@@ -95,9 +95,6 @@ func CopyBlob(ctx context.Context, from, to Repository, digest string, size int6
 func (b bounds) copyBlob(ctx context.Context, from, to Repository, digest string, size int64) error {
 	source, target := b.peer(from), b.peer(to)
 	restarts, trust, how := retries{most: b.restarts, pause: b.pause}, trust{size: size}, &sending{}
-	if target.Piece == nil {
-		target.Piece = &Piece{}
-	}
 	uncertain := false
 	for {
 		in, err := open(ctx, source, digest, trust)

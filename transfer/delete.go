@@ -21,8 +21,8 @@ func Hidden(err error) bool { return errors.Is(err, errHidden) }
 // as good.
 func (r Repository) DeleteManifest(ctx context.Context, reference string) error {
 	if !oci.IsTag(reference) {
-		if _, _, err := parseDigest(reference); err != nil {
-			return err
+		if !oci.IsDigest(reference) {
+			return oci.ErrDigest
 		}
 	}
 	return r.peer().delete(ctx, "manifests/"+reference)
@@ -30,8 +30,8 @@ func (r Repository) DeleteManifest(ctx context.Context, reference string) error 
 
 // DeleteBlob deletes a blob (OCI distribution spec 1.1, end-10). That it is not there is as good.
 func (r Repository) DeleteBlob(ctx context.Context, digest string) error {
-	if _, _, err := parseDigest(digest); err != nil {
-		return err
+	if !oci.IsDigest(digest) {
+		return oci.ErrDigest
 	}
 	return r.peer().delete(ctx, "blobs/"+digest)
 }

@@ -35,8 +35,8 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// passing: another try may go better.
-func passing(err error) bool {
+// Passing: another try may go better. What is not passing a replica will say again.
+func Passing(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && (e.Status == 0 || e.Status >= 500 || e.Status == http.StatusTooManyRequests)
 }
@@ -47,9 +47,6 @@ func brokeOff(err error) bool {
 	return errors.As(err, &e) && !errors.Is(err, errNoAnswer) &&
 		(e.Status == 0 || e.Status == http.StatusBadGateway || e.Status == http.StatusGatewayTimeout)
 }
-
-// Passing: another try may go better. What is not passing a replica will say again.
-func Passing(err error) bool { return passing(err) }
 
 // Refused: the replica does not let this client.
 func Refused(err error) bool {
@@ -64,7 +61,7 @@ var errUncertain = errors.New("the replica may have committed it")
 // Uncertain: what was put may be there all the same, or come to be: the replica did not say.
 func Uncertain(err error) bool {
 	var e *Error
-	return errors.Is(err, errUncertain) || errors.As(err, &e) && e.Method == http.MethodPut && passing(err)
+	return errors.Is(err, errUncertain) || errors.As(err, &e) && e.Method == http.MethodPut && Passing(err)
 }
 
 // Damaged: what the replica has is not what its digest says. Some registries keep what came of a request that broke

@@ -143,8 +143,8 @@ func (r Repository) Look(ctx context.Context, reference string) (c Content, ther
 
 func (p *peer) look(ctx context.Context, reference string) (c Content, there bool, err error) {
 	byTag := oci.IsTag(reference)
-	if _, _, err := parseDigest(reference); err != nil && !byTag {
-		return Content{}, false, err
+	if !byTag && !oci.IsDigest(reference) {
+		return Content{}, false, oci.ErrDigest
 	}
 	response, err := p.head(ctx, "manifests/"+reference, accepted("manifests"))
 	if err != nil {
@@ -161,7 +161,7 @@ func (p *peer) look(ctx context.Context, reference string) (c Content, there boo
 	if byTag {
 		c.Digest = response.Header.Get("Docker-Content-Digest")
 	}
-	if _, _, err := parseDigest(c.Digest); err != nil || c.Size < 0 || !specific(c.MediaType) ||
+	if !oci.IsDigest(c.Digest) || c.Size < 0 || !specific(c.MediaType) ||
 		oci.Encoding(response.Header) != "" {
 		return p.lookByGet(ctx, reference, byTag)
 	}

@@ -19,6 +19,9 @@ type peer struct {
 }
 
 func (b bounds) peer(r Repository) *peer {
+	if r.Replica.Piece == nil {
+		r.Replica.Piece = &Piece{}
+	}
 	return &peer{r.Replica, b, r.Name, r.Credential.Get("Authorization")}
 }
 

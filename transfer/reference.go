@@ -45,8 +45,8 @@ func (p *peer) putManifest(ctx context.Context, reference, digest, mediaType str
 // Referrers lists the digests of what refers to a manifest (OCI distribution spec 1.1, end-12), at most maxReferrers,
 // and none where the replica has no such list.
 func (r Repository) Referrers(ctx context.Context, digest string) ([]string, error) {
-	if _, _, err := parseDigest(digest); err != nil {
-		return nil, err
+	if !oci.IsDigest(digest) {
+		return nil, oci.ErrDigest
 	}
 	p := r.peer()
 	var digests []string
@@ -59,7 +59,7 @@ func (r Repository) Referrers(ctx context.Context, digest string) ([]string, err
 			if len(digests) == maxReferrers {
 				return false, err
 			}
-			if _, _, err := parseDigest(m.Digest); err == nil {
+			if oci.IsDigest(m.Digest) {
 				digests = append(digests, m.Digest)
 			}
 		}

@@ -167,7 +167,7 @@ func (s *source) room(n int) int {
 func (s *source) ready() error {
 	for s.body == nil {
 		err := s.get()
-		if err != nil && passing(err) {
+		if err != nil && Passing(err) {
 			err = s.tries.backOff(s.ctx, err)
 		}
 		if err != nil {

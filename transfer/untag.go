@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -91,17 +90,12 @@ func (p *peer) putBlob(ctx context.Context, digest string, content []byte) error
 	if there, err := p.has(ctx, "blobs", digest); there || err != nil {
 		return err
 	}
-	if p.Piece == nil {
-		p.Piece = &Piece{}
-	}
 	s, there, err := begin(ctx, p, digest, &sending{})
 	if there || err != nil {
 		return err
 	}
-	at := *s.at
-	at.RawQuery = strings.TrimPrefix(at.RawQuery+"&digest="+url.QueryEscape(digest), "&")
 	response, err := p.send(ctx, call{
-		method: http.MethodPut, at: &at, header: http.Header{"Content-Type": {"application/octet-stream"}},
+		method: http.MethodPut, at: s.commitAt(), header: http.Header{"Content-Type": {"application/octet-stream"}},
 		body: bytes.NewReader(content), length: int64(len(content)),
 	})
 	if err != nil {
@@ -207,8 +201,8 @@ func (r Repository) StandsForDeletion(ctx context.Context, tag string, manifest 
 
 // small is a blob of maxStandInConfig at most.
 func (p *peer) small(ctx context.Context, digest string) ([]byte, error) {
-	if _, _, err := parseDigest(digest); err != nil {
-		return nil, err
+	if !oci.IsDigest(digest) {
+		return nil, oci.ErrDigest
 	}
 	response, err := p.fetch(ctx, http.MethodGet, "blobs/"+digest, nil)
 	if err != nil {

@@ -37,7 +37,7 @@ func begin(ctx context.Context, p *peer, digest string, how *sending) (s *sessio
 	s.tries = retries{most: p.tries, pause: p.pause}
 	a, err := s.ask(ctx, call{method: http.MethodPost})
 	switch {
-	case passing(err):
+	case Passing(err):
 		return nil, false, lost(err)
 	case err != nil:
 		return nil, false, err
@@ -204,7 +204,7 @@ func (s *session) where(ctx context.Context, err error) (int64, error) {
 		if hasStatus(err, http.StatusNotFound) {
 			return 0, lost(err)
 		}
-		if !passing(err) && !hasStatus(err, http.StatusRequestedRangeNotSatisfiable) {
+		if !Passing(err) && !hasStatus(err, http.StatusRequestedRangeNotSatisfiable) {
 			return 0, err
 		}
 		if err := s.tries.backOff(ctx, err); err != nil {
@@ -216,7 +216,7 @@ func (s *session) where(ctx context.Context, err error) (int64, error) {
 		if err == nil {
 			return s.taken(a, outOfStep)
 		}
-		if !passing(err) {
+		if !Passing(err) {
 			return 0, lost(err)
 		}
 	}
@@ -249,19 +249,24 @@ func (s *session) commit(ctx context.Context) (accepted bool, err error) {
 	}
 	ctx, cancel := outlasting(ctx, s.goodbye)
 	defer cancel()
-	at := *s.at
-	at.RawQuery = strings.TrimPrefix(at.RawQuery+"&digest="+url.QueryEscape(s.digest), "&")
-	a, err := s.ask(ctx, call{method: http.MethodPut, at: &at, wait: s.bounds.commit})
+	a, err := s.ask(ctx, call{method: http.MethodPut, at: s.commitAt(), wait: s.bounds.commit})
 	if err == nil {
 		return true, s.awaitStored(ctx, a, "blobs", s.digest)
 	}
 	if has, _ := s.has(ctx, "blobs", s.digest); has {
 		return false, nil
 	}
-	if passing(err) || hasStatus(err, http.StatusNotFound) {
+	if Passing(err) || hasStatus(err, http.StatusNotFound) {
 		return false, lost(err)
 	}
 	return false, err
+}
+
+// commitAt is where the upload is to be committed, with what a registry keeps in its address.
+func (s *session) commitAt() *url.URL {
+	at := *s.at
+	at.RawQuery = strings.TrimPrefix(at.RawQuery+"&digest="+url.QueryEscape(s.digest), "&")
+	return &at
 }
 
 // awaitStored waits a little for what was accepted: with another status than 201 the replica may yet be at it. What

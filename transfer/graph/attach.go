@@ -44,7 +44,7 @@ func (c *Copy) attached(ctx context.Context, subject string) error {
 	}
 	for _, suffix := range signatures {
 		tag := tagOf(subject) + suffix
-		signature, _, _, err := c.From.Tagged(ctx, tag)
+		signature, _, _, err := c.from.Tagged(ctx, tag)
 		if transfer.Missing(err) {
 			continue
 		}
@@ -71,11 +71,11 @@ func tagOf(digest string) string {
 // referrers are those that the source lists, by its API or by the tag that stands for it where there is none. They are
 // seen at the target in the same way.
 func (c *Copy) referrers(ctx context.Context, subject string) error {
-	listed, err := c.From.Referrers(ctx, subject)
+	listed, err := c.from.Referrers(ctx, subject)
 	if transfer.Passing(err) || ctx.Err() != nil {
 		return err
 	} // else it has no such list: registries have many ways to say so
-	byTag, err := index(ctx, c.From, tagOf(subject))
+	byTag, err := index(ctx, c.from, tagOf(subject))
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (c *Copy) referrers(ctx context.Context, subject string) error {
 	var brought []content
 	for _, digest := range slices.Compact(listed) {
 		m, err := c.bringManifest(ctx, digest, 0)
-		if transfer.Missing(err) && transfer.At(err) == c.From.Replica.Name {
+		if transfer.Missing(err) && transfer.At(err) == c.from.Replica.Name {
 			continue // it lists what it does not have
 		}
 		if err != nil {
@@ -102,14 +102,14 @@ func (c *Copy) referrers(ctx context.Context, subject string) error {
 
 // list has the target list referrers: by itself, or by the tag.
 func (c *Copy) list(ctx context.Context, subject string, referrers []content) error {
-	listed, err := c.To.Referrers(ctx, subject)
+	listed, err := c.to.Referrers(ctx, subject)
 	if transfer.Passing(err) || ctx.Err() != nil {
 		return err
 	}
 	if !slices.ContainsFunc(referrers, func(r content) bool { return !slices.Contains(listed, r.digest) }) {
 		return nil
 	}
-	byTag, err := index(ctx, c.To, tagOf(subject))
+	byTag, err := index(ctx, c.to, tagOf(subject))
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (c *Copy) list(ctx context.Context, subject string, referrers []content) er
 	if err != nil {
 		return err
 	}
-	return c.To.PutTag(ctx, tagOf(subject), oci.Digest(body), typeIndex, body)
+	return c.to.PutTag(ctx, tagOf(subject), oci.Digest(body), typeIndex, body)
 }
 
 const typeIndex = "application/vnd.oci.image.index.v1+json"

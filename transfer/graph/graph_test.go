@@ -201,7 +201,7 @@ func TestRun(t *testing.T) {
 		a := newAlbum(from, c.from)
 		run := func() *Copy {
 			t.Helper()
-			x := &Copy{From: from.repository("source", "old/app"), To: to.repository("target", "new/app")}
+			x := New(from.repository("source", "old/app"), to.repository("target", "new/app"), false)
 			digest, err := x.Run(t.Context(), "v1", []string{"v2", "latest"})
 			if err != nil || digest != oci.Digest(a.index) {
 				t.Fatalf("%+v: %s, %v", c, digest, err)
@@ -246,7 +246,7 @@ func TestInterrupted(t *testing.T) {
 	from, to := newStore(t, true), newStore(t, true)
 	a := newAlbum(from, true)
 	x := func() *Copy {
-		return &Copy{From: from.repository("source", "old/app"), To: to.repository("target", "new/app")}
+		return New(from.repository("source", "old/app"), to.repository("target", "new/app"), false)
 	}
 	lacking := "/blobs/" + oci.Digest([]byte("an sbom"))
 	from.breaks(at(lacking, http.StatusForbidden))
@@ -272,13 +272,13 @@ func TestConflict(t *testing.T) {
 	newer, older := imageOf(nil, "newer"), imageOf(nil, "older")
 	from.manifest(newer, []string{"newer"}, "v1")
 	to.manifest(older, []string{"older"}, "v1")
-	x := Copy{From: from.repository("source", "old/app"), To: to.repository("target", "old/app")}
+	x := New(from.repository("source", "old/app"), to.repository("target", "old/app"), false)
 	_, err := x.Run(t.Context(), "v1", []string{"v1"})
 	if conflict := (*ConflictError)(nil); !errors.As(err, &conflict) || conflict.Tag != "v1" ||
 		conflict.Digest != oci.Digest(older) || len(to.take()) != 0 {
 		t.Errorf("%v", err)
 	}
-	x = Copy{From: x.From, To: x.To, Force: true}
+	x = New(x.from, x.to, true)
 	if _, err := x.Run(t.Context(), oci.Digest(newer), []string{"v1"}); err != nil ||
 		!bytes.Equal(to.get("/v2/old/app/manifests/v1"), newer) {
 		t.Errorf("forced, and by digest: %v", err)
@@ -305,7 +305,7 @@ func TestSharedLayer(t *testing.T) {
 		}
 		return 0
 	})
-	x := &Copy{From: from.repository("source", "old/app"), To: to.repository("target", "app")}
+	x := New(from.repository("source", "old/app"), to.repository("target", "app"), false)
 	_, err := x.Run(t.Context(), "v1", []string{"v1"})
 	if transfer.At(err) != "target" || to.get("/v2/app/manifests/"+oci.Digest(complete)) == nil {
 		t.Errorf("this target wants all of an index, and gets what there is: %v", err)
@@ -325,7 +325,7 @@ func TestMissing(t *testing.T) {
 	from.breaks(at("/manifests/"+oci.Digest(elsewhere), http.StatusNotFound))
 	from.manifest(imageOf(nil, "config", "lost"), []string{"config"}, "v2")
 	x := func() *Copy {
-		return &Copy{From: from.repository("source", "old/app"), To: to.repository("target", "app")}
+		return New(from.repository("source", "old/app"), to.repository("target", "app"), false)
 	}
 	if _, err := x().Run(t.Context(), "v1", []string{"v1"}); transfer.At(err) != "target" ||
 		to.get("/v2/app/manifests/"+oci.Digest(here)) == nil {
@@ -389,8 +389,7 @@ func TestUnseenTag(t *testing.T) {
 				}
 				return 0
 			})
-			x := Copy{From: from.repository("source", "old/app"), To: to.repository("target", "old/app"),
-				Force: c.force}
+			x := New(from.repository("source", "old/app"), to.repository("target", "old/app"), c.force)
 			_, err := x.Run(t.Context(), "v1", []string{"v1"})
 			if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%s, %d: %v", c.name, status, err)

@@ -89,7 +89,7 @@ func (i *importing) run(ctx context.Context, out io.Writer) error {
 		return usage(err)
 	}
 	for _, t := range targets {
-		c := &graph.Copy{From: from, To: to.Repository(t.repository), Force: i.force}
+		c := graph.New(from, to.Repository(t.repository), i.force)
 		if err := i.copy(ctx, c, ref, t, out); err != nil {
 			return err
 		}
