@@ -31,8 +31,8 @@ var (
 	errTokenService = errors.New("no answer from the token service")
 )
 
-// token asks the replica's token service: with GET and the password, or with POST and the identity token that stands
-// for one.
+// token asks the replica's token service for a token: by GET with the password, or by POST with the identity token that
+// stands for one.
 func (a *authorizer) token(
 	ctx context.Context, c challenge, scope string, login oras.Credential,
 ) (authorization, error) {
@@ -71,8 +71,8 @@ func (a *authorizer) token(
 	return authorization{"Bearer " + token, asked.Add(life(answer.ExpiresIn))}, nil
 }
 
-// life leaves a quarter, so that it does not end on its way. Some services write the number of seconds as a string, or
-// with a point.
+// life returns how long a token is used: three quarters of its life, so that it does not expire on its way. Some
+// services write the number of seconds as a string, or with a point.
 func life(seconds json.RawMessage) time.Duration {
 	n, err := strconv.ParseFloat(strings.Trim(string(seconds), `"`), 64)
 	if err != nil || !(n > 0) {

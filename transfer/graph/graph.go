@@ -31,7 +31,7 @@ type Copy struct {
 	blobs     manifest.Once[struct{}]
 }
 
-// New is a copy for one Run. With force, tags that name something else are moved.
+// New returns a copy for one Run. With force, tags that name something else are moved.
 func New(from, to transfer.Repository, force bool) *Copy {
 	return &Copy{from: from, to: to, force: force, slots: make(chan struct{}, maxBlobs)}
 }
@@ -42,14 +42,14 @@ type content struct {
 	body              []byte
 }
 
-// ConflictError is a tag that names something else already.
+// ConflictError means that a tag names something else already.
 type ConflictError struct{ Tag, Digest string }
 
 func (e *ConflictError) Error() string {
 	return fmt.Sprintf("tag %s exists already, with %s", e.Tag, e.Digest)
 }
 
-// UnseenError is a tag of which the target does not say whether it exists, so that it is not put.
+// UnseenError means that the target does not say whether a tag exists, so that the tag is not put.
 type UnseenError struct {
 	Tag string
 	Err error
@@ -61,16 +61,16 @@ func (e *UnseenError) Error() string {
 
 func (e *UnseenError) Unwrap() error { return e.Err }
 
-// Run copies what reference names, a tag or a digest, and gives it the tags. What is there already is not copied again,
-// so that what was interrupted goes on when it is run anew.
+// Run copies what reference names, a tag or a digest, and gives it the tags. What the target has is not copied again,
+// so that an interrupted copy goes on when it is repeated.
 func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest string, err error) {
 	if digest, err = c.resolve(ctx, reference); err != nil {
 		return "", err
 	}
 	var missing []string
 	for _, tag := range tags {
-		// Of a repository that is not there yet some registries say 401 or 403: whether we may write there is for the
-		// write to find out.
+		// Some registries answer 401 or 403 for a repository that is not there yet: whether we may write there, the
+		// write will tell.
 		there, err := c.tagged(ctx, tag, digest)
 		if err != nil && !transfer.Refused(err) {
 			return "", err
@@ -94,7 +94,7 @@ func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest
 	return digest, nil
 }
 
-// putTag asks anew what the tag names, now that the repository is there: what was refused before may be shown now, and
+// putTag asks again what the tag names, now that the repository is there: what was refused before may be shown now, and
 // somebody else may have pushed meanwhile.
 func (c *Copy) putTag(ctx context.Context, tag, digest string, root content) error {
 	there, err := c.tagged(ctx, tag, digest)
