@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// Encoding is how an answer is encoded (RFC 9110, "Content-Encoding"), as some are although nobody asked for it; "" for
-// what clients do not take either.
+// Encoding returns how an answer is encoded (RFC 9110, "Content-Encoding"); some answers are although nobody asked for
+// it. It returns "" for an encoding that clients do not take either.
 func Encoding(header http.Header) string {
 	switch e := strings.ToLower(strings.TrimSpace(header.Get("Content-Encoding"))); e {
 	case "gzip", "x-gzip":
@@ -23,7 +23,7 @@ func Encoding(header http.Header) string {
 	return ""
 }
 
-// Decoded is a body without its encoding. What is said to have one and has none is left as it is.
+// Decoded returns a body without its encoding. A body that is said to be encoded and is not stays as it is.
 func Decoded(encoding string, body io.Reader) (io.Reader, error) {
 	if encoding == "" {
 		return body, nil
@@ -44,10 +44,11 @@ func Decoded(encoding string, body io.Reader) (io.Reader, error) {
 	return b, nil
 }
 
-// ErrTooLarge is for a body that is longer than its reader takes.
+// ErrTooLarge means that a body is longer than its reader takes.
 var ErrTooLarge = errors.New("it is larger than what is read of such")
 
-// ReadBody reads an answer of at most so many bytes, as they are when decoded.
+// ReadBody reads the body of an answer, decoded. It fails with ErrTooLarge if the decoded body has more than most
+// bytes.
 func ReadBody(response *http.Response, most int64) ([]byte, error) {
 	plain, err := Decoded(Encoding(response.Header), response.Body)
 	if err != nil {

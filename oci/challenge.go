@@ -9,8 +9,8 @@ type Challenge struct {
 }
 
 // Challenges reads a line of WWW-Authenticate (RFC 9110, 11.6.1): `Bearer realm="https://x/token",service="y", Basic
-// realm="z"`. A comma separates challenges as well as parameters, so that a word is a parameter if "=" follows it, and
-// else a scheme. What is neither is skipped.
+// realm="z"`. A comma separates challenges as well as parameters, so a word is a parameter if "=" follows it, and else
+// a scheme. Anything else is skipped.
 func Challenges(line string) (all []Challenge) {
 	for {
 		line = strings.TrimLeft(line, " \t,")
@@ -36,10 +36,11 @@ func Challenges(line string) (all []Challenge) {
 	}
 }
 
-// token splits the token (RFC 9110, 5.6.2) from a line that it begins with; "" is none.
+// token splits the token (RFC 9110, 5.6.2) from a line that begins with one. word is "" if the line does not.
 func token(line string) (word, rest string) {
 	end := strings.IndexFunc(line, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
+			strings.ContainsRune("!#$%&'*+-.^_`|~", r))
 	})
 	if end < 0 {
 		end = len(line)

@@ -14,9 +14,11 @@ func TestChallenges(t *testing.T) {
 		{"none", "", nil},
 		{"a scheme alone", `Basic`, []Challenge{{"basic", with{}}}},
 		{"basic", `Basic realm="Registry Realm"`, []Challenge{{"basic", with{"realm": "Registry Realm"}}}},
-		{"bearer", `Bearer realm="https://auth.contoso.com/token",service="registry.contoso.com",scope="repository:app:pull,push"`,
+		{"bearer", `Bearer realm="https://auth.contoso.com/token",service="registry.contoso.com",` +
+			`scope="repository:app:pull,push"`,
 			[]Challenge{{"bearer", with{
-				"realm": "https://auth.contoso.com/token", "service": "registry.contoso.com", "scope": "repository:app:pull,push",
+				"realm": "https://auth.contoso.com/token", "service": "registry.contoso.com",
+				"scope": "repository:app:pull,push",
 			}}}},
 		{"two", `Basic realm="a", Bearer realm="b" , service=c`,
 			[]Challenge{{"basic", with{"realm": "a"}}, {"bearer", with{"realm": "b", "service": "c"}}}},
@@ -46,7 +48,8 @@ func TestChallenges(t *testing.T) {
 
 func FuzzChallenges(f *testing.F) {
 	for _, s := range []string{
-		`Bearer realm="https://auth.test/token?a=b",service="registry"`, `Basic realm="a\`, `Negotiate, Basic realm="z", =`,
+		`Bearer realm="https://auth.test/token?a=b",service="registry"`, `Basic realm="a\`,
+		`Negotiate, Basic realm="z", =`,
 		`=,"";é Negotiate YWJj==`,
 	} {
 		f.Add(s)

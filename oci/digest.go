@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// ErrDigest is for what is no digest of an algorithm that registries share (OCI image spec 1.1, "Registered
+// ErrDigest means that a text is no digest of an algorithm that registries share (OCI image spec 1.1, "Registered
 // Algorithms").
 var ErrDigest = errors.New("not a sha256 or sha512 digest")
 
@@ -33,14 +33,14 @@ func ParseDigest(digest string) (h hash.Hash, want []byte, err error) {
 	return h, want, nil
 }
 
-// IsDigest reports whether it can be verified what a digest names (OCI image spec 1.1, "Registered Algorithms").
+// IsDigest reports whether a text is a digest that can be verified (OCI image spec 1.1, "Registered Algorithms").
 func IsDigest(digest string) bool {
 	_, _, err := ParseDigest(digest)
 	return err == nil
 }
 
-// Digest is how a registry names content that was pushed without a name: by its SHA-256 (OCI image spec 1.1,
-// "SHA-256").
+// Digest returns the digest of content, as a registry names what was pushed without a name: by its SHA-256 (OCI image
+// spec 1.1, "SHA-256").
 func Digest(content []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(content)) }
 
 // Verifies reports whether a digest is that of the content (OCI image spec 1.1, "Verification").

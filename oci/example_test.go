@@ -27,7 +27,8 @@ func ExampleVerifies() {
 }
 
 func ExampleChallenges() {
-	for _, c := range oci.Challenges(`Bearer realm="https://auth.example.com/token",service="registry", Basic realm="registry"`) {
+	line := `Bearer realm="https://auth.example.com/token",service="registry", Basic realm="registry"`
+	for _, c := range oci.Challenges(line) {
 		fmt.Println(c.Scheme, c.Parameters["realm"], c.Parameters["service"])
 	}
 	// Output:

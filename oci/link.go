@@ -4,8 +4,9 @@ package oci
 
 import "strings"
 
-// Link is the target of the first link with a relation, of a Link field's lines (RFC 8288): a line may have several
-// links, a link several relations. Unlike List it reads what it can: whoever follows a link checks where it leads.
+// Link returns the target of the first link with a relation, from the lines of a Link field (RFC 8288). A line may have
+// several links, a link several relations. Unlike List it reads what it can: whoever follows a link checks where it
+// leads.
 func Link(lines []string, relation string) (target string, ok bool) {
 	for _, rest := range lines {
 		for rest != "" {
@@ -56,7 +57,7 @@ func parameter(line string) (p Parameter, rest string) {
 	return p, rest
 }
 
-// valueOf reads a token or a quoted string; one that does not end is the rest of the line.
+// valueOf reads a token or a quoted string. A quoted string without its end is the rest of the line.
 func valueOf(text string) (value, rest string) {
 	if after, ok := strings.CutPrefix(text, `"`); ok {
 		value, rest, _ = quoted(after)

@@ -35,7 +35,8 @@ func TestLink(t *testing.T) {
 
 // FuzzLink: what is found stands in the line between "<" and ">", and one line says as much as two do.
 func FuzzLink(f *testing.F) {
-	for _, s := range []string{`</a?n=1>; rel="next"`, `</a>; title="x, <b>"; rel=prev, </c>; rel=next`, `<>;rel=next`, `</a>; rel="next`, `<a>;=`, `,,<`} {
+	for _, s := range []string{`</a?n=1>; rel="next"`, `</a>; title="x, <b>"; rel=prev, </c>; rel=next`, `<>;rel=next`,
+		`</a>; rel="next`, `<a>;=`, `,,<`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, line string) {

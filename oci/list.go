@@ -16,11 +16,11 @@ type Element struct {
 // Parameter has its name in lower case, and its value without quotes.
 type Parameter struct{ Name, Value string }
 
-// ErrList is for a field that cannot be taken apart: nothing in it can be told from what stands within quotes.
+// ErrList means that a field cannot be parsed: nothing in it can be told from what stands within quotes.
 var ErrList = errors.New("not a list of parameters")
 
-// List takes one line of a field apart: `<URL>; rel="next", for=192.0.2.1;proto=https`. A comma or semicolon within
-// quotes or within < and > separates nothing. Unlike Link it reads a line exactly or not at all: what is rewritten, or
+// List parses one line of a field: `<URL>; rel="next", for=192.0.2.1;proto=https`. A comma or semicolon within quotes
+// or within < and > separates nothing. Unlike Link it reads a line exactly or not at all: what is rewritten, or
 // believed, must not be guessed.
 func List(line string) (all []Element, err error) {
 	s := scanner{line}
@@ -37,7 +37,7 @@ func List(line string) (all []Element, err error) {
 	}
 }
 
-// Value is that of the first parameter of this name: later ones do not count (RFC 8288, 3.3).
+// Value returns the value of the first parameter of this name. Later ones do not count (RFC 8288, 3.3).
 func (e Element) Value(name string) (value string, ok bool) {
 	for _, p := range e.Parameters {
 		if p.Name == name {

@@ -15,7 +15,8 @@ func TestList(t *testing.T) {
 		},
 		`</a,b;c>;rel=first, </d> ; REL = "Next last" ; title="x, y; <z>"`: {
 			{"/a,b;c", `;rel=first`, []Parameter{{"rel", "first"}}},
-			{"/d", `; REL = "Next last" ; title="x, y; <z>"`, []Parameter{{"rel", "Next last"}, {"title", "x, y; <z>"}}},
+			{"/d", `; REL = "Next last" ; title="x, y; <z>"`,
+				[]Parameter{{"rel", "Next last"}, {"title", "x, y; <z>"}}},
 		},
 		`</a>`: {{"/a", "", nil}},
 		`for=192.0.2.1;proto=https,for="[2001:db8::1]:4711"`: {
@@ -29,7 +30,8 @@ func TestList(t *testing.T) {
 			t.Errorf("%s: %+v %v, want %+v", line, got, err, want)
 		}
 	}
-	for _, line := range []string{`<a`, `<a> b`, `for="a`, `for="a" b`, `for="a"b`, `="x"`, `a b`, `for=a"b"`, `"x"`, `a;=b`, `for="a\`} {
+	for _, line := range []string{`<a`, `<a> b`, `for="a`, `for="a" b`, `for="a"b`, `="x"`, `a b`, `for=a"b"`, `"x"`,
+		`a;=b`, `for="a\`} {
 		if got, err := List(line); err == nil {
 			t.Errorf("%s: read as %+v", line, got)
 		}
@@ -38,7 +40,8 @@ func TestList(t *testing.T) {
 
 func TestRel(t *testing.T) {
 	for text, want := range map[string]bool{
-		`rel="next"`: true, `rel=next`: true, `rel="last NEXT"`: true, `Rel="Next"`: true, `title="rel=next"`: false, `rel="nextish"`: false,
+		`rel="next"`: true, `rel=next`: true, `rel="last NEXT"`: true, `Rel="Next"`: true, `title="rel=next"`: false,
+		`rel="nextish"`:     false,
 		`rel=prev;rel=next`: false, `x="a;rel=next"`: false, ``: false,
 	} {
 		all, err := List("</x>;" + text)
@@ -76,7 +79,8 @@ func separated(line string) (elements []string) {
 
 func FuzzList(f *testing.F) {
 	for _, seed := range []string{
-		`</a?n=2>; rel="next"`, `for=192.0.2.1;proto=https,for="[2001:db8::1]:4711"`, `for="_a\"b,", for=x`, `<a,b>;rel="c,d" , <e>`, `for=", for="[::1]:80"`,
+		`</a?n=2>; rel="next"`, `for=192.0.2.1;proto=https,for="[2001:db8::1]:4711"`, `for="_a\"b,", for=x`,
+		`<a,b>;rel="c,d" , <e>`, `for=", for="[::1]:80"`,
 	} {
 		f.Add(seed)
 	}

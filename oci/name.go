@@ -26,11 +26,11 @@ func IsRepository(name string) bool {
 // IsTag reports whether a tag can have the name (OCI distribution spec 1.1, "Pulling manifests": <reference> as a tag).
 func IsTag(name string) bool { return tagName.MatchString(name) }
 
-// HasDigestForm reports whether it is a digest by the grammar alone (OCI image spec 1.1, "Digests"), which leaves open
-// what follows an algorithm's name.
+// HasDigestForm reports whether a text is a digest by the grammar alone (OCI image spec 1.1, "Digests"). The grammar
+// leaves open what follows the name of an algorithm.
 func HasDigestForm(s string) bool { return len(s) <= MaxDigest && digestName.MatchString(s) }
 
-// MayBeDigest reports whether it is one that can be verified, or of an algorithm that is not known here.
+// MayBeDigest reports whether a text is a digest that can be verified, or one of an algorithm that is not known here.
 func MayBeDigest(s string) bool {
 	if registered.MatchString(s) {
 		return IsDigest(s)

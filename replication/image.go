@@ -13,10 +13,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
-const (
-	maxParallel = 8 // manifests, and blobs, at a time, for one task
-	maxNesting  = 4 // indexes in an index, and referrers of referrers
-)
+const maxParallel = 8 // manifests, and blobs, at a time, for one task
 
 // image copies manifests of one repository to one replica, each after all that it names. Each is copied once, though
 // nested indexes may name it many times.
@@ -30,22 +27,17 @@ type image struct {
 	manifestSlots chan struct{} // one for each manifest that has a goroutine of its own
 	blobSlots     chan struct{} // one for each blob that is copied
 
-	mu           sync.Mutex
-	jobs         map[string]*manifestJob // Guarded by mu; by digest.
-	presentBlobs map[string]bool         // Guarded by mu; blobs that the target has, by digest.
-}
+	copied manifest.Once[content]
 
-type manifestJob struct {
-	done chan struct{} // closed when the rest is set
-	content
-	err error
+	mu           sync.Mutex
+	presentBlobs map[string]bool // Guarded by mu; blobs that the target has, by digest.
 }
 
 func (e *Engine) newImage(b *blobs, t Task) *image {
 	return &image{
 		Engine: e, blobs: b, target: t.Target, sources: t.Sources, repository: t.Repository,
 		manifestSlots: make(chan struct{}, maxParallel), blobSlots: make(chan struct{}, maxParallel),
-		jobs: map[string]*manifestJob{}, presentBlobs: map[string]bool{},
+		presentBlobs: map[string]bool{},
 	}
 }
 
@@ -59,26 +51,10 @@ type content struct {
 // ensure returns when the target has the manifest and all that it names. The context is the task's: others may wait for
 // the same manifest. There is no deadlock, since no manifest can name itself.
 func (i *image) ensure(ctx context.Context, digest string, nesting int) (content, error) {
-	if nesting > maxNesting {
-		return content{}, fmt.Errorf("more than %d manifests in each other", maxNesting)
+	if nesting > manifest.MaxNesting {
+		return content{}, fmt.Errorf("more than %d manifests in each other", manifest.MaxNesting)
 	}
-	i.mu.Lock()
-	j, joined := i.jobs[digest]
-	if !joined {
-		j = &manifestJob{done: make(chan struct{})}
-		i.jobs[digest] = j
-	}
-	i.mu.Unlock()
-	if !joined {
-		j.content, j.err = i.copyManifest(ctx, digest, nesting)
-		close(j.done)
-	}
-	select {
-	case <-j.done:
-		return j.content, j.err
-	case <-ctx.Done():
-		return content{}, context.Cause(ctx)
-	}
+	return i.copied.Do(ctx, digest, func() (content, error) { return i.copyManifest(ctx, digest, nesting) })
 }
 
 // copyManifest ensures all that a manifest names, then puts it. It looks for the blobs even if the target has the

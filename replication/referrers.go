@@ -7,6 +7,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
 var errReferrerPending = errors.New("a referrer cannot be had")
@@ -15,7 +16,7 @@ var errReferrerPending = errors.New("a referrer cannot be had")
 // ("sha256-…", and cosign's ".sig") are tags of their own in the ledger. It leaves out what a source lists but does not
 // have completely. It returns errReferrerPending, after all others, if one may yet come.
 func (i *image) referrers(ctx context.Context, digest string, nesting int) error {
-	if nesting > maxNesting {
+	if nesting > manifest.MaxNesting {
 		return nil
 	}
 	for _, from := range i.sources {

@@ -17,11 +17,11 @@ var (
 	errDigest    = errors.New("the content has another digest")
 )
 
-// ErrTag is for what cannot be a tag.
+// ErrTag means that a text cannot be a tag.
 var ErrTag = errors.New("not a tag")
 
-// fetch asks for content by GET or HEAD and follows redirects: object storage. Once these have left
-// the replica nothing of the client's goes along.
+// fetch asks for content by GET or HEAD, and follows redirects, which lead to object storage. Once a redirect has left
+// the replica, no credential goes along.
 func (p *peer) fetch(ctx context.Context, method, what string, header http.Header) (*http.Response, error) {
 	return p.follow(ctx, call{method: method, at: p.at(what), header: header})
 }
@@ -46,26 +46,26 @@ func (p *peer) follow(ctx context.Context, c call) (*http.Response, error) {
 
 func redirects(status int) bool {
 	switch status {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 		return true
 	}
 	return false
 }
 
-// HasBlob asks whether the replica has a blob (OCI distribution spec 1.1, end-2). With an error it is not known.
+// HasBlob asks whether the replica has a blob (OCI distribution spec 1.1, end-2). After an error it is unknown.
 func (r Repository) HasBlob(ctx context.Context, digest string) (bool, error) {
 	return r.peer().has(ctx, "blobs", digest)
 }
 
-// HasManifest asks whether the replica has a manifest (OCI distribution spec 1.1, end-3). With an error it is not
-// known.
+// HasManifest asks whether the replica has a manifest (OCI distribution spec 1.1, end-3). After an error it is unknown.
 func (r Repository) HasManifest(ctx context.Context, digest string) (bool, error) {
 	return r.peer().has(ctx, "manifests", digest)
 }
 
 func (p *peer) has(ctx context.Context, kind, digest string) (bool, error) {
-	if _, _, err := parseDigest(digest); err != nil {
-		return false, err
+	if !oci.IsDigest(digest) {
+		return false, oci.ErrDigest
 	}
 	response, err := p.head(ctx, kind+"/"+digest, accepted(kind))
 	switch {
@@ -81,33 +81,36 @@ func (p *peer) has(ctx context.Context, kind, digest string) (bool, error) {
 	return false, p.refused(response, nil)
 }
 
-// head asks by GET where HEAD is not answered at all, and reads nothing of it.
+// head asks by HEAD, or by GET where HEAD is not supported. It does not read the body.
 func (p *peer) head(ctx context.Context, what string, header http.Header) (*http.Response, error) {
 	response, err := p.fetch(ctx, http.MethodHead, what, header)
-	if err != nil || response.StatusCode != http.StatusMethodNotAllowed && response.StatusCode != http.StatusNotImplemented {
+	if err != nil ||
+		response.StatusCode != http.StatusMethodNotAllowed && response.StatusCode != http.StatusNotImplemented {
 		return response, err
 	}
 	response.Body.Close()
 	return p.fetch(ctx, http.MethodGet, what, header)
 }
 
-// success: the distribution spec names one status for each request, and registries answer with others.
+// success reports whether a status is a success. The distribution spec names one status for each request, but
+// registries answer with others.
 func success(status int) bool { return status/100 == 2 }
 
-// accepted: without these a registry may say that it has no such manifest, or convert it. In one line: some read no
-// further.
+// accepted returns the Accept field for manifests. Without it a registry may deny that it has a manifest, or convert
+// it. It is one line, since some registries read only the first.
 func accepted(kind string) http.Header {
 	if kind != "manifests" {
 		return nil
 	}
-	return http.Header{"Accept": {strings.Join([]string{typeIndex, typeManifest, typeDockerList, typeDockerManifest, "*/*"}, ", ")}}
+	types := []string{typeIndex, typeManifest, typeDockerList, typeDockerManifest, "*/*"}
+	return http.Header{"Accept": {strings.Join(types, ", ")}}
 }
 
-// Manifest gets a manifest by its digest (OCI distribution spec 1.1, end-3), which is verified. Its media type is what
-// ManifestType makes of it.
+// Manifest gets a manifest by its digest (OCI distribution spec 1.1, end-3), and verifies it. The media type is what
+// ManifestType makes of the answer.
 func (r Repository) Manifest(ctx context.Context, digest string) (mediaType string, body []byte, err error) {
-	if _, _, err := parseDigest(digest); err != nil {
-		return "", nil, err
+	if !oci.IsDigest(digest) {
+		return "", nil, oci.ErrDigest
 	}
 	p := r.peer()
 	header, body, err := p.manifest(ctx, digest)
@@ -120,8 +123,8 @@ func (r Repository) Manifest(ctx context.Context, digest string) (mediaType stri
 	return ManifestType(body, header.Get("Content-Type")), body, nil
 }
 
-// Tagged is what a tag names (OCI distribution spec 1.1, end-3). The digest is the one that the registry gives it,
-// verified, or that of its content.
+// Tagged gets the manifest that a tag names (OCI distribution spec 1.1, end-3). The digest is the one that the registry
+// gives, verified, or else that of the content.
 func (r Repository) Tagged(ctx context.Context, tag string) (digest, mediaType string, body []byte, err error) {
 	if !oci.IsTag(tag) {
 		return "", "", nil, ErrTag
@@ -132,7 +135,7 @@ func (r Repository) Tagged(ctx context.Context, tag string) (digest, mediaType s
 		return "", "", nil, err
 	}
 	digest = header.Get("Docker-Content-Digest")
-	if _, _, err := parseDigest(digest); err != nil {
+	if !oci.IsDigest(digest) {
 		digest = oci.Digest(body)
 	}
 	if err := verifies(body, digest); err != nil {
@@ -162,11 +165,11 @@ func (r Repository) PutManifest(ctx context.Context, digest, mediaType string, b
 	return r.peer().putManifest(ctx, digest, digest, mediaType, body)
 }
 
-// ReadsBlob gets the first byte of a blob (OCI distribution spec 1.1, end-2), as a client that pulls does: wherever the
-// registry leads it, to an object store for one.
+// ReadsBlob gets the first byte of a blob (OCI distribution spec 1.1, end-2), as a client does that pulls: wherever the
+// registry leads it, for example to object storage.
 func (r Repository) ReadsBlob(ctx context.Context, digest string) error {
-	if _, _, err := parseDigest(digest); err != nil {
-		return err
+	if !oci.IsDigest(digest) {
+		return oci.ErrDigest
 	}
 	p := r.peer()
 	response, err := p.fetch(ctx, http.MethodGet, "blobs/"+digest, http.Header{"Range": {"bytes=0-0"}})

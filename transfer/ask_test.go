@@ -72,7 +72,8 @@ func TestHas(t *testing.T) {
 	if ok, err := f.repository("a").HasBlob(t.Context(), sum([]byte("x"))); ok || err != nil {
 		t.Errorf("%v, %v", ok, err)
 	}
-	if ok, err := f.replica("a").Repository("team/app").HasBlob(t.Context(), sum(nil)); ok || err == nil || err.Error() != "a: HEAD: 401" {
+	if ok, err := f.replica("a").Repository("team/app").HasBlob(t.Context(), sum(nil)); ok || err == nil ||
+		err.Error() != "a: HEAD: 401" {
 		t.Errorf("%v, %v", ok, err)
 	}
 }
@@ -85,7 +86,8 @@ func TestManifest(t *testing.T) {
 	if err != nil || mediaType != "application/vnd.oci.image.manifest.v1+json" || !bytes.Equal(got, body) {
 		t.Errorf("%q %q %v", mediaType, got, err)
 	}
-	if err := to.repository("to").PutManifest(t.Context(), sum(body), mediaType, got); err != nil || !bytes.Equal(to.has[sum(body)], body) {
+	if err := to.repository("to").PutManifest(t.Context(), sum(body), mediaType, got); err != nil ||
+		!bytes.Equal(to.has[sum(body)], body) {
 		t.Errorf("%q %v", to.has[sum(body)], err)
 	}
 	if err := to.repository("to").PutManifest(t.Context(), sum(nil), mediaType, got); err != errDigest {
@@ -154,7 +156,8 @@ func TestReceived(t *testing.T) {
 }
 
 func FuzzRanges(f *testing.F) {
-	for _, s := range []string{"bytes 5-9/10", "bytes 5-9/*", "bytes */10", "0-9", "", "bytes -/-", "bytes 0-0/9223372036854775807"} {
+	for _, s := range []string{"bytes 5-9/10", "bytes 5-9/*", "bytes */10", "0-9", "", "bytes -/-",
+		"bytes 0-0/9223372036854775807"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -168,7 +171,8 @@ func FuzzRanges(f *testing.F) {
 }
 
 func FuzzLocation(f *testing.F) {
-	for _, s := range []string{"/v2/a?x=1", "http://registry.test:80/x", "//other/x", "?y", "mailto:a", "http://a@other", "%zz", ""} {
+	for _, s := range []string{"/v2/a?x=1", "http://registry.test:80/x", "//other/x", "?y", "mailto:a",
+		"http://a@other", "%zz", ""} {
 		f.Add(s)
 	}
 	p := Replica{URL: &url.URL{Scheme: "http", Host: "10.0.0.1:5000"}, Host: "registry.test"}.Repository("app").peer()

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// outgoing stops the wait for an answer while more of the body is on its way from elsewhere. A
-// transport may still read when it has answered: until Close.
+// outgoing is a body on its way to the replica. While more of it is read from elsewhere, the wait for an answer is
+// suspended. A transport may go on reading after the answer, until Close.
 type outgoing struct {
 	timer *time.Timer
 	wait  time.Duration
@@ -38,7 +38,7 @@ func (o *outgoing) Close() error {
 	return nil
 }
 
-// incoming ends a body that stands still.
+// incoming is a body that ends with an error if it stands still.
 type incoming struct {
 	io.ReadCloser
 	ctx    context.Context

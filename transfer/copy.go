@@ -1,5 +1,5 @@
-// Package transfer copies one blob or one manifest of a repository from a replica to another, on behalf
-// of a client: what its push left elsewhere.
+// Package transfer asks a replica for what a repository has, changes it, and copies one blob from a replica to another,
+// through breaks. It speaks the protocol of the OCI distribution spec, as registries do in fact.
 package transfer
 
 import (
@@ -20,15 +20,15 @@ type Replica struct {
 	MaxManifest int64 // bytes of a manifest that are read; 0 is DefaultMaxManifest
 	Piece       *Piece
 
-	// Commits is asked before a blob that was sent is committed; nil: it may be. An error gives the upload up.
+	// Commits is called before a blob that was sent is committed; nil: nothing is asked. An error gives the upload up.
 	Commits func(context.Context) error
 }
 
 // DefaultMaxManifest is twice what registries must take (OCI distribution spec 1.1, "Pushing Manifests").
 const DefaultMaxManifest = 8 << 20
 
-// bounds of what a transfer waits for, and how often it tries. A blob takes as long as it moves:
-// that is for the caller's context to bound.
+// bounds limit how long a transfer waits, and how often it tries. How long a blob may take as long as bytes move is for
+// the caller's context to bound.
 type bounds struct {
 	commit     time.Duration // for the answer to a commit: object storage needs minutes for large blobs
 	answer     time.Duration // for any other one, from a request's last byte to the first of its answer
@@ -53,14 +53,14 @@ func standard() bounds {
 	}
 }
 
-// retries are tries without progress. Of one goroutine.
+// retries counts tries without progress. It belongs to one goroutine.
 type retries struct {
 	most, made int
 	pause      time.Duration
 	offset     int64 // where progress was last made
 }
 
-// least is how many bytes are progress: a trickle is none.
+// least is how many bytes count as progress.
 const least = 16 << 10
 
 func (r *retries) moved(offset int64) {
@@ -69,7 +69,7 @@ func (r *retries) moved(offset int64) {
 	}
 }
 
-// backOff waits before another try, or returns err when there has been enough of them.
+// backOff waits before another try, or returns err if there have been enough.
 func (r *retries) backOff(ctx context.Context, err error) error {
 	if r.made == r.most {
 		return err
@@ -85,9 +85,9 @@ func (r *retries) backOff(ctx context.Context, err error) error {
 	}
 }
 
-// CopyBlob copies a blob from one repository to another, of the same name or not, in chunks (OCI distribution spec 1.1,
-// "Pushing a blob in chunks"), and commits it only if its digest is right. The size is what a descriptor says, 0 if
-// none is known: it is asked for where the replica does not say it.
+// CopyBlob copies a blob from one repository to another, in chunks (OCI distribution spec 1.1, "Pushing a blob in
+// chunks"), and commits it only if its digest is right. The repositories may differ in name. size is that of the
+// descriptor, 0 if it is not known; it is used where the replica does not say how long the blob is.
 func CopyBlob(ctx context.Context, from, to Repository, digest string, size int64) error {
 	return standard().copyBlob(ctx, from, to, digest, size)
 }
@@ -95,9 +95,6 @@ func CopyBlob(ctx context.Context, from, to Repository, digest string, size int6
 func (b bounds) copyBlob(ctx context.Context, from, to Repository, digest string, size int64) error {
 	source, target := b.peer(from), b.peer(to)
 	restarts, trust, how := retries{most: b.restarts, pause: b.pause}, trust{size: size}, &sending{}
-	if target.Piece == nil {
-		target.Piece = &Piece{}
-	}
 	uncertain := false
 	for {
 		in, err := open(ctx, source, digest, trust)
@@ -124,12 +121,12 @@ func (b bounds) copyBlob(ctx context.Context, from, to Repository, digest string
 	}
 }
 
-// errLost: an upload that cannot go on, while another one may.
+// errLost means that an upload cannot go on, although another one may.
 var errLost = errors.New("the upload is lost")
 
 func lost(err error) error { return fmt.Errorf("%w: %w", errLost, err) }
 
-// upload is one attempt: all or nothing.
+// upload is one attempt to send all of a blob.
 func upload(ctx context.Context, in *source, target *peer, how *sending) error {
 	defer in.close()
 	s, committed, err := begin(ctx, target, in.digest, how)

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// Counted is the replica with somebody told of the bytes of its answers' bodies, as they come.
+// Counted returns the replica with count called for the bytes of its answers' bodies, as they come.
 func (r Replica) Counted(count func(bytes int)) Replica {
 	r.Transport = counting{r.Transport, count}
 	return r

@@ -63,7 +63,8 @@ func TestManyCuts(t *testing.T) {
 					limit = until()
 				}
 				at := steps(start)
-				n, _ := io.CopyBuffer(struct{ io.Writer }{w}, io.LimitReader(&at, min(limit, size-start)), make([]byte, 32<<10))
+				n, _ := io.CopyBuffer(struct{ io.Writer }{w}, io.LimitReader(&at, min(limit, size-start)),
+					make([]byte, 32<<10))
 				read.Add(n)
 				if n < size-start {
 					cut()
@@ -101,7 +102,8 @@ func TestManyCuts(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Logf("read %.3f, sent %.3f of it", float64(read.Load())/float64(size), float64(sent.Load())/float64(size))
-			if sent.Load() > size*11/10 || where == "source" && read.Load() > size*11/10 { // else it is the sockets that have read ahead
+			// else it is the sockets that have read ahead
+			if sent.Load() > size*11/10 || where == "source" && read.Load() > size*11/10 {
 				t.Errorf("%d read and %d sent of %d", read.Load(), sent.Load(), size)
 			}
 		})

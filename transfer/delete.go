@@ -14,31 +14,31 @@ var (
 	errHidden = errors.New("nor does it say whether it is there")
 )
 
-// Hidden: the replica refuses to delete something, and to say whether it has it.
+// Hidden reports whether the replica refuses both to delete something and to say whether it has it.
 func Hidden(err error) bool { return errors.Is(err, errHidden) }
 
-// DeleteManifest deletes a manifest by its digest, or a tag (OCI distribution spec 1.1, end-9). That it is not there is
-// as good.
+// DeleteManifest deletes a manifest by its digest, or a tag (OCI distribution spec 1.1, end-9). It succeeds if there is
+// nothing to delete.
 func (r Repository) DeleteManifest(ctx context.Context, reference string) error {
 	if !oci.IsTag(reference) {
-		if _, _, err := parseDigest(reference); err != nil {
-			return err
+		if !oci.IsDigest(reference) {
+			return oci.ErrDigest
 		}
 	}
 	return r.peer().delete(ctx, "manifests/"+reference)
 }
 
-// DeleteBlob deletes a blob (OCI distribution spec 1.1, end-10). That it is not there is as good.
+// DeleteBlob deletes a blob (OCI distribution spec 1.1, end-10). It succeeds if there is nothing to delete.
 func (r Repository) DeleteBlob(ctx context.Context, digest string) error {
-	if _, _, err := parseDigest(digest); err != nil {
-		return err
+	if !oci.IsDigest(digest) {
+		return oci.ErrDigest
 	}
 	return r.peer().delete(ctx, "blobs/"+digest)
 }
 
-// delete asks afterwards whether it is there: some registries refuse, or fail, where there is nothing to delete, and
-// some answer 202 and go on giving it out of what they have cached until they are asked again. To do that is for the
-// caller, who knows whether it was pushed anew meanwhile.
+// delete asks afterwards whether the content is there. Some registries refuse, or fail, where there is nothing to
+// delete; some answer 202 and serve it from a cache until they are asked to delete it again. Whether to do that is for
+// the caller, who knows whether it was pushed again meanwhile.
 func (p *peer) delete(ctx context.Context, what string) error {
 	response, err := p.send(ctx, call{method: http.MethodDelete, at: p.at(what)})
 	if err != nil {
@@ -62,7 +62,7 @@ func (p *peer) delete(ctx context.Context, what string) error {
 	return &Error{Replica: p.Name, Method: http.MethodDelete, Status: response.StatusCode, Err: errKept}
 }
 
-// exists asks by HEAD. With an error it is not known.
+// exists asks by HEAD whether something is there. After an error it is unknown.
 func (p *peer) exists(ctx context.Context, what string) (bool, error) {
 	response, err := p.fetch(ctx, http.MethodHead, what, accepted("manifests"))
 	if err != nil {

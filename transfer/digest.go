@@ -26,7 +26,7 @@ func verifies(body []byte, digest string) error {
 	return nil
 }
 
-// account is for what was read. What is read for the second time must be what was sent before.
+// account hashes what was read. What is read for the second time must be what was sent before.
 func (s *source) account(b []byte) error {
 	s.offset += int64(len(b))
 	s.tries.moved(s.offset)
@@ -40,16 +40,16 @@ func (s *source) account(b []byte) error {
 	return nil
 }
 
-// state is a hash of all before an offset.
+// state is the hash of all bytes before an offset.
 type state struct {
 	offset int64
 	hash   hash.Cloner
 }
 
-// stride is how much is read again at most, beside what was on its way, when an upload breaks off.
+// stride is how many bytes are read again at most, in addition to those on their way, when an upload breaks off.
 const stride = 256 << 10
 
-// checkpoint remembers the present state, to go back to.
+// checkpoint remembers the present state, so that the source can go back to it.
 func (s *source) checkpoint() error {
 	h, err := s.hash.Clone()
 	if err == nil {
@@ -58,8 +58,8 @@ func (s *source) checkpoint() error {
 	return err
 }
 
-// rewind goes back to an offset, by way of the last one before it of which the hash is known: no other can be hashed on
-// from. It is not before the first that was kept.
+// rewind goes back to an offset, which is not before the first checkpoint. It reads on from the last checkpoint before
+// it, since a hash can only continue from a known state.
 func (s *source) rewind(to int64) error {
 	s.close()
 	if s.offset > s.mark {
@@ -78,7 +78,7 @@ func (s *source) rewind(to int64) error {
 	return err
 }
 
-// verify: all of it has been read.
+// verify compares the digest, after all has been read.
 func (s *source) verify() error {
 	if !bytes.Equal(s.hash.Sum(nil), s.want) {
 		return s.wrong(errDigest)
@@ -86,7 +86,7 @@ func (s *source) verify() error {
 	return nil
 }
 
-// wrong: all of it came, but is not what it should be.
+// wrong is the error for content that came in full, but is not what it should be.
 func (s *source) wrong(err error) error {
 	return &Error{Replica: s.Name, Method: http.MethodGet, Status: http.StatusOK, Err: err}
 }

@@ -35,46 +35,44 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// passing: another try may go better.
-func passing(err error) bool {
+// Passing reports whether another try may succeed. For other errors the replica would answer the same again.
+func Passing(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && (e.Status == 0 || e.Status >= 500 || e.Status == http.StatusTooManyRequests)
 }
 
-// brokeOff: the connection ended, or what stands before the replica says that it did. A timer of our own is none of it.
+// brokeOff reports whether the connection ended, or something in front of the replica says that it did. Our own
+// timeouts do not count.
 func brokeOff(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && !errors.Is(err, errNoAnswer) &&
 		(e.Status == 0 || e.Status == http.StatusBadGateway || e.Status == http.StatusGatewayTimeout)
 }
 
-// Passing: another try may go better. What is not passing a replica will say again.
-func Passing(err error) bool { return passing(err) }
-
-// Refused: the replica does not let this client.
+// Refused reports whether the replica does not let this client.
 func Refused(err error) bool {
 	return hasStatus(err, http.StatusUnauthorized) || hasStatus(err, http.StatusForbidden)
 }
 
-// Missing: the replica does not have what it was asked for.
+// Missing reports whether the replica does not have what it was asked for.
 func Missing(err error) bool { return hasStatus(err, http.StatusNotFound) }
 
 var errUncertain = errors.New("the replica may have committed it")
 
-// Uncertain: what was put may be there all the same, or come to be: the replica did not say.
+// Uncertain reports whether what was put may be there, or may yet appear, although the replica did not confirm it.
 func Uncertain(err error) bool {
 	var e *Error
-	return errors.Is(err, errUncertain) || errors.As(err, &e) && e.Method == http.MethodPut && passing(err)
+	return errors.Is(err, errUncertain) || errors.As(err, &e) && e.Method == http.MethodPut && Passing(err)
 }
 
-// Damaged: what the replica has is not what its digest says. Some registries keep what came of a request that broke
-// off.
+// Damaged reports whether the replica has content that does not match its digest. Some registries keep what came of a
+// request that broke off.
 func Damaged(err error) bool { return errors.Is(err, errDigest) }
 
-// Unsupported: the replica does not do this at all.
+// Unsupported reports whether the replica does not support the request at all.
 func Unsupported(err error) bool { return hasStatus(err, http.StatusMethodNotAllowed) }
 
-// At is the replica that an error is about; "" if it is about none.
+// At returns the name of the replica that an error is about; "" if it is about none.
 func At(err error) string {
 	var e *Error
 	if errors.As(err, &e) {
@@ -88,13 +86,13 @@ func hasStatus(err error, status int) bool {
 	return errors.As(err, &e) && e.Status == status
 }
 
-// Bounds of what is read of an OCI error, and of what is said of it.
+// Bounds of what is read of an OCI error, and of what is shown of it.
 const (
 	maxErrorBody = 4 << 10
 	maxErrorText = 200
 )
 
-// refused is an answer as an error, and the end of that answer.
+// refused makes an error of an answer, and closes the answer.
 func (p *peer) refused(response *http.Response, err error) error {
 	defer response.Body.Close()
 	e := &Error{Replica: p.Name, Method: response.Request.Method, Status: response.StatusCode, Err: err}
@@ -110,7 +108,8 @@ func (p *peer) refused(response *http.Response, err error) error {
 	return e
 }
 
-// excerpt is nothing of a text in which a replica repeats what it was shown: as it was, in part, or written otherwise.
+// excerpt shortens a text from a replica. It returns nothing of one that repeats a credential that the replica was
+// shown, even in part or in another encoding.
 func excerpt(text string, authorizations ...string) string {
 	if slices.ContainsFunc(authorizations, func(a string) bool { return repeats(text, a) }) {
 		return "***"
@@ -133,7 +132,7 @@ func repeats(text, authorization string) bool {
 	return holdsPart(text, secret) || holdsPart(text, password)
 }
 
-// partOfSecret is enough of one that a text with it is not shown.
+// partOfSecret is how many bytes of a credential in a text are enough to hide it.
 const partOfSecret = 8
 
 func holdsPart(text, secret string) bool {

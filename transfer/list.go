@@ -21,7 +21,7 @@ var (
 	errPages = errors.New("too many pages")
 )
 
-// LetsIn asks whether the replica lets us in at all (OCI distribution spec 1.1, end-1).
+// LetsIn asks whether the replica answers the client at all (OCI distribution spec 1.1, end-1).
 func (r Replica) LetsIn(ctx context.Context) error {
 	p := r.Repository("").peer()
 	base := &url.URL{Scheme: p.URL.Scheme, Host: p.URL.Host, Path: "/v2/"}
@@ -36,14 +36,14 @@ func (r Replica) LetsIn(ctx context.Context) error {
 	return nil
 }
 
-// Catalog lists the replica's repositories (docker's Registry HTTP API V2, "Listing Repositories"), most of them at
-// most; complete: that is all of them. Names that nobody could ask for are left out.
+// Catalog lists the replica's repositories (docker's Registry HTTP API V2, "Listing Repositories"), at most as many as
+// most says. complete means that these are all. Invalid names are left out.
 func (r Replica) Catalog(ctx context.Context, most int) (names []string, complete bool, err error) {
 	return r.Repository("").peer().list(ctx, "/v2/_catalog", most, oci.IsRepository)
 }
 
-// Tags lists the repository's tags (OCI distribution spec 1.1, end-8), most of them at most; complete: that is all of
-// them. Of a repository that is not there it lists none.
+// Tags lists the repository's tags (OCI distribution spec 1.1, end-8), at most as many as most says. complete means
+// that these are all. The list is empty if there is no such repository.
 func (r Repository) Tags(ctx context.Context, most int) (tags []string, complete bool, err error) {
 	p := r.peer()
 	tags, complete, err = p.list(ctx, p.at("tags/list").Path, most, oci.IsTag)
@@ -53,8 +53,11 @@ func (r Repository) Tags(ctx context.Context, most int) (tags []string, complete
 	return tags, complete, err
 }
 
-// list does not say how long a page is to be: some registries cut the list there and say nothing of more.
-func (p *peer) list(ctx context.Context, path string, most int, valid func(string) bool) (all []string, complete bool, err error) {
+// list reads a list of names. It does not ask for pages of a size: some registries cut the list there and do not say
+// that there is more.
+func (p *peer) list(
+	ctx context.Context, path string, most int, valid func(string) bool,
+) (all []string, complete bool, err error) {
 	complete = true
 	at := &url.URL{Scheme: p.URL.Scheme, Host: p.URL.Host, Path: path}
 	err = p.pages(ctx, at, nil, func(body []byte) (more bool, err error) {
@@ -78,9 +81,11 @@ func (p *peer) list(ctx context.Context, path string, most int, valid func(strin
 	return all, complete, nil
 }
 
-// pages reads one after another, by their links (distribution spec, "Listing Tags"), as long as more of them are
-// wanted.
-func (p *peer) pages(ctx context.Context, at *url.URL, header http.Header, read func(body []byte) (more bool, err error)) error {
+// pages reads one page after another, by their links (OCI distribution spec 1.1, "Listing Tags"), as long as read wants
+// more.
+func (p *peer) pages(
+	ctx context.Context, at *url.URL, header http.Header, read func(body []byte) (more bool, err error),
+) error {
 	for range maxPages {
 		response, err := p.follow(ctx, call{method: http.MethodGet, at: at, header: header})
 		if err != nil {
@@ -108,8 +113,8 @@ func (p *peer) pages(ctx context.Context, at *url.URL, header http.Header, read 
 	return &Error{Replica: p.Name, Method: http.MethodGet, Status: http.StatusOK, Err: errPages}
 }
 
-// next is the page that a Link names as the next one; nil: there is none. Only its query counts where its path is that
-// of this page: registries speak of themselves by names and ports of their own.
+// next returns the page that a Link names as the next one, nil if there is none. Its path must be that of this page,
+// and only its query counts: registries have names and ports of their own for themselves.
 func (p *peer) next(at *url.URL, header http.Header) (*url.URL, error) {
 	target, ok := oci.Link(header.Values("Link"), "next")
 	if !ok {
@@ -131,16 +136,15 @@ type Content struct {
 	Size      int64
 }
 
-// Look asks what the replica has by a tag or a digest (OCI distribution spec 1.1, end-3). With an error it is not
-// known.
+// Look asks what the replica has by a tag or a digest (OCI distribution spec 1.1, end-3). After an error it is unknown.
 func (r Repository) Look(ctx context.Context, reference string) (c Content, there bool, err error) {
 	return r.peer().look(ctx, reference)
 }
 
 func (p *peer) look(ctx context.Context, reference string) (c Content, there bool, err error) {
 	byTag := oci.IsTag(reference)
-	if _, _, err := parseDigest(reference); err != nil && !byTag {
-		return Content{}, false, err
+	if !byTag && !oci.IsDigest(reference) {
+		return Content{}, false, oci.ErrDigest
 	}
 	response, err := p.head(ctx, "manifests/"+reference, accepted("manifests"))
 	if err != nil {
@@ -157,14 +161,14 @@ func (p *peer) look(ctx context.Context, reference string) (c Content, there boo
 	if byTag {
 		c.Digest = response.Header.Get("Docker-Content-Digest")
 	}
-	if _, _, err := parseDigest(c.Digest); err != nil || c.Size < 0 || !specific(c.MediaType) || oci.Encoding(response.Header) != "" {
+	if !oci.IsDigest(c.Digest) || c.Size < 0 || !specific(c.MediaType) ||
+		oci.Encoding(response.Header) != "" {
 		return p.lookByGet(ctx, reference, byTag)
 	}
 	return c, true, nil
 }
 
-// lookByGet is for registries that do not say of a manifest what it is. What another digest names than its own is for
-// others to find.
+// lookByGet reads the manifest, for registries whose HEAD does not describe it. It does not verify a digest.
 func (p *peer) lookByGet(ctx context.Context, reference string, byTag bool) (c Content, there bool, err error) {
 	header, body, err := p.manifest(ctx, reference)
 	switch {

@@ -43,14 +43,17 @@ func TestCatalog(t *testing.T) {
 	if err != nil || !complete || !slices.Equal(names, all) || at.nth("GET") != 3 {
 		t.Errorf("%v %v %v, %d requests", names, complete, err, at.nth("GET"))
 	}
-	if names, complete, err := loggedIn(at.replica("at")).Catalog(t.Context(), 25); err != nil || !complete || len(names) != 25 {
+	if names, complete, err := loggedIn(at.replica("at")).Catalog(t.Context(), 25); err != nil || !complete ||
+		len(names) != 25 {
 		t.Errorf("%v %v %v", names, complete, err)
 	}
-	if names, complete, err := loggedIn(at.replica("at")).Catalog(t.Context(), 24); err != nil || complete || len(names) != 24 {
+	if names, complete, err := loggedIn(at.replica("at")).Catalog(t.Context(), 24); err != nil || complete ||
+		len(names) != 24 {
 		t.Errorf("%v %v %v", names, complete, err)
 	}
 	bad := []string{"", "/", "../x", "a//b", "a/../b", "A", "a b", "a?b", "a%2e", strings.Repeat("a", 256), "ok"}
-	if names, _, err := loggedIn(newFake(t, paging(bad, "repositories", 100)).replica("at")).Catalog(t.Context(), 100); err != nil || !slices.Equal(names, []string{"ok"}) {
+	odd := loggedIn(newFake(t, paging(bad, "repositories", 100)).replica("at"))
+	if names, _, err := odd.Catalog(t.Context(), 100); err != nil || !slices.Equal(names, []string{"ok"}) {
 		t.Errorf("%v %v", names, err)
 	}
 }
@@ -58,7 +61,8 @@ func TestCatalog(t *testing.T) {
 func TestTags(t *testing.T) {
 	all := numbered("v%03d", 25)
 	at := newFake(t, paging(all, "tags", 10))
-	if tags, complete, err := at.repository("at").Tags(t.Context(), 100); err != nil || !complete || !slices.Equal(tags, all) {
+	if tags, complete, err := at.repository("at").Tags(t.Context(), 100); err != nil || !complete ||
+		!slices.Equal(tags, all) {
 		t.Errorf("%v %v %v", tags, complete, err)
 	}
 	none := newFake(t, func(_ *fake, w http.ResponseWriter, _ *http.Request) bool {

@@ -18,7 +18,9 @@ const (
 	typeSigned         = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 )
 
-var manifestTypes = []string{typeIndex, typeManifest, typeArtifact, typeDockerList, typeDockerManifest, typeSchema1, typeSigned}
+var manifestTypes = []string{
+	typeIndex, typeManifest, typeArtifact, typeDockerList, typeDockerManifest, typeSchema1, typeSigned,
+}
 
 // ManifestType is the media type that a manifest is to be put with (OCI distribution spec 1.1, "Pushing Manifests"):
 // its own word, if that is one of those which everybody knows, since registries compare; else the first that was said
@@ -44,10 +46,11 @@ func ManifestType(body []byte, said ...string) string {
 	return typeManifest
 }
 
-// specific: of manifests there are no types outside the vendors' tree. All else is what a server says of any JSON.
+// specific reports whether a media type can be that of a manifest. All of those are in the vendors' tree; anything else
+// is what a server says of any JSON.
 func specific(mediaType string) bool { return strings.HasPrefix(mediaType, "application/vnd.") }
 
-// mediaType is without parameters.
+// mediaType returns a media type without its parameters.
 func mediaType(text string) string {
 	t, _, err := mime.ParseMediaType(text)
 	if err != nil && t == "" {
@@ -57,7 +60,7 @@ func mediaType(text string) string {
 	return t
 }
 
-// form is what tells manifests apart that do not say what they are.
+// form has the fields that tell apart manifests without a media type.
 type form struct {
 	MediaType     string          `json:"mediaType"`
 	SchemaVersion json.RawMessage `json:"schemaVersion"`
@@ -67,7 +70,8 @@ type form struct {
 	Signatures    json.RawMessage `json:"signatures"`
 }
 
-// looksLike: docker's schema 2 always says what it is.
+// looksLike returns the media type that the fields suggest. It is never docker's schema 2, which always says what it
+// is.
 func (f form) looksLike() string {
 	switch {
 	case string(f.SchemaVersion) == "1" && f.Signatures != nil:

@@ -4,13 +4,15 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+
+	"github.com/fairlead-gateway/fairlead/oci"
 )
 
-// Mount has a replica make a blob of one of its repositories that of another, too (OCI distribution spec 1.1, end-11).
-// False: it does not do that, and the blob has to be copied.
+// Mount has the replica add a blob of one of its other repositories to this one (OCI distribution spec 1.1, end-11). It
+// returns false if the replica does not do that, and the blob has to be copied.
 func (r Repository) Mount(ctx context.Context, digest, from string) (bool, error) {
-	if _, _, err := parseDigest(digest); err != nil {
-		return false, err
+	if !oci.IsDigest(digest) {
+		return false, oci.ErrDigest
 	}
 	p := r.peer()
 	to := p.at("blobs/uploads/")

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// peer is a Repository with the bounds of what is asked of it. Static.
+// peer is a Repository with the bounds for its requests. It is static.
 type peer struct {
 	Replica
 	bounds
@@ -19,16 +19,18 @@ type peer struct {
 }
 
 func (b bounds) peer(r Repository) *peer {
+	if r.Replica.Piece == nil {
+		r.Replica.Piece = &Piece{}
+	}
 	return &peer{r.Replica, b, r.Name, r.Credential.Get("Authorization")}
 }
 
-// at is where the repository has something.
+// at returns the URL of something in the repository.
 func (p *peer) at(rest string) *url.URL {
 	return &url.URL{Scheme: p.URL.Scheme, Host: p.URL.Host, Path: "/v2/" + p.repository + "/" + rest}
 }
 
-// call is one request. Foreign ones go to another host than the replica, which learns nothing of the
-// client.
+// call is one request. A foreign one goes to another host than the replica, and shows no credential.
 type call struct {
 	method  string
 	at      *url.URL
@@ -44,7 +46,7 @@ var (
 	errStill    = errors.New("too long without a byte")
 )
 
-// send returns any answer. Afterwards nobody reads the call's body.
+// send returns any answer. When it returns, nobody reads the call's body any more.
 func (p *peer) send(ctx context.Context, c call) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	wait := cmp.Or(c.wait, p.answer)
@@ -80,9 +82,10 @@ func (p *peer) send(ctx context.Context, c call) (*http.Response, error) {
 
 var errLocation = errors.New("unusable Location")
 
-// locate reads a Location. A replica may speak of itself by the name that it was asked by; it is then
-// reached as always.
-func (p *peer) locate(from *url.URL, location string, same func(a, b string) bool) (u *url.URL, foreign bool, err error) {
+// locate resolves a Location. A replica may call itself by the name that it was asked by; it is then reached as before.
+func (p *peer) locate(
+	from *url.URL, location string, same func(a, b string) bool,
+) (u *url.URL, foreign bool, err error) {
 	u, err = from.Parse(location)
 	if err != nil || location == "" || u.Host == "" || u.Opaque != "" {
 		return nil, false, errLocation // what it says may be a credential in itself

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Piece is how much of a blob gets through to a replica in one request, as those have taught that came through in
-// smaller ones: what stands before a registry may take small bodies only. Of the zero value nothing is known.
+// Piece is how much of a blob gets through to a replica in one request. It is known from blobs that got through in
+// smaller pieces, since a proxy before a registry may limit bodies. For the zero value nothing is known.
 type Piece struct {
 	mu    sync.Mutex
 	most  int64     // Guarded by mu; 0: nothing is known.
@@ -18,7 +18,7 @@ const (
 	lowerLasts = time.Hour // how long it is believed: a full quota is 413 as well, and connections break for any reason
 )
 
-// size is what to try.
+// size returns how large a piece to try.
 func (p *Piece) size(usual int64, now time.Time) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -31,7 +31,7 @@ func (p *Piece) size(usual int64, now time.Time) int64 {
 	return min(p.most, usual)
 }
 
-// lower is for a blob that is there since it was sent in smaller pieces. It only makes it smaller, for a while.
+// lower records the size of the pieces in which a blob got through. It only makes pieces smaller, for a while.
 func (p *Piece) lower(n int64, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -40,7 +40,7 @@ func (p *Piece) lower(n int64, now time.Time) {
 	}
 }
 
-// sending is how a blob is sent, over all uploads that it takes. Of one goroutine.
+// sending is how a blob is sent, over all its uploads. It belongs to one goroutine.
 type sending struct {
 	chunkSize int64 // bytes of a PATCH; 0: not known yet
 	stuck     int   // PATCHes in a row that broke off with nothing taken

@@ -130,7 +130,8 @@ func TestBlobsAsTheyAre(t *testing.T) {
 		{name: "no length, and a descriptor that says too little", size: size - 1, from: unsized(blob, true, 0)},
 		{name: "no length, and a descriptor that says too much", size: size + 1, from: unsized(blob, true, 0)},
 		{name: "a length, and a descriptor that is wrong", size: 5, seen: counts("GET", 1, 4)},
-		{name: "no length, and another blob", size: size, from: unsized(layer, true, 0), err: "from: GET: 200: the content has another digest"},
+		{name: "no length, and another blob", size: size, from: unsized(layer, true, 0),
+			err: "from: GET: 200: the content has another digest"},
 		{name: "no length, empty", blob: []byte{}, from: unsized(nil, true, 0)},
 		{name: "no ranges", from: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			if r.Header.Get("Range") != "" {
@@ -141,23 +142,26 @@ func TestBlobsAsTheyAre(t *testing.T) {
 			return true
 		}},
 		{name: "compressed on its way", from: encoded("gzip", packed("gzip", blob))},
-		{name: "compressed on its way, and a descriptor", size: size, from: encoded("gzip", packed("gzip", blob)), seen: counts("HEAD", 0, 4)},
-		{name: "compressed on its way, broken off", size: size, from: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
-			w.Header().Set("Content-Encoding", "gzip")
-			if f.nth("GET") == 1 {
-				f.some(w, r, packed("gzip", blob), 200_000)
-			}
-			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(packed("gzip", blob)))
-			return true
-		}, seen: counts("GET", 2, 4)},
+		{name: "compressed on its way, and a descriptor", size: size, from: encoded("gzip", packed("gzip", blob)),
+			seen: counts("HEAD", 0, 4)},
+		{name: "compressed on its way, broken off", size: size,
+			from: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
+				w.Header().Set("Content-Encoding", "gzip")
+				if f.nth("GET") == 1 {
+					f.some(w, r, packed("gzip", blob), 200_000)
+				}
+				http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(packed("gzip", blob)))
+				return true
+			}, seen: counts("GET", 2, 4)},
 		{name: "deflated on its way", from: encoded("deflate", packed("deflate", blob))},
 		{name: "a layer of a store that calls it encoded", blob: layer, from: encoded("gzip", layer)},
 		{name: "the same with a descriptor", blob: layer, size: int64(len(layer)), from: encoded("gzip", layer)},
-		{name: "the same with a length", blob: layer, size: int64(len(layer)), from: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
-			w.Header().Set("Content-Encoding", "gzip")
-			f.some(w, r, layer, len(layer))
-			return true
-		}, seen: counts("GET", 1, 4)},
+		{name: "the same with a length", blob: layer, size: int64(len(layer)),
+			from: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
+				w.Header().Set("Content-Encoding", "gzip")
+				f.some(w, r, layer, len(layer))
+				return true
+			}, seen: counts("GET", 1, 4)},
 		{name: "called encoded, and is not", from: encoded("gzip", blob)},
 		{name: "an encoding that nobody knows", from: encoded("utf-8", blob)},
 
@@ -183,7 +187,8 @@ func TestBlobsAsTheyAre(t *testing.T) {
 		{name: "PATCH 204", to: as(http.MethodPatch, 204)},
 		{name: "PATCH 201", to: as(http.MethodPatch, 201)},
 		{name: "PATCH 200", to: as(http.MethodPatch, 200)},
-		{name: "PUT 200", to: as(http.MethodPut, 200), seen: func(_, to *fake) bool { return to.count["PUT"] == 1 && to.count["DELETE"] == 0 }},
+		{name: "PUT 200", to: as(http.MethodPut, 200),
+			seen: func(_, to *fake) bool { return to.count["PUT"] == 1 && to.count["DELETE"] == 0 }},
 		{name: "PUT 202", to: as(http.MethodPut, 202), seen: func(_, to *fake) bool { return to.count["PUT"] == 1 }},
 		{name: "PUT 204", to: as(http.MethodPut, 204)},
 		{name: "PUT 202, and it is never there", to: func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
@@ -218,7 +223,8 @@ func TestBlobsAsTheyAre(t *testing.T) {
 			return as(http.MethodGet, 200)(f, w, r)
 		}, seen: func(_, to *fake) bool { return to.count["POST"] == 1 }},
 
-		{name: "413", to: small(30_000, tooLarge), seen: func(_, to *fake) bool { return to.count["POST"] == 1 && slices.Contains(to.log, "PATCH 0-24999") }},
+		{name: "413", to: small(30_000, tooLarge),
+			seen: func(_, to *fake) bool { return to.count["POST"] == 1 && slices.Contains(to.log, "PATCH 0-24999") }},
 		{name: "413 when it has been read", to: small(30_000, func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
 			tooLarge(w, r)
@@ -227,16 +233,17 @@ func TestBlobsAsTheyAre(t *testing.T) {
 			io.CopyN(io.Discard, r.Body, 1000)
 			cut()
 		}), seen: func(_, to *fake) bool { return to.count["POST"] == 1 && slices.Contains(to.log, "PATCH 0-24999") }},
-		{name: "broken off where it is too large, and no word of an upload", to: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
-			if r.Method == http.MethodGet {
-				w.WriteHeader(http.StatusMethodNotAllowed)
-				return true
-			}
-			return small(20_000, func(_ http.ResponseWriter, r *http.Request) {
-				io.CopyN(io.Discard, r.Body, 1000)
-				cut()
-			})(f, w, r)
-		}, seen: func(_, to *fake) bool { return slices.Contains(to.log, "PATCH 0-16383") }},
+		{name: "broken off where it is too large, and no word of an upload",
+			to: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodGet {
+					w.WriteHeader(http.StatusMethodNotAllowed)
+					return true
+				}
+				return small(20_000, func(_ http.ResponseWriter, r *http.Request) {
+					io.CopyN(io.Discard, r.Body, 1000)
+					cut()
+				})(f, w, r)
+			}, seen: func(_, to *fake) bool { return slices.Contains(to.log, "PATCH 0-16383") }},
 		{name: "413 to the least", to: small(1000, tooLarge), err: "to: PATCH: 413"},
 		{name: "chunks are to be large", to: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			w.Header().Set("OCI-Chunk-Min-Length", "150000")
@@ -367,8 +374,10 @@ func TestPutAsItIs(t *testing.T) {
 		asked        int // before it is there
 		err          string
 	}{
-		{201, false, false, 0, ""}, {202, true, false, 0, ""}, {202, false, true, 0, ""}, {200, false, true, 0, ""}, {204, false, true, 0, ""},
-		{202, false, true, 3, ""}, {202, false, false, 0, unkept}, {302, false, true, 0, "to: PUT: 302"}, {400, true, true, 0, "to: PUT: 400"},
+		{201, false, false, 0, ""}, {202, true, false, 0, ""}, {202, false, true, 0, ""}, {200, false, true, 0, ""},
+		{204, false, true, 0, ""},
+		{202, false, true, 3, ""}, {202, false, false, 0, unkept}, {302, false, true, 0, "to: PUT: 302"},
+		{400, true, true, 0, "to: PUT: 400"},
 	} {
 		to := newFake(t, func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodHead && f.nth(http.MethodHead) <= c.asked {
@@ -411,12 +420,17 @@ func TestManifestsAsTheyAre(t *testing.T) {
 		{name: "generic, it says what it is", mediaType: "application/json", body: docker, want: typeDockerManifest},
 		{name: "generic, it looks like it", mediaType: "text/plain; charset=utf-8", body: image, want: typeManifest},
 		{name: "no type", body: image, want: typeManifest},
-		{name: "gzip", encoding: "gzip", mediaType: typeManifest, body: image, sent: packed("gzip", image), want: typeManifest},
-		{name: "x-gzip", encoding: "X-GZIP", mediaType: typeManifest, body: image, sent: packed("gzip", image), want: typeManifest},
-		{name: "deflate", encoding: "deflate", mediaType: "application/json", body: image, sent: packed("deflate", image), want: typeManifest},
-		{name: "deflate without its wrapper", encoding: "deflate", mediaType: typeManifest, body: image, sent: packed("raw", image), want: typeManifest},
+		{name: "gzip", encoding: "gzip", mediaType: typeManifest, body: image, sent: packed("gzip", image),
+			want: typeManifest},
+		{name: "x-gzip", encoding: "X-GZIP", mediaType: typeManifest, body: image, sent: packed("gzip", image),
+			want: typeManifest},
+		{name: "deflate", encoding: "deflate", mediaType: "application/json", body: image,
+			sent: packed("deflate", image), want: typeManifest},
+		{name: "deflate without its wrapper", encoding: "deflate", mediaType: typeManifest, body: image,
+			sent: packed("raw", image), want: typeManifest},
 		{name: "called gzip, and is not", encoding: "gzip", mediaType: typeManifest, body: image, want: typeManifest},
-		{name: "called deflate, and is not", encoding: "deflate", mediaType: typeManifest, body: image, want: typeManifest},
+		{name: "called deflate, and is not", encoding: "deflate", mediaType: typeManifest, body: image,
+			want: typeManifest},
 		{name: "no HEAD", mediaType: typeManifest, body: image, want: typeManifest, head: http.StatusMethodNotAllowed},
 	} {
 		at := newFake(t, func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
@@ -441,15 +455,19 @@ func TestManifestsAsTheyAre(t *testing.T) {
 			w.Write(sent)
 			return true
 		})
-		if mediaType, body, err := at.repository("at").Manifest(t.Context(), sum(c.body)); err != nil || mediaType != c.want || !bytes.Equal(body, c.body) {
+		if mediaType, body, err := at.repository("at").Manifest(t.Context(), sum(c.body)); err != nil ||
+			mediaType != c.want || !bytes.Equal(body, c.body) {
 			t.Errorf("%s: by digest: %q %q %v", c.name, mediaType, body, err)
 		}
-		if digest, mediaType, body, err := loggedIn(at.replica("at")).Repository("team/app").Tagged(t.Context(), "v1"); err != nil || digest != sum(c.body) || mediaType != c.want || !bytes.Equal(body, c.body) {
+		byTag := loggedIn(at.replica("at")).Repository("team/app")
+		if digest, mediaType, body, err := byTag.Tagged(t.Context(), "v1"); err != nil || digest != sum(c.body) ||
+			mediaType != c.want || !bytes.Equal(body, c.body) {
 			t.Errorf("%s: by tag: %q %q %q %v", c.name, digest, mediaType, body, err)
 		}
 		want := Content{sum(c.body), c.want, int64(len(c.body))}
 		for _, reference := range []string{"v1", want.Digest} {
-			if got, there, err := at.repository("at").Look(t.Context(), reference); err != nil || !there || got != want {
+			if got, there, err := at.repository("at").Look(t.Context(), reference); err != nil || !there ||
+				got != want {
 				t.Errorf("%s: looked at: %v %v %v", c.name, got, there, err)
 			}
 		}
@@ -488,7 +506,8 @@ func TestManifestType(t *testing.T) {
 	}{
 		{image, []string{typeManifest}, typeManifest},
 		{image, []string{typeDockerManifest + ";charset=utf-8", "application/json"}, typeDockerManifest},
-		{image, []string{"application/json", " Application/Vnd.Docker.Distribution.Manifest.v2+JSON ; x=\"y"}, typeDockerManifest},
+		{image, []string{"application/json", " Application/Vnd.Docker.Distribution.Manifest.v2+JSON ; x=\"y"},
+			typeDockerManifest},
 		{image, []string{"application/json", "text/plain"}, typeManifest},
 		{image, []string{"application/octet-stream"}, typeManifest},
 		{index, []string{"application/json"}, typeIndex},
@@ -534,9 +553,10 @@ func TestPages(t *testing.T) {
 		"only a query":             `<?n=2&last=v2>; rel="next"`,
 		"relative":                 `<list?n=2&last=v2>; rel="next"`,
 		"another name, and a port": `<https://registry.internal:8443/v2/team/app/tags/list?n=2&last=v2>; rel="next"`,
-		"one of several":           `</v2/team/app/tags/list?n=2>; rel="first", </v2/team/app/tags/list?n=2&last=v2>; rel=next`,
-		"not quoted, upper case":   `</v2/team/app/tags/list?n=2&last=v2>;REL=NEXT`,
-		"a comma in it":            `</v2/team/app/tags/list?x=a,b&last=v2>; rel="next"`,
+		"one of several": `</v2/team/app/tags/list?n=2>; rel="first",` +
+			` </v2/team/app/tags/list?n=2&last=v2>; rel=next`,
+		"not quoted, upper case": `</v2/team/app/tags/list?n=2&last=v2>;REL=NEXT`,
+		"a comma in it":          `</v2/team/app/tags/list?x=a,b&last=v2>; rel="next"`,
 	} {
 		for _, encoding := range []string{"", "gzip"} {
 			at := newFake(t, func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
@@ -548,7 +568,8 @@ func TestPages(t *testing.T) {
 				}
 				return encoded(encoding, packedAs(encoding, body))(nil, w, r)
 			})
-			if tags, complete, err := at.repository("at").Tags(t.Context(), 100); err != nil || !complete || !slices.Equal(tags, []string{"v1", "v2", "v3"}) {
+			if tags, complete, err := at.repository("at").Tags(t.Context(), 100); err != nil || !complete ||
+				!slices.Equal(tags, []string{"v1", "v2", "v3"}) {
 				t.Errorf("%s, %q: %v %v %v", name, encoding, tags, complete, err)
 			}
 		}
@@ -572,11 +593,17 @@ func TestReferrersAsTheyAre(t *testing.T) {
 		}
 		return encoded("gzip", packed("gzip", []byte(`{"manifests":[{"digest":"`+digest+`"}]}`)))(nil, w, r)
 	})
-	if got, err := at.repository("at").Referrers(t.Context(), sum(nil)); err != nil || !slices.Equal(got, []string{sum([]byte("1")), sum([]byte("2"))}) {
+	if got, err := at.repository("at").Referrers(t.Context(), sum(nil)); err != nil ||
+		!slices.Equal(got, []string{sum([]byte("1")), sum([]byte("2"))}) {
 		t.Errorf("%v, %v", got, err)
 	}
-	for status, fails := range map[int]bool{400: false, 404: false, 405: false, 406: false, 501: false, 401: true, 403: true, 500: true} {
-		at := newFake(t, func(_ *fake, w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(status); return true })
+	for status, fails := range map[int]bool{400: false, 404: false, 405: false, 406: false, 501: false, 401: true,
+		403: true, 500: true} {
+		at := newFake(t, func(_ *fake, w http.ResponseWriter,
+			_ *http.Request) bool {
+			w.WriteHeader(status)
+			return true
+		})
 		if got, err := at.repository("at").Referrers(t.Context(), sum(nil)); (err != nil) != fails || len(got) > 0 {
 			t.Errorf("%d: %v, %v", status, got, err)
 		}

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// contentRange reads "bytes 5-9/10"; -1 is what it does not say.
+// contentRange reads "bytes 5-9/10". It returns -1 for what the text does not say.
 func contentRange(text string) (start, size int64) {
 	text, ok := strings.CutPrefix(strings.ToLower(text), "bytes ")
 	span, total, _ := strings.Cut(text, "/")
@@ -16,7 +16,7 @@ func contentRange(text string) (start, size int64) {
 	return number(first), number(total)
 }
 
-// number is -1 for what is none.
+// number reads a number. It returns -1 for anything else.
 func number(text string) int64 {
 	n, err := strconv.ParseUint(text, 10, 62)
 	if err != nil {
@@ -25,8 +25,8 @@ func number(text string) int64 {
 	return int64(n)
 }
 
-// received reads "0-9", or "bytes=0-9": ten bytes. Registries say "0-0" of one byte and of none: -1, as of anything
-// else.
+// received reads "0-9", or "bytes=0-9", which are ten bytes. It returns -1 for anything else, and for "0-0", which
+// registries say of one byte and of none.
 func received(text string) int64 {
 	last, ok := strings.CutPrefix(unit(text), "0-")
 	n := number(last)

@@ -10,7 +10,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/oci"
 )
 
-// maxReferrers bounds a list of them, over all its pages.
+// maxReferrers bounds a list of referrers, over all its pages.
 const maxReferrers = 1024
 
 // PutTag puts a manifest by a tag (OCI distribution spec 1.1, end-7).
@@ -42,11 +42,11 @@ func (p *peer) putManifest(ctx context.Context, reference, digest, mediaType str
 	return p.awaitStored(ctx, answer{http.MethodPut, response.StatusCode, response.Header}, "manifests", digest)
 }
 
-// Referrers lists the digests of what refers to a manifest (OCI distribution spec 1.1, end-12), at most maxReferrers,
-// and none where the replica has no such list.
+// Referrers lists the digests of what refers to a manifest (OCI distribution spec 1.1, end-12), at most maxReferrers.
+// The list is empty where the replica has no such API.
 func (r Repository) Referrers(ctx context.Context, digest string) ([]string, error) {
-	if _, _, err := parseDigest(digest); err != nil {
-		return nil, err
+	if !oci.IsDigest(digest) {
+		return nil, oci.ErrDigest
 	}
 	p := r.peer()
 	var digests []string
@@ -59,7 +59,7 @@ func (r Repository) Referrers(ctx context.Context, digest string) ([]string, err
 			if len(digests) == maxReferrers {
 				return false, err
 			}
-			if _, _, err := parseDigest(m.Digest); err == nil {
+			if oci.IsDigest(m.Digest) {
 				digests = append(digests, m.Digest)
 			}
 		}
@@ -71,10 +71,11 @@ func (r Repository) Referrers(ctx context.Context, digest string) ([]string, err
 	return digests, err
 }
 
-// unlisted: registries of before the referrers API, and what stands before them, have many ways to say that they do not
-// know it.
+// unlisted reports whether the replica does not know the referrers API. Older registries, and proxies before them, have
+// many ways to say so.
 func unlisted(err error) bool {
 	return slices.ContainsFunc([]int{
-		http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented,
+		http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed,
+		http.StatusNotAcceptable, http.StatusNotImplemented,
 	}, func(status int) bool { return hasStatus(err, status) })
 }

@@ -12,7 +12,8 @@ import (
 func TestPutTag(t *testing.T) {
 	body := []byte(`{"schemaVersion":2}`)
 	to := newFake(t, nil)
-	if err := to.repository("to").PutTag(t.Context(), "v1", sum(body), "application/json", body); err != nil || !bytes.Equal(to.has["v1"], body) {
+	if err := to.repository("to").PutTag(t.Context(), "v1", sum(body), "application/json", body); err != nil ||
+		!bytes.Equal(to.has["v1"], body) {
 		t.Errorf("%q, %v", to.has["v1"], err)
 	}
 	if err := to.repository("to").PutTag(t.Context(), "v1", sum(nil), "application/json", body); err != errDigest {
@@ -37,7 +38,8 @@ func TestDelete(t *testing.T) {
 		say(w, status, "UNSUPPORTED", "no")
 		return true
 	})
-	for code, want := range map[int]string{202: "", 200: "", 404: "", 405: "at: DELETE: 405: UNSUPPORTED: no", 500: "at: DELETE: 500: UNSUPPORTED: no"} {
+	for code, want := range map[int]string{202: "", 200: "", 404: "", 405: "at: DELETE: 405: UNSUPPORTED: no",
+		500: "at: DELETE: 500: UNSUPPORTED: no"} {
 		status, there = code, http.StatusOK
 		if want == "" {
 			there = http.StatusNotFound
@@ -70,7 +72,8 @@ func TestDelete(t *testing.T) {
 		t.Errorf("refused, but it is not there: %v", err)
 	}
 	path = ""
-	if at.repository("at").DeleteManifest(t.Context(), "../x") == nil || at.repository("at").DeleteBlob(t.Context(), "v1") == nil || path != "" {
+	if at.repository("at").DeleteManifest(t.Context(), "../x") == nil ||
+		at.repository("at").DeleteBlob(t.Context(), "v1") == nil || path != "" {
 		t.Errorf("asked for %s", path)
 	}
 }
@@ -110,7 +113,8 @@ func TestRefusedDeletion(t *testing.T) {
 		deleted, there int
 		well, hidden   bool
 	}{
-		{403, 404, true, false}, {403, 200, false, false}, {403, 500, false, false}, {403, 401, false, true}, {401, 403, false, true},
+		{403, 404, true, false}, {403, 200, false, false}, {403, 500, false, false}, {403, 401, false, true},
+		{401, 403, false, true},
 		{405, 403, false, false}, {404, 403, true, false}, {202, 403, true, false},
 	} {
 		at := newFake(t, func(_ *fake, w http.ResponseWriter, r *http.Request) bool {
@@ -147,10 +151,13 @@ func TestTagged(t *testing.T) {
 		status int
 		digest string
 		want   string // "": an error
-	}{{200, "", sum(body)}, {200, sum(body), sum(body)}, {200, sum(nil), ""}, {200, "md5:00", sum(body)}, {404, "", ""}} {
+	}{{200, "", sum(body)}, {200, sum(body), sum(body)}, {200, sum(nil), ""}, {200, "md5:00", sum(body)},
+		{404, "", ""}} {
 		status, digest = c.status, c.digest
 		got, mediaType, content, err := loggedIn(at.replica("at")).Repository("team/app").Tagged(t.Context(), "v1")
-		if got != c.want || (err == nil) != (c.want != "") || err == nil && (mediaType != "application/json" || !bytes.Equal(content, body)) || Missing(err) != (c.status == 404) {
+		if got != c.want || (err == nil) != (c.want != "") ||
+			err == nil && (mediaType != "application/json" || !bytes.Equal(content, body)) ||
+			Missing(err) != (c.status == 404) {
 			t.Errorf("%+v: %s %s %s %v", c, got, mediaType, content, err)
 		}
 	}

@@ -2,16 +2,16 @@ package transfer
 
 import "net/http"
 
-// Repository is a repository of a replica, as one client may use it. It is a value: whoever needs another transport or
-// bound for one question changes a copy.
+// Repository is a repository of a replica, as one client may use it. It is a value: to change the transport or a bound
+// for one request, change a copy.
 type Repository struct {
 	Replica Replica
 	Name    string
-	// Credential has the Authorization that the replica is shown, and nobody else; nil: whatever its transport shows.
+	// Credential has the Authorization that only the replica is shown; nil: the transport shows what it has.
 	Credential http.Header
 }
 
-// Repository is one of the replica's, asked with what the transport shows.
+// Repository returns a repository of the replica, without a credential of its own.
 func (r Replica) Repository(name string) Repository { return Repository{Replica: r, Name: name} }
 
 func (r Repository) peer() *peer { return standard().peer(r) }

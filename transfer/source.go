@@ -12,7 +12,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/oci"
 )
 
-// source reads a blob through breaks and hashes it on the way. Of one goroutine at a time.
+// source reads a blob, through breaks, and hashes it. It is used by one goroutine at a time.
 type source struct {
 	*peer
 	ctx    context.Context
@@ -50,7 +50,7 @@ var (
 	errChanged = errors.New("read again, the blob is another one")
 )
 
-// open begins to read a blob. The source is there also with an error.
+// open begins to read a blob. It returns the source also with an error.
 func open(ctx context.Context, p *peer, digest string, t trust) (*source, error) {
 	s, err := newSource(ctx, p, digest, t)
 	if err == nil {
@@ -78,8 +78,7 @@ func newSource(ctx context.Context, p *peer, digest string, t trust) (*source, e
 	return s, err
 }
 
-// measure reads all of the blob once, where nobody says how long it is: a piece of it cannot be sent before that is
-// known.
+// measure reads all of the blob once, where nobody says how long it is: a chunk cannot be sent before that is known.
 func (s *source) measure() error {
 	for {
 		s.states = nil
@@ -96,7 +95,7 @@ func (s *source) measure() error {
 	}
 }
 
-// lessTrust is what to believe after an error that may come of having believed too much.
+// lessTrust returns what to believe after an error that may come from having believed too much.
 func (s *source) lessTrust(err error) (trust, bool) {
 	switch {
 	case !errors.Is(err, errDigest) && !errors.Is(err, errSize):
@@ -139,7 +138,8 @@ func (s *source) read(b []byte) (int, error) {
 				s.size = s.offset
 				return 0, io.EOF
 			}
-			if s.trusted && (s.unpacked || bytes.Equal(s.hash.Sum(nil), s.want)) { // what is compressed says itself where it ends
+			// What is compressed says itself where it ends.
+			if s.trusted && (s.unpacked || bytes.Equal(s.hash.Sum(nil), s.want)) {
 				return 0, s.wrong(errSize)
 			}
 			err = io.ErrUnexpectedEOF
@@ -151,7 +151,7 @@ func (s *source) read(b []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// room is how much may be read at once: account compares at the mark.
+// room returns how much may be read at once: account compares at the mark.
 func (s *source) room(n int) int {
 	switch {
 	case s.offset < s.mark:
@@ -166,7 +166,7 @@ func (s *source) room(n int) int {
 func (s *source) ready() error {
 	for s.body == nil {
 		err := s.get()
-		if err != nil && passing(err) {
+		if err != nil && Passing(err) {
 			err = s.tries.backOff(s.ctx, err)
 		}
 		if err != nil {
@@ -183,7 +183,8 @@ func (s *source) get() error {
 	}
 	partial := response.StatusCode == http.StatusPartialContent
 	encoded := s.encoded(response)
-	if !s.unranged && s.offset > 0 && (response.StatusCode == http.StatusRequestedRangeNotSatisfiable || partial && encoded != "") {
+	unsatisfiable := response.StatusCode == http.StatusRequestedRangeNotSatisfiable
+	if !s.unranged && s.offset > 0 && (unsatisfiable || partial && encoded != "") {
 		response.Body.Close()
 		s.unranged = true
 		return s.get()
@@ -227,7 +228,7 @@ type opened struct {
 	io.Closer
 }
 
-// span asks for the rest, with its end where that is known: go-containerregistry's registry wants both.
+// span returns a Range for the rest, with its end where that is known: go-containerregistry's registry wants both.
 func (s *source) span() http.Header {
 	switch {
 	case s.offset == 0 || s.unranged || s.unpacked: // ranges are of what is sent
@@ -238,7 +239,7 @@ func (s *source) span() http.Header {
 	return http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", s.offset, s.size-1)}}
 }
 
-// encoded is the encoding that is to be undone. What is as long as it should be is as it should be.
+// encoded returns the encoding that has to be undone. There is none if the answer is as long as the descriptor says.
 func (s *source) encoded(response *http.Response) string {
 	if s.trust.stored || s.trust.size > 0 && response.ContentLength == s.trust.size {
 		return ""
@@ -246,7 +247,7 @@ func (s *source) encoded(response *http.Response) string {
 	return oci.Encoding(response.Header)
 }
 
-// said is how long the blob is by its descriptor, or by the answer to HEAD; -1: nobody says.
+// said returns how long the blob is by its descriptor, or by the answer to HEAD; -1 if nobody says.
 func (s *source) said() int64 {
 	if s.trust.size != 0 {
 		return s.trust.size
@@ -262,7 +263,7 @@ func (s *source) said() int64 {
 	return response.ContentLength
 }
 
-// broken: without a status, since what it began with was all right.
+// broken is the error for an answer that broke off. It has no status, since the answer's own was fine.
 func (s *source) broken(err error) error {
 	return &Error{Replica: s.Name, Method: http.MethodGet, Err: err}
 }

@@ -252,7 +252,10 @@ func TestBlob(t *testing.T) {
 			r.Header.Del("Range")
 			f.some(w, r, blob, 1000)
 			return true
-		}, err: "from: GET: unexpected EOF", seen: func(from, to *fake) bool { return from.count["GET"] == 6 && to.count["DELETE"] == 1 }},
+		}, err: "from: GET: unexpected EOF", seen: func(from,
+			to *fake) bool {
+			return from.count["GET"] == 6 && to.count["DELETE"] == 1
+		}},
 		{name: "source trickles", from: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			f.some(w, r, blob, 1000)
 			return true
@@ -278,7 +281,8 @@ func TestBlob(t *testing.T) {
 		{name: "source sends something else", from: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			f.some(w, r, other, len(other))
 			return true
-		}, err: "from: GET: 200: the content has another digest", seen: func(from, to *fake) bool { return to.count["PUT"] == 0 && to.count["DELETE"] == 1 }},
+		}, err: "from: GET: 200: the content has another digest",
+			seen: func(from, to *fake) bool { return to.count["PUT"] == 0 && to.count["DELETE"] == 1 }},
 		{name: "source has another range", from: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			if f.nth("GET") == 1 {
 				f.some(w, r, blob, 1000)
@@ -287,7 +291,8 @@ func TestBlob(t *testing.T) {
 			w.WriteHeader(http.StatusPartialContent)
 			return true
 		}, err: "from: GET: 206: not the range"},
-		{name: "source 404", from: status(404, "BLOB_UNKNOWN"), err: "from: GET: 404: BLOB_UNKNOWN: ***", seen: func(_, to *fake) bool { return to.count["POST"] == 0 }},
+		{name: "source 404", from: status(404, "BLOB_UNKNOWN"), err: "from: GET: 404: BLOB_UNKNOWN: ***",
+			seen: func(_, to *fake) bool { return to.count["POST"] == 0 }},
 		{name: "source 503 once", from: on("GET", 1, status(503, "UNAVAILABLE"))},
 		{name: "source stalls", bounds: &hasty, from: func(f *fake, w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Content-Length", "350000")
@@ -312,35 +317,53 @@ func TestBlob(t *testing.T) {
 			}
 			return false
 		}, seen: func(_, to *fake) bool { return to.count["POST"] == 1 && to.count["GET"] == 2 }},
-		{name: "target breaks off, source is another one then", from: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
-			if f.nth("GET") == 1 {
-				f.some(w, r, other, len(other))
-			} else {
-				f.some(w, r, blob, len(blob))
-			}
-			return true
-		}, to: on("PATCH", 1, func(f *fake, _ http.ResponseWriter, r *http.Request) bool { f.swallow(r, 40_000); return true }),
+		{name: "target breaks off, source is another one then",
+			from: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
+				if f.nth("GET") == 1 {
+					f.some(w, r, other, len(other))
+				} else {
+					f.some(w, r, blob, len(blob))
+				}
+				return true
+			}, to: on("PATCH", 1, func(f *fake, _ http.ResponseWriter,
+				r *http.Request) bool {
+				f.swallow(r, 40_000)
+				return true
+			}),
 			err: "read again", seen: func(_, to *fake) bool { return to.count["PUT"] == 0 }},
 		{name: "target never gets on", to: func(f *fake, _ http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodPatch {
 				f.swallow(r, map[int]int64{1: 1000}[f.nth("PATCH")])
 			}
 			return false
-		}, err: "to: PATCH: ", seen: func(_, to *fake) bool { return to.count["POST"] == 1 && to.count["PATCH"] == 11 }},
-		{name: "target loses the session", to: on("PATCH", 3, status(404, "BLOB_UPLOAD_UNKNOWN")), seen: func(_, to *fake) bool { return to.count["POST"] == 2 && to.count["PATCH"] == 7 }},
+		}, err: "to: PATCH: ", seen: func(_, to *fake) bool {
+			return to.count["POST"] == 1 &&
+				to.count["PATCH"] == 11
+		}},
+		{name: "target loses the session", to: on("PATCH", 3, status(404, "BLOB_UPLOAD_UNKNOWN")),
+			seen: func(_, to *fake) bool { return to.count["POST"] == 2 && to.count["PATCH"] == 7 }},
 		{name: "target loses every session", to: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			return r.Method == http.MethodPatch && status(404, "BLOB_UPLOAD_UNKNOWN")(f, w, r)
-		}, err: "to: PATCH: 404", seen: func(_, to *fake) bool { return to.count["POST"] == 4 && to.count["DELETE"] == 4 }},
-		{name: "target loses it at the end", to: on("PUT", 1, status(404, "BLOB_UPLOAD_UNKNOWN")), seen: func(_, to *fake) bool { return to.count["POST"] == 2 }},
-		{name: "target is out of step", to: on("PATCH", 2, status(416, "BLOB_UPLOAD_INVALID")), seen: func(_, to *fake) bool { return to.count["POST"] == 1 }},
-		{name: "target commits and breaks off", to: on("PUT", 1, func(f *fake, w http.ResponseWriter, r *http.Request) bool {
-			f.serve(httptest.NewRecorder(), r)
-			cut()
-			return true
-		}), seen: func(_, to *fake) bool { return to.count["POST"] == 1 && to.count["PUT"] == 1 }},
-		{name: "target refuses the commit", to: on("PUT", 1, status(400, "DIGEST_INVALID")), err: "to: PUT: 400: DIGEST_INVALID", seen: func(_, to *fake) bool { return to.count["DELETE"] == 1 }},
-		{name: "target 401", to: on("POST", 1, status(401, "UNAUTHORIZED")), err: "to: POST: 401: UNAUTHORIZED: ***", seen: func(_, to *fake) bool { return to.count["POST"] == 1 }},
-		{name: "target refuses a part", to: on("PATCH", 2, status(403, "DENIED")), err: "to: ", seen: func(_, to *fake) bool { return to.count["PUT"] == 0 && to.count["DELETE"] == 1 }},
+		}, err: "to: PATCH: 404", seen: func(_,
+			to *fake) bool {
+			return to.count["POST"] == 4 && to.count["DELETE"] == 4
+		}},
+		{name: "target loses it at the end", to: on("PUT", 1, status(404, "BLOB_UPLOAD_UNKNOWN")),
+			seen: func(_, to *fake) bool { return to.count["POST"] == 2 }},
+		{name: "target is out of step", to: on("PATCH", 2, status(416, "BLOB_UPLOAD_INVALID")),
+			seen: func(_, to *fake) bool { return to.count["POST"] == 1 }},
+		{name: "target commits and breaks off",
+			to: on("PUT", 1, func(f *fake, w http.ResponseWriter, r *http.Request) bool {
+				f.serve(httptest.NewRecorder(), r)
+				cut()
+				return true
+			}), seen: func(_, to *fake) bool { return to.count["POST"] == 1 && to.count["PUT"] == 1 }},
+		{name: "target refuses the commit", to: on("PUT", 1, status(400, "DIGEST_INVALID")),
+			err: "to: PUT: 400: DIGEST_INVALID", seen: func(_, to *fake) bool { return to.count["DELETE"] == 1 }},
+		{name: "target 401", to: on("POST", 1, status(401, "UNAUTHORIZED")), err: "to: POST: 401: UNAUTHORIZED: ***",
+			seen: func(_, to *fake) bool { return to.count["POST"] == 1 }},
+		{name: "target refuses a part", to: on("PATCH", 2, status(403, "DENIED")), err: "to: ",
+			seen: func(_, to *fake) bool { return to.count["PUT"] == 0 && to.count["DELETE"] == 1 }},
 		{name: "foreign Location", to: on("POST", 1, func(_ *fake, w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Location", "http://elsewhere.test/upload?token=hidden")
 			w.WriteHeader(http.StatusAccepted)
@@ -353,9 +376,10 @@ func TestBlob(t *testing.T) {
 		{name: "target stalls", bounds: &hasty, to: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
 			return r.Method == http.MethodPatch && stall(f, w, r)
 		}, err: "to: "},
-		{name: "target does not answer", bounds: &hasty, to: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
-			return r.Method == http.MethodPost && stall(f, w, r)
-		}, err: "to: POST: no answer in time"},
+		{name: "target does not answer", bounds: &hasty,
+			to: func(f *fake, w http.ResponseWriter, r *http.Request) bool {
+				return r.Method == http.MethodPost && stall(f, w, r)
+			}, err: "to: POST: no answer in time"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -390,7 +414,8 @@ func TestBlobsOfAnyKind(t *testing.T) {
 		for _, digest := range []string{sum(blob), fmt.Sprintf("sha512:%x", sha512.Sum512(blob))} {
 			from, to := newFake(t, nil), newFake(t, nil)
 			from.has[digest] = blob
-			if err := quick().copyBlob(t.Context(), from.repository("from"), to.repository("to"), digest, 0); err != nil {
+			err := quick().copyBlob(t.Context(), from.repository("from"), to.repository("to"), digest, 0)
+			if err != nil {
 				t.Error(err)
 			}
 			if got, ok := to.has[digest]; !ok || !bytes.Equal(got, blob) {
@@ -398,7 +423,8 @@ func TestBlobsOfAnyKind(t *testing.T) {
 			}
 		}
 	}
-	for _, digest := range []string{"", "md5:d41d8cd98f00b204e9800998ecf8427e", "sha256:12", "sha256:" + strings.Repeat("A", 64), "sha256:../../" + strings.Repeat("a", 58)} {
+	for _, digest := range []string{"", "md5:d41d8cd98f00b204e9800998ecf8427e", "sha256:12",
+		"sha256:" + strings.Repeat("A", 64), "sha256:../../" + strings.Repeat("a", 58)} {
 		if err := CopyBlob(t.Context(), Repository{}, Repository{}, digest, 0); err != oci.ErrDigest {
 			t.Errorf("%q: %v", digest, err)
 		}

@@ -6,16 +6,16 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/fairlead-gateway/fairlead/oci"
 )
 
-// DeleteTag deletes a tag (OCI distribution spec 1.1, end-9); that it is not there is as good. Where the registry
-// deletes by digest alone, as distribution 2 does, the tag is given to a manifest that was made for it, which is then
-// deleted by its digest: what the tag named stays. Before that, may is asked, twice, whether the tag may go with the
-// digest that it names.
+// DeleteTag deletes a tag (OCI distribution spec 1.1, end-9). It succeeds if there is nothing to delete. Some
+// registries delete by digest alone, as distribution 2 does: there the tag is moved to a manifest that was made for it,
+// which is then deleted by its digest, so that what the tag named stays. Before that, may is asked, twice, whether the
+// tag may go with the digest that it names.
 func (r Repository) DeleteTag(ctx context.Context, tag string, may func(digest string) error) error {
 	if !oci.IsTag(tag) {
 		return ErrTag
@@ -28,19 +28,16 @@ func (r Repository) DeleteTag(ctx context.Context, tag string, may func(digest s
 	return p.untag(ctx, tag, may, err)
 }
 
-// byDigestAlone: what registries say that take a tag for a digest that is malformed, or unknown, or that delete no
-// tags.
+// byDigestAlone reports whether an error is what registries say that delete no tags: that the tag is a malformed or
+// unknown digest, or that they do not support it.
 func byDigestAlone(err error) bool {
-	for _, status := range []int{http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented} {
-		if hasStatus(err, status) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]int{
+		http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented,
+	}, func(status int) bool { return hasStatus(err, status) })
 }
 
-// untag first looks whether the stand-in can be deleted: a tag that was given to one that cannot would name it for
-// good. One that the tag names already is from a try that broke off.
+// untag first checks that the stand-in can be deleted: a tag that is moved to one that cannot would name it for good.
+// If the tag names the stand-in already, an earlier try broke off.
 func (p *peer) untag(ctx context.Context, tag string, may func(digest string) error, refused error) error {
 	now, there, err := p.look(ctx, tag)
 	if err != nil || !there {
@@ -54,7 +51,8 @@ func (p *peer) untag(ctx context.Context, tag string, may func(digest string) er
 		if err := p.putBlob(ctx, s.configDigest, s.config); err != nil {
 			return err
 		}
-		defer func() { _ = p.delete(ctx, "blobs/"+s.configDigest) }() // nothing names it any more; else the registry's sweep does it
+		// Nothing names it any more. Where this fails the registry's sweep does it.
+		defer func() { _ = p.delete(ctx, "blobs/"+s.configDigest) }()
 		if err := p.putManifest(ctx, s.digest, s.digest, s.mediaType, s.manifest); err != nil {
 			return err
 		}
@@ -77,8 +75,8 @@ func (p *peer) untag(ctx context.Context, tag string, may func(digest string) er
 	return nil
 }
 
-// stillMay asks once more right before the tag is put: it took some requests to come so far, and somebody may have
-// pushed it meanwhile.
+// stillMay asks again right before the tag is put: it took some requests to come so far, and the tag may have been
+// pushed meanwhile.
 func (p *peer) stillMay(ctx context.Context, tag string, may func(digest string) error) (there bool, err error) {
 	now, there, err := p.look(ctx, tag)
 	if err != nil || !there {
@@ -92,17 +90,12 @@ func (p *peer) putBlob(ctx context.Context, digest string, content []byte) error
 	if there, err := p.has(ctx, "blobs", digest); there || err != nil {
 		return err
 	}
-	if p.Piece == nil {
-		p.Piece = &Piece{}
-	}
 	s, there, err := begin(ctx, p, digest, &sending{})
 	if there || err != nil {
 		return err
 	}
-	at := *s.at
-	at.RawQuery = strings.TrimPrefix(at.RawQuery+"&digest="+url.QueryEscape(digest), "&")
 	response, err := p.send(ctx, call{
-		method: http.MethodPut, at: &at, header: http.Header{"Content-Type": {"application/octet-stream"}},
+		method: http.MethodPut, at: s.commitAt(), header: http.Header{"Content-Type": {"application/octet-stream"}},
 		body: bytes.NewReader(content), length: int64(len(content)),
 	})
 	if err != nil {
@@ -117,14 +110,14 @@ func (p *peer) putBlob(ctx context.Context, digest string, content []byte) error
 	return nil
 }
 
-// standIn is a complete image for a tag to name until it is deleted. It is always the same for one tag, so that a
-// second try knows the first one's.
+// standIn is a complete image for a tag to name until it is deleted. It is the same for every try with one tag, so that
+// a second try recognizes the first one's.
 type standIn struct {
 	config, manifest                []byte
 	configDigest, digest, mediaType string
 }
 
-// labelDeletes is the label by which an image says that it was pushed to be deleted with its tag. regctl uses it, too.
+// labelDeletes is the label of an image that was pushed to be deleted with its tag. regctl uses it, too.
 const labelDeletes = "delete-tag"
 
 type runConfig struct {
@@ -147,8 +140,8 @@ type descriptor struct {
 	Size      int    `json:"size"`
 }
 
-// standInFor is of Docker's types where the image was: older registries take no others. Its config is its layer as
-// well, since registries want one, and it is a blob that nobody else has.
+// standInFor makes a stand-in. It has Docker's types if the tagged image has, since older registries take no others.
+// Its config is its layer as well, since registries want one, and it is a blob that nobody else has.
 func standInFor(tag, like string) standIn {
 	config := imageConfig{Architecture: "amd64", OS: "linux", Config: runConfig{map[string]string{labelDeletes: tag}}}
 	config.RootFS.Type, config.RootFS.DiffIDs = "layers", []string{}
@@ -156,7 +149,8 @@ func standInFor(tag, like string) standIn {
 	configType, layerType := "application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar"
 	if strings.HasPrefix(like, "application/vnd.docker.") {
 		s.mediaType = "application/vnd.docker.distribution.manifest.v2+json"
-		configType, layerType = "application/vnd.docker.container.image.v1+json", "application/vnd.docker.image.rootfs.diff.tar.gzip"
+		configType = "application/vnd.docker.container.image.v1+json"
+		layerType = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 	}
 	s.configDigest = oci.Digest(s.config)
 	s.manifest = asJSON(struct {
@@ -164,7 +158,8 @@ func standInFor(tag, like string) standIn {
 		MediaType     string       `json:"mediaType"`
 		Config        descriptor   `json:"config"`
 		Layers        []descriptor `json:"layers"`
-	}{2, s.mediaType, descriptor{configType, s.configDigest, len(s.config)}, []descriptor{{layerType, s.configDigest, len(s.config)}}})
+	}{2, s.mediaType, descriptor{configType, s.configDigest, len(s.config)},
+		[]descriptor{{layerType, s.configDigest, len(s.config)}}})
 	s.digest = oci.Digest(s.manifest)
 	return s
 }
@@ -177,16 +172,15 @@ func asJSON(v any) []byte {
 	return out
 }
 
-// Bounds, in bytes, of what is taken for an image that stands for a tag's deletion: one that somebody runs has more of
-// either.
+// Bounds, in bytes, of an image that is taken to stand for a tag's deletion. One that somebody runs has more of either.
 const (
 	minStandInConfig = 100
 	maxStandInConfig = 4 << 10
 	maxStandInLayer  = 1 << 10
 )
 
-// StandsForDeletion reports whether a manifest that a client has put under a tag is there only to be deleted with it: a
-// client for registries that delete by digest alone (regctl) gives the tag to an image without content, whose config
+// StandsForDeletion reports whether a manifest that a client has put under a tag is there only to be deleted with it.
+// For registries that delete by digest alone, a client (regctl) moves the tag to an image without content, whose config
 // says so, and deletes that.
 func (r Repository) StandsForDeletion(ctx context.Context, tag string, manifest []byte) bool {
 	var m struct {
@@ -194,8 +188,9 @@ func (r Repository) StandsForDeletion(ctx context.Context, tag string, manifest 
 		Layers  []descriptor
 		Subject *descriptor
 	}
-	if json.Unmarshal(manifest, &m) != nil || m.Subject != nil || len(m.Layers) > 1 || m.Config.Size > maxStandInConfig ||
-		len(m.Layers) == 1 && m.Layers[0].Size > maxStandInLayer || m.Config.Size < minStandInConfig {
+	if json.Unmarshal(manifest, &m) != nil || m.Subject != nil || len(m.Layers) > 1 ||
+		m.Config.Size < minStandInConfig || m.Config.Size > maxStandInConfig ||
+		len(m.Layers) == 1 && m.Layers[0].Size > maxStandInLayer {
 		return false
 	}
 	config, err := r.peer().small(ctx, m.Config.Digest)
@@ -203,10 +198,10 @@ func (r Repository) StandsForDeletion(ctx context.Context, tag string, manifest 
 	return err == nil && json.Unmarshal(config, &c) == nil && tag != "" && c.Config.Labels[labelDeletes] == tag
 }
 
-// small is a blob of maxStandInConfig at most.
+// small gets a blob of maxStandInConfig at most.
 func (p *peer) small(ctx context.Context, digest string) ([]byte, error) {
-	if _, _, err := parseDigest(digest); err != nil {
-		return nil, err
+	if !oci.IsDigest(digest) {
+		return nil, oci.ErrDigest
 	}
 	response, err := p.fetch(ctx, http.MethodGet, "blobs/"+digest, nil)
 	if err != nil {

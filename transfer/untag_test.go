@@ -52,7 +52,8 @@ func (r *refuser) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		_ = json.Unmarshal(tags.Body.Bytes(), &list)
 		for _, tag := range list.Tags {
 			if r.digestOf(tag) == q.URL.Path[len("/v2/app/manifests/"):] {
-				r.Handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodDelete, "/v2/app/manifests/"+tag, nil))
+				r.Handler.ServeHTTP(httptest.NewRecorder(),
+					httptest.NewRequest(http.MethodDelete, "/v2/app/manifests/"+tag, nil))
 			}
 		}
 	}
@@ -98,8 +99,10 @@ func TestDeleteTag(t *testing.T) {
 		{"does not know tags", typeDocker, 405, 0, nil, false, "", false},
 		{"knows no such digest", typeOCI, 404, 0, nil, false, "", false},
 		{"names something else", typeOCI, 400, 0, errMay, false, errMay.Error(), true},
-		{"deletes nothing", typeOCI, 405, 405, nil, false, "at: DELETE: 405: DIGEST_INVALID: provided digest did not match uploaded content", true},
-		{"does not let us", typeOCI, 403, 0, nil, false, "at: DELETE: 403: DIGEST_INVALID: provided digest did not match uploaded content", true},
+		{"deletes nothing", typeOCI, 405, 405, nil, false,
+			"at: DELETE: 405: DIGEST_INVALID: provided digest did not match uploaded content", true},
+		{"does not let us", typeOCI, 403, 0, nil, false,
+			"at: DELETE: 403: DIGEST_INVALID: provided digest did not match uploaded content", true},
 		{"an earlier try broke off", typeOCI, 400, 0, errMay, true, "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -113,14 +116,16 @@ func TestDeleteTag(t *testing.T) {
 			}
 			r.tags, r.digests = c.tags, c.digests
 			asked := ""
-			err := at.Repository("app").DeleteTag(t.Context(), "v1", func(digest string) error { asked = digest; return c.may })
+			err := at.Repository("app").DeleteTag(t.Context(), "v1",
+				func(digest string) error { asked = digest; return c.may })
 			if got := errText(err); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 			if got := r.digestOf("v1"); got != map[bool]string{true: oci.Digest(image)}[c.stays] {
 				t.Errorf("the tag names %q: %q", got, r.log)
 			}
-			if r.digestOf("v2") != oci.Digest(image) || r.digestOf(oci.Digest(image)) == "" || !c.stays && r.digestOf(s.digest) != "" {
+			if r.digestOf("v2") != oci.Digest(image) || r.digestOf(oci.Digest(image)) == "" ||
+				!c.stays && r.digestOf(s.digest) != "" {
 				t.Errorf("after %q: v2 is %q, the stand-in %q", r.log, r.digestOf("v2"), r.digestOf(s.digest))
 			}
 			if asked != "" && asked != oci.Digest(image) {
@@ -141,7 +146,8 @@ func TestDeleteTag(t *testing.T) {
 // TestDeleteTagThatIsPushedMeanwhile: until the tag is given to the stand-in somebody may push it, or delete it, and
 // the deletion ends.
 func TestDeleteTagThatIsPushedMeanwhile(t *testing.T) {
-	image, later := []byte(`{"schemaVersion":2,"layers":[]}`), []byte(`{"schemaVersion":2,"layers":[],"annotations":{}}`)
+	image, later := []byte(`{"schemaVersion":2,"layers":[]}`),
+		[]byte(`{"schemaVersion":2,"layers":[],"annotations":{}}`)
 	errMay := errors.New("it was pushed again")
 	for _, pushed := range []bool{true, false} {
 		r, at := newRefuser(t)
@@ -157,7 +163,8 @@ func TestDeleteTagThatIsPushedMeanwhile(t *testing.T) {
 			if pushed {
 				r.put("v1", typeOCI, later)
 			} else {
-				inner.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodDelete, "/v2/app/manifests/v1", nil))
+				inner.ServeHTTP(httptest.NewRecorder(),
+					httptest.NewRequest(http.MethodDelete, "/v2/app/manifests/v1", nil))
 			}
 		})
 		err := at.Repository("app").DeleteTag(t.Context(), "v1", func(digest string) error {
@@ -166,8 +173,10 @@ func TestDeleteTagThatIsPushedMeanwhile(t *testing.T) {
 			}
 			return nil
 		})
-		if r.digestOf("v1") != want || r.digestOf(s.digest) != "" || errors.Is(err, errMay) != pushed || !pushed && err != nil {
-			t.Errorf("pushed: %v, v1 names %q, the stand-in %q: %v, %q", pushed, r.digestOf("v1"), r.digestOf(s.digest), err, r.log)
+		if r.digestOf("v1") != want || r.digestOf(s.digest) != "" || errors.Is(err, errMay) != pushed ||
+			!pushed && err != nil {
+			t.Errorf("pushed: %v, v1 names %q, the stand-in %q: %v, %q", pushed, r.digestOf("v1"), r.digestOf(s.digest),
+				err, r.log)
 		}
 	}
 }
@@ -181,11 +190,13 @@ func errText(err error) string {
 
 // TestStandsForDeletion: what regctl puts under a tag to delete it is known, and so is ours; an image is not.
 func TestStandsForDeletion(t *testing.T) {
-	config := `{"created":"2026-11-29T00:00:00Z","architecture":"amd64","os":"linux","config":{"Labels":{"delete-date":"now","delete-tag":"v1"}},"rootfs":{"type":"layers","diff_ids":[]}}`
+	config := `{"created":"2026-11-29T00:00:00Z","architecture":"amd64","os":"linux",` +
+		`"config":{"Labels":{"delete-date":"now","delete-tag":"v1"}},"rootfs":{"type":"layers","diff_ids":[]}}`
 	ours := standInFor("v1", typeDocker)
 	of := func(config, more string) string {
 		return "{" + more + string(asJSON(map[string]any{
-			"schemaVersion": 2, "config": descriptor{"application/vnd.oci.image.config.v1+json", oci.Digest([]byte(config)), len(config)}, "layers": []descriptor{{"", oci.Digest([]byte("{}")), 2}},
+			"schemaVersion": 2, "config": descriptor{"application/vnd.oci.image.config.v1+json",
+				oci.Digest([]byte(config)), len(config)}, "layers": []descriptor{{"", oci.Digest([]byte("{}")), 2}},
 		}))[1:]
 	}
 	for _, c := range []struct {
@@ -196,10 +207,12 @@ func TestStandsForDeletion(t *testing.T) {
 		{"ours", string(ours.manifest), string(ours.config), "v1", true},
 		{"of another tag", of(config, ""), config, "v2", false},
 		{"of no tag", of(config, ""), config, "", false},
-		{"an image", of(strings.ReplaceAll(config, "delete-tag", "deleted"), ""), strings.ReplaceAll(config, "delete-tag", "deleted"), "v1", false},
+		{"an image", of(strings.ReplaceAll(config, "delete-tag", "deleted"), ""),
+			strings.ReplaceAll(config, "delete-tag", "deleted"), "v1", false},
 		{"a signature", of(config, `"subject":{"digest":"sha256:1"},`), config, "v1", false},
 		{"its config is another", of(config, ""), config + " ", "v1", false},
-		{"too large a config", of(config+strings.Repeat(" ", maxStandInConfig), ""), config + strings.Repeat(" ", maxStandInConfig), "v1", false},
+		{"too large a config", of(config+strings.Repeat(" ", maxStandInConfig), ""),
+			config + strings.Repeat(" ", maxStandInConfig), "v1", false},
 		{"no manifest", "[]", config, "v1", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

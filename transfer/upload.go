@@ -14,7 +14,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/oci"
 )
 
-// session is an upload in progress. Of one goroutine.
+// session is an upload in progress. It belongs to one goroutine.
 type session struct {
 	*peer
 	digest   string
@@ -31,13 +31,13 @@ var (
 	errUnkept  = errors.New("what was accepted is not there")
 )
 
-// begin is end-4a of the distribution spec. there: no upload is needed.
+// begin opens an upload (OCI distribution spec 1.1, end-4a). there means that none is needed.
 func begin(ctx context.Context, p *peer, digest string, how *sending) (s *session, there bool, err error) {
 	s = &session{peer: p, digest: digest, at: p.at("blobs/uploads/"), sending: how}
 	s.tries = retries{most: p.tries, pause: p.pause}
 	a, err := s.ask(ctx, call{method: http.MethodPost})
 	switch {
-	case passing(err):
+	case Passing(err):
 		return nil, false, lost(err)
 	case err != nil:
 		return nil, false, err
@@ -68,7 +68,7 @@ func (p *peer) failed(a answer, err error) error {
 	return &Error{Replica: p.Name, Method: a.method, Status: a.status, Err: err}
 }
 
-// ask sends a request to the upload. Every 2xx is a success; what it means is for its header to say.
+// ask sends a request to the upload. Every 2xx is a success; its header says what it means.
 func (s *session) ask(ctx context.Context, c call) (answer, error) {
 	if c.at == nil {
 		c.at = s.at
@@ -84,7 +84,7 @@ func (s *session) ask(ctx context.Context, c call) (answer, error) {
 	return answer{c.method, response.StatusCode, response.Header}, nil
 }
 
-// moves: the upload may go on elsewhere.
+// moves takes note of where the upload goes on.
 func (s *session) moves(a answer) error {
 	location := a.header.Get("Location")
 	if location == "" {
@@ -136,8 +136,8 @@ func (s *session) chunk(ctx context.Context, in *source) error {
 	}
 }
 
-// patch waits, if it is sent again, until the replica wants it: what it still had in its hands when the way to it broke
-// it may have added since it was asked how far it is.
+// patch sends a chunk (end-5). If it is sent again, it waits until the replica asks for it: bytes that were still on
+// their way when the connection broke may have been added since the replica was asked for its progress.
 func (s *session) patch(ctx context.Context, in *source, end int64, resent bool) error {
 	length := end - in.offset
 	header := http.Header{}
@@ -146,7 +146,8 @@ func (s *session) patch(ctx context.Context, in *source, end int64, resent bool)
 	if resent {
 		header.Set("Expect", "100-continue")
 	}
-	a, err := s.ask(ctx, call{method: http.MethodPatch, header: header, body: io.LimitReader(in, length), length: length})
+	body := io.LimitReader(in, length)
+	a, err := s.ask(ctx, call{method: http.MethodPatch, header: header, body: body, length: length})
 	if err != nil {
 		return err
 	}
@@ -163,8 +164,8 @@ func (s *session) patch(ctx context.Context, in *source, end int64, resent bool)
 	return nil
 }
 
-// resume is where to go on after a PATCH that failed. One that is too large is sent in pieces; so is one that broke off
-// more than once without effect, which is how some that stand before a registry refuse it.
+// resume returns where to go on after a PATCH that failed. A chunk that is too large is sent in pieces. So is one that
+// broke off more than once without effect, which is how some proxies refuse it.
 func (s *session) resume(ctx context.Context, from, length int64, err error) (int64, error) {
 	if hasStatus(err, http.StatusRequestEntityTooLarge) {
 		if !s.smaller(length) {
@@ -187,7 +188,7 @@ func (s *session) resume(ctx context.Context, from, length int64, err error) (in
 	return at, err
 }
 
-// smaller reports whether pieces can be smaller than one of that length, and then are.
+// smaller makes pieces smaller than the given length, and reports whether that is possible.
 func (s *session) smaller(length int64) bool {
 	half := max(length/2, leastChunk, s.minChunk)
 	if half >= length {
@@ -203,7 +204,7 @@ func (s *session) where(ctx context.Context, err error) (int64, error) {
 		if hasStatus(err, http.StatusNotFound) {
 			return 0, lost(err)
 		}
-		if !passing(err) && !hasStatus(err, http.StatusRequestedRangeNotSatisfiable) {
+		if !Passing(err) && !hasStatus(err, http.StatusRequestedRangeNotSatisfiable) {
 			return 0, err
 		}
 		if err := s.tries.backOff(ctx, err); err != nil {
@@ -215,14 +216,14 @@ func (s *session) where(ctx context.Context, err error) (int64, error) {
 		if err == nil {
 			return s.taken(a, outOfStep)
 		}
-		if !passing(err) {
+		if !Passing(err) {
 			return 0, lost(err)
 		}
 	}
 }
 
-// taken is what the answer about an upload says of it. "0-0" is most likely nothing, unless that was tried and is
-// wrong.
+// taken returns how much the answer about an upload says that the replica has. "0-0" is most likely nothing, unless
+// that was tried and is wrong.
 func (s *session) taken(a answer, outOfStep bool) (int64, error) {
 	if err := s.moves(a); err != nil {
 		return 0, lost(err)
@@ -238,8 +239,9 @@ func (s *session) taken(a answer, outOfStep bool) (int64, error) {
 	return 0, lost(s.failed(a, errRange))
 }
 
-// commit is end-6. What somebody else has committed meanwhile is as good, but leaves the upload open. A commit cannot
-// be taken back, so that whoever gives up waits a little for how it ends. accepted: the upload is not ours any more.
+// commit closes the upload (end-6). If somebody else has committed the blob meanwhile, that is as good, but leaves the
+// upload open. A commit cannot be taken back, so it outlasts ctx a little to learn how it ends. accepted means that the
+// upload is no longer ours to abandon.
 func (s *session) commit(ctx context.Context) (accepted bool, err error) {
 	if s.Commits != nil {
 		if err := s.Commits(ctx); err != nil {
@@ -248,23 +250,28 @@ func (s *session) commit(ctx context.Context) (accepted bool, err error) {
 	}
 	ctx, cancel := outlasting(ctx, s.goodbye)
 	defer cancel()
-	at := *s.at
-	at.RawQuery = strings.TrimPrefix(at.RawQuery+"&digest="+url.QueryEscape(s.digest), "&")
-	a, err := s.ask(ctx, call{method: http.MethodPut, at: &at, wait: s.bounds.commit})
+	a, err := s.ask(ctx, call{method: http.MethodPut, at: s.commitAt(), wait: s.bounds.commit})
 	if err == nil {
 		return true, s.awaitStored(ctx, a, "blobs", s.digest)
 	}
 	if has, _ := s.has(ctx, "blobs", s.digest); has {
 		return false, nil
 	}
-	if passing(err) || hasStatus(err, http.StatusNotFound) {
+	if Passing(err) || hasStatus(err, http.StatusNotFound) {
 		return false, lost(err)
 	}
 	return false, err
 }
 
-// awaitStored waits a little for what was accepted: with another status than 201 the replica may yet be at it. What
-// does not come in time may come later.
+// commitAt returns the URL that commits the upload. It keeps the query of the upload's own.
+func (s *session) commitAt() *url.URL {
+	at := *s.at
+	at.RawQuery = strings.TrimPrefix(at.RawQuery+"&digest="+url.QueryEscape(s.digest), "&")
+	return &at
+}
+
+// awaitStored waits a little until what was accepted is stored: with another status than 201 the replica may still be
+// at it. What is not stored in time may be later.
 func (p *peer) awaitStored(ctx context.Context, a answer, kind, digest string) error {
 	if a.status == http.StatusCreated {
 		return nil
@@ -284,14 +291,14 @@ func (p *peer) awaitStored(ctx context.Context, a answer, kind, digest string) e
 	}
 }
 
-// abandon frees what the replica has stored; its own sweep does where this fails.
+// abandon frees what the replica has stored. If it fails, the replica's own sweep does it.
 func (s *session) abandon(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.goodbye)
 	defer cancel()
 	_, _ = s.ask(ctx, call{method: http.MethodDelete})
 }
 
-// outlasting is a context that ends some time after another one.
+// outlasting returns a context that ends some time after another one.
 func outlasting(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {

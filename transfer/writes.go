@@ -16,17 +16,18 @@ type Name struct {
 // ErrDeleted is why a write is cut short: what it would write is to be deleted.
 var ErrDeleted = errors.New("it is being deleted")
 
-// Writes keeps apart what is done to a name in our own name. Several may write it at once, since all write what its
-// digest says or the record names; who deletes does so alone. Without that a copy could end behind a deletion that was
-// taken for done. The zero value is empty. It holds as many names as there are calls under way, and maxDoubtful.
+// Writes keeps writes and deletions of one name apart, as far as they are our own. Several may write a name at once,
+// since all write what its digest says or the record names. A deletion is alone: otherwise a copy could end after a
+// deletion that was taken for done. The zero value is empty. It holds as many names as there are calls in progress, and
+// maxDoubtful.
 type Writes struct {
 	mu   sync.Mutex
 	of   map[Name]*writers // Guarded by mu.
 	kept int               // Guarded by mu: names that are kept because they are doubtful.
 }
 
-// Of writes that ended, and may yet come about, so many are remembered, for longer than a replica may take for a
-// commit.
+// Bounds of the names that are remembered because a write ended that may yet take effect: for longer than a replica may
+// take for a commit.
 const (
 	maxDoubtful = 16_384
 	doubtLasts  = 20 * time.Minute
@@ -43,8 +44,8 @@ type writers struct {
 	freed    chan struct{}
 }
 
-// Write waits until nobody deletes the name. The context that it returns ends with ErrDeleted when somebody wants to.
-// done is told how the write ended, and may be called again, which says nothing.
+// Write waits until nobody deletes the name. The context that it returns ends with ErrDeleted when somebody wants to
+// delete it. done says how the write ended; a second call of it does nothing.
 func (w *Writes) Write(ctx context.Context, n Name) (cut context.Context, done func(error), err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -69,8 +70,8 @@ func (w *Writes) Write(ctx context.Context, n Name) (cut context.Context, done f
 	}, nil
 }
 
-// Hold waits until nobody deletes the name, and then keeps away who wants to, until done: a client writes it, and is
-// to find it there when he is told that it is kept. He is not cut short.
+// Hold waits until nobody deletes the name, and then keeps deletions away until done: a client writes it, and must find
+// it there after being told that it is kept. A client's write is not cut short.
 func (w *Writes) Hold(ctx context.Context, n Name) (done func(), err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -94,8 +95,8 @@ func (w *Writes) undeleted(ctx context.Context, n Name) (*writers, error) {
 	return at, nil
 }
 
-// Delete cuts short who writes the name, and waits until nobody writes, holds or deletes it. doubtful: what has ended
-// may come about all the same, and nobody will say when. It is said once.
+// Delete cuts writes of the name short, and waits until nobody writes, holds or deletes it. doubtful means that a write
+// has ended which may yet take effect, without further notice. That is reported once.
 func (w *Writes) Delete(ctx context.Context, n Name) (done func(), doubtful bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -23,9 +23,9 @@ const (
 	basicLife = 10 * time.Minute // of a user name and password; helpers hand out such as end
 )
 
-// authorizer is the transport to one replica. It shows the replica our login and nobody else: not object storage that a
-// redirect leads to, for that is another host. A body cannot be sent twice, so a token is renewed before it ends, and
-// had before a body is sent.
+// authorizer is the transport to one replica. It shows our login to the replica and to no other host, such as object
+// storage that a redirect leads to. A body cannot be sent twice, so a token is requested before a body is sent, and
+// renewed before it expires.
 type authorizer struct {
 	// Static after Authorize.
 	base     http.RoundTripper
@@ -46,8 +46,8 @@ type authorization struct {
 	until  time.Time
 }
 
-// Authorize is a transport to the replica at upstream, by way of base, that logs in there as the replica demands it.
-// Its token service is asked by way of tokensBy.
+// Authorize returns a transport that logs in to the replica at upstream as the replica demands it. Requests to the
+// replica go through base, requests to its token service through tokensBy.
 func Authorize(base, tokensBy http.RoundTripper, upstream *url.URL, login Login) http.RoundTripper {
 	tokens, err := lru.New[string, authorization](maxTokens)
 	if err != nil {
@@ -102,7 +102,7 @@ func with(r *http.Request, header string) *http.Request {
 	return out
 }
 
-// refused takes note of what the replica demands instead of what it was shown.
+// refused remembers what the replica demands, and forgets the token that it has refused.
 func (a *authorizer) refused(scope, sent string, c challenge) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -112,7 +112,7 @@ func (a *authorizer) refused(scope, sent string, c challenge) {
 	}
 }
 
-// authorization is what to show for a scope; "" as long as nothing was demanded.
+// authorization returns what to show for a scope; "" as long as the replica has demanded nothing.
 func (a *authorizer) authorization(ctx context.Context, scope string) (string, error) {
 	a.mu.Lock()
 	c := a.known
@@ -124,7 +124,7 @@ func (a *authorizer) authorization(ctx context.Context, scope string) (string, e
 	if have, ok := a.tokens.Get(key); ok && time.Now().Before(have.until) {
 		return have.header, nil
 	}
-	// Whoever is first asks for all: his going away must not be their failure.
+	// The first to ask does so for all who wait: the others must not fail if the first gives up.
 	asked := a.flight.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenWait)
 		defer cancel()
@@ -143,7 +143,7 @@ func (a *authorizer) authorization(ctx context.Context, scope string) (string, e
 	}
 }
 
-// key: a password is for all scopes.
+// key returns the key of a scope in the cache of tokens. A password is for all scopes.
 func key(c challenge, scope string) string {
 	if c.basic {
 		return ""
@@ -151,13 +151,14 @@ func key(c challenge, scope string) string {
 	return c.realm + " " + c.service + " " + scope
 }
 
-// challenge is what a registry demands (of Bearer: the distribution project's token specification).
+// challenge is what a registry demands (for Bearer: the distribution project's token specification).
 type challenge struct {
 	basic          bool
 	realm, service string // of a bearer's tokens
 }
 
-// challengeOf prefers bearer: who offers both has tokens for clients that can use them.
+// challengeOf returns what an answer demands. It prefers Bearer: a registry that offers both has tokens for clients
+// that can use them.
 func challengeOf(header http.Header) (found challenge, ok bool) {
 	for _, line := range header.Values("WWW-Authenticate") {
 		for _, c := range oci.Challenges(line) {
@@ -192,8 +193,8 @@ func (a *authorizer) ask(ctx context.Context, c challenge, scope string) (author
 	return authorization{r.Header.Get("Authorization"), time.Now().Add(basicLife)}, nil
 }
 
-// scopeOf is what a token must allow for a request (distribution's "Token Scope Documentation"). All of an upload needs
-// both: one token serves it from its POST to its last PUT.
+// scopeOf returns the scope that a token needs for a request (distribution's "Token Scope Documentation"). An upload
+// needs pull and push throughout, so that one token serves it from its POST to its last PUT.
 func scopeOf(method, path string) string {
 	if path == "/v2/_catalog" {
 		return "registry:catalog:*"

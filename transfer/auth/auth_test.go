@@ -90,14 +90,16 @@ func ask(t *testing.T, over http.RoundTripper, method, at string, body io.Reader
 const bearerChallenge = `Bearer realm="https://auth.test/token?a=b",service="registry",scope="repository:app:pull"`
 
 func TestBasic(t *testing.T) {
-	g := &guarded{t: t, challenge: `Basic realm="x"`, accepts: func(s string) bool { return s == "Basic YWxpY2U6c2VjcmV0" }}
+	g := &guarded{t: t, challenge: `Basic realm="x"`,
+		accepts: func(s string) bool { return s == "Basic YWxpY2U6c2VjcmV0" }}
 	over := g.authorize(Password("alice", "secret"))
 	for range 2 {
 		if got := ask(t, over, http.MethodHead, "/v2/app/blobs/sha256:1", nil); got != 200 {
 			t.Error(got)
 		}
 	}
-	if got := ask(t, over, http.MethodPatch, "/v2/app/blobs/uploads/1", strings.NewReader("x")); got != 200 || len(g.log) != 4 {
+	if got := ask(t, over, http.MethodPatch, "/v2/app/blobs/uploads/1", strings.NewReader("x")); got != 200 ||
+		len(g.log) != 4 {
 		t.Errorf("%d, %q", got, g.log)
 	}
 	wrong := g.authorize(Password("alice", "wrong"))
@@ -117,7 +119,8 @@ func TestTokensHaveTheirOwnWay(t *testing.T) {
 	service := &guarded{t: t, accepts: func(string) bool { return true }}
 	over := Authorize(replica, service, &url.URL{Scheme: "https", Host: "replica.test"}, Password("alice", "secret"))
 	ask(t, over, http.MethodHead, "/v2/app/blobs/sha256:1", nil)
-	if len(replica.log) != 1 || len(service.log) != 1 || service.log[0] != "GET /v2/token" || service.shown[0] != "Basic YWxpY2U6c2VjcmV0" {
+	if len(replica.log) != 1 || len(service.log) != 1 || service.log[0] != "GET /v2/token" ||
+		service.shown[0] != "Basic YWxpY2U6c2VjcmV0" {
 		t.Errorf("the replica was asked %q, the service %q", replica.log, service.log)
 	}
 }
@@ -146,7 +149,8 @@ func TestBearer(t *testing.T) {
 		g := &guarded{t: t, challenge: bearerChallenge}
 		g.token = func(r *http.Request) (int, string) {
 			user, password, _ := r.BasicAuth()
-			if user != "alice" || password != "secret" || r.URL.Query().Get("service") != "registry" || r.URL.Query().Get("a") != "b" {
+			if user != "alice" || password != "secret" || r.URL.Query().Get("service") != "registry" ||
+				r.URL.Query().Get("a") != "b" {
 				t.Errorf("the token service was asked %s", r.URL)
 			}
 			token := fmt.Sprintf("%s@%d", r.URL.Query().Get("scope"), time.Since(began)/time.Second)
@@ -158,11 +162,13 @@ func TestBearer(t *testing.T) {
 			return ok && time.Since(at) < 100*time.Second
 		}
 		over := g.authorize(Password("alice", "secret"))
-		if got := ask(t, over, http.MethodPost, "/v2/team/app/blobs/uploads/", nil); got != 200 || g.shown[1] != "Bearer repository:team/app:pull,push@0" {
+		if got := ask(t, over, http.MethodPost, "/v2/team/app/blobs/uploads/", nil); got != 200 ||
+			g.shown[1] != "Bearer repository:team/app:pull,push@0" {
 			t.Errorf("%d, %q", got, g.shown)
 		}
 		for range 30 { // 300 s: a body is never sent in vain
-			if got := ask(t, over, http.MethodPatch, "/v2/team/app/blobs/uploads/1", strings.NewReader("x")); got != 200 {
+			body := strings.NewReader("x")
+			if got := ask(t, over, http.MethodPatch, "/v2/team/app/blobs/uploads/1", body); got != 200 {
 				t.Fatalf("%d after %v, %q", got, time.Since(began), g.shown)
 			}
 			time.Sleep(10 * time.Second) // of the bubble's clock
@@ -170,7 +176,8 @@ func TestBearer(t *testing.T) {
 		if len(g.tokens) != 4 { // at 0, 80, 160 and 240
 			t.Errorf("%d tokens", len(g.tokens))
 		}
-		if got := ask(t, over, http.MethodDelete, "/v2/team/app/manifests/v1", nil); got != 200 || !strings.HasPrefix(g.shown[len(g.shown)-1], "Bearer repository:team/app:delete,pull@") {
+		if got := ask(t, over, http.MethodDelete, "/v2/team/app/manifests/v1", nil); got != 200 ||
+			!strings.HasPrefix(g.shown[len(g.shown)-1], "Bearer repository:team/app:delete,pull@") {
 			t.Errorf("%d, %q", got, g.shown)
 		}
 	})
@@ -206,14 +213,17 @@ func TestNobodyElse(t *testing.T) {
 	g := &guarded{t: t, challenge: `Basic realm="x"`, accepts: func(s string) bool { return s != "" }}
 	over := g.authorize(Password("alice", "secret"))
 	ask(t, over, http.MethodGet, "/v2/app/blobs/sha256:1", nil)
-	for _, at := range []string{"https://storage.test/v2/app/blobs/sha256:1", "http://replica.test/v2/app/blobs/sha256:1"} {
+	for _, at := range []string{"https://storage.test/v2/app/blobs/sha256:1",
+		"http://replica.test/v2/app/blobs/sha256:1"} {
 		if got := ask(t, over, http.MethodGet, at, nil); got != 401 || g.shown[len(g.shown)-1] != "" {
 			t.Errorf("%s: %d, was shown %q", at, got, g.shown)
 		}
 	}
-	for _, realm := range []string{"http://auth.test/token", "https://bob@auth.test/token", "file:///etc/passwd", "/token", "://"} {
+	for _, realm := range []string{"http://auth.test/token", "https://bob@auth.test/token", "file:///etc/passwd",
+		"/token", "://"} {
 		g := &guarded{t: t, challenge: `Bearer realm="` + realm + `"`, accepts: func(string) bool { return false }}
-		if got := ask(t, g.authorize(Password("alice", "secret")), http.MethodGet, "/v2/", nil); got != 401 || len(g.tokens) != 0 {
+		if got := ask(t, g.authorize(Password("alice", "secret")), http.MethodGet, "/v2/", nil); got != 401 ||
+			len(g.tokens) != 0 {
 			t.Errorf("%s: %d, %d tokens", realm, got, len(g.tokens))
 		}
 	}
@@ -223,10 +233,12 @@ func TestTokenServiceFails(t *testing.T) {
 	for _, c := range []struct {
 		status int
 		body   string
-	}{{403, "{}"}, {302, ""}, {200, "{}"}, {200, "<html>"}, {200, `{"token":"a\nb"}`}, {200, `{"token":"` + strings.Repeat("x", maxToken) + `"}`}} {
+	}{{403, "{}"}, {302, ""}, {200, "{}"}, {200, "<html>"}, {200, `{"token":"a\nb"}`},
+		{200, `{"token":"` + strings.Repeat("x", maxToken) + `"}`}} {
 		g := &guarded{t: t, challenge: bearerChallenge, accepts: func(string) bool { return false }}
 		g.token = func(*http.Request) (int, string) { return c.status, c.body }
-		if got := ask(t, g.authorize(Password("alice", "secret")), http.MethodGet, "/v2/app/manifests/v1", nil); got != 401 {
+		over := g.authorize(Password("alice", "secret"))
+		if got := ask(t, over, http.MethodGet, "/v2/app/manifests/v1", nil); got != 401 {
 			t.Errorf("%v: %d", c.status, got)
 		}
 	}
@@ -286,11 +298,20 @@ func (s *slowTokens) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func TestDockerConfig(t *testing.T) {
 	dir := t.TempDir()
-	helper := "#!/bin/sh\nread host\nif [ \"$host\" = helped.test ]; then echo '{\"Username\":\"<token>\",\"Secret\":\"refresh\"}'; else echo 'credentials not found in native keychain'; exit 1; fi\n"
+	helper := `#!/bin/sh
+read host
+if [ "$host" = helped.test ]; then
+	echo '{"Username":"<token>","Secret":"refresh"}'
+else
+	echo 'credentials not found in native keychain'
+	exit 1
+fi
+`
 	write(t, filepath.Join(dir, "docker-credential-fake"), helper, 0o700)
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	file := filepath.Join(dir, "config.json")
-	write(t, file, `{"auths":{"plain.test":{"auth":"YWxpY2U6c2VjcmV0"}},"credHelpers":{"helped.test":"fake","unknown.test":"fake"}}`, 0o600)
+	write(t, file, `{"auths":{"plain.test":{"auth":"YWxpY2U6c2VjcmV0"}},"credHelpers":{"helped.test":"fake",`+
+		`"unknown.test":"fake"}}`, 0o600)
 	for host, want := range map[string]oras.Credential{
 		"plain.test":   {Username: "alice", Password: "secret"},
 		"helped.test":  {RefreshToken: "refresh"},
@@ -339,7 +360,9 @@ func TestDockerLogin(t *testing.T) {
 		failed  bool
 	}{
 		{"", []string{"plain.test"}, "", false},
-		{`{"auths":{"plain.test":{"auth":"YWxpY2U6c2VjcmV0"},"https://index.docker.io/v1/":{"auth":"Ym9iOnNlY3JldA=="}}}`, []string{"other.test", "plain.test"}, "alice", false},
+		{`{"auths":{"plain.test":{"auth":"YWxpY2U6c2VjcmV0"},` +
+			`"https://index.docker.io/v1/":{"auth":"Ym9iOnNlY3JldA=="}}}`, []string{"other.test", "plain.test"},
+			"alice", false},
 		{"", []string{"other.test"}, "", false},
 		{"", []string{"registry-1.docker.io"}, "bob", false},
 		{`no JSON`, []string{"plain.test"}, "", true},
@@ -382,7 +405,8 @@ func TestScopeOf(t *testing.T) {
 
 func TestBearerIsPreferred(t *testing.T) {
 	both := http.Header{"Www-Authenticate": {`Basic realm="x"`, bearerChallenge}}
-	if c, ok := challengeOf(both); !ok || c.basic || c.realm != "https://auth.test/token?a=b" || c.service != "registry" {
+	if c, ok := challengeOf(both); !ok || c.basic || c.realm != "https://auth.test/token?a=b" ||
+		c.service != "registry" {
 		t.Error(c)
 	}
 }
@@ -390,8 +414,9 @@ func TestBearerIsPreferred(t *testing.T) {
 // TestTokensAsTheyAre: what services say of a token's life, and with which status, keeps nobody from using it.
 func TestTokensAsTheyAre(t *testing.T) {
 	for text, want := range map[string]time.Duration{
-		`100`: 75 * time.Second, `"100"`: 75 * time.Second, `100.0`: 75 * time.Second, `1e99`: 45 * time.Minute, `NaN`: 45 * time.Second,
-		`-1`: 45 * time.Second, `0`: 45 * time.Second, `null`: 45 * time.Second, `""`: 45 * time.Second, `{}`: 45 * time.Second, ``: 45 * time.Second,
+		`100`: 75 * time.Second, `"100"`: 75 * time.Second, `100.0`: 75 * time.Second, `1e99`: 45 * time.Minute,
+		`NaN`: 45 * time.Second, `-1`: 45 * time.Second, `0`: 45 * time.Second, `null`: 45 * time.Second,
+		`""`: 45 * time.Second, `{}`: 45 * time.Second, ``: 45 * time.Second,
 	} {
 		if got := life(json.RawMessage(text)); got != want {
 			t.Errorf("%s: %v, want %v", text, got, want)
@@ -399,7 +424,8 @@ func TestTokensAsTheyAre(t *testing.T) {
 	}
 	g := &guarded{t: t, challenge: bearerChallenge, accepts: func(s string) bool { return s == "Bearer t" }}
 	g.token = func(*http.Request) (int, string) { return http.StatusCreated, `{"token":"t","expires_in":"300"}` }
-	if got := ask(t, g.authorize(Password("alice", "secret")), http.MethodHead, "/v2/app/manifests/v1", nil); got != 200 {
+	over := g.authorize(Password("alice", "secret"))
+	if got := ask(t, over, http.MethodHead, "/v2/app/manifests/v1", nil); got != 200 {
 		t.Error(got)
 	}
 }

@@ -12,18 +12,19 @@ import (
 // helperWait bounds a credential helper.
 const helperWait = 10 * time.Second
 
-// Login is what a replica is shown by us. It is asked for again when the replica refuses it, and now and then.
+// Login returns the credential that the replica is shown. It is called again when the replica refuses the credential,
+// and from time to time.
 type Login func(ctx context.Context) (oras.Credential, error)
 
-// Password is a login that the file has.
+// Password is a login with a user name and password from the file.
 func Password(username, password string) Login {
 	return func(context.Context) (oras.Credential, error) {
 		return oras.Credential{Username: username, Password: password}, nil
 	}
 }
 
-// DockerLogin is what people have logged in with: the first of the hosts that the file has a login for. Without one, or
-// without the file, it is that of nobody, which is enough for what is public.
+// DockerLogin is the login that docker has stored for the first of the hosts that it has one for. Without one, or
+// without the file, the login is anonymous, which is enough for public images.
 func DockerLogin(path string, hosts ...string) Login {
 	return func(ctx context.Context) (oras.Credential, error) {
 		ctx, cancel := context.WithTimeout(ctx, helperWait)
@@ -42,8 +43,8 @@ func DockerLogin(path string, hosts ...string) Login {
 	}
 }
 
-// DockerConfig is the login that a docker config.json has for a host, in itself or by its credential helpers. It is
-// read anew each time: who rotates a password does not restart us.
+// DockerConfig is the login that a docker config.json has for a host, in itself or by its credential helpers. The file
+// is read each time, so that a password can be rotated without a restart.
 func DockerConfig(path, host string) Login {
 	login := DockerLogin(path, host)
 	return func(ctx context.Context) (oras.Credential, error) {

@@ -31,9 +31,11 @@ var (
 	errTokenService = errors.New("no answer from the token service")
 )
 
-// token asks the replica's token service: with GET and the password, or with POST and the identity token that stands
-// for one.
-func (a *authorizer) token(ctx context.Context, c challenge, scope string, login oras.Credential) (authorization, error) {
+// token asks the replica's token service for a token: by GET with the password, or by POST with the identity token that
+// stands for one.
+func (a *authorizer) token(
+	ctx context.Context, c challenge, scope string, login oras.Credential,
+) (authorization, error) {
 	asked := time.Now()
 	r, err := a.tokenRequest(ctx, c, scope, login)
 	if err != nil {
@@ -69,8 +71,8 @@ func (a *authorizer) token(ctx context.Context, c challenge, scope string, login
 	return authorization{"Bearer " + token, asked.Add(life(answer.ExpiresIn))}, nil
 }
 
-// life leaves a quarter, so that it does not end on its way. Some services write the number of seconds as a string, or
-// with a point.
+// life returns how long a token is used: three quarters of its life, so that it does not expire on its way. Some
+// services write the number of seconds as a string, or with a point.
 func life(seconds json.RawMessage) time.Duration {
 	n, err := strconv.ParseFloat(strings.Trim(string(seconds), `"`), 64)
 	if err != nil || !(n > 0) {
@@ -79,9 +81,12 @@ func life(seconds json.RawMessage) time.Duration {
 	return time.Duration(min(n, longestLife.Seconds()) * float64(time.Second) * 3 / 4)
 }
 
-func (a *authorizer) tokenRequest(ctx context.Context, c challenge, scope string, login oras.Credential) (*http.Request, error) {
+func (a *authorizer) tokenRequest(
+	ctx context.Context, c challenge, scope string, login oras.Credential,
+) (*http.Request, error) {
 	realm, err := url.Parse(c.realm)
-	if err != nil || realm.Host == "" || realm.User != nil || realm.Scheme != "https" && realm.Scheme != a.upstream.Scheme {
+	if err != nil || realm.Host == "" || realm.User != nil ||
+		realm.Scheme != "https" && realm.Scheme != a.upstream.Scheme {
 		return nil, errRealm
 	}
 	values := url.Values{}

@@ -12,10 +12,10 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
-// What cosign puts beside an image, under tags that name its digest.
+// signatures are the suffixes of the tags under which cosign puts something beside an image.
 var signatures = []string{".sig", ".att", ".sbom"}
 
-// attachments brings what refers to any manifest that was brought, and what refers to that.
+// attachments copies what refers to any manifest that was copied, and what refers to that.
 func (c *Copy) attachments(ctx context.Context) error {
 	looked := map[string]bool{}
 	for range manifest.MaxNesting {
@@ -44,7 +44,7 @@ func (c *Copy) attached(ctx context.Context, subject string) error {
 	}
 	for _, suffix := range signatures {
 		tag := tagOf(subject) + suffix
-		signature, _, _, err := c.From.Tagged(ctx, tag)
+		signature, _, _, err := c.from.Tagged(ctx, tag)
 		if transfer.Missing(err) {
 			continue
 		}
@@ -62,20 +62,20 @@ func (c *Copy) attached(ctx context.Context, subject string) error {
 	return nil
 }
 
-// tagOf is the tag that stands for a digest (distribution spec, "Referrers Tag Schema").
+// tagOf returns the tag that stands for a digest (OCI distribution spec 1.1, "Referrers Tag Schema").
 func tagOf(digest string) string {
 	algorithm, hash, _ := strings.Cut(digest, ":")
 	return algorithm + "-" + hash[:min(len(hash), 64)]
 }
 
-// referrers are those that the source lists, by its API or by the tag that stands for it where there is none. They are
-// seen at the target in the same way.
+// referrers copies what the source lists, by its API, or by the tag schema where it has none, and has the target list
+// it.
 func (c *Copy) referrers(ctx context.Context, subject string) error {
-	listed, err := c.From.Referrers(ctx, subject)
+	listed, err := c.from.Referrers(ctx, subject)
 	if transfer.Passing(err) || ctx.Err() != nil {
 		return err
 	} // else it has no such list: registries have many ways to say so
-	byTag, err := index(ctx, c.From, tagOf(subject))
+	byTag, err := index(ctx, c.from, tagOf(subject))
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (c *Copy) referrers(ctx context.Context, subject string) error {
 	var brought []content
 	for _, digest := range slices.Compact(listed) {
 		m, err := c.bringManifest(ctx, digest, 0)
-		if transfer.Missing(err) && transfer.At(err) == c.From.Replica.Name {
+		if transfer.Missing(err) && transfer.At(err) == c.from.Replica.Name {
 			continue // it lists what it does not have
 		}
 		if err != nil {
@@ -100,16 +100,16 @@ func (c *Copy) referrers(ctx context.Context, subject string) error {
 	return c.list(ctx, subject, brought)
 }
 
-// list has the target list referrers: by itself, or by the tag.
+// list has the target list referrers: by its API, or by the tag schema.
 func (c *Copy) list(ctx context.Context, subject string, referrers []content) error {
-	listed, err := c.To.Referrers(ctx, subject)
+	listed, err := c.to.Referrers(ctx, subject)
 	if transfer.Passing(err) || ctx.Err() != nil {
 		return err
 	}
 	if !slices.ContainsFunc(referrers, func(r content) bool { return !slices.Contains(listed, r.digest) }) {
 		return nil
 	}
-	byTag, err := index(ctx, c.To, tagOf(subject))
+	byTag, err := index(ctx, c.to, tagOf(subject))
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (c *Copy) list(ctx context.Context, subject string, referrers []content) er
 	if err != nil {
 		return err
 	}
-	return c.To.PutTag(ctx, tagOf(subject), oci.Digest(body), typeIndex, body)
+	return c.to.PutTag(ctx, tagOf(subject), oci.Digest(body), typeIndex, body)
 }
 
 const typeIndex = "application/vnd.oci.image.index.v1+json"
@@ -146,7 +146,7 @@ type descriptor struct {
 	Annotations  map[string]string `json:"annotations,omitempty"`
 }
 
-// index is what a tag names; an empty one if there is no such tag, or it names no index.
+// index returns the index that a tag names; an empty one if there is no such tag, or the tag names something else.
 func index(ctx context.Context, at transfer.Repository, tag string) (doc indexDocument, err error) {
 	_, _, body, err := at.Tagged(ctx, tag)
 	if transfer.Missing(err) {
@@ -162,7 +162,8 @@ func index(ctx context.Context, at transfer.Repository, tag string) (doc indexDo
 	return doc, nil
 }
 
-// described is what a list of referrers says of one of them (distribution spec, "Listing Referrers").
+// described returns the descriptor of a manifest for a list of referrers (OCI distribution spec 1.1, "Listing
+// Referrers").
 func described(m content) descriptor {
 	var doc struct {
 		ArtifactType string            `json:"artifactType"`

@@ -19,16 +19,21 @@ const (
 	maxBlobs       = 4 // copied at a time
 )
 
-// Copy is one image on its way. Its zero value but for From and To is ready, for one Run.
+// Copy is one image on its way.
 type Copy struct {
-	// Static before Run.
-	From, To transfer.Repository
-	Force    bool // tags that name something else are moved
+	// Static after New.
+	from, to transfer.Repository
+	force    bool
+	slots    chan struct{} // one for each blob that is copied
 
 	progress
-	slots     chan struct{}
 	manifests manifest.Once[content]
 	blobs     manifest.Once[struct{}]
+}
+
+// New returns a copy for one Run. With force, tags that name something else are moved.
+func New(from, to transfer.Repository, force bool) *Copy {
+	return &Copy{from: from, to: to, force: force, slots: make(chan struct{}, maxBlobs)}
 }
 
 // content is a manifest as it is stored.
@@ -37,14 +42,14 @@ type content struct {
 	body              []byte
 }
 
-// ConflictError is a tag that names something else already.
+// ConflictError means that a tag names something else already.
 type ConflictError struct{ Tag, Digest string }
 
 func (e *ConflictError) Error() string {
 	return fmt.Sprintf("tag %s exists already, with %s", e.Tag, e.Digest)
 }
 
-// UnseenError is a tag of which the target does not say whether it exists, so that it is not put.
+// UnseenError means that the target does not say whether a tag exists, so that the tag is not put.
 type UnseenError struct {
 	Tag string
 	Err error
@@ -56,17 +61,16 @@ func (e *UnseenError) Error() string {
 
 func (e *UnseenError) Unwrap() error { return e.Err }
 
-// Run copies what reference names, a tag or a digest, and gives it the tags. What is there already is not copied again,
-// so that what was interrupted goes on when it is run anew.
+// Run copies what reference names, a tag or a digest, and gives it the tags. What the target has is not copied again,
+// so that an interrupted copy goes on when it is repeated.
 func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest string, err error) {
-	c.slots = make(chan struct{}, maxBlobs)
 	if digest, err = c.resolve(ctx, reference); err != nil {
 		return "", err
 	}
 	var missing []string
 	for _, tag := range tags {
-		// Of a repository that is not there yet some registries say 401 or 403: whether we may write there is for the
-		// write to find out.
+		// Some registries answer 401 or 403 for a repository that is not there yet: whether we may write there, the
+		// write will tell.
 		there, err := c.tagged(ctx, tag, digest)
 		if err != nil && !transfer.Refused(err) {
 			return "", err
@@ -90,22 +94,22 @@ func (c *Copy) Run(ctx context.Context, reference string, tags []string) (digest
 	return digest, nil
 }
 
-// putTag asks anew what the tag names, now that the repository is there: what was refused before may be shown now, and
+// putTag asks again what the tag names, now that the repository is there: what was refused before may be shown now, and
 // somebody else may have pushed meanwhile.
 func (c *Copy) putTag(ctx context.Context, tag, digest string, root content) error {
 	there, err := c.tagged(ctx, tag, digest)
 	switch {
-	case transfer.Refused(err) && c.Force:
+	case transfer.Refused(err) && c.force:
 	case transfer.Refused(err):
 		return &UnseenError{tag, err}
 	case err != nil || there:
 		return err
 	}
-	return c.To.PutTag(ctx, tag, digest, root.mediaType, root.body)
+	return c.to.PutTag(ctx, tag, digest, root.mediaType, root.body)
 }
 
 func (c *Copy) resolve(ctx context.Context, reference string) (string, error) {
-	digest, _, _, err := c.From.Tagged(ctx, reference)
+	digest, _, _, err := c.from.Tagged(ctx, reference)
 	if errors.Is(err, transfer.ErrTag) {
 		return reference, nil
 	}
@@ -114,13 +118,13 @@ func (c *Copy) resolve(ctx context.Context, reference string) (string, error) {
 
 // tagged reports whether the tag names the digest at the target, or returns a ConflictError.
 func (c *Copy) tagged(ctx context.Context, tag, digest string) (bool, error) {
-	has, _, _, err := c.To.Tagged(ctx, tag)
+	has, _, _, err := c.to.Tagged(ctx, tag)
 	switch {
 	case transfer.Missing(err):
 		return false, nil
 	case err != nil:
 		return false, err
-	case has != digest && !c.Force:
+	case has != digest && !c.force:
 		return false, &ConflictError{tag, has}
 	}
 	return has == digest, nil
@@ -135,7 +139,7 @@ func (c *Copy) bringManifest(ctx context.Context, digest string, nesting int) (c
 }
 
 func (c *Copy) copyManifest(ctx context.Context, digest string, nesting int) (content, error) {
-	mediaType, body, err := c.From.Manifest(ctx, digest)
+	mediaType, body, err := c.from.Manifest(ctx, digest)
 	if err != nil {
 		return content{}, err
 	}
@@ -148,7 +152,7 @@ func (c *Copy) copyManifest(ctx context.Context, digest string, nesting int) (co
 	for _, need := range needs {
 		group.Go(func() error {
 			err := c.bringDescriptor(bounded, need, nesting)
-			if need.Optional && transfer.Missing(err) && transfer.At(err) == c.From.Replica.Name {
+			if need.Optional && transfer.Missing(err) && transfer.At(err) == c.from.Replica.Name {
 				return nil // indexes may be sparse
 			}
 			return err
@@ -157,9 +161,9 @@ func (c *Copy) copyManifest(ctx context.Context, digest string, nesting int) (co
 	if err := group.Wait(); err != nil {
 		return content{}, err
 	}
-	there, err := c.To.HasManifest(ctx, digest)
+	there, err := c.to.HasManifest(ctx, digest)
 	if !there && (err == nil || transfer.Refused(err)) {
-		err = c.To.PutManifest(ctx, digest, mediaType, body)
+		err = c.to.PutManifest(ctx, digest, mediaType, body)
 	}
 	return content{digest, mediaType, body}, err
 }
@@ -186,15 +190,15 @@ func (c *Copy) copyBlob(ctx context.Context, need manifest.Descriptor) (err erro
 		return context.Cause(ctx)
 	}
 	defer func() { <-c.slots }()
-	there, err := c.To.HasBlob(ctx, need.Digest)
+	there, err := c.to.HasBlob(ctx, need.Digest)
 	if err != nil && !transfer.Refused(err) {
 		return err
 	}
 	var moved atomic.Int64
 	if !there {
-		from := c.From
+		from := c.from
 		from.Replica = from.Replica.Counted(func(n int) { moved.Add(int64(n)); c.move(n) })
-		err = transfer.CopyBlob(ctx, from, c.To, need.Digest, need.Size)
+		err = transfer.CopyBlob(ctx, from, c.to, need.Digest, need.Size)
 	}
 	c.end(need.Size, moved.Load(), there, err)
 	return err

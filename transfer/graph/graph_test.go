@@ -33,7 +33,8 @@ type store struct {
 }
 
 func newStore(t *testing.T, listsReferrers bool) *store {
-	s := &store{t: t, registry: registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(listsReferrers))}
+	s := &store{t: t, registry: registry.New(registry.Logger(log.New(io.Discard, "", 0)),
+		registry.WithReferrersSupport(listsReferrers))}
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(s.Close)
 	return s
@@ -124,7 +125,8 @@ func imageOf(subject []byte, blobs ...string) []byte {
 	for _, b := range blobs[1:] {
 		layers = append(layers, of("application/vnd.oci.image.layer.v1.tar", []byte(b)))
 	}
-	doc := map[string]any{"schemaVersion": 2, "mediaType": typeImage, "config": of("application/vnd.oci.image.config.v1+json", []byte(blobs[0])), "layers": layers}
+	doc := map[string]any{"schemaVersion": 2, "mediaType": typeImage,
+		"config": of("application/vnd.oci.image.config.v1+json", []byte(blobs[0])), "layers": layers}
 	if subject != nil {
 		doc["subject"] = of(typeImage, subject)
 		doc["artifactType"] = "application/vnd.example.sbom"
@@ -167,7 +169,8 @@ func newAlbum(at *store, listed bool) album {
 		at.manifest(indexOf(signed), nil, tagOf(oci.Digest(sbom)))
 	}
 	blobs := map[string]bool{}
-	for _, b := range slices.Concat(one, two, []string{"{}", "an sbom", "a signature of the sbom", "cosign", "a signature"}) {
+	for _, b := range slices.Concat(one, two,
+		[]string{"{}", "an sbom", "a signature of the sbom", "cosign", "a signature"}) {
 		if !blobs[b] {
 			blobs[b] = true
 			a.blobSize += int64(len(b))
@@ -198,7 +201,7 @@ func TestRun(t *testing.T) {
 		a := newAlbum(from, c.from)
 		run := func() *Copy {
 			t.Helper()
-			x := &Copy{From: from.repository("source", "old/app"), To: to.repository("target", "new/app")}
+			x := New(from.repository("source", "old/app"), to.repository("target", "new/app"), false)
 			digest, err := x.Run(t.Context(), "v1", []string{"v2", "latest"})
 			if err != nil || digest != oci.Digest(a.index) {
 				t.Fatalf("%+v: %s, %v", c, digest, err)
@@ -212,11 +215,13 @@ func TestRun(t *testing.T) {
 		a.completeAt(to, "new/app")
 		listed, err := to.repository("target", "new/app").Referrers(t.Context(), oci.Digest(a.index))
 		byTag := to.get("/v2/new/app/manifests/" + tagOf(oci.Digest(a.index)))
-		if err != nil || len(listed) != 1 && !bytes.Contains(byTag, []byte(`"artifactType":"application/vnd.example.sbom"`)) {
+		if err != nil || len(listed) != 1 && !bytes.Contains(byTag,
+			[]byte(`"artifactType":"application/vnd.example.sbom"`)) {
 			t.Errorf("%+v: its referrers are %v, %s, %v", c, listed, byTag, err)
 		}
 		log := to.take()
-		if last := log[len(log)-2:]; !slices.Equal(last, []string{"PUT /v2/new/app/manifests/v2", "PUT /v2/new/app/manifests/latest"}) {
+		if last := log[len(log)-2:]; !slices.Equal(last,
+			[]string{"PUT /v2/new/app/manifests/v2", "PUT /v2/new/app/manifests/latest"}) {
 			t.Errorf("%+v: last came %q", c, last)
 		}
 		p = run().Progress()
@@ -241,7 +246,7 @@ func TestInterrupted(t *testing.T) {
 	from, to := newStore(t, true), newStore(t, true)
 	a := newAlbum(from, true)
 	x := func() *Copy {
-		return &Copy{From: from.repository("source", "old/app"), To: to.repository("target", "new/app")}
+		return New(from.repository("source", "old/app"), to.repository("target", "new/app"), false)
 	}
 	lacking := "/blobs/" + oci.Digest([]byte("an sbom"))
 	from.breaks(at(lacking, http.StatusForbidden))
@@ -267,13 +272,15 @@ func TestConflict(t *testing.T) {
 	newer, older := imageOf(nil, "newer"), imageOf(nil, "older")
 	from.manifest(newer, []string{"newer"}, "v1")
 	to.manifest(older, []string{"older"}, "v1")
-	x := Copy{From: from.repository("source", "old/app"), To: to.repository("target", "old/app")}
+	x := New(from.repository("source", "old/app"), to.repository("target", "old/app"), false)
 	_, err := x.Run(t.Context(), "v1", []string{"v1"})
-	if conflict := (*ConflictError)(nil); !errors.As(err, &conflict) || conflict.Tag != "v1" || conflict.Digest != oci.Digest(older) || len(to.take()) != 0 {
+	if conflict := (*ConflictError)(nil); !errors.As(err, &conflict) || conflict.Tag != "v1" ||
+		conflict.Digest != oci.Digest(older) || len(to.take()) != 0 {
 		t.Errorf("%v", err)
 	}
-	x = Copy{From: x.From, To: x.To, Force: true}
-	if _, err := x.Run(t.Context(), oci.Digest(newer), []string{"v1"}); err != nil || !bytes.Equal(to.get("/v2/old/app/manifests/v1"), newer) {
+	x = New(x.from, x.to, true)
+	if _, err := x.Run(t.Context(), oci.Digest(newer), []string{"v1"}); err != nil ||
+		!bytes.Equal(to.get("/v2/old/app/manifests/v1"), newer) {
 		t.Errorf("forced, and by digest: %v", err)
 	}
 }
@@ -292,12 +299,13 @@ func TestSharedLayer(t *testing.T) {
 		case r.Method != http.MethodGet:
 		case strings.HasSuffix(r.URL.Path, oci.Digest([]byte("shared"))):
 			first.Do(func() { close(began); <-r.Context().Done() }) // until it is cut short
-		case strings.HasSuffix(r.URL.Path, oci.Digest([]byte("lost"))), strings.HasSuffix(r.URL.Path, oci.Digest(complete)):
+		case strings.HasSuffix(r.URL.Path, oci.Digest([]byte("lost"))),
+			strings.HasSuffix(r.URL.Path, oci.Digest(complete)):
 			<-began
 		}
 		return 0
 	})
-	x := &Copy{From: from.repository("source", "old/app"), To: to.repository("target", "app")}
+	x := New(from.repository("source", "old/app"), to.repository("target", "app"), false)
 	_, err := x.Run(t.Context(), "v1", []string{"v1"})
 	if transfer.At(err) != "target" || to.get("/v2/app/manifests/"+oci.Digest(complete)) == nil {
 		t.Errorf("this target wants all of an index, and gets what there is: %v", err)
@@ -317,12 +325,14 @@ func TestMissing(t *testing.T) {
 	from.breaks(at("/manifests/"+oci.Digest(elsewhere), http.StatusNotFound))
 	from.manifest(imageOf(nil, "config", "lost"), []string{"config"}, "v2")
 	x := func() *Copy {
-		return &Copy{From: from.repository("source", "old/app"), To: to.repository("target", "app")}
+		return New(from.repository("source", "old/app"), to.repository("target", "app"), false)
 	}
-	if _, err := x().Run(t.Context(), "v1", []string{"v1"}); transfer.At(err) != "target" || to.get("/v2/app/manifests/"+oci.Digest(here)) == nil {
+	if _, err := x().Run(t.Context(), "v1", []string{"v1"}); transfer.At(err) != "target" ||
+		to.get("/v2/app/manifests/"+oci.Digest(here)) == nil {
 		t.Errorf("this target wants all of an index, and only it may say so: %v", err)
 	}
-	if _, err := x().Run(t.Context(), "v2", []string{"v2"}); !transfer.Missing(err) || transfer.At(err) != "source" || to.get("/v2/app/manifests/v2") != nil {
+	if _, err := x().Run(t.Context(), "v2", []string{"v2"}); !transfer.Missing(err) || transfer.At(err) != "source" ||
+		to.get("/v2/app/manifests/v2") != nil {
 		t.Errorf("an image without one of its layers: %v", err)
 	}
 	if _, err := x().Run(t.Context(), "v3", []string{"v3"}); !transfer.Missing(err) {
@@ -335,9 +345,10 @@ func TestMissing(t *testing.T) {
 func TestUnseenTag(t *testing.T) {
 	const v1 = "/manifests/v1"
 	for _, c := range []struct {
-		name    string
-		tag     string                             // that is refused
-		refused func(written bool, status int) int // what it is answered with, once something was written to the repository
+		name string
+		tag  string // that is refused
+		// what it is answered with, once something was written to the repository
+		refused func(written bool, status int) int
 		force   bool
 		older   bool // it is there, with something else
 		err     string
@@ -355,9 +366,11 @@ func TestUnseenTag(t *testing.T) {
 			}
 			return status
 		}, false, true, "tag v1 exists already", false},
-		{"always", v1, func(_ bool, status int) int { return status }, false, true, "whether tag v1 exists cannot be seen: target: GET: ", false},
+		{"always", v1, func(_ bool, status int) int { return status }, false, true,
+			"whether tag v1 exists cannot be seen: target: GET: ", false},
 		{"always, forced", v1, func(_ bool, status int) int { return status }, true, true, "", true},
-		{"of a signature", ".sig", func(_ bool, status int) int { return status }, false, false, "sig exists cannot be seen", false},
+		{"of a signature", ".sig", func(_ bool, status int) int { return status }, false, false,
+			"sig exists cannot be seen", false},
 	} {
 		for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
 			from, to := newStore(t, true), newStore(t, true)
@@ -376,7 +389,7 @@ func TestUnseenTag(t *testing.T) {
 				}
 				return 0
 			})
-			x := Copy{From: from.repository("source", "old/app"), To: to.repository("target", "old/app"), Force: c.force}
+			x := New(from.repository("source", "old/app"), to.repository("target", "old/app"), c.force)
 			_, err := x.Run(t.Context(), "v1", []string{"v1"})
 			if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%s, %d: %v", c.name, status, err)

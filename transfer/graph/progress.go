@@ -2,7 +2,7 @@ package graph
 
 import "sync"
 
-// Progress is how far a copy is. What it comes to grows as manifests are read.
+// Progress is how far a copy is. Its totals grow as manifests are read.
 type Progress struct {
 	Bytes int64 `json:"bytes"` // of blobs that are there now
 	Of    int64 `json:"of"`
@@ -48,7 +48,7 @@ func (p *progress) move(n int) {
 	p.is.Moved += int64(n)
 }
 
-// end puts the blob's size in the place of what was moved for it.
+// end replaces the bytes that were moved for a blob by the blob's size.
 func (p *progress) end(size, moved int64, there bool, err error) {
 	p.lock.Lock()
 	defer p.lock.Unlock()

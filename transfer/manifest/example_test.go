@@ -10,13 +10,15 @@ import (
 
 func ExampleNeeds() {
 	digest := func(digit string) string { return "sha256:" + strings.Repeat(digit, 64) }
-	image := fmt.Sprintf(`{"schemaVersion": 2, "config": {"digest": %q, "size": 7}, "layers": [{"digest": %q, "size": 1024}]}`,
+	image := fmt.Sprintf(`{"schemaVersion": 2, "config": {"digest": %q, "size": 7}, "layers": [{"digest": %q,`+
+		` "size": 1024}]}`,
 		digest("c"), digest("1"))
 	index := fmt.Sprintf(`{"schemaVersion": 2, "manifests": [{"digest": %q, "size": 300}]}`, digest("a"))
 	for _, body := range []string{image, index} {
 		needs, err := manifest.Needs([]byte(body))
 		for _, d := range needs {
-			fmt.Printf("%.10s… %d bytes, a manifest: %v, may be missing: %v\n", d.Digest, d.Size, d.Manifest, d.Optional)
+			fmt.Printf("%.10s… %d bytes, a manifest: %v, may be missing: %v\n",
+				d.Digest, d.Size, d.Manifest, d.Optional)
 		}
 		fmt.Println(err)
 	}
@@ -31,7 +33,10 @@ func ExampleNeeds() {
 func ExampleOnce() {
 	var blobs manifest.Once[string]
 	for range 2 {
-		replica, err := blobs.Do(context.Background(), "sha256:1", func() (string, error) { fmt.Println("copying"); return "west", nil })
+		replica, err := blobs.Do(context.Background(), "sha256:1", func() (string, error) {
+			fmt.Println("copying")
+			return "west", nil
+		})
 		fmt.Println(replica, err)
 	}
 	// Output:

@@ -1,4 +1,5 @@
-// Package manifest reads what a manifest needs to be complete. It decides nothing and reaches nothing.
+// Package manifest reads what a manifest needs to be complete, and keeps track of what a copy has seen of an image. It
+// decides nothing and reaches nothing.
 package manifest
 
 import (
@@ -12,26 +13,25 @@ import (
 	"github.com/fairlead-gateway/fairlead/oci"
 )
 
-// maxNeeds bounds what one manifest may call for; docker runs no image of more than 127 layers, and the largest
-// indexes known have some hundreds of children.
+// maxNeeds bounds how many descriptors one manifest may have. Docker runs no image of more than 127 layers, and the
+// largest indexes known have some hundreds of children.
 const maxNeeds = 4096
 
 // Descriptor is something that a manifest names by its digest (OCI image spec 1.1, "Content Descriptors").
 type Descriptor struct {
 	Digest   string
 	Manifest bool // a manifest, else a blob
-	// Optional: whether it has to be there is for the registry to say. Indexes may be sparse.
+	// Optional means that the registry decides whether it has to be there: indexes may be sparse.
 	Optional bool
 	Size     int64 // in bytes, as the manifest says
 }
 
-// ErrTooMany is for a manifest that names more than is looked after.
+// ErrTooMany means that a manifest has more descriptors than are followed.
 var ErrTooMany = errors.New("a manifest may name 4096 parts")
 
 // Needs lists what an image's manifest or an index names (OCI image spec 1.1, "Image Manifest", "Image Index"), each
-// digest once, in its order. A subject is none of it: registries accept referrers before what they refer to. Of what is
-// no manifest that this package knows, nothing is needed. How large the body may be is for the caller to bound. The
-// error is ErrTooMany.
+// digest once, in its order. The subject is left out: registries accept referrers before what they refer to. A body
+// that is no known manifest needs nothing. The caller bounds the size of the body. The only error is ErrTooMany.
 func Needs(body []byte) ([]Descriptor, error) {
 	var doc document
 	if err := json.Unmarshal(body, &doc); err != nil || doc.SchemaVersion == 1 {
@@ -61,8 +61,8 @@ func Needs(body []byte) ([]Descriptor, error) {
 	return descriptors, nil
 }
 
-// ConfigType is the media type of the config that a manifest names (OCI image spec 1.1, "Image Manifest"), which tells
-// what kind of artifact it is: an image, a chart.
+// ConfigType returns the media type of the config of a manifest (OCI image spec 1.1, "Image Manifest"). It tells what
+// kind of artifact it is, such as an image or a chart.
 func ConfigType(body []byte) string {
 	var doc struct {
 		Config struct {
@@ -109,11 +109,12 @@ type rawDescriptor struct {
 	MediaType string `json:"mediaType"`
 	Digest    string `json:"digest"`
 	Data      []byte `json:"data"`
-	// Size is nothing that anybody relies on: a strange one must not hide the rest.
+	// Size is raw, since nobody relies on it: a strange one must not hide the rest.
 	Size json.RawMessage `json:"size"`
 }
 
-// blob: content that a descriptor carries itself (image spec, "Embedded Content") need not be pushed.
+// blob is the descriptor of a blob. Content that the descriptor carries itself (OCI image spec 1.1, "Embedded Content")
+// need not be pushed.
 func (d rawDescriptor) blob() Descriptor {
 	return Descriptor{Digest: d.Digest, Optional: len(d.Data) > 0, Size: d.size()}
 }
@@ -126,19 +127,19 @@ func (d rawDescriptor) size() int64 {
 	return int64(n)
 }
 
-// elsewhere: layers that must not be pushed, and are fetched from the URLs in their descriptors.
+// elsewhere reports whether a layer must not be pushed, but is fetched from the URLs in its descriptor.
 func (d rawDescriptor) elsewhere() bool {
 	return strings.Contains(d.MediaType, ".nondistributable.") || strings.Contains(d.MediaType, ".foreign.")
 }
 
-// isBlob: BuildKit puts the layers of a build cache into an index.
+// isBlob reports whether a child of an index is a blob: BuildKit puts the layers of a build cache into an index.
 func isBlob(mediaType string) bool {
-	return strings.Contains(mediaType, ".layer.") || strings.Contains(mediaType, ".rootfs.") || strings.Contains(mediaType, ".config.") ||
-		strings.Contains(mediaType, ".buildkit.cacheconfig.")
+	return strings.Contains(mediaType, ".layer.") || strings.Contains(mediaType, ".rootfs.") ||
+		strings.Contains(mediaType, ".config.") || strings.Contains(mediaType, ".buildkit.cacheconfig.")
 }
 
-// isPushable: what is too short or too long to be a digest nobody can have pushed. What is a digest by its form, and
-// none that can be verified, is a part that cannot be copied, and not none.
+// isPushable reports whether content with this digest can have been pushed: one that is too short or too long is no
+// digest. A digest whose algorithm is unknown counts, although it cannot be copied: it must not be taken for nothing.
 func isPushable(digest string) bool {
 	_, encoded, _ := strings.Cut(digest, ":")
 	return oci.HasDigestForm(digest) && len(encoded) >= 32 && len(encoded) <= 256

@@ -9,8 +9,8 @@ import (
 // MaxNesting bounds how deep an image is followed: indexes in an index, and referrers of referrers.
 const MaxNesting = 4
 
-// Once does something for each digest once: of indexes in an index there are many ways to one manifest, and manifests
-// share their layers. The zero value is ready. It keeps a result for each digest, as many as an image has descriptors.
+// Once does something once for each digest: nested indexes lead to one manifest by many ways, and manifests share their
+// layers. The zero value is ready. It keeps a result for each digest, as many as an image has descriptors.
 type Once[V any] struct {
 	mu   sync.Mutex
 	jobs map[string]*job[V] // Guarded by mu; by digest.
@@ -23,9 +23,9 @@ type job[V any] struct {
 	cut   bool // the context of who did it had ended
 }
 
-// Do returns what do returns to whoever comes first. What fails since his context has ended is done anew for one whose
-// own has not. Nobody waits in a circle as long as do asks for nothing but what the digest's content names: nothing can
-// name itself.
+// Do returns what the first call of do for the digest has returned, and waits for it if need be. If do fails after the
+// context of its caller has ended, a caller whose context has not ended calls its own do. There is no deadlock as long
+// as do waits only for what its content names, since nothing can name itself.
 func (o *Once[V]) Do(ctx context.Context, digest string, do func() (V, error)) (V, error) {
 	for {
 		j, first := o.begin(digest)
@@ -70,7 +70,7 @@ func (o *Once[V]) forget(digest string) {
 	delete(o.jobs, digest)
 }
 
-// Succeeded are the digests for which it is done, sorted.
+// Succeeded returns the digests for which do has succeeded, sorted.
 func (o *Once[V]) Succeeded() (digests []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

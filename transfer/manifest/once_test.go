@@ -36,7 +36,8 @@ func TestOnce(t *testing.T) {
 		close(hold)
 		group.Wait()
 		for range 2 {
-			if _, err := once.Do(t.Context(), "b", func() (int, error) { calls.Add(1); return 0, failure }); err != failure {
+			_, err := once.Do(t.Context(), "b", func() (int, error) { calls.Add(1); return 0, failure })
+			if err != failure {
 				t.Error(err)
 			}
 		}
@@ -60,7 +61,8 @@ func TestOnceAnew(t *testing.T) {
 		})
 		synctest.Wait()
 		group.Go(func() {
-			if got, err := once.Do(t.Context(), "a", func() (string, error) { return "anew", nil }); got != "anew" || err != nil {
+			got, err := once.Do(t.Context(), "a", func() (string, error) { return "anew", nil })
+			if got != "anew" || err != nil {
 				t.Error(got, err)
 			}
 		})

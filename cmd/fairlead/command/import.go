@@ -89,7 +89,7 @@ func (i *importing) run(ctx context.Context, out io.Writer) error {
 		return usage(err)
 	}
 	for _, t := range targets {
-		c := &graph.Copy{From: from, To: to.Repository(t.repository), Force: i.force}
+		c := graph.New(from, to.Repository(t.repository), i.force)
 		if err := i.copy(ctx, c, ref, t, out); err != nil {
 			return err
 		}
@@ -173,7 +173,8 @@ func (i *importing) to(ctx context.Context) (to transfer.Replica, hosts []string
 		return to, nil, fmt.Errorf("--gateway %s: http://HOST:PORT or https://HOST", address)
 	}
 	hosts = append(hosts, at.Host)
-	return registryAt("target", &url.URL{Scheme: at.Scheme, Host: at.Host}, name, auth.DockerLogin(dockerConfig(i.config), hosts...)), hosts, nil
+	login := auth.DockerLogin(dockerConfig(i.config), hosts...)
+	return registryAt("target", &url.URL{Scheme: at.Scheme, Host: at.Host}, name, login), hosts, nil
 }
 
 // importLine is a line of `fairlead import -o json`: a promise to scripts.
@@ -265,6 +266,7 @@ func bar(name string, p graph.Progress, took time.Duration) string {
 	}
 	full := int(fraction * barWidth)
 	rate := int64(float64(p.Moved) / max(took.Seconds(), 0.001))
-	return fmt.Sprintf("%s [%s%s] %3.0f %% of %s, %s/s, %d of %d blobs", name, strings.Repeat("#", full), strings.Repeat("-", barWidth-full),
+	return fmt.Sprintf("%s [%s%s] %3.0f %% of %s, %s/s, %d of %d blobs",
+		name, strings.Repeat("#", full), strings.Repeat("-", barWidth-full),
 		100*fraction, inBytes(p.Of), inBytes(rate), p.Blobs, p.Known)
 }

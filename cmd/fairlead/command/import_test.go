@@ -18,7 +18,8 @@ func TestTargetsOf(t *testing.T) {
 		want   []target // nil: refused
 	}{
 		{nil, []target{{"library/app", []string{"v1"}}}},
-		{[]string{"app:v1", "other", "app:latest", "app:v1"}, []target{{"app", []string{"v1", "latest"}}, {"other", []string{"latest"}}}},
+		{[]string{"app:v1", "other", "app:latest", "app:v1"},
+			[]target{{"app", []string{"v1", "latest"}}, {"other", []string{"latest"}}}},
 		{[]string{"registry.contoso.com/app:v1", "127.0.0.1:5000/app:v2"}, []target{{"app", []string{"v1", "v2"}}}},
 		{[]string{"elsewhere.test/app:v1"}, nil},
 		{[]string{"eastus.registry.contoso.com/app:v1"}, nil},
@@ -46,7 +47,8 @@ func TestImportSource(t *testing.T) {
 		{importing{source: "127.0.0.1:5005/app:v1"}, "http://127.0.0.1:5005"},
 		{importing{source: "localhost:5005/app:v1"}, "http://localhost:5005"},
 		{importing{source: "https://localhost:5005/app:v1"}, "https://localhost:5005"},
-		{importing{source: "http://registry.contoso.com/app", username: "u", password: "p"}, "http://registry.contoso.com"},
+		{importing{source: "http://registry.contoso.com/app", username: "u", password: "p"},
+			"http://registry.contoso.com"},
 		{importing{source: ""}, ""},
 		{importing{source: "app:v1"}, ""},
 		{importing{source: "ftp://registry.contoso.com/app"}, ""},
@@ -65,8 +67,10 @@ func TestBar(t *testing.T) {
 		want string
 	}{
 		{graph.Progress{}, "app [--------------------]   0 % of 0 B, 0 B/s, 0 of 0 blobs"},
-		{graph.Progress{Bytes: 512, Of: 1024, Moved: 256, Blobs: 1, Known: 2, Found: 1}, "app [##########----------]  50 % of 1.0 KiB, 128 B/s, 1 of 2 blobs"},
-		{graph.Progress{Bytes: 3 << 30, Of: 3 << 30, Blobs: 2, Known: 2}, "app [####################] 100 % of 3.0 GiB, 0 B/s, 2 of 2 blobs"},
+		{graph.Progress{Bytes: 512, Of: 1024, Moved: 256, Blobs: 1, Known: 2, Found: 1},
+			"app [##########----------]  50 % of 1.0 KiB, 128 B/s, 1 of 2 blobs"},
+		{graph.Progress{Bytes: 3 << 30, Of: 3 << 30, Blobs: 2, Known: 2},
+			"app [####################] 100 % of 3.0 GiB, 0 B/s, 2 of 2 blobs"},
 	} {
 		if got := bar("app", c.p, 2*time.Second); got != c.want {
 			t.Errorf("%q, not %q", got, c.want)

@@ -27,7 +27,10 @@ func registryAt(role string, at *url.URL, name string, login auth.Login) transfe
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true, // digests are of what is stored
 	}
-	return transfer.Replica{Name: role, URL: at, Host: name, Transport: auth.Authorize(transport, transport, at, login), Piece: &transfer.Piece{}}
+	return transfer.Replica{
+		Name: role, URL: at, Host: name,
+		Transport: auth.Authorize(transport, transport, at, login), Piece: &transfer.Piece{},
+	}
 }
 
 // schemeOf is clear text on this machine, as docker has it.
