@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-func TestLost(t *testing.T) {
-	l := newLost(time.Minute)
+func TestBrokenOff(t *testing.T) {
+	l := newBrokenOff(time.Minute)
 	for _, test := range []struct {
 		what  string
 		after time.Duration
@@ -25,10 +25,10 @@ func TestLost(t *testing.T) {
 			t.Errorf("due: %+v: %v", test, got)
 		}
 	}
-	for i := range 2 * maxLost {
+	for i := range 2 * maxBrokenOff {
 		l.first(strconv.Itoa(i), start)
 	}
-	if l.at.Len() != maxLost {
+	if l.at.Len() != maxBrokenOff {
 		t.Errorf("%d kept", l.at.Len())
 	}
 }

@@ -72,7 +72,7 @@ func TestLayersFollowTheManifest(t *testing.T) {
 
 // The one that has it says that this client may not: a login that has ended has to be heard of.
 func TestADenialOfWhoHasIt(t *testing.T) {
-	record := newMemoryRecord()
+	record := newMemoryLedger()
 	g := newRig(t, map[string]http.HandlerFunc{"west": status(401, "Www-Authenticate: Bearer")}, func(c *rigConfig) { c.Ledger = record })
 	_ = record.Push(ledger.Reference{Repository: "app", Name: "v1"}, ledger.Content{Digest: digest}, "west", ledger.Request{})
 	for _, line := range []string{tagged, "GET " + byDigest} {

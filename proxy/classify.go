@@ -45,7 +45,7 @@ func routable(p string, listed []string) bool {
 	if strings.ContainsFunc(p, misread) || path.Clean(p) != strings.TrimSuffix(p, "/") {
 		return false
 	}
-	return p == "/v2" || strings.HasPrefix(p, "/v2/") || slices.ContainsFunc(listed, func(l string) bool { return covers(l, p) })
+	return p == "/v2" || strings.HasPrefix(p, "/v2/") || slices.ContainsFunc(listed, func(l string) bool { return matchesListed(l, p) })
 }
 
 // misread are characters that the registry API has no use for, and that some server turns into a path

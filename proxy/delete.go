@@ -108,7 +108,7 @@ func (x *exchange) elsewhere(asked *router.Replica) (others []*router.Replica) {
 
 // recordDeletion: from now on what was deleted must not come back from any other replica.
 func (x *exchange) recordDeletion(by answer) error {
-	x.proxy.parts.drop(x.target.repository, x.target.reference)
+	x.proxy.pushes.forgetContent(x.target.repository, x.target.reference)
 	if err := x.proxy.Ledger.Delete(x.reference(), by.Replica.Name, x.by()); err != nil {
 		by.drop()
 		return fmt.Errorf("%w: %w", errUnrecorded, err)

@@ -78,8 +78,8 @@ func (p *Proxy) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	return x
 }
 
-// push is what bindings and parts are remembered by: no client names its push in any other way.
-func (x *exchange) push() bindingKey { return bindingKey{x.client, x.target.repository} }
+// pushKey is what bindings and pushes are remembered by: no client names its push in any other way.
+func (x *exchange) pushKey() pushKey { return pushKey{x.client, x.target.repository} }
 
 // keepLease keeps the lease from ending while a request that belongs to writing is under way, until done is called. prolong
 // has it last longer.

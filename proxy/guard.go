@@ -14,7 +14,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
-// putsManifest: whoever names a replica, and no other, looks after the parts himself.
+// putsManifest: whoever names a replica, and no other, looks after what it needs himself.
 func (x *exchange) putsManifest() bool {
 	return x.target.manifest && x.in.Method == http.MethodPut && x.decided.request.Named == ""
 }
@@ -71,14 +71,14 @@ func (x *exchange) guard(ctx context.Context, owner *router.Replica) error {
 		return guardError{fmt.Errorf("%w: %w", errUnsaid, err)}
 	}
 	now := time.Now()
-	err = x.proxy.healer.whole(bounded, x.pushing(owner.Name), needs, memory{
+	err = x.proxy.healer.complete(bounded, x.pushing(owner.Name), needs, knownContent{
 		has: func(p manifest.Part) bool {
-			return x.proxy.parts.at(x.push(), p.Digest, now) == owner.Name && !x.wasGone(p)
+			return x.proxy.pushes.replicaOf(x.pushKey(), p.Digest, now) == owner.Name && !x.wasGone(p)
 		},
-		add: func(digest string) { x.proxy.parts.add(x.push(), digest, owner.Name, now) },
+		add: func(digest string) { x.proxy.pushes.note(x.pushKey(), digest, owner.Name, now) },
 	}, 0)
 	switch {
-	case err != nil && ctx.Err() != nil: // it was not the parts that took too long
+	case err != nil && ctx.Err() != nil: // it was not the copies that took too long
 		return guardError{fmt.Errorf("%w: %w", errUnsaid, context.Cause(ctx))}
 	case err != nil:
 		return guardError{err}
@@ -92,8 +92,8 @@ func (x *exchange) pushing(owner string) pushing {
 		repository: repository, owner: owner, host: x.in.Host, credential: credentialOf(x.in),
 		gone: x.gone,
 	}
-	// Where this push has left parts they are most likely to be.
-	left := x.proxy.parts.replicas(x.push(), time.Now())
+	// Where this push has left content it is most likely to be.
+	left := x.proxy.pushes.replicas(x.pushKey(), time.Now())
 	var rest []string
 	for _, r := range x.decided.request.Gateway {
 		switch {
@@ -108,13 +108,13 @@ func (x *exchange) pushing(owner string) pushing {
 	return p
 }
 
-// gone: the part was deleted, by whomever, and not pushed again.
+// gone: what the manifest names was deleted, by whomever, and not pushed again.
 func (x *exchange) gone(p manifest.Part) bool {
 	known, ok := x.proxy.Ledger.Known(ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest})
 	return ok && known.Deleted
 }
 
-// wasGone: the part was deleted once. The record has blobs for no other reason, and another gateway may not have
+// wasGone: what the manifest names was deleted once. The ledger has blobs for no other reason, and another gateway may not have
 // heard yet that this one was pushed again.
 func (x *exchange) wasGone(p manifest.Part) bool {
 	known, ok := x.proxy.Ledger.Known(ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest})
@@ -143,10 +143,10 @@ func (x *exchange) bringHome(digest, at, owner string) {
 	_, _, _ = x.proxy.healer.begin(x.pushing(owner), manifest.Part{Digest: digest}, at, 0) // else the manifest waits
 }
 
-// refuseHole answers a manifest that would be damaged if it were committed. What may be mended by time, and by a client
-// that pushes the missing part again, ends in a broken connection first: most clients try again then, and none goes on after
+// refuseIncomplete answers a manifest that would be damaged if it were committed. What may be repaired by time, and by a client
+// that pushes the missing blob again, ends in a broken connection first: most clients try again then, and none goes on after
 // an answer in words. Whoever comes again gets that.
-func (x *exchange) refuseHole(err error) {
+func (x *exchange) refuseIncomplete(err error) {
 	if errors.Is(err, errManifestSize) {
 		x.refuse(http.StatusRequestEntityTooLarge, ociError{
 			Code: codeManifestInvalid, Message: err.Error(), Detail: map[string]int64{"limit": x.proxy.MaxManifest},
@@ -158,16 +158,16 @@ func (x *exchange) refuseHole(err error) {
 		x.refuse(http.StatusBadRequest, ociError{Code: codeManifestInvalid, Message: err.Error()})
 		return
 	}
-	var hole *holeError
-	if !errors.As(err, &hole) || hole.why != nil && x.proxy.lost.first("manifest "+x.client.String()+" "+x.in.URL.Path, time.Now()) {
+	var missing *missingBlobError
+	if !errors.As(err, &missing) || missing.why != nil && x.proxy.brokenOff.first("manifest "+x.client.String()+" "+x.in.URL.Path, time.Now()) {
 		x.reason = router.Healing
 		x.breakOff()
 	}
 	x.reason = router.Scattered
-	x.proxy.parts.forget(x.push())
+	x.proxy.pushes.end(x.pushKey())
 	x.refuse(http.StatusBadRequest, ociError{
 		Code:    codeManifestBlobUnknown,
-		Message: hole.Error(),
-		Detail:  map[string]any{"digest": hole.digest, "owner": hole.owner, "asked": hole.asked},
+		Message: missing.Error(),
+		Detail:  map[string]any{"digest": missing.digest, "owner": missing.owner, "asked": missing.asked},
 	})
 }

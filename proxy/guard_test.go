@@ -191,7 +191,7 @@ func TestWhatNobodyHasIsRefused(t *testing.T) {
 		}
 	}
 	if s.at["west"].has("/v2/app/manifests/v1") {
-		t.Error("committed with a hole")
+		t.Error("committed with a blob missing")
 	}
 	s.at["west"].blob("nowhere")
 	s.want(s.putManifest("v1", image), 201, "west; reason=nearest")

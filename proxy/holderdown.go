@@ -86,8 +86,8 @@ func (x *exchange) reportMissed(absentAt []*router.Replica) {
 	}
 	for _, r := range absentAt {
 		// Once in a while: a registry may hide what it has from whoever has no login.
-		if slices.Contains(known.Confirmed, r.Name) && x.proxy.lost.due("missed "+r.Name+" "+x.in.URL.Path, time.Now()) {
-			x.proxy.missed(x.reference(), r.Name)
+		if slices.Contains(known.Confirmed, r.Name) && x.proxy.brokenOff.due("missed "+r.Name+" "+x.in.URL.Path, time.Now()) {
+			x.proxy.Replication.Missed(x.reference(), r.Name)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// west has an image, by the record, and cannot be asked.
+// west has an image, by the ledger, and cannot be asked.
 func TestWhatIsHeldIsNotAbsent(t *testing.T) {
 	isDown := map[string]func(*router.Replica){"west": down}
 	offline := map[string]func(*router.Replica){"west": func(r *router.Replica) { r.Operator = router.Offline }}
@@ -35,7 +35,7 @@ func TestWhatIsHeldIsNotAbsent(t *testing.T) {
 		{"whoever pushes is told what is missing", "HEAD /v2/app/blobs/" + digest, breakOff, isDown, 404, "east; reason=failover"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			record := newMemoryRecord()
+			record := newMemoryLedger()
 			g := newRig(t, map[string]http.HandlerFunc{"west": test.west}, func(c *rigConfig) { c.Ledger = record })
 			for name, change := range test.change {
 				g.set(name, change)
@@ -54,7 +54,7 @@ func TestWhatIsHeldIsNotAbsent(t *testing.T) {
 
 // What was deleted is absent, whatever else its repository has.
 func TestADeletedLayerIsAbsent(t *testing.T) {
-	record := newMemoryRecord()
+	record := newMemoryLedger()
 	g := newRig(t, nil, func(c *rigConfig) { c.Ledger = record })
 	g.set("west", down)
 	_ = record.Push(ledger.Reference{Repository: "app", Name: "v1"}, ledger.Content{Digest: digest}, "west", ledger.Request{})
@@ -65,7 +65,7 @@ func TestADeletedLayerIsAbsent(t *testing.T) {
 
 // Whoever shares its storage with one that was heard was heard as well; and a list's next page is asked of one replica alone.
 func TestWhoWasHeard(t *testing.T) {
-	record := newMemoryRecord()
+	record := newMemoryLedger()
 	g := newRig(t, nil, func(c *rigConfig) { c.Ledger = record })
 	for _, name := range []string{"west", "east"} {
 		g.set(name, func(r *router.Replica) { r.Storage = "bucket" })
@@ -78,7 +78,7 @@ func TestWhoWasHeard(t *testing.T) {
 
 // What was taken away around us is recorded when somebody deletes it: else it would be held for ever by who is down.
 func TestADeletionOfWhatIsGone(t *testing.T) {
-	record := newMemoryRecord()
+	record := newMemoryLedger()
 	g := newRig(t, nil, func(c *rigConfig) { c.Ledger = record })
 	_ = record.Push(ledger.Reference{Repository: "app", Name: "v1"}, ledger.Content{Digest: digest}, "europe", ledger.Request{})
 	g.want(g.do("DELETE "+byDigest, nil), 404, "west; reason=nearest")
@@ -106,7 +106,7 @@ func TestDeletionOfWhatIsHeld(t *testing.T) {
 		{"denied by all", status(403), status(403), status(403), nil, login, 403, "west; reason=nearest"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			record := newMemoryRecord()
+			record := newMemoryLedger()
 			g := newRig(t, map[string]http.HandlerFunc{"west": test.west, "east": test.east, "europe": test.held}, func(c *rigConfig) { c.Ledger = record })
 			for name, change := range test.change {
 				g.set(name, change)

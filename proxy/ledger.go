@@ -58,10 +58,10 @@ func (x *exchange) deletedAt(fleet *router.Fleet, what ledger.Reference, replica
 // recordPush keeps what a replica accepted. What it was pushed with is there again, too, if it was deleted.
 func (x *exchange) recordPush(replica string, digest string, mediaType string) error {
 	book, repository := x.proxy.Ledger, x.target.repository
-	for _, part := range x.put.needs {
-		of := ledger.Reference{Repository: repository, Name: part.Digest, Blob: !part.Manifest}
+	for _, need := range x.put.needs {
+		of := ledger.Reference{Repository: repository, Name: need.Digest, Blob: !need.Manifest}
 		if x.mayBeDeleted(of) {
-			if err := book.Push(of, ledger.Content{Digest: part.Digest, Part: true}, replica, x.by()); err != nil {
+			if err := book.Push(of, ledger.Content{Digest: need.Digest, Part: true}, replica, x.by()); err != nil {
 				return fmt.Errorf("%w: %w", errUnrecorded, err)
 			}
 		}

@@ -18,7 +18,7 @@ import (
 
 func roomFor(m Memory) *room { return newRoom(m.Complete(), time.Second, prometheus.NewRegistry()) }
 
-// TestRoomForRequests: no more than there is room for, and one household leaves some to others.
+// TestRoomForRequests: no more than there is room for, and one clientPrefix leaves some to others.
 func TestRoomForRequests(t *testing.T) {
 	one, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	r := roomFor(Memory{Requests: 16})

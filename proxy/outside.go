@@ -15,7 +15,7 @@ import (
 // what leads there is bound to its replica as any upload is.
 
 // covers reports whether a listed path is p, or one that ends in /* has it below.
-func covers(listed, p string) bool {
+func matchesListed(listed, p string) bool {
 	prefix, wild := strings.CutSuffix(listed, "*")
 	if !wild {
 		return p == listed

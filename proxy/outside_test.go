@@ -14,7 +14,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-func TestCovers(t *testing.T) {
+func TestMatchesListed(t *testing.T) {
 	listed := []string{"/service/token", "/artifacts-uploads/*", "/a/b/*"}
 	for path, want := range map[string]bool{
 		"/service/token": true, "/service/token/x": false, "/service": false,
@@ -63,7 +63,7 @@ func TestUploadsOutside(t *testing.T) {
 	upstreams := map[string]http.HandlerFunc{"west": both, "east": both}
 	g := newRig(t, upstreams, func(c *rigConfig) {
 		listOutside(c)
-		c.Committed = func(repository, digest, replica string) {
+		c.told.committed = func(repository, digest, replica string) {
 			mu.Lock()
 			defer mu.Unlock()
 			brought = append(brought, repository+" "+digest+" "+replica)
@@ -93,7 +93,7 @@ func TestUploadsOutside(t *testing.T) {
 	if want := []string{"app " + digest + " east"}; !slices.Equal(brought, want) {
 		t.Errorf("committed %q, want %q", brought, want)
 	}
-	if at := g.proxy.parts.at(bindingKey{addrOf("127.0.0.1:1"), "app"}, digest, time.Now()); at != "east" {
+	if at := g.proxy.pushes.replicaOf(pushKey{addrOf("127.0.0.1:1"), "app"}, digest, time.Now()); at != "east" {
 		t.Errorf("the part is known at %q", at)
 	}
 	for _, seen := range g.take() {
@@ -144,7 +144,7 @@ func TestAForgedRepository(t *testing.T) {
 		west := keepsOutside(commit)
 		g := newRig(t, map[string]http.HandlerFunc{"west": west}, func(c *rigConfig) {
 			listOutside(c)
-			c.Committed = func(repository, _, _ string) {
+			c.told.committed = func(repository, _, _ string) {
 				if repository == "victim" {
 					t.Errorf("%s: a blob of it was to be copied", name)
 				}

@@ -68,8 +68,8 @@ func TestDeletedWhileItIsHealed(t *testing.T) {
 				var mu sync.Mutex
 				var brought []string
 				g := newRig(t, handlers, func(c *rigConfig) {
-					c.OwnWrites.Unheard = !heard
-					c.OwnWrites.Brought = func(what ledger.Reference, replica string) {
+					c.Unheard = !heard
+					c.told.brought = func(what ledger.Reference, replica string) {
 						mu.Lock()
 						defer mu.Unlock()
 						brought = append(brought, what.Name+" to "+replica)
@@ -126,7 +126,7 @@ func TestADeletedBlobExistsNowhereElse(t *testing.T) {
 // TestATagThatIsDeletedByAStandIn: what regctl puts under a tag to delete it is nobody's push.
 func TestATagThatIsDeletedByAStandIn(t *testing.T) {
 	s := newScattered(t)
-	record := s.proxy.Ledger.(*memoryRecord)
+	record := s.proxy.Ledger.(*memoryLedger)
 	s.tagAt("west", "v1", "config of an image")
 	config := `{"architecture":"amd64","os":"linux","config":{"Labels":{"delete-date":"2026-11-29 00:00:00 +0000 UTC","delete-tag":"v1"}},"rootfs":{"type":"layers"}}`
 	for _, blob := range []string{config, "{}"} {
@@ -145,11 +145,11 @@ func TestATagThatIsDeletedByAStandIn(t *testing.T) {
 // there: it may have been deleted by another one.
 func TestACopyIsNotReadBeforeItIsSure(t *testing.T) {
 	for unheard, by := range map[bool]string{false: "west; reason=nearest", true: "europe; reason=fallthrough"} {
-		s := newScattered(t, func(c *rigConfig) { c.OwnWrites.Unheard = unheard })
+		s := newScattered(t, func(c *rigConfig) { c.Unheard = unheard })
 		digest := sha256Of([]byte("config"))
 		s.at["west"].blob("config")
 		s.at["europe"].blob("config")
-		_, done, err := s.proxy.OwnWrites.Write(t.Context(), transfer.Name{Replica: "west", Repository: "app", Reference: digest, Blob: true})
+		_, done, err := s.proxy.Writes.Write(t.Context(), transfer.Name{Replica: "west", Repository: "app", Reference: digest, Blob: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,13 +162,13 @@ func TestACopyIsNotReadBeforeItIsSure(t *testing.T) {
 
 // watched calls whoever looks on at each push that is recorded.
 type watched struct {
-	*memoryRecord
+	*memoryLedger
 	push func(what ledger.Reference)
 }
 
 func (w watched) Push(what ledger.Reference, content ledger.Content, replica string, by ledger.Request) error {
 	w.push(what)
-	return w.memoryRecord.Push(what, content, replica, by)
+	return w.memoryLedger.Push(what, content, replica, by)
 }
 
 // TestNobodyDeletesWhatAClientPuts: from before a client's write is sent until it is recorded nobody deletes the same
@@ -196,7 +196,7 @@ func TestNobodyDeletesWhatAClientPuts(t *testing.T) {
 			var s scattered
 			var sent, recorded atomic.Int32
 			free := func(of ledger.Reference) bool {
-				done, _, err := s.proxy.OwnWrites.Delete(over, transfer.Name{Replica: "west", Repository: of.Repository, Reference: of.Name, Blob: of.Blob})
+				done, _, err := s.proxy.Writes.Delete(over, transfer.Name{Replica: "west", Repository: of.Repository, Reference: of.Name, Blob: of.Blob})
 				if err == nil {
 					done()
 				}
@@ -209,7 +209,7 @@ func TestNobodyDeletesWhatAClientPuts(t *testing.T) {
 					}
 				}
 			}
-			record := watched{newMemoryRecord(), func(ledger.Reference) { recorded.Add(1); held("recorded") }}
+			record := watched{newMemoryLedger(), func(ledger.Reference) { recorded.Add(1); held("recorded") }}
 			record.of[blob] = ledger.Entry{Digest: config, Deleted: true, Confirmed: []string{"east"}}
 			s = newScattered(t, func(c *rigConfig) {
 				c.Ledger = record
@@ -252,7 +252,7 @@ func watchedUpstream(t *testing.T, to *url.URL, writes func()) *url.URL {
 // it was committed.
 func TestABlobThatWasDeletedIsAskedFor(t *testing.T) {
 	s := newScattered(t)
-	record := s.proxy.Ledger.(*memoryRecord)
+	record := s.proxy.Ledger.(*memoryLedger)
 	config := sha256Of([]byte("config"))
 	record.of[ledger.Reference{Repository: "app", Name: config, Blob: true}] = ledger.Entry{Digest: config, Deleted: true, Confirmed: []string{"east"}}
 	s.want(s.do("POST "+uploads+"?digest="+config, strings.NewReader("config")), 201, "west; reason=nearest")
@@ -273,17 +273,17 @@ func TestWhatCannotBeUndoneIsLookedAt(t *testing.T) {
 			}
 			w.WriteHeader(http.StatusForbidden)
 		}}, func(c *rigConfig) {
-			c.OwnWrites.Doubt = func(what ledger.Reference, replica string) {
+			c.told.doubt = func(what ledger.Reference, replica string) {
 				if replica == "west" {
 					doubted = append(doubted, what)
 				}
 			}
 		})
 		if pushed {
-			g.proxy.Ledger.(*memoryRecord).of[blob] = ledger.Entry{Digest: blob.Name, Confirmed: []string{"west"}}
+			g.proxy.Ledger.(*memoryLedger).of[blob] = ledger.Entry{Digest: blob.Name, Confirmed: []string{"west"}}
 		}
 		p := pushing{repository: "app", owner: "west", host: "registry.contoso.com", gone: func(manifest.Part) bool { return false }}
-		own{g.proxy.healer, p, manifest.Part{Digest: blob.Name}, "east"}.undo(t.Context(), false)
+		ownWrite{g.proxy.healer, p, manifest.Part{Digest: blob.Name}, "east"}.undo(t.Context(), false)
 		if !slices.Equal(doubted, []ledger.Reference{blob}) || deletions > 0 == pushed {
 			t.Errorf("pushed: %v, deletions: %d, to be looked at: %v", pushed, deletions, doubted)
 		}

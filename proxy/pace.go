@@ -14,7 +14,7 @@ type Limits struct {
 	Silence     time.Duration // that a client has
 	Least       int64
 	AwaitHealth time.Duration // that a write waits for the probes to decide about a replica that did not answer
-	Heal        time.Duration // that a manifest waits for its parts
+	Heal        time.Duration // that a manifest waits for what it names
 	Commit      time.Duration // from a request's last byte to its answer, while the replica is up
 }
 

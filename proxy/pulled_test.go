@@ -55,7 +55,7 @@ func TestPulledIsCounted(t *testing.T) {
 	} {
 		var counted tally
 		g := newRig(t, test.upstreams, func(c *rigConfig) {
-			c.Pulled = func(replica string, nearest bool, n int) { counted.add(fmt.Sprint(replica, " ", nearest), n) }
+			c.told.pulled = func(replica string, nearest bool, n int) { counted.add(fmt.Sprint(replica, " ", nearest), n) }
 		})
 		g.do(test.line, nil)
 		if got := counted.take(); got != test.want {
@@ -67,7 +67,7 @@ func TestPulledIsCounted(t *testing.T) {
 func TestHealedIsCounted(t *testing.T) {
 	var counted tally
 	s := newScattered(t, func(c *rigConfig) {
-		c.Healed = func(source, target string, n int) { counted.add(source+" "+target, n) }
+		c.told.healed = func(source, target string, n int) { counted.add(source+" "+target, n) }
 	})
 	layer := strings.Repeat("layer", 50_000)
 	s.at["west"].blob("config")

@@ -25,7 +25,7 @@ type readOnly struct {
 }
 
 func newReadOnly() *readOnly {
-	return &readOnly{of: newLRU[string, map[string]time.Time](maxShelves)}
+	return &readOnly{of: newLRU[string, map[string]time.Time](maxRepositories)}
 }
 
 func (r *readOnly) note(whose, replica string, now time.Time) {
@@ -55,7 +55,7 @@ func (r *readOnly) names(now time.Time, whose ...string) (names []string) {
 
 // ownWrites are those of this client to the repository.
 func (x *exchange) ownWrites() string {
-	return household(x.client).String() + " " + x.target.repository
+	return clientPrefix(x.client).String() + " " + x.target.repository
 }
 
 // present is the fleet as the probes, and answers to the repository's writes, have it now.

@@ -66,7 +66,7 @@ func (x *exchange) drainUnwanted() {
 
 // refusalOf says why no replica gets a routable request; nil: one may. Registries differ in what they make of a path that is
 // not exactly one of the spec's: a slash at its end, capitals, an encoded slash. What writes by such a path would pass by the
-// guard and the record; what reads content by it, by what the record knows. All else may be read: what registries have beyond
+// guard and the ledger; what reads content by it, by what the ledger knows. All else may be read: what registries have beyond
 // the spec is theirs.
 func refusalOf(method string, u *url.URL, t target) *refusal {
 	rest, below := strings.CutPrefix(u.Path, "/v2/")

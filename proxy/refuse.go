@@ -42,7 +42,7 @@ func (x *exchange) refuseLostUpload() {
 	owner := x.decided.fleet.Replica(x.decided.request.URLOwner)
 	if owner != nil {
 		x.progress.asked.Store(owner)
-		if x.proxy.lost.first("upload "+x.in.URL.Path, time.Now()) {
+		if x.proxy.brokenOff.first("upload "+x.in.URL.Path, time.Now()) {
 			x.breakOff()
 		}
 	}

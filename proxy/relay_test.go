@@ -23,12 +23,12 @@ func TestRelay(t *testing.T) {
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	t.Cleanup(front.Close)
-	blind := func(c *rigConfig) {
+	unreachable := func(c *rigConfig) {
 		c.way.Relay = upstream.Relay{Scheme: "http", Front: func(replica string) (string, bool) {
 			return front.Listener.Addr().String(), replica == "west"
 		}}
 	}
-	g := newRig(t, map[string]http.HandlerFunc{"west": breakOff, "east": status(200)}, blind)
+	g := newRig(t, map[string]http.HandlerFunc{"west": breakOff, "east": status(200)}, unreachable)
 	got := g.do("POST "+uploads, nil)
 	g.want(got, 202, "west; reason=nearest")
 	if l := got.header.Get("Location"); l != uploads+"1?fairlead-replica=west" {
@@ -40,7 +40,7 @@ func TestRelay(t *testing.T) {
 	if seen := g.take(); len(seen) != 0 {
 		t.Errorf("the upstream was asked: %q", seen)
 	}
-	// What has come through another gateway already takes no second detour, so that nothing circles.
+	// What has come through another gateway already is not relayed again, so that nothing circles.
 	g.want(g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}"), upstream.HopHeader+": 1"), 502, "west; reason=leased")
 	// Elsewhere nothing is changed, and the mark does not reach a registry.
 	g.want(g.do("GET /v2/app/blobs/"+digest, nil, upstream.HopHeader+": 1"), 200, "east; reason=failover")
@@ -49,10 +49,10 @@ func TestRelay(t *testing.T) {
 // A login goes through a front only if the way there is as safe as the replica's own.
 func TestNoLoginInClearText(t *testing.T) {
 	for _, c := range []struct {
-		upstream, detour, authorization string
-		status                          int // of the front
-		exposed                         bool
-		asked                           int
+		upstream, relay, authorization string
+		status                         int // of the front
+		exposed                        bool
+		asked                          int
 	}{
 		{"http", "http", "Basic x", 200, false, 1},
 		{"http", "http", "", 401, false, 1},
@@ -69,17 +69,19 @@ func TestNoLoginInClearText(t *testing.T) {
 			w.WriteHeader(c.status)
 		}))
 		t.Cleanup(front.Close)
-		detour := upstream.Relay{Scheme: c.detour, Front: func(replica string) (string, bool) { return front.Listener.Addr().String(), replica == "west" }}
-		if c.detour == "http" {
+		relay := upstream.Relay{Scheme: c.relay, Front: func(replica string) (string, bool) {
+			return front.Listener.Addr().String(), replica == "west"
+		}}
+		if c.relay == "http" {
 			front.Start()
 		} else {
 			front.StartTLS()
 			roots := x509.NewCertPool()
 			roots.AddCert(front.Certificate())
-			detour.TLS = &tls.Config{RootCAs: roots}
+			relay.TLS = &tls.Config{RootCAs: roots}
 		}
 		g := newRig(t, nil, func(config *rigConfig) {
-			config.way.Relay = detour
+			config.way.Relay = relay
 			for _, u := range config.way.Endpoints {
 				u.URL.Scheme = c.upstream
 			}

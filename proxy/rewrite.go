@@ -135,7 +135,7 @@ func handleError(w http.ResponseWriter, r *http.Request, err error) {
 		panic(http.ErrAbortHandler) // a plain return would be an empty 200
 	}
 	if refused := (guardError{}); errors.As(err, &refused) {
-		x.refuseHole(refused)
+		x.refuseIncomplete(refused)
 		return
 	}
 	if x.losesUpload(err) {

@@ -34,7 +34,7 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 		}
 		out = withBody(out, x.put.body)
 	}
-	x.progress.cutTry.Store(&cancel) // not while a manifest waits for its parts
+	x.progress.cutTry.Store(&cancel) // not while a manifest waits for what it needs
 	return x.try(ctx, cancel, out, replica)
 }
 

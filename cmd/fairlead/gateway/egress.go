@@ -39,7 +39,7 @@ func newEgress(here string, now time.Time, reg prometheus.Registerer) *egress {
 }
 
 // pulled: without `here` the gateway counts as standing where its client does, as it does for reads.
-func (e *egress) pulled(replica string, nearest bool, bytes int) {
+func (e *egress) Pulled(replica string, nearest bool, bytes int) {
 	scope := scopeRemote
 	if replica == e.here || e.here == "" && nearest {
 		scope = scopeLocal
@@ -47,7 +47,7 @@ func (e *egress) pulled(replica string, nearest bool, bytes int) {
 	e.add(flow{replica, admin.PathPull, "", scope, strconv.FormatBool(nearest)}, bytes)
 }
 
-func (e *egress) healed(source, target string, bytes int) {
+func (e *egress) Healed(source, target string, bytes int) {
 	e.add(flow{source, admin.PathHeal, target, scopeRemote, ""}, bytes)
 }
 

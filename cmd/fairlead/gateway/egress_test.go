@@ -18,10 +18,10 @@ func TestEgress(t *testing.T) {
 	if got := e.answer(); got.RemoteShare != nil || len(got.Flows) != 0 {
 		t.Errorf("%+v", got)
 	}
-	e.pulled("westus", true, 60)
-	e.pulled("westus", false, 15)
-	e.pulled("eastus", true, 5)
-	e.healed("eastus", "westus", 7)
+	e.Pulled("westus", true, 60)
+	e.Pulled("westus", false, 15)
+	e.Pulled("eastus", true, 5)
+	e.Healed("eastus", "westus", 7)
 	e.replicated("eastus", "westus", 10)
 	e.replicated("eastus", "westus", 3)
 	got := e.answer()
@@ -52,8 +52,8 @@ fairlead_egress_bytes_total{nearest="true",path="pull",replica="westus",scope="l
 // TestEgressOfNoRegion: a gateway without `here` counts as standing where its client does.
 func TestEgressOfNoRegion(t *testing.T) {
 	e := newEgress("", time.Unix(0, 0), prometheus.NewRegistry())
-	e.pulled("westus", true, 1)
-	e.pulled("eastus", false, 2)
+	e.Pulled("westus", true, 1)
+	e.Pulled("eastus", false, 2)
 	if got := e.answer(); got.Total != (admin.EgressBytes{Local: 1, Remote: 2}) {
 		t.Errorf("%+v", got)
 	}

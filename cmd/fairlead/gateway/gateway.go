@@ -150,8 +150,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		Map: placed.Orders, Fleet: reached,
 		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
 		Ledger: g.record, Agreement: agreement,
-		Pulled: g.egress.pulled, Healed: g.egress.healed,
-		Committed: g.copying.committed, OwnWrites: g.copying.ownWrites(), Missed: g.copying.missed,
+		Traffic: g.egress, Replication: clientWrites{g.copying}, Writes: g.copying.Writes, Unheard: g.copying.Unheard,
 		Registerer: g.metrics, Log: log,
 	})
 	g.copying.fleet, g.copying.reach, g.copying.agreed = reached, ownReach(c, g.upstreams), g.agreed

@@ -14,7 +14,6 @@ import (
 	"github.com/fairlead-gateway/fairlead/cluster"
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/ledger"
-	"github.com/fairlead-gateway/fairlead/proxy"
 	"github.com/fairlead-gateway/fairlead/replication"
 	"github.com/fairlead-gateway/fairlead/replication/audit"
 	"github.com/fairlead-gateway/fairlead/router"
@@ -121,19 +120,21 @@ func (c *copying) copied(replica, repository string) bool {
 	})
 }
 
-// ownWrites is what copies for a client's push share with ours.
-func (c *copying) ownWrites() proxy.OwnWrites {
-	return proxy.OwnWrites{
-		Writes: c.Writes, Unheard: c.Unheard,
-		Brought: func(what ledger.Reference, replica string) { c.Brought(replica, what) },
-		Doubt:   func(what ledger.Reference, replica string) { c.Uncertain(replica, what) },
-	}
+// clientWrites is what the engine is told of what clients push and pull.
+type clientWrites struct{ *copying }
+
+func (c clientWrites) Committed(repository, digest, replica string) {
+	c.committed(repository, digest, replica)
 }
 
-// missed: a pull was answered 404 by a replica that is known to have it. Whether it has is looked at, and mended.
-func (c *copying) missed(what ledger.Reference, replica string) {
-	c.Missed(replica, what)
+// Missed has it looked at whether the replica has it, and repaired.
+func (c clientWrites) Missed(what ledger.Reference, replica string) { c.copying.Missed(replica, what) }
+
+func (c clientWrites) Brought(what ledger.Reference, replica string) {
+	c.copying.Brought(replica, what)
 }
+
+func (c clientWrites) Doubt(what ledger.Reference, replica string) { c.Uncertain(replica, what) }
 
 // doubt: it is looked at, and a blob that is live again is brought to all who lack it.
 func (c *copying) doubt(e ledger.Entry, replica string) {

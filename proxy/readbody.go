@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"net/http"
 )
@@ -42,15 +41,43 @@ func readUpTo(response *http.Response, most int64) (text []byte, whole bool, err
 	return text, whole, nil
 }
 
-// emptyIndex: a list of referrers with none in it, and no further page.
-func emptyIndex(response *http.Response) (bool, error) {
-	text, whole, err := readShort(response)
-	if err != nil || !whole || response.Header.Get("Link") != "" {
-		return false, err
+// sizeOf is how large a body can be that is read to so many bytes at most.
+func sizeOf(contentLength, most int64) int64 {
+	if contentLength < 0 {
+		return most
 	}
-	var doc struct {
-		Manifests []json.RawMessage `json:"manifests"`
+	return min(contentLength, most)
+}
+
+// heldOf is how much of an answer is held that is read to so many bytes at most, and decompressed to unpacked ones.
+func heldOf(response *http.Response, most, unpacked int64) int64 {
+	switch {
+	case response.ContentLength > most:
+		return 0
+	case response.Header.Get("Content-Encoding") != "":
+		return most + unpacked
 	}
-	text, ok := decompressed(response.Header, text, maxShort)
-	return ok && json.Unmarshal(text, &doc) == nil && len(doc.Manifests) == 0, nil
+	return sizeOf(response.ContentLength, most)
+}
+
+// readAll reads at most so many bytes, and one more to tell that there are more, into no more memory than they need.
+func readAll(body io.Reader, contentLength, most int64) ([]byte, error) {
+	if contentLength < 0 {
+		return io.ReadAll(io.LimitReader(body, most+1))
+	}
+	content := make([]byte, min(contentLength, most+1))
+	n, err := io.ReadFull(body, content)
+	return content[:n], err
+}
+
+// heldBody gives room back when it is closed.
+type heldBody struct {
+	io.Reader
+	io.Closer
+	done func()
+}
+
+func (b heldBody) Close() error {
+	defer b.done()
+	return b.Closer.Close()
 }
