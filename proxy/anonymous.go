@@ -48,8 +48,8 @@ func (a *anonymousAccess) is(replica string, ask func() (is, known bool)) bool {
 	return is.(bool)
 }
 
-// allowsAnonymous asks the replica for what needs no right but to be let in, in the gateway's own name: the answer is for all
-// clients. In doubt it does not.
+// allowsAnonymous asks the replica for what needs no right but to be let in, in the gateway's own name: the answer is
+// for all clients. In doubt it does not.
 func (p *Proxy) allowsAnonymous(replica string) bool {
 	return p.anonymous.is(replica, func() (is, known bool) {
 		ctx, cancel := context.WithTimeout(context.Background(), p.Limits.FirstByte/2)

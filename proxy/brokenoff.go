@@ -11,8 +11,8 @@ import (
 // maxBrokenOff bounds what is remembered of requests whose clients were cut off.
 const maxBrokenOff = 4096
 
-// brokenOff remembers which requests ended in a broken connection, because that is what most clients try again after. A client
-// that comes with the same one again gets an answer.
+// brokenOff remembers which requests ended in a broken connection, because that is what most clients try again after. A
+// client that comes with the same one again gets an answer.
 type brokenOff struct {
 	life time.Duration // Static.
 	seed maphash.Seed  // Static.

@@ -12,7 +12,8 @@ func TestBrokenOff(t *testing.T) {
 		what  string
 		after time.Duration
 		want  bool
-	}{{"a", 0, true}, {"b", 0, true}, {"a", time.Second, false}, {"a", 59 * time.Second, false}, {"a", 2 * time.Minute, true}} {
+	}{{"a", 0, true}, {"b", 0, true}, {"a", time.Second, false}, {"a", 59 * time.Second, false},
+		{"a", 2 * time.Minute, true}} {
 		if got := l.first(test.what, start.Add(test.after)); got != test.want {
 			t.Errorf("%+v: %v", test, got)
 		}

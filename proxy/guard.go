@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
@@ -26,11 +25,12 @@ func (e guardError) Unwrap() error { return e.error }
 
 var errManifestSize = errors.New("the manifest is larger than this gateway takes (proxy.limits.manifest)")
 
-// maxUnwanted bounds what is read of a manifest that is too large: most clients look for an answer only when they have sent all.
+// maxUnwanted bounds what is read of a manifest that is too large: most clients look for an answer only when they have
+// sent all.
 const maxUnwanted = 64 << 20
 
-// readManifest takes the manifest in, so that it can be looked at, and sent more than once. One that is too large is refused: it could
-// not be copied to any other replica.
+// readManifest takes the manifest in, so that it can be looked at, and sent more than once. One that is too large is
+// refused: it could not be copied to any other replica.
 func (x *exchange) readManifest(out *http.Request) error {
 	if out.Body == nil {
 		return nil
@@ -56,9 +56,9 @@ func (x *exchange) readManifest(out *http.Request) error {
 	return nil
 }
 
-// guard sees to it that the replica has all that the manifest needs before it is put there: registries are not obliged to
-// look, and some do not (OCI distribution spec 1.1, "Pushing Manifests"; zot and go-containerregistry's accept a manifest
-// whose layers are missing).
+// guard sees to it that the replica has all that the manifest needs before it is put there: registries are not obliged
+// to look, and some do not (OCI distribution spec 1.1, "Pushing Manifests"; zot and go-containerregistry's accept a
+// manifest whose layers are missing).
 func (x *exchange) guard(ctx context.Context, owner *router.Replica) error {
 	needs, err := manifest.Needs(x.put.body)
 	if err != nil {
@@ -110,14 +110,14 @@ func (x *exchange) pushing(owner string) pushing {
 
 // gone: what the manifest names was deleted, by whomever, and not pushed again.
 func (x *exchange) gone(p manifest.Part) bool {
-	known, ok := x.proxy.Ledger.Known(ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest})
+	known, ok := x.proxy.Ledger.Known(x.referenceOf(p))
 	return ok && known.Deleted
 }
 
-// wasGone: what the manifest names was deleted once. The ledger has blobs for no other reason, and another gateway may not have
-// heard yet that this one was pushed again.
+// wasGone: what the manifest names was deleted once. The ledger has blobs for no other reason, and another gateway may
+// not have heard yet that this one was pushed again.
 func (x *exchange) wasGone(p manifest.Part) bool {
-	known, ok := x.proxy.Ledger.Known(ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest})
+	known, ok := x.proxy.Ledger.Known(x.referenceOf(p))
 	return ok && (known.Deleted || !p.Manifest)
 }
 
@@ -127,7 +127,7 @@ func (x *exchange) forbidDeletesOfGone(ctx context.Context, replica string) erro
 		if !x.gone(p) {
 			continue
 		}
-		if err := x.forbidDeletes(ctx, replica, ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest}); err != nil {
+		if err := x.forbidDeletes(ctx, replica, x.referenceOf(p)); err != nil {
 			return err
 		}
 	}
@@ -143,9 +143,9 @@ func (x *exchange) bringHome(digest, at, owner string) {
 	_, _, _ = x.proxy.healer.begin(x.pushing(owner), manifest.Part{Digest: digest}, at, 0) // else the manifest waits
 }
 
-// refuseIncomplete answers a manifest that would be damaged if it were committed. What may be repaired by time, and by a client
-// that pushes the missing blob again, ends in a broken connection first: most clients try again then, and none goes on after
-// an answer in words. Whoever comes again gets that.
+// refuseIncomplete answers a manifest that would be damaged if it were committed. What may be repaired by time, and by
+// a client that pushes the missing blob again, ends in a broken connection first: most clients try again then, and none
+// goes on after an answer in words. Whoever comes again gets that.
 func (x *exchange) refuseIncomplete(err error) {
 	if errors.Is(err, errManifestSize) {
 		x.refuse(http.StatusRequestEntityTooLarge, ociError{
@@ -159,7 +159,8 @@ func (x *exchange) refuseIncomplete(err error) {
 		return
 	}
 	var missing *missingBlobError
-	if !errors.As(err, &missing) || missing.why != nil && x.proxy.brokenOff.first("manifest "+x.client.String()+" "+x.in.URL.Path, time.Now()) {
+	what := "manifest " + x.client.String() + " " + x.in.URL.Path
+	if !errors.As(err, &missing) || missing.why != nil && x.proxy.brokenOff.first(what, time.Now()) {
 		x.reason = router.Healing
 		x.breakOff()
 	}

@@ -214,7 +214,10 @@ type reply struct {
 	trailer http.Header
 }
 
-var noRedirects = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Timeout: patience}
+var noRedirects = &http.Client{CheckRedirect: func(*http.Request,
+	[]*http.Request) error {
+	return http.ErrUseLastResponse
+}, Timeout: patience}
 
 // do sends "METHOD PATH" and an optional body; headers as "Name: value".
 func (g *rig) do(line string, body io.Reader, headers ...string) reply {
@@ -282,7 +285,8 @@ func (g *rig) next(from *bufio.Reader, method string) reply {
 
 func read(response *http.Response) reply {
 	content, err := io.ReadAll(response.Body)
-	return reply{response.StatusCode, response.Header.Get(replicaHeader), response.Header, string(content), err, response.Trailer}
+	return reply{response.StatusCode, response.Header.Get(replicaHeader), response.Header, string(content), err,
+		response.Trailer}
 }
 
 // serve puts the clients' server as it is in production in the place of the plain one. start starts it.

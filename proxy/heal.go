@@ -65,7 +65,8 @@ type pushing struct {
 func newHealer(p *Proxy) *healer {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &healer{
-		reach: p.Upstreams.ReachAs, traffic: p.Traffic, replication: p.Replication, writes: p.Writes, unheard: p.Unheard,
+		reach: p.Upstreams.ReachAs, traffic: p.Traffic,
+		replication: p.Replication, writes: p.Writes, unheard: p.Unheard,
 		room: p.room, known: p.Ledger.Known, metrics: p.metrics, log: p.Log,
 		ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxCopies), jobs: map[jobKey]*job{},
 	}
@@ -101,8 +102,8 @@ func (e *missingBlobError) Error() string {
 	return fmt.Sprintf("%s is not on %s and cannot be copied there: %v", e.digest, e.owner, e.why)
 }
 
-// complete sees to it that the owner has all that a manifest needs, until ctx ends: then copying goes on, and the error is
-// errHealing. What is known to be there is not asked, and what turns out to be is remembered.
+// complete sees to it that the owner has all that a manifest needs, until ctx ends: then copying goes on, and the error
+// is errHealing. What is known to be there is not asked, and what turns out to be is remembered.
 func (h *healer) complete(
 	ctx context.Context, p pushing, needs []manifest.Part, known knownContent, nesting int,
 ) error {
@@ -140,7 +141,8 @@ func worst(errs []error) error {
 	return found
 }
 
-// ensure reports whether the owner has what a descriptor names for certain. Without an error its manifest may be put all the same.
+// ensure reports whether the owner has what a descriptor names for certain. Without an error its manifest may be put
+// all the same.
 func (h *healer) ensure(ctx context.Context, p pushing, need manifest.Part, nesting int) (there bool, err error) {
 	at, err := h.askOwner(ctx, p, need)
 	if err != nil || at != router.Lacks {
@@ -165,7 +167,8 @@ func (h *healer) ensure(ctx context.Context, p pushing, need manifest.Part, nest
 		err := h.copied(ctx, p, need, repair.From, nesting)
 		return err == nil, err
 	case repair.Unsure:
-		return false, &missingBlobError{need.Digest, p.owner, p.others, errors.New("a replica that may have it does not answer")}
+		return false, &missingBlobError{need.Digest, p.owner, p.others,
+			errors.New("a replica that may have it does not answer")}
 	case repair.Missing:
 		return false, &missingBlobError{need.Digest, p.owner, p.others, nil}
 	}

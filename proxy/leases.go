@@ -47,13 +47,15 @@ func newLeases(idle time.Duration, agreed Agreement) *leases {
 	if agreed == nil {
 		agreed = alone{}
 	}
-	l := &leases{idle: idle, agreed: agreed, quotas: newQuotas(maxPerClient), bindings: newLRU[pushKey, binding](maxBindings)}
-	byName, err := simplelru.NewLRU(maxLeases, func(repository string, _ *router.Lease) { l.quotas.release(repository) })
+	quotas := newQuotas(maxPerClient)
+	byName, err := simplelru.NewLRU(maxLeases, func(repository string, _ *router.Lease) { quotas.release(repository) })
 	if err != nil {
 		panic(err) // only for a size below one
 	}
-	l.byName = byName
-	return l
+	return &leases{
+		idle: idle, agreed: agreed,
+		byName: byName, quotas: quotas, bindings: newLRU[pushKey, binding](maxBindings),
+	}
 }
 
 // owner is the replica that holds the repository's live lease, "" if none does. What gateways agree on

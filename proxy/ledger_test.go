@@ -31,9 +31,11 @@ func (m *memoryLedger) Push(what ledger.Reference, content ledger.Content, repli
 	if m.fails {
 		return errDisk
 	}
-	m.told = append(m.told, fmt.Sprintf("push %.9s %s %t %s %s %s", what.Name, content.Config, content.Part, by.Host, by.Method, by.UserAgent))
+	m.told = append(m.told, fmt.Sprintf("push %.9s %s %t %s %s %s", what.Name, content.Config, content.Part, by.Host,
+		by.Method, by.UserAgent))
 	for _, name := range []string{what.Name, content.Digest} {
-		m.of[ledger.Reference{Repository: what.Repository, Name: name, Blob: what.Blob}] = ledger.Entry{Digest: content.Digest, Confirmed: []string{replica}}
+		m.of[ledger.Reference{Repository: what.Repository, Name: name,
+			Blob: what.Blob}] = ledger.Entry{Digest: content.Digest, Confirmed: []string{replica}}
 	}
 	return nil
 }
@@ -46,7 +48,8 @@ func (m *memoryLedger) Delete(what ledger.Reference, replica string, by ledger.R
 	}
 	m.told = append(m.told, fmt.Sprintf("delete %.9s %s %s %s", what.Name, by.Host, by.Method, by.UserAgent))
 	for other, known := range m.of {
-		if other == what || other.Repository == what.Repository && !what.Blob && !known.Deleted && known.Digest == what.Name {
+		if other == what || other.Repository == what.Repository && !what.Blob && !known.Deleted &&
+			known.Digest == what.Name {
 			m.of[other] = ledger.Entry{Digest: known.Digest, Deleted: true, Confirmed: []string{replica}}
 		}
 	}
@@ -59,7 +62,8 @@ func (m *memoryLedger) Untag(tag ledger.Reference, standIn string, replica strin
 	defer m.mu.Unlock()
 	m.told = append(m.told, fmt.Sprintf("untag %s %s", tag.Name, by.UserAgent))
 	m.of[tag] = ledger.Entry{Digest: m.of[tag].Digest, Deleted: true, Confirmed: []string{replica}}
-	m.of[ledger.Reference{Repository: tag.Repository, Name: standIn}] = ledger.Entry{Digest: standIn, Deleted: true, Confirmed: []string{replica}}
+	m.of[ledger.Reference{Repository: tag.Repository, Name: standIn}] = ledger.Entry{Digest: standIn, Deleted: true,
+		Confirmed: []string{replica}}
 	return nil
 }
 
@@ -107,11 +111,13 @@ func TestAWriteThatCannotBeKept(t *testing.T) {
 		func() reply { return s.putManifest("v1", imageOf("config")) },
 		func() reply { return s.do("DELETE /v2/app/manifests/v1", nil) },
 	} {
-		if got := do(); got.status != 503 || !strings.Contains(got.body, "UNAVAILABLE") || got.header.Get("Retry-After") == "" {
+		if got := do(); got.status != 503 || !strings.Contains(got.body, "UNAVAILABLE") ||
+			got.header.Get("Retry-After") == "" {
 			t.Errorf("%v", got)
 		}
 	}
-	s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("one")), strings.NewReader("one")), 201, "west; reason=leased")
+	s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("one")), strings.NewReader("one")), 201,
+		"west; reason=leased")
 	record.fails = false
 	s.want(s.putManifest("v1", imageOf("config", "one")), 201, "west; reason=leased")
 	known, _ := record.Known(ledger.Reference{Repository: "app", Name: "v1"})
@@ -126,7 +132,8 @@ func TestBlobsWithAStaleLedger(t *testing.T) {
 		s := newScattered(t)
 		record := s.proxy.Ledger.(*memoryLedger)
 		record.stale = stale
-		s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("one")), strings.NewReader("one")), 201, "west; reason=nearest")
+		s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("one")), strings.NewReader("one")), 201,
+			"west; reason=nearest")
 		s.at["west"].blob("config")
 		s.want(s.putManifest("v1", imageOf("config", "one")), 201, "west; reason=leased")
 		pushed := 0

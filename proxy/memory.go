@@ -83,8 +83,8 @@ func newRoom(m Memory, wait time.Duration, reg prometheus.Registerer) *room {
 	}
 }
 
-// enter is for a request of a client. One clientPrefix has seven eighths at most. A sixteenth beyond all is for pings: a
-// gateway that is full is not down, and who probes it must not send its clients to the next one, which would be full
+// enter is for a request of a client. One clientPrefix has seven eighths at most. A sixteenth beyond all is for pings:
+// a gateway that is full is not down, and who probes it must not send its clients to the next one, which would be full
 // then.
 func (r *room) enter(client netip.Addr, bytes int64, ping bool) (leave func(), err error) {
 	who := clientPrefix(client)
@@ -165,8 +165,8 @@ func (r *room) class(bytes int64) (of *semaphore.Weighted, most int64) {
 	return r.large, min(bytes, r.mostLarge)
 }
 
-// reserveForManifest makes room for a manifest of so many bytes, until the exchange ends. What is read out of it needs as
-// much again.
+// reserveForManifest makes room for a manifest of so many bytes, until the exchange ends. What is read out of it needs
+// as much again.
 func (x *exchange) reserveForManifest(bytes int64) error {
 	done, err := x.proxy.room.reserve(x.ctx, 2*bytes)
 	if err == nil {

@@ -125,7 +125,8 @@ func TestLackOfRoom(t *testing.T) {
 	g.proxy.room.wait = 100 * time.Millisecond
 	ask := func(method string) int {
 		t.Helper()
-		request, err := http.NewRequestWithContext(t.Context(), method, g.gateway.URL+"/v2/app/manifests/v1", strings.NewReader(large))
+		request, err := http.NewRequestWithContext(t.Context(), method, g.gateway.URL+"/v2/app/manifests/v1",
+			strings.NewReader(large))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,8 +18,10 @@ func TestMatchesListed(t *testing.T) {
 	listed := []string{"/service/token", "/artifacts-uploads/*", "/a/b/*"}
 	for path, want := range map[string]bool{
 		"/service/token": true, "/service/token/x": false, "/service": false,
-		"/artifacts-uploads/x": true, "/artifacts-uploads/x/y/z": true, "/artifacts-uploads/": false, "/artifacts-uploads": false, "/artifacts-uploadsx": false,
-		"/artifacts-uploads/../metrics": false, "/artifacts-uploads//metrics": false, "/artifacts-uploads/%2e%2e/metrics": false, "/artifacts-uploads/..;/metrics": false,
+		"/artifacts-uploads/x": true, "/artifacts-uploads/x/y/z": true, "/artifacts-uploads/": false,
+		"/artifacts-uploads": false, "/artifacts-uploadsx": false,
+		"/artifacts-uploads/../metrics": false, "/artifacts-uploads//metrics": false,
+		"/artifacts-uploads/%2e%2e/metrics": false, "/artifacts-uploads/..;/metrics": false,
 		"/a/b/c": true, "/a/c": false, "/": false, "/metrics": false,
 	} {
 		if got := routable(path, listed); got != want {
@@ -86,7 +88,8 @@ func TestUploadsOutside(t *testing.T) {
 		}
 	}
 	got = g.do("PUT "+got.header.Get("Location")+"&digest="+digest, nil)
-	if g.want(got, 201, "east; reason=owner"); got.header.Get("Location") != "/v2/app/blobs/"+digest || got.header.Get(digestHeader) != digest {
+	if g.want(got, 201, "east; reason=owner"); got.header.Get("Location") != "/v2/app/blobs/"+digest ||
+		got.header.Get(digestHeader) != digest {
 		t.Errorf("%v", got.header)
 	}
 	g.gateway.Close() // the end of the handlers
@@ -103,8 +106,8 @@ func TestUploadsOutside(t *testing.T) {
 	}
 }
 
-// Uploads below /v2/ need not be where the spec has them: ghcr.io has NAME/blobs/upload/ID. They must not be a way to write
-// anything else.
+// Uploads below /v2/ need not be where the spec has them: ghcr.io has NAME/blobs/upload/ID. They must not be a way to
+// write anything else.
 func TestUploadsElsewhereBelowV2(t *testing.T) {
 	const elsewhere = "/v2/app/blobs/upload/1"
 	g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
@@ -139,7 +142,8 @@ func TestUploadsElsewhereBelowV2(t *testing.T) {
 func TestAForgedRepository(t *testing.T) {
 	forged := outsideUploads + "1?fairlead-repository=victim&fairlead-replica=west"
 	for name, commit := range map[string]string{
-		"no Location": "", "another's": "/v2/mallory/blobs/" + digest, "no blob's": "/v2/victim/manifests/v1", "another blob's": "/v2/victim/blobs/" + otherDigest,
+		"no Location": "", "another's": "/v2/mallory/blobs/" + digest, "no blob's": "/v2/victim/manifests/v1",
+		"another blob's": "/v2/victim/blobs/" + otherDigest,
 	} {
 		west := keepsOutside(commit)
 		g := newRig(t, map[string]http.HandlerFunc{"west": west}, func(c *rigConfig) {
@@ -166,10 +170,12 @@ func TestAForgedRepository(t *testing.T) {
 func TestOutsideThatIsNotListed(t *testing.T) {
 	g := newRig(t, map[string]http.HandlerFunc{"west": keepsOutside("")}, nil)
 	got := g.do("POST "+uploads, nil)
-	if g.want(got, 502, "west; reason=nearest"); !strings.Contains(got.body, "proxy.paths") || !strings.Contains(got.body, "/artifacts-uploads/*") {
+	if g.want(got, 502, "west; reason=nearest"); !strings.Contains(got.body, "proxy.paths") ||
+		!strings.Contains(got.body, "/artifacts-uploads/*") {
 		t.Errorf("%s does not say what to do", got.body)
 	}
-	g.want(g.do("PATCH "+outsideUploads+"1?fairlead-repository=app&fairlead-replica=west", strings.NewReader("x")), 404, "-")
+	g.want(g.do("PATCH "+outsideUploads+"1?fairlead-repository=app&fairlead-replica=west", strings.NewReader("x")),
+		404, "-")
 	if g.proxy.leases.count() != 0 {
 		t.Error("a lease")
 	}

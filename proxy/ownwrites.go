@@ -14,8 +14,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
-// unsettled: we are writing there what is asked for, and have not yet heard whether it was deleted meanwhile by a gateway that does
-// not tell us.
+// unsettled: we are writing there what is asked for, and have not yet heard whether it was deleted meanwhile by a
+// gateway that does not tell us.
 func (x *exchange) unsettled(replica *router.Replica) bool {
 	of := x.target
 	return x.proxy.Unheard && (of.blob || of.manifest) && x.proxy.Writes.Writing(transfer.Name{
@@ -23,8 +23,8 @@ func (x *exchange) unsettled(replica *router.Replica) bool {
 	})
 }
 
-// forbidDeletes has nobody delete in our own name, at that replica, what the client puts there, until it is recorded: who
-// deletes looks then whether that is still wanted, and would take along what the client was told is kept.
+// forbidDeletes has nobody delete in our own name, at that replica, what the client puts there, until it is recorded:
+// who deletes looks then whether that is still wanted, and would take along what the client was told is kept.
 func (x *exchange) forbidDeletes(ctx context.Context, replica string, names ...ledger.Reference) error {
 	for _, of := range names {
 		done, err := x.proxy.Writes.Hold(ctx, transfer.Name{
@@ -76,8 +76,8 @@ type ownWrite struct {
 	from string
 }
 
-// write asks the ledger before and after, and undoes what was written if it was deleted meanwhile. The context of do ends when
-// somebody wants to delete the same at the owner.
+// write asks the ledger before and after, and undoes what was written if it was deleted meanwhile. The context of do
+// ends when somebody wants to delete the same at the owner.
 func (o ownWrite) write(ctx context.Context, do func(context.Context) error) error {
 	cut, done, err := o.writes.Write(ctx, o.name())
 	if err != nil {
@@ -145,7 +145,8 @@ func (o ownWrite) undo(ctx context.Context, recorded bool) {
 		return remove(ctx, o.reach(o.owner, o.host), o.repository, o.need.Digest, o.credential)
 	}()
 	if err != nil {
-		o.log.Warn("a copy of what was deleted meanwhile is not yet undone", "replica", o.owner, "repository", o.repository, "digest", o.need.Digest, "error", err)
+		o.log.Warn("a copy of what was deleted meanwhile is not yet undone",
+			"replica", o.owner, "repository", o.repository, "digest", o.need.Digest, "error", err)
 	}
 }
 

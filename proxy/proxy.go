@@ -93,7 +93,8 @@ func New(c Config) *Proxy {
 	c.MaxManifest = cmp.Or(c.MaxManifest, transfer.DefaultMaxManifest)
 	p := &Proxy{
 		Config: c, leases: newLeases(c.LeaseIdle, c.Agreement), pushes: newPushes(c.LeaseIdle),
-		resolutions: newResolutions(), anonymous: newAnonymousAccess(), readOnly: newReadOnly(), brokenOff: newBrokenOff(c.LeaseIdle),
+		resolutions: newResolutions(), anonymous: newAnonymousAccess(), readOnly: newReadOnly(),
+		brokenOff: newBrokenOff(c.LeaseIdle),
 	}
 	p.room = newRoom(c.Memory.Complete(), c.Limits.FirstByte, c.Registerer)
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })

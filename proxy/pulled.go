@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// countPulled has the bytes counted that the client gets of a repository's content: what left the replica for it. What a
-// replica said and the client does not hear is not among them, nor is what object storage sends after a redirect.
+// countPulled has the bytes counted that the client gets of a repository's content: what left the replica for it. What
+// a replica said and the client does not hear is not among them, nor is what object storage sends after a redirect.
 func (x *exchange) countPulled(response *http.Response, replica string) {
 	if !x.reads() || x.target.repository == "" {
 		return

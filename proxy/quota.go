@@ -6,7 +6,8 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// maxPerClient is how many leases one client may have made through one gateway, so that none can push everybody else's out.
+// maxPerClient is how many leases one client may have made through one gateway, so that none can push everybody else's
+// out.
 const maxPerClient = maxLeases / 4
 
 // quotas counts leases by the client whose write made them. The lock of the table of leases guards it.

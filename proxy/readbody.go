@@ -9,8 +9,8 @@ import (
 // maxShort is more than registries say about what they do not have, in bytes.
 const maxShort = 4 << 10
 
-// readShort takes in a short answer that may not be the one, so that its connection can be used again rather than closed. A long
-// one is left alone.
+// readShort takes in a short answer that may not be the one, so that its connection can be used again rather than
+// closed. A long one is left alone.
 func readShort(response *http.Response) (text []byte, whole bool, err error) {
 	return readUpTo(response, maxShort)
 }

@@ -66,7 +66,8 @@ func (x *exchange) present(now time.Time) *router.Fleet {
 // refusedAsReadOnly: the replica takes no push, so that another has to, whatever binds it.
 func (x *exchange) refusedAsReadOnly(got answer) bool {
 	if got.err != nil || got.Replica.ReadOnly || x.decided.request.Named != "" ||
-		x.in.Method != http.MethodPost || x.target.kind != router.Write || !x.repeatable() || !strings.HasSuffix(x.in.URL.Path, "/") {
+		x.in.Method != http.MethodPost || x.target.kind != router.Write || !x.repeatable() ||
+		!strings.HasSuffix(x.in.URL.Path, "/") {
 		return false
 	}
 	return failsWrites(got.Status) || saysReadOnly(got.response)

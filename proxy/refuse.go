@@ -34,9 +34,9 @@ func (x *exchange) refuseToAsk() {
 	x.refuseLostUpload()
 }
 
-// refuseLostUpload answers a part that the replica of its upload does not take, because that is down, did not answer, or
-// is none of the fleet's. Most clients begin the blob, or the push, anew when the connection breaks. Who comes with the
-// same upload again does not, and is told that there is none (docs/request-handling.md has what each client does).
+// refuseLostUpload answers a part that the replica of its upload does not take, because that is down, did not answer,
+// or is none of the fleet's. Most clients begin the blob, or the push, anew when the connection breaks. Who comes with
+// the same upload again does not, and is told that there is none (docs/request-handling.md has what each client does).
 func (x *exchange) refuseLostUpload() {
 	x.reason = router.UploadLost
 	owner := x.decided.fleet.Replica(x.decided.request.URLOwner)
@@ -46,7 +46,9 @@ func (x *exchange) refuseLostUpload() {
 			x.breakOff()
 		}
 	}
-	e := ociError{Code: codeUploadUnknown, Message: "the replica that holds this upload is lost: start the upload again"}
+	e := ociError{
+		Code: codeUploadUnknown, Message: "the replica that holds this upload is lost: start the upload again",
+	}
 	if owner != nil {
 		e.Detail = map[string]string{"replica": owner.Name}
 	}

@@ -41,7 +41,8 @@ func TestRelay(t *testing.T) {
 		t.Errorf("the upstream was asked: %q", seen)
 	}
 	// What has come through another gateway already is not relayed again, so that nothing circles.
-	g.want(g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}"), upstream.HopHeader+": 1"), 502, "west; reason=leased")
+	g.want(g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}"), upstream.HopHeader+": 1"), 502,
+		"west; reason=leased")
 	// Elsewhere nothing is changed, and the mark does not reach a registry.
 	g.want(g.do("GET /v2/app/blobs/"+digest, nil, upstream.HopHeader+": 1"), 200, "east; reason=failover")
 }
@@ -93,7 +94,8 @@ func TestNoLoginInClearText(t *testing.T) {
 			r.Header.Set("Authorization", c.authorization)
 		}
 		response, err := to.Transport.RoundTrip(r)
-		if errors.Is(err, upstream.ErrExposed) != c.exposed || err == nil && response.StatusCode != c.status || asked != c.asked || asked == 0 && !body.closed {
+		if errors.Is(err, upstream.ErrExposed) != c.exposed || err == nil && response.StatusCode != c.status ||
+			asked != c.asked || asked == 0 && !body.closed {
 			t.Errorf("%+v: %v, asked %d", c, err, asked)
 		}
 		if err == nil {
@@ -114,17 +116,22 @@ func (c *closing) Close() error {
 
 // A token service is asked where the replica says, though that is at the replica's own address.
 func TestDirect(t *testing.T) {
-	front := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the front was asked") }))
+	front := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter,
+		*http.Request) {
+		t.Error("the front was asked")
+	}))
 	t.Cleanup(front.Close)
 	var host string
 	west := func(w http.ResponseWriter, r *http.Request) { host = r.Host }
 	g := newRig(t, map[string]http.HandlerFunc{"west": west}, func(c *rigConfig) {
-		c.way.Relay = upstream.Relay{Scheme: "http", Front: func(string) (string, bool) { return front.Listener.Addr().String(), true }}
+		c.way.Relay = upstream.Relay{Scheme: "http",
+			Front: func(string) (string, bool) { return front.Listener.Addr().String(), true }}
 		for i := range c.way.Endpoints {
 			c.way.Endpoints[i].Host = "west.internal"
 		}
 	})
-	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, g.proxy.Upstreams.Reach("west").URL.String()+"/v2/token", nil)
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet,
+		g.proxy.Upstreams.Reach("west").URL.String()+"/v2/token", nil)
 	response, err := g.proxy.Upstreams.Direct("west").RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)

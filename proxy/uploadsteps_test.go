@@ -65,7 +65,8 @@ func TestSteps(t *testing.T) {
 		}
 		at := g.proxy.pushes.replicaOf(pushKey{addrOf("127.0.0.1:1"), "app"}, digest, time.Now())
 		if got.status != test.status || !slices.Equal(committed, want) || (at == "west") != test.commits {
-			t.Errorf("%s answered %d: %d, committed %q, a part at %q", test.line, test.status, got.status, committed, at)
+			t.Errorf("%s answered %d: %d, committed %q, a part at %q", test.line, test.status, got.status, committed,
+				at)
 		}
 		owned := strings.HasSuffix(got.header.Get("Location"), "fairlead-replica=west")
 		if test.location != "" && owned == test.commits {

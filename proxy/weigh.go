@@ -39,7 +39,8 @@ func (x *exchange) weighContent(d *decision, got *answer) (err error) {
 	if !d.OnAbsent {
 		return nil
 	}
-	if x.target.manifest && !x.target.isDigest() && (status == http.StatusOK || status == http.StatusNotModified || absent) {
+	if x.target.manifest && !x.target.isDigest() &&
+		(status == http.StatusOK || status == http.StatusNotModified || absent) {
 		if err := x.weighTag(d, got); err != nil {
 			return err
 		}
@@ -90,7 +91,8 @@ func (x *exchange) tagged(response *http.Response) string {
 	if digest := response.Header.Get(digestHeader); digest != "" || response.StatusCode != http.StatusNotModified {
 		return digest
 	}
-	return strings.Trim(strings.TrimPrefix(cmp.Or(response.Header.Get("Etag"), x.in.Header.Get("If-None-Match")), "W/"), `"`)
+	tag := cmp.Or(response.Header.Get("Etag"), x.in.Header.Get("If-None-Match"))
+	return strings.Trim(strings.TrimPrefix(tag, "W/"), `"`)
 }
 
 // makeAbsent puts a 404 in the place of an answer that does not count.
@@ -105,9 +107,9 @@ func (x *exchange) makeAbsent(response *http.Response) {
 	}
 }
 
-// mayBeAbsent reports whether a replica's 401 or 403 may mean that it does not have the repository: Artifactory, GitLab,
-// Harbor and ECR say so of what is not there. A client that has shown no login gets the challenge first, if it is one: not
-// where the registry lets anybody in, nor where another replica has just answered it about this repository.
+// mayBeAbsent reports whether a replica's 401 or 403 may mean that it does not have the repository: Artifactory,
+// GitLab, Harbor and ECR say so of what is not there. A client that has shown no login gets the challenge first, if it
+// is one: not where the registry lets anybody in, nor where another replica has just answered it about this repository.
 func (x *exchange) mayBeAbsent(d *decision, replica *router.Replica, status int) bool {
 	if !x.reads() || d.request.Named != "" || x.target.repository == "" {
 		return false
