@@ -9,49 +9,49 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// openLife is how long it is remembered whether a registry asks for a login.
-const openLife = time.Minute
+// anonymousLife is how long it is remembered whether a registry asks for a login.
+const anonymousLife = time.Minute
 
-// openDoors remembers which replicas let anybody in: they answer /v2/ without a login (OCI distribution spec, end-1). A 401 of
-// such a one about a repository is no challenge that a client could meet.
-type openDoors struct {
+// anonymousAccess remembers which replicas let anybody in: they answer /v2/ without a login (OCI distribution spec,
+// end-1). A 401 of such a one about a repository is no challenge that a client could meet.
+type anonymousAccess struct {
 	asking singleflight.Group
 
 	mu sync.Mutex
-	of map[string]openness // by replica: as many as the file has. Guarded by mu.
+	of map[string]anonymousAnswer // by replica: as many as the file has. Guarded by mu.
 }
 
-type openness struct {
+type anonymousAnswer struct {
 	is    bool
 	until time.Time
 }
 
-func newOpenDoors() *openDoors { return &openDoors{of: map[string]openness{}} }
+func newAnonymousAccess() *anonymousAccess { return &anonymousAccess{of: map[string]anonymousAnswer{}} }
 
 // is asks the replica where it is not remembered, once at a time. What it does not say is not remembered.
-func (o *openDoors) is(replica string, ask func() (is, known bool)) bool {
-	o.mu.Lock()
-	known, ok := o.of[replica]
-	o.mu.Unlock()
+func (a *anonymousAccess) is(replica string, ask func() (is, known bool)) bool {
+	a.mu.Lock()
+	known, ok := a.of[replica]
+	a.mu.Unlock()
 	if ok && time.Now().Before(known.until) {
 		return known.is
 	}
-	is, _, _ := o.asking.Do(replica, func() (any, error) {
+	is, _, _ := a.asking.Do(replica, func() (any, error) {
 		is, known := ask()
 		if known {
-			o.mu.Lock()
-			defer o.mu.Unlock()
-			o.of[replica] = openness{is, time.Now().Add(openLife)}
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.of[replica] = anonymousAnswer{is, time.Now().Add(anonymousLife)}
 		}
 		return is, nil
 	})
 	return is.(bool)
 }
 
-// letsAnybodyIn asks the replica for what needs no right but to be let in, in the gateway's own name: the answer is for all
-// clients. In doubt it does not.
-func (p *Proxy) letsAnybodyIn(replica string) bool {
-	return p.open.is(replica, func() (is, known bool) {
+// allowsAnonymous asks the replica for what needs no right but to be let in, in the gateway's own name: the answer is
+// for all clients. In doubt it does not.
+func (p *Proxy) allowsAnonymous(replica string) bool {
+	return p.anonymous.is(replica, func() (is, known bool) {
 		ctx, cancel := context.WithTimeout(context.Background(), p.Limits.FirstByte/2)
 		defer cancel()
 		to := p.Upstreams.Reach(replica)

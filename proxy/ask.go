@@ -136,7 +136,8 @@ func (x *exchange) acceptOnce(out *http.Request, got answer) (*http.Response, er
 
 // beginsAgain: a write that one replica accepted belongs to another, and can be sent there.
 func (x *exchange) beginsAgain(accepted string, owner *router.Replica) bool {
-	return owner.Readable() && owner.Name != accepted && !owner.ReadOnly && x.target.kind == router.Write && x.repeatable()
+	return owner.Readable() && owner.Name != accepted && !owner.ReadOnly && x.target.kind == router.Write &&
+		x.repeatable()
 }
 
 // accept makes an answer fit for the client, and only then learns from it: what we refuse to pass on has

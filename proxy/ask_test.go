@@ -26,7 +26,8 @@ func TestClientThatLeaves(t *testing.T) {
 				arrived <- true
 				hang(w, r)
 			}}, func(c *rigConfig) {
-				c.Limits = Limits{time.Hour, time.Hour, time.Hour, time.Hour, time.Hour, 1, time.Hour, time.Hour, time.Hour}
+				c.Limits = Limits{time.Hour, time.Hour, time.Hour, time.Hour, time.Hour, 1, time.Hour, time.Hour,
+					time.Hour}
 			})
 			conn := g.send(request)
 			await(t, arrived, "the request")
@@ -90,7 +91,10 @@ func TestDroppedAnswersAreClosed(t *testing.T) {
 func TestFallthroughKeepsTheConnection(t *testing.T) {
 	for name, absent := range map[string]http.HandlerFunc{
 		"nothing said": http.NotFound,
-		"an envelope":  func(w http.ResponseWriter, _ *http.Request) { writeError(w, 404, ociError{Code: codeNameUnknown}) },
+		"an envelope": func(w http.ResponseWriter,
+			_ *http.Request) {
+			writeError(w, 404, ociError{Code: codeNameUnknown})
+		},
 		"in chunks": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusNotFound)
 			_ = http.NewResponseController(w).Flush()

@@ -10,9 +10,9 @@ import (
 	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
-// awaitHealth waits, where only one replica may take a write that could be sent again and that one did not answer, until
-// the probes have made up their mind about it. It reports whether the replica is down: then the write is decided anew. Who
-// only asks is waited for until its deadline.
+// awaitHealth waits, where only one replica may take a write that could be sent again and that one did not answer,
+// until the probes have made up their mind about it. It reports whether the replica is down: then the write is decided
+// anew. Who only asks is waited for until its deadline.
 func (x *exchange) awaitHealth(got answer, deadline time.Time) bool {
 	only := x.repeatable() && len(x.decided.Tries) == 1 && x.asksOwner()
 	if got.err == nil || got.Refused || errors.Is(got.err, upstream.ErrNonsense) || !only {

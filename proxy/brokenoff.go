@@ -8,12 +8,12 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// maxLost bounds what is remembered of requests whose clients were cut off.
-const maxLost = 4096
+// maxBrokenOff bounds what is remembered of requests whose clients were cut off.
+const maxBrokenOff = 4096
 
-// lost remembers which requests ended in a broken connection, because that is what most clients try again after. A client
-// that comes with the same one again gets an answer.
-type lost struct {
+// brokenOff remembers which requests ended in a broken connection, because that is what most clients try again after. A
+// client that comes with the same one again gets an answer.
+type brokenOff struct {
 	life time.Duration // Static.
 	seed maphash.Seed  // Static.
 
@@ -21,28 +21,28 @@ type lost struct {
 	at *simplelru.LRU[uint64, time.Time] // by the request's hash, since a path may be long. Guarded by mu.
 }
 
-func newLost(life time.Duration) *lost {
-	return &lost{life: life, seed: maphash.MakeSeed(), at: newLRU[uint64, time.Time](maxLost)}
+func newBrokenOff(life time.Duration) *brokenOff {
+	return &brokenOff{life: life, seed: maphash.MakeSeed(), at: newLRU[uint64, time.Time](maxBrokenOff)}
 }
 
-// first reports whether what was not lost within life.
-func (l *lost) first(what string, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	key := maphash.String(l.seed, what)
-	last, known := l.at.Get(key)
-	l.at.Add(key, now)
-	return !known || now.Sub(last) >= l.life
+// first reports whether what was not broken off within life.
+func (b *brokenOff) first(what string, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	key := maphash.String(b.seed, what)
+	last, known := b.at.Get(key)
+	b.at.Add(key, now)
+	return !known || now.Sub(last) >= b.life
 }
 
 // due is first for what goes on: it reports once in each life, however often it is asked.
-func (l *lost) due(what string, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	key := maphash.String(l.seed, what)
-	if last, known := l.at.Get(key); known && now.Sub(last) < l.life {
+func (b *brokenOff) due(what string, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	key := maphash.String(b.seed, what)
+	if last, known := b.at.Get(key); known && now.Sub(last) < b.life {
 		return false
 	}
-	l.at.Add(key, now)
+	b.at.Add(key, now)
 	return true
 }

@@ -6,13 +6,14 @@ import (
 	"time"
 )
 
-func TestLost(t *testing.T) {
-	l := newLost(time.Minute)
+func TestBrokenOff(t *testing.T) {
+	l := newBrokenOff(time.Minute)
 	for _, test := range []struct {
 		what  string
 		after time.Duration
 		want  bool
-	}{{"a", 0, true}, {"b", 0, true}, {"a", time.Second, false}, {"a", 59 * time.Second, false}, {"a", 2 * time.Minute, true}} {
+	}{{"a", 0, true}, {"b", 0, true}, {"a", time.Second, false}, {"a", 59 * time.Second, false},
+		{"a", 2 * time.Minute, true}} {
 		if got := l.first(test.what, start.Add(test.after)); got != test.want {
 			t.Errorf("%+v: %v", test, got)
 		}
@@ -25,10 +26,10 @@ func TestLost(t *testing.T) {
 			t.Errorf("due: %+v: %v", test, got)
 		}
 	}
-	for i := range 2 * maxLost {
+	for i := range 2 * maxBrokenOff {
 		l.first(strconv.Itoa(i), start)
 	}
-	if l.at.Len() != maxLost {
+	if l.at.Len() != maxBrokenOff {
 		t.Errorf("%d kept", l.at.Len())
 	}
 }

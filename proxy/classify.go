@@ -21,8 +21,9 @@ type target struct {
 // isDigest: a tag never holds a colon.
 func (t target) isDigest() bool { return strings.Contains(t.reference, ":") }
 
-// belongsTo is the digest of the manifest that is asked about, or that what is asked about belongs to: its referrers, and the
-// tags that name it (OCI distribution spec 1.1, "Referrers Tag Schema"; cosign appends .sig, .att and .sbom). "" if none.
+// belongsTo is the digest of the manifest that is asked about, or that what is asked about belongs to: its referrers,
+// and the tags that name it (OCI distribution spec 1.1, "Referrers Tag Schema"; cosign appends .sig, .att and .sbom).
+// "" if none.
 func (t target) belongsTo() string {
 	switch {
 	case t.blob:
@@ -45,7 +46,8 @@ func routable(p string, listed []string) bool {
 	if strings.ContainsFunc(p, misread) || path.Clean(p) != strings.TrimSuffix(p, "/") {
 		return false
 	}
-	return p == "/v2" || strings.HasPrefix(p, "/v2/") || slices.ContainsFunc(listed, func(l string) bool { return covers(l, p) })
+	return p == "/v2" || strings.HasPrefix(p, "/v2/") ||
+		slices.ContainsFunc(listed, func(l string) bool { return matchesListed(l, p) })
 }
 
 // misread are characters that the registry API has no use for, and that some server turns into a path
@@ -69,8 +71,8 @@ func classify(method, p string) target {
 	return t
 }
 
-// isService: some registries have their token service here (/v2/token, /v2/auth). One word below /v2/ is no repository's path,
-// and what begins with an underscore is an extension.
+// isService: some registries have their token service here (/v2/token, /v2/auth). One word below /v2/ is no
+// repository's path, and what begins with an underscore is an extension.
 func isService(rest string) bool {
 	return !strings.Contains(rest, "/") && !strings.HasPrefix(rest, "_")
 }
@@ -80,16 +82,19 @@ type endpoint map[string]router.Kind
 
 var (
 	endUploads = endpoint{"POST": router.Write}
-	endUpload  = endpoint{"GET": router.Upload, "HEAD": router.Upload, "PATCH": router.Upload, "PUT": router.Upload, "DELETE": router.Upload}
-	endTag     = endpoint{"GET": router.Fresh, "HEAD": router.Fresh, "PUT": router.Write, "DELETE": router.Write}
-	endDigest  = endpoint{"GET": router.Pull, "HEAD": router.Pull, "PUT": router.Write, "DELETE": router.Write}
-	endBlob    = endpoint{"GET": router.Pull, "HEAD": router.Exists, "DELETE": router.Write}
-	endList    = endpoint{"GET": router.Fresh, "HEAD": router.Fresh}
+	endUpload  = endpoint{
+		"GET": router.Upload, "HEAD": router.Upload, "PATCH": router.Upload, "PUT": router.Upload,
+		"DELETE": router.Upload,
+	}
+	endTag    = endpoint{"GET": router.Fresh, "HEAD": router.Fresh, "PUT": router.Write, "DELETE": router.Write}
+	endDigest = endpoint{"GET": router.Pull, "HEAD": router.Pull, "PUT": router.Write, "DELETE": router.Write}
+	endBlob   = endpoint{"GET": router.Pull, "HEAD": router.Exists, "DELETE": router.Write}
+	endList   = endpoint{"GET": router.Fresh, "HEAD": router.Fresh}
 )
 
-// parse reads what stands below /v2/. The words that end a repository's name (manifests, blobs, tags, referrers) may also
-// stand inside it, so a path is read from its end, as registries do. The name has not been looked at. A nil endpoint: no
-// path of the spec.
+// parse reads what stands below /v2/. The words that end a repository's name (manifests, blobs, tags, referrers) may
+// also stand inside it, so a path is read from its end, as registries do. The name has not been looked at. A nil
+// endpoint: no path of the spec.
 func parse(rest string) (target, endpoint) {
 	for _, read := range []func(string) (target, endpoint){parseUploads, parseUpload, parseTags, parseReferenced} {
 		if t, methods := read(rest); methods != nil {
@@ -122,8 +127,8 @@ func parseUpload(rest string) (target, endpoint) {
 	return target{repository: rest[:i], reference: id}, endUpload
 }
 
-// hasNoun: an element of the path is, in whatever case, a word that ends a repository's name, by which some server may read
-// it.
+// hasNoun: an element of the path is, in whatever case, a word that ends a repository's name, by which some server may
+// read it.
 func hasNoun(p string) bool {
 	for element := range strings.SplitSeq(p, "/") {
 		for _, noun := range []string{"manifests", "blobs", "tags", "referrers"} {
@@ -149,7 +154,8 @@ func parseReferenced(rest string) (target, endpoint) {
 	head, reference := path.Split(rest)
 	name, noun := path.Split(strings.TrimSuffix(head, "/"))
 	t := target{
-		repository: strings.TrimSuffix(name, "/"), reference: reference, manifest: noun == "manifests", blob: noun == "blobs",
+		repository: strings.TrimSuffix(name, "/"), reference: reference,
+		manifest: noun == "manifests", blob: noun == "blobs",
 	}
 	switch {
 	case reference == "":
@@ -166,8 +172,8 @@ func parseReferenced(rest string) (target, endpoint) {
 	return target{}, nil
 }
 
-// wellFormed: what is to be written has a name that every registry reads in one way. What is only asked for by another name
-// is for the registries to know.
+// wellFormed: what is to be written has a name that every registry reads in one way. What is only asked for by another
+// name is for the registries to know.
 func (t target) wellFormed() bool {
 	switch {
 	case !t.manifest && !t.blob:

@@ -57,9 +57,11 @@ func TestClassify(t *testing.T) {
 		{"PUT", "/v2/x/manifests/y/manifests/" + digest, target{router.Write, "x/manifests/y", digest, true, false}},
 		{"DELETE", "/v2/x/blobs/uploads/blobs/" + digest, target{router.Write, "x/blobs/uploads", digest, false, true}},
 		{"GET", "/v2/x/blobs/uploads/tags/list", target{router.Fresh, "x/blobs/uploads", "", false, false}},
-		{"GET", "/v2/x/blobs/uploads/y/referrers/" + digest, target{router.Fresh, "x/blobs/uploads/y", digest, false, false}},
+		{"GET", "/v2/x/blobs/uploads/y/referrers/" + digest,
+			target{router.Fresh, "x/blobs/uploads/y", digest, false, false}},
 		{"POST", "/v2/x/blobs/uploads/blobs/uploads/", target{router.Write, "x/blobs/uploads", "", false, false}},
-		{"PATCH", "/v2/x/blobs/uploads/blobs/uploads/1-2", target{router.Upload, "x/blobs/uploads", "1-2", false, false}},
+		{"PATCH", "/v2/x/blobs/uploads/blobs/uploads/1-2",
+			target{router.Upload, "x/blobs/uploads", "1-2", false, false}},
 		{"PUT", "/v2/x/manifests/blobs/uploads/1-2", target{router.Upload, "x/manifests", "1-2", false, false}},
 		{"PUT", "/v2/x/blobs/uploads/Manifests/v1", target{kind: router.Other}},
 		{"PUT", "/v2/x/blobs/uploads/manifests/v1/", target{kind: router.Other}},
@@ -80,11 +82,16 @@ func TestClassify(t *testing.T) {
 		{"PUT", "/v2/app/manifests/v1?x", target{router.Other, "app", "v1?x", true, false}},
 		{"PUT", "/v2/app/manifests/v1@" + digest, target{router.Other, "app", "v1@" + digest, true, false}},
 		{"PUT", "/v2/app/manifests/sha256:" + hex, target{router.Other, "app", "sha256:" + hex, true, false}},
-		{"PUT", "/v2/app/manifests/SHA256:" + digest[7:], target{router.Other, "app", "SHA256:" + digest[7:], true, false}},
-		{"PUT", "/v2/app/manifests/sha256:" + strings.ToUpper(digest[7:]), target{router.Other, "app", "sha256:" + strings.ToUpper(digest[7:]), true, false}},
-		{"PUT", "/v2/app/manifests/sha512:" + digest[7:], target{router.Other, "app", "sha512:" + digest[7:], true, false}},
-		{"PUT", "/v2/app/manifests/sha512:" + digest[7:] + digest[7:], target{router.Write, "app", "sha512:" + digest[7:] + digest[7:], true, false}},
-		{"PUT", "/v2/app/manifests/blake3:" + digest[7:], target{router.Write, "app", "blake3:" + digest[7:], true, false}},
+		{"PUT", "/v2/app/manifests/SHA256:" + digest[7:],
+			target{router.Other, "app", "SHA256:" + digest[7:], true, false}},
+		{"PUT", "/v2/app/manifests/sha256:" + strings.ToUpper(digest[7:]),
+			target{router.Other, "app", "sha256:" + strings.ToUpper(digest[7:]), true, false}},
+		{"PUT", "/v2/app/manifests/sha512:" + digest[7:],
+			target{router.Other, "app", "sha512:" + digest[7:], true, false}},
+		{"PUT", "/v2/app/manifests/sha512:" + digest[7:] + digest[7:],
+			target{router.Write, "app", "sha512:" + digest[7:] + digest[7:], true, false}},
+		{"PUT", "/v2/app/manifests/blake3:" + digest[7:],
+			target{router.Write, "app", "blake3:" + digest[7:], true, false}},
 		{"DELETE", "/v2/app/blobs/v1", target{router.Other, "app", "v1", false, true}},
 		{"DELETE", "/v2/app/blobs/uploads", target{router.Other, "app", "", false, false}},
 
@@ -121,7 +128,8 @@ func TestRoutable(t *testing.T) {
 		"/":              false, "": false, "/metrics": false, "/v2x": false, "/v1/": false,
 		"/service/token/x": false, "/service/tokens": false,
 		"/v2/../metrics": false, "/v2/./": false, "/v2//app/manifests/v1": false, "//v2/": false,
-		"/v2/app/manifests/..": false, "/v2/app/manifests/v1//": false, "/v2/..;/metrics": false, "/v2/%2e%2e/metrics": false, "/v2/\x1b": false, `/v2/..\metrics`: false,
+		"/v2/app/manifests/..": false, "/v2/app/manifests/v1//": false, "/v2/..;/metrics": false,
+		"/v2/%2e%2e/metrics": false, "/v2/\x1b": false, `/v2/..\metrics`: false,
 	} {
 		if got := routable(path, listed); got != want {
 			t.Errorf("%q: %v, want %v", path, got, want)
@@ -134,7 +142,8 @@ var inSpec = func() (all []*regexp.Regexp) {
 	const part = `[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*`
 	const name = "^/v2/(" + part + "(?:/" + part + ")*)"
 	for _, end := range []string{
-		`/manifests/([^/]+)`, `/blobs/([^/]+)`, `/blobs/uploads/?()`, `/blobs/uploads/([^/]+)`, `/tags/list()`, `/referrers/([^/]+)`,
+		`/manifests/([^/]+)`, `/blobs/([^/]+)`, `/blobs/uploads/?()`, `/blobs/uploads/([^/]+)`, `/tags/list()`,
+		`/referrers/([^/]+)`,
 	} {
 		all = append(all, regexp.MustCompile(name+end+"$"))
 	}
@@ -175,9 +184,12 @@ func (t target) render() string {
 
 func FuzzClassify(f *testing.F) {
 	for _, seed := range []string{
-		"/v2/", "/v2/a/manifests/v1", "/v2/a/blobs/uploads/1", "/v2/a/b/tags/list", "/v2/../x", "/v2/%2e%2e/", "/v2/token",
-		"/v2/x/blobs/uploads/manifests/v1", "/v2/x/blobs/uploads/blobs/uploads/1", "/v2/x/blobs/uploads/Manifests/v1", "/v2/A/manifests/v1",
-		"/v2/a/manifests/v1/", "/v2/a/Manifests/v1", "/v2/a%2Fmanifests/v1", "/v2/x/manifests/blobs%2Fuploads/y", "/v2/a/blobs/uploads/1/",
+		"/v2/", "/v2/a/manifests/v1", "/v2/a/blobs/uploads/1", "/v2/a/b/tags/list", "/v2/../x", "/v2/%2e%2e/",
+		"/v2/token",
+		"/v2/x/blobs/uploads/manifests/v1", "/v2/x/blobs/uploads/blobs/uploads/1", "/v2/x/blobs/uploads/Manifests/v1",
+		"/v2/A/manifests/v1",
+		"/v2/a/manifests/v1/", "/v2/a/Manifests/v1", "/v2/a%2Fmanifests/v1", "/v2/x/manifests/blobs%2Fuploads/y",
+		"/v2/a/blobs/uploads/1/",
 		"/v2/a/referrers/" + digest, "/v2/a/blobs/" + digest,
 	} {
 		for _, method := range []string{"GET", "PUT", "PATCH", "POST", "DELETE", "put", "OPTIONS"} {
@@ -205,7 +217,8 @@ func FuzzClassify(f *testing.F) {
 			t.Fatalf("%q: %+v is no path of the spec", path, got)
 		case got.kind == router.Other && passes && !onlyReads(method):
 			t.Fatalf("%s %q reaches a registry", method, path)
-		case got.kind == router.Ping && passes && !onlyReads(method) && (method != "POST" || !isService(strings.TrimPrefix(path, "/v2/"))):
+		case got.kind == router.Ping && passes && !onlyReads(method) &&
+			(method != "POST" || !isService(strings.TrimPrefix(path, "/v2/"))):
 			t.Fatalf("%s %q reaches a registry", method, path)
 		case !passes || got.kind == router.Other || got.kind == router.Ping:
 			return
@@ -213,7 +226,8 @@ func FuzzClassify(f *testing.F) {
 		if again := got.render(); again != path && again != path+"/" {
 			t.Fatalf("%s %q: %+v is %q", method, path, got, again)
 		}
-		if got.spell(u); got.kind != router.Upload && u.EscapedPath() != (&url.URL{Path: got.render()}).EscapedPath() && u.EscapedPath()+"/" != got.render() {
+		if got.spell(u); got.kind != router.Upload &&
+			u.EscapedPath() != (&url.URL{Path: got.render()}).EscapedPath() && u.EscapedPath()+"/" != got.render() {
 			t.Fatalf("%s %q is sent as %q", method, uri, u.EscapedPath())
 		}
 	})

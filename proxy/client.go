@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// clientAddr is the address that a request counts as coming from. What proxies say is believed as far as the chain of trusted
-// ones reaches, read from its end: what stands before the first address that is not trusted, a client may have written itself.
-// The zero Addr if nothing can be read.
+// clientAddr is the address that a request counts as coming from. What proxies say is believed as far as the chain of
+// trusted ones reaches, read from its end: what stands before the first address that is not trusted, a client may have
+// written itself. The zero Addr if nothing can be read.
 func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	addr := addrOf(r.RemoteAddr)
 	if !isTrusted(addr, trusted) {

@@ -44,7 +44,8 @@ func TestNothingFollowsAHead(t *testing.T) {
 						g.do("HEAD /v2/app/blobs/"+digest, nil)
 						return
 					}
-					if got := g.do("PATCH "+uploads+"1?fairlead-replica=west", strings.NewReader("x")); got.status != 202 {
+					if got := g.do("PATCH "+uploads+"1?fairlead-replica=west",
+						strings.NewReader("x")); got.status != 202 {
 						t.Errorf("a part behind a HEAD: %v %v", got, got.err)
 					}
 				})

@@ -216,7 +216,8 @@ func TestRefusalIsReadToItsEnd(t *testing.T) {
 	} {
 		conn := newLimited(t, 3, false, trusted...).dial()
 		go func() {
-			_, _ = fmt.Fprintf(conn, "%sGET / HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n", before, strings.Repeat("x", 200_000))
+			_, _ = fmt.Fprintf(conn, "%sGET / HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n", before,
+				strings.Repeat("x", 200_000))
 		}()
 		answer, err := io.ReadAll(conn)
 		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 431 ") {

@@ -17,15 +17,16 @@ import (
 	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
-// digestHeader is optional in the distribution spec. Some registries, and proxies before them, leave it out, while clients and
-// what we remember of a push need it.
+// digestHeader is optional in the distribution spec. Some registries, and proxies before them, leave it out, while
+// clients and what we remember of a push need it.
 const digestHeader = "Docker-Content-Digest"
 
-// maxCompared is how large a manifest may be, in bytes, that is taken in to be compared with its digest. Larger ones that have a
-// digest pass: their clients compare it, too.
+// maxCompared is how large a manifest may be, in bytes, that is taken in to be compared with its digest. Larger ones
+// that have a digest pass: their clients compare it, too.
 const maxCompared = 256 << 10
 
-// obtain sends a request to a replica, and sees to it that a manifest's answer names its digest, and is about what it names.
+// obtain sends a request to a replica, and sees to it that a manifest's answer names its digest, and is about what it
+// names.
 func (x *exchange) obtain(replica string, out *http.Request) (*http.Response, error) {
 	response, err := x.send(replica, out)
 	if err != nil {
@@ -64,8 +65,8 @@ func isPage(header http.Header) bool {
 	return mediaType == "text/html"
 }
 
-// identifyPush: the digest of what was pushed is that of its bytes, whatever a registry leaves out. One that names another
-// has not kept what it was given.
+// identifyPush: the digest of what was pushed is that of its bytes, whatever a registry leaves out. One that names
+// another has not kept what it was given.
 func (x *exchange) identifyPush(header http.Header) error {
 	said := header.Get(digestHeader)
 	switch {
@@ -79,8 +80,8 @@ func (x *exchange) identifyPush(header http.Header) error {
 	return nil
 }
 
-// names reports whether a digest is that of a manifest. A signed manifest of schema 1 is named by a part of its bytes, under
-// whatever type it comes.
+// names reports whether a digest is that of a manifest. A signed manifest of schema 1 is named by a part of its bytes,
+// under whatever type it comes.
 func names(digest string, content []byte) bool {
 	return oci.Verifies(content, digest) || isSigned(content)
 }
@@ -175,7 +176,8 @@ func (x *exchange) nameContent(response *http.Response) {
 	switch {
 	case x.commits(response):
 		digest = committed(x.values())
-	case x.reads() && (x.target.blob || x.target.manifest) && (response.StatusCode == http.StatusOK || response.StatusCode == http.StatusPartialContent):
+	case x.reads() && (x.target.blob || x.target.manifest) &&
+		(response.StatusCode == http.StatusOK || response.StatusCode == http.StatusPartialContent):
 		digest = x.target.reference
 	}
 	if response.Header.Get(digestHeader) == "" && oci.IsDigest(digest) {
@@ -185,7 +187,8 @@ func (x *exchange) nameContent(response *http.Response) {
 
 // boundByDigest: an answer that ends with its connection looks whole wherever it breaks off. Only its digest tells.
 func (x *exchange) boundByDigest(response *http.Response) {
-	framed := response.ContentLength >= 0 || len(response.TransferEncoding) > 0 || response.Header.Get("Content-Encoding") != ""
+	framed := response.ContentLength >= 0 || len(response.TransferEncoding) > 0 ||
+		response.Header.Get("Content-Encoding") != ""
 	if h, want, err := oci.ParseDigest(x.target.reference); err == nil && !framed && x.in.Method == http.MethodGet {
 		response.Body = &comparedBody{response.Body, h, want}
 	}

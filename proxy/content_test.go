@@ -65,25 +65,34 @@ func TestDigestOfAManifest(t *testing.T) {
 		{"a push, and what is kept is something else", "PUT " + tagPath, says(201, "", said(otherDigest)), 502, ""},
 
 		{"HEAD of a tag", "HEAD " + tagPath, says(200, content), 200, digest},
-		{"HEAD of a tag, compressed", "HEAD " + tagPath, says(200, packed(content), "Content-Encoding: gzip"), 200, digest},
+		{"HEAD of a tag, compressed", "HEAD " + tagPath, says(200, packed(content), "Content-Encoding: gzip"), 200,
+			digest},
 		{"HEAD of a tag that is too large", "HEAD " + tagPath, says(200, "{"+strings.Repeat(" ", 1<<20)+"}"), 200, ""},
-		{"HEAD of a tag that is a page", "HEAD " + tagPath, says(200, "<html>", "Content-Type: text/html; charset=utf-8"), 502, ""},
+		{"HEAD of a tag that is a page", "HEAD " + tagPath,
+			says(200, "<html>", "Content-Type: text/html; charset=utf-8"), 502, ""},
 		{"HEAD of a digest", "HEAD " + byDigest, says(200, content), 200, digest},
 		{"HEAD of what is not there", "HEAD " + tagPath, says(404, ""), 404, ""},
 		{"GET of a tag", "GET " + tagPath, says(200, content), 200, digest},
-		{"GET of a tag, compressed", "GET " + tagPath, says(200, packed(content), "Content-Encoding: gzip"), 200, digest},
-		{"GET of a tag, compressed as nobody knows", "GET " + tagPath, says(200, "??", "Content-Encoding: br"), 200, ""},
+		{"GET of a tag, compressed", "GET " + tagPath, says(200, packed(content), "Content-Encoding: gzip"), 200,
+			digest},
+		{"GET of a tag, compressed as nobody knows", "GET " + tagPath, says(200, "??", "Content-Encoding: br"), 200,
+			""},
 		{"GET of a tag under another name", "GET " + tagPath, says(200, content, said(longDigest)), 200, longDigest},
-		{"GET of a tag, and the body is something else", "GET " + tagPath, says(200, content, said(otherDigest)), 502, ""},
-		{"GET of a tag, signed in schema 1", "GET " + tagPath, says(200, signed, schema1, said(otherDigest)), 200, otherDigest},
-		{"GET of a tag, signed, of no type", "GET " + tagPath, says(200, signed, "Content-Type: application/json", said(otherDigest)), 200, otherDigest},
-		{"GET of a tag of schema 1 that nobody signed", "GET " + tagPath, says(200, `{"schemaVersion":1}`, schema1, said(otherDigest)), 502, ""},
+		{"GET of a tag, and the body is something else", "GET " + tagPath, says(200, content, said(otherDigest)), 502,
+			""},
+		{"GET of a tag, signed in schema 1", "GET " + tagPath, says(200, signed, schema1, said(otherDigest)), 200,
+			otherDigest},
+		{"GET of a tag, signed, of no type", "GET " + tagPath,
+			says(200, signed, "Content-Type: application/json", said(otherDigest)), 200, otherDigest},
+		{"GET of a tag of schema 1 that nobody signed", "GET " + tagPath,
+			says(200, `{"schemaVersion":1}`, schema1, said(otherDigest)), 502, ""},
 		{"GET of a tag, and the body is no manifest", "GET " + tagPath, says(200, "please sign in"), 502, ""},
 		{"GET of a tag, and the body is empty", "GET " + tagPath, says(200, ""), 502, ""},
 		{"GET of a digest", "GET " + byDigest, says(200, content), 200, digest},
 		{"GET of a digest, and the body is something else", "GET " + byDigest, says(200, "{}"), 502, ""},
 		{"GET of a digest, and the body is empty", "GET " + byDigest, says(200, ""), 502, ""},
-		{"GET of a digest, and what is said is another", "GET " + byDigest, says(200, content, said(otherDigest)), 200, digest},
+		{"GET of a digest, and what is said is another", "GET " + byDigest, says(200, content, said(otherDigest)), 200,
+			digest},
 		{"tags as a page", "GET /v2/app/tags/list", says(200, "<html>", "Content-Type: text/html"), 502, ""},
 
 		{"HEAD of a blob", "HEAD /v2/app/blobs/" + digest, says(200, content), 200, digest},
@@ -92,7 +101,8 @@ func TestDigestOfAManifest(t *testing.T) {
 		{"a part of a blob", "PATCH " + uploads + "1", says(202, ""), 202, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			g := newRig(t, map[string]http.HandlerFunc{"west": test.answer, "east": test.answer, "europe": test.answer}, func(c *rigConfig) { c.MaxManifest = 1 << 20 })
+			g := newRig(t, map[string]http.HandlerFunc{"west": test.answer, "east": test.answer,
+				"europe": test.answer}, func(c *rigConfig) { c.MaxManifest = 1 << 20 })
 			var body io.Reader
 			if strings.HasPrefix(test.line, "P") {
 				body = strings.NewReader(content)
@@ -105,7 +115,8 @@ func TestDigestOfAManifest(t *testing.T) {
 				t.Error("no trouble was reported")
 			}
 			known, ok := g.proxy.Ledger.Known(ledger.Reference{Repository: "app", Name: "v1"})
-			if pushed := test.line == "PUT "+tagPath && test.status < 300; ok != pushed || pushed && known.Digest != test.want {
+			if pushed := test.line == "PUT "+tagPath && test.status < 300; ok != pushed || pushed &&
+				known.Digest != test.want {
 				t.Errorf("recorded %+v %v", known, ok)
 			}
 		})
@@ -115,7 +126,8 @@ func TestDigestOfAManifest(t *testing.T) {
 // What makes no sense at one replica may make some at the next.
 func TestManifestFromWhoHasIt(t *testing.T) {
 	for name, west := range map[string]http.HandlerFunc{
-		"something else": says(200, "{}"), "a page": says(200, "<html>", "Content-Type: text/html"), "cut short": cutShort,
+		"something else": says(200, "{}"), "a page": says(200, "<html>", "Content-Type: text/html"),
+		"cut short":  cutShort,
 		"no content": status(206, "Content-Range: bytes 0-0/1"), "not modified": status(304),
 	} {
 		g := newRig(t, map[string]http.HandlerFunc{"west": west, "east": status(200)}, nil)
@@ -143,7 +155,8 @@ func TestABodyCutShort(t *testing.T) {
 		"all missing":     "HTTP/1.1 200 OK\nConnection: close\n\n",
 	} {
 		for _, path := range []string{"/v2/app/blobs/" + digest, byDigest, tagPath} {
-			g := newRig(t, map[string]http.HandlerFunc{"west": endingAfter(answer), "east": endingAfter(answer), "europe": endingAfter(answer)}, nil)
+			g := newRig(t, map[string]http.HandlerFunc{"west": endingAfter(answer), "east": endingAfter(answer),
+				"europe": endingAfter(answer)}, nil)
 			got := g.do("GET "+path, nil)
 			if got.status == 200 && got.err == nil {
 				t.Errorf("%s, %s: passed off as whole: %q", name, path, got.body)

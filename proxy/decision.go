@@ -9,7 +9,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// decision is where a request goes, and of what that was decided. It never changes: what is decided anew is another one.
+// decision is where a request goes, and of what that was decided. It never changes: what is decided anew is another
+// one.
 type decision struct {
 	router.Decision
 	fleet   *router.Fleet
@@ -75,7 +76,8 @@ func (d *decision) holds(r *router.Replica) bool {
 func (x *exchange) hasWord(fleet *router.Fleet, replica string, about ledger.Entry) bool {
 	of := fleet.Replica(replica)
 	return replica == x.proxy.leases.agreed.Owner(x.target.repository) ||
-		slices.ContainsFunc(about.Confirmed, func(name string) bool { return name == replica || of.Shares(fleet.Replica(name)) })
+		slices.ContainsFunc(about.Confirmed,
+			func(name string) bool { return name == replica || of.Shares(fleet.Replica(name)) })
 }
 
 // withoutWord are the replicas whose word about it does not count.

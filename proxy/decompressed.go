@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// decompressed is what an answer's text says, of at most so many bytes, where it was compressed for a client that allows it. Where
-// the gateway cannot read it, ok is false.
+// decompressed is what an answer's text says, of at most so many bytes, where it was compressed for a client that
+// allows it. Where the gateway cannot read it, ok is false.
 func decompressed(header http.Header, text []byte, most int64) (content []byte, ok bool) {
 	switch strings.ToLower(strings.TrimSpace(strings.Join(header.Values("Content-Encoding"), ","))) {
 	case "", "identity":

@@ -13,8 +13,9 @@ func (x *exchange) deletes() bool {
 	return x.in.Method == http.MethodDelete && x.decided.request.Named == "" && (x.target.manifest || x.target.blob)
 }
 
-// deleteEverywhere deletes on all other replicas what the first has deleted or does not have. A refusal is the answer, and
-// nothing else is asked. The client is told of success if any replica had it, and of absence only if nobody may still have it.
+// deleteEverywhere deletes on all other replicas what the first has deleted or does not have. A refusal is the answer,
+// and nothing else is asked. The client is told of success if any replica had it, and of absence only if nobody may
+// still have it.
 func (x *exchange) deleteEverywhere(out *http.Request, first answer) (*http.Response, error) {
 	here, known := first.Accepted(), x.recorded()
 	if !here && !first.Absent() && !x.refusesUnknown(first, known) {
@@ -89,11 +90,12 @@ func (x *exchange) recorded() ledger.Entry {
 	return known
 }
 
-// refusesUnknown: a 401 or 403 to a client with a login, by a replica that is not among those that have it, may be about a
-// repository that is not there.
+// refusesUnknown: a 401 or 403 to a client with a login, by a replica that is not among those that have it, may be
+// about a repository that is not there.
 func (x *exchange) refusesUnknown(got answer, known ledger.Entry) bool {
 	denied := got.Status == http.StatusUnauthorized || got.Status == http.StatusForbidden
-	return denied && len(known.Confirmed) > 0 && x.in.Header.Get("Authorization") != "" && !x.hasWord(x.decided.fleet, got.Replica.Name, known)
+	return denied && len(known.Confirmed) > 0 && x.in.Header.Get("Authorization") != "" &&
+		!x.hasWord(x.decided.fleet, got.Replica.Name, known)
 }
 
 // elsewhere are the replicas, in the gateway's order, that have content of their own.
@@ -108,7 +110,7 @@ func (x *exchange) elsewhere(asked *router.Replica) (others []*router.Replica) {
 
 // recordDeletion: from now on what was deleted must not come back from any other replica.
 func (x *exchange) recordDeletion(by answer) error {
-	x.proxy.parts.drop(x.target.repository, x.target.reference)
+	x.proxy.pushes.forgetContent(x.target.repository, x.target.reference)
 	if err := x.proxy.Ledger.Delete(x.reference(), by.Replica.Name, x.by()); err != nil {
 		by.drop()
 		return fmt.Errorf("%w: %w", errUnrecorded, err)
@@ -118,7 +120,8 @@ func (x *exchange) recordDeletion(by answer) error {
 
 // confirmDeletion has a replica's word count again if it is rid of what another has deleted.
 func (x *exchange) confirmDeletion(a answer) {
-	log := x.proxy.Log.With("replica", a.Replica.Name, "repository", x.target.repository, "reference", x.target.reference)
+	log := x.proxy.Log.With(
+		"replica", a.Replica.Name, "repository", x.target.repository, "reference", x.target.reference)
 	switch {
 	case a.Accepted() || a.Absent():
 		x.proxy.Ledger.Gone(x.reference(), a.Replica.Name)

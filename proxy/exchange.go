@@ -78,11 +78,11 @@ func (p *Proxy) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	return x
 }
 
-// push is what bindings and parts are remembered by: no client names its push in any other way.
-func (x *exchange) push() bindingKey { return bindingKey{x.client, x.target.repository} }
+// pushKey is what bindings and pushes are remembered by: no client names its push in any other way.
+func (x *exchange) pushKey() pushKey { return pushKey{x.client, x.target.repository} }
 
-// keepLease keeps the lease from ending while a request that belongs to writing is under way, until done is called. prolong
-// has it last longer.
+// keepLease keeps the lease from ending while a request that belongs to writing is under way, until done is called.
+// prolong has it last longer.
 func (x *exchange) keepLease() (prolong, done func()) {
 	if !x.belongsToWriting() {
 		return func() {}, func() {}
@@ -100,7 +100,8 @@ func (x *exchange) reads() bool {
 }
 
 func (x *exchange) belongsToWriting() bool {
-	return x.decided.request.Named == "" && x.target.repository != "" && (x.target.kind == router.Write || x.target.kind == router.Upload)
+	return x.decided.request.Named == "" && x.target.repository != "" &&
+		(x.target.kind == router.Write || x.target.kind == router.Upload)
 }
 
 // forward asks replicas and streams both ways, watched until it returns: what watch does to the
@@ -149,7 +150,8 @@ func (x *exchange) passOnTheBeginning() {
 		return
 	}
 	aborted, _ := why.(error)
-	if x.begun && errors.Is(aborted, http.ErrAbortHandler) { // else nothing was meant to be sent, and a flush would send 200
+	// Where nothing was begun nothing was meant to be sent, and a flush would send 200.
+	if x.begun && errors.Is(aborted, http.ErrAbortHandler) {
 		_ = http.NewResponseController(x.w).Flush()
 	}
 	panic(why)
@@ -178,6 +180,6 @@ func (x *exchange) log(start time.Time) {
 		replica = asked.Name
 	}
 	log.Debug("request", "method", x.in.Method, "path", x.in.URL.Path, "client", x.client, "kind", x.target.kind,
-		"agent", x.in.UserAgent(), "repository", x.target.repository, "replica", replica, "reason", x.reason, "status", x.status,
-		"bytes", x.progress.moved.Load(), "took", time.Since(start))
+		"agent", x.in.UserAgent(), "repository", x.target.repository, "replica", replica, "reason", x.reason,
+		"status", x.status, "bytes", x.progress.moved.Load(), "took", time.Since(start))
 }

@@ -7,15 +7,17 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
-// maxBorrowed is how large a blob may be, in bytes, that exists only elsewhere and is said to exist: it has to be copied while
-// a manifest waits, at some 10 MB a second between far regions. A larger one is pushed again by whoever has it at hand. Of one
-// whose size its registry does not tell it is hoped that it is not.
+// maxBorrowed is how large a blob may be, in bytes, that exists only elsewhere and is said to exist: it has to be
+// copied while a manifest waits, at some 10 MB a second between far regions. A larger one is pushed again by whoever
+// has it at hand. Of one whose size its registry does not tell it is hoped that it is not.
 const maxBorrowed = 128 << 20
 
-// existsElsewhere asks the others whether they have a blob that the push's own replica does not have. The first of them that
-// has it answers. If a push is under way, it is copied at once. What was deleted nobody has until it is pushed again.
+// existsElsewhere asks the others whether they have a blob that the push's own replica does not have. The first of them
+// that has it answers. If a push is under way, it is copied at once. What was deleted nobody has until it is pushed
+// again.
 func (x *exchange) existsElsewhere(out *http.Request, got answer) answer {
-	if !got.Absent() && !got.Denied || len(x.decided.Elsewhere) == 0 || x.gone(manifest.Descriptor{Digest: x.target.reference}) {
+	if !got.Absent() && !got.Denied || len(x.decided.Elsewhere) == 0 ||
+		x.gone(manifest.Descriptor{Digest: x.target.reference}) {
 		return got
 	}
 	for _, a := range x.askAll(out, x.decided.Elsewhere) {

@@ -11,9 +11,9 @@ import (
 // origin is what a trusted proxy says of the request that it got. Empty: it does not say.
 type origin struct{ proto, host string }
 
-// forwardedFor are the addresses that a request came by, the nearest hop's last. The zero Addr stands for a hop that is no
-// address. X-Forwarded-For counts where it is there, Forwarded (RFC 7239) where it is not: most proxies write the former and
-// pass on whatever a client has written into the latter.
+// forwardedFor are the addresses that a request came by, the nearest hop's last. The zero Addr stands for a hop that is
+// no address. X-Forwarded-For counts where it is there, Forwarded (RFC 7239) where it is not: most proxies write the
+// former and pass on whatever a client has written into the latter.
 func forwardedFor(h http.Header) (hops []netip.Addr) {
 	if fields := h.Values("X-Forwarded-For"); len(fields) > 0 {
 		for hop := range strings.SplitSeq(strings.Join(fields, ","), ",") {
@@ -34,8 +34,8 @@ func forwardedFor(h http.Header) (hops []netip.Addr) {
 	return hops
 }
 
-// nodeAddr is the address of a node: ADDRESS, ADDRESS:PORT, [ADDRESS] or [ADDRESS]:PORT, where the port may be an obfuscated
-// one. The zero Addr for unknown, an obfuscated identifier and all else.
+// nodeAddr is the address of a node: ADDRESS, ADDRESS:PORT, [ADDRESS] or [ADDRESS]:PORT, where the port may be an
+// obfuscated one. The zero Addr for unknown, an obfuscated identifier and all else.
 func nodeAddr(node string) netip.Addr {
 	host, port, bracketed := node, "", strings.HasPrefix(node, "[")
 	switch {
@@ -59,7 +59,8 @@ func nodeAddr(node string) netip.Addr {
 func isNodePort(port string) bool {
 	obfuscated, ok := strings.CutPrefix(port, "_")
 	if ok {
-		return obfuscated != "" && strings.IndexFunc(obfuscated, func(c rune) bool { return c <= ' ' || c > '~' || c == ':' }) < 0
+		return obfuscated != "" && strings.IndexFunc(obfuscated,
+			func(c rune) bool { return c <= ' ' || c > '~' || c == ':' }) < 0
 	}
 	return len(port) <= 5 && strings.Trim(port, "0123456789") == ""
 }

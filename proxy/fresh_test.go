@@ -48,32 +48,45 @@ func TestAnswersThatAnotherMayBetter(t *testing.T) {
 		body      string // a part of it
 		asked     int
 	}{
-		{"referrers that the nearest does not have yet", list, nil, upstreams{"west": referrers(), "east": referrers(), "europe": referrers("sha256:1")},
+		{"referrers that the nearest does not have yet", list, nil,
+			upstreams{"west": referrers(), "east": referrers(), "europe": referrers("sha256:1")},
 			200, "europe; reason=fallthrough", "sha256:1", 3},
-		{"referrers that the nearest has", list, nil, upstreams{"west": referrers("sha256:2"), "east": referrers("sha256:1")},
+		{"referrers that the nearest has", list, nil,
+			upstreams{"west": referrers("sha256:2"), "east": referrers("sha256:1")},
 			200, "west; reason=nearest", "sha256:2", 1},
-		{"referrers that nobody has", list, nil, upstreams{"west": referrers(), "east": referrers(), "europe": referrers()},
+		{"referrers that nobody has", list, nil,
+			upstreams{"west": referrers(), "east": referrers(), "europe": referrers()},
 			200, "west; reason=nearest", `"manifests":[]`, 3},
-		{"no referrers where some do not know of such things", list, nil, upstreams{"west": status(404), "east": referrers(), "europe": status(404)},
+		{"no referrers where some do not know of such things", list, nil,
+			upstreams{"west": status(404), "east": referrers(), "europe": status(404)},
 			200, "east; reason=fallthrough", `"manifests":[]`, 3},
-		{"no referrers where one cannot be asked", list, nil, upstreams{"west": referrers(), "east": breakOff, "europe": referrers()},
+		{"no referrers where one cannot be asked", list, nil,
+			upstreams{"west": referrers(), "east": breakOff, "europe": referrers()},
 			200, "west; reason=nearest", `"manifests":[]`, 3},
-		{"an empty first page of referrers", list, nil, upstreams{"west": linked(referrers()), "east": referrers("sha256:1")},
+		{"an empty first page of referrers", list, nil,
+			upstreams{"west": linked(referrers()), "east": referrers("sha256:1")},
 			200, "west; reason=nearest", `"manifests":[]`, 1},
-		{"a long list of referrers", list, nil, upstreams{"west": referrers(strings.Split(strings.Repeat("sha256:2 ", 500), " ")...), "east": referrers("sha256:1")},
+		{"a long list of referrers", list, nil,
+			upstreams{"west": referrers(strings.Split(strings.Repeat("sha256:2 ", 500), " ")...),
+				"east": referrers("sha256:1")},
 			200, "west; reason=nearest", "sha256:2", 1},
 
-		{"no referrers, and who is asked next refuses", list, nil, upstreams{"west": referrers(), "east": status(401), "europe": status(429)},
+		{"no referrers, and who is asked next refuses", list, nil,
+			upstreams{"west": referrers(), "east": status(401), "europe": status(429)},
 			200, "west; reason=nearest", `"manifests":[]`, 4 /* one of them whether it lets anybody in */},
-		{"a blob resumed where ranges are ignored, and the next refuses", blob, []string{"Range: bytes=3-"}, upstreams{"west": status(200), "east": status(403), "europe": theRest},
+		{"a blob resumed where ranges are ignored, and the next refuses", blob, []string{"Range: bytes=3-"},
+			upstreams{"west": status(200), "east": status(403), "europe": theRest},
 			206, "europe; reason=fallthrough", "", 3},
-		{"a blob resumed where ranges are ignored", blob, []string{"Range: bytes=3-"}, upstreams{"west": status(200), "east": theRest, "europe": theRest},
+		{"a blob resumed where ranges are ignored", blob, []string{"Range: bytes=3-"},
+			upstreams{"west": status(200), "east": theRest, "europe": theRest},
 			206, "east; reason=fallthrough", "", 2},
-		{"all ignore ranges", blob, []string{"Range: bytes=3-"}, upstreams{"west": status(200), "east": status(200), "europe": status(200)},
+		{"all ignore ranges", blob, []string{"Range: bytes=3-"},
+			upstreams{"west": status(200), "east": status(200), "europe": status(200)},
 			200, "west; reason=nearest", content, 3},
 		{"a range from the start", blob, []string{"Range: bytes=0-2"}, upstreams{"west": status(200), "east": theRest},
 			200, "west; reason=nearest", content, 1},
-		{"a range of what may have changed", blob, []string{"Range: bytes=3-", `If-Range: "x"`}, upstreams{"west": status(200), "east": theRest},
+		{"a range of what may have changed", blob, []string{"Range: bytes=3-", `If-Range: "x"`},
+			upstreams{"west": status(200), "east": theRest},
 			200, "west; reason=nearest", content, 1},
 		{"a range beyond the end", blob, []string{"Range: bytes=3-"}, upstreams{"west": status(416), "east": theRest},
 			416, "west; reason=nearest", "", 1},
@@ -112,7 +125,8 @@ func TestATagDoesNotGoBack(t *testing.T) {
 		by     string
 	}{
 		{"its owner answers", func(scattered) {}, 200, "west; reason=leased"},
-		{"its owner is called down, and answers", func(s scattered) { s.set("west", down) }, 200, "west; reason=failover"},
+		{"its owner is called down, and answers", func(s scattered) { s.set("west", down) }, 200,
+			"west; reason=failover"},
 		{"its owner is down, another has it", func(s scattered) {
 			s.set("west", down)
 			s.tagAt("europe", "v1", "new")
@@ -129,12 +143,14 @@ func TestATagDoesNotGoBack(t *testing.T) {
 			s.tagAt("europe", "v1", "newer")
 			s.set("west", down)
 		}, 200, "europe; reason=nearest"},
-		{"it was deleted behind our back", func(s scattered) { s.at["west"].do("DELETE", "/v2/app/manifests/v1") }, 404, "west; reason=leased"},
+		{"it was deleted behind our back", func(s scattered) { s.at["west"].do("DELETE", "/v2/app/manifests/v1") },
+			404, "west; reason=leased"},
 		{"its lease has ended, and it was pushed behind our back", func(s scattered) {
 			s.proxy.leases.end("app", "west", nil)
 			s.tagAt("west", "v1", "newer")
 		}, 200, "west; reason=nearest"},
-		{"it was pushed behind our back", func(s scattered) { s.tagAt("west", "v1", "newer") }, 200, "west; reason=leased"},
+		{"it was pushed behind our back", func(s scattered) { s.tagAt("west", "v1", "newer") }, 200,
+			"west; reason=leased"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newScattered(t)
@@ -200,8 +216,10 @@ func TestDigestFollow(t *testing.T) {
 func TestBelongsTo(t *testing.T) {
 	hex := strings.Repeat("ab", 32)
 	for path, want := range map[string]string{
-		"manifests/sha256:" + hex: "sha256:" + hex, "referrers/sha256:" + hex: "sha256:" + hex, "blobs/sha256:" + hex: "",
-		"manifests/sha256-" + hex: "sha256:" + hex, "manifests/sha256-" + hex + ".sig": "sha256:" + hex, "manifests/v1": "", "manifests/v1-2": "", "tags/list": "",
+		"manifests/sha256:" + hex: "sha256:" + hex, "referrers/sha256:" + hex: "sha256:" + hex,
+		"blobs/sha256:" + hex:     "",
+		"manifests/sha256-" + hex: "sha256:" + hex, "manifests/sha256-" + hex + ".sig": "sha256:" + hex,
+		"manifests/v1": "", "manifests/v1-2": "", "tags/list": "",
 	} {
 		if got := classify("GET", "/v2/app/"+path).belongsTo(); got != want {
 			t.Errorf("%s: %q", path, got)
@@ -230,11 +248,15 @@ func TestDelete(t *testing.T) {
 		left   []string // who has it after that
 		gone   int      // what a pull gets then
 	}{
-		{"everywhere", "DELETE " + byDigest, []string{"west", "east", "europe"}, nil, 202, "west; reason=nearest", nil, 404},
-		{"not at the nearest", "DELETE " + byDigest, []string{"europe"}, nil, 202, "europe; reason=fallthrough", nil, 404},
+		{"everywhere", "DELETE " + byDigest, []string{"west", "east", "europe"}, nil, 202, "west; reason=nearest", nil,
+			404},
+		{"not at the nearest", "DELETE " + byDigest, []string{"europe"}, nil, 202, "europe; reason=fallthrough", nil,
+			404},
 		{"nowhere", "DELETE " + byDigest, nil, nil, 404, "west; reason=nearest", nil, 404},
-		{"one is down", "DELETE " + byDigest, []string{"west", "east"}, func(s scattered) { s.set("east", down) }, 202, "west; reason=nearest", []string{"east"}, 404},
-		{"not at the nearest, and one is down", "DELETE " + byDigest, []string{"east", "europe"}, func(s scattered) { s.set("east", down) }, 202, "europe; reason=fallthrough", []string{"east"}, 404},
+		{"one is down", "DELETE " + byDigest, []string{"west", "east"}, func(s scattered) { s.set("east", down) }, 202,
+			"west; reason=nearest", []string{"east"}, 404},
+		{"not at the nearest, and one is down", "DELETE " + byDigest, []string{"east", "europe"},
+			func(s scattered) { s.set("east", down) }, 202, "europe; reason=fallthrough", []string{"east"}, 404},
 		{"a tag", "DELETE /v2/app/manifests/v1", []string{"west", "east"}, nil, 202, "west; reason=nearest", nil, 404},
 		{"a blob", "DELETE " + blob, []string{"west", "east"}, nil, 202, "west; reason=nearest", nil, 404},
 	} {
@@ -267,8 +289,8 @@ func TestDelete(t *testing.T) {
 	}
 }
 
-// What was deleted does not come back from a replica that was away: by its digest, by a tag that still stands there, or by
-// healing. Pushed anew it is there again.
+// What was deleted does not come back from a replica that was away: by its digest, by a tag that still stands there, or
+// by healing. Pushed anew it is there again.
 func TestTheDeletedStaysDeleted(t *testing.T) {
 	s := newScattered(t)
 	image, digest := s.tagAt("east", "v1", "config")
@@ -289,7 +311,8 @@ func TestTheDeletedStaysDeleted(t *testing.T) {
 	s.want(s.putManifest("v1", image), 400, "west; reason=scattered")
 	s.proxy.leases.end("app", "west", nil)
 	s.proxy.leases.accept(t.Context(), "app", "east", bob, start)
-	s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("config")), strings.NewReader("config")), 201, "west; reason=bound")
+	s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("config")), strings.NewReader("config")), 201,
+		"west; reason=bound")
 	s.want(s.putManifest("v1", image), 201, "west; reason=leased")
 	s.want(s.do(tagged, nil), 200, "west; reason=leased")
 	s.want(s.do("GET /v2/app/manifests/"+digest, nil), 200, "west; reason=nearest")
@@ -300,13 +323,14 @@ func TestTheDeletedStaysDeleted(t *testing.T) {
 // What this client's push had there is there no longer.
 func TestADeletedPartIsAskedForAgain(t *testing.T) {
 	s := newScattered(t)
-	s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("config")), strings.NewReader("config")), 201, "west; reason=nearest")
+	s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("config")), strings.NewReader("config")), 201,
+		"west; reason=nearest")
 	s.want(s.do("DELETE /v2/app/blobs/"+sha256Of([]byte("config")), nil), 202, "west; reason=leased")
 	s.want(s.putManifest("v1", imageOf("config")), 400, "west; reason=scattered")
 }
 
-// A replica that cannot be made to delete must not answer for what others have deleted, not even to a client that pushes: it
-// would skip what is about to be missing.
+// A replica that cannot be made to delete must not answer for what others have deleted, not even to a client that
+// pushes: it would skip what is about to be missing.
 func TestAReplicaThatDoesNotDelete(t *testing.T) {
 	at := newStore(t)
 	east := func(w http.ResponseWriter, r *http.Request) {
@@ -330,7 +354,8 @@ func TestAReplicaThatDoesNotDelete(t *testing.T) {
 	g.proxy.leases.accept(t.Context(), "app", "east", bob, time.Now())
 	got := g.do("HEAD "+path, nil)
 	g.want(got, 404, "-; reason=deleted")
-	g.want(g.do("POST "+uploads+"?digest="+sha256Of([]byte("config")), strings.NewReader("config")), 201, "east; reason=leased")
+	g.want(g.do("POST "+uploads+"?digest="+sha256Of([]byte("config")), strings.NewReader("config")), 201,
+		"east; reason=leased")
 	g.want(g.do("HEAD "+path, nil), 200, "east; reason=leased")
 }
 
@@ -346,7 +371,8 @@ func TestWhatIsPushedAnewIsThere(t *testing.T) {
 			s.proxy.leases.agreed = owned("east")
 		},
 		"by the replica's own name": func(s scattered) {
-			s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("config")), strings.NewReader("config"), "Host: east.registry.contoso.com"), 201, "east; reason=named")
+			s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("config")), strings.NewReader("config"),
+				"Host: east.registry.contoso.com"), 201, "east; reason=named")
 			s.want(s.putManifest("v1", imageOf("config"), "Host: east.registry.contoso.com"), 201, "east; reason=named")
 		},
 	} {
@@ -355,7 +381,8 @@ func TestWhatIsPushedAnewIsThere(t *testing.T) {
 			s.tagAt("west", "v1", "config")
 			s.tagAt("east", "v1", "config")
 			s.set("east", down)
-			for _, path := range []string{"/v2/app/manifests/v1", "/v2/app/manifests/" + sha256Of(imageOf("config")), config} {
+			for _, path := range []string{"/v2/app/manifests/v1", "/v2/app/manifests/" + sha256Of(imageOf("config")),
+				config} {
 				if got := s.do("DELETE "+path, nil); got.status != 202 {
 					t.Fatal(path, got)
 				}
@@ -368,7 +395,8 @@ func TestWhatIsPushedAnewIsThere(t *testing.T) {
 				t.Errorf("before: %v", got)
 			}
 			push(s)
-			for _, path := range []string{"/v2/app/manifests/v1", "/v2/app/manifests/" + sha256Of(imageOf("config")), config} {
+			for _, path := range []string{"/v2/app/manifests/v1", "/v2/app/manifests/" + sha256Of(imageOf("config")),
+				config} {
 				if got := s.do("GET "+path, nil); got.status != 200 {
 					t.Errorf("%s: %v", path, got)
 				}
@@ -507,7 +535,8 @@ func TestReplicasThatFailWrites(t *testing.T) {
 		g.want(g.do("POST "+uploads, nil), 202, "east; reason=failover")
 		g.want(g.do("POST "+uploads, nil), 202, "east; reason=leased")
 	})
-	for what, line := range map[string]string{"a part": "PATCH " + uploads + "1?fairlead-replica=west", "a manifest": "PUT /v2/app/manifests/v1"} {
+	for what, line := range map[string]string{"a part": "PATCH " + uploads + "1?fairlead-replica=west",
+		"a manifest": "PUT /v2/app/manifests/v1"} {
 		t.Run(what, func(t *testing.T) {
 			g := rigWith(t, failing(507, http.MethodPatch, http.MethodPut))
 			g.proxy.leases.accept(t.Context(), "app", "west", bob, time.Now())
@@ -589,17 +618,20 @@ func TestSharedStorage(t *testing.T) {
 
 	s := newScattered(t)
 	bucket := s.at["west"]
-	s.rig = newRig(t, map[string]http.HandlerFunc{"west": bucket.ServeHTTP, "europe": bucket.ServeHTTP, "east": s.at["east"].ServeHTTP}, nil)
+	s.rig = newRig(t, map[string]http.HandlerFunc{"west": bucket.ServeHTTP, "europe": bucket.ServeHTTP,
+		"east": s.at["east"].ServeHTTP}, nil)
 	s.set("west", shared)
 	s.set("europe", shared)
 	bucket.blob("config")
 	s.want(s.putManifest("v1", imageOf("config")), 201, "west; reason=nearest")
 	s.take()
 	s.want(s.do("DELETE /v2/app/manifests/"+sha256Of(imageOf("config")), nil), 202, "west; reason=leased")
-	if seen := s.take(); fmt.Sprint(seen) != fmt.Sprintf("[west DELETE /v2/app/manifests/%[1]s east DELETE /v2/app/manifests/%[1]s]", sha256Of(imageOf("config"))) {
+	want := "[west DELETE /v2/app/manifests/%[1]s east DELETE /v2/app/manifests/%[1]s]"
+	if seen := s.take(); fmt.Sprint(seen) != fmt.Sprintf(want, sha256Of(imageOf("config"))) {
 		t.Errorf("asked %q", seen)
 	}
-	if got := s.putManifest("v2", imageOf("nowhere")); got.status != 400 || !strings.Contains(got.body, `"asked":["east"]`) {
+	if got := s.putManifest("v2", imageOf("nowhere")); got.status != 400 ||
+		!strings.Contains(got.body, `"asked":["east"]`) {
 		t.Errorf("%v", got)
 	}
 }

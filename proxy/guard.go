@@ -9,12 +9,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
-// putsManifest: whoever names a replica, and no other, looks after the parts himself.
+// putsManifest: whoever names a replica, and no other, looks after what it needs himself.
 func (x *exchange) putsManifest() bool {
 	return x.target.manifest && x.in.Method == http.MethodPut && x.decided.request.Named == ""
 }
@@ -26,11 +25,12 @@ func (e guardError) Unwrap() error { return e.error }
 
 var errManifestSize = errors.New("the manifest is larger than this gateway takes (proxy.limits.manifest)")
 
-// maxUnwanted bounds what is read of a manifest that is too large: most clients look for an answer only when they have sent all.
+// maxUnwanted bounds what is read of a manifest that is too large: most clients look for an answer only when they have
+// sent all.
 const maxUnwanted = 64 << 20
 
-// readManifest takes the manifest in, so that it can be looked at, and sent more than once. One that is too large is refused: it could
-// not be copied to any other replica.
+// readManifest takes the manifest in, so that it can be looked at, and sent more than once. One that is too large is
+// refused: it could not be copied to any other replica.
 func (x *exchange) readManifest(out *http.Request) error {
 	if out.Body == nil {
 		return nil
@@ -56,9 +56,9 @@ func (x *exchange) readManifest(out *http.Request) error {
 	return nil
 }
 
-// guard sees to it that the replica has all that the manifest needs before it is put there: registries are not obliged to
-// look, and some do not (OCI distribution spec 1.1, "Pushing Manifests"; zot and go-containerregistry's accept a manifest
-// whose layers are missing).
+// guard sees to it that the replica has all that the manifest needs before it is put there: registries are not obliged
+// to look, and some do not (OCI distribution spec 1.1, "Pushing Manifests"; zot and go-containerregistry's accept a
+// manifest whose layers are missing).
 func (x *exchange) guard(ctx context.Context, owner *router.Replica) error {
 	needs, err := manifest.Needs(x.put.body)
 	if err != nil {
@@ -71,14 +71,14 @@ func (x *exchange) guard(ctx context.Context, owner *router.Replica) error {
 		return guardError{fmt.Errorf("%w: %w", errUnsaid, err)}
 	}
 	now := time.Now()
-	err = x.proxy.healer.whole(bounded, x.pushing(owner.Name), needs, memory{
+	err = x.proxy.healer.complete(bounded, x.pushing(owner.Name), needs, knownContent{
 		has: func(p manifest.Descriptor) bool {
-			return x.proxy.parts.at(x.push(), p.Digest, now) == owner.Name && !x.wasGone(p)
+			return x.proxy.pushes.replicaOf(x.pushKey(), p.Digest, now) == owner.Name && !x.wasGone(p)
 		},
-		add: func(digest string) { x.proxy.parts.add(x.push(), digest, owner.Name, now) },
+		add: func(digest string) { x.proxy.pushes.note(x.pushKey(), digest, owner.Name, now) },
 	}, 0)
 	switch {
-	case err != nil && ctx.Err() != nil: // it was not the parts that took too long
+	case err != nil && ctx.Err() != nil: // it was not the copies that took too long
 		return guardError{fmt.Errorf("%w: %w", errUnsaid, context.Cause(ctx))}
 	case err != nil:
 		return guardError{err}
@@ -92,8 +92,8 @@ func (x *exchange) pushing(owner string) pushing {
 		repository: repository, owner: owner, host: x.in.Host, credential: credentialOf(x.in),
 		gone: x.gone,
 	}
-	// Where this push has left parts they are most likely to be.
-	left := x.proxy.parts.replicas(x.push(), time.Now())
+	// Where this push has left content it is most likely to be.
+	left := x.proxy.pushes.replicas(x.pushKey(), time.Now())
 	var rest []string
 	for _, r := range x.decided.request.Gateway {
 		switch {
@@ -108,16 +108,16 @@ func (x *exchange) pushing(owner string) pushing {
 	return p
 }
 
-// gone: the part was deleted, by whomever, and not pushed again.
+// gone: what the manifest names was deleted, by whomever, and not pushed again.
 func (x *exchange) gone(p manifest.Descriptor) bool {
-	known, ok := x.proxy.Ledger.Known(ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest})
+	known, ok := x.proxy.Ledger.Known(x.referenceOf(p))
 	return ok && known.Deleted
 }
 
-// wasGone: the part was deleted once. The record has blobs for no other reason, and another gateway may not have
-// heard yet that this one was pushed again.
+// wasGone: what the manifest names was deleted once. The ledger has blobs for no other reason, and another gateway may
+// not have heard yet that this one was pushed again.
 func (x *exchange) wasGone(p manifest.Descriptor) bool {
-	known, ok := x.proxy.Ledger.Known(ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest})
+	known, ok := x.proxy.Ledger.Known(x.referenceOf(p))
 	return ok && (known.Deleted || !p.Manifest)
 }
 
@@ -127,7 +127,7 @@ func (x *exchange) forbidDeletesOfGone(ctx context.Context, replica string) erro
 		if !x.gone(p) {
 			continue
 		}
-		if err := x.forbidDeletes(ctx, replica, ledger.Reference{Repository: x.target.repository, Name: p.Digest, Blob: !p.Manifest}); err != nil {
+		if err := x.forbidDeletes(ctx, replica, x.referenceOf(p)); err != nil {
 			return err
 		}
 	}
@@ -143,10 +143,10 @@ func (x *exchange) bringHome(digest, at, owner string) {
 	_, _, _ = x.proxy.healer.begin(x.pushing(owner), manifest.Descriptor{Digest: digest}, at, 0) // else the manifest waits
 }
 
-// refuseHole answers a manifest that would be damaged if it were committed. What may be mended by time, and by a client
-// that pushes the missing part again, ends in a broken connection first: most clients try again then, and none goes on after
-// an answer in words. Whoever comes again gets that.
-func (x *exchange) refuseHole(err error) {
+// refuseIncomplete answers a manifest that would be damaged if it were committed. What may be repaired by time, and by
+// a client that pushes the missing blob again, ends in a broken connection first: most clients try again then, and none
+// goes on after an answer in words. Whoever comes again gets that.
+func (x *exchange) refuseIncomplete(err error) {
 	if errors.Is(err, errManifestSize) {
 		x.refuse(http.StatusRequestEntityTooLarge, ociError{
 			Code: codeManifestInvalid, Message: err.Error(), Detail: map[string]int64{"limit": x.proxy.MaxManifest},
@@ -158,16 +158,17 @@ func (x *exchange) refuseHole(err error) {
 		x.refuse(http.StatusBadRequest, ociError{Code: codeManifestInvalid, Message: err.Error()})
 		return
 	}
-	var hole *holeError
-	if !errors.As(err, &hole) || hole.why != nil && x.proxy.lost.first("manifest "+x.client.String()+" "+x.in.URL.Path, time.Now()) {
+	var missing *missingBlobError
+	what := "manifest " + x.client.String() + " " + x.in.URL.Path
+	if !errors.As(err, &missing) || missing.why != nil && x.proxy.brokenOff.first(what, time.Now()) {
 		x.reason = router.Healing
 		x.breakOff()
 	}
 	x.reason = router.Scattered
-	x.proxy.parts.forget(x.push())
+	x.proxy.pushes.end(x.pushKey())
 	x.refuse(http.StatusBadRequest, ociError{
 		Code:    codeManifestBlobUnknown,
-		Message: hole.Error(),
-		Detail:  map[string]any{"digest": hole.digest, "owner": hole.owner, "asked": hole.asked},
+		Message: missing.Error(),
+		Detail:  map[string]any{"digest": missing.digest, "owner": missing.owner, "asked": missing.asked},
 	})
 }

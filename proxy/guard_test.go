@@ -82,7 +82,8 @@ func imageOf(config string, layers ...string) []byte {
 	for _, l := range layers {
 		list = append(list, described("application/vnd.oci.image.layer.v1.tar", []byte(l)))
 	}
-	return encoded(map[string]any{"schemaVersion": 2, "mediaType": typeImage, "config": described("application/vnd.oci.image.config.v1+json", []byte(config)), "layers": list})
+	return encoded(map[string]any{"schemaVersion": 2, "mediaType": typeImage,
+		"config": described("application/vnd.oci.image.config.v1+json", []byte(config)), "layers": list})
 }
 
 func indexOf(children ...[]byte) []byte {
@@ -123,7 +124,8 @@ func newScattered(t *testing.T, change ...func(*rigConfig)) scattered {
 
 func (s scattered) putManifest(reference string, content []byte, headers ...string) reply {
 	s.t.Helper()
-	return s.do("PUT /v2/app/manifests/"+reference, bytes.NewReader(content), append(headers, "Content-Type: "+mediaTypeOf(content))...)
+	return s.do("PUT /v2/app/manifests/"+reference, bytes.NewReader(content),
+		append(headers, "Content-Type: "+mediaTypeOf(content))...)
 }
 
 // wholeAt fails the test unless a replica has the manifest and everything below it.
@@ -152,7 +154,11 @@ func TestScatteredPartsAreBroughtTogether(t *testing.T) {
 	}{
 		{"all there", func(s scattered) { s.at["west"].blob("config"); s.at["west"].blob("one") },
 			imageOf("config", "one"), [][]byte{[]byte("config"), []byte("one")}},
-		{"over three replicas", func(s scattered) { s.at["west"].blob("config"); s.at["east"].blob("one"); s.at["europe"].blob("two") },
+		{"over three replicas", func(s scattered) {
+			s.at["west"].blob("config")
+			s.at["east"].blob("one")
+			s.at["europe"].blob("two")
+		},
 			imageOf("config", "one", "two"), [][]byte{[]byte("config"), []byte("one"), []byte("two")}},
 		{"an index, its child and the child's layer apart", func(s scattered) {
 			s.at["east"].manifest(imageOf("config", "one"))
@@ -165,9 +171,15 @@ func TestScatteredPartsAreBroughtTogether(t *testing.T) {
 			}
 			s.at["east"].manifest(imageOf("config"))
 			s.at["east"].manifest(indexOf(imageOf("config")))
-		}, indexOf(indexOf(imageOf("config"))), [][]byte{indexOf(imageOf("config")), imageOf("config"), []byte("config")}},
-		{"a large layer", func(s scattered) { s.at["west"].blob("config"); s.at["east"].blob(strings.Repeat("large", 200_000)) },
-			imageOf("config", strings.Repeat("large", 200_000)), [][]byte{[]byte("config"), []byte(strings.Repeat("large", 200_000))}},
+		}, indexOf(indexOf(imageOf("config"))),
+			[][]byte{indexOf(imageOf("config")), imageOf("config"), []byte("config")}},
+		{"a large layer", func(s scattered) {
+			s.at["west"].blob("config")
+			s.at["east"].blob(strings.Repeat("large",
+				200_000))
+		},
+			imageOf("config", strings.Repeat("large", 200_000)),
+			[][]byte{[]byte("config"), []byte(strings.Repeat("large", 200_000))}},
 	} {
 		s := newScattered(t)
 		test.lay(s)
@@ -185,13 +197,14 @@ func TestWhatNobodyHasIsRefused(t *testing.T) {
 	image := imageOf("config", "nowhere")
 	got := s.putManifest("v1", image)
 	s.want(got, 400, "west; reason=scattered")
-	for _, word := range []string{"MANIFEST_BLOB_UNKNOWN", sha256Of([]byte("nowhere")), `"owner":"west"`, `"asked":["east","europe"]`} {
+	for _, word := range []string{"MANIFEST_BLOB_UNKNOWN", sha256Of([]byte("nowhere")), `"owner":"west"`,
+		`"asked":["east","europe"]`} {
 		if !strings.Contains(got.body, word) {
 			t.Errorf("no %s in %s", word, got.body)
 		}
 	}
 	if s.at["west"].has("/v2/app/manifests/v1") {
-		t.Error("committed with a hole")
+		t.Error("committed with a blob missing")
 	}
 	s.at["west"].blob("nowhere")
 	s.want(s.putManifest("v1", image), 201, "west; reason=nearest")
@@ -203,12 +216,13 @@ func TestWhatIsLostBreaksTheConnectionOnce(t *testing.T) {
 	s := newScattered(t)
 	var dead atomic.Bool
 	dead.Store(true)
-	s.rig = newRig(t, map[string]http.HandlerFunc{"west": s.at["west"].ServeHTTP, "east": func(w http.ResponseWriter, r *http.Request) {
-		if dead.Load() {
-			breakOff(w, r)
-		}
-		s.at["east"].ServeHTTP(w, r)
-	}, "europe": s.at["europe"].ServeHTTP}, nil)
+	s.rig = newRig(t, map[string]http.HandlerFunc{"west": s.at["west"].ServeHTTP,
+		"east": func(w http.ResponseWriter, r *http.Request) {
+			if dead.Load() {
+				breakOff(w, r)
+			}
+			s.at["east"].ServeHTTP(w, r)
+		}, "europe": s.at["europe"].ServeHTTP}, nil)
 	s.at["west"].blob("config")
 	s.at["east"].blob("one")
 	image := imageOf("config", "one")
@@ -222,11 +236,13 @@ func TestWhatIsLostBreaksTheConnectionOnce(t *testing.T) {
 }
 
 func TestWhatTheGuardLeavesAlone(t *testing.T) {
-	foreign := encoded(map[string]any{"schemaVersion": 2, "mediaType": typeImage, "config": described("", []byte("config")), "layers": []any{
-		described("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", []byte("nowhere")),
-	}})
+	foreign := encoded(map[string]any{"schemaVersion": 2, "mediaType": typeImage,
+		"config": described("", []byte("config")), "layers": []any{
+			described("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", []byte("nowhere")),
+		}})
 	referrer := encoded(map[string]any{
-		"schemaVersion": 2, "mediaType": typeImage, "config": described("", []byte("config")), "layers": []any{}, "subject": described(typeImage, []byte("later")),
+		"schemaVersion": 2, "mediaType": typeImage, "config": described("", []byte("config")), "layers": []any{},
+		"subject": described(typeImage, []byte("later")),
 	})
 	for _, test := range []struct {
 		name    string
@@ -236,7 +252,8 @@ func TestWhatTheGuardLeavesAlone(t *testing.T) {
 	}{
 		{"a layer that is not pushed", foreign, nil, "west; reason=nearest"},
 		{"a subject that comes later", referrer, nil, "west; reason=nearest"},
-		{"a replica that is named", imageOf("config", "nowhere"), []string{"Host: east.registry.contoso.com"}, "east; reason=named"},
+		{"a replica that is named", imageOf("config", "nowhere"), []string{"Host: east.registry.contoso.com"},
+			"east; reason=named"},
 	} {
 		s := newScattered(t)
 		s.at["west"].blob("config")
@@ -268,7 +285,8 @@ func TestTheGuardAsksAsTheClient(t *testing.T) {
 	s.rig = newRig(t, handlers, nil)
 	s.at["east"].blob("elsewhere")
 	const mine = "Authorization: Bearer mine"
-	s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("pushed")), strings.NewReader("pushed"), mine), 201, "west; reason=nearest")
+	s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("pushed")), strings.NewReader("pushed"), mine), 201,
+		"west; reason=nearest")
 	s.take()
 	s.want(s.putManifest("v1", imageOf("pushed", "elsewhere"), mine), 201, "west; reason=leased")
 	seen = s.take()
@@ -291,7 +309,8 @@ func TestABlobIsBroughtHome(t *testing.T) {
 	s.proxy.leases.end("app", "west", nil)
 	s.proxy.leases.accept(t.Context(), "app", "europe", alice, time.Now())
 	location := started.header.Get("Location")
-	s.want(s.do("PUT "+location+"&digest="+sha256Of([]byte("late")), strings.NewReader("late")), 201, "west; reason=owner")
+	s.want(s.do("PUT "+location+"&digest="+sha256Of([]byte("late")), strings.NewReader("late")), 201,
+		"west; reason=owner")
 	s.proxy.healer.all.Wait()
 	if !s.at["europe"].has("/v2/app/blobs/" + sha256Of([]byte("late"))) {
 		t.Errorf("still elsewhere; seen: %v", s.take())
@@ -304,12 +323,13 @@ func TestCopyingOutlivesTheClient(t *testing.T) {
 	s := newScattered(t)
 	s.at["east"].blob("slow")
 	s.at["west"].blob("config")
-	s.rig = newRig(t, map[string]http.HandlerFunc{"west": s.at["west"].ServeHTTP, "east": func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet {
-			<-release
-		}
-		s.at["east"].ServeHTTP(w, r)
-	}}, func(c *rigConfig) { c.Limits.Heal = 100_000_000 })
+	s.rig = newRig(t, map[string]http.HandlerFunc{"west": s.at["west"].ServeHTTP,
+		"east": func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				<-release
+			}
+			s.at["east"].ServeHTTP(w, r)
+		}}, func(c *rigConfig) { c.Limits.Heal = 100_000_000 })
 	image := imageOf("config", "slow")
 	for range 2 {
 		if got := s.putManifest("v1", image); got.err == nil {
@@ -376,18 +396,19 @@ func TestTroubleIsNoConfirmation(t *testing.T) {
 func TestTheOwnerIsLostUnderTheGuard(t *testing.T) {
 	t.Parallel()
 	s := newScattered(t)
-	s.rig = newRig(t, map[string]http.HandlerFunc{"west": status(503), "east": s.at["east"].ServeHTTP}, func(c *rigConfig) {
-		c.Limits.AwaitHealth = patience
-		c.Trouble = func(name string) { s.set(name, down) } // as the probes find
-	})
+	s.rig = newRig(t, map[string]http.HandlerFunc{"west": status(503), "east": s.at["east"].ServeHTTP},
+		func(c *rigConfig) {
+			c.Limits.AwaitHealth = patience
+			c.Trouble = func(name string) { s.set(name, down) } // as the probes find
+		})
 	s.at["east"].blob("config")
 	s.proxy.leases.accept(t.Context(), "app", "west", bob, time.Now())
 	s.want(s.putManifest("v1", imageOf("config")), 201, "east; reason=failover")
 	s.wholeAt("east", imageOf("config"), []byte("config"))
 }
 
-// What exists elsewhere need not be pushed: it is on its way before the manifest comes, and the rest of the push goes where it
-// would have gone.
+// What exists elsewhere need not be pushed: it is on its way before the manifest comes, and the rest of the push goes
+// where it would have gone.
 func TestWhatExistsElsewhereNeedNotBePushed(t *testing.T) {
 	s := newScattered(t)
 	s.at["europe"].blob("config")
@@ -406,8 +427,8 @@ func TestWhatExistsElsewhereNeedNotBePushed(t *testing.T) {
 	s.want(s.putManifest("v1", imageOf("config")), 201, "west; reason=leased")
 }
 
-// TestManifestThatIsTooLarge: what could not be copied is refused, whether its length is said or not, and a client that sends all
-// before it looks gets the answer.
+// TestManifestThatIsTooLarge: what could not be copied is refused, whether its length is said or not, and a client that
+// sends all before it looks gets the answer.
 func TestManifestThatIsTooLarge(t *testing.T) {
 	const most = 1 << 20
 	content := func(size int) []byte {
@@ -422,8 +443,10 @@ func TestManifestThatIsTooLarge(t *testing.T) {
 	}{
 		{"as large as may be", most, func(b []byte) io.Reader { return bytes.NewReader(b) }, http.StatusCreated},
 		{"larger", most + 1, func(b []byte) io.Reader { return bytes.NewReader(b) }, http.StatusRequestEntityTooLarge},
-		{"without a length", most + 1, func(b []byte) io.Reader { return struct{ io.Reader }{bytes.NewReader(b)} }, http.StatusRequestEntityTooLarge},
-		{"much larger", 20 << 20, func(b []byte) io.Reader { return bytes.NewReader(b) }, http.StatusRequestEntityTooLarge},
+		{"without a length", most + 1, func(b []byte) io.Reader { return struct{ io.Reader }{bytes.NewReader(b)} },
+			http.StatusRequestEntityTooLarge},
+		{"much larger", 20 << 20, func(b []byte) io.Reader { return bytes.NewReader(b) },
+			http.StatusRequestEntityTooLarge},
 	} {
 		s := newScattered(t, func(c *rigConfig) { c.MaxManifest = most })
 		s.at["west"].blob("config")
@@ -433,7 +456,8 @@ func TestManifestThatIsTooLarge(t *testing.T) {
 			t.Errorf("%s: %v, %v", test.name, got, got.err)
 		}
 		there := s.at["west"].has("/v2/app/manifests/v1")
-		if refused := test.want != http.StatusCreated; refused == there || refused && !strings.Contains(got.body, `"code":"MANIFEST_INVALID"`) {
+		if refused := test.want != http.StatusCreated; refused == there || refused &&
+			!strings.Contains(got.body, `"code":"MANIFEST_INVALID"`) {
 			t.Errorf("%s: there %v, %s", test.name, there, got.body)
 		}
 	}
@@ -445,7 +469,8 @@ func TestLargeManifestIsHealed(t *testing.T) {
 	child := append(imageOf("config"), bytes.Repeat([]byte(" "), 5<<20)...)
 	s.at["east"].blob("config")
 	s.at["east"].put("/v2/app/manifests/"+sha256Of(child), typeImage, child)
-	index := encoded(map[string]any{"schemaVersion": 2, "mediaType": typeIndex, "manifests": []any{described(typeImage, child)}})
+	index := encoded(map[string]any{"schemaVersion": 2, "mediaType": typeIndex,
+		"manifests": []any{described(typeImage, child)}})
 	if got := s.putManifest("v1", index); got.status != http.StatusCreated {
 		t.Fatal(got, got.err)
 	}

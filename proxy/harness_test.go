@@ -23,7 +23,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-gateway/fairlead/geo"
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
@@ -56,7 +58,48 @@ var quick = Limits{
 // rigConfig is what a test may change: what the proxy is made of, and its way to the replicas.
 type rigConfig struct {
 	Config
-	way upstream.Config
+	way  upstream.Config
+	told told
+}
+
+// told is who is told what the proxy does; nil hears nothing.
+type told struct {
+	committed      func(repository, digest, replica string)
+	brought, doubt func(what ledger.Reference, replica string)
+	pulled         func(replica string, nearest bool, bytes int)
+	healed         func(source, target string, bytes int)
+}
+
+func (t *told) Committed(repository, digest, replica string) {
+	if t.committed != nil {
+		t.committed(repository, digest, replica)
+	}
+}
+
+func (t *told) Missed(ledger.Reference, string) {}
+
+func (t *told) Brought(what ledger.Reference, replica string) {
+	if t.brought != nil {
+		t.brought(what, replica)
+	}
+}
+
+func (t *told) Doubt(what ledger.Reference, replica string) {
+	if t.doubt != nil {
+		t.doubt(what, replica)
+	}
+}
+
+func (t *told) Pulled(replica string, nearest bool, bytes int) {
+	if t.pulled != nil {
+		t.pulled(replica, nearest, bytes)
+	}
+}
+
+func (t *told) Healed(source, target string, bytes int) {
+	if t.healed != nil {
+		t.healed(source, target, bytes)
+	}
 }
 
 // newHastyRig cuts what stands still after a moment, and asks the next where no answer comes, which on a busy machine
@@ -78,8 +121,7 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*ri
 	var c rigConfig
 	c.way = upstream.Config{Hostname: "registry.contoso.com", Dial: patience, Alive: func(string, time.Time) {}}
 	c.Config = Config{
-		Committed: func(string, string, string) {},
-		Hostname:  "registry.contoso.com", LeaseIdle: time.Minute, Limits: quick, Ledger: newMemoryRecord(),
+		Hostname: "registry.contoso.com", LeaseIdle: time.Minute, Limits: quick, Ledger: newMemoryLedger(),
 		Fleet:       g.fleet.Load,
 		Trouble:     func(name string) { g.note(&g.trouble, name) },
 		OwnShortage: func(error) bool { return false },
@@ -114,6 +156,7 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*ri
 	if change != nil {
 		change(&c)
 	}
+	c.Replication, c.Traffic, c.Writes = &c.told, &c.told, &transfer.Writes{}
 	c.way.Patience = c.Limits.Alone
 	c.Upstreams = upstream.New(c.way)
 	t.Cleanup(c.Upstreams.Close)
@@ -171,7 +214,10 @@ type reply struct {
 	trailer http.Header
 }
 
-var noRedirects = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Timeout: patience}
+var noRedirects = &http.Client{CheckRedirect: func(*http.Request,
+	[]*http.Request) error {
+	return http.ErrUseLastResponse
+}, Timeout: patience}
 
 // do sends "METHOD PATH" and an optional body; headers as "Name: value".
 func (g *rig) do(line string, body io.Reader, headers ...string) reply {
@@ -239,7 +285,8 @@ func (g *rig) next(from *bufio.Reader, method string) reply {
 
 func read(response *http.Response) reply {
 	content, err := io.ReadAll(response.Body)
-	return reply{response.StatusCode, response.Header.Get(replicaHeader), response.Header, string(content), err, response.Trailer}
+	return reply{response.StatusCode, response.Header.Get(replicaHeader), response.Header, string(content), err,
+		response.Trailer}
 }
 
 // serve puts the clients' server as it is in production in the place of the plain one. start starts it.

@@ -15,10 +15,11 @@ import (
 // errHolderDown: what is asked for is not absent, and cannot be had now.
 var errHolderDown = errors.New("what is asked for is only at replicas that cannot be asked now")
 
-// unlessHolderDown puts trouble in the place of a 404 about what the ledger knows to be at replicas that could not be asked.
-// A build takes a 404 of a tag for "not there yet" and overwrites it; after a 503 it comes again.
+// unlessHolderDown puts trouble in the place of a 404 about what the ledger knows to be at replicas that could not be
+// asked. A build takes a 404 of a tag for "not there yet" and overwrites it; after a 503 it comes again.
 func (x *exchange) unlessHolderDown(got answer, said *round) answer {
-	isAnswer := got.err == nil && !got.Absent() || errors.Is(got.err, errOlder) || errors.Is(got.err, upstream.ErrNonsense)
+	isAnswer := got.err == nil && !got.Absent() || errors.Is(got.err, errOlder) ||
+		errors.Is(got.err, upstream.ErrNonsense)
 	if isAnswer || x.decided.request.Named != "" || !x.reads() || x.asksToPush() {
 		return got
 	}
@@ -72,7 +73,8 @@ func (x *exchange) heard(said *round) (names []string) {
 
 // asksToPush: a client that pushes is told what the replica of its push does not have, and pushes it.
 func (x *exchange) asksToPush() bool {
-	return x.target.kind == router.Exists || x.in.Method == http.MethodHead && x.decided.request.Bound != "" && x.target.isDigest()
+	return x.target.kind == router.Exists ||
+		x.in.Method == http.MethodHead && x.decided.request.Bound != "" && x.target.isDigest()
 }
 
 // reportMissed: what the ledger knows to be at a replica, and is not there any more, has to be brought there again.
@@ -86,8 +88,9 @@ func (x *exchange) reportMissed(absentAt []*router.Replica) {
 	}
 	for _, r := range absentAt {
 		// Once in a while: a registry may hide what it has from whoever has no login.
-		if slices.Contains(known.Confirmed, r.Name) && x.proxy.lost.due("missed "+r.Name+" "+x.in.URL.Path, time.Now()) {
-			x.proxy.missed(x.reference(), r.Name)
+		if slices.Contains(known.Confirmed, r.Name) &&
+			x.proxy.brokenOff.due("missed "+r.Name+" "+x.in.URL.Path, time.Now()) {
+			x.proxy.Replication.Missed(x.reference(), r.Name)
 		}
 	}
 }

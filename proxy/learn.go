@@ -48,7 +48,7 @@ func (x *exchange) learnOwner(got answer) (owner string, err error) {
 		if x.commits(response) {
 			digest := committed(x.values())
 			x.bringHome(digest, replica, owner)
-			p.Committed(repository, digest, replica)
+			p.Replication.Committed(repository, digest, replica)
 		}
 		return owner, nil
 	case x.target.kind == router.Exists && (accepted || got.Absent()):
@@ -76,16 +76,16 @@ func changes(method string) bool {
 }
 
 // notePushed remembers where the content of an unfinished push is. A manifest that is pushed by its tag
-// ends a push; one by its digest is a part of an index to come.
+// ends a push; one by its digest belongs to an index to come.
 func (x *exchange) notePushed(replica string, response *http.Response, now time.Time) {
-	parts := x.proxy.parts
+	pushes := x.proxy.pushes
 	switch {
 	case x.putsManifest() && !x.target.isDigest():
-		parts.forget(x.push())
+		pushes.end(x.pushKey())
 	case x.putsManifest(), x.target.kind == router.Exists, x.saysManifestExists():
-		parts.add(x.push(), x.target.reference, replica, now)
+		pushes.note(x.pushKey(), x.target.reference, replica, now)
 	case x.belongsToWriting() && x.commits(response):
-		parts.add(x.push(), committed(x.values()), replica, now)
+		pushes.note(x.pushKey(), committed(x.values()), replica, now)
 	}
 }
 

@@ -19,37 +19,6 @@ const (
 	bindingLife = time.Minute
 )
 
-// Agreement is what gateways that know each other agree on. Its methods may be called by many
-// goroutines at once; all but Accept answer from a local copy.
-type Agreement interface {
-	// Owner is the owner of a repository as far as this gateway has heard, "" if nobody is.
-	Owner(repository string) string
-	// Accept tells that replica accepted a write, and returns the owner from then on, "" where that is
-	// this gateway's own business. It may ask other gateways, within a bound.
-	Accept(ctx context.Context, repository, replica string) (owner string)
-	// Keep prolongs the lease that owner holds, if it does: a request that belongs to it is under way.
-	Keep(repository, owner string)
-	// Spread returns when all gateways know who owns the repository, within a bound.
-	Spread(ctx context.Context, repository string)
-	// End tells that owner is lost and the repository's writes have moved. Others may know better.
-	End(repository, owner string)
-	// Release tells that owner takes no writes of the repository any more, as it has said itself.
-	Release(repository, owner string)
-	// Held counts the leases that they agree on.
-	Held() int
-}
-
-// alone is the agreement of a gateway that knows no other.
-type alone struct{}
-
-func (alone) Owner(string) string                           { return "" }
-func (alone) Accept(context.Context, string, string) string { return "" }
-func (alone) Keep(string, string)                           {}
-func (alone) Spread(context.Context, string)                {}
-func (alone) End(string, string)                            {}
-func (alone) Release(string, string)                        {}
-func (alone) Held() int                                     { return 0 }
-
 // leases remembers who owns which repository's writes, and which replica a client was just told
 // about a repository by. Decisions about them are router's.
 type leases struct {
@@ -61,10 +30,10 @@ type leases struct {
 	mu       sync.Mutex
 	byName   *simplelru.LRU[string, *router.Lease]
 	quotas   *quotas
-	bindings *simplelru.LRU[bindingKey, binding]
+	bindings *simplelru.LRU[pushKey, binding]
 }
 
-type bindingKey struct {
+type pushKey struct {
 	client     netip.Addr
 	repository string
 }
@@ -78,13 +47,15 @@ func newLeases(idle time.Duration, agreed Agreement) *leases {
 	if agreed == nil {
 		agreed = alone{}
 	}
-	l := &leases{idle: idle, agreed: agreed, quotas: newQuotas(maxPerClient), bindings: newLRU[bindingKey, binding](maxBindings)}
-	byName, err := simplelru.NewLRU(maxLeases, func(repository string, _ *router.Lease) { l.quotas.release(repository) })
+	quotas := newQuotas(maxPerClient)
+	byName, err := simplelru.NewLRU(maxLeases, func(repository string, _ *router.Lease) { quotas.release(repository) })
 	if err != nil {
 		panic(err) // only for a size below one
 	}
-	l.byName = byName
-	return l
+	return &leases{
+		idle: idle, agreed: agreed,
+		byName: byName, quotas: quotas, bindings: newLRU[pushKey, binding](maxBindings),
+	}
 }
 
 // owner is the replica that holds the repository's live lease, "" if none does. What gateways agree on
@@ -133,10 +104,10 @@ func (l *leases) accept(ctx context.Context, repository, replica string, client 
 		}
 		lease = &router.Lease{}
 		l.byName.Add(repository, lease)
-		l.quotas.take(client, repository)
+		l.quotas.charge(client, repository)
 	}
 	*lease = lease.Accept(cmp.Or(owner, replica), now, l.idle)
-	l.bindings.Add(bindingKey{client, repository}, binding{lease.Owner, now.Add(bindingLife)})
+	l.bindings.Add(pushKey{client, repository}, binding{lease.Owner, now.Add(bindingLife)})
 	return lease.Owner
 }
 
@@ -195,14 +166,14 @@ func (l *leases) end(repository, owner string, known *router.Replica) {
 func (l *leases) bind(repository, replica string, client netip.Addr, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.bindings.Add(bindingKey{client, repository}, binding{replica, now.Add(bindingLife)})
+	l.bindings.Add(pushKey{client, repository}, binding{replica, now.Add(bindingLife)})
 }
 
 // boundTo is the replica that client is bound to for the repository, "" if to none.
 func (l *leases) boundTo(repository string, client netip.Addr, now time.Time) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b, ok := l.bindings.Get(bindingKey{client, repository})
+	b, ok := l.bindings.Get(pushKey{client, repository})
 	if !ok || now.After(b.until) {
 		return ""
 	}

@@ -223,7 +223,8 @@ func TestWhatIsUnderWayKeepsTheLease(t *testing.T) {
 	} {
 		if test.want != "" {
 			g.proxy.leases.accept(t.Context(), "app", "west", alice, time.Now())
-			defer open(g.proxy.leases, "west", time.Now())() // on a slow machine the request comes later than a lease lives
+			// on a slow machine the request comes later than a lease lives
+			defer open(g.proxy.leases, "west", time.Now())()
 		}
 		body, send := io.Pipe()
 		request, err := http.NewRequest(http.MethodPatch, g.gateway.URL+test.path, body)

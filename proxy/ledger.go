@@ -12,22 +12,23 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
-// Ledger is what gateways remember of pushes and deletions, beyond a lease and, where the file gives it a place, beyond a
-// restart. Its methods may be called by many goroutines at once.
+// Ledger is what gateways remember of pushes and deletions, beyond a lease and, where the file gives it a place, beyond
+// a restart. Its methods may be called by many goroutines at once.
 type Ledger interface {
-	// Push says that replica accepted content under a name, Delete that it deleted what a reference names. Nil: it is kept.
+	// Push says that replica accepted content under a name, Delete that it deleted what a reference names. Nil: it is
+	// kept.
 	Push(what ledger.Reference, content ledger.Content, replica string, by ledger.Request) error
 	Delete(what ledger.Reference, replica string, by ledger.Request) error
-	// Untag says that replica accepted a stand-in under a tag, which a client is about to delete together with the tag: the tag is
-	// deleted, and nobody pushed the stand-in.
+	// Untag says that replica accepted a stand-in under a tag, which a client is about to delete together with the tag:
+	// the tag is deleted, and nobody pushed the stand-in.
 	Untag(tag ledger.Reference, standIn string, replica string, by ledger.Request) error
 	// Told returns when all gateways know what was recorded here until now, within a bound.
 	Told(ctx context.Context)
-	// Confirm says that replica's word about what was deleted counts again: it is rid of it, or was given it anew by name. It
-	// changes nothing once that was pushed again.
+	// Confirm says that replica's word about what was deleted counts again: it is rid of it, or was given it anew by
+	// name. It changes nothing once that was pushed again.
 	Confirm(what ledger.Reference, replica string)
-	// Gone says that replica, asked to delete what was deleted elsewhere, does not have it any more; a copy of it may yet be
-	// under way there. If it was pushed again meanwhile, the deletion may have taken that along.
+	// Gone says that replica, asked to delete what was deleted elsewhere, does not have it any more; a copy of it may
+	// yet be under way there. If it was pushed again meanwhile, the deletion may have taken that along.
 	Gone(what ledger.Reference, replica string)
 	// Known is what the ledger says of the reference.
 	Known(what ledger.Reference) (ledger.Entry, bool)
@@ -38,7 +39,8 @@ type Ledger interface {
 }
 
 func (x *exchange) by() ledger.Request {
-	return ledger.Request{Host: strings.Clone(x.in.Host), Method: strings.Clone(x.in.Method), UserAgent: strings.Clone(x.in.UserAgent())}
+	return ledger.Request{Host: strings.Clone(x.in.Host), Method: strings.Clone(x.in.Method),
+		UserAgent: strings.Clone(x.in.UserAgent())}
 }
 
 // errUnrecorded: a write is done, and not remembered. Its client has to come again.
@@ -49,6 +51,11 @@ func (x *exchange) reference() ledger.Reference {
 	return ledger.Reference{Repository: x.target.repository, Name: x.target.reference, Blob: x.target.blob}
 }
 
+// referenceOf is what the ledger calls what a manifest of the repository names.
+func (x *exchange) referenceOf(need manifest.Descriptor) ledger.Reference {
+	return ledger.Reference{Repository: x.target.repository, Name: need.Digest, Blob: !need.Manifest}
+}
+
 // deletedAt reports whether what is named was deleted, and a replica is not known to be rid of it.
 func (x *exchange) deletedAt(fleet *router.Fleet, what ledger.Reference, replica string) bool {
 	known, ok := x.proxy.Ledger.Known(what)
@@ -57,16 +64,17 @@ func (x *exchange) deletedAt(fleet *router.Fleet, what ledger.Reference, replica
 
 // recordPush keeps what a replica accepted. What it was pushed with is there again, too, if it was deleted.
 func (x *exchange) recordPush(replica string, digest string, mediaType string) error {
-	book, repository := x.proxy.Ledger, x.target.repository
-	for _, part := range x.put.needs {
-		of := ledger.Reference{Repository: repository, Name: part.Digest, Blob: !part.Manifest}
+	book := x.proxy.Ledger
+	for _, need := range x.put.needs {
+		of := x.referenceOf(need)
 		if x.mayBeDeleted(of) {
-			if err := book.Push(of, ledger.Content{Digest: part.Digest, Part: true}, replica, x.by()); err != nil {
+			if err := book.Push(of, ledger.Content{Digest: need.Digest, Part: true}, replica, x.by()); err != nil {
 				return fmt.Errorf("%w: %w", errUnrecorded, err)
 			}
 		}
 	}
-	content := ledger.Content{Digest: digest, MediaType: strings.Clone(mediaType), Config: manifest.ConfigType(x.put.body), Size: int64(len(x.put.body))}
+	content := ledger.Content{Digest: digest, MediaType: strings.Clone(mediaType),
+		Config: manifest.ConfigType(x.put.body), Size: int64(len(x.put.body))}
 	if err := book.Push(x.reference(), content, replica, x.by()); err != nil {
 		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}

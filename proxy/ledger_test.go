@@ -12,8 +12,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/ledger"
 )
 
-// memoryRecord keeps record as the ledger does, in memory.
-type memoryRecord struct {
+// memoryLedger keeps record as the ledger does, in memory.
+type memoryLedger struct {
 	mu    sync.Mutex
 	of    map[ledger.Reference]ledger.Entry // Guarded by mu.
 	fails bool                              // Guarded by mu.
@@ -21,24 +21,26 @@ type memoryRecord struct {
 	stale bool                              // Static once the proxy runs.
 }
 
-func newMemoryRecord() *memoryRecord { return &memoryRecord{of: map[ledger.Reference]ledger.Entry{}} }
+func newMemoryLedger() *memoryLedger { return &memoryLedger{of: map[ledger.Reference]ledger.Entry{}} }
 
 var errDisk = errors.New("no space left on device")
 
-func (m *memoryRecord) Push(what ledger.Reference, content ledger.Content, replica string, by ledger.Request) error {
+func (m *memoryLedger) Push(what ledger.Reference, content ledger.Content, replica string, by ledger.Request) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fails {
 		return errDisk
 	}
-	m.told = append(m.told, fmt.Sprintf("push %.9s %s %t %s %s %s", what.Name, content.Config, content.Part, by.Host, by.Method, by.UserAgent))
+	m.told = append(m.told, fmt.Sprintf("push %.9s %s %t %s %s %s", what.Name, content.Config, content.Part, by.Host,
+		by.Method, by.UserAgent))
 	for _, name := range []string{what.Name, content.Digest} {
-		m.of[ledger.Reference{Repository: what.Repository, Name: name, Blob: what.Blob}] = ledger.Entry{Digest: content.Digest, Confirmed: []string{replica}}
+		m.of[ledger.Reference{Repository: what.Repository, Name: name,
+			Blob: what.Blob}] = ledger.Entry{Digest: content.Digest, Confirmed: []string{replica}}
 	}
 	return nil
 }
 
-func (m *memoryRecord) Delete(what ledger.Reference, replica string, by ledger.Request) error {
+func (m *memoryLedger) Delete(what ledger.Reference, replica string, by ledger.Request) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fails {
@@ -46,7 +48,8 @@ func (m *memoryRecord) Delete(what ledger.Reference, replica string, by ledger.R
 	}
 	m.told = append(m.told, fmt.Sprintf("delete %.9s %s %s %s", what.Name, by.Host, by.Method, by.UserAgent))
 	for other, known := range m.of {
-		if other == what || other.Repository == what.Repository && !what.Blob && !known.Deleted && known.Digest == what.Name {
+		if other == what || other.Repository == what.Repository && !what.Blob && !known.Deleted &&
+			known.Digest == what.Name {
 			m.of[other] = ledger.Entry{Digest: known.Digest, Deleted: true, Confirmed: []string{replica}}
 		}
 	}
@@ -54,18 +57,19 @@ func (m *memoryRecord) Delete(what ledger.Reference, replica string, by ledger.R
 	return nil
 }
 
-func (m *memoryRecord) Untag(tag ledger.Reference, standIn string, replica string, by ledger.Request) error {
+func (m *memoryLedger) Untag(tag ledger.Reference, standIn string, replica string, by ledger.Request) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.told = append(m.told, fmt.Sprintf("untag %s %s", tag.Name, by.UserAgent))
 	m.of[tag] = ledger.Entry{Digest: m.of[tag].Digest, Deleted: true, Confirmed: []string{replica}}
-	m.of[ledger.Reference{Repository: tag.Repository, Name: standIn}] = ledger.Entry{Digest: standIn, Deleted: true, Confirmed: []string{replica}}
+	m.of[ledger.Reference{Repository: tag.Repository, Name: standIn}] = ledger.Entry{Digest: standIn, Deleted: true,
+		Confirmed: []string{replica}}
 	return nil
 }
 
-func (m *memoryRecord) Told(context.Context) {}
+func (m *memoryLedger) Told(context.Context) {}
 
-func (m *memoryRecord) Confirm(what ledger.Reference, replica string) {
+func (m *memoryLedger) Confirm(what ledger.Reference, replica string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if known, ok := m.of[what]; ok && !slices.Contains(known.Confirmed, replica) {
@@ -74,18 +78,18 @@ func (m *memoryRecord) Confirm(what ledger.Reference, replica string) {
 	}
 }
 
-func (m *memoryRecord) Gone(what ledger.Reference, replica string) { m.Confirm(what, replica) }
+func (m *memoryLedger) Gone(what ledger.Reference, replica string) { m.Confirm(what, replica) }
 
-func (m *memoryRecord) Known(what ledger.Reference) (ledger.Entry, bool) {
+func (m *memoryLedger) Known(what ledger.Reference) (ledger.Entry, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	known, ok := m.of[what]
 	return known, ok
 }
 
-func (m *memoryRecord) Stale() bool { return m.stale }
+func (m *memoryLedger) Stale() bool { return m.stale }
 
-func (m *memoryRecord) Stranded(repository string, replicas []string) bool {
+func (m *memoryLedger) Stranded(repository string, replicas []string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for what, known := range m.of {
@@ -101,17 +105,19 @@ func (m *memoryRecord) Stranded(repository string, replicas []string) bool {
 func TestAWriteThatCannotBeKept(t *testing.T) {
 	s := newScattered(t)
 	s.at["west"].blob("config")
-	record := s.proxy.Ledger.(*memoryRecord)
+	record := s.proxy.Ledger.(*memoryLedger)
 	record.fails = true
 	for _, do := range []func() reply{
 		func() reply { return s.putManifest("v1", imageOf("config")) },
 		func() reply { return s.do("DELETE /v2/app/manifests/v1", nil) },
 	} {
-		if got := do(); got.status != 503 || !strings.Contains(got.body, "UNAVAILABLE") || got.header.Get("Retry-After") == "" {
+		if got := do(); got.status != 503 || !strings.Contains(got.body, "UNAVAILABLE") ||
+			got.header.Get("Retry-After") == "" {
 			t.Errorf("%v", got)
 		}
 	}
-	s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("one")), strings.NewReader("one")), 201, "west; reason=leased")
+	s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("one")), strings.NewReader("one")), 201,
+		"west; reason=leased")
 	record.fails = false
 	s.want(s.putManifest("v1", imageOf("config", "one")), 201, "west; reason=leased")
 	known, _ := record.Known(ledger.Reference{Repository: "app", Name: "v1"})
@@ -121,12 +127,13 @@ func TestAWriteThatCannotBeKept(t *testing.T) {
 }
 
 // A blob that others may have recorded as deleted, unknown to us, is recorded as there again.
-func TestBlobsWithAStaleRecord(t *testing.T) {
+func TestBlobsWithAStaleLedger(t *testing.T) {
 	for _, stale := range []bool{false, true} {
 		s := newScattered(t)
-		record := s.proxy.Ledger.(*memoryRecord)
+		record := s.proxy.Ledger.(*memoryLedger)
 		record.stale = stale
-		s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("one")), strings.NewReader("one")), 201, "west; reason=nearest")
+		s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("one")), strings.NewReader("one")), 201,
+			"west; reason=nearest")
 		s.at["west"].blob("config")
 		s.want(s.putManifest("v1", imageOf("config", "one")), 201, "west; reason=leased")
 		pushed := 0
@@ -145,7 +152,7 @@ func TestBlobsWithAStaleRecord(t *testing.T) {
 func TestWhoAskedIsKept(t *testing.T) {
 	s := newScattered(t)
 	s.at["west"].blob("config")
-	record := s.proxy.Ledger.(*memoryRecord)
+	record := s.proxy.Ledger.(*memoryLedger)
 	part := sha256Of([]byte("config"))
 	record.of[ledger.Reference{Repository: "app", Name: part, Blob: true}] = ledger.Entry{Digest: part, Deleted: true}
 	by := []string{"Host: registry.contoso.com", "User-Agent: tester/1"}

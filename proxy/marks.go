@@ -9,8 +9,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/oci"
 )
 
-// What we put into the query of a Location, or of a link to a next page. Every client tried carries the query of a Location
-// back, so that any gateway can forward the next part without knowing anything else.
+// What we put into the query of a Location, or of a link to a next page. Every client tried carries the query of a
+// Location back, so that any gateway can forward the next part without knowing anything else.
 const (
 	ownerParam      = "fairlead-replica"    // the replica of an upload in progress, or of the next page of a list
 	repositoryParam = "fairlead-repository" // of an upload whose path does not name it
@@ -19,8 +19,8 @@ const (
 // marks are what a URL has of ours.
 type marks struct{ owner, repository string }
 
-// cutMarks takes ours out of a raw query. All else stays as it is, byte for byte: registries sign the state that they keep
-// there. Of several the first counts.
+// cutMarks takes ours out of a raw query. All else stays as it is, byte for byte: registries sign the state that they
+// keep there. Of several the first counts.
 func cutMarks(rawQuery string) (m marks, rest string) {
 	var kept []string
 	for part := range strings.SplitSeq(rawQuery, "&") {
@@ -55,8 +55,8 @@ func (m *marks) field(name string) *string {
 	return nil
 }
 
-// splitAppended: where a registry's Location has no query, some clients put "?digest=" behind it without looking, and hit our
-// value. What stands behind a question mark is what they meant to say to the registry.
+// splitAppended: where a registry's Location has no query, some clients put "?digest=" behind it without looking, and
+// hit our value. What stands behind a question mark is what they meant to say to the registry.
 func splitAppended(value string) (ours, appended string) {
 	ours, appended, raw := strings.Cut(value, "?")
 	if strings.Contains(ours, "%") {
@@ -122,9 +122,9 @@ func localLocation(location string, asked *url.URL, hosts []string) (u *url.URL,
 	return asked.ResolveReference(ref), foreign, nil
 }
 
-// linksWithOwner makes the target of `Link: <URL>; rel="next"` (end-8b, end-12b) relative and names the replica in it: the
-// marker of a page means nothing to another replica. Other links to the replica itself become relative. A line that cannot be
-// read stays as it is.
+// linksWithOwner makes the target of `Link: <URL>; rel="next"` (end-8b, end-12b) relative and names the replica in it:
+// the marker of a page means nothing to another replica. Other links to the replica itself become relative. A line that
+// cannot be read stays as it is.
 func linksWithOwner(line string, asked *url.URL, hosts []string, owner string) string {
 	links, err := oci.List(line)
 	if err != nil {

@@ -67,20 +67,24 @@ func TestLinksWithOwner(t *testing.T) {
 	asked, _ := url.Parse("http://10.0.0.1:5000/v2/app/tags/list?n=2")
 	hosts := []string{"10.0.0.1:5000"}
 	const named = "</v2/app/tags/list?last=b&fairlead-replica=west>"
-	for line, want := range map[string]string{
-		`</v2/app/tags/list?last=b&n=2>; rel="next"`:                                                  `</v2/app/tags/list?last=b&n=2&fairlead-replica=west>; rel="next"`,
-		`<http://10.0.0.1:5000/v2/app/tags/list?last=b>; rel="next"`:                                  named + `; rel="next"`,
-		`<http://elsewhere.example/v2/app/tags/list?last=b>; rel="next"`:                              `<http://elsewhere.example/v2/app/tags/list?last=b>; rel="next"`,
-		`</v2/app/tags/list?last=b>;rel=next`:                                                         named + `;rel=next`,
-		`</v2/app/tags/list?last=b>; Rel="last NEXT"; title="a, <b>"`:                                 named + `; Rel="last NEXT"; title="a, <b>"`,
-		`</v2/app/tags/list?last=b>; title="rel=next"`:                                                `</v2/app/tags/list?last=b>; title="rel=next"`,
-		`<http://10.0.0.1/v2/app/tags/list?n=2>; rel="first", </v2/app/tags/list?last=b>; rel="next"`: `</v2/app/tags/list?n=2>; rel="first", ` + named + `; rel="next"`,
-		`</v2/app/tags/list?last=b>; rel="next", </v2/app/tags/list?n=2>; rel="first"`:                named + `; rel="next", </v2/app/tags/list?n=2>; rel="first"`,
-		`garbage `: `garbage `, `<no end`: `<no end`, `<http://[`: `<http://[`,
-		`<http://[>; rel="next"`: `<http://[>; rel="next"`,
+	for _, test := range []struct{ line, want string }{
+		{`</v2/app/tags/list?last=b&n=2>; rel="next"`,
+			`</v2/app/tags/list?last=b&n=2&fairlead-replica=west>; rel="next"`},
+		{`<http://10.0.0.1:5000/v2/app/tags/list?last=b>; rel="next"`, named + `; rel="next"`},
+		{`<http://elsewhere.example/v2/app/tags/list?last=b>; rel="next"`,
+			`<http://elsewhere.example/v2/app/tags/list?last=b>; rel="next"`},
+		{`</v2/app/tags/list?last=b>;rel=next`, named + `;rel=next`},
+		{`</v2/app/tags/list?last=b>; Rel="last NEXT"; title="a, <b>"`, named + `; Rel="last NEXT"; title="a, <b>"`},
+		{`</v2/app/tags/list?last=b>; title="rel=next"`, `</v2/app/tags/list?last=b>; title="rel=next"`},
+		{`<http://10.0.0.1/v2/app/tags/list?n=2>; rel="first", </v2/app/tags/list?last=b>; rel="next"`,
+			`</v2/app/tags/list?n=2>; rel="first", ` + named + `; rel="next"`},
+		{`</v2/app/tags/list?last=b>; rel="next", </v2/app/tags/list?n=2>; rel="first"`,
+			named + `; rel="next", </v2/app/tags/list?n=2>; rel="first"`},
+		{`garbage `, `garbage `}, {`<no end`, `<no end`}, {`<http://[`, `<http://[`},
+		{`<http://[>; rel="next"`, `<http://[>; rel="next"`},
 	} {
-		if got := linksWithOwner(line, asked, hosts, "west"); got != want {
-			t.Errorf("%s: %s, want %s", line, got, want)
+		if got := linksWithOwner(test.line, asked, hosts, "west"); got != test.want {
+			t.Errorf("%s: %s, want %s", test.line, got, test.want)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -67,7 +66,7 @@ type room struct {
 
 	mu   sync.Mutex
 	used int64                  // of Memory.Requests. Guarded by mu.
-	by   map[netip.Prefix]int64 // by households. Guarded by mu.
+	by   map[netip.Prefix]int64 // by client prefixes. Guarded by mu.
 }
 
 func newRoom(m Memory, wait time.Duration, reg prometheus.Registerer) *room {
@@ -84,11 +83,11 @@ func newRoom(m Memory, wait time.Duration, reg prometheus.Registerer) *room {
 	}
 }
 
-// enter is for a request of a client. One household has seven eighths at most. A sixteenth beyond all is for pings: a
-// gateway that is full is not down, and who probes it must not send its clients to the next one, which would be full
+// enter is for a request of a client. One clientPrefix has seven eighths at most. A sixteenth beyond all is for pings:
+// a gateway that is full is not down, and who probes it must not send its clients to the next one, which would be full
 // then.
 func (r *room) enter(client netip.Addr, bytes int64, ping bool) (leave func(), err error) {
-	who := household(client)
+	who := clientPrefix(client)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -166,8 +165,8 @@ func (r *room) class(bytes int64) (of *semaphore.Weighted, most int64) {
 	return r.large, min(bytes, r.mostLarge)
 }
 
-// reserveForManifest makes room for a manifest of so many bytes, until the exchange ends. What is read out of it needs as
-// much again.
+// reserveForManifest makes room for a manifest of so many bytes, until the exchange ends. What is read out of it needs
+// as much again.
 func (x *exchange) reserveForManifest(bytes int64) error {
 	done, err := x.proxy.room.reserve(x.ctx, 2*bytes)
 	if err == nil {
@@ -181,47 +180,6 @@ func (x *exchange) releaseRoom() {
 	for _, done := range x.reserved {
 		done()
 	}
-}
-
-// sizeOf is how large a body can be that is read to so many bytes at most.
-func sizeOf(contentLength, most int64) int64 {
-	if contentLength < 0 {
-		return most
-	}
-	return min(contentLength, most)
-}
-
-// heldOf is how much of an answer is held that is read to so many bytes at most, and decompressed to unpacked ones.
-func heldOf(response *http.Response, most, unpacked int64) int64 {
-	switch {
-	case response.ContentLength > most:
-		return 0
-	case response.Header.Get("Content-Encoding") != "":
-		return most + unpacked
-	}
-	return sizeOf(response.ContentLength, most)
-}
-
-// readAll reads at most so many bytes, and one more to tell that there are more, into no more memory than they need.
-func readAll(body io.Reader, contentLength, most int64) ([]byte, error) {
-	if contentLength < 0 {
-		return io.ReadAll(io.LimitReader(body, most+1))
-	}
-	content := make([]byte, min(contentLength, most+1))
-	n, err := io.ReadFull(body, content)
-	return content[:n], err
-}
-
-// heldBody gives room back when it is closed.
-type heldBody struct {
-	io.Reader
-	io.Closer
-	done func()
-}
-
-func (b heldBody) Close() error {
-	defer b.done()
-	return b.Closer.Close()
 }
 
 // refuseForLackOfRoom answers what comes beyond Memory.Requests. Over HTTP/2 an answer needs no end of the request,

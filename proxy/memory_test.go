@@ -18,7 +18,7 @@ import (
 
 func roomFor(m Memory) *room { return newRoom(m.Complete(), time.Second, prometheus.NewRegistry()) }
 
-// TestRoomForRequests: no more than there is room for, and one household leaves some to others.
+// TestRoomForRequests: no more than there is room for, and one clientPrefix leaves some to others.
 func TestRoomForRequests(t *testing.T) {
 	one, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	r := roomFor(Memory{Requests: 16})
@@ -125,7 +125,8 @@ func TestLackOfRoom(t *testing.T) {
 	g.proxy.room.wait = 100 * time.Millisecond
 	ask := func(method string) int {
 		t.Helper()
-		request, err := http.NewRequestWithContext(t.Context(), method, g.gateway.URL+"/v2/app/manifests/v1", strings.NewReader(large))
+		request, err := http.NewRequestWithContext(t.Context(), method, g.gateway.URL+"/v2/app/manifests/v1",
+			strings.NewReader(large))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,23 +20,31 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
 	with := promauto.With(reg)
 	with.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "fairlead_proxy_leases", Help: "Leases that gateways agree on. Without a cluster those of this gateway, those included that have ended and were not asked for since.",
+		Name: "fairlead_proxy_leases",
+		Help: "Leases that gateways agree on. Without a cluster those of this gateway, " +
+			"those included that have ended and were not asked for since.",
 	}, leases)
 	return &metrics{
 		requests: with.NewCounterVec(prometheus.CounterOpts{
-			Name: "fairlead_proxy_requests_total", Help: "Registry requests by what they are, why they went where they went, and status.",
+			Name: "fairlead_proxy_requests_total",
+			Help: "Registry requests by what they are, why they went where they went, and status.",
 		}, []string{"kind", "reason", "code"}),
 		trouble: with.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_proxy_trouble_total", Help: "Requests that a replica did not answer or broke off.",
 		}, []string{"replica"}),
 		begunAgain: with.NewCounter(prometheus.CounterOpts{
-			Name: "fairlead_proxy_begun_again_total", Help: "Pushes that began at once with another at another replica, and were begun again there unseen.",
+			Name: "fairlead_proxy_begun_again_total",
+			Help: "Pushes that began at once with another at another replica, and were begun again there unseen.",
 		}),
 		copies: with.NewCounterVec(prometheus.CounterOpts{
-			Name: "fairlead_proxy_healed_total", Help: "Parts of pushes that were copied to the replica that their manifest goes to, by how that ended.",
+			Name: "fairlead_proxy_healed_total",
+			Help: "Blobs and manifests of pushes that were copied to the replica that their manifest goes to, " +
+				"by how that ended.",
 		}, []string{"result"}),
 		deletes: with.NewCounterVec(prometheus.CounterOpts{
-			Name: "fairlead_proxy_deletes_total", Help: "Replicas that a deletion on another was passed on to, by whether they no longer have what was deleted.",
+			Name: "fairlead_proxy_deletes_total",
+			Help: "Replicas that a deletion on another was passed on to, " +
+				"by whether they no longer have what was deleted.",
 		}, []string{"result"}),
 	}
 }

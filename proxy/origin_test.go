@@ -22,23 +22,30 @@ func TestFieldsThatPass(t *testing.T) {
 		field   string
 		want    []string
 	}{
-		{"what is not known passes", nil, get, []string{"X-Something: a", "X-Something: b"}, "X-Something", []string{"a", "b"}},
+		{"what is not known passes", nil, get, []string{"X-Something: a", "X-Something: b"}, "X-Something",
+			[]string{"a", "b"}},
 		{"what Connection names", nil, get, []string{"Connection: X-Secret", "X-Secret: a"}, "X-Secret", nil},
 		{"in other letters", nil, get, []string{"Connection: close, x-SECRET", "X-Secret: a"}, "X-Secret", nil},
-		{"in a second line", nil, get, []string{"Connection: keep-alive", "Connection: X-Secret", "X-Secret: a"}, "X-Secret", nil},
+		{"in a second line", nil, get, []string{"Connection: keep-alive", "Connection: X-Secret", "X-Secret: a"},
+			"X-Secret", nil},
 		{"Connection itself", nil, get, []string{"Connection: X-Secret"}, "Connection", nil},
 		{"Expect of a GET", nil, get, []string{"Expect: 100-continue"}, "Expect", nil},
-		{"Expect of an upload", nil, put, []string{"Expect: 100-continue", "Content-Length: 1"}, "Expect", []string{"100-continue"}},
+		{"Expect of an upload", nil, put, []string{"Expect: 100-continue", "Content-Length: 1"}, "Expect",
+			[]string{"100-continue"}},
 		{"Via is begun", nil, get, nil, "Via", []string{"1.1 fairlead"}},
 		{"Via goes on", nil, get, []string{"Via: 2 front"}, "Via", []string{"2 front", "1.1 fairlead"}},
-		{"a method in another place", nil, get, []string{"X-HTTP-Method-Override: DELETE"}, "X-Http-Method-Override", nil},
-		{"a method, of a trusted proxy", trustLoopback, get, []string{"X-HTTP-Method-Override: DELETE"}, "X-Http-Method-Override", nil},
+		{"a method in another place", nil, get, []string{"X-HTTP-Method-Override: DELETE"}, "X-Http-Method-Override",
+			nil},
+		{"a method, of a trusted proxy", trustLoopback, get, []string{"X-HTTP-Method-Override: DELETE"},
+			"X-Http-Method-Override", nil},
 		{"a path in another place", nil, get, []string{"X-Original-URL: /metrics"}, "X-Original-Url", nil},
 		{"an address of anybody's", nil, get, []string{"X-Real-IP: 203.0.113.9"}, "X-Real-Ip", nil},
 		{"an address by CDNs", nil, get, []string{"True-Client-IP: 203.0.113.9"}, "True-Client-Ip", nil},
-		{"a trusted proxy's", trustLoopback, get, []string{"X-Real-IP: 203.0.113.9"}, "X-Real-Ip", []string{"203.0.113.9"}},
+		{"a trusted proxy's", trustLoopback, get, []string{"X-Real-IP: 203.0.113.9"}, "X-Real-Ip",
+			[]string{"203.0.113.9"}},
 		{"a port", nil, get, []string{"X-Forwarded-Port: 1"}, "X-Forwarded-Port", nil},
-		{"a trusted proxy's port", trustLoopback, get, []string{"X-Forwarded-Port: 443"}, "X-Forwarded-Port", []string{"443"}},
+		{"a trusted proxy's port", trustLoopback, get, []string{"X-Forwarded-Port: 443"}, "X-Forwarded-Port",
+			[]string{"443"}},
 		{"a prefix", nil, get, []string{"X-Forwarded-Prefix: /a"}, "X-Forwarded-Prefix", nil},
 		{"a user", nil, get, []string{"X-Forwarded-User: root"}, "X-Forwarded-User", nil},
 		{"Forwarded", nil, get, []string{"Forwarded: for=203.0.113.9"}, "Forwarded", nil},
@@ -122,14 +129,16 @@ func TestRequestsByVersion(t *testing.T) {
 func TestOwnersOfContent(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, map[string]http.HandlerFunc{"east": status(200)}, nil)
-	for _, line := range []string{"GET " + byDigest, "HEAD " + byDigest, "GET /v2/app/manifests/v1", "GET /v2/app/blobs/" + digest} {
+	for _, line := range []string{"GET " + byDigest, "HEAD " + byDigest, "GET /v2/app/manifests/v1",
+		"GET /v2/app/blobs/" + digest} {
 		got := g.do(line+"?ns=docker.io&fairlead-replica=west", nil)
 		if got.status != 200 || !strings.HasPrefix(got.by, "east;") {
 			t.Error(line, got)
 		}
 	}
 	for _, seen := range g.take() {
-		if strings.Contains(seen, "fairlead") || strings.HasPrefix(seen, "east") && !strings.Contains(seen, "ns=docker.io") {
+		if strings.Contains(seen, "fairlead") || strings.HasPrefix(seen, "east") &&
+			!strings.Contains(seen, "ns=docker.io") {
 			t.Error("a replica was asked", seen)
 		}
 	}

@@ -11,11 +11,11 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// Some registries keep uploads outside /v2/ (Google's have /artifacts-uploads/…). The file lists such a path by its prefix, and
-// what leads there is bound to its replica as any upload is.
+// Some registries keep uploads outside /v2/ (Google's have /artifacts-uploads/…). The file lists such a path by its
+// prefix, and what leads there is bound to its replica as any upload is.
 
 // covers reports whether a listed path is p, or one that ends in /* has it below.
-func covers(listed, p string) bool {
+func matchesListed(listed, p string) bool {
 	prefix, wild := strings.CutSuffix(listed, "*")
 	if !wild {
 		return p == listed
@@ -50,8 +50,9 @@ func readableOutside(p string) bool {
 	return methods == nil && !readAsContent(rest) && !slices.ContainsFunc(words, content)
 }
 
-// vouched reports whether an accepted answer may be learnt from. What a URL says of the repository anybody may have written
-// there: it keeps a lease where it is, and no more, until the registry itself says which repository it has put the blob into.
+// vouched reports whether an accepted answer may be learnt from. What a URL says of the repository anybody may have
+// written there: it keeps a lease where it is, and no more, until the registry itself says which repository it has put
+// the blob into.
 func (x *exchange) vouched(replica string, response *http.Response, now time.Time) bool {
 	if !x.hinted || !router.Accepted(response.StatusCode) {
 		return true

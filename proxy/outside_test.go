@@ -14,12 +14,14 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-func TestCovers(t *testing.T) {
+func TestMatchesListed(t *testing.T) {
 	listed := []string{"/service/token", "/artifacts-uploads/*", "/a/b/*"}
 	for path, want := range map[string]bool{
 		"/service/token": true, "/service/token/x": false, "/service": false,
-		"/artifacts-uploads/x": true, "/artifacts-uploads/x/y/z": true, "/artifacts-uploads/": false, "/artifacts-uploads": false, "/artifacts-uploadsx": false,
-		"/artifacts-uploads/../metrics": false, "/artifacts-uploads//metrics": false, "/artifacts-uploads/%2e%2e/metrics": false, "/artifacts-uploads/..;/metrics": false,
+		"/artifacts-uploads/x": true, "/artifacts-uploads/x/y/z": true, "/artifacts-uploads/": false,
+		"/artifacts-uploads": false, "/artifacts-uploadsx": false,
+		"/artifacts-uploads/../metrics": false, "/artifacts-uploads//metrics": false,
+		"/artifacts-uploads/%2e%2e/metrics": false, "/artifacts-uploads/..;/metrics": false,
 		"/a/b/c": true, "/a/c": false, "/": false, "/metrics": false,
 	} {
 		if got := routable(path, listed); got != want {
@@ -63,7 +65,7 @@ func TestUploadsOutside(t *testing.T) {
 	upstreams := map[string]http.HandlerFunc{"west": both, "east": both}
 	g := newRig(t, upstreams, func(c *rigConfig) {
 		listOutside(c)
-		c.Committed = func(repository, digest, replica string) {
+		c.told.committed = func(repository, digest, replica string) {
 			mu.Lock()
 			defer mu.Unlock()
 			brought = append(brought, repository+" "+digest+" "+replica)
@@ -86,14 +88,15 @@ func TestUploadsOutside(t *testing.T) {
 		}
 	}
 	got = g.do("PUT "+got.header.Get("Location")+"&digest="+digest, nil)
-	if g.want(got, 201, "east; reason=owner"); got.header.Get("Location") != "/v2/app/blobs/"+digest || got.header.Get(digestHeader) != digest {
+	if g.want(got, 201, "east; reason=owner"); got.header.Get("Location") != "/v2/app/blobs/"+digest ||
+		got.header.Get(digestHeader) != digest {
 		t.Errorf("%v", got.header)
 	}
 	g.gateway.Close() // the end of the handlers
 	if want := []string{"app " + digest + " east"}; !slices.Equal(brought, want) {
 		t.Errorf("committed %q, want %q", brought, want)
 	}
-	if at := g.proxy.parts.at(bindingKey{addrOf("127.0.0.1:1"), "app"}, digest, time.Now()); at != "east" {
+	if at := g.proxy.pushes.replicaOf(pushKey{addrOf("127.0.0.1:1"), "app"}, digest, time.Now()); at != "east" {
 		t.Errorf("the part is known at %q", at)
 	}
 	for _, seen := range g.take() {
@@ -103,8 +106,8 @@ func TestUploadsOutside(t *testing.T) {
 	}
 }
 
-// Uploads below /v2/ need not be where the spec has them: ghcr.io has NAME/blobs/upload/ID. They must not be a way to write
-// anything else.
+// Uploads below /v2/ need not be where the spec has them: ghcr.io has NAME/blobs/upload/ID. They must not be a way to
+// write anything else.
 func TestUploadsElsewhereBelowV2(t *testing.T) {
 	const elsewhere = "/v2/app/blobs/upload/1"
 	g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
@@ -139,12 +142,13 @@ func TestUploadsElsewhereBelowV2(t *testing.T) {
 func TestAForgedRepository(t *testing.T) {
 	forged := outsideUploads + "1?fairlead-repository=victim&fairlead-replica=west"
 	for name, commit := range map[string]string{
-		"no Location": "", "another's": "/v2/mallory/blobs/" + digest, "no blob's": "/v2/victim/manifests/v1", "another blob's": "/v2/victim/blobs/" + otherDigest,
+		"no Location": "", "another's": "/v2/mallory/blobs/" + digest, "no blob's": "/v2/victim/manifests/v1",
+		"another blob's": "/v2/victim/blobs/" + otherDigest,
 	} {
 		west := keepsOutside(commit)
 		g := newRig(t, map[string]http.HandlerFunc{"west": west}, func(c *rigConfig) {
 			listOutside(c)
-			c.Committed = func(repository, _, _ string) {
+			c.told.committed = func(repository, _, _ string) {
 				if repository == "victim" {
 					t.Errorf("%s: a blob of it was to be copied", name)
 				}
@@ -166,10 +170,12 @@ func TestAForgedRepository(t *testing.T) {
 func TestOutsideThatIsNotListed(t *testing.T) {
 	g := newRig(t, map[string]http.HandlerFunc{"west": keepsOutside("")}, nil)
 	got := g.do("POST "+uploads, nil)
-	if g.want(got, 502, "west; reason=nearest"); !strings.Contains(got.body, "proxy.paths") || !strings.Contains(got.body, "/artifacts-uploads/*") {
+	if g.want(got, 502, "west; reason=nearest"); !strings.Contains(got.body, "proxy.paths") ||
+		!strings.Contains(got.body, "/artifacts-uploads/*") {
 		t.Errorf("%s does not say what to do", got.body)
 	}
-	g.want(g.do("PATCH "+outsideUploads+"1?fairlead-repository=app&fairlead-replica=west", strings.NewReader("x")), 404, "-")
+	g.want(g.do("PATCH "+outsideUploads+"1?fairlead-repository=app&fairlead-replica=west", strings.NewReader("x")),
+		404, "-")
 	if g.proxy.leases.count() != 0 {
 		t.Error("a lease")
 	}

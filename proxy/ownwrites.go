@@ -14,20 +14,20 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
-// unsettled: we are writing there what is asked for, and have not yet heard whether it was deleted meanwhile by a gateway that does
-// not tell us.
+// unsettled: we are writing there what is asked for, and have not yet heard whether it was deleted meanwhile by a
+// gateway that does not tell us.
 func (x *exchange) unsettled(replica *router.Replica) bool {
 	of := x.target
-	return x.proxy.OwnWrites.Unheard && (of.blob || of.manifest) && x.proxy.OwnWrites.Writing(transfer.Name{
+	return x.proxy.Unheard && (of.blob || of.manifest) && x.proxy.Writes.Writing(transfer.Name{
 		Replica: replica.Name, Repository: of.repository, Reference: of.reference, Blob: of.blob,
 	})
 }
 
-// forbidDeletes has nobody delete in our own name, at that replica, what the client puts there, until it is recorded: who
-// deletes looks then whether that is still wanted, and would take along what the client was told is kept.
+// forbidDeletes has nobody delete in our own name, at that replica, what the client puts there, until it is recorded:
+// who deletes looks then whether that is still wanted, and would take along what the client was told is kept.
 func (x *exchange) forbidDeletes(ctx context.Context, replica string, names ...ledger.Reference) error {
 	for _, of := range names {
-		done, err := x.proxy.OwnWrites.Hold(ctx, transfer.Name{
+		done, err := x.proxy.Writes.Hold(ctx, transfer.Name{
 			Replica: replica, Repository: of.Repository, Reference: of.Name, Blob: of.Blob,
 		})
 		if err != nil {
@@ -68,42 +68,18 @@ const undoBound = 30 * time.Second
 // errDeleted: nobody has it, whoever gives it out.
 var errDeleted = errors.New("it was deleted")
 
-// OwnWrites is what is shared with others who write to replicas in this gateway's name. The zero value shares nothing.
-type OwnWrites struct {
-	*transfer.Writes
-	// Brought says that something is about to be written to a replica, so that it is looked at again when word of its deletion
-	// comes late.
-	Brought func(what ledger.Reference, replica string)
-	// Doubt has looked at, now and for a while, what we have taken back at a replica, or could not.
-	Doubt func(what ledger.Reference, replica string)
-	// Unheard: other gateways delete, and the record does not hear of it.
-	Unheard bool
-}
-
-func (o *OwnWrites) complete() {
-	if o.Writes == nil {
-		o.Writes = &transfer.Writes{}
-	}
-	if o.Brought == nil {
-		o.Brought = func(ledger.Reference, string) {}
-	}
-	if o.Doubt == nil {
-		o.Doubt = func(ledger.Reference, string) {}
-	}
-}
-
-// own is one write of the healer: of a part, to the owner of its push.
-type own struct {
+// ownWrite is one write of the healer, to the owner of a push.
+type ownWrite struct {
 	*healer
 	pushing
 	need manifest.Descriptor
 	from string
 }
 
-// write asks the record before and after, and undoes what was written if it was deleted meanwhile. The context of do ends when
-// somebody wants to delete the part at the owner.
-func (o own) write(ctx context.Context, do func(context.Context) error) error {
-	cut, done, err := o.own.Write(ctx, o.name())
+// write asks the ledger before and after, and undoes what was written if it was deleted meanwhile. The context of do
+// ends when somebody wants to delete the same at the owner.
+func (o ownWrite) write(ctx context.Context, do func(context.Context) error) error {
+	cut, done, err := o.writes.Write(ctx, o.name())
 	if err != nil {
 		return err
 	}
@@ -111,9 +87,9 @@ func (o own) write(ctx context.Context, do func(context.Context) error) error {
 		done(nil)
 		return errDeleted
 	}
-	o.own.Brought(o.what(), o.owner)
+	o.replication.Brought(o.what(), o.owner)
 	err = do(cut)
-	kept := err != nil || !o.own.Unheard || o.still(ctx)
+	kept := err != nil || !o.unheard || o.sourceHasIt(ctx)
 	done(err)
 	switch {
 	case o.gone(o.need):
@@ -130,16 +106,16 @@ func (o own) write(ctx context.Context, do func(context.Context) error) error {
 	return err
 }
 
-func (o own) what() ledger.Reference {
+func (o ownWrite) what() ledger.Reference {
 	return ledger.Reference{Repository: o.repository, Name: o.need.Digest, Blob: !o.need.Manifest}
 }
 
-func (o own) name() transfer.Name {
+func (o ownWrite) name() transfer.Name {
 	return transfer.Name{Replica: o.owner, Repository: o.repository, Reference: o.need.Digest, Blob: !o.need.Manifest}
 }
 
-// still asks whether who had it has it yet: if not, somebody has deleted it who could not know of the copy.
-func (o own) still(ctx context.Context) bool {
+// sourceHasIt asks whether who had it has it yet: if not, somebody has deleted it who could not know of the copy.
+func (o ownWrite) sourceHasIt(ctx context.Context) bool {
 	has := transfer.Repository.HasBlob
 	if o.need.Manifest {
 		has = transfer.Repository.HasManifest
@@ -149,12 +125,12 @@ func (o own) still(ctx context.Context) bool {
 }
 
 // undo has the right to delete that the client has, which may be none. Whoever is told by Doubt deletes what is left.
-func (o own) undo(ctx context.Context, recorded bool) {
+func (o ownWrite) undo(ctx context.Context, recorded bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoBound)
 	defer cancel()
-	defer o.own.Doubt(o.what(), o.owner)
+	defer o.replication.Doubt(o.what(), o.owner)
 	err := func() error {
-		done, _, err := o.own.Delete(ctx, o.name())
+		done, _, err := o.writes.Delete(ctx, o.name())
 		if err != nil {
 			return err
 		}
@@ -169,12 +145,13 @@ func (o own) undo(ctx context.Context, recorded bool) {
 		return remove(o.at(o.reach(o.owner, o.host)), ctx, o.need.Digest)
 	}()
 	if err != nil {
-		o.log.Warn("a copy of what was deleted meanwhile is not yet undone", "replica", o.owner, "repository", o.repository, "digest", o.need.Digest, "error", err)
+		o.log.Warn("a copy of what was deleted meanwhile is not yet undone",
+			"replica", o.owner, "repository", o.repository, "digest", o.need.Digest, "error", err)
 	}
 }
 
-// pushed: the record has a push of it to the owner.
-func (o own) pushed() bool {
+// pushed: the ledger has a push of it to the owner.
+func (o ownWrite) pushed() bool {
 	known, ok := o.known(o.what())
 	return ok && !known.Deleted && slices.Contains(known.Confirmed, o.owner)
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
-// TestDeletedWhileItIsHealed: a blob that another replica has is copied home, which is held open at each step while the blob is
-// deleted. In the end nobody has it, and from the deletion on nobody is told that it exists.
+// TestDeletedWhileItIsHealed: a blob that another replica has is copied home, which is held open at each step while the
+// blob is deleted. In the end nobody has it, and from the deletion on nobody is told that it exists.
 func TestDeletedWhileItIsHealed(t *testing.T) {
 	blob := "/v2/app/blobs/" + sha256Of([]byte("config"))
 	for _, c := range []struct {
@@ -68,8 +68,8 @@ func TestDeletedWhileItIsHealed(t *testing.T) {
 				var mu sync.Mutex
 				var brought []string
 				g := newRig(t, handlers, func(c *rigConfig) {
-					c.OwnWrites.Unheard = !heard
-					c.OwnWrites.Brought = func(what ledger.Reference, replica string) {
+					c.Unheard = !heard
+					c.told.brought = func(what ledger.Reference, replica string) {
 						mu.Lock()
 						defer mu.Unlock()
 						brought = append(brought, what.Name+" to "+replica)
@@ -107,8 +107,8 @@ func TestDeletedWhileItIsHealed(t *testing.T) {
 	}
 }
 
-// TestADeletedBlobExistsNowhereElse: a replica that gives out what was deleted, although it has said that it is rid of it, is not
-// listened to, and nothing is copied from it.
+// TestADeletedBlobExistsNowhereElse: a replica that gives out what was deleted, although it has said that it is rid of
+// it, is not listened to, and nothing is copied from it.
 func TestADeletedBlobExistsNowhereElse(t *testing.T) {
 	s := newScattered(t)
 	blob := "/v2/app/blobs/" + sha256Of([]byte("config"))
@@ -126,30 +126,34 @@ func TestADeletedBlobExistsNowhereElse(t *testing.T) {
 // TestATagThatIsDeletedByAStandIn: what regctl puts under a tag to delete it is nobody's push.
 func TestATagThatIsDeletedByAStandIn(t *testing.T) {
 	s := newScattered(t)
-	record := s.proxy.Ledger.(*memoryRecord)
+	record := s.proxy.Ledger.(*memoryLedger)
 	s.tagAt("west", "v1", "config of an image")
-	config := `{"architecture":"amd64","os":"linux","config":{"Labels":{"delete-date":"2026-11-29 00:00:00 +0000 UTC","delete-tag":"v1"}},"rootfs":{"type":"layers"}}`
+	config := `{"architecture":"amd64","os":"linux","config":{"Labels":` +
+		`{"delete-date":"2026-11-29 00:00:00 +0000 UTC","delete-tag":"v1"}},"rootfs":{"type":"layers"}}`
 	for _, blob := range []string{config, "{}"} {
-		s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte(blob)), strings.NewReader(blob)), 201, "west; reason="+map[string]string{config: "nearest", "{}": "leased"}[blob])
+		s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte(blob)), strings.NewReader(blob)), 201,
+			"west; reason="+map[string]string{config: "nearest", "{}": "leased"}[blob])
 	}
 	standIn := imageOf(config, "{}")
 	s.want(s.putManifest("v1", standIn, "User-Agent: regctl"), 201, "west; reason=leased")
-	s.want(s.putManifest("v2", standIn, "User-Agent: regctl"), 201, "west; reason=leased") // says that it is of another tag
+	// says that it is of another tag
+	s.want(s.putManifest("v2", standIn, "User-Agent: regctl"), 201, "west; reason=leased")
 	want := []string{"untag v1 regctl", "push v2"}
 	if len(record.told) != 2 || record.told[0] != want[0] || !strings.HasPrefix(record.told[1], want[1]) {
 		t.Errorf("got %q, want %q", record.told, want)
 	}
 }
 
-// TestACopyIsNotReadBeforeItIsSure: where gateways do not know each other, what one is still writing at a replica does not count as
-// there: it may have been deleted by another one.
+// TestACopyIsNotReadBeforeItIsSure: where gateways do not know each other, what one is still writing at a replica does
+// not count as there: it may have been deleted by another one.
 func TestACopyIsNotReadBeforeItIsSure(t *testing.T) {
 	for unheard, by := range map[bool]string{false: "west; reason=nearest", true: "europe; reason=fallthrough"} {
-		s := newScattered(t, func(c *rigConfig) { c.OwnWrites.Unheard = unheard })
+		s := newScattered(t, func(c *rigConfig) { c.Unheard = unheard })
 		digest := sha256Of([]byte("config"))
 		s.at["west"].blob("config")
 		s.at["europe"].blob("config")
-		_, done, err := s.proxy.OwnWrites.Write(t.Context(), transfer.Name{Replica: "west", Repository: "app", Reference: digest, Blob: true})
+		_, done, err := s.proxy.Writes.Write(t.Context(),
+			transfer.Name{Replica: "west", Repository: "app", Reference: digest, Blob: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,20 +166,21 @@ func TestACopyIsNotReadBeforeItIsSure(t *testing.T) {
 
 // watched calls whoever looks on at each push that is recorded.
 type watched struct {
-	*memoryRecord
+	*memoryLedger
 	push func(what ledger.Reference)
 }
 
 func (w watched) Push(what ledger.Reference, content ledger.Content, replica string, by ledger.Request) error {
 	w.push(what)
-	return w.memoryRecord.Push(what, content, replica, by)
+	return w.memoryLedger.Push(what, content, replica, by)
 }
 
 // TestNobodyDeletesWhatAClientPuts: from before a client's write is sent until it is recorded nobody deletes the same
 // there in our name, nor what a manifest brings to life again; and then somebody may.
 func TestNobodyDeletesWhatAClientPuts(t *testing.T) {
 	config, image := sha256Of([]byte("config")), imageOf("config")
-	blob, digest, tag := ledger.Reference{Repository: "app", Name: config, Blob: true}, ledger.Reference{Repository: "app", Name: sha256Of(image)}, ledger.Reference{Repository: "app", Name: "v1"}
+	blob, digest, tag := ledger.Reference{Repository: "app", Name: config, Blob: true},
+		ledger.Reference{Repository: "app", Name: sha256Of(image)}, ledger.Reference{Repository: "app", Name: "v1"}
 	for _, c := range []struct {
 		name string
 		put  func(s scattered) reply
@@ -185,7 +190,8 @@ func TestNobodyDeletesWhatAClientPuts(t *testing.T) {
 			return s.do("POST "+uploads+"?digest="+config, strings.NewReader("config"))
 		}, []ledger.Reference{blob}},
 		{"a tag", func(s scattered) reply { return s.putManifest("v1", image) }, []ledger.Reference{tag, digest, blob}},
-		{"a manifest", func(s scattered) reply { return s.putManifest(digest.Name, image) }, []ledger.Reference{digest, blob}},
+		{"a manifest", func(s scattered) reply { return s.putManifest(digest.Name, image) },
+			[]ledger.Reference{digest, blob}},
 		{"a tag of a replica by name", func(s scattered) reply {
 			return s.putManifest("v1", image, "Host: west.registry.contoso.com")
 		}, []ledger.Reference{tag}},
@@ -196,7 +202,8 @@ func TestNobodyDeletesWhatAClientPuts(t *testing.T) {
 			var s scattered
 			var sent, recorded atomic.Int32
 			free := func(of ledger.Reference) bool {
-				done, _, err := s.proxy.OwnWrites.Delete(over, transfer.Name{Replica: "west", Repository: of.Repository, Reference: of.Name, Blob: of.Blob})
+				done, _, err := s.proxy.Writes.Delete(over,
+					transfer.Name{Replica: "west", Repository: of.Repository, Reference: of.Name, Blob: of.Blob})
 				if err == nil {
 					done()
 				}
@@ -209,20 +216,22 @@ func TestNobodyDeletesWhatAClientPuts(t *testing.T) {
 					}
 				}
 			}
-			record := watched{newMemoryRecord(), func(ledger.Reference) { recorded.Add(1); held("recorded") }}
+			record := watched{newMemoryLedger(), func(ledger.Reference) { recorded.Add(1); held("recorded") }}
 			record.of[blob] = ledger.Entry{Digest: config, Deleted: true, Confirmed: []string{"east"}}
 			s = newScattered(t, func(c *rigConfig) {
 				c.Ledger = record
 				for i := range c.way.Endpoints {
 					if c.way.Endpoints[i].Name == "west" {
-						c.way.Endpoints[i].URL = watchedUpstream(t, c.way.Endpoints[i].URL, func() { sent.Add(1); held("sent") })
+						c.way.Endpoints[i].URL = watchedUpstream(t, c.way.Endpoints[i].URL,
+							func() { sent.Add(1); held("sent") })
 					}
 				}
 			})
 			if c.name != "a blob" {
 				s.at["west"].blob("config")
 			}
-			if got := c.put(s); got.status != 201 || sent.Load() != 1 || c.name != "a tag of a replica by name" && recorded.Load() == 0 {
+			if got := c.put(s); got.status != 201 || sent.Load() != 1 || c.name != "a tag of a replica by name" &&
+				recorded.Load() == 0 {
 				t.Fatal(got, sent.Load(), recorded.Load())
 			}
 			for _, of := range c.held {
@@ -252,9 +261,10 @@ func watchedUpstream(t *testing.T, to *url.URL, writes func()) *url.URL {
 // it was committed.
 func TestABlobThatWasDeletedIsAskedFor(t *testing.T) {
 	s := newScattered(t)
-	record := s.proxy.Ledger.(*memoryRecord)
+	record := s.proxy.Ledger.(*memoryLedger)
 	config := sha256Of([]byte("config"))
-	record.of[ledger.Reference{Repository: "app", Name: config, Blob: true}] = ledger.Entry{Digest: config, Deleted: true, Confirmed: []string{"east"}}
+	record.of[ledger.Reference{Repository: "app", Name: config, Blob: true}] = ledger.Entry{Digest: config,
+		Deleted: true, Confirmed: []string{"east"}}
 	s.want(s.do("POST "+uploads+"?digest="+config, strings.NewReader("config")), 201, "west; reason=nearest")
 	s.at["west"].ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodDelete, "/v2/app/blobs/"+config, nil))
 	s.want(s.putManifest("v1", imageOf("config")), 400, "west; reason=scattered")
@@ -273,17 +283,18 @@ func TestWhatCannotBeUndoneIsLookedAt(t *testing.T) {
 			}
 			w.WriteHeader(http.StatusForbidden)
 		}}, func(c *rigConfig) {
-			c.OwnWrites.Doubt = func(what ledger.Reference, replica string) {
+			c.told.doubt = func(what ledger.Reference, replica string) {
 				if replica == "west" {
 					doubted = append(doubted, what)
 				}
 			}
 		})
 		if pushed {
-			g.proxy.Ledger.(*memoryRecord).of[blob] = ledger.Entry{Digest: blob.Name, Confirmed: []string{"west"}}
+			g.proxy.Ledger.(*memoryLedger).of[blob] = ledger.Entry{Digest: blob.Name, Confirmed: []string{"west"}}
 		}
-		p := pushing{repository: "app", owner: "west", host: "registry.contoso.com", gone: func(manifest.Descriptor) bool { return false }}
-		own{g.proxy.healer, p, manifest.Descriptor{Digest: blob.Name}, "east"}.undo(t.Context(), false)
+		p := pushing{repository: "app", owner: "west", host: "registry.contoso.com",
+			gone: func(manifest.Descriptor) bool { return false }}
+		ownWrite{g.proxy.healer, p, manifest.Descriptor{Digest: blob.Name}, "east"}.undo(t.Context(), false)
 		if !slices.Equal(doubted, []ledger.Reference{blob}) || deletions > 0 == pushed {
 			t.Errorf("pushed: %v, deletions: %d, to be looked at: %v", pushed, deletions, doubted)
 		}

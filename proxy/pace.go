@@ -9,20 +9,20 @@ import (
 type Limits struct {
 	FirstByte   time.Duration // of a GET or HEAD, until all replicas that may have it are asked
 	Lists       time.Duration // the same of lists of tags and repositories
-	Alone       time.Duration // to the first byte, where nobody is left to ask; to begin an upload; of those that are down
+	Alone       time.Duration // to the first byte, where nobody else is asked; to begin an upload; of those down
 	Window      time.Duration // that a replica has to move Least bytes of a body, in either direction
 	Silence     time.Duration // that a client has
 	Least       int64
 	AwaitHealth time.Duration // that a write waits for the probes to decide about a replica that did not answer
-	Heal        time.Duration // that a manifest waits for its parts
+	Heal        time.Duration // that a manifest waits for what it names
 	Commit      time.Duration // from a request's last byte to its answer, while the replica is up
 }
 
-// DefaultLimits: what another replica may have is asked of it within 5 s, and who is alone has the 30 s after which docker
-// gives up by itself; registries list for 20 s and more. A layer may take hours, but a replica not below some 500 bytes a
-// second; a client may make what it sends, or do something else with what it gets, for minutes (skopeo#2101). Others than
-// docker wait for a commit, and registries on object storage need minutes for large blobs. The commit itself takes some of
-// what docker gives it, so healing has less.
+// DefaultLimits: what another replica may have is asked of it within 5 s, and who is alone has the 30 s after which
+// docker gives up by itself; registries list for 20 s and more. A layer may take hours, but a replica not below some
+// 500 bytes a second; a client may make what it sends, or do something else with what it gets, for minutes
+// (skopeo#2101). Others than docker wait for a commit, and registries on object storage need minutes for large blobs.
+// The commit itself takes some of what docker gives it, so healing has less.
 func DefaultLimits() Limits {
 	return Limits{
 		FirstByte:   4500 * time.Millisecond,

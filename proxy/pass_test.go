@@ -21,7 +21,8 @@ func trustLoopback(c *rigConfig) {
 }
 
 func TestForwardedHeaders(t *testing.T) {
-	said := []string{"Host: registry.contoso.com", "X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https", "X-Forwarded-Host: front.example"}
+	said := []string{"Host: registry.contoso.com", "X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https",
+		"X-Forwarded-Host: front.example"}
 	for _, test := range []struct {
 		name              string
 		config            func(*rigConfig)
@@ -33,9 +34,13 @@ func TestForwardedHeaders(t *testing.T) {
 		{"a trusted proxy that says nothing", trustLoopback, said[:1], "127.0.0.1", "http", "registry.contoso.com"},
 	} {
 		var got http.Header
-		g := newRig(t, map[string]http.HandlerFunc{"west": func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Clone() }}, test.config)
+		g := newRig(t, map[string]http.HandlerFunc{"west": func(_ http.ResponseWriter,
+			r *http.Request) {
+			got = r.Header.Clone()
+		}}, test.config)
 		g.want(g.do("GET /v2/", nil, test.headers...), 200, "west; reason=nearest")
-		for name, want := range map[string]string{"X-Forwarded-For": test.addr, "X-Forwarded-Proto": test.proto, "X-Forwarded-Host": test.host} {
+		for name, want := range map[string]string{"X-Forwarded-For": test.addr, "X-Forwarded-Proto": test.proto,
+			"X-Forwarded-Host": test.host} {
 			if got := strings.Join(got.Values(name), "|"); got != want {
 				t.Errorf("%s: the replica got %s %q, want %q", test.name, name, got, want)
 			}
@@ -52,7 +57,8 @@ func TestLocationByForwardedHost(t *testing.T) {
 	}{{trustLoopback, 202}, {nil, 502}} {
 		g := newRig(t, west, test.config)
 		got := g.do("POST "+uploads, nil, "X-Forwarded-Host: front.example")
-		if l := got.header.Get("Location"); got.status != test.status || got.status == 202 && l != uploads+"1?fairlead-replica=west" {
+		if l := got.header.Get("Location"); got.status != test.status || got.status == 202 &&
+			l != uploads+"1?fairlead-replica=west" {
 			t.Errorf("%v, want %d; Location %q", got, test.status, l)
 		}
 	}
@@ -66,10 +72,12 @@ func TestLocations(t *testing.T) {
 		want     string
 	}{
 		{"POST " + uploads, 202, "http://HOST" + uploads + "1", uploads + "1?fairlead-replica=west"},
-		{"GET " + uploads + "1", 204, "http://HOST" + uploads + "1?_state=a%2Bb", uploads + "1?_state=a%2Bb&fairlead-replica=west"},
+		{"GET " + uploads + "1", 204, "http://HOST" + uploads + "1?_state=a%2Bb",
+			uploads + "1?_state=a%2Bb&fairlead-replica=west"},
 		{"PATCH " + uploads + "1", 416, "http://HOST" + uploads + "1", uploads + "1?fairlead-replica=west"},
 		{"PUT " + uploads + "1?digest=x", 201, "http://HOST/v2/app/blobs/" + digest, "/v2/app/blobs/" + digest},
-		{"PUT /v2/app/manifests/v1", 201, "/v2/app/manifests/v1?ns=a&fairlead-replica=east", "/v2/app/manifests/v1?ns=a"},
+		{"PUT /v2/app/manifests/v1", 201, "/v2/app/manifests/v1?ns=a&fairlead-replica=east",
+			"/v2/app/manifests/v1?ns=a"},
 		{"PUT /v2/app/manifests/v1", 201, "//evil.example/x", ""},
 		{"PUT /v2/app/manifests/v1", 201, "http://HOST//evil.example/x", ""},
 		{"PUT /v2/app/manifests/v1", 201, "http://HOST//evil.example/v2/", ""},
@@ -78,7 +86,8 @@ func TestLocations(t *testing.T) {
 		{"GET /v2/app/blobs/" + digest, 307, "/storage", "/storage?fairlead-replica=west"},
 		{"GET /v2/app/blobs/" + digest, 307, "http://HOST/v2/other/blobs/x", "/v2/other/blobs/x"},
 		{"GET /v2/app/blobs/" + digest, 307, "http://127.0.0.1:9/storage", "http://127.0.0.1:9/storage"},
-		{"GET /v2/app/blobs/" + digest, 307, "https://storage.example/x?sig=a%2Bb", "https://storage.example/x?sig=a%2Bb"},
+		{"GET /v2/app/blobs/" + digest, 307, "https://storage.example/x?sig=a%2Bb",
+			"https://storage.example/x?sig=a%2Bb"},
 		{"PATCH " + uploads + "1", 201, "http://HOST" + uploads + "1", uploads + "1?fairlead-replica=west"},
 		{"PATCH " + uploads + "1", 200, uploads + "2", uploads + "2?fairlead-replica=west"},
 		{"PATCH " + uploads + "1", 204, uploads + "2?_state=a", uploads + "2?_state=a&fairlead-replica=west"},
@@ -86,7 +95,8 @@ func TestLocations(t *testing.T) {
 		{"POST " + uploads, 200, uploads + "2", uploads + "2?fairlead-replica=west"},
 		{"POST " + uploads + "?digest=" + digest, 201, uploads + "2", uploads + "2?fairlead-replica=west"},
 		{"POST " + uploads + "?digest=" + digest, 202, uploads + "2", uploads + "2?fairlead-replica=west"},
-		{"POST " + uploads + "?mount=" + digest + "&from=b", 200, "http://HOST/v2/app/blobs/" + digest, "/v2/app/blobs/" + digest},
+		{"POST " + uploads + "?mount=" + digest + "&from=b", 200, "http://HOST/v2/app/blobs/" + digest,
+			"/v2/app/blobs/" + digest},
 		{"PUT " + uploads + "1?digest=" + digest, 202, "http://HOST/v2/app/blobs/" + digest, "/v2/app/blobs/" + digest},
 		{"PUT " + uploads + "1?digest=" + digest, 204, "http://HOST/v2/app/blobs/" + digest, "/v2/app/blobs/" + digest},
 		{"PUT /v2/app/manifests/v1", 202, "http://HOST/v2/app/manifests/v1", "/v2/app/manifests/v1"},
@@ -145,7 +155,8 @@ func TestCompressionIsTheClientsWish(t *testing.T) {
 		if !slices.Equal(asked, want) {
 			t.Errorf("the client wished %q, the replica was asked for %q", want, asked)
 		}
-		if got.body != packed.String() || got.header.Get("Content-Encoding") != "gzip" || got.header.Get("Content-Length") == "" {
+		if got.body != packed.String() || got.header.Get("Content-Encoding") != "gzip" ||
+			got.header.Get("Content-Length") == "" {
 			t.Errorf("%q: the bytes have changed: %v %q", wish, got.header, got.body)
 		}
 	}
@@ -154,7 +165,10 @@ func TestCompressionIsTheClientsWish(t *testing.T) {
 // HTTP/2 costs twice the CPU per byte, and puts all that goes to a replica on one connection.
 func TestReplicasAreAskedInHTTP1(t *testing.T) {
 	var proto string
-	replica := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { proto = r.Proto }))
+	replica := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter,
+		r *http.Request) {
+		proto = r.Proto
+	}))
 	replica.EnableHTTP2 = true
 	replica.StartTLS()
 	t.Cleanup(replica.Close)

@@ -24,7 +24,7 @@ import (
 )
 
 // Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome, Memory,
-// OwnWrites, Agreement, Missed, Pulled and Healed are required.
+// Unheard and Agreement are required.
 type Config struct {
 	Hostname       string
 	Here           string // the replica beside this gateway; "" if there is none
@@ -41,14 +41,34 @@ type Config struct {
 	Trouble        func(replica string) // must not block
 	OwnShortage    func(error) bool     // it comes of what this gateway has run out of
 	Ledger         Ledger
-	Committed      func(repository, digest, replica string)    // of each blob that a client pushes; must not block
-	Missed         func(what ledger.Reference, replica string) // which the record says to have it answered 404; must not block
-	OwnWrites      OwnWrites
-	Agreement      Agreement                                     // nil: this gateway decides alone
-	Pulled         func(replica string, nearest bool, bytes int) // of answers' bodies that clients get; nearest to the client
-	Healed         func(source, target string, bytes int)        // from a replica to another, for a push
+	Replication    Replication
+	Writes         *transfer.Writes // of all who write to replicas in this gateway's name
+	Unheard        bool             // other gateways delete, and the ledger does not hear of it
+	Agreement      Agreement        // nil: this gateway decides alone
+	Traffic        Traffic
 	Registerer     prometheus.Registerer
 	Log            *slog.Logger
+}
+
+// Replication brings what clients push to the other replicas, and is told what it needs to know. No method blocks.
+type Replication interface {
+	// Committed tells of a blob that a client has pushed.
+	Committed(repository, digest, replica string)
+	// Missed tells that a replica which the ledger says to have something has answered 404.
+	Missed(what ledger.Reference, replica string)
+	// Brought tells that something is about to be written to a replica, so that it is looked at again when word of its
+	// deletion comes late.
+	Brought(what ledger.Reference, replica string)
+	// Doubt has looked at, now and for a while, what we have taken back at a replica, or could not.
+	Doubt(what ledger.Reference, replica string)
+}
+
+// Traffic counts the bytes of bodies. No method blocks.
+type Traffic interface {
+	// Pulled counts what clients get of a replica, nearest to them or not.
+	Pulled(replica string, nearest bool, bytes int)
+	// Healed counts what goes from a replica to another for a push.
+	Healed(source, target string, bytes int)
 }
 
 // Proxy is an http.Handler for the clients' listener.
@@ -60,11 +80,11 @@ type Proxy struct {
 	room    *room
 
 	leases      *leases
-	parts       *parts
+	pushes      *pushes
 	resolutions *resolutions
-	open        *openDoors
+	anonymous   *anonymousAccess
 	readOnly    *readOnly
-	lost        *lost
+	brokenOff   *brokenOff
 	healer      *healer
 }
 
@@ -72,12 +92,12 @@ type Proxy struct {
 func New(c Config) *Proxy {
 	c.MaxManifest = cmp.Or(c.MaxManifest, transfer.DefaultMaxManifest)
 	p := &Proxy{
-		Config: c, leases: newLeases(c.LeaseIdle, c.Agreement), parts: newParts(c.LeaseIdle),
-		resolutions: newResolutions(), open: newOpenDoors(), readOnly: newReadOnly(), lost: newLost(c.LeaseIdle),
+		Config: c, leases: newLeases(c.LeaseIdle, c.Agreement), pushes: newPushes(c.LeaseIdle),
+		resolutions: newResolutions(), anonymous: newAnonymousAccess(), readOnly: newReadOnly(),
+		brokenOff: newBrokenOff(c.LeaseIdle),
 	}
 	p.room = newRoom(c.Memory.Complete(), c.Limits.FirstByte, c.Registerer)
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
-	p.OwnWrites.complete()
 	p.healer = newHealer(p)
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        rewrite,
@@ -139,18 +159,6 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	prolongLease, done := x.keepLease()
 	defer done()
 	x.forward(prolongLease)
-}
-
-func (p *Proxy) missed(what ledger.Reference, replica string) {
-	if p.Missed != nil {
-		p.Missed(what, replica)
-	}
-}
-
-func (p *Proxy) healed(source, target string, bytes int) {
-	if p.Healed != nil {
-		p.Healed(source, target, bytes)
-	}
 }
 
 // namedBy is the replica that a Host of the form <replica>.<hostname> names, "" for any other.

@@ -44,9 +44,15 @@ func TestPulledIsCounted(t *testing.T) {
 		upstreams  map[string]http.HandlerFunc
 		want       string
 	}{
-		{"from the nearest", "GET " + blob, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, large) }}, "map[west true:300000]"},
-		{"from another, and not what the nearest said", "GET " + blob, map[string]http.HandlerFunc{"west": refuse, "east": status(200)}, "map[east false:7]"},
-		{"from nobody: what one said", "GET " + blob, map[string]http.HandlerFunc{"west": refuse, "east": refuse, "europe": refuse}, "map[west true:8]"},
+		{"from the nearest", "GET " + blob,
+			map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, _ *http.Request) {
+				_,
+					_ = io.WriteString(w, large)
+			}}, "map[west true:300000]"},
+		{"from another, and not what the nearest said", "GET " + blob,
+			map[string]http.HandlerFunc{"west": refuse, "east": status(200)}, "map[east false:7]"},
+		{"from nobody: what one said", "GET " + blob,
+			map[string]http.HandlerFunc{"west": refuse, "east": refuse, "europe": refuse}, "map[west true:8]"},
 		{"a tag", "GET /v2/app/manifests/v1", map[string]http.HandlerFunc{"west": status(200)}, "map[west true:7]"},
 		{"no body", "HEAD /v2/app/manifests/v1", map[string]http.HandlerFunc{"west": status(200)}, "map[]"},
 		{"no content", "GET /v2/", map[string]http.HandlerFunc{"west": status(200)}, "map[]"},
@@ -55,7 +61,10 @@ func TestPulledIsCounted(t *testing.T) {
 	} {
 		var counted tally
 		g := newRig(t, test.upstreams, func(c *rigConfig) {
-			c.Pulled = func(replica string, nearest bool, n int) { counted.add(fmt.Sprint(replica, " ", nearest), n) }
+			c.told.pulled = func(replica string, nearest bool,
+				n int) {
+				counted.add(fmt.Sprint(replica, " ", nearest), n)
+			}
 		})
 		g.do(test.line, nil)
 		if got := counted.take(); got != test.want {
@@ -67,7 +76,7 @@ func TestPulledIsCounted(t *testing.T) {
 func TestHealedIsCounted(t *testing.T) {
 	var counted tally
 	s := newScattered(t, func(c *rigConfig) {
-		c.Healed = func(source, target string, n int) { counted.add(source+" "+target, n) }
+		c.told.healed = func(source, target string, n int) { counted.add(source+" "+target, n) }
 	})
 	layer := strings.Repeat("layer", 50_000)
 	s.at["west"].blob("config")

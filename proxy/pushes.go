@@ -8,22 +8,22 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// Bounds of the table of parts: pushes under way at once, and what is remembered of each. Docker
+// Bounds of the table of pushes: those under way at once, and what is remembered of each. Docker
 // runs no image of more than 127 layers. Measured full: 78 MiB; finished pushes leave it.
 const (
-	maxPushes = 4096
-	maxParts  = 128
+	maxPushes      = 4096
+	maxPushContent = 128
 )
 
-// parts remembers what a client's unfinished push has on which replica: blobs that were committed
-// there, and those that it was told exist. A manifest that goes elsewhere would have holes where these
-// belong, and not every registry looks.
-type parts struct {
-	idle time.Duration // Static after newParts.
+// pushes remembers what a client's unfinished push has on which replica: blobs that were committed
+// there, and those that it was told exist. In a manifest that goes elsewhere these blobs would be missing,
+// and not every registry looks.
+type pushes struct {
+	idle time.Duration // Static after newPushes.
 
 	// Guarded by mu.
-	mu     sync.Mutex
-	pushes *simplelru.LRU[bindingKey, *push]
+	mu  sync.Mutex
+	all *simplelru.LRU[pushKey, *push]
 }
 
 type push struct {
@@ -31,40 +31,40 @@ type push struct {
 	last time.Time
 }
 
-func newParts(idle time.Duration) *parts {
-	return &parts{idle: idle, pushes: newLRU[bindingKey, *push](maxPushes)}
+func newPushes(idle time.Duration) *pushes {
+	return &pushes{idle: idle, all: newLRU[pushKey, *push](maxPushes)}
 }
 
-// add notes that replica has a part. What is pushed or asked again moves to where that is answered.
-func (p *parts) add(k bindingKey, digest, replica string, now time.Time) {
+// note has it that replica has some content of a push. What is pushed or asked again moves to where that is answered.
+func (p *pushes) note(k pushKey, digest, replica string, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	of := p.live(k, now)
 	if of == nil {
 		of = &push{at: map[string]string{}}
-		p.pushes.Add(k, of)
+		p.all.Add(k, of)
 	}
 	of.last = now
-	if _, known := of.at[digest]; known || len(of.at) < maxParts {
+	if _, known := of.at[digest]; known || len(of.at) < maxPushContent {
 		of.at[digest] = replica
 	}
 }
 
 // live needs mu.
-func (p *parts) live(k bindingKey, now time.Time) *push {
-	of, ok := p.pushes.Get(k)
+func (p *pushes) live(k pushKey, now time.Time) *push {
+	of, ok := p.all.Get(k)
 	if !ok {
 		return nil
 	}
 	if now.Sub(of.last) >= p.idle {
-		p.pushes.Remove(k)
+		p.all.Remove(k)
 		return nil
 	}
 	return of
 }
 
-// replicas lists those that have a part of the push.
-func (p *parts) replicas(k bindingKey, now time.Time) []string {
+// replicas lists those that have content of the push.
+func (p *pushes) replicas(k pushKey, now time.Time) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	of := p.live(k, now)
@@ -80,8 +80,8 @@ func (p *parts) replicas(k bindingKey, now time.Time) []string {
 	return names
 }
 
-// at is the replica that has a part of the push, "" if that is not known.
-func (p *parts) at(k bindingKey, digest string, now time.Time) string {
+// replicaOf is the replica that has some content of the push, "" if that is not known.
+func (p *pushes) replicaOf(k pushKey, digest string, now time.Time) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if of := p.live(k, now); of != nil {
@@ -90,19 +90,19 @@ func (p *parts) at(k bindingKey, digest string, now time.Time) string {
 	return ""
 }
 
-// forget ends a push: it is finished, or was refused and begins anew.
-func (p *parts) forget(k bindingKey) {
+// end forgets a push: it is finished, or was refused and begins anew.
+func (p *pushes) end(k pushKey) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.pushes.Remove(k)
+	p.all.Remove(k)
 }
 
-// drop: nobody has it any more, whoever pushed it.
-func (p *parts) drop(repository, digest string) {
+// forgetContent: nobody has it any more, whoever pushed it.
+func (p *pushes) forgetContent(repository, digest string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, k := range p.pushes.Keys() {
-		if of, ok := p.pushes.Peek(k); ok && k.repository == repository {
+	for _, k := range p.all.Keys() {
+		if of, ok := p.all.Peek(k); ok && k.repository == repository {
 			delete(of.at, digest)
 		}
 	}

@@ -8,54 +8,54 @@ import (
 	"time"
 )
 
-func TestParts(t *testing.T) {
-	p := newParts(10 * time.Minute)
-	k := bindingKey{alice, "app"}
+func TestPushes(t *testing.T) {
+	p := newPushes(10 * time.Minute)
+	k := pushKey{alice, "app"}
 	at := func(now time.Time) string {
 		names := p.replicas(k, now)
 		slices.Sort(names)
 		return strings.Join(names, " ")
 	}
-	p.add(k, "sha256:1", "west", start)
-	p.add(k, "sha256:2", "west", start)
+	p.note(k, "sha256:1", "west", start)
+	p.note(k, "sha256:2", "west", start)
 	if got := at(start); got != "west" {
-		t.Errorf("parts at %q", got)
+		t.Errorf("content at %q", got)
 	}
-	p.add(k, "sha256:3", "east", start)
+	p.note(k, "sha256:3", "east", start)
 	if got := at(start); got != "east west" {
-		t.Errorf("parts at %q", got)
+		t.Errorf("content at %q", got)
 	}
-	p.add(k, "sha256:1", "east", start.Add(time.Minute))
-	p.add(k, "sha256:2", "east", start.Add(time.Minute))
+	p.note(k, "sha256:1", "east", start.Add(time.Minute))
+	p.note(k, "sha256:2", "east", start.Add(time.Minute))
 	if got := at(start.Add(time.Minute)); got != "east" {
-		t.Errorf("what is pushed again has moved; parts at %q", got)
+		t.Errorf("what is pushed again has moved; content at %q", got)
 	}
-	if got := p.replicas(bindingKey{bob, "app"}, start); got != nil {
+	if got := p.replicas(pushKey{bob, "app"}, start); got != nil {
 		t.Errorf("another client's: %q", got)
 	}
 	if got := at(start.Add(11 * time.Minute)); got != "" {
 		t.Errorf("after idle: %q", got)
 	}
-	p.add(k, "sha256:1", "west", start)
-	p.forget(k)
+	p.note(k, "sha256:1", "west", start)
+	p.end(k)
 	if got := at(start); got != "" {
 		t.Errorf("forgotten: %q", got)
 	}
 }
 
-func TestPartsAreBounded(t *testing.T) {
-	p := newParts(time.Hour)
+func TestPushesAreBounded(t *testing.T) {
+	p := newPushes(time.Hour)
 	for i := range maxPushes + 100 {
-		p.add(bindingKey{alice, strconv.Itoa(i)}, "sha256:1", "west", start)
+		p.note(pushKey{alice, strconv.Itoa(i)}, "sha256:1", "west", start)
 	}
-	k := bindingKey{bob, "app"}
-	for i := range maxParts + 100 {
-		p.add(k, strconv.Itoa(i), "west", start)
+	k := pushKey{bob, "app"}
+	for i := range maxPushContent + 100 {
+		p.note(k, strconv.Itoa(i), "west", start)
 	}
-	if got := p.pushes.Len(); got != maxPushes {
+	if got := p.all.Len(); got != maxPushes {
 		t.Errorf("%d pushes", got)
 	}
-	if of, _ := p.pushes.Get(k); len(of.at) != maxParts {
-		t.Errorf("%d parts", len(of.at))
+	if of, _ := p.all.Get(k); len(of.at) != maxPushContent {
+		t.Errorf("%d blobs", len(of.at))
 	}
 }

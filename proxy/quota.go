@@ -6,7 +6,8 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// maxPerClient is how many leases one client may have made through one gateway, so that none can push everybody else's out.
+// maxPerClient is how many leases one client may have made through one gateway, so that none can push everybody else's
+// out.
 const maxPerClient = maxLeases / 4
 
 // quotas counts leases by the client whose write made them. The lock of the table of leases guards it.
@@ -20,8 +21,8 @@ func newQuotas(most int) *quotas {
 	return &quotas{most, map[netip.Prefix]*simplelru.LRU[string, struct{}]{}, map[string]netip.Prefix{}}
 }
 
-// household: a host has a whole /64 to call from (RFC 4291, section 2.5.4).
-func household(client netip.Addr) netip.Prefix {
+// clientPrefix: a host has a whole /64 to call from (RFC 4291, section 2.5.4).
+func clientPrefix(client netip.Addr) netip.Prefix {
 	bits := client.BitLen()
 	if client.Is6() {
 		bits = 64
@@ -32,7 +33,7 @@ func household(client netip.Addr) netip.Prefix {
 
 // oldest is the repository whose lease has to go before the client may have another; "" if it may.
 func (q *quotas) oldest(client netip.Addr) string {
-	own := q.of[household(client)]
+	own := q.of[clientPrefix(client)]
 	if own == nil || own.Len() < q.most {
 		return ""
 	}
@@ -40,9 +41,9 @@ func (q *quotas) oldest(client netip.Addr) string {
 	return name
 }
 
-func (q *quotas) take(client netip.Addr, repository string) {
+func (q *quotas) charge(client netip.Addr, repository string) {
 	q.release(repository)
-	who := household(client)
+	who := clientPrefix(client)
 	own := q.of[who]
 	if own == nil {
 		own = newLRU[string, struct{}](q.most)

@@ -57,11 +57,11 @@ func TestAClientHasAShareOfTheLeases(t *testing.T) {
 
 func TestHousehold(t *testing.T) {
 	for client, want := range map[string]string{"192.0.2.1": "192.0.2.1/32", "2001:db8:1:2:3::4": "2001:db8:1:2::/64"} {
-		if got := household(netip.MustParseAddr(client)); got.String() != want {
+		if got := clientPrefix(netip.MustParseAddr(client)); got.String() != want {
 			t.Errorf("%s: %s", client, got)
 		}
 	}
-	if got := household(netip.Addr{}); got.IsValid() {
+	if got := clientPrefix(netip.Addr{}); got.IsValid() {
 		t.Errorf("%v", got)
 	}
 }

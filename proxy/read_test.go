@@ -28,31 +28,58 @@ type readCase struct {
 func TestReads(t *testing.T) {
 	t.Parallel()
 	for _, test := range []readCase{
-		{"the nearest", "GET " + byDigest, upstreams{"west": status(200), "east": status(200)}, nil, 200, "west; reason=nearest", 1, ""},
+		{"the nearest", "GET " + byDigest, upstreams{"west": status(200), "east": status(200)}, nil, 200,
+			"west; reason=nearest", 1, ""},
 		{"a HEAD as well", "HEAD " + byDigest, upstreams{"west": status(200)}, nil, 200, "west; reason=nearest", 1, ""},
-		{"the nearest is known to be down", "GET " + byDigest, upstreams{"east": status(200)}, map[string]func(*router.Replica){"west": down}, 200, "east; reason=failover", 1, ""},
-		{"404 falls through", "GET " + byDigest, upstreams{"europe": status(200)}, nil, 200, "europe; reason=fallthrough", 3, ""},
-		{"a tag falls through", "GET /v2/app/manifests/v1", upstreams{"east": status(200)}, nil, 200, "east; reason=fallthrough", 2, ""},
-		{"a blob falls through", "GET /v2/app/blobs/" + digest, upstreams{"east": status(200)}, nil, 200, "east; reason=fallthrough", 2, ""},
+		{"the nearest is known to be down", "GET " + byDigest, upstreams{"east": status(200)},
+			map[string]func(*router.Replica){"west": down}, 200, "east; reason=failover", 1, ""},
+		{"404 falls through", "GET " + byDigest, upstreams{"europe": status(200)}, nil, 200,
+			"europe; reason=fallthrough", 3, ""},
+		{"a tag falls through", "GET /v2/app/manifests/v1", upstreams{"east": status(200)}, nil, 200,
+			"east; reason=fallthrough", 2, ""},
+		{"a blob falls through", "GET /v2/app/blobs/" + digest, upstreams{"east": status(200)}, nil, 200,
+			"east; reason=fallthrough", 2, ""},
 		{"absent on all", "GET " + byDigest, nil, nil, 404, "west; reason=nearest", 3, ""},
-		{"HEAD of a blob falls through", "HEAD /v2/app/blobs/" + digest, upstreams{"east": status(200, "Content-Length: 7"), "europe": status(200, "Content-Length: 7")}, nil, 200, "east; reason=fallthrough", 3, ""},
-		{"HEAD of a blob that is large", "HEAD /v2/app/blobs/" + digest, upstreams{"east": status(200, "Content-Length: 1000000000")}, nil, 404, "west; reason=nearest", 3, ""},
-		{"HEAD of a blob of unknown size", "HEAD /v2/app/blobs/" + digest, upstreams{"east": status(200)}, nil, 200, "east; reason=fallthrough", 3, ""},
-		{"HEAD of a blob where one cannot be asked", "HEAD /v2/app/blobs/" + digest, upstreams{"east": breakOff}, nil, 404, "west; reason=nearest", 3, "east"},
-		{"the nearest breaks off", "GET " + byDigest, upstreams{"west": breakOff, "east": status(200)}, nil, 200, "east; reason=failover", 2, "west"},
-		{"the second could not be asked", "GET " + byDigest, upstreams{"east": breakOff}, nil, 502, "east; reason=fallthrough", 3, "east"},
-		{"500 is tried elsewhere", "GET " + byDigest, upstreams{"west": status(500), "east": status(200)}, nil, 200, "east; reason=failover", 2, ""},
-		{"500 is told when nobody has it", "GET " + byDigest, upstreams{"west": status(500)}, nil, 500, "west; reason=nearest", 3, ""},
-		{"429 is the answer", "GET " + byDigest, upstreams{"west": status(429), "east": status(200)}, nil, 429, "west; reason=nearest", 1, ""},
-		{"401 is the answer", "GET " + byDigest, upstreams{"west": status(401), "east": status(200)}, nil, 401, "west; reason=nearest", 2 /* the second: whether it lets anybody in */, ""},
-		{"none is up: tried anyway", "GET " + byDigest, upstreams{"east": status(200)}, map[string]func(*router.Replica){"west": down, "east": down, "europe": down}, 200, "east; reason=last_resort", 2, ""},
-		{"none is up and none answers", "GET " + byDigest, upstreams{"west": breakOff, "east": breakOff, "europe": breakOff},
-			map[string]func(*router.Replica){"west": down, "east": down, "europe": down}, 503, "west; reason=last_resort", 3, "west"},
-		{"redirects pass", "GET /v2/app/blobs/" + digest, upstreams{"west": status(307, "Location: https://storage.example/x?sig=1")}, nil, 307, "west; reason=nearest", 1, ""},
-		{"the version check", "GET /v2/", upstreams{"west": status(401, `Www-Authenticate: Bearer realm="https://auth.example/token"`)}, nil, 401, "west; reason=nearest", 1, ""},
-		{"the version check, elsewhere", "GET /v2/", upstreams{"west": breakOff, "east": status(200)}, nil, 200, "east; reason=failover", 2, "west"},
+		{"HEAD of a blob falls through", "HEAD /v2/app/blobs/" + digest,
+			upstreams{"east": status(200, "Content-Length: 7"),
+				"europe": status(200, "Content-Length: 7")}, nil, 200, "east; reason=fallthrough", 3, ""},
+		{"HEAD of a blob that is large", "HEAD /v2/app/blobs/" + digest,
+			upstreams{"east": status(200, "Content-Length: 1000000000")}, nil, 404, "west; reason=nearest", 3, ""},
+		{"HEAD of a blob of unknown size", "HEAD /v2/app/blobs/" + digest, upstreams{"east": status(200)}, nil, 200,
+			"east; reason=fallthrough", 3, ""},
+		{"HEAD of a blob where one cannot be asked", "HEAD /v2/app/blobs/" + digest, upstreams{"east": breakOff}, nil,
+			404, "west; reason=nearest", 3, "east"},
+		{"the nearest breaks off", "GET " + byDigest, upstreams{"west": breakOff, "east": status(200)}, nil, 200,
+			"east; reason=failover", 2, "west"},
+		{"the second could not be asked", "GET " + byDigest, upstreams{"east": breakOff}, nil, 502,
+			"east; reason=fallthrough", 3, "east"},
+		{"500 is tried elsewhere", "GET " + byDigest, upstreams{"west": status(500), "east": status(200)}, nil, 200,
+			"east; reason=failover", 2, ""},
+		{"500 is told when nobody has it", "GET " + byDigest, upstreams{"west": status(500)}, nil, 500,
+			"west; reason=nearest", 3, ""},
+		{"429 is the answer", "GET " + byDigest, upstreams{"west": status(429), "east": status(200)}, nil, 429,
+			"west; reason=nearest", 1, ""},
+		{"401 is the answer", "GET " + byDigest, upstreams{"west": status(401), "east": status(200)}, nil, 401,
+			"west; reason=nearest", 2 /* the second: whether it lets anybody in */, ""},
+		{"none is up: tried anyway", "GET " + byDigest, upstreams{"east": status(200)},
+			map[string]func(*router.Replica){"west": down, "east": down,
+				"europe": down}, 200, "east; reason=last_resort", 2, ""},
+		{"none is up and none answers", "GET " + byDigest,
+			upstreams{"west": breakOff, "east": breakOff, "europe": breakOff},
+			map[string]func(*router.Replica){"west": down, "east": down,
+				"europe": down}, 503, "west; reason=last_resort", 3, "west"},
+		{"redirects pass", "GET /v2/app/blobs/" + digest,
+			upstreams{"west": status(307,
+				"Location: https://storage.example/x?sig=1")}, nil, 307, "west; reason=nearest", 1, ""},
+		{"the version check", "GET /v2/",
+			upstreams{"west": status(401,
+				`Www-Authenticate: Bearer realm="https://auth.example/token"`)}, nil, 401, "west; reason=nearest", 1,
+			""},
+		{"the version check, elsewhere", "GET /v2/", upstreams{"west": breakOff, "east": status(200)}, nil, 200,
+			"east; reason=failover", 2, "west"},
 		{"404 of the version check is the answer", "GET /v2/", nil, nil, 404, "west; reason=nearest", 1, ""},
-		{"a page's next is asked of its replica", "GET /v2/app/tags/list?last=b&fairlead-replica=europe", upstreams{"europe": status(200)}, nil, 200, "europe; reason=owner", 1, ""},
+		{"a page's next is asked of its replica", "GET /v2/app/tags/list?last=b&fairlead-replica=europe",
+			upstreams{"europe": status(200)}, nil, 200, "europe; reason=owner", 1, ""},
 		{"nobody's business", "GET /metrics", upstreams{"west": status(200)}, nil, 404, "-", 0, ""},
 		{"nor by another way", "GET /v2/../metrics", upstreams{"west": status(200)}, nil, 404, "-", 0, ""},
 		{"nor encoded", "GET /v2/%2e%2e/metrics", upstreams{"west": status(200)}, nil, 404, "-", 0, ""},
@@ -64,9 +91,12 @@ func TestReads(t *testing.T) {
 func TestReadsWhereNoAnswerComes(t *testing.T) {
 	t.Parallel()
 	for _, test := range []readCase{
-		{"the nearest does not answer", "GET " + byDigest, upstreams{"west": hang, "east": status(200)}, nil, 200, "east; reason=failover", 2, "west"},
-		{"nobody answers", "GET " + byDigest, upstreams{"west": hang, "east": hang, "europe": hang}, nil, 504, "west; reason=nearest", 3, "europe"},
-		{"what could not be asked may have it", "GET " + byDigest, upstreams{"west": hang}, nil, 504, "west; reason=nearest", 3, "west"},
+		{"the nearest does not answer", "GET " + byDigest, upstreams{"west": hang, "east": status(200)}, nil, 200,
+			"east; reason=failover", 2, "west"},
+		{"nobody answers", "GET " + byDigest, upstreams{"west": hang, "east": hang, "europe": hang}, nil, 504,
+			"west; reason=nearest", 3, "europe"},
+		{"what could not be asked may have it", "GET " + byDigest, upstreams{"west": hang}, nil, 504,
+			"west; reason=nearest", 3, "west"},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, newHastyRig(t, test.upstreams, nil)) })
 	}
@@ -96,7 +126,8 @@ func (test readCase) run(t *testing.T, g *rig) {
 }
 
 func TestHereDecidesReads(t *testing.T) {
-	everywhere := map[string]http.HandlerFunc{"west": status(200), "east": status(200), "europe": status(202, "Location: /v2/app/blobs/uploads/1")}
+	everywhere := map[string]http.HandlerFunc{"west": status(200), "east": status(200),
+		"europe": status(202, "Location: /v2/app/blobs/uploads/1")}
 	everywhere["west"] = func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			w.WriteHeader(http.StatusAccepted)
@@ -121,7 +152,8 @@ func TestNamedHost(t *testing.T) {
 		}
 		g.want(g.do("GET "+byDigest, nil, "Host: "+host), want, by)
 	}
-	g.want(g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}"), "Host: east.registry.contoso.com"), 201, "east; reason=named")
+	g.want(g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}"), "Host: east.registry.contoso.com"), 201,
+		"east; reason=named")
 	if n := g.proxy.leases.count(); n != 0 {
 		t.Error("a push to a named replica made a lease")
 	}
@@ -141,7 +173,8 @@ func TestPassesThrough(t *testing.T) {
 		w.Header().Set("Checksum", "1")
 	}}, nil)
 	r := g.do("GET "+byDigest, nil, "Host: registry.contoso.com", "Authorization: Bearer x", "Range: bytes=3-",
-		"Accept: a/b", "X-Forwarded-For: 203.0.113.9", "Connection: Upgrade", "Upgrade: websocket", "Accept-Encoding: identity")
+		"Accept: a/b", "X-Forwarded-For: 203.0.113.9", "Connection: Upgrade", "Upgrade: websocket",
+		"Accept-Encoding: identity")
 	g.want(r, 206, "west; reason=nearest")
 	if r.header.Get("Docker-Content-Digest") != digest || r.body != content[3:] || r.trailer.Get("Checksum") != "1" {
 		t.Errorf("%v, trailer %q", r, r.trailer)
@@ -218,7 +251,8 @@ func TestOwnersAbsenceIsTold(t *testing.T) {
 }
 
 func TestListedPaths(t *testing.T) {
-	g := newRig(t, map[string]http.HandlerFunc{"west": status(200)}, func(c *rigConfig) { c.Paths = []string{"/service/token"} })
+	g := newRig(t, map[string]http.HandlerFunc{"west": status(200)},
+		func(c *rigConfig) { c.Paths = []string{"/service/token"} })
 	g.want(g.do("GET /service/token?scope=repository:app:pull,push", nil), 200, "west; reason=nearest")
 	if got := g.proxy.leases.boundTo("app", addrOf("127.0.0.1:1"), start); got != "west" {
 		t.Errorf("a token request with push scope bound the client to %q", got)

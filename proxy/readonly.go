@@ -25,7 +25,7 @@ type readOnly struct {
 }
 
 func newReadOnly() *readOnly {
-	return &readOnly{of: newLRU[string, map[string]time.Time](maxShelves)}
+	return &readOnly{of: newLRU[string, map[string]time.Time](maxRepositories)}
 }
 
 func (r *readOnly) note(whose, replica string, now time.Time) {
@@ -55,7 +55,7 @@ func (r *readOnly) names(now time.Time, whose ...string) (names []string) {
 
 // ownWrites are those of this client to the repository.
 func (x *exchange) ownWrites() string {
-	return household(x.client).String() + " " + x.target.repository
+	return clientPrefix(x.client).String() + " " + x.target.repository
 }
 
 // present is the fleet as the probes, and answers to the repository's writes, have it now.
@@ -66,7 +66,8 @@ func (x *exchange) present(now time.Time) *router.Fleet {
 // refusedAsReadOnly: the replica takes no push, so that another has to, whatever binds it.
 func (x *exchange) refusedAsReadOnly(got answer) bool {
 	if got.err != nil || got.Replica.ReadOnly || x.decided.request.Named != "" ||
-		x.in.Method != http.MethodPost || x.target.kind != router.Write || !x.repeatable() || !strings.HasSuffix(x.in.URL.Path, "/") {
+		x.in.Method != http.MethodPost || x.target.kind != router.Write || !x.repeatable() ||
+		!strings.HasSuffix(x.in.URL.Path, "/") {
 		return false
 	}
 	return failsWrites(got.Status) || saysReadOnly(got.response)

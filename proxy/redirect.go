@@ -9,8 +9,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/oci"
 )
 
-// keepInside makes what leads a client to the replica itself lead to the gateway: the replica's own name is often one that
-// nobody else can resolve. What leads elsewhere, such as to object storage, stays as it is.
+// keepInside makes what leads a client to the replica itself lead to the gateway: the replica's own name is often one
+// that nobody else can resolve. What leads elsewhere, such as to object storage, stays as it is.
 func (x *exchange) keepInside(response *http.Response, replica string) {
 	location, err := url.Parse(response.Header.Get("Location"))
 	redirected := response.StatusCode >= 300 && response.StatusCode < 400
@@ -28,8 +28,8 @@ func (x *exchange) keepInside(response *http.Response, replica string) {
 // realm is where a challenge sends clients for a token (RFC 9110, 11.5).
 var realm = regexp.MustCompile(`(?i)\brealm="(https?://[^"\\]+)"`)
 
-// challengeInside makes a realm at the replica's own name lead to the gateway, where the file lists its path. One that is not
-// listed stays: clients may well reach it.
+// challengeInside makes a realm at the replica's own name lead to the gateway, where the file lists its path. One that
+// is not listed stays: clients may well reach it.
 func (x *exchange) challengeInside(response *http.Response, replica string) {
 	to := response.Request.Header
 	for i, challenge := range response.Header.Values("WWW-Authenticate") {

@@ -64,10 +64,10 @@ func (x *exchange) drainUnwanted() {
 	_, _ = io.CopyN(io.Discard, x.in.Body, maxUnwanted)
 }
 
-// refusalOf says why no replica gets a routable request; nil: one may. Registries differ in what they make of a path that is
-// not exactly one of the spec's: a slash at its end, capitals, an encoded slash. What writes by such a path would pass by the
-// guard and the record; what reads content by it, by what the record knows. All else may be read: what registries have beyond
-// the spec is theirs.
+// refusalOf says why no replica gets a routable request; nil: one may. Registries differ in what they make of a path
+// that is not exactly one of the spec's: a slash at its end, capitals, an encoded slash. What writes by such a path
+// would pass by the guard and the ledger; what reads content by it, by what the ledger knows. All else may be read:
+// what registries have beyond the spec is theirs.
 func refusalOf(method string, u *url.URL, t target) *refusal {
 	rest, below := strings.CutPrefix(u.Path, "/v2/")
 	switch {
@@ -85,7 +85,8 @@ func refusalOf(method string, u *url.URL, t target) *refusal {
 	return nil
 }
 
-// onlyReads: by these methods no server changes anything (RFC 9110, 9.2.1). TRACE would show a client what was added on the way.
+// onlyReads: by these methods no server changes anything (RFC 9110, 9.2.1). TRACE would show a client what was added on
+// the way.
 func onlyReads(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }

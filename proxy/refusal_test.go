@@ -82,8 +82,10 @@ func TestRefusals(t *testing.T) {
 		for _, method := range test.methods {
 			got := g.do(method+" "+test.path, nil)
 			reached := len(g.take()) > 0
-			if got.status != test.status || reached != (test.code == "") || method != "HEAD" && !strings.Contains(got.body, test.code) {
-				t.Errorf("%s %s: %v, reached a replica: %v; want %d %s", method, test.path, got, reached, test.status, test.code)
+			if got.status != test.status || reached != (test.code == "") || method != "HEAD" &&
+				!strings.Contains(got.body, test.code) {
+				t.Errorf("%s %s: %v, reached a replica: %v; want %d %s", method, test.path, got, reached, test.status,
+					test.code)
 			}
 			if allow := got.header.Get("Allow"); (allow != "") != (test.status == 405) {
 				t.Errorf("%s %s: Allow %q", method, test.path, allow)
@@ -95,7 +97,8 @@ func TestRefusals(t *testing.T) {
 func TestAllowed(t *testing.T) {
 	g := newRig(t, nil, nil)
 	for path, want := range map[string]string{
-		"/v2/app/manifests/v1": "GET, HEAD, OPTIONS, DELETE, PUT", "/v2/": "GET, HEAD, OPTIONS", uploads + "1": "GET, HEAD, OPTIONS, DELETE, PATCH, PUT",
+		"/v2/app/manifests/v1": "GET, HEAD, OPTIONS, DELETE, PUT", "/v2/": "GET, HEAD, OPTIONS",
+		uploads + "1": "GET, HEAD, OPTIONS, DELETE, PATCH, PUT",
 	} {
 		if got := g.do("POST "+path, nil).header.Get("Allow"); got != want {
 			t.Errorf("%s: %q, want %q", path, got, want)
@@ -117,10 +120,12 @@ func TestOneSpelling(t *testing.T) {
 		"PUT /v2/app/manifests/" + strings.Replace(digest, ":", "%3A", 1):  "/v2/app/manifests/" + digest,
 		"PUT /v2/app/manifests/" + digest + "?tag=v1&a=b&t%61g=v2&c;tag=x": "/v2/app/manifests/" + digest + "?a=b",
 		"PUT /v2/app/manifests/v1?tag=v2":                                  "/v2/app/manifests/v1?tag=v2",
-		"PATCH /v2/app/blobs/uploads/a%2Fb%3D?_state=x%3Dy":                "/v2/app/blobs/uploads/a%2Fb%3D?_state=x%3Dy",
-		"GET /v2/_oci%2Fext/discover":                                      "/v2/_oci/ext/discover",
+
+		"PATCH /v2/app/blobs/uploads/a%2Fb%3D?_state=x%3Dy": "/v2/app/blobs/uploads/a%2Fb%3D?_state=x%3Dy",
+		"GET /v2/_oci%2Fext/discover":                       "/v2/_oci/ext/discover",
 	} {
-		g.do(line, strings.NewReader("{}"), "X-HTTP-Method-Override: DELETE", "X-Method-Override: DELETE", "X-HTTP-Method: DELETE",
+		g.do(line, strings.NewReader("{}"), "X-HTTP-Method-Override: DELETE", "X-Method-Override: DELETE",
+			"X-HTTP-Method: DELETE",
 			"X-Original-URL: /v2/other/manifests/v1", "X-Rewrite-URL: /v2/other/manifests/v1")
 		got := await(t, seen, line)
 		if got.RequestURI != want {

@@ -34,19 +34,21 @@ func (x *exchange) refuseToAsk() {
 	x.refuseLostUpload()
 }
 
-// refuseLostUpload answers a part that the replica of its upload does not take, because that is down, did not answer, or
-// is none of the fleet's. Most clients begin the blob, or the push, anew when the connection breaks. Who comes with the
-// same upload again does not, and is told that there is none (docs/request-handling.md has what each client does).
+// refuseLostUpload answers a part that the replica of its upload does not take, because that is down, did not answer,
+// or is none of the fleet's. Most clients begin the blob, or the push, anew when the connection breaks. Who comes with
+// the same upload again does not, and is told that there is none (docs/request-handling.md has what each client does).
 func (x *exchange) refuseLostUpload() {
 	x.reason = router.UploadLost
 	owner := x.decided.fleet.Replica(x.decided.request.URLOwner)
 	if owner != nil {
 		x.progress.asked.Store(owner)
-		if x.proxy.lost.first("upload "+x.in.URL.Path, time.Now()) {
+		if x.proxy.brokenOff.first("upload "+x.in.URL.Path, time.Now()) {
 			x.breakOff()
 		}
 	}
-	e := ociError{Code: codeUploadUnknown, Message: "the replica that holds this upload is lost: start the upload again"}
+	e := ociError{
+		Code: codeUploadUnknown, Message: "the replica that holds this upload is lost: start the upload again",
+	}
 	if owner != nil {
 		e.Detail = map[string]string{"replica": owner.Name}
 	}

@@ -23,12 +23,12 @@ func TestRelay(t *testing.T) {
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	t.Cleanup(front.Close)
-	blind := func(c *rigConfig) {
+	unreachable := func(c *rigConfig) {
 		c.way.Relay = upstream.Relay{Scheme: "http", Front: func(replica string) (string, bool) {
 			return front.Listener.Addr().String(), replica == "west"
 		}}
 	}
-	g := newRig(t, map[string]http.HandlerFunc{"west": breakOff, "east": status(200)}, blind)
+	g := newRig(t, map[string]http.HandlerFunc{"west": breakOff, "east": status(200)}, unreachable)
 	got := g.do("POST "+uploads, nil)
 	g.want(got, 202, "west; reason=nearest")
 	if l := got.header.Get("Location"); l != uploads+"1?fairlead-replica=west" {
@@ -40,8 +40,9 @@ func TestRelay(t *testing.T) {
 	if seen := g.take(); len(seen) != 0 {
 		t.Errorf("the upstream was asked: %q", seen)
 	}
-	// What has come through another gateway already takes no second detour, so that nothing circles.
-	g.want(g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}"), upstream.HopHeader+": 1"), 502, "west; reason=leased")
+	// What has come through another gateway already is not relayed again, so that nothing circles.
+	g.want(g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}"), upstream.HopHeader+": 1"), 502,
+		"west; reason=leased")
 	// Elsewhere nothing is changed, and the mark does not reach a registry.
 	g.want(g.do("GET /v2/app/blobs/"+digest, nil, upstream.HopHeader+": 1"), 200, "east; reason=failover")
 }
@@ -49,10 +50,10 @@ func TestRelay(t *testing.T) {
 // A login goes through a front only if the way there is as safe as the replica's own.
 func TestNoLoginInClearText(t *testing.T) {
 	for _, c := range []struct {
-		upstream, detour, authorization string
-		status                          int // of the front
-		exposed                         bool
-		asked                           int
+		upstream, relay, authorization string
+		status                         int // of the front
+		exposed                        bool
+		asked                          int
 	}{
 		{"http", "http", "Basic x", 200, false, 1},
 		{"http", "http", "", 401, false, 1},
@@ -69,17 +70,19 @@ func TestNoLoginInClearText(t *testing.T) {
 			w.WriteHeader(c.status)
 		}))
 		t.Cleanup(front.Close)
-		detour := upstream.Relay{Scheme: c.detour, Front: func(replica string) (string, bool) { return front.Listener.Addr().String(), replica == "west" }}
-		if c.detour == "http" {
+		relay := upstream.Relay{Scheme: c.relay, Front: func(replica string) (string, bool) {
+			return front.Listener.Addr().String(), replica == "west"
+		}}
+		if c.relay == "http" {
 			front.Start()
 		} else {
 			front.StartTLS()
 			roots := x509.NewCertPool()
 			roots.AddCert(front.Certificate())
-			detour.TLS = &tls.Config{RootCAs: roots}
+			relay.TLS = &tls.Config{RootCAs: roots}
 		}
 		g := newRig(t, nil, func(config *rigConfig) {
-			config.way.Relay = detour
+			config.way.Relay = relay
 			for _, u := range config.way.Endpoints {
 				u.URL.Scheme = c.upstream
 			}
@@ -91,7 +94,8 @@ func TestNoLoginInClearText(t *testing.T) {
 			r.Header.Set("Authorization", c.authorization)
 		}
 		response, err := to.Transport.RoundTrip(r)
-		if errors.Is(err, upstream.ErrExposed) != c.exposed || err == nil && response.StatusCode != c.status || asked != c.asked || asked == 0 && !body.closed {
+		if errors.Is(err, upstream.ErrExposed) != c.exposed || err == nil && response.StatusCode != c.status ||
+			asked != c.asked || asked == 0 && !body.closed {
 			t.Errorf("%+v: %v, asked %d", c, err, asked)
 		}
 		if err == nil {
@@ -112,17 +116,22 @@ func (c *closing) Close() error {
 
 // A token service is asked where the replica says, though that is at the replica's own address.
 func TestDirect(t *testing.T) {
-	front := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the front was asked") }))
+	front := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter,
+		*http.Request) {
+		t.Error("the front was asked")
+	}))
 	t.Cleanup(front.Close)
 	var host string
 	west := func(w http.ResponseWriter, r *http.Request) { host = r.Host }
 	g := newRig(t, map[string]http.HandlerFunc{"west": west}, func(c *rigConfig) {
-		c.way.Relay = upstream.Relay{Scheme: "http", Front: func(string) (string, bool) { return front.Listener.Addr().String(), true }}
+		c.way.Relay = upstream.Relay{Scheme: "http",
+			Front: func(string) (string, bool) { return front.Listener.Addr().String(), true }}
 		for i := range c.way.Endpoints {
 			c.way.Endpoints[i].Host = "west.internal"
 		}
 	})
-	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, g.proxy.Upstreams.Reach("west").URL.String()+"/v2/token", nil)
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet,
+		g.proxy.Upstreams.Reach("west").URL.String()+"/v2/token", nil)
 	response, err := g.proxy.Upstreams.Direct("west").RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)

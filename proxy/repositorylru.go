@@ -7,20 +7,20 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// Bounds of a shelf. What one repository has pushes out nothing of another's.
+// Bounds of a perRepositoryLRU. What one repository has pushes out nothing of another's.
 const (
-	maxShelves = 4096 // repositories
-	maxOnShelf = 256  // references of one
+	maxRepositories  = 4096
+	maxPerRepository = 256 // references of one
 )
 
-// shelf remembers something of tags or digests, by repository.
-type shelf[V any] struct {
+// perRepositoryLRU remembers something of tags or digests, by repository.
+type perRepositoryLRU[V any] struct {
 	mu sync.Mutex
 	of *simplelru.LRU[string, *simplelru.LRU[string, V]] // Guarded by mu.
 }
 
-func newShelf[V any]() *shelf[V] {
-	return &shelf[V]{of: newLRU[string, *simplelru.LRU[string, V]](maxShelves)}
+func newPerRepositoryLRU[V any]() *perRepositoryLRU[V] {
+	return &perRepositoryLRU[V]{of: newLRU[string, *simplelru.LRU[string, V]](maxRepositories)}
 }
 
 func newLRU[K comparable, V any](size int) *simplelru.LRU[K, V] {
@@ -31,7 +31,7 @@ func newLRU[K comparable, V any](size int) *simplelru.LRU[K, V] {
 	return lru
 }
 
-func (s *shelf[V]) get(r ledger.Reference) (v V, ok bool) {
+func (s *perRepositoryLRU[V]) get(r ledger.Reference) (v V, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if of, known := s.of.Get(r.Repository); known {
@@ -40,12 +40,12 @@ func (s *shelf[V]) get(r ledger.Reference) (v V, ok bool) {
 	return v, false
 }
 
-func (s *shelf[V]) set(r ledger.Reference, v V) {
+func (s *perRepositoryLRU[V]) set(r ledger.Reference, v V) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	of, ok := s.of.Get(r.Repository)
 	if !ok {
-		of = newLRU[string, V](maxOnShelf)
+		of = newLRU[string, V](maxPerRepository)
 		s.of.Add(r.Repository, of)
 	}
 	of.Add(r.Name, v)

@@ -138,7 +138,8 @@ func (h *harsh) lost(t *testing.T, g *rig) (lost int) {
 			lost++
 		}
 		h.mu.Lock()
-		if method, path, _ := strings.Cut(strings.Split(line, "?")[0], " "); path != uploads && h.taken[method+" "+path] > 1 {
+		if method, path, _ := strings.Cut(strings.Split(line, "?")[0], " "); path != uploads &&
+			h.taken[method+" "+path] > 1 {
 			t.Errorf("%s was done %d times", line, h.taken[method+" "+path])
 		}
 		h.mu.Unlock()
@@ -182,9 +183,10 @@ func TestWhatIsNotSentAgain(t *testing.T) {
 		within time.Duration
 		want   int // requests that are begun
 	}{
-		"closed at once":      {func(net.Conn, *bufio.Reader) {}, patience, 2},
-		"long after":          {func(net.Conn, *bufio.Reader) {}, 0, 1},
-		"an answer has begun": {func(conn net.Conn, _ *bufio.Reader) { _, _ = io.WriteString(conn, "HTTP/1.1 20") }, patience, 1},
+		"closed at once": {func(net.Conn, *bufio.Reader) {}, patience, 2},
+		"long after":     {func(net.Conn, *bufio.Reader) {}, 0, 1},
+		"an answer has begun": {func(conn net.Conn, _ *bufio.Reader) { _, _ = io.WriteString(conn, "HTTP/1.1 20") },
+			patience, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			begun := 0

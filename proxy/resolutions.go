@@ -10,14 +10,14 @@ import (
 const followLife = time.Minute
 
 // resolutions remembers which replica lately said a tag to be which digest.
-type resolutions struct{ of *shelf[resolved] }
+type resolutions struct{ of *perRepositoryLRU[resolved] }
 
 type resolved struct {
 	replica string
 	until   time.Time
 }
 
-func newResolutions() *resolutions { return &resolutions{newShelf[resolved]()} }
+func newResolutions() *resolutions { return &resolutions{newPerRepositoryLRU[resolved]()} }
 
 func (r *resolutions) note(digest ledger.Reference, replica string, now time.Time) {
 	r.of.set(digest, resolved{replica, now.Add(followLife)})

@@ -61,12 +61,13 @@ var errPushRedirected = errors.New("the replica redirects a push")
 
 // unpassable: the replica did answer, but with what must not be passed on.
 func unpassable(err error) bool {
-	return errors.Is(err, errForeignLocation) || errors.Is(err, errOutside) || errors.Is(err, errPushRedirected) || errors.Is(err, errBadLocation)
+	return errors.Is(err, errForeignLocation) || errors.Is(err, errOutside) || errors.Is(err, errPushRedirected) ||
+		errors.Is(err, errBadLocation)
 }
 
 // rewriteLocation: a push never leaves its replica. Uploads in progress get a relative Location that names the replica,
-// finished content a bare one. Redirects of pulls are keepInside's, and of a push without a body the one to the same path with
-// a slash passes.
+// finished content a bare one. Redirects of pulls are keepInside's, and of a push without a body the one to the same
+// path with a slash passes.
 func (x *exchange) rewriteLocation(response *http.Response, replica string) error {
 	location := response.Header.Get("Location")
 	if x.target.kind != router.Write && x.target.kind != router.Upload || location == "" {
@@ -119,7 +120,8 @@ func (x *exchange) ownHosts(replica string) []string {
 
 // losesUpload: the replica of an upload did not answer, for no fault of the client's or of what it sent.
 func (x *exchange) losesUpload(err error) bool {
-	return x.target.kind == router.Upload && x.decided.request.URLOwner != "" && x.decided.request.Named == "" && !x.progress.clientFailed.Load() &&
+	r := x.decided.request
+	return r.Kind == router.Upload && r.URLOwner != "" && r.Named == "" && !x.progress.clientFailed.Load() &&
 		!errors.Is(x.cause(err), errStalled) && !errors.Is(err, upstream.ErrNonsense) && !unpassable(err)
 }
 
@@ -135,7 +137,7 @@ func handleError(w http.ResponseWriter, r *http.Request, err error) {
 		panic(http.ErrAbortHandler) // a plain return would be an empty 200
 	}
 	if refused := (guardError{}); errors.As(err, &refused) {
-		x.refuseHole(refused)
+		x.refuseIncomplete(refused)
 		return
 	}
 	if x.losesUpload(err) {
@@ -155,7 +157,8 @@ func handleError(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errNoRoom):
 		status, e.Message = http.StatusServiceUnavailable, err.Error()
 	case x.progress.clientFailed.Load() && !errors.Is(err, errStalled):
-		status, e = http.StatusBadRequest, ociError{Code: codeUploadInvalid, Message: "the request's body broke off or is malformed"}
+		status, e = http.StatusBadRequest,
+			ociError{Code: codeUploadInvalid, Message: "the request's body broke off or is malformed"}
 	case errors.Is(err, errStalled):
 		status, e.Message = http.StatusGatewayTimeout, err.Error()
 	case errors.Is(err, errOlder), errors.Is(err, errUnrecorded), errors.Is(err, errHolderDown):

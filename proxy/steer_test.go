@@ -29,7 +29,8 @@ func TestStrangersDoNotSteer(t *testing.T) {
 		{"a token for pulling", "GET /token?scope=repository:app:pull", status(200), 200},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			g := newRig(t, map[string]http.HandlerFunc{"west": test.west}, func(c *rigConfig) { c.Paths = []string{"/token"} })
+			g := newRig(t, map[string]http.HandlerFunc{"west": test.west},
+				func(c *rigConfig) { c.Paths = []string{"/token"} })
 			if got := g.do(test.line, nil); got.status != test.status {
 				t.Errorf("%v, want %d", got, test.status)
 			}
@@ -124,7 +125,8 @@ func TestAnUploadUnderWayKeepsTheLease(t *testing.T) {
 }
 
 func TestWritesGoHome(t *testing.T) {
-	g := newRig(t, map[string]http.HandlerFunc{"west": status(200), "europe": accepts}, func(c *rigConfig) { c.OwnerHome = true })
+	g := newRig(t, map[string]http.HandlerFunc{"west": status(200), "europe": accepts},
+		func(c *rigConfig) { c.OwnerHome = true })
 	g.want(g.do("HEAD /v2/app/blobs/"+digest, nil), 202, "europe; reason=home")
 	g.want(g.do("PUT /v2/other/manifests/v1", nil), 201, "europe; reason=home")
 	g.want(g.do("GET "+byDigest, nil), 200, "west; reason=nearest")
@@ -142,13 +144,14 @@ func TestWhatBinds(t *testing.T) {
 		{"refused", 401, "west; reason=nearest"},
 		{"broken", 500, "west; reason=nearest"},
 	} {
-		g := newRig(t, map[string]http.HandlerFunc{"west": accepts, "east": func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodHead {
-				w.WriteHeader(test.status)
-				return
-			}
-			accepts(w, r)
-		}, "europe": status(test.status)}, nil)
+		g := newRig(t, map[string]http.HandlerFunc{"west": accepts,
+			"east": func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodHead {
+					w.WriteHeader(test.status)
+					return
+				}
+				accepts(w, r)
+			}, "europe": status(test.status)}, nil)
 		g.set("west", down)
 		g.do("HEAD /v2/app/blobs/"+digest, nil)
 		g.set("west", func(r *router.Replica) { r.Upstream.Up = true })

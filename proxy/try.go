@@ -34,12 +34,12 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 		}
 		out = withBody(out, x.put.body)
 	}
-	x.progress.cutTry.Store(&cancel) // not while a manifest waits for its parts
+	x.progress.cutTry.Store(&cancel) // not while a manifest waits for what it needs
 	return x.try(ctx, cancel, out, replica)
 }
 
-// try asks one replica, and reports trouble so that a probe looks at it at once. The answer's body calls cancel when it is
-// closed; without an answer it has been called.
+// try asks one replica, and reports trouble so that a probe looks at it at once. The answer's body calls cancel when it
+// is closed; without an answer it has been called.
 func (x *exchange) try(
 	ctx context.Context, cancel context.CancelCauseFunc, out *http.Request, replica *router.Replica,
 ) (got answer) {

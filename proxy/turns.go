@@ -51,7 +51,8 @@ var errNotNeeded = errors.New("another replica has answered")
 // readInTurn asks for a read until there is an answer that counts, or nobody is left to ask.
 func (x *exchange) readInTurn(out *http.Request, bound time.Duration) (answer, *round) {
 	t := &turns{
-		x: x, tries: x.decided.Tries, out: out, begun: time.Now(), bound: bound, alone: max(bound, x.proxy.Limits.Alone),
+		x: x, tries: x.decided.Tries, out: out,
+		begun: time.Now(), bound: bound, alone: max(bound, x.proxy.Limits.Alone),
 		answers: make(chan turn), over: make(chan struct{}), said: newRound(x.decided),
 	}
 	t.run()

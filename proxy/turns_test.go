@@ -29,9 +29,10 @@ func awaits(cue <-chan bool, left chan<- bool, then http.HandlerFunc) http.Handl
 func TestTheOnlyHolderIsSlow(t *testing.T) {
 	asked := make(chan bool)
 	last := func(w http.ResponseWriter, r *http.Request) { close(asked); http.NotFound(w, r) }
-	g := newRig(t, map[string]http.HandlerFunc{"west": awaits(asked, make(chan bool), status(200)), "europe": last}, func(c *rigConfig) {
-		c.Limits.FirstByte, c.Limits.Alone = 400*time.Millisecond, patience
-	})
+	g := newRig(t, map[string]http.HandlerFunc{"west": awaits(asked, make(chan bool), status(200)), "europe": last},
+		func(c *rigConfig) {
+			c.Limits.FirstByte, c.Limits.Alone = 400*time.Millisecond, patience
+		})
 	g.want(g.do("GET "+byDigest, nil), 200, "west; reason=nearest")
 	if seen := g.take(); len(seen) != 3 {
 		t.Errorf("asked %q", seen)
@@ -41,9 +42,10 @@ func TestTheOnlyHolderIsSlow(t *testing.T) {
 // Once another has it, nobody waits for the slow one any more, and that is no trouble of its.
 func TestASlowOneIsLetGo(t *testing.T) {
 	left := make(chan bool)
-	g := newRig(t, map[string]http.HandlerFunc{"west": awaits(nil, left, nil), "east": status(200)}, func(c *rigConfig) {
-		c.Limits.FirstByte, c.Limits.Alone = 400*time.Millisecond, patience
-	})
+	g := newRig(t, map[string]http.HandlerFunc{"west": awaits(nil, left, nil), "east": status(200)},
+		func(c *rigConfig) {
+			c.Limits.FirstByte, c.Limits.Alone = 400*time.Millisecond, patience
+		})
 	g.want(g.do("GET "+byDigest, nil), 200, "east; reason=failover")
 	await(t, left, "west to be let go")
 	g.mu.Lock()
@@ -64,7 +66,8 @@ func slowly(then http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// Who is asked last, or alone, has more than the time to the first byte, as long as it is up; lists have time at all replicas.
+// Who is asked last, or alone, has more than the time to the first byte, as long as it is up; lists have time at all
+// replicas.
 func TestWhoIsAloneHasTime(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -78,9 +81,10 @@ func TestWhoIsAloneHasTime(t *testing.T) {
 		"the HEAD of a push": {"HEAD /v2/app/blobs/" + digest, nil, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newRig(t, map[string]http.HandlerFunc{"west": slowly(status(200)), "east": test.east}, func(c *rigConfig) {
-				c.Limits.FirstByte, c.Limits.Lists, c.Limits.Alone = 200*time.Millisecond, patience, patience
-			})
+			g := newRig(t, map[string]http.HandlerFunc{"west": slowly(status(200)), "east": test.east},
+				func(c *rigConfig) {
+					c.Limits.FirstByte, c.Limits.Lists, c.Limits.Alone = 200*time.Millisecond, patience, patience
+				})
 			g.want(g.do(test.line, nil), test.want, "west; reason=nearest")
 		})
 	}
@@ -104,12 +108,15 @@ func TestDownWhileAsked(t *testing.T) {
 func TestAllHang(t *testing.T) {
 	t.Parallel()
 	for _, up := range []bool{true, false} {
-		for _, line := range []string{"GET " + byDigest, "HEAD /v2/app/blobs/" + digest, "POST " + uploads, "PUT /v2/app/manifests/v1", "DELETE " + byDigest} {
-			if up && !strings.HasPrefix(line, "GET") && !strings.HasPrefix(line, "HEAD") && !strings.HasPrefix(line, "POST") {
+		for _, line := range []string{"GET " + byDigest, "HEAD /v2/app/blobs/" + digest, "POST " + uploads,
+			"PUT /v2/app/manifests/v1", "DELETE " + byDigest} {
+			if up && !strings.HasPrefix(line, "GET") && !strings.HasPrefix(line, "HEAD") &&
+				!strings.HasPrefix(line, "POST") {
 				continue // a commit is waited for while its replica is up
 			}
 			g := newRig(t, map[string]http.HandlerFunc{"west": hang, "east": hang, "europe": hang}, func(c *rigConfig) {
-				c.Limits.FirstByte, c.Limits.Alone, c.Limits.Commit = 300*time.Millisecond, 600*time.Millisecond, time.Hour
+				c.Limits.FirstByte, c.Limits.Alone, c.Limits.Commit = 300*time.Millisecond, 600*time.Millisecond,
+					time.Hour
 			})
 			if !up {
 				for name := range points {
@@ -130,7 +137,8 @@ func TestAllHang(t *testing.T) {
 // While the probes say that all are down, a body that moves is taken, however long that takes.
 func TestABodyOfLastResort(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, map[string]http.HandlerFunc{"west": accepts}, func(c *rigConfig) { c.Limits.Alone = 300 * time.Millisecond })
+	g := newRig(t, map[string]http.HandlerFunc{"west": accepts},
+		func(c *rigConfig) { c.Limits.Alone = 300 * time.Millisecond })
 	for name := range points {
 		g.set(name, down)
 	}
@@ -164,18 +172,24 @@ func TestClientThatLeftBefore(t *testing.T) {
 	}
 }
 
-// A gateway that does not know yet that the replica is gone says so in its own name: that is no answer of the replica's.
+// A gateway that does not know yet that the replica is gone says so in its own name: that is no answer of the
+// replica's.
 func TestAPeersRefusal(t *testing.T) {
 	var peer *rig
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { peer.proxy.ServeHTTP(w, r) }))
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		peer.proxy.ServeHTTP(w, r)
+	}))
 	t.Cleanup(front.Close)
 	peer = newRig(t, map[string]http.HandlerFunc{"west": breakOff}, nil)
-	for line, want := range map[string]int{"GET " + byDigest: 200, "HEAD /v2/app/blobs/" + digest: 200, "POST " + uploads: 200} {
+	for line, want := range map[string]int{"GET " + byDigest: 200, "HEAD /v2/app/blobs/" + digest: 200,
+		"POST " + uploads: 200} {
 		var g *rig
 		g = newRig(t, map[string]http.HandlerFunc{"east": status(200)}, func(c *rigConfig) {
 			c.Limits.AwaitHealth = patience
 			c.Trouble = func(name string) { g.set(name, down) } // as the probes find
-			c.way.Relay = upstream.Relay{Scheme: "http", Front: func(replica string) (string, bool) { return front.Listener.Addr().String(), replica == "west" }}
+			c.way.Relay = upstream.Relay{Scheme: "http",
+				Front: func(replica string) (string, bool) { return front.Listener.Addr().String(), replica == "west" }}
 		})
 		got := g.do(line, nil)
 		g.want(got, want, "east; reason=failover")
@@ -186,7 +200,8 @@ func TestAPeersRefusal(t *testing.T) {
 }
 
 func TestWritesOfLastResortShareTheirTime(t *testing.T) {
-	g := newRig(t, map[string]http.HandlerFunc{"west": hang, "east": accepts}, func(c *rigConfig) { c.Limits.Alone, c.Limits.Commit = 900*time.Millisecond, time.Hour })
+	g := newRig(t, map[string]http.HandlerFunc{"west": hang, "east": accepts},
+		func(c *rigConfig) { c.Limits.Alone, c.Limits.Commit = 900*time.Millisecond, time.Hour })
 	for name := range points {
 		g.set(name, down)
 	}

@@ -10,8 +10,9 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// The steps of an upload (OCI distribution spec 1.1, end-4 to end-6, end-11, end-13). Not every registry gives the status that
-// the spec has for one: what an accepted answer means follows from what was asked, and from what the answer says beside it.
+// The steps of an upload (OCI distribution spec 1.1, end-4 to end-6, end-11, end-13). Not every registry gives the
+// status that the spec has for one: what an accepted answer means follows from what was asked, and from what the answer
+// says beside it.
 
 // isStep: a request of an upload. What asks to delete one ends it.
 func (x *exchange) isStep() bool {
@@ -24,11 +25,12 @@ func (x *exchange) inProgress(response *http.Response) bool {
 	if !x.isStep() || x.in.Method == http.MethodDelete {
 		return false
 	}
-	return response.StatusCode == http.StatusRequestedRangeNotSatisfiable || router.Accepted(response.StatusCode) && !x.commits(response)
+	return response.StatusCode == http.StatusRequestedRangeNotSatisfiable ||
+		router.Accepted(response.StatusCode) && !x.commits(response)
 }
 
-// commits: a blob is there from now on, with the digest that was asked for. A PUT that names a digest has no other meaning; a
-// POST that does may all the same only begin an upload, and some registries say 201 to that, too.
+// commits: a blob is there from now on, with the digest that was asked for. A PUT that names a digest has no other
+// meaning; a POST that does may all the same only begin an upload, and some registries say 201 to that, too.
 func (x *exchange) commits(response *http.Response) bool {
 	digest := committed(x.values())
 	if !x.isStep() || digest == "" || !router.Accepted(response.StatusCode) {

@@ -53,7 +53,7 @@ func TestSteps(t *testing.T) {
 			headers = []string{"Location: " + test.location}
 		}
 		g := newRig(t, map[string]http.HandlerFunc{"west": says(test.status, "", headers...)}, func(c *rigConfig) {
-			c.Committed = func(repository, digest, replica string) {
+			c.told.committed = func(repository, digest, replica string) {
 				committed = append(committed, repository+" "+digest+" "+replica)
 			}
 		})
@@ -63,9 +63,10 @@ func TestSteps(t *testing.T) {
 		if test.commits {
 			want = []string{"app " + digest + " west"}
 		}
-		at := g.proxy.parts.at(bindingKey{addrOf("127.0.0.1:1"), "app"}, digest, time.Now())
+		at := g.proxy.pushes.replicaOf(pushKey{addrOf("127.0.0.1:1"), "app"}, digest, time.Now())
 		if got.status != test.status || !slices.Equal(committed, want) || (at == "west") != test.commits {
-			t.Errorf("%s answered %d: %d, committed %q, a part at %q", test.line, test.status, got.status, committed, at)
+			t.Errorf("%s answered %d: %d, committed %q, a part at %q", test.line, test.status, got.status, committed,
+				at)
 		}
 		owned := strings.HasSuffix(got.header.Get("Location"), "fairlead-replica=west")
 		if test.location != "" && owned == test.commits {

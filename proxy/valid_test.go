@@ -63,8 +63,11 @@ func TestNoSuccessOutOfNonsense(t *testing.T) {
 				c.Limits.Window, c.Limits.FirstByte = patience, patience
 			})
 			for _, line := range []string{
-				"GET " + tagPath, "HEAD " + tagPath, "GET /v2/app/blobs/" + digest, "HEAD /v2/app/blobs/" + digest, "PUT " + tagPath, "POST " + uploads,
-				"PATCH " + uploads + "1?fairlead-replica=west", "PUT " + uploads + "2?fairlead-replica=west&digest=" + digest, "DELETE " + tagPath, "GET /v2/",
+				"GET " + tagPath, "HEAD " + tagPath, "GET /v2/app/blobs/" + digest, "HEAD /v2/app/blobs/" + digest,
+				"PUT " + tagPath, "POST " + uploads,
+				"PATCH " + uploads + "1?fairlead-replica=west",
+				"PUT " + uploads + "2?fairlead-replica=west&digest=" + digest,
+				"DELETE " + tagPath, "GET /v2/",
 			} {
 				var body io.Reader
 				if strings.HasPrefix(line, "P") {
@@ -86,8 +89,10 @@ func TestNoSuccessOutOfNonsense(t *testing.T) {
 
 // sensible: it can be read, at least. What cannot be is as good as no answer: an upload is lost then.
 func sensible(answer string) bool {
-	return strings.HasPrefix(answer, "HTTP/1.1 0") || strings.HasPrefix(answer, "HTTP/1.1 101") || strings.HasPrefix(answer, "HTTP/1.1 600") ||
-		strings.HasPrefix(answer, "HTTP/1.1 999") || strings.HasPrefix(answer, "HTTP/1.1 206") || strings.HasPrefix(answer, "HTTP/1.1 304")
+	return strings.HasPrefix(answer, "HTTP/1.1 0") || strings.HasPrefix(answer, "HTTP/1.1 101") ||
+		strings.HasPrefix(answer, "HTTP/1.1 600") ||
+		strings.HasPrefix(answer, "HTTP/1.1 999") || strings.HasPrefix(answer, "HTTP/1.1 206") ||
+		strings.HasPrefix(answer, "HTTP/1.1 304")
 }
 
 const tagPath = "/v2/app/manifests/v1"

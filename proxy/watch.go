@@ -34,7 +34,7 @@ func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc, prolo
 				x.free(now)
 				return
 			case why != nil:
-				if cutTry := x.progress.cutTry.Load(); cutTry != nil { // none while a manifest waits for its parts
+				if cutTry := x.progress.cutTry.Load(); cutTry != nil { // none while a manifest waits for what it needs
 					(*cutTry)(why)
 				}
 				next.since, next.slow = now, 0

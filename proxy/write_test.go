@@ -228,11 +228,13 @@ func TestForeignLocations(t *testing.T) {
 		{"outside the registry's API", "", status(202, "Location: /metrics"), 502},
 		{"no URL", "", status(202, "Location: http://["), 502},
 		{"a push redirected", "", status(307, "Location: /v2/elsewhere"), 502},
-		{"finished, named by another host", "?digest=" + digest, status(201, "Location: http://cdn.example/v2/app/blobs/"+digest), 201},
+		{"finished, named by another host", "?digest=" + digest,
+			status(201, "Location: http://cdn.example/v2/app/blobs/"+digest), 201},
 		{"no Location", "", status(202), 202},
 	} {
 		g := newRig(t, map[string]http.HandlerFunc{"west": test.handler}, nil)
-		if got := g.do("POST "+uploads+test.query, nil); got.status != test.status || strings.Contains(got.header.Get("Location"), "example") {
+		if got := g.do("POST "+uploads+test.query, nil); got.status != test.status ||
+			strings.Contains(got.header.Get("Location"), "example") {
 			t.Errorf("%s: %v, Location %q", test.name, got, got.header.Get("Location"))
 		}
 	}
@@ -258,7 +260,8 @@ func TestRedirectToTheSamePath(t *testing.T) {
 // A client that stops sending, and one that sends a byte now and then, are cut: by rate, not by time.
 func TestStalledBodyIsCut(t *testing.T) {
 	g := newHastyRig(t, map[string]http.HandlerFunc{"west": accepts}, nil)
-	answer, err := io.ReadAll(g.send("PATCH " + uploads + "1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nabc"))
+	patch := "PATCH " + uploads + "1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nabc"
+	answer, err := io.ReadAll(g.send(patch))
 	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 504 ")) {
 		t.Errorf("%q %v", answer, err)
 	}
@@ -269,8 +272,10 @@ func TestStalledBodyIsCut(t *testing.T) {
 
 func TestMalformedBodyIsTheClientsFault(t *testing.T) {
 	g := newRig(t, map[string]http.HandlerFunc{"west": accepts}, nil)
-	answer, err := io.ReadAll(g.send("PATCH " + uploads + "1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n"))
-	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 400 ")) || !bytes.Contains(answer, []byte("BLOB_UPLOAD_INVALID")) {
+	patch := "PATCH " + uploads + "1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n"
+	answer, err := io.ReadAll(g.send(patch))
+	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 400 ")) ||
+		!bytes.Contains(answer, []byte("BLOB_UPLOAD_INVALID")) {
 		t.Errorf("%q %v", answer, err)
 	}
 	if g.troubled("west") {
@@ -336,8 +341,8 @@ func TestARealRegistry(t *testing.T) {
 	}
 }
 
-// The owner of a lease dies without a word. What can be sent again waits for the probes and then goes elsewhere; the rest
-// is answered.
+// The owner of a lease dies without a word. What can be sent again waits for the probes and then goes elsewhere; the
+// rest is answered.
 func TestAWriteOutlivesItsOwner(t *testing.T) {
 	for _, test := range []struct {
 		line, body string

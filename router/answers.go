@@ -37,11 +37,11 @@ type Choice struct {
 	Candidates []int
 }
 
-// Choose is the choice among what was heard until now, in the order in which it came. A success is the answer; else what a
-// replica said that is not a 404, because it may be the one that has it; a 404 only if every replica asked has said so. Of
-// these the one that counts is that of the lease's owner: others may never have heard of the repository. A denial may mean
-// that the repository is not there, or that the client may not have it: the latter if it comes from one that has it, or if no
-// replica let the client look.
+// Choose is the choice among what was heard until now, in the order in which it came. A success is the answer; else
+// what a replica said that is not a 404, because it may be the one that has it; a 404 only if every replica asked has
+// said so. Of these the one that counts is that of the lease's owner: others may never have heard of the repository. A
+// denial may mean that the repository is not there, or that the client may not have it: the latter if it comes from one
+// that has it, or if no replica let the client look.
 func (d Decision) Choose(heard []Heard) Choice {
 	best, absent, denials, reasons := -1, false, []int(nil), make([]Reason, len(heard))
 	for i, h := range heard {
@@ -81,8 +81,9 @@ func (d Decision) reasonOf(h Heard, another bool) Reason {
 	return Failover
 }
 
-// ends reports whether nothing better is to be had by asking on, where a lesser success was heard before or not. 429 means
-// that the replica is alive and wants to be asked less; asking the others in its place would only carry the load over.
+// ends reports whether nothing better is to be had by asking on, where a lesser success was heard before or not. 429
+// means that the replica is alive and wants to be asked less; asking the others in its place would only carry the load
+// over.
 func (d Decision) ends(h Heard, lesser bool) bool {
 	switch {
 	case h.Status == 0:
@@ -103,8 +104,8 @@ func (d Decision) betters(h, best Heard) bool {
 	return cmp.Or(cmp.Compare(d.rank(h), d.rank(best)), cmp.Compare(best.Try, h.Try)) > 0
 }
 
-// rank: what the client should hear of rather than of what ranks lower. Trouble outranks a 404: what could not be asked may
-// have it. Who is right about a tag knows that it is gone, whatever older ones there are.
+// rank: what the client should hear of rather than of what ranks lower. Trouble outranks a 404: what could not be asked
+// may have it. Who is right about a tag knows that it is gone, whatever older ones there are.
 func (d Decision) rank(h Heard) int {
 	switch {
 	case d.suffices(h):
@@ -138,8 +139,8 @@ func denialOf(heard []Heard, denials []int, absent bool) int {
 	return denials[0]
 }
 
-// ChooseDeletion is the place of the answer that the client of a deletion gets, which went to all: that it was deleted, by
-// whomever; else what was said of it; else that nobody has it. The first was asked first.
+// ChooseDeletion is the place of the answer that the client of a deletion gets, which went to all: that it was deleted,
+// by whomever; else what was said of it; else that nobody has it. The first was asked first.
 func ChooseDeletion(heard []Heard) (index int) {
 	for i, h := range heard {
 		if !h.Unasked && (Decision{OnAbsent: true}).betters(h, heard[index]) {
@@ -167,8 +168,8 @@ const (
 	TagOlder          // it does not count, and who is right cannot be asked
 )
 
-// Word is what the answer is worth: a tag never goes back to an older digest, nor to one that was deleted. Whose word counts
-// is right about it, since somebody may push to him without us.
+// Word is what the answer is worth: a tag never goes back to an older digest, nor to one that was deleted. Whose word
+// counts is right about it, since somebody may push to him without us.
 func (t TagAnswer) Word() TagWord {
 	switch {
 	case t.Digest == "":

@@ -149,7 +149,8 @@ func (d Decision) without(barred []string) Decision {
 	}
 	first := d.Tries[0]
 	out := func(x *Replica) bool { return slices.Contains(barred, x.Name) }
-	d.Tries, d.Elsewhere = slices.DeleteFunc(slices.Clone(d.Tries), out), slices.DeleteFunc(slices.Clone(d.Elsewhere), out)
+	d.Tries, d.Elsewhere = slices.DeleteFunc(slices.Clone(d.Tries), out),
+		slices.DeleteFunc(slices.Clone(d.Elsewhere), out)
 	switch {
 	case len(d.Tries) == 0:
 		return Decision{Reason: Deleted}

@@ -20,7 +20,8 @@ func TestForDNS(t *testing.T) {
 		{"read-only is no matter of DNS", "west:ro east", "west nearest 0s"},
 
 		{"draining: the next", "west:drain east", "east failover 0s"},
-		{"draining, the others' upstreams down: their gateways forward", "west:drain east:upstream=down", "east failover 0s"},
+		{"draining, the others' upstreams down: their gateways forward", "west:drain east:upstream=down",
+			"east failover 0s"},
 		{"draining, the others down: better than nothing", "west:drain east:down", "west nearest 0s"},
 		{"all draining: the nearest whose front is up", "west:drain,down east:drain", "east failover 0s"},
 		{"offline: the next", "west:offline east", "east failover 0s"},
@@ -44,8 +45,10 @@ func TestForDNS(t *testing.T) {
 		{"fronts only: the farther one can come back and win",
 			"west:upstream=down east:upstream=down+6s", "west nearest 6s"},
 		{"draining: all were consulted", "west:drain east:down canada:fronts=down+3s", "west nearest 3s"},
-		{"no front up: upstreams decide, and all were consulted", "west:down east:fronts=down+3s", "east last_resort 3s"},
-		{"no front up: an online replica before a draining one", "west:drain,fronts=down east:fronts=down", "east last_resort 0s"},
+		{"no front up: upstreams decide, and all were consulted", "west:down east:fronts=down+3s",
+			"east last_resort 3s"},
+		{"no front up: an online replica before a draining one", "west:drain,fronts=down east:fronts=down",
+			"east last_resort 0s"},
 		{"no front up: a draining one before a dead one", "west:down east:drain,fronts=down", "east last_resort 0s"},
 		{"offline: its probes shorten nothing", "west:offline,fronts=up+3s east", "east failover 0s"},
 	}

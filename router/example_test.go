@@ -10,8 +10,10 @@ import (
 func ExampleDecide() {
 	up := router.Health{Up: true}
 	fleet := router.NewFleet([]router.Replica{
-		{Name: "eastus", Point: geo.Point{Lat: 37.4, Lon: -79.8}, Operator: router.Online, Writable: true, Upstream: up},
-		{Name: "westeurope", Point: geo.Point{Lat: 52.4, Lon: 4.9}, Operator: router.Online, Writable: true, Upstream: up},
+		{Name: "eastus", Point: geo.Point{Lat: 37.4, Lon: -79.8}, Operator: router.Online, Writable: true,
+			Upstream: up},
+		{Name: "westeurope", Point: geo.Point{Lat: 52.4, Lon: 4.9}, Operator: router.Online, Writable: true,
+			Upstream: up},
 	})
 	order := fleet.OrderHere("westeurope") // of a client in Europe, and of a gateway there
 

@@ -13,7 +13,8 @@ type ReplicaView struct {
 	Leaving  []string // of its own fronts, those that are about to close
 }
 
-// GatewayView is what a live gateway, this one included, has told of each replica, and the replica beside it, "" for none.
+// GatewayView is what a live gateway, this one included, has told of each replica, and the replica beside it, "" for
+// none.
 type GatewayView struct {
 	Here string
 	Sees map[string]ReplicaView
@@ -31,8 +32,8 @@ type FleetView struct {
 	seenDown    map[string]int       // how many gateways see a replica's upstream down
 }
 
-// oneProbeCounts is how long one good probe counts for a replica that others see up: one probe that is lost then must not
-// turn requests away.
+// oneProbeCounts is how long one good probe counts for a replica that others see up: one probe that is lost then must
+// not turn requests away.
 const oneProbeCounts = 5 * time.Second
 
 // NewFleetView takes the view before for what was probed then; that may be the zero value.
@@ -82,8 +83,8 @@ func (v *FleetView) count(all []GatewayView) {
 	}
 }
 
-// answersHere reports whether this gateway itself reaches a replica. What is down by our own probes takes ten good ones to
-// be up. Where others see it up, only the way to it was cut, and one is enough.
+// answersHere reports whether this gateway itself reaches a replica. What is down by our own probes takes ten good ones
+// to be up. Where others see it up, only the way to it was cut, and one is enough.
 func (v *FleetView) answersHere(replica string, now time.Time) bool {
 	last, known := v.lastGood[replica]
 	return v.Own.Replica(replica).Upstream.Up || v.upElsewhere[replica] && known && now.Sub(last) < oneProbeCounts
@@ -94,8 +95,8 @@ func (v *FleetView) UnreachableHere(replica string) bool {
 	return !v.Own.Replica(replica).Upstream.Up && v.upElsewhere[replica]
 }
 
-// RelayFront is the front of a replica to go through instead of its upstream; the zero Addr where none is needed, or none is
-// to be had: a front that only others reach is no way for us, and our own region's front is ourselves.
+// RelayFront is the front of a replica to go through instead of its upstream; the zero Addr where none is needed, or
+// none is to be had: a front that only others reach is no way for us, and our own region's front is ourselves.
 func (v *FleetView) RelayFront(replica string) netip.Addr {
 	own := v.Own.Replica(replica)
 	if replica == v.here || !v.UnreachableHere(replica) || own.Upstream.answers() {

@@ -18,7 +18,8 @@ func oneReplica(upstream, frontUp bool) *Fleet {
 
 func TestWhatGatewaysAgreeOn(t *testing.T) {
 	says := func(upstream, front bool) GatewayView {
-		return GatewayView{"", map[string]ReplicaView{"west": {Upstream: upstream, Fronts: map[string]bool{"192.0.2.1": front}}}}
+		return GatewayView{"", map[string]ReplicaView{"west": {Upstream: upstream,
+			Fronts: map[string]bool{"192.0.2.1": front}}}}
 	}
 	for _, test := range []struct {
 		name                     string
@@ -28,13 +29,19 @@ func TestWhatGatewaysAgreeOn(t *testing.T) {
 	}{
 		{"alone, up", [2]bool{true, true}, nil, true, true, false},
 		{"alone, down", [2]bool{false, false}, nil, false, false, false},
-		{"one of three cannot reach it", [2]bool{false, true}, []GatewayView{says(false, true), says(true, true), says(true, true)}, true, true, true},
-		{"two of three see it down", [2]bool{true, true}, []GatewayView{says(true, true), says(false, true), says(false, true)}, false, true, false},
+		{"one of three cannot reach it", [2]bool{false, true},
+			[]GatewayView{says(false, true), says(true, true), says(true, true)}, true, true, true},
+		{"two of three see it down", [2]bool{true, true},
+			[]GatewayView{says(true, true), says(false, true), says(false, true)}, false, true, false},
 		{"a tie is up", [2]bool{false, true}, []GatewayView{says(false, true), says(true, true)}, true, true, true},
-		{"only this one cannot reach it, and its front is down for others", [2]bool{false, true}, []GatewayView{says(false, true), says(true, false), says(true, false)}, true, false, true},
-		{"cut off from the whole region", [2]bool{false, false}, []GatewayView{says(false, false), says(true, true), says(true, true)}, true, true, false},
-		{"nobody knows this replica", [2]bool{false, true}, []GatewayView{{"", map[string]ReplicaView{"east": {}}}}, false, true, false},
-		{"one does not know this front", [2]bool{true, false}, []GatewayView{{"", map[string]ReplicaView{"west": {Upstream: true}}}}, true, false, false},
+		{"only this one cannot reach it, and its front is down for others", [2]bool{false, true},
+			[]GatewayView{says(false, true), says(true, false), says(true, false)}, true, false, true},
+		{"cut off from the whole region", [2]bool{false, false},
+			[]GatewayView{says(false, false), says(true, true), says(true, true)}, true, true, false},
+		{"nobody knows this replica", [2]bool{false, true}, []GatewayView{{"", map[string]ReplicaView{"east": {}}}},
+			false, true, false},
+		{"one does not know this front", [2]bool{true, false},
+			[]GatewayView{{"", map[string]ReplicaView{"west": {Upstream: true}}}}, true, false, false},
 	} {
 		own := oneReplica(test.own[0], test.own[1])
 		s := NewFleetView(own, test.all, "", &FleetView{}, time.Now())
@@ -81,7 +88,8 @@ func TestWhoMayEndALease(t *testing.T) {
 func TestWhatIsReachable(t *testing.T) {
 	up, down := Health{Up: true}, Health{}
 	answers, fails := Health{ChangeIn: time.Second}, Health{Up: true, ChangeIn: time.Second}
-	most, beside := []GatewayView{west("", true), west("", true), west("", false)}, []GatewayView{west("west", true), west("", false), west("", false)}
+	most, beside := []GatewayView{west("", true), west("", true), west("", false)},
+		[]GatewayView{west("west", true), west("", false), west("", false)}
 	nobody := []GatewayView{west("west", false), west("east", true), west("", false)}
 	now := time.Now()
 	for _, test := range []struct {
@@ -119,7 +127,8 @@ func TestRelayToAReplicaThatOneVouchesFor(t *testing.T) {
 	all := []GatewayView{west("west", true), west("", false), west("", false)}
 	for here, want := range map[string]netip.Addr{"east": front, "west": {}} {
 		s := NewFleetView(oneReplica(false, true), all, here, &FleetView{}, time.Now())
-		if s.RelayFront("west") != want || s.Reachable.Replica("west").Upstream.Up != want.IsValid() || s.Agreed.Replica("west").Upstream.Up {
+		if s.RelayFront("west") != want || s.Reachable.Replica("west").Upstream.Up != want.IsValid() ||
+			s.Agreed.Replica("west").Upstream.Up {
 			t.Errorf("from %s: %+v", here, s)
 		}
 	}
@@ -131,7 +140,8 @@ func TestMajority(t *testing.T) {
 		want  bool
 	}{
 		{nil, true}, {[]bool{true}, true}, {[]bool{false}, false}, {[]bool{true, false}, true},
-		{[]bool{false, false, true}, false}, {[]bool{false, true, true}, true}, {[]bool{false, true, false, true}, true},
+		{[]bool{false, false, true}, false}, {[]bool{false, true, true}, true},
+		{[]bool{false, true, false, true}, true},
 	}
 	for _, tt := range tests {
 		if got := majority(tt.votes); got != tt.want {

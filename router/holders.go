@@ -2,8 +2,9 @@ package router
 
 import "slices"
 
-// follow asks first where it is known to be, or where a tag was resolved to the digest: the nearest may not have it yet, or
-// lack its signatures. Holders that are down are asked last: the probes may be wrong, and nobody else may have it.
+// follow asks first where it is known to be, or where a tag was resolved to the digest: the nearest may not have it
+// yet, or lack its signatures. Holders that are down are asked last: the probes may be wrong, and nobody else may have
+// it.
 func (r Request) follow(d Decision) Decision {
 	to := r.Gateway.find(r.Follow)
 	holders := r.holders()
@@ -31,8 +32,9 @@ func (r Request) holders() (holders []*Replica) {
 	return holders
 }
 
-// Unheard are the holders that have not said that they do not have what is asked for, nor has any that shares with them.
-// While there are some, it is not absent: whoever is told so may take it for new, and push something else in its place.
+// Unheard are the holders that have not said that they do not have what is asked for, nor has any that shares with
+// them. While there are some, it is not absent: whoever is told so may take it for new, and push something else in its
+// place.
 func (r Request) Unheard(absentAt []*Replica) (names []string) {
 	for _, x := range r.holders() {
 		if !slices.ContainsFunc(absentAt, x.Shares) {

@@ -7,7 +7,8 @@ import (
 
 // TestServedBeside: whom a gateway that stops may leave its clients to.
 func TestServedBeside(t *testing.T) {
-	own, sibling, far := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("198.51.100.1")
+	own, sibling, far := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"),
+		netip.MustParseAddr("198.51.100.1")
 	for _, c := range []struct {
 		name            string
 		sibling, far    bool // up

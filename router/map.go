@@ -9,11 +9,12 @@ import (
 	"github.com/fairlead-gateway/fairlead/geo"
 )
 
-// Map is in which order the replicas are for every address. It depends on the file and the geo table alone, and not on what is up:
-// a change of health changes nothing in it. It never changes.
+// Map is in which order the replicas are for every address. It depends on the file and the geo table alone, and not on
+// what is up: a change of health changes nothing in it. It never changes.
 type Map struct {
 	// Static after NewMap.
-	orders   [][]uint16 // by class, the replicas' places by name, the nearest first; the first one is that of who cannot be placed
+	// By class, the replicas' places by name, the nearest first; the first one is that of who cannot be placed.
+	orders   [][]uint16
 	here     [][]uint16 // by replica, that for a gateway beside it
 	division *geo.Division
 }
@@ -51,7 +52,8 @@ func NewMap(replicas []Replica, networks *geo.Networks, table *geo.Table) *Map {
 func (f *Fleet) places(order Order) []uint16 {
 	places := make([]uint16, len(order))
 	for i, r := range order {
-		n, _ := slices.BinarySearchFunc(f.replicas, r.Name, func(r Replica, name string) int { return cmp.Compare(r.Name, name) })
+		n, _ := slices.BinarySearchFunc(f.replicas, r.Name,
+			func(r Replica, name string) int { return cmp.Compare(r.Name, name) })
 		places[i] = uint16(n)
 	}
 	return places
@@ -65,8 +67,8 @@ func keyOf(places []uint16) string {
 	return string(key)
 }
 
-// Order is that of a fleet of the map's replicas for an address, and the widest prefix around it in which it is the same: it stays
-// true whatever is up. Nobody is known to be at an invalid address, which has no prefix.
+// Order is that of a fleet of the map's replicas for an address, and the widest prefix around it in which it is the
+// same: it stays true whatever is up. Nobody is known to be at an invalid address, which has no prefix.
 func (m *Map) Order(f *Fleet, addr netip.Addr) (Order, netip.Prefix) {
 	if !addr.IsValid() {
 		return f.order(m.orders[0]), netip.Prefix{}

@@ -15,7 +15,8 @@ func drawAddr(t *rapid.T, label string) netip.Addr {
 	// Few bits that differ: neighbours are likelier to be drawn than in all of the Internet.
 	n := rapid.Uint16().Draw(t, label)
 	if rapid.Bool().Draw(t, label+" is IPv4") {
-		return netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n), rapid.SampledFrom([]byte{0, 1, 127, 128, 255}).Draw(t, "last")})
+		return netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n),
+			rapid.SampledFrom([]byte{0, 1, 127, 128, 255}).Draw(t, "last")})
 	}
 	a := [16]byte{0x20, 0x01, 0x0d, 0xb8, byte(n >> 8), byte(n)}
 	a[15] = rapid.SampledFrom([]byte{0, 1, 128}).Draw(t, "last")
@@ -56,8 +57,8 @@ func drawTable(t *rapid.T) *geo.Table {
 	return table
 }
 
-// TestMapHolds: for every address the map has the order that the place of the address has, and so has every address within the
-// scope that it gives; one bit wider, and some address has another, or the scope is all there is.
+// TestMapHolds: for every address the map has the order that the place of the address has, and so has every address
+// within the scope that it gives; one bit wider, and some address has another, or the scope is all there is.
 func TestMapHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		replicas := drawReplicas(t)
@@ -83,7 +84,8 @@ func TestMapHolds(t *testing.T) {
 			}
 		}
 		for _, r := range replicas {
-			if got, want := m.OrderHere(fleet, r.Name).names(), fleet.OrderHere(r.Name).names(); !slices.Equal(got, want) {
+			if got, want := m.OrderHere(fleet, r.Name).names(),
+				fleet.OrderHere(r.Name).names(); !slices.Equal(got, want) {
 				t.Fatalf("beside %s: %v, want %v", r.Name, got, want)
 			}
 		}
@@ -112,15 +114,24 @@ func TestMapScope(t *testing.T) {
 	}{
 		{"nobody is placed", nil, "10.0.0.1", "westus", "0.0.0.0/0"},
 		{"another family, but for what is mapped", nil, "2001:db8::1", "westus", "2000::/3"},
-		{"a network elsewhere", []geo.Network{network("10.128.0.0/9", amsterdam)}, "10.200.0.1", "europe", "10.128.0.0/9"},
+		{"a network elsewhere", []geo.Network{network("10.128.0.0/9", amsterdam)}, "10.200.0.1", "europe",
+			"10.128.0.0/9"},
 		{"beside it", []geo.Network{network("10.128.0.0/9", amsterdam)}, "10.0.0.1", "westus", "10.0.0.0/9"},
-		{"two side by side, in one place", []geo.Network{network("10.0.0.0/9", amsterdam), network("10.128.0.0/9", amsterdam)}, "10.0.0.1", "europe", "10.0.0.0/8"},
-		{"two side by side, with one order", []geo.Network{network("10.0.0.0/9", amsterdam), network("10.128.0.0/9", geo.Point{Lat: 52, Lon: 5})}, "10.0.0.1", "europe", "10.0.0.0/8"},
+		{"two side by side, in one place",
+			[]geo.Network{network("10.0.0.0/9", amsterdam), network("10.128.0.0/9", amsterdam)}, "10.0.0.1", "europe",
+			"10.0.0.0/8"},
+		{"two side by side, with one order",
+			[]geo.Network{network("10.0.0.0/9", amsterdam), network("10.128.0.0/9", geo.Point{Lat: 52, Lon: 5})},
+			"10.0.0.1", "europe", "10.0.0.0/8"},
 		{"where home is", []geo.Network{network("10.0.0.0/8", sanJose)}, "10.0.0.1", "westus", "0.0.0.0/0"},
-		{"one address", []geo.Network{network("2001:db8::5/128", amsterdam)}, "2001:db8::5", "europe", "2001:db8::5/128"},
-		{"beside one address", []geo.Network{network("2001:db8::5/128", amsterdam)}, "2001:db8::6", "westus", "2001:db8::6/127"},
-		{"the other half of it", []geo.Network{network("2001:db8::5/128", amsterdam)}, "2001:db8:0:1::", "westus", "2001:db8:0:1::/64"},
-		{"an exception", []geo.Network{network("10.0.0.0/8", amsterdam), network("10.9.0.0/16", toronto)}, "10.8.1.1", "europe", "10.8.0.0/16"},
+		{"one address", []geo.Network{network("2001:db8::5/128", amsterdam)}, "2001:db8::5", "europe",
+			"2001:db8::5/128"},
+		{"beside one address", []geo.Network{network("2001:db8::5/128", amsterdam)}, "2001:db8::6", "westus",
+			"2001:db8::6/127"},
+		{"the other half of it", []geo.Network{network("2001:db8::5/128", amsterdam)}, "2001:db8:0:1::", "westus",
+			"2001:db8:0:1::/64"},
+		{"an exception", []geo.Network{network("10.0.0.0/8", amsterdam), network("10.9.0.0/16", toronto)}, "10.8.1.1",
+			"europe", "10.8.0.0/16"},
 	} {
 		f := contoso()
 		m := NewMap(f.Replicas(), geo.NewNetworks(tt.networks), nil)
@@ -137,7 +148,8 @@ func TestMapScope(t *testing.T) {
 // What is up is not in the map: the order and its scope are those of the fleet as it was, and as it is.
 func TestMapKnowsNoHealth(t *testing.T) {
 	f := contoso()
-	m := NewMap(f.Replicas(), geo.NewNetworks([]geo.Network{{Prefix: netip.MustParsePrefix("10.0.0.0/8"), Point: amsterdam}}), nil)
+	m := NewMap(f.Replicas(), geo.NewNetworks([]geo.Network{{Prefix: netip.MustParsePrefix("10.0.0.0/8"),
+		Point: amsterdam}}), nil)
 	ill := contoso().Replicas()
 	for i := range ill {
 		ill[i].Upstream.Up, ill[i].Operator = i%2 == 0, Drain

@@ -53,7 +53,8 @@ func TestOrderTies(t *testing.T) {
 	}{
 		{"equal: by name", 0, 0, 0, []string{"a", "b", "c"}},
 		{"less than a millisecond apart: by name", half + 0.1, half + 0.9, half + 0.5, []string{"a", "b", "c"}},
-		{"rounding parts them, however little lies between", half - 0.1, half + 0.1, half + 0.1, []string{"c", "a", "b"}},
+		{"rounding parts them, however little lies between", half - 0.1, half + 0.1, half + 0.1,
+			[]string{"c", "a", "b"}},
 		{"a bias moves a replica back", 0, 5, 0, []string{"b", "c", "a"}},
 		{"a negative bias moves it forward", -5, 0, 0, []string{"c", "a", "b"}},
 	}

@@ -99,10 +99,13 @@ func TestDecideHolds(t *testing.T) {
 			{"nowhere to go only when an upload is lost", (len(d.Tries) == 0) == (d.Reason == UploadLost)},
 			{"the reason is of the closed set", slices.Contains(Reasons(), d.Reason)},
 			{"only an answer tells a fall-through", d.Reason != Fallthrough},
-			{"nobody is asked twice", len(slices.Compact(slices.Sorted(slices.Values(names(d.Tries))))) == len(d.Tries)},
-			{"the orders are shared and stay as they are", slices.Equal(client, r.Client) && slices.Equal(gateway, r.Gateway)},
+			{"nobody is asked twice",
+				len(slices.Compact(slices.Sorted(slices.Values(names(d.Tries))))) == len(d.Tries)},
+			{"the orders are shared and stay as they are", slices.Equal(client, r.Client) &&
+				slices.Equal(gateway, r.Gateway)},
 			{"a named replica and no other", r.Named == "" || slices.Equal(names(d.Tries), []string{r.Named})},
-			{"a lease ends only by what belongs to writing", !d.LeaseEnds || isWrite(r) && r.Lease != "" && r.Named == ""},
+			{"a lease ends only by what belongs to writing", !d.LeaseEnds || isWrite(r) && r.Lease != "" &&
+				r.Named == ""},
 			{"a lease that ends does not go where it was", !d.LeaseEnds || !slices.Contains(names(d.Tries), r.Lease)},
 			{"no write falls through", !d.OnAbsent || !isWrite(r)},
 			{"last resort only when nothing fits", d.Reason != LastResort || !d.Tries[0].startable()},
@@ -204,7 +207,8 @@ func TestPermutingReplicasChangesNothing(t *testing.T) {
 			if !slices.Equal(a.names(), b.names()) {
 				t.Errorf("at %v: orders %v and %v", loc, a.names(), b.names())
 			}
-			if x, y := ForDNS(a), ForDNS(b); x.Replica.Name != y.Replica.Name || x.Reason != y.Reason || x.ChangeIn != y.ChangeIn {
+			if x, y := ForDNS(a), ForDNS(b); x.Replica.Name != y.Replica.Name || x.Reason != y.Reason ||
+				x.ChangeIn != y.ChangeIn {
 				t.Errorf("at %v: answers %+v and %+v", loc, x, y)
 			}
 		}
@@ -274,7 +278,8 @@ func TestForDNSIsGoodUntilChangeIn(t *testing.T) {
 		}
 		b := ForDNS(NewFleet(replicas).Rank(placed(point)).Order())
 		if a.Replica.Name != b.Replica.Name || a.Reason != b.Reason {
-			t.Errorf("%s (%s), good for %v, became %s (%s)", a.Replica.Name, a.Reason, a.ChangeIn, b.Replica.Name, b.Reason)
+			t.Errorf("%s (%s), good for %v, became %s (%s)", a.Replica.Name, a.Reason, a.ChangeIn, b.Replica.Name,
+				b.Reason)
 		}
 	})
 }

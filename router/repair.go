@@ -16,15 +16,16 @@ type Holder struct {
 	Presence
 }
 
-// Repair is what is to be done about one descriptor of a manifest before that may be committed. The zero value is nothing.
+// Repair is what is to be done about one descriptor of a manifest before that may be committed. The zero value is
+// nothing.
 type Repair struct {
 	From    string // copy it from this replica
 	Missing bool   // nobody has it: committed, the manifest would be damaged
 	Unsure  bool   // nobody who can be asked has it, and not everybody can be
 }
 
-// PlanRepair decides about one descriptor of a manifest that goes to owner. others are all other replicas, in the order in
-// which they are to be copied from. optional: without it the manifest is as its author may have wanted it.
+// PlanRepair decides about one descriptor of a manifest that goes to owner. others are all other replicas, in the order
+// in which they are to be copied from. optional: without it the manifest is as its author may have wanted it.
 func PlanRepair(owner Presence, others []Holder, optional bool) Repair {
 	if owner != Lacks {
 		return Repair{} // what it refuses to say it will say of the manifest

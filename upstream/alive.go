@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// observing is the transport to a replica's upstream, and tells when that gives a sign of life: an answer, or a body that moves.
-// What comes from where it redirects to, or through another gateway, which has a transport of its own, is none.
+// observing is the transport to a replica's upstream, and tells when that gives a sign of life: an answer, or a body
+// that moves. What comes from where it redirects to, or through another gateway, which has a transport of its own, is
+// none.
 type observing struct {
 	// Static after newObserving.
 	*resending
@@ -105,8 +106,8 @@ func (b movingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// timedConn is a connection that knows since when what is read from it cannot have been there. What a replica has sent waits
-// here for a slow client, megabytes of it, and shows nothing if the replica has died since.
+// timedConn is a connection that knows since when what is read from it cannot have been there. What a replica has sent
+// waits here for a slow client, megabytes of it, and shows nothing if the replica has died since.
 type timedConn struct {
 	net.Conn
 	made time.Time

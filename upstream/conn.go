@@ -11,9 +11,9 @@ import (
 	"sync"
 )
 
-// framedConn is a connection to a replica that is not used again where something follows an answer without a body: to a HEAD, 204
-// or 304. net/http looks for that only while nobody else waits for the connection, and takes it for the answer to the next
-// request: an upload behind such a HEAD was lost.
+// framedConn is a connection to a replica that is not used again where something follows an answer without a body: to a
+// HEAD, 204 or 304. net/http looks for that only while nobody else waits for the connection, and takes it for the
+// answer to the next request: an upload behind such a HEAD was lost.
 type framedConn struct {
 	net.Conn
 
@@ -92,7 +92,8 @@ func (c *framedConn) look(read []byte) (extra int) {
 
 const closeField = "Connection: close\r\n"
 
-// withClose tells net/http in the fields that end at n that the connection ends with them. It returns where they end then.
+// withClose tells net/http in the fields that end at n that the connection ends with them. It returns where they end
+// then.
 func withClose(p []byte, n int) int {
 	line := bytes.LastIndexByte(p[:max(n-1, 0)], '\n') + 1 // where the empty line begins
 	if n+len(closeField) > len(p) || line == 0 {

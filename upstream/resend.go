@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// resending sends a request once more where its upstream closed an idle connection in the moment in which the request was
-// put on it. net/http does so for what only reads (docs/adr/018).
+// resending sends a request once more where its upstream closed an idle connection in the moment in which the request
+// was put on it. net/http does so for what only reads (docs/adr/018).
 type resending struct {
 	pool   *http.Transport
 	fresh  *http.Transport // each request has a connection of its own
@@ -49,8 +49,8 @@ func (t *resending) RoundTrip(out *http.Request) (*http.Response, error) {
 	return t.fresh.RoundTrip(again)
 }
 
-// mayRest is how long a connection may have rested that gets a body which cannot be held: half of what is known to be safe,
-// since servers close after the same time each.
+// mayRest is how long a connection may have rested that gets a body which cannot be held: half of what is known to be
+// safe, since servers close after the same time each.
 func (t *resending) mayRest() time.Duration {
 	if proven := time.Duration(t.proven.Load()); proven >= minProven {
 		return proven / 2
@@ -78,8 +78,8 @@ func (t *resending) noteRested(a *attempt, err error) {
 const anyTime = time.Duration(math.MaxInt64)
 
 const (
-	// maxHeld is how much of a body is held until there is an answer, in bytes: what net/http reads before a write can fail,
-	// which is its write buffer of 4 KiB and a copy of 32, and as much again.
+	// maxHeld is how much of a body is held until there is an answer, in bytes: what net/http reads before a write can
+	// fail, which is its write buffer of 4 KiB and a copy of 32, and as much again.
 	maxHeld = 72 << 10
 	// minProven is less than servers wait for. One that is not known to wait for so long closes when it likes.
 	minProven = time.Second

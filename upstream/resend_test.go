@@ -45,7 +45,8 @@ func TestWhatIsLongIsNotSentAgain(t *testing.T) {
 	transports.to["west"].transport.transport.(*observing).proven.Store(int64(time.Hour))
 	patch := func(body []byte) error {
 		to := transports.Reach("west")
-		out, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, to.URL.String()+"/v2/", bytes.NewReader(body))
+		out, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, to.URL.String()+"/v2/",
+			bytes.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,8 +83,8 @@ func breakInASecondBody(conn net.Conn, begun *atomic.Int32) {
 	_, _ = io.CopyN(io.Discard, second.Body, maxHeld+1)
 }
 
-// A body that cannot be held goes over a connection that has rested only where one has rested for much longer, and none has
-// broken since.
+// A body that cannot be held goes over a connection that has rested only where one has rested for much longer, and none
+// has broken since.
 func TestRestedConnections(t *testing.T) {
 	for name, test := range map[string]struct {
 		length         int64
@@ -139,7 +140,8 @@ func TestNothingIsWrittenToARestedConnection(t *testing.T) {
 	pool := &http.Transport{DialContext: (&net.Dialer{}).DialContext}
 	useFramedConns(pool)
 	ask := func(path string, mayRest time.Duration) (*attempt, error) {
-		out, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, server.URL+path, io.MultiReader(strings.NewReader("abc")))
+		out, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, server.URL+path,
+			io.MultiReader(strings.NewReader("abc")))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,5 +1,5 @@
-// Package upstream is the way to the replicas: a transport for each, with bounded connections and answers that are checked, and the
-// way through another gateway where this one cannot reach a replica itself.
+// Package upstream is the way to the replicas: a transport for each, with bounded connections and answers that are
+// checked, and the way through another gateway where this one cannot reach a replica itself.
 package upstream
 
 import (
@@ -27,7 +27,7 @@ type Config struct {
 	Endpoints    []Endpoint
 	Dial         time.Duration                      // to connect to a replica that does not answer others meanwhile
 	Patience     time.Duration                      // to connect to one that does, and for a TLS handshake
-	MaxManifest  int64                              // bytes that are taken from a replica; 0 is transfer.DefaultMaxManifest
+	MaxManifest  int64                              // bytes of one from a replica; 0 is transfer.DefaultMaxManifest
 	MaxConns     int                                // to each replica, at once; 0 is MaxConns
 	MaxIdleConns int                                // of them, kept for the next request; 0 is MaxIdleConns
 	Alive        func(replica string, at time.Time) // what it sent came after at; for each read: must not block
@@ -107,8 +107,8 @@ func (t *Transports) Close() {
 // Endpoint is where a replica of the file is.
 func (t *Transports) Endpoint(replica string) Endpoint { return t.to[replica].Endpoint }
 
-// Send puts a client's request to a replica: to its upstream, or through its front. What has come through another gateway
-// already is not relayed once more.
+// Send puts a client's request to a replica: to its upstream, or through its front. What has come through another
+// gateway already is not relayed once more.
 func (t *Transports) Send(replica string, out *http.Request, relayed bool) (*http.Response, error) {
 	if w := t.to[replica]; relayed {
 		return w.send(out)

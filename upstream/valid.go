@@ -18,8 +18,8 @@ var ErrNonsense = errors.New("the replica's answer makes no sense")
 // maxHints is how many answers below 200 may come before the one that counts.
 const maxHints = 16
 
-// validating is a transport that takes for an answer only what may answer the request that it sent. All that comes from a
-// replica, or through another gateway, comes through one.
+// validating is a transport that takes for an answer only what may answer the request that it sent. All that comes from
+// a replica, or through another gateway, comes through one.
 type validating struct{ transport }
 
 // transport is what validating looks at the answers of.
@@ -64,8 +64,9 @@ func (u *used) close() {
 	}
 }
 
-// validate: net/http takes any three digits for the status of a final answer, and does not compare it with the request. To be
-// passed on a status must be one (RFC 9110, 15), and what depends on a field of the request must have been asked for.
+// validate: net/http takes any three digits for the status of a final answer, and does not compare it with the request.
+// To be passed on a status must be one (RFC 9110, 15), and what depends on a field of the request must have been asked
+// for.
 func validate(r *http.Request, response *http.Response) error {
 	switch status := response.StatusCode; {
 	case status < 200 || status > 599:
@@ -73,9 +74,11 @@ func validate(r *http.Request, response *http.Response) error {
 	case status == http.StatusNotModified && !isConditional(r):
 		return fmt.Errorf("%w: 304, and nobody asked whether something has changed", ErrNonsense)
 	case status == http.StatusPartialContent && !answersRange(r, response.Header):
-		return fmt.Errorf("%w: 206 with Content-Range %q, asked for %q", ErrNonsense, response.Header.Get("Content-Range"), r.Header.Get("Range"))
+		return fmt.Errorf("%w: 206 with Content-Range %q, asked for %q", ErrNonsense,
+			response.Header.Get("Content-Range"), r.Header.Get("Range"))
 	case status == http.StatusPartialContent && !hasLengthOfRange(response):
-		return fmt.Errorf("%w: %d bytes for Content-Range %q", ErrNonsense, response.ContentLength, response.Header.Get("Content-Range"))
+		return fmt.Errorf("%w: %d bytes for Content-Range %q", ErrNonsense, response.ContentLength,
+			response.Header.Get("Content-Range"))
 	}
 	return nil
 }
@@ -108,7 +111,8 @@ func answersRange(r *http.Request, answer http.Header) bool {
 
 func hasLengthOfRange(response *http.Response) bool {
 	got, ok := parseContentRange(response.Header.Get("Content-Range"))
-	return !ok || response.ContentLength < 0 || response.Request.Method == http.MethodHead || response.ContentLength == got.last-got.first+1
+	return !ok || response.ContentLength < 0 || response.Request.Method == http.MethodHead ||
+		response.ContentLength == got.last-got.first+1
 }
 
 // contentRange is which bytes of how many an answer has; -1: not said.

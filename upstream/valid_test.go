@@ -61,7 +61,8 @@ func TestValid(t *testing.T) {
 			}
 		}
 		if err := validate(r, a); (err == nil) != test.want || err != nil && !errors.Is(err, ErrNonsense) {
-			t.Errorf("%s %s answered %d %s, %d bytes: %v, want valid %v", test.method, test.asked, test.status, test.header, test.length, err, test.want)
+			t.Errorf("%s %s answered %d %s, %d bytes: %v, want valid %v", test.method, test.asked, test.status,
+				test.header, test.length, err, test.want)
 		}
 	}
 }
@@ -79,7 +80,8 @@ func FuzzContentRange(f *testing.F) {
 		if got.size >= 0 {
 			size = fmt.Sprint(got.size)
 		}
-		if b, ok := parseContentRange(fmt.Sprintf("bytes %d-%d/%s", got.first, got.last, size)); !ok || b != got || got.first > got.last || got.first < a.first {
+		if b, ok := parseContentRange(fmt.Sprintf("bytes %d-%d/%s", got.first, got.last, size)); !ok || b != got ||
+			got.first > got.last || got.first < a.first {
 			t.Fatalf("%q: %+v, and written anew %+v %v", text, got, b, ok)
 		}
 	})

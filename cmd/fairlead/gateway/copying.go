@@ -14,7 +14,6 @@ import (
 	"github.com/fairlead-gateway/fairlead/cluster"
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/ledger"
-	"github.com/fairlead-gateway/fairlead/proxy"
 	"github.com/fairlead-gateway/fairlead/replication"
 	"github.com/fairlead-gateway/fairlead/replication/audit"
 	"github.com/fairlead-gateway/fairlead/router"
@@ -162,17 +161,24 @@ func (c *copying) Copies(replica, repository string) bool {
 	})
 }
 
-// ownWrites is what copies for a client's push share with ours.
-func (c *copying) ownWrites() proxy.OwnWrites {
-	return proxy.OwnWrites{
-		Writes: c.Writes, Unheard: c.UnseenDeletes,
-		Brought: func(what ledger.Reference, replica string) { c.RememberWrite(replica, what) },
-		Doubt:   func(what ledger.Reference, replica string) { c.RecheckRepeatedly(replica, what) },
-	}
+// clientWrites is what the engine is told of what clients push and pull.
+type clientWrites struct{ *copying }
+
+// Committed tells whoever copies of a blob that a client has just pushed.
+func (c clientWrites) Committed(repository, digest, replica string) {
+	c.committed(repository, digest, replica)
 }
 
-// missed has a replica looked at that answered 404 to a pull of what it is known to have, and repaired.
-func (c *copying) missed(what ledger.Reference, replica string) { c.RecheckMissing(replica, what) }
+// Missed has it looked at whether a replica has what it answered 404 to, and repaired.
+func (c clientWrites) Missed(what ledger.Reference, replica string) { c.RecheckMissing(replica, what) }
+
+// Brought remembers a copy for a client's push as one of this gateway's own writes.
+func (c clientWrites) Brought(what ledger.Reference, replica string) { c.RememberWrite(replica, what) }
+
+// Doubt has such a copy looked at that broke off, and may yet be committed.
+func (c clientWrites) Doubt(what ledger.Reference, replica string) {
+	c.RecheckRepeatedly(replica, what)
+}
 
 // Verify has a replica asked whether it has what an entry says. A blob that is live again is brought to all who lack it.
 func (c *copying) Verify(e ledger.Entry, replica string) {

@@ -136,8 +136,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		Map: g.geo.Orders, Fleet: g.reached(),
 		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
 		Ledger: recorder, Agreement: g.agreement(),
-		Pulled: g.sent.Pulled, Healed: g.sent.Healed,
-		Committed: g.copying.committed, OwnWrites: g.copying.ownWrites(), Missed: g.copying.missed,
+		Traffic: g.sent, Replication: clientWrites{g.copying}, Writes: g.copying.Writes, Unheard: c.Cluster == nil,
 		Registerer: g.metrics, Log: log,
 	})
 	if g.misplaced = misplaced(c, listened(c.Proxy.Listen)); g.misplaced != "" {
