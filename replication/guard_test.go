@@ -88,10 +88,12 @@ func TestDeletionFailsOverAPush(t *testing.T) {
 		deletes := byDigestAlone(b, "v1")
 		b.breaks(func(w http.ResponseWriter, r *http.Request) bool {
 			switch {
-			case r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/v1") && over.CompareAndSwap(false, true):
+			case r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/v1") &&
+				over.CompareAndSwap(false, true):
 				b.image("v1", "other")
 				x.Enqueue(x.push("v1", sum(other), "b"))
-			case r.Method == http.MethodDelete && strings.Contains(r.URL.Path, "/manifests/sha256:") && over.Load() && failed.CompareAndSwap(false, true):
+			case r.Method == http.MethodDelete && strings.Contains(r.URL.Path, "/manifests/sha256:") && over.Load() &&
+				failed.CompareAndSwap(false, true):
 				if done {
 					deletes(httptest.NewRecorder(), r)
 				}

@@ -28,10 +28,10 @@ const (
 	compactEvery = time.Hour
 )
 
-// lookEvery is how often the engine looks whether the fleet is another one: what comes back gets what it lacks without delay.
+// lookEvery is how often the engine looks whether the fleet has changed: copies to a replica begin soon after it is up again.
 const lookEvery = time.Second
 
-// copying brings what was pushed to one replica to the others.
+// copying copies what was pushed to one replica to the others.
 type copying struct {
 	// Static after newCopying.
 	*replication.Engine
@@ -135,12 +135,12 @@ func (c *copying) ownWrites() proxy.OwnWrites {
 	}
 }
 
-// missed: a pull was answered 404 by a replica that is known to have it. Whether it has is looked at, and mended.
+// missed has a name rechecked that a replica has confirmed, and answered 404 for.
 func (c *copying) missed(what ledger.Reference, replica string) {
 	c.RecheckMissing(replica, what)
 }
 
-// doubt: it is looked at, and a blob that is live again is brought to all who lack it.
+// doubt has a name rechecked. A blob that is live again is copied to all replicas that lack it.
 func (c *copying) doubt(e ledger.Entry, replica string) {
 	if e.Blob && !e.Deleted {
 		c.committed(e.Repository, e.Name, e.Replica)
@@ -203,7 +203,7 @@ func (c *copying) run(ctx context.Context, probed <-chan struct{}) error {
 		every(ctx, compactEvery, func() {
 			removed, err := c.record.ledger.Compact(retention)
 			if err != nil {
-				c.log.Warn("the record of pushes and deletions cannot be compacted", "error", err)
+				c.log.Warn("the ledger cannot be compacted; it is tried again in an hour", "error", err)
 			}
 			if removed > 0 {
 				c.log.Info("deletions that all replicas have confirmed were forgotten", "count", removed)
