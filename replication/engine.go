@@ -40,7 +40,7 @@ type Gateway interface {
 
 // Options are what the engine works with.
 type Options struct {
-	Gateway
+	Gateway        Gateway
 	Ledger         Ledger
 	Concurrency    int                                    // images, and blobs, at a time to one replica
 	BytesPerSecond int64                                  // to one replica; 0: no bound
@@ -144,10 +144,10 @@ func (e *Engine) Committed(b Blob) {
 	e.mu.Lock()
 	over := e.blobs
 	e.mu.Unlock()
-	if over == nil || !e.Current() {
+	if over == nil || !e.Gateway.Current() {
 		return
 	}
-	for _, target := range planBlob(b, e.Fleet()) {
+	for _, target := range planBlob(b, e.Gateway.Fleet()) {
 		e.mu.Lock()
 		if e.blobs == nil { // it is stopping
 			e.mu.Unlock()
@@ -173,10 +173,10 @@ func (e *Engine) Committed(b Blob) {
 // runRound starts what can be started, and returns how long to wait until there is more to do, unless something wakes
 // the engine before.
 func (e *Engine) runRound(ctx context.Context, b *blobs) time.Duration {
-	if !e.Current() {
+	if !e.Gateway.Current() {
 		return notCurrentTick
 	}
-	fleet, now := e.Fleet(), time.Now()
+	fleet, now := e.Gateway.Fleet(), time.Now()
 	e.mu.Lock()
 	incoming, overflowed := e.incoming, e.overflowed
 	e.incoming, e.overflowed = nil, false

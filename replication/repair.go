@@ -16,7 +16,7 @@ var (
 // Repair copies to a replica what an entry says, or deletes it there, even if the replica has confirmed it: somebody
 // has looked, and it is not so. It returns when that is done. An entry that is not the ledger's latest is left alone.
 func (e *Engine) Repair(ctx context.Context, entry ledger.Entry, target string) error {
-	fleet := e.Fleet()
+	fleet := e.Gateway.Fleet()
 	without := entry
 	without.Confirmed = slices.DeleteFunc(slices.Clone(entry.Confirmed), func(name string) bool {
 		return fleet.sameStorage(fleet.replica(name), fleet.replica(target)) // they lack it as well
@@ -96,7 +96,7 @@ func (e *Engine) goneEverywhere(ctx context.Context, target string, entry ledger
 	if !e.UnseenDeletes {
 		return false
 	}
-	fleet := e.Fleet()
+	fleet := e.Gateway.Fleet()
 	for _, name := range entry.Confirmed {
 		r := fleet.replica(name)
 		if name == target || r == nil {
@@ -125,7 +125,7 @@ func (e *Engine) repairTask(entry ledger.Entry, target string) (Task, error) {
 		return t, nil
 	}
 	if entry.Blob {
-		t.Sources = e.Fleet().readable(target)
+		t.Sources = e.Gateway.Fleet().readable(target)
 		return t, nil
 	}
 	holders := []ledger.Entry{entry}
@@ -136,7 +136,7 @@ func (e *Engine) repairTask(entry ledger.Entry, target string) (Task, error) {
 	if known && !manifest.Deleted {
 		holders = append(holders, manifest)
 	}
-	fleet := e.Fleet()
+	fleet := e.Gateway.Fleet()
 	if to := fleet.replica(target); to != nil {
 		t.Sources = fleet.sources(holders, to)
 	}

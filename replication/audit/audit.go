@@ -59,7 +59,7 @@ type Gateway interface {
 
 // Options are what an audit works with.
 type Options struct {
-	Gateway
+	Gateway Gateway
 	Ledger  Ledger
 	State   string // folder; "": what was done is not remembered
 	Metrics prometheus.Registerer

@@ -20,10 +20,10 @@ type checkpoint struct {
 	After    string   `json:"after"`    // the last repository that is done
 }
 
-func (m *checkpoint) addSurveyed(names []string) {
-	m.Surveyed = append(slices.Clone(m.Surveyed), names...) // others may be reading it
-	slices.Sort(m.Surveyed)
-	m.Surveyed = slices.Compact(m.Surveyed)
+func (c *checkpoint) addSurveyed(names []string) {
+	c.Surveyed = append(slices.Clone(c.Surveyed), names...) // others may be reading it
+	slices.Sort(c.Surveyed)
+	c.Surveyed = slices.Compact(c.Surveyed)
 }
 
 // readCheckpoint reads it from a folder. What cannot be read counts as none.
@@ -43,7 +43,7 @@ func readCheckpoint(dir string) (m checkpoint) {
 }
 
 // updateCheckpoint changes the checkpoint, and writes it. Run alone calls it.
-func (a *Audit) updateCheckpoint(change func(m *checkpoint)) {
+func (a *Audit) updateCheckpoint(change func(c *checkpoint)) {
 	a.mu.Lock()
 	change(&a.checkpoint)
 	data, err := json.Marshal(a.checkpoint)

@@ -35,7 +35,7 @@ func (a *Audit) watch(ctx context.Context) {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
-		fleet := a.Replicas()
+		fleet := a.Gateway.Replicas()
 		if a.learnSurveyed(fleet) {
 			survey.heardAt = time.Now()
 		}
@@ -64,7 +64,7 @@ func (a *Audit) learnSurveyed(fleet []Replica) (first bool) {
 		}
 	}
 	if len(more) > 0 {
-		a.updateCheckpoint(func(m *checkpoint) { m.addSurveyed(more) })
+		a.updateCheckpoint(func(c *checkpoint) { c.addSurveyed(more) })
 	}
 	return len(more) > 0 && more[0] == fleet[0].Name
 }
@@ -81,11 +81,11 @@ func (a *Audit) background(ctx context.Context, names []string, history map[stri
 	if slices.Equal(m.Run, names) {
 		after = m.After
 	}
-	a.updateCheckpoint(func(m *checkpoint) { m.Run, m.After = names, after })
+	a.updateCheckpoint(func(c *checkpoint) { c.Run, c.After = names, after })
 	began := time.Now()
 	report := &report{Started: began, Request: Request{Replicas: names, Repair: true}}
 	complete := a.perform(ctx, report, true, after, func(after string) {
-		a.updateCheckpoint(func(m *checkpoint) { m.After = after })
+		a.updateCheckpoint(func(c *checkpoint) { c.After = after })
 	})
 	if ctx.Err() != nil {
 		return
@@ -96,9 +96,9 @@ func (a *Audit) background(ctx context.Context, names []string, history map[stri
 	if complete == nil { // the next one resumes there
 		return
 	}
-	a.updateCheckpoint(func(m *checkpoint) {
-		m.Run, m.After = nil, ""
-		m.addSurveyed(complete)
+	a.updateCheckpoint(func(c *checkpoint) {
+		c.Run, c.After = nil, ""
+		c.addSurveyed(complete)
 	})
 }
 
@@ -133,7 +133,7 @@ var (
 // Ask queues an audit on demand, which Run does.
 func (a *Audit) Ask(q Request) (Snapshot, error) {
 	var names []string
-	for _, r := range a.Replicas() {
+	for _, r := range a.Gateway.Replicas() {
 		if len(q.Replicas) == 0 || slices.Contains(q.Replicas, r.Name) {
 			names = append(names, r.Name)
 		}
