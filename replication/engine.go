@@ -45,7 +45,7 @@ type Options struct {
 	Concurrency    int                                    // images, and blobs, at a time to one replica
 	BytesPerSecond int64                                  // to one replica; 0: no bound
 	Moved          func(source, target string, bytes int) // counts what a source sent for a target; nil: nobody counts
-	Writes         *transfer.Writes                       // shared with others that write in the gateway's own name; nil: none
+	Writes         *transfer.Writes                       // shared with others that write as the gateway; nil: none
 	UnseenDeletes  bool                                   // others may delete without the ledger hearing of it
 	Metrics        prometheus.Registerer
 	Log            *slog.Logger
@@ -73,7 +73,7 @@ type Engine struct {
 	taskEnded  chan struct{}        // Guarded by mu; closed when a task has ended.
 	running    sync.WaitGroup       // incremented by Run, and under mu while blobs is there
 	rechecks   map[string]*rechecks // Guarded by mu; by replica.
-	listings   map[string]listing   // Guarded by mu; by replica.
+	catalogs   map[string]catalog   // Guarded by mu; by replica.
 }
 
 // New makes an engine, which Run starts.
@@ -90,7 +90,7 @@ func New(o Options) *Engine {
 		Options: o, metrics: newMetrics(o.Metrics),
 		wake: make(chan struct{}, 1), earlyBlobs: make(chan struct{}, maxEarlyBlobs),
 		workers: map[string]*worker{}, meters: map[string]*meter{}, taskEnded: make(chan struct{}), recentWrites: recent,
-		rechecks: map[string]*rechecks{}, listings: map[string]listing{},
+		rechecks: map[string]*rechecks{}, catalogs: map[string]catalog{},
 	}
 }
 

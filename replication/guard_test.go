@@ -117,7 +117,7 @@ func TestRecheckWhileItIsWritten(t *testing.T) {
 	b := x.at["b"]
 	entry := x.push("v1", b.image("v1", "layer"), "b")
 	x.rememberWriteBegun("b", entry.Reference, hlc.Stamp{})
-	done, _, err := x.Writes.Delete(t.Context(), nameOf("b", entry.Reference))
+	done, _, err := x.Writes.Delete(t.Context(), writeName("b", entry.Reference))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestDeletionDoesNotWaitForEver(t *testing.T) {
 		kept := newFakeLedger()
 		x := newInBubble(t, kept)
 		entry := kept.remove("v1", sum(nil), "a")
-		done, err := x.Writes.Hold(t.Context(), nameOf("b", entry.Reference))
+		done, err := x.Writes.Hold(t.Context(), writeName("b", entry.Reference))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -218,7 +218,7 @@ func TestACommitComesAboutLate(t *testing.T) {
 				x.undo(t.Context(), "b", blob, isDeleted, unsaid)
 				x.Enqueue(entry)
 			} else {
-				_, done, err := x.Writes.Write(t.Context(), nameOf("b", blob))
+				_, done, err := x.Writes.Write(t.Context(), writeName("b", blob))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -167,7 +167,7 @@ func (e *Engine) recheckName(ctx context.Context, target string, what ledger.Ref
 		e.noteRechecked(target, what, true)
 		return nil
 	}
-	if e.Writes.Writing(nameOf(target, what)) { // the answer would say nothing
+	if e.Writes.Writing(writeName(target, what)) { // the answer would say nothing
 		e.recheckAfter(e.recheckDelay, target, what)
 		return nil
 	}

@@ -116,7 +116,8 @@ func (a *Audit) perform(
 	report.progress(func(f *findings) { f.Ended = time.Now() })
 	s := report.snapshot()
 	a.Log.Info("an audit has ended", "replicas", s.Replicas, "repositories", s.Repositories,
-		"differences", s.Total, "remaining", s.Remaining, "problems", s.Unsure, "took", s.Ended.Sub(s.Started).Round(time.Millisecond))
+		"differences", s.Total, "remaining", s.Remaining, "problems", s.Unsure,
+		"took", s.Ended.Sub(s.Started).Round(time.Millisecond))
 	for _, p := range s.Problems[:min(len(s.Problems), 10)] {
 		a.Log.Warn("an audit could not find out all", "replica", p.Replica, "repository", p.Repository, "problem", p.Text)
 	}
