@@ -28,7 +28,7 @@ type Audit struct {
 	Unsure       int            `json:"unsure"`      // of the problems those that leave something unknown
 }
 
-// Difference is one way in which a replica differs from the record of pushes and deletions.
+// Difference is one way in which a replica differs from the ledger.
 type Difference struct {
 	Replica    string   `json:"replica"`
 	Repository string   `json:"repository"`

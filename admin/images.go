@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Image is the answer of /images?repository=NAME&reference=TAG or DIGEST: what the record says of it.
+// Image is the answer of /images?repository=NAME&reference=TAG or DIGEST: what the ledger says of it.
 type Image struct {
 	Repository string    `json:"repository"`
 	Reference  string    `json:"reference"`
@@ -54,7 +54,7 @@ func (s PlaceState) Expected() bool { return s == There || s == Pending || s == 
 // Child is a manifest that an index names.
 type Child struct {
 	Digest   string  `json:"digest"`
-	Known    bool    `json:"known"` // to the record
+	Known    bool    `json:"known"` // to the ledger
 	Replicas []Place `json:"replicas"`
 }
 
@@ -103,7 +103,7 @@ func (i images) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 	switch {
 	case err != nil:
-		writeProblem(w, Problem{http.StatusServiceUnavailable, "the record cannot be read: " + err.Error()})
+		writeProblem(w, Problem{http.StatusServiceUnavailable, "the ledger cannot be read: " + err.Error()})
 	case !known:
 		writeProblem(w, Problem{http.StatusNotFound, repository + " " + reference + " was neither pushed nor deleted through these gateways"})
 	default:

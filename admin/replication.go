@@ -11,11 +11,11 @@ type Replication struct {
 	Conflicts uint64     `json:"conflicts"` // that there have been
 }
 
-// Progress is how far a replica is with all that it is to get.
+// Progress is how far a replica is behind.
 type Progress struct {
 	Replica string  `json:"replica"`
 	State   string  `json:"state"`     // Provisioning, Syncing or Ready
-	Served  string  `json:"served_by"` // the gateway that brings it what it lacks; "" where nothing is brought
+	Served  string  `json:"served_by"` // the gateway that copies to it; "": none
 	Entries int     `json:"entries"`   // tags, manifests and deletions that it has not confirmed
 	Detail  *Detail `json:"detail"`    // null: only the gateway that serves it knows
 }
@@ -81,7 +81,7 @@ func (c Config) retry(w http.ResponseWriter, r *http.Request) {
 func (c Config) conflicts(w http.ResponseWriter, _ *http.Request) {
 	list, err := c.Conflicts()
 	if err != nil {
-		writeProblem(w, Problem{http.StatusServiceUnavailable, "the record cannot be read: " + err.Error()})
+		writeProblem(w, Problem{http.StatusServiceUnavailable, "the ledger cannot be read: " + err.Error()})
 		return
 	}
 	writeJSON(w, list)

@@ -38,7 +38,8 @@ func TestAssignOnce(t *testing.T) {
 		replicas := []string{"a", "b", "c", "d"}
 		var members []Member
 		for i := range rapid.IntRange(1, 9).Draw(t, "members") {
-			members = append(members, Member{fmt.Sprint("m", i), rapid.SampledFrom(append([]string{""}, replicas...)).Draw(t, "here")})
+			members = append(members, Member{fmt.Sprint("m", i),
+				rapid.SampledFrom(append([]string{""}, replicas...)).Draw(t, "here")})
 		}
 		served := map[string]Member{}
 		for _, m := range members {

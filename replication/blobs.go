@@ -86,7 +86,7 @@ func (b *blobs) join(key blobKey, size int64, sources []string) (j *blobJob, joi
 	j = &blobJob{done: make(chan struct{})}
 	b.jobs[key] = j
 	b.all.Go(func() {
-		j.err = b.run(key, size, sources, slots)
+		j.err = b.copyWhenFree(key, size, sources, slots)
 		b.mu.Lock()
 		delete(b.jobs, key)
 		b.mu.Unlock()
@@ -95,8 +95,8 @@ func (b *blobs) join(key blobKey, size int64, sources []string) (j *blobJob, joi
 	return j, false
 }
 
-// run copies a blob when there is room, unless the target has it by then.
-func (b *blobs) run(key blobKey, size int64, sources []string, slots chan struct{}) error {
+// copyWhenFree copies a blob when there is room, unless the target has it by then.
+func (b *blobs) copyWhenFree(key blobKey, size int64, sources []string, slots chan struct{}) error {
 	select {
 	case slots <- struct{}{}:
 	case <-b.ctx.Done():
@@ -113,14 +113,14 @@ func (b *blobs) run(key blobKey, size int64, sources []string, slots chan struct
 		}
 		err = trySources(sources, key.target, func(source string) error {
 			from = source
-			return b.copy(ctx, key, size, source)
+			return b.copyFrom(ctx, key, size, source)
 		})
 		b.metrics.blobs.WithLabelValues(result(err)).Inc()
 		if err == nil {
 			b.seen.Add(seenKey{key.target, key.digest}, key.repository)
 		}
 		return err
-	}, b.sourceHasIt(func(ctx context.Context) (bool, error) {
+	}, b.sourceCheck(func(ctx context.Context) (bool, error) {
 		if from == "" {
 			return true, nil
 		}
@@ -128,10 +128,10 @@ func (b *blobs) run(key blobKey, size int64, sources []string, slots chan struct
 	}))
 }
 
-// copy asks once more before the blob is committed, which may be hours after it was begun.
-func (b *blobs) copy(ctx context.Context, key blobKey, size int64, from string) error {
+// copyFrom asks once more before the blob is committed, which may be hours after it was begun.
+func (b *blobs) copyFrom(ctx context.Context, key blobKey, size int64, from string) error {
 	to := b.reach(key.target)
-	to.Commits = func(context.Context) error { return b.notDeleted(key.reference()) }
+	to.Commits = func(context.Context) error { return b.checkNotDeleted(key.reference()) }
 	return transfer.CopyBlob(ctx, b.source(from, key.target).Repository(key.repository), to.Repository(key.repository), key.digest, size)
 }
 

@@ -12,7 +12,7 @@ const breakAfter = 16
 
 // breaker is the circuit breaker of a replica. It is open until a time, when no task begins; then half open, when one
 // task at a time does; and closed again when a task succeeds. The zero value is closed.
-type b struct {
+type breaker struct {
 	failures   int
 	until      time.Time
 	repository string // of the last failure: while half open, a task of another one goes first
@@ -27,7 +27,7 @@ func blamesReplica(err error, target string) bool {
 
 // noteFailure counts a failure that the replica is to blame for. noted: the task is among the failures, which hold it
 // back; if it is not, only the breaker can, so it opens at once.
-func (b *b) noteFailure(repository string, noted bool, now time.Time, random float64) {
+func (b *breaker) noteFailure(repository string, noted bool, now time.Time, random float64) {
 	b.failures++
 	if !noted {
 		b.failures = max(b.failures, breakAfter)
@@ -39,10 +39,10 @@ func (b *b) noteFailure(repository string, noted bool, now time.Time, random flo
 }
 
 // tripped: the breaker is open, or half open.
-func (b *b) tripped() bool { return b.failures >= breakAfter }
+func (b *breaker) tripped() bool { return b.failures >= breakAfter }
 
 // limit is how many tasks may run at a time.
-func (b *b) limit(most int, now time.Time) int {
+func (b *breaker) limit(most int, now time.Time) int {
 	switch {
 	case !b.tripped():
 		return most

@@ -170,7 +170,7 @@ func TestDeletionsWaitForOthersWrites(t *testing.T) {
 	blob := ledger.Reference{Repository: "app", Name: sum([]byte("layer")), Blob: true}
 	x := newRegion(t)
 	x.run()
-	cut, done, err := x.Writes.Write(context.Background(), nameOf("b", blob))
+	cut, done, err := x.Writes.Write(context.Background(), writeName("b", blob))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,12 +40,12 @@ type Gateway interface {
 
 // Options are what the engine works with.
 type Options struct {
-	Gateway
+	Gateway        Gateway
 	Ledger         Ledger
 	Concurrency    int                                    // images, and blobs, at a time to one replica
 	BytesPerSecond int64                                  // to one replica; 0: no bound
 	Moved          func(source, target string, bytes int) // counts what a source sent for a target; nil: nobody counts
-	Writes         *transfer.Writes                       // shared with others that write in the gateway's own name; nil: none
+	Writes         *transfer.Writes                       // shared with others that write as the gateway; nil: none
 	UnseenDeletes  bool                                   // others may delete without the ledger hearing of it
 	Metrics        prometheus.Registerer
 	Log            *slog.Logger
@@ -73,7 +73,7 @@ type Engine struct {
 	taskEnded  chan struct{}        // Guarded by mu; closed when a task has ended.
 	running    sync.WaitGroup       // incremented by Run, and under mu while blobs is there
 	rechecks   map[string]*rechecks // Guarded by mu; by replica.
-	listings   map[string]listing   // Guarded by mu; by replica.
+	catalogs   map[string]catalog   // Guarded by mu; by replica.
 }
 
 // New makes an engine, which Run starts.
@@ -90,7 +90,7 @@ func New(o Options) *Engine {
 		Options: o, metrics: newMetrics(o.Metrics),
 		wake: make(chan struct{}, 1), earlyBlobs: make(chan struct{}, maxEarlyBlobs),
 		workers: map[string]*worker{}, meters: map[string]*meter{}, taskEnded: make(chan struct{}), recentWrites: recent,
-		rechecks: map[string]*rechecks{}, listings: map[string]listing{},
+		rechecks: map[string]*rechecks{}, catalogs: map[string]catalog{},
 	}
 }
 
@@ -144,10 +144,10 @@ func (e *Engine) Committed(b Blob) {
 	e.mu.Lock()
 	over := e.blobs
 	e.mu.Unlock()
-	if over == nil || !e.Current() {
+	if over == nil || !e.Gateway.Current() {
 		return
 	}
-	for _, target := range planBlob(b, e.Fleet()) {
+	for _, target := range planBlob(b, e.Gateway.Fleet()) {
 		e.mu.Lock()
 		if e.blobs == nil { // it is stopping
 			e.mu.Unlock()
@@ -173,10 +173,10 @@ func (e *Engine) Committed(b Blob) {
 // runRound starts what can be started, and returns how long to wait until there is more to do, unless something wakes
 // the engine before.
 func (e *Engine) runRound(ctx context.Context, b *blobs) time.Duration {
-	if !e.Current() {
+	if !e.Gateway.Current() {
 		return notCurrentTick
 	}
-	fleet, now := e.Fleet(), time.Now()
+	fleet, now := e.Gateway.Fleet(), time.Now()
 	e.mu.Lock()
 	incoming, overflowed := e.incoming, e.overflowed
 	e.incoming, e.overflowed = nil, false

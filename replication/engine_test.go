@@ -128,7 +128,8 @@ func has(path string, content []byte) func(w http.ResponseWriter, r *http.Reques
 // takes is a registry that takes manifests which the one in memory would not.
 func takes(references ...string) func(w http.ResponseWriter, r *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Method == http.MethodPut && slices.ContainsFunc(references, func(s string) bool { return strings.HasSuffix(r.URL.Path, "/manifests/"+s) }) {
+		if r.Method == http.MethodPut &&
+			slices.ContainsFunc(references, func(s string) bool { return strings.HasSuffix(r.URL.Path, "/manifests/"+s) }) {
 			w.WriteHeader(http.StatusCreated)
 			return true
 		}
@@ -154,7 +155,8 @@ func TestReferrers(t *testing.T) {
 	if !b.complete(sum(signature)) || b.get("/v2/app/manifests/"+sum(broken)) != nil {
 		t.Error("the signature is not there, or the broken one is")
 	}
-	if i := slices.Index(b.log, "PUT /v2/app/manifests/"+sum(signature)); i < 0 || i > slices.Index(b.log, "PUT /v2/app/manifests/v1") {
+	if i := slices.Index(b.log, "PUT /v2/app/manifests/"+sum(signature)); i < 0 ||
+		i > slices.Index(b.log, "PUT /v2/app/manifests/v1") {
 		t.Errorf("%q", b.log)
 	}
 }
@@ -237,7 +239,8 @@ func TestTagThatMovedOn(t *testing.T) {
 	})
 	x.run()
 	x.settled("b", "c")
-	if n := x.at["b"].requests("PUT /v2/app/manifests/v1"); n != 1 || sum(x.at["b"].get("/v2/app/manifests/v1")) != second {
+	if n := x.at["b"].requests("PUT /v2/app/manifests/v1"); n != 1 ||
+		sum(x.at["b"].get("/v2/app/manifests/v1")) != second {
 		t.Errorf("%d times, %q", n, x.at["b"].log)
 	}
 	if !x.at["b"].complete(first) {
@@ -276,7 +279,8 @@ func TestDeletions(t *testing.T) {
 	x.remove("v1", digest, "a")
 	x.remove(digest, digest, "a")
 	x.write(ledger.Reference{Repository: "app", Name: sum([]byte("layer")), Blob: true}, sum([]byte("layer")), "a", true)
-	x.write(ledger.Reference{Repository: "app", Name: sum([]byte("never there")), Blob: true}, sum([]byte("never there")), "a", true)
+	x.write(ledger.Reference{Repository: "app", Name: sum([]byte("never there")), Blob: true},
+		sum([]byte("never there")), "a", true)
 	c.breaks(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodDelete {
 			w.WriteHeader(http.StatusMethodNotAllowed)
@@ -285,7 +289,8 @@ func TestDeletions(t *testing.T) {
 	})
 	x.run()
 	x.settled("b")
-	if b.get("/v2/app/manifests/v1") != nil || b.get("/v2/app/manifests/"+digest) != nil || b.get("/v2/app/blobs/"+sum([]byte("layer"))) != nil {
+	if b.get("/v2/app/manifests/v1") != nil || b.get("/v2/app/manifests/"+digest) != nil ||
+		b.get("/v2/app/blobs/"+sum([]byte("layer"))) != nil {
 		t.Error("it is still there")
 	}
 	for _, f := range x.failed(3) {

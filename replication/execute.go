@@ -82,19 +82,20 @@ func (e *Engine) performOnce(ctx context.Context, b *blobs, t Task) error {
 func (e *Engine) perform(ctx context.Context, b *blobs, t Task) error {
 	switch t.Action {
 	case Delete:
-		return e.delete(ctx, t)
+		return e.deleteEntry(ctx, t)
 	case Copy:
-		return e.copy(ctx, b, t)
+		return e.copyDigest(ctx, b, t)
 	}
 	return nil
 }
 
-// delete waits until nobody writes the name at the replica: what is confirmed is that no copy comes after the deletion.
-func (e *Engine) delete(ctx context.Context, t Task) error {
+// deleteEntry waits until nobody writes the name at the replica: what is confirmed is that no copy comes after the
+// deletion.
+func (e *Engine) deleteEntry(ctx context.Context, t Task) error {
 	entry := t.Entries[0]
 	waits, cancel := context.WithTimeoutCause(ctx, deleteWait, errBusy)
 	defer cancel()
-	done, doubtful, err := e.Writes.Delete(waits, nameOf(t.Target, entry.Reference))
+	done, doubtful, err := e.Writes.Delete(waits, writeName(t.Target, entry.Reference))
 	if err != nil {
 		return err
 	}
@@ -119,17 +120,17 @@ func (e *Engine) delete(ctx context.Context, t Task) error {
 	return err
 }
 
-// copy puts the tags last: a tag is seen when all that it names is there.
-func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
+// copyDigest puts the tags last: a tag is seen when all that it names is there.
+func (e *Engine) copyDigest(ctx context.Context, b *blobs, t Task) error {
 	i := e.newImage(b, t)
 	if t.Entries[0].Blob {
-		return i.blob(ctx, t.Digest, 0)
+		return i.ensureBlob(ctx, t.Digest, 0)
 	}
 	c, err := i.ensure(ctx, t.Digest, 0)
 	if err != nil {
 		return err
 	}
-	pending := i.referrers(ctx, t.Digest, 1)
+	pending := i.ensureReferrers(ctx, t.Digest, 1)
 	if pending != nil && !errors.Is(pending, errReferrerPending) {
 		return pending
 	}
@@ -137,21 +138,21 @@ func (e *Engine) copy(ctx context.Context, b *blobs, t Task) error {
 		if !entry.IsTag() {
 			continue
 		}
-		if err := e.tag(ctx, i, entry, t.Digest, c); err != nil {
+		if err := e.putTag(ctx, i, entry, t.Digest, c); err != nil {
 			return err
 		}
 	}
 	return pending
 }
 
-// tag puts a tag, and with it the digest, unless the tag has moved on meanwhile. A tag that the source has lost is not
-// put, only to be undone; and it is not confirmed, since the target does not have it.
-func (e *Engine) tag(ctx context.Context, i *image, entry ledger.Entry, digest string, c content) error {
+// putTag puts a tag, and with it the digest, unless the tag has moved on meanwhile. A tag that the source has lost is
+// not put, only to be undone; and it is not confirmed, since the target does not have it.
+func (e *Engine) putTag(ctx context.Context, i *image, entry ledger.Entry, digest string, c content) error {
 	now, known, err := e.Ledger.Get(entry.Reference)
 	if err != nil || !known || now.Deleted || now.Digest != digest {
 		return err
 	}
-	still := e.sourceHasIt(func(ctx context.Context) (bool, error) { return i.sourceHasTag(ctx, now) })
+	still := e.sourceCheck(func(ctx context.Context) (bool, error) { return i.sourceHasTag(ctx, now) })
 	if still != nil && !still(ctx) {
 		return fmt.Errorf("%s: %w", entry.Name, errDeleted)
 	}

@@ -145,7 +145,7 @@ func (e *Engine) Retry(which func(Failure) bool) (count int) {
 		for _, have := range w.failures {
 			if which(*have) {
 				have.Tries, have.GivenUp, have.Next = 0, false, now
-				w.nextRetry, w.breaker = now, b{}
+				w.nextRetry, w.breaker = now, breaker{}
 				count++
 			}
 		}

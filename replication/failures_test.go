@@ -12,7 +12,8 @@ import (
 )
 
 func copyOf(d string, at int64) Task {
-	return Task{Action: Copy, Target: "a", Repository: "app", Digest: d, Entries: []ledger.Entry{digest(d, at, "b")}, Sources: []string{"b"}}
+	return Task{Action: Copy, Target: "a", Repository: "app", Digest: d, Entries: []ledger.Entry{digest(d, at, "b")},
+		Sources: []string{"b"}}
 }
 
 func TestBackoff(t *testing.T) {
@@ -85,7 +86,8 @@ func TestTriedAgain(t *testing.T) {
 			t.Errorf("%d tries in %v", e.asked.Load(), took)
 		}
 		f := e.Failures()[0]
-		if f.Tries != maxTries || !strings.Contains(f.Reason, "unplugged") || e.Progress()[0].GivenUp != 1 || e.Progress()[0].State != Syncing {
+		if f.Tries != maxTries || !strings.Contains(f.Reason, "unplugged") || e.Progress()[0].GivenUp != 1 ||
+			e.Progress()[0].State != Syncing {
 			t.Errorf("%+v, %+v", f, e.Progress())
 		}
 		time.Sleep(24 * time.Hour)
@@ -109,14 +111,17 @@ func TestFailuresOf(t *testing.T) {
 	pushed := tag("v1", "d:1", 5, "b")
 	gone := deleted(tag("v2", "d:2", 6, "b"))
 	f.note(copyOf("d:1", 5), failure, false, now)
-	f.note(Task{Action: Delete, Target: "a", Repository: "app", Digest: "d:2", Entries: []ledger.Entry{gone}}, failure, true, now)
+	f.note(Task{Action: Delete, Target: "a", Repository: "app", Digest: "d:2", Entries: []ledger.Entry{gone}}, failure,
+		true, now)
 	for _, c := range []struct {
 		name  string
 		entry ledger.Entry
 		want  bool
 	}{
-		{"a tag, by its digest", pushed, true}, {"the digest", digest("d:1", 5, "b"), true}, {"another", digest("d:3", 5, "b"), false},
-		{"a deletion", gone, true}, {"of what was not deleted", tag("v2", "d:2", 6, "b"), false}, {"another deletion", deleted(tag("v3", "d:2", 6, "b")), false},
+		{"a tag, by its digest", pushed, true}, {"the digest", digest("d:1", 5, "b"), true},
+		{"another", digest("d:3", 5, "b"), false},
+		{"a deletion", gone, true}, {"of what was not deleted", tag("v2", "d:2", 6, "b"), false},
+		{"another deletion", deleted(tag("v3", "d:2", 6, "b")), false},
 	} {
 		if found, ok := f.of(c.entry, "a"); ok != c.want {
 			t.Errorf("%s: %v", c.name, found)

@@ -22,7 +22,7 @@ var (
 	errPushedAgain = errors.New("it was pushed again")
 )
 
-func nameOf(target string, what ledger.Reference) transfer.Name {
+func writeName(target string, what ledger.Reference) transfer.Name {
 	return transfer.Name{Replica: target, Repository: what.Repository, Reference: what.Name, Blob: what.Blob}
 }
 
@@ -34,7 +34,7 @@ func (e *Engine) guardedWrite(
 	ctx context.Context, target string, what ledger.Reference,
 	do func(context.Context) error, still func(context.Context) bool,
 ) error {
-	cut, done, err := e.Writes.Write(ctx, nameOf(target, what))
+	cut, done, err := e.Writes.Write(ctx, writeName(target, what))
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (e *Engine) guardedWrite(
 	err = do(cut)
 	kept := err != nil || still == nil || still(ctx)
 	done(err)
-	if gone := e.notDeleted(what); gone != nil {
+	if gone := e.checkNotDeleted(what); gone != nil {
 		if err == nil || transfer.Uncertain(err) {
 			e.undo(ctx, target, what, isDeleted, err)
 		}
@@ -85,7 +85,7 @@ func unchangedSince(before hlc.Stamp) mayDelete {
 func (e *Engine) undo(ctx context.Context, target string, what ledger.Reference, may mayDelete, wrote error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoBound)
 	defer cancel()
-	done, doubtful, err := e.Writes.Delete(ctx, nameOf(target, what))
+	done, doubtful, err := e.Writes.Delete(ctx, writeName(target, what))
 	if err == nil {
 		err = e.deleteAt(ctx, target, what, may)
 		done()
@@ -103,7 +103,7 @@ func (e *Engine) undo(ctx context.Context, target string, what ledger.Reference,
 // deleteAt deletes what a reference names, as long as it may. A tag that the registry cannot delete goes with what it
 // names, unless the ledger does not know that: then it was pushed out of band.
 func (e *Engine) deleteAt(ctx context.Context, target string, what ledger.Reference, may mayDelete) error {
-	if err := e.allowed(what, may); err != nil {
+	if err := e.checkMayDelete(what, may); err != nil {
 		return err
 	}
 	at := e.reach(target)
@@ -114,7 +114,7 @@ func (e *Engine) deleteAt(ctx context.Context, target string, what ledger.Refere
 		return at.Repository(what.Repository).DeleteManifest(ctx, what.Name)
 	}
 	return at.Repository(what.Repository).DeleteTag(ctx, what.Name, func(digest string) error {
-		if err := e.allowed(what, may); err != nil {
+		if err := e.checkMayDelete(what, may); err != nil {
 			return err
 		}
 		now, _, err := e.Ledger.Get(what)
@@ -129,8 +129,8 @@ func (e *Engine) deleteAt(ctx context.Context, target string, what ledger.Refere
 	})
 }
 
-// allowed fails if the name may not be deleted.
-func (e *Engine) allowed(what ledger.Reference, may mayDelete) error {
+// checkMayDelete fails if the name may not be deleted.
+func (e *Engine) checkMayDelete(what ledger.Reference, may mayDelete) error {
 	now, known, err := e.Ledger.Get(what)
 	if err == nil && !may(now, known) {
 		err = fmt.Errorf("%s: %w", what.Name, errPushedAgain)
@@ -144,8 +144,8 @@ func (e *Engine) deleted(what ledger.Reference) (bool, error) {
 	return known && entry.Deleted, err
 }
 
-// notDeleted fails with errDeleted if the ledger has the name as deleted.
-func (e *Engine) notDeleted(what ledger.Reference) error {
+// checkNotDeleted fails with errDeleted if the ledger has the name as deleted.
+func (e *Engine) checkNotDeleted(what ledger.Reference) error {
 	gone, err := e.deleted(what)
 	if gone {
 		return fmt.Errorf("%s: %w", what.Name, errDeleted)
@@ -153,9 +153,9 @@ func (e *Engine) notDeleted(what ledger.Reference) error {
 	return err
 }
 
-// sourceHasIt is a check for after a copy, where others may delete without the ledger hearing of it: if the source has
+// sourceCheck is a check for after a copy, where others may delete without the ledger hearing of it: if the source has
 // lost the content, somebody has deleted it who could not know of the copy. Nil: nobody can.
-func (e *Engine) sourceHasIt(has func(context.Context) (bool, error)) func(context.Context) bool {
+func (e *Engine) sourceCheck(has func(context.Context) (bool, error)) func(context.Context) bool {
 	if !e.UnseenDeletes {
 		return nil
 	}

@@ -88,10 +88,12 @@ func TestDeletionFailsOverAPush(t *testing.T) {
 		deletes := byDigestAlone(b, "v1")
 		b.breaks(func(w http.ResponseWriter, r *http.Request) bool {
 			switch {
-			case r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/v1") && over.CompareAndSwap(false, true):
+			case r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/v1") &&
+				over.CompareAndSwap(false, true):
 				b.image("v1", "other")
 				x.Enqueue(x.push("v1", sum(other), "b"))
-			case r.Method == http.MethodDelete && strings.Contains(r.URL.Path, "/manifests/sha256:") && over.Load() && failed.CompareAndSwap(false, true):
+			case r.Method == http.MethodDelete && strings.Contains(r.URL.Path, "/manifests/sha256:") && over.Load() &&
+				failed.CompareAndSwap(false, true):
 				if done {
 					deletes(httptest.NewRecorder(), r)
 				}
@@ -115,7 +117,7 @@ func TestRecheckWhileItIsWritten(t *testing.T) {
 	b := x.at["b"]
 	entry := x.push("v1", b.image("v1", "layer"), "b")
 	x.rememberWriteBegun("b", entry.Reference, hlc.Stamp{})
-	done, _, err := x.Writes.Delete(t.Context(), nameOf("b", entry.Reference))
+	done, _, err := x.Writes.Delete(t.Context(), writeName("b", entry.Reference))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +135,7 @@ func TestDeletionDoesNotWaitForEver(t *testing.T) {
 		kept := newFakeLedger()
 		x := newInBubble(t, kept)
 		entry := kept.remove("v1", sum(nil), "a")
-		done, err := x.Writes.Hold(t.Context(), nameOf("b", entry.Reference))
+		done, err := x.Writes.Hold(t.Context(), writeName("b", entry.Reference))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,7 +218,7 @@ func TestACommitComesAboutLate(t *testing.T) {
 				x.undo(t.Context(), "b", blob, isDeleted, unsaid)
 				x.Enqueue(entry)
 			} else {
-				_, done, err := x.Writes.Write(t.Context(), nameOf("b", blob))
+				_, done, err := x.Writes.Write(t.Context(), writeName("b", blob))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -48,7 +48,8 @@ func (b *fakeLedger) write(what ledger.Reference, digest, replica string, delete
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.at++
-	e := ledger.Entry{Reference: what, Digest: digest, Stamp: hlc.Stamp{WallMS: b.at}, Deleted: deleted, Confirmed: []string{replica}}
+	e := ledger.Entry{Reference: what, Digest: digest, Stamp: hlc.Stamp{WallMS: b.at}, Deleted: deleted,
+		Confirmed: []string{replica}}
 	if what.IsTag() && !deleted {
 		d := e
 		d.Name = digest
@@ -66,11 +67,14 @@ func (b *fakeLedger) remove(name, digest, replica string) ledger.Entry {
 	return b.write(ledger.Reference{Repository: "app", Name: name}, digest, replica, true)
 }
 
-func (b *fakeLedger) Pending(replica string, after ledger.Cursor, limit int) (page []ledger.Entry, next ledger.Cursor, err error) {
+func (b *fakeLedger) Pending(replica string, after ledger.Cursor, limit int) (
+	page []ledger.Entry, next ledger.Cursor, err error,
+) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	names := func(r ledger.Reference) string { return r.Repository + " " + r.Name }
-	for _, r := range slices.SortedFunc(maps.Keys(b.entries), func(a, b ledger.Reference) int { return cmp.Compare(names(a), names(b)) }) {
+	for _, r := range slices.SortedFunc(maps.Keys(b.entries),
+		func(a, b ledger.Reference) int { return cmp.Compare(names(a), names(b)) }) {
 		e := b.entries[r]
 		if slices.Contains(e.Confirmed, replica) || names(r) <= string(after) {
 			continue
@@ -137,7 +141,8 @@ type store struct {
 }
 
 func newStore(t *testing.T) *store {
-	s := &store{t: t, registry: registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true))}
+	s := &store{t: t, registry: registry.New(registry.Logger(log.New(io.Discard, "", 0)),
+		registry.WithReferrersSupport(true))}
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(s.Close)
 	return s
@@ -279,7 +284,8 @@ func referrerOf(subject []byte, config string, layers ...string) []byte {
 	for _, l := range layers {
 		list = append(list, described("application/vnd.oci.image.layer.v1.tar", []byte(l)))
 	}
-	doc := map[string]any{"schemaVersion": 2, "mediaType": typeImage, "config": described("application/vnd.oci.image.config.v1+json", []byte(config)), "layers": list}
+	doc := map[string]any{"schemaVersion": 2, "mediaType": typeImage,
+		"config": described("application/vnd.oci.image.config.v1+json", []byte(config)), "layers": list}
 	if subject != nil {
 		doc["subject"] = described(typeImage, subject)
 	}
@@ -321,7 +327,8 @@ func newRegion(t *testing.T, change ...func(*Options)) *region {
 		x.at[r.Name] = newStore(t)
 	}
 	o := Options{
-		Gateway: x, Ledger: x.fakeLedger, Concurrency: 4, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		Gateway: x, Ledger: x.fakeLedger, Concurrency: 4, Metrics: prometheus.NewRegistry(),
+		Log:          slog.New(slog.DiscardHandler),
 		recheckDelay: time.Second / 4,
 	}
 	for _, do := range change {

@@ -18,8 +18,8 @@ const (
 // errLetIn is for what a replica refuses though it lets the gateway in: it refuses this repository, not all.
 var errLetIn = errors.New("it lets us in, so that the others may go well")
 
-// listing is the catalog of a replica, sorted; not complete if the replica gives none.
-type listing struct {
+// catalog is the list of repositories of a replica, sorted; not complete if the replica gives none.
+type catalog struct {
 	names    []string
 	complete bool
 	until    time.Time
@@ -35,7 +35,7 @@ func (e *Engine) judgeHidden(ctx context.Context, target string, entry ledger.En
 	if e.mayHave(target, entry) {
 		return fmt.Errorf("%w: %w", refused, errLetIn)
 	}
-	list := e.listed(ctx, target)
+	list := e.catalogOf(ctx, target)
 	if _, there := slices.BinarySearch(list.names, entry.Repository); there || !list.complete || len(list.names) == 0 {
 		return fmt.Errorf("%w: %w", refused, errLetIn)
 	}
@@ -57,19 +57,19 @@ func (e *Engine) mayHave(target string, entry ledger.Entry) bool {
 	return err != nil || slices.ContainsFunc(alive, there)
 }
 
-// listed reads the catalog once in listLife: some registries take long for it, and many deletions may need it.
-func (e *Engine) listed(ctx context.Context, target string) listing {
+// catalogOf reads the catalog once in listLife: some registries take long for it, and many deletions may need it.
+func (e *Engine) catalogOf(ctx context.Context, target string) catalog {
 	e.mu.Lock()
-	have := e.listings[target]
+	have := e.catalogs[target]
 	e.mu.Unlock()
 	if time.Now().Before(have.until) {
 		return have
 	}
 	names, complete, err := e.reach(target).Catalog(ctx, maxListed)
 	slices.Sort(names)
-	have = listing{names, complete && err == nil, time.Now().Add(listLife)}
+	have = catalog{names, complete && err == nil, time.Now().Add(listLife)}
 	e.mu.Lock()
-	e.listings[target] = have
+	e.catalogs[target] = have
 	e.mu.Unlock()
 	return have
 }

@@ -115,7 +115,7 @@ func (i *image) putManifest(ctx context.Context, digest string, c content) error
 	what := ledger.Reference{Repository: i.repository, Name: digest}
 	return i.guardedWrite(ctx, i.target, what, func(context.Context) error {
 		return i.reach(i.target).Repository(i.repository).PutManifest(ctx, digest, c.mediaType, c.body)
-	}, i.sourceHasIt(func(ctx context.Context) (bool, error) {
+	}, i.sourceCheck(func(ctx context.Context) (bool, error) {
 		return i.source(c.from, i.target).Repository(i.repository).HasManifest(ctx, digest)
 	}))
 }
@@ -148,7 +148,7 @@ func (i *image) acquire(ctx context.Context, need manifest.Descriptor, nesting i
 // unlessFailed ends when another of the manifest's descriptors has failed.
 func (i *image) copyDescriptor(ctx, unlessFailed context.Context, need manifest.Descriptor, nesting int) error {
 	what := ledger.Reference{Repository: i.repository, Name: need.Digest, Blob: !need.Manifest}
-	if err := i.notDeleted(what); err != nil {
+	if err := i.checkNotDeleted(what); err != nil {
 		return err
 	}
 	if unlessFailed.Err() != nil {
@@ -158,11 +158,11 @@ func (i *image) copyDescriptor(ctx, unlessFailed context.Context, need manifest.
 		_, err := i.ensure(ctx, need.Digest, nesting+1)
 		return err
 	}
-	return i.blob(unlessFailed, need.Digest, need.Size)
+	return i.ensureBlob(unlessFailed, need.Digest, need.Size)
 }
 
-// blob copies a blob once. The size is the manifest's, 0 if that is not known.
-func (i *image) blob(ctx context.Context, digest string, size int64) error {
+// ensureBlob copies a blob once. The size is the manifest's, 0 if that is not known.
+func (i *image) ensureBlob(ctx context.Context, digest string, size int64) error {
 	i.mu.Lock()
 	there := i.presentBlobs[digest]
 	i.mu.Unlock()

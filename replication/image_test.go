@@ -24,7 +24,8 @@ func (s *store) tree(tag string, wide, deep int) (root string, manifests int) {
 		var up [][]byte
 		for n := range wide {
 			index := encoded(map[string]any{
-				"schemaVersion": 2, "mediaType": typeIndex, "manifests": descriptors(level), "annotations": map[string]string{"n": fmt.Sprint(n)},
+				"schemaVersion": 2, "mediaType": typeIndex, "manifests": descriptors(level),
+				"annotations": map[string]string{"n": fmt.Sprint(n)},
 			})
 			s.manifest(sum(index), index)
 			up = append(up, index)
@@ -162,7 +163,8 @@ func TestReferrerLater(t *testing.T) {
 	if f := x.failed(1)[0]; f.GivenUp || f.Task.Digest != digest || !strings.Contains(f.Reason, referrers[0]) {
 		t.Errorf("%+v", f)
 	}
-	if !b.complete("v1") || !slices.Contains(x.last("v1").Confirmed, "b") || slices.Contains(x.last(digest).Confirmed, "b") {
+	if !b.complete("v1") || !slices.Contains(x.last("v1").Confirmed, "b") ||
+		slices.Contains(x.last(digest).Confirmed, "b") {
 		t.Errorf("%q, %v, %v", b.log, x.last("v1"), x.last(digest))
 	}
 	if b.get("/v2/app/manifests/"+referrers[0]) != nil || !b.complete(referrers[1]) || !b.complete(referrers[2]) {

@@ -101,7 +101,7 @@ func (b *meteredBody) Read(p []byte) (int, error) {
 
 // reach is how to reach a replica, through its meter.
 func (e *Engine) reach(name string) transfer.Replica {
-	r := e.Reach(name)
+	r := e.Gateway.Reach(name)
 	r.Name = name
 	r.Transport = e.meter(name).over(r.Transport)
 	return r

@@ -28,7 +28,8 @@ func TestMeter(t *testing.T) {
 		m := newMeter(1000, func(n int) { counted.Add(int64(n)) })
 		over := m.over(drain{})
 		send := func(n int) {
-			r, _ := http.NewRequestWithContext(t.Context(), http.MethodPatch, "http://b.test/", io.NopCloser(strings.NewReader(strings.Repeat("x", n))))
+			r, _ := http.NewRequestWithContext(t.Context(), http.MethodPatch, "http://b.test/",
+				io.NopCloser(strings.NewReader(strings.Repeat("x", n))))
 			if _, err := over.RoundTrip(r); err != nil {
 				t.Error(err)
 			}
@@ -42,7 +43,8 @@ func TestMeter(t *testing.T) {
 		if took := time.Since(began); took < 9*time.Second || took > 10*time.Second {
 			t.Errorf("10,000 bytes at 1000 a second took %v", took)
 		}
-		if perSecond, total := m.rate(time.Now()); perSecond < 900 || perSecond > 1100 || total != 10_000 || counted.Load() != 10_000 {
+		if perSecond, total := m.rate(time.Now()); perSecond < 900 || perSecond > 1100 || total != 10_000 ||
+			counted.Load() != 10_000 {
 			t.Errorf("%v a second, %d bytes, %d counted", perSecond, total, counted.Load())
 		}
 		time.Sleep(2 * window * time.Second)
@@ -54,7 +56,8 @@ func TestMeter(t *testing.T) {
 			t.Error(err)
 		}
 		free := newMeter(0, func(int) {})
-		r, _ = http.NewRequestWithContext(t.Context(), http.MethodPatch, "http://b.test/", strings.NewReader(strings.Repeat("x", 10<<20)))
+		r, _ = http.NewRequestWithContext(t.Context(), http.MethodPatch, "http://b.test/",
+			strings.NewReader(strings.Repeat("x", 10<<20)))
 		began = time.Now()
 		if _, err := free.over(drain{}).RoundTrip(r); err != nil || time.Since(began) != 0 {
 			t.Errorf("%v, %v", err, time.Since(began))

@@ -32,7 +32,7 @@ type Progress struct {
 
 // Progress lists the replicas that are served, by name.
 func (e *Engine) Progress() (list []Progress) {
-	fleet, now := e.Fleet(), time.Now()
+	fleet, now := e.Gateway.Fleet(), time.Now()
 	for _, name := range fleet.Served() {
 		perSecond, sent := e.meter(name).rate(now)
 		p := Progress{Replica: name, State: Provisioning, Rate: perSecond}
@@ -40,7 +40,7 @@ func (e *Engine) Progress() (list []Progress) {
 		if w := e.workers[name]; w != nil {
 			p.GivenUp = w.failures.countGivenUp()
 			p.Waiting = len(w.failures) - p.GivenUp
-			if w.scanned && e.Surveyed(name) {
+			if w.scanned && e.Gateway.Surveyed(name) {
 				w.progress(&p, len(e.rechecksOf(name).lacking), perSecond, sent)
 			}
 		}

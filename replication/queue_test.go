@@ -43,8 +43,10 @@ func TestQueue(t *testing.T) {
 func TestQueueMerges(t *testing.T) {
 	var q queue
 	q.push(copyOf("d:1", 1), retried)
-	for _, e := range []ledger.Entry{tag("v2", "d:1", 3, "b"), tag("v1", "d:1", 2, "b"), tag("v2", "d:1", 4, "b"), tag("v1", "d:1", 1, "b")} {
-		q.push(Task{Action: Copy, Target: "a", Repository: "app", Digest: "d:1", Entries: []ledger.Entry{e}, Sources: []string{"c"}}, told)
+	for _, e := range []ledger.Entry{tag("v2", "d:1", 3, "b"), tag("v1", "d:1", 2, "b"), tag("v2", "d:1", 4, "b"),
+		tag("v1", "d:1", 1, "b")} {
+		q.push(Task{Action: Copy, Target: "a", Repository: "app", Digest: "d:1", Entries: []ledger.Entry{e},
+			Sources: []string{"c"}}, told)
 	}
 	if _, ok := q.take(retried, whatever); ok {
 		t.Error("it is still a retry")

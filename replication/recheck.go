@@ -2,7 +2,6 @@ package replication
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"time"
 
@@ -167,7 +166,7 @@ func (e *Engine) recheckName(ctx context.Context, target string, what ledger.Ref
 		e.noteRechecked(target, what, true)
 		return nil
 	}
-	if e.Writes.Writing(nameOf(target, what)) { // the answer would say nothing
+	if e.Writes.Writing(writeName(target, what)) { // the answer would say nothing
 		e.recheckAfter(e.recheckDelay, target, what)
 		return nil
 	}
@@ -193,41 +192,6 @@ func (e *Engine) recheckName(ctx context.Context, target string, what ledger.Ref
 	e.rememberWriteDone(target, what, entry.Stamp)
 	e.noteRechecked(target, what, true)
 	return nil
-}
-
-// repairName succeeds as well if nobody has any longer what was to be copied.
-func (e *Engine) repairName(ctx context.Context, target string, entry ledger.Entry) error {
-	t, err := e.repairTask(entry, target)
-	if err != nil {
-		return err
-	}
-	err = e.executeNow(ctx, t)
-	if errors.Is(err, errNoSource) && e.goneEverywhere(ctx, target, entry) {
-		return nil
-	}
-	return err
-}
-
-// goneEverywhere reports whether all replicas that have confirmed the entry say that they do not have it. Then others
-// have deleted it without the ledger hearing of it, and there is nothing to wait for.
-func (e *Engine) goneEverywhere(ctx context.Context, target string, entry ledger.Entry) bool {
-	if !e.UnseenDeletes {
-		return false
-	}
-	fleet := e.Fleet()
-	for _, name := range entry.Confirmed {
-		r := fleet.replica(name)
-		if name == target || r == nil {
-			continue
-		}
-		if !r.readable() {
-			return false
-		}
-		if so, err := e.isAsRecorded(ctx, name, entry); so || err != nil {
-			return false
-		}
-	}
-	return true
 }
 
 // noteRechecked counts a name as pending while the replica does not have it as the ledger says. so: it has.

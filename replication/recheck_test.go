@@ -31,8 +31,8 @@ func (x *region) hears(byEntries bool, what ...string) {
 	}
 }
 
-// TestLaterWriteHeardLate: a client writes to the replica itself a moment before we do, by way of a gateway whose ledger we
-// hear of only when ours is long confirmed. What the ledger says then is what the replica has.
+// TestLaterWriteHeardLate: a client writes to the replica itself a moment before we do, by way of a gateway whose
+// ledger we hear of only when ours is long confirmed. What the ledger says then is what the replica has.
 func TestLaterWriteHeardLate(t *testing.T) {
 	image, other := imageOf("config of layer", "layer"), imageOf("config of other", "other")
 	digest := sum(image)
@@ -51,24 +51,29 @@ func TestLaterWriteHeardLate(t *testing.T) {
 	}{
 		{
 			"a tag is pushed", func(x *region) { x.push("v1", x.at["a"].image("v1", "layer"), "a") }, http.MethodPut, "v1",
-			func(b *store) { b.image("v1", "other") }, func(x *region) { x.push("v1", sum(other), "b") }, []string{"v1", sum(other)}, sum(other),
+			func(b *store) { b.image("v1", "other") }, func(x *region) { x.push("v1", sum(other), "b") },
+			[]string{"v1", sum(other)}, sum(other),
 		},
 		{
 			"a tag is deleted", func(x *region) { x.push("v1", x.at["a"].image("v1", "layer"), "a") }, http.MethodPut, "v1",
 			func(b *store) { gone(b, "v1") }, func(x *region) { x.remove("v1", digest, "b") }, []string{"v1"}, "",
 		},
 		{
-			"a manifest is deleted", func(x *region) { x.push(digest, x.at["a"].image("", "layer"), "a") }, http.MethodPut, digest,
+			"a manifest is deleted", func(x *region) { x.push(digest, x.at["a"].image("", "layer"), "a") }, http.MethodPut,
+			digest,
 			func(b *store) { gone(b, digest) }, func(x *region) { x.remove(digest, digest, "b") }, []string{digest}, "",
 		},
 		{
-			"a deleted tag is pushed", func(x *region) { x.at["b"].image("v1", "layer"); x.remove("v1", digest, "a") }, http.MethodDelete, "v1",
+			"a deleted tag is pushed", func(x *region) { x.at["b"].image("v1", "layer"); x.remove("v1", digest, "a") },
+			http.MethodDelete, "v1",
 			func(b *store) { b.image("v1", "layer") }, func(x *region) { x.push("v1", digest, "b") }, []string{"v1"}, digest,
 		},
 		{
-			"a deleted manifest is pushed", func(x *region) { x.at["b"].image("", "layer"); x.remove(digest, digest, "a") }, http.MethodDelete, digest,
+			"a deleted manifest is pushed", func(x *region) { x.at["b"].image("", "layer"); x.remove(digest, digest, "a") },
+			http.MethodDelete, digest,
 			func(b *store) { b.image("", "layer") },
-			func(x *region) { x.at["c"].image("", "layer"); _ = x.Confirm(x.push(digest, digest, "b"), "c") }, []string{digest}, digest,
+			func(x *region) { x.at["c"].image("", "layer"); _ = x.Confirm(x.push(digest, digest, "b"), "c") },
+			[]string{digest}, digest,
 		},
 	} {
 		for _, byEntries := range []bool{true, false} {
@@ -112,8 +117,8 @@ func TestLaterWriteHeardLate(t *testing.T) {
 	}
 }
 
-// TestRecheckMissing: what a replica does not have any more is looked at; where others delete unseen, not before they are
-// done.
+// TestRecheckMissing: what a replica does not have any more is looked at; where others delete unseen, not before they
+// are done.
 func TestRecheckMissing(t *testing.T) {
 	for _, unseen := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

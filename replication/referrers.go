@@ -12,10 +12,10 @@ import (
 
 var errReferrerPending = errors.New("a referrer cannot be had")
 
-// referrers copies what refers to a manifest, so that signatures are there before the tag is. Those of the tag schema
-// ("sha256-…", and cosign's ".sig") are tags of their own in the ledger. It leaves out what a source lists but does not
-// have completely. It returns errReferrerPending, after all others, if one may yet come.
-func (i *image) referrers(ctx context.Context, digest string, nesting int) error {
+// ensureReferrers copies what refers to a manifest, so that signatures are there before the tag is. Those of the tag
+// schema ("sha256-…", and cosign's ".sig") are tags of their own in the ledger. It leaves out what a source lists but
+// does not have completely. It returns errReferrerPending, after all others, if one may yet come.
+func (i *image) ensureReferrers(ctx context.Context, digest string, nesting int) error {
 	if nesting > manifest.MaxNesting {
 		return nil
 	}
@@ -35,7 +35,7 @@ func (i *image) referrers(ctx context.Context, digest string, nesting int) error
 			}
 			_, err = i.ensure(ctx, referrer, nesting)
 			if err == nil {
-				err = i.referrers(ctx, referrer, nesting+1)
+				err = i.ensureReferrers(ctx, referrer, nesting+1)
 			}
 			switch {
 			case errors.Is(err, errReferrerPending):

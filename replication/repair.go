@@ -16,7 +16,7 @@ var (
 // Repair copies to a replica what an entry says, or deletes it there, even if the replica has confirmed it: somebody
 // has looked, and it is not so. It returns when that is done. An entry that is not the ledger's latest is left alone.
 func (e *Engine) Repair(ctx context.Context, entry ledger.Entry, target string) error {
-	fleet := e.Fleet()
+	fleet := e.Gateway.Fleet()
 	without := entry
 	without.Confirmed = slices.DeleteFunc(slices.Clone(entry.Confirmed), func(name string) bool {
 		return fleet.sameStorage(fleet.replica(name), fleet.replica(target)) // they lack it as well
@@ -77,6 +77,41 @@ func (e *Engine) waitTurn(ctx context.Context, t Task) (b *blobs, leave func(), 
 	}, nil
 }
 
+// repairName succeeds as well if nobody has any longer what was to be copied.
+func (e *Engine) repairName(ctx context.Context, target string, entry ledger.Entry) error {
+	t, err := e.repairTask(entry, target)
+	if err != nil {
+		return err
+	}
+	err = e.executeNow(ctx, t)
+	if errors.Is(err, errNoSource) && e.goneEverywhere(ctx, target, entry) {
+		return nil
+	}
+	return err
+}
+
+// goneEverywhere reports whether all replicas that have confirmed the entry say that they do not have it. Then others
+// have deleted it without the ledger hearing of it, and there is nothing to wait for.
+func (e *Engine) goneEverywhere(ctx context.Context, target string, entry ledger.Entry) bool {
+	if !e.UnseenDeletes {
+		return false
+	}
+	fleet := e.Gateway.Fleet()
+	for _, name := range entry.Confirmed {
+		r := fleet.replica(name)
+		if name == target || r == nil {
+			continue
+		}
+		if !r.readable() {
+			return false
+		}
+		if so, err := e.isAsRecorded(ctx, name, entry); so || err != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // repairTask is a task for what a replica has confirmed, and may have lost. It is worth a try even if no other has
 // confirmed it: of a tag the replica may have the manifest, and of a blob the ledger does not say who has it. Tags of a
 // digest are rechecked: some registries delete them with the digest.
@@ -90,7 +125,7 @@ func (e *Engine) repairTask(entry ledger.Entry, target string) (Task, error) {
 		return t, nil
 	}
 	if entry.Blob {
-		t.Sources = e.Fleet().readable(target)
+		t.Sources = e.Gateway.Fleet().readable(target)
 		return t, nil
 	}
 	holders := []ledger.Entry{entry}
@@ -101,7 +136,7 @@ func (e *Engine) repairTask(entry ledger.Entry, target string) (Task, error) {
 	if known && !manifest.Deleted {
 		holders = append(holders, manifest)
 	}
-	fleet := e.Fleet()
+	fleet := e.Gateway.Fleet()
 	if to := fleet.replica(target); to != nil {
 		t.Sources = fleet.sources(holders, to)
 	}

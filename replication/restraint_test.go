@@ -87,7 +87,10 @@ func TestTakenOver(t *testing.T) {
 	x := newRegion(t)
 	mine := three(func(f *Fleet) { f.Assigned = []string{"b"} })
 	x.fleet.Store(&mine)
-	x.at["b"].breaks(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusUnauthorized); return true })
+	x.at["b"].breaks(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
+	})
 	x.push("v1", x.at["a"].image("v1", "layer"), "a")
 	x.run()
 	x.failed(1)

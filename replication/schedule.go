@@ -86,7 +86,7 @@ func (e *Engine) finishTask(ctx context.Context, w *worker, t Task, err error) {
 	switch {
 	case err == nil:
 		delete(w.failures, t.key())
-		w.breaker = b{}
+		w.breaker = breaker{}
 		w.doneTasks++
 		w.pending = max(0, w.pending-len(t.Entries))
 	case ctx.Err() == nil:

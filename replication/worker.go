@@ -25,7 +25,7 @@ type worker struct {
 	writing   map[ledger.Reference]bool // what the running tasks write
 	failures  failures
 	nextRetry time.Time // no failure is due before
-	breaker   b
+	breaker   breaker
 	dirty     bool // something has happened since the last scan, so that another may find something else
 	scanned   bool // once at least
 	pending   int  // entries that the replica has not confirmed

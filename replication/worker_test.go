@@ -66,7 +66,8 @@ func TestConflicts(t *testing.T) {
 	w := newWorker("a")
 	task := copyOf("d:1", 1)
 	task.Entries = append(task.Entries, tag("v1", "d:1", 2, "b"))
-	other := Task{Action: Copy, Target: "a", Repository: "app", Digest: "d:2", Entries: []ledger.Entry{tag("v1", "d:2", 3, "b")}}
+	other := Task{Action: Copy, Target: "a", Repository: "app", Digest: "d:2",
+		Entries: []ledger.Entry{tag("v1", "d:2", 3, "b")}}
 	w.begin(task)
 	if !w.conflicts(task) || !w.conflicts(other) || w.conflicts(copyOf("d:2", 3)) {
 		t.Error("not what conflicts")
@@ -85,11 +86,14 @@ func TestSupersedes(t *testing.T) {
 		running, told []ledger.Entry
 		waits         bool
 	}{
-		{"the same", []ledger.Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, []ledger.Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, false},
-		{"some of it", []ledger.Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 5, "b")}, false},
+		{"the same", []ledger.Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")},
+			[]ledger.Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, false},
+		{"some of it", []ledger.Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")},
+			[]ledger.Entry{tag("v1", "d:1", 5, "b")}, false},
 		{"an earlier copy of it", []ledger.Entry{tag("v1", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 4, "b")}, false},
 		{"its tag, of the same push", []ledger.Entry{digest("d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 5, "b")}, true},
-		{"another tag, pushed before", []ledger.Entry{tag("v2", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 4, "b")}, true},
+		{"another tag, pushed before", []ledger.Entry{tag("v2", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 4, "b")},
+			true},
 		{"it was pushed again", []ledger.Entry{tag("v1", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 6, "b")}, true},
 	} {
 		w, now := newWorker("a"), time.Unix(10_000, 0)

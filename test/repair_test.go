@@ -43,7 +43,7 @@ func (g *gateway) audit(t testing.TB, args ...string) (a audited, code int) {
 func (g *gateway) looked(t testing.TB) {
 	t.Helper()
 	waitFor(t, startBound, g.name+" to have looked at all", func() error {
-		if !strings.Contains(g.output(), "msg=audit replicas=") {
+		if !strings.Contains(g.output(), "msg=\"an audit has ended\" replicas=") {
 			return errors.New("not yet")
 		}
 		return nil

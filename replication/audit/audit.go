@@ -59,7 +59,7 @@ type Gateway interface {
 
 // Options are what an audit works with.
 type Options struct {
-	Gateway
+	Gateway    Gateway
 	Ledger     Ledger
 	Checkpoint *Checkpoint
 	Metrics    prometheus.Registerer

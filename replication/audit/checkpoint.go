@@ -22,10 +22,10 @@ type checkpoint struct {
 	After    string   `json:"after"`    // the last repository that is done
 }
 
-func (m *checkpoint) addSurveyed(names []string) {
-	m.Surveyed = append(slices.Clone(m.Surveyed), names...) // others may be reading it
-	slices.Sort(m.Surveyed)
-	m.Surveyed = slices.Compact(m.Surveyed)
+func (c *checkpoint) addSurveyed(names []string) {
+	c.Surveyed = append(slices.Clone(c.Surveyed), names...) // others may be reading it
+	slices.Sort(c.Surveyed)
+	c.Surveyed = slices.Compact(c.Surveyed)
 }
 
 // Checkpoint is how far audits have come, kept in a file. What is lost of it is done again.

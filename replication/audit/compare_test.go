@@ -16,7 +16,8 @@ import (
 func d(n int) string { return fmt.Sprintf("sha256:%064d", n) }
 
 func entry(name, digest string, confirmed ...string) ledger.Entry {
-	return ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: name}, Digest: digest, Stamp: hlc.Stamp{WallMS: 1}, Confirmed: confirmed}
+	return ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: name}, Digest: digest,
+		Stamp: hlc.Stamp{WallMS: 1}, Confirmed: confirmed}
 }
 
 func gone(e ledger.Entry) ledger.Entry { e.Deleted = true; return e }
@@ -81,13 +82,18 @@ func TestCompare(t *testing.T) {
 		{"another one, of who had ours", complete, holdingOf("v1=9 1"), []string{"out_of_band v1"}, nil},
 		{"nobody knows it", nil, holdingOf("v1=1 2"), []string{"unknown " + d(2), "unknown v1"}, nil},
 		{"a tag of what is known", entriesOf(entry(d(1), d(1), here)), holdingOf("v1=1"), []string{"unknown v1"}, nil},
-		{"a tag of what was deleted", entriesOf(gone(entry(d(1), d(1), here))), holdingOf("v1=1"), []string{"undeleted " + d(1), "undeleted v1"}, nil},
+		{"a tag of what was deleted", entriesOf(gone(entry(d(1), d(1), here))), holdingOf("v1=1"),
+			[]string{"undeleted " + d(1), "undeleted v1"}, nil},
 		{"deleted", entriesOf(gone(entry("v1", d(1), here)), gone(entry(d(1), d(1), here))), holdingOf(""), nil, nil},
-		{"deleted, and there again", entriesOf(gone(entry("v1", d(1), here)), gone(entry(d(1), d(1), here))), holdingOf("v1=1"), []string{"undeleted " + d(1), "undeleted v1"}, nil},
-		{"deleted elsewhere", entriesOf(gone(entry("v1", d(1), there)), entry(d(1), d(1), here)), holdingOf("v1=1"), []string{"undeleted* v1"}, nil},
+		{"deleted, and there again", entriesOf(gone(entry("v1", d(1), here)), gone(entry(d(1), d(1), here))),
+			holdingOf("v1=1"), []string{"undeleted " + d(1), "undeleted v1"}, nil},
+		{"deleted elsewhere", entriesOf(gone(entry("v1", d(1), there)), entry(d(1), d(1), here)), holdingOf("v1=1"),
+			[]string{"undeleted* v1"}, nil},
 		{"deleted elsewhere, and never here", entriesOf(gone(entry("v1", d(1), there))), holdingOf(""), nil, []string{"v1"}},
-		{"deleted, and pushed again out of band", entriesOf(gone(entry("v1", d(1), here))), holdingOf("v1=9"), []string{"out_of_band v1"}, nil},
-		{"deleted elsewhere, and another one here", entriesOf(gone(entry("v1", d(1), there))), holdingOf("v1=9"), []string{"undeleted* v1"}, nil},
+		{"deleted, and pushed again out of band", entriesOf(gone(entry("v1", d(1), here))), holdingOf("v1=9"),
+			[]string{"out_of_band v1"}, nil},
+		{"deleted elsewhere, and another one here", entriesOf(gone(entry("v1", d(1), there))), holdingOf("v1=9"),
+			[]string{"undeleted* v1"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			list, confirmed := compare(c.known, here, "app", c.has)
@@ -114,7 +120,8 @@ func TestCompare(t *testing.T) {
 }
 
 func TestInspect(t *testing.T) {
-	known := entriesOf(entry("v1", d(1), "here"), entry(d(1), d(1), "here"), entry("v2", d(2), "there"), entry(d(2), d(2), "here"), gone(entry(d(4), d(4))))
+	known := entriesOf(entry("v1", d(1), "here"), entry(d(1), d(1), "here"), entry("v2", d(2), "there"),
+		entry(d(2), d(2), "here"), gone(entry(d(4), d(4))))
 	h := holdingOf("v1=1 v2=2 v3=3 4")
 	if got := toInspect(known, "here", h, false); !reflect.DeepEqual(got, []string{d(2), d(3)}) {
 		t.Errorf("%v", got)
@@ -143,8 +150,10 @@ func TestFirstSurveys(t *testing.T) {
 		{"looked at before", true, false, "new", hearsayDelay, 0, "new"},
 		{"it waits no longer", true, false, "", firstSurveyWait, firstSurveyWait, "new"},
 	} {
-		fleet := []Replica{{Name: "home", Up: c.up, Served: c.mine, Survey: c.mine}, {Name: "new", Up: true, Served: true, Survey: true}}
-		got := due(fleet, strings.Fields(c.surveyed), map[string]lastAudit{}, firstSurvey{now.Add(-c.began), now.Add(-c.heard)}, now)
+		fleet := []Replica{{Name: "home", Up: c.up, Served: c.mine, Survey: c.mine},
+			{Name: "new", Up: true, Served: true, Survey: true}}
+		got := due(fleet, strings.Fields(c.surveyed), map[string]lastAudit{},
+			firstSurvey{now.Add(-c.began), now.Add(-c.heard)}, now)
 		if want := strings.Fields(c.want); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", c.name, got, want)
 		}
@@ -155,12 +164,15 @@ func TestDue(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	ago := func(d time.Duration, soon bool) lastAudit { return lastAudit{now.Add(-d), soon} }
 	history := map[string]lastAudit{
-		"fresh": ago(time.Minute, false), "old": ago(auditInterval, false), "returned": ago(retryInterval, true), "flapping": ago(time.Minute, true), "down": ago(auditInterval, true),
+		"fresh": ago(time.Minute, false), "old": ago(auditInterval, false), "returned": ago(retryInterval, true),
+		"flapping": ago(time.Minute, true), "down": ago(auditInterval, true),
 		"theirs": ago(auditInterval, false), "their new one": ago(retryInterval, true),
 	}
 	var fleet []Replica
-	for _, name := range []string{"fresh", "old", "returned", "flapping", "down", "theirs", "their new one", "new", "theirs, seen", "theirs, for others to see"} {
-		fleet = append(fleet, Replica{Name: name, Up: name != "down", Served: !strings.HasPrefix(name, "their"), Survey: name != "theirs, for others to see"})
+	for _, name := range []string{"fresh", "old", "returned", "flapping", "down", "theirs", "their new one", "new",
+		"theirs, seen", "theirs, for others to see"} {
+		fleet = append(fleet, Replica{Name: name, Up: name != "down", Served: !strings.HasPrefix(name, "their"),
+			Survey: name != "theirs, for others to see"})
 	}
 	got := due(fleet, []string{"fresh", "old", "theirs", "theirs, seen"}, history, firstSurvey{}, now)
 	if want := []string{"old", "returned", "their new one", "new"}; !slices.Equal(got, want) {

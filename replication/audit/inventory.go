@@ -53,7 +53,7 @@ type inventory struct {
 
 // ask looks names up, then what refers to them, then their blobs.
 func (v *inventory) ask(ctx context.Context, names []string) error {
-	if err := v.each(ctx, names, v.name); err != nil {
+	if err := v.askEach(ctx, names, v.lookUp); err != nil {
 		return err
 	}
 	var digests []string
@@ -63,11 +63,11 @@ func (v *inventory) ask(ctx context.Context, names []string) error {
 			digests = append(digests, name)
 		}
 	}
-	if err := v.each(ctx, digests, v.referrers); err != nil {
+	if err := v.askEach(ctx, digests, v.lookUpReferrers); err != nil {
 		return err
 	}
 	digests = toInspect(v.known, v.at.Name, v.found, v.deep)
-	return v.each(ctx, slices.DeleteFunc(digests, v.inspected), v.blobsOf)
+	return v.askEach(ctx, slices.DeleteFunc(digests, v.inspected), v.lookUpBlobs)
 }
 
 func (v *inventory) inspected(digest string) bool {
@@ -86,8 +86,10 @@ func (v *inventory) nextNames() (names []string) {
 	return names
 }
 
-// each asks about names, some at a time.
-func (v *inventory) each(ctx context.Context, names []string, ask func(ctx context.Context, name string) error) error {
+// askEach asks about names, some at a time.
+func (v *inventory) askEach(
+	ctx context.Context, names []string, ask func(ctx context.Context, name string) error,
+) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(batchSize)
 	for _, name := range names {
@@ -116,8 +118,8 @@ func (v *inventory) names(ctx context.Context) (names []string, err error) {
 	return slices.Compact(names), err
 }
 
-// name looks a name up. With a tag its digest is there as well.
-func (v *inventory) name(ctx context.Context, name string) error {
+// lookUp looks a name up. With a tag its digest is there as well.
+func (v *inventory) lookUp(ctx context.Context, name string) error {
 	c, there, err := v.at.Repository(v.repository).Look(ctx, name)
 	if err != nil || !there {
 		return err
@@ -128,8 +130,8 @@ func (v *inventory) name(ctx context.Context, name string) error {
 	return nil
 }
 
-// referrers lists what refers to a digest. No other list has those.
-func (v *inventory) referrers(ctx context.Context, digest string) error {
+// lookUpReferrers lists what refers to a digest. No other list has those.
+func (v *inventory) lookUpReferrers(ctx context.Context, digest string) error {
 	list, err := v.at.Repository(v.repository).Referrers(ctx, digest)
 	if transfer.Refused(err) { // some proxies before registries refuse the path
 		return nil
@@ -142,9 +144,9 @@ func (v *inventory) referrers(ctx context.Context, digest string) error {
 	return err
 }
 
-// blobsOf looks for the blobs that a manifest names. Children of an index may be missing; those that are there are
+// lookUpBlobs looks for the blobs that a manifest names. Children of an index may be missing; those that are there are
 // manifests of their own.
-func (v *inventory) blobsOf(ctx context.Context, digest string) error {
+func (v *inventory) lookUpBlobs(ctx context.Context, digest string) error {
 	_, body, err := v.at.Repository(v.repository).Manifest(ctx, digest)
 	if transfer.Missing(err) { // since a moment
 		return nil
@@ -167,7 +169,7 @@ func (v *inventory) blobsOf(ctx context.Context, digest string) error {
 			v.toAsk[need.Digest] = true
 			v.mu.Unlock()
 		case !need.Optional:
-			there, err := v.blob(ctx, need.Digest)
+			there, err := v.hasBlob(ctx, need.Digest)
 			if err != nil {
 				return err
 			}
@@ -182,8 +184,8 @@ func (v *inventory) blobsOf(ctx context.Context, digest string) error {
 	return nil
 }
 
-// blob reports whether a blob is there, or was deleted and need not be.
-func (v *inventory) blob(ctx context.Context, digest string) (bool, error) {
+// hasBlob reports whether a blob is there, or was deleted and need not be.
+func (v *inventory) hasBlob(ctx context.Context, digest string) (bool, error) {
 	v.mu.Lock()
 	there := v.presentBlobs[digest]
 	v.mu.Unlock()

@@ -35,7 +35,7 @@ func (a *Audit) watch(ctx context.Context) {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
-		fleet := a.Replicas()
+		fleet := a.Gateway.Replicas()
 		if a.learnSurveyed(fleet) {
 			survey.heardAt = time.Now()
 		}
@@ -64,7 +64,7 @@ func (a *Audit) learnSurveyed(fleet []Replica) (first bool) {
 		}
 	}
 	if len(more) > 0 {
-		a.Checkpoint.update(func(m *checkpoint) { m.addSurveyed(more) })
+		a.Checkpoint.update(func(c *checkpoint) { c.addSurveyed(more) })
 	}
 	return len(more) > 0 && more[0] == fleet[0].Name
 }
@@ -75,11 +75,11 @@ func (a *Audit) background(ctx context.Context, names []string, history map[stri
 	if slices.Equal(m.Run, names) {
 		after = m.After
 	}
-	a.Checkpoint.update(func(m *checkpoint) { m.Run, m.After = names, after })
+	a.Checkpoint.update(func(c *checkpoint) { c.Run, c.After = names, after })
 	began := time.Now()
 	report := &report{Started: began, Request: Request{Replicas: names, Repair: true}}
 	complete := a.perform(ctx, report, true, after, func(after string) {
-		a.Checkpoint.update(func(m *checkpoint) { m.After = after })
+		a.Checkpoint.update(func(c *checkpoint) { c.After = after })
 	})
 	if ctx.Err() != nil {
 		return
@@ -90,9 +90,9 @@ func (a *Audit) background(ctx context.Context, names []string, history map[stri
 	if complete == nil { // the next one resumes there
 		return
 	}
-	a.Checkpoint.update(func(m *checkpoint) {
-		m.Run, m.After = nil, ""
-		m.addSurveyed(complete)
+	a.Checkpoint.update(func(c *checkpoint) {
+		c.Run, c.After = nil, ""
+		c.addSurveyed(complete)
 	})
 }
 
@@ -110,7 +110,8 @@ func (a *Audit) perform(
 	report.progress(func(f *findings) { f.Ended = time.Now() })
 	s := report.snapshot()
 	a.Log.Info("an audit has ended", "replicas", s.Replicas, "repositories", s.Repositories,
-		"differences", s.Total, "remaining", s.Remaining, "problems", s.Unsure, "took", s.Ended.Sub(s.Started).Round(time.Millisecond))
+		"differences", s.Total, "remaining", s.Remaining, "problems", s.Unsure,
+		"took", s.Ended.Sub(s.Started).Round(time.Millisecond))
 	for _, p := range s.Problems[:min(len(s.Problems), 10)] {
 		a.Log.Warn("an audit could not find out all", "replica", p.Replica, "repository", p.Repository, "problem", p.Text)
 	}
@@ -127,7 +128,7 @@ var (
 // Ask queues an audit on demand, which Run does.
 func (a *Audit) Ask(q Request) (Snapshot, error) {
 	var names []string
-	for _, r := range a.Replicas() {
+	for _, r := range a.Gateway.Replicas() {
 		if len(q.Replicas) == 0 || slices.Contains(q.Replicas, r.Name) {
 			names = append(names, r.Name)
 		}

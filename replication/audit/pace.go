@@ -53,7 +53,7 @@ func (a *Audit) reach(replica string) transfer.Replica {
 	}
 	limit := a.paces[replica]
 	a.mu.Unlock()
-	r := a.Reach(replica)
+	r := a.Gateway.Reach(replica)
 	r.Name = replica
 	r.Transport = paced{r.Transport, limit}
 	return r

@@ -116,7 +116,7 @@ func (r *run) repairDifference(ctx context.Context, d Difference) (Outcome, erro
 			return "", err
 		}
 	}
-	return Repaired, r.Repair(ctx, s.entry, d.Replica)
+	return Repaired, r.Gateway.Repair(ctx, s.entry, d.Replica)
 }
 
 // lookAgain is what the ledger and the replica have now of what differed.

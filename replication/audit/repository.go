@@ -132,5 +132,5 @@ func (r *run) enqueueAdded(repository string, before, now entriesByName) {
 			added = append(added, e)
 		}
 	}
-	r.Enqueue(added...)
+	r.Gateway.Enqueue(added...)
 }

@@ -153,7 +153,7 @@ func (r *run) giveUp(replica string, err error) {
 
 // present are the replicas that can still be asked.
 func (r *run) present() (list []Replica) {
-	fleet := r.Replicas()
+	fleet := r.Gateway.Replicas()
 	for _, name := range r.report.Replicas {
 		if r.isGivenUp(name) {
 			continue

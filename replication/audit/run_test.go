@@ -121,7 +121,8 @@ func (n *fakeLedger) write(repository, name, digest string, deleted bool, replic
 			continue
 		}
 		r := ledger.Reference{Repository: repository, Name: to}
-		n.entries[r] = ledger.Entry{Reference: r, Digest: digest, Stamp: hlc.Stamp{WallMS: n.at}, Deleted: deleted, Confirmed: replicas}
+		n.entries[r] = ledger.Entry{Reference: r, Digest: digest, Stamp: hlc.Stamp{WallMS: n.at}, Deleted: deleted,
+			Confirmed: replicas}
 	}
 }
 
@@ -174,7 +175,8 @@ func (s *store) put(repository, tag, text string, parts ...string) (digest strin
 		}
 	}
 	body, _ := json.Marshal(map[string]any{
-		"schemaVersion": 2, "mediaType": typeImage, "config": described("application/vnd.oci.image.config.v1+json", []byte(config)),
+		"schemaVersion": 2, "mediaType": typeImage,
+		"config": described("application/vnd.oci.image.config.v1+json", []byte(config)),
 		"layers": []any{described("application/vnd.oci.image.layer.v1.tar", []byte(text))},
 	})
 	s.send(http.MethodPut, "/v2/"+repository+"/manifests/"+sum(body), typeImage, body)
@@ -223,7 +225,8 @@ func newWorld(t *testing.T, state string) *world {
 		t:          t, at: map[string]*store{}, servers: map[string]*httptest.Server{}, repaired: make(chan string, 100),
 	}
 	for _, name := range []string{"a", "b"} {
-		x.at[name] = &store{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true))}
+		x.at[name] = &store{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0)),
+			registry.WithReferrersSupport(true))}
 		x.servers[name] = httptest.NewServer(x.at[name])
 		t.Cleanup(x.servers[name].Close)
 	}
@@ -271,18 +274,21 @@ func TestFindsWhatIsThere(t *testing.T) {
 	ofB := b.put("app", "differs", "of b")
 	b.put("out", "v1", "left out")
 	s, complete := x.work(Request{Repair: true}, true)
-	x.want(s, "unknown a app:both recorded", "unknown a app:differs recorded", "unknown a app:incomplete recorded", "unknown a app:nowhere failed",
+	x.want(s, "unknown a app:both recorded", "unknown a app:differs recorded", "unknown a app:incomplete recorded",
+		"unknown a app:nowhere failed",
 		"unknown b app:both recorded", "unknown b app:differs recorded", "unknown b app:incomplete failed")
 	if len(complete) != 2 || s.Unsure != 0 || s.Done != 2 {
 		t.Errorf("%v, %+v", complete, s)
 	}
-	for name, want := range map[string][]string{"both": {"a", "b"}, both: {"a", "b"}, "incomplete": {"a"}, incomplete: {"a"}, "differs": {"a"}, ofA: {"a"}, ofB: {"b"}, nowhere: nil} {
+	for name, want := range map[string][]string{"both": {"a", "b"}, both: {"a", "b"}, "incomplete": {"a"},
+		incomplete: {"a"}, "differs": {"a"}, ofA: {"a"}, ofB: {"b"}, nowhere: nil} {
 		if got := x.confirmed("app", name); !slices.Equal(got, want) {
 			t.Errorf("%s is confirmed of %v, not %v", name, got, want)
 		}
 	}
 	s, _ = x.work(Request{}, false)
-	x.want(s, "incomplete b app:"+incomplete+" ", "missing a app:"+ofB+" ", "stale b app:differs ", "unknown a app:nowhere ")
+	x.want(s, "incomplete b app:"+incomplete+" ", "missing a app:"+ofB+" ", "stale b app:differs ",
+		"unknown a app:nowhere ")
 	if len(x.repaired) != 0 {
 		t.Errorf("repaired %v", <-x.repaired)
 	}
@@ -321,7 +327,9 @@ func TestSecondLook(t *testing.T) {
 		outcome  Outcome
 		repaired string
 	}{
-		{"still missing", Missing, func(_ *world, b *store, _ string) { b.send(http.MethodDelete, "/v2/app/manifests/v1", "", nil) }, Repaired, "b v1"},
+		{"still missing", Missing, func(_ *world, b *store, _ string) {
+			b.send(http.MethodDelete, "/v2/app/manifests/v1", "", nil)
+		}, Repaired, "b v1"},
 		{"it has come", Missing, func(*world, *store, string) {}, Settled, ""},
 		{"missing, and deleted", Missing, func(x *world, b *store, digest string) {
 			b.send(http.MethodDelete, "/v2/app/manifests/v1", "", nil)
@@ -333,7 +341,9 @@ func TestSecondLook(t *testing.T) {
 		{"word of the push has come", Stale, func(x *world, b *store, _ string) {
 			x.push("app", "v1", b.put("app", "v1", "newer"), "b")
 		}, Settled, ""},
-		{"still there", Undeleted, func(x *world, _ *store, digest string) { x.write("app", "v1", digest, true, []string{"a", "b"}) }, Repaired, "b v1"},
+		{"still there", Undeleted, func(x *world, _ *store, digest string) {
+			x.write("app", "v1", digest, true, []string{"a", "b"})
+		}, Repaired, "b v1"},
 		{"pushed anew", Undeleted, func(*world, *store, string) {}, Settled, ""},
 		{"pushed out of band", OutOfBand, func(_ *world, b *store, _ string) { b.put("app", "v1", "theirs") }, Recorded, ""},
 		{"pushed out of band, and deleted", OutOfBand, func(x *world, b *store, _ string) {
@@ -356,7 +366,8 @@ func TestSecondLook(t *testing.T) {
 			x.push("app", "v1", digest, "a", "b")
 			c.since(x, x.at["b"], digest)
 			r := &run{Audit: x.Audit, report: &report{}}
-			outcome, err := r.repairDifference(t.Context(), Difference{Replica: "b", Repository: "app", Name: "v1", Reason: c.reason})
+			outcome, err := r.repairDifference(t.Context(),
+				Difference{Replica: "b", Repository: "app", Name: "v1", Reason: c.reason})
 			repaired := ""
 			if len(x.repaired) > 0 {
 				repaired = <-x.repaired
@@ -532,7 +543,8 @@ func TestAsk(t *testing.T) {
 	done := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { x.Run(ctx); close(done) }()
-	for began := time.Now(); x.Latest().Ended.IsZero() && time.Since(began) < time.Minute; { // else the next line says that it is busy
+	// Else the next Ask says that it is busy.
+	for began := time.Now(); x.Latest().Ended.IsZero() && time.Since(began) < time.Minute; {
 		time.Sleep(time.Millisecond)
 	}
 	if second, err := x.Ask(Request{}); err != nil || second.ID == first.ID || len(second.Replicas) != 2 {
@@ -554,7 +566,8 @@ func TestReportIsBounded(t *testing.T) {
 		r.problem("a", "", errIncomplete)
 	}
 	r.noteProblem("a", errNoCatalog)
-	if s := r.snapshot(); s.Total != maxDifferences+1 || s.Remaining != maxDifferences-1 || len(s.Differences) != maxDifferences || len(s.Problems) != maxProblems || s.Unsure != maxProblems+1 {
+	if s := r.snapshot(); s.Total != maxDifferences+1 || s.Remaining != maxDifferences-1 ||
+		len(s.Differences) != maxDifferences || len(s.Problems) != maxProblems || s.Unsure != maxProblems+1 {
 		t.Errorf("%d %d %d %d %d", s.Total, s.Remaining, len(s.Differences), len(s.Problems), s.Unsure)
 	}
 }
@@ -586,11 +599,13 @@ func TestWhatIsNamedByNoTag(t *testing.T) {
 	})
 	subject := map[string]any{"mediaType": typeImage, "digest": child, "size": 1}
 	config := described("application/vnd.oci.empty.v1+json", []byte("config of child"))
-	signature, _ := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": typeImage, "config": config, "layers": []any{}, "subject": subject})
+	signature, _ := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": typeImage, "config": config,
+		"layers": []any{}, "subject": subject})
 	a.send(http.MethodPut, "/v2/app/manifests/"+sum(signature), typeImage, signature)
 	s, _ := x.work(Request{Repair: true}, true)
 	want := []string{
-		"unknown a app:v1 recorded", "unknown a app:" + child + " recorded", "unknown a app:" + incomplete + " failed", "unknown a app:" + sum(signature) + " recorded",
+		"unknown a app:v1 recorded", "unknown a app:" + child + " recorded", "unknown a app:" + incomplete + " failed",
+		"unknown a app:" + sum(signature) + " recorded",
 	}
 	slices.Sort(want)
 	x.want(s, want...)

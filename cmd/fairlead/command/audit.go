@@ -27,7 +27,7 @@ func auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "compare what replicas have with what was pushed and deleted, and repair it",
-		Long: `A running gateway looks at every repository of every replica and reports what is not as its record of
+		Long: `A running gateway looks at every repository of every replica and reports what is not as its ledger of
 pushes and deletions says:
 
   missing        the replica does not have it
@@ -112,8 +112,8 @@ func printAudit(w io.Writer, a admin.Audit) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Replica, d.Repository, shortDigest(d.Name), d.Reason,
 			cmp.Or(shortDigest(d.Has), "-"), cmp.Or(shortDigest(d.Want), "-"), cmp.Or(outcome, "-"))
-		for _, part := range d.Lacks {
-			fmt.Fprintf(t, "\t\t\tlacks\t%s\t\t\n", shortDigest(part))
+		for _, digest := range d.Lacks {
+			fmt.Fprintf(t, "\t\t\tlacks\t%s\t\t\n", shortDigest(digest))
 		}
 	}
 	if err := t.Flush(); err != nil {

@@ -25,7 +25,7 @@ func imageShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show REF",
 		Short: "what was pushed, when and where, and which replicas have it",
-		Long: `What the record of pushes and deletions says of an image, REPOSITORY:TAG or REPOSITORY@DIGEST, with
+		Long: `What the ledger of pushes and deletions says of an image, REPOSITORY:TAG or REPOSITORY@DIGEST, with
 or without the hostname before it. For each replica: there; pending; failed, with the reason; left_out
 by a filter; read_only; offline. Of an index its children, too. What failed at a replica is known to
 the gateway that serves it (fairlead replication status): others say pending.`,

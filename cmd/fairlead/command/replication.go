@@ -16,9 +16,9 @@ import (
 )
 
 func replicationCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "replication", Short: "how what was pushed comes to every replica"}
+	cmd := &cobra.Command{Use: "replication", Short: "how far copies to every replica are, and what failed"}
 	cmd.AddCommand(
-		question(&cobra.Command{Use: "status", Short: "how far each replica is with what it is to get"}, "/replication", printReplication),
+		question(&cobra.Command{Use: "status", Short: "how far each replica is behind"}, "/replication", printReplication),
 		question(&cobra.Command{Use: "failures", Short: "images and deletions that have failed: tried again, or given up"}, "/replication/failures", printFailures),
 		question(&cobra.Command{Use: "conflicts", Short: "tags that were written on two sides of a cut, with both digests"}, "/replication/conflicts", printConflicts),
 		retryCommand(),

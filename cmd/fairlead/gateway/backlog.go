@@ -10,7 +10,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/replication"
 )
 
-// replicationStatus is of all replicas: of those that this gateway serves from its engine, of the others from the record.
+// replicationStatus is of all replicas: of those that this gateway serves by its engine, of the others by the ledger.
 func (g *Gateway) replicationStatus() admin.Replication {
 	out := admin.Replication{Replicas: []admin.Progress{}}
 	fleet, members := g.copying.Fleet(), g.copying.members()
@@ -58,7 +58,7 @@ func (g *Gateway) seenFromHere(r replication.Replica, members []replication.Memb
 	return p
 }
 
-// pageSize is how many entries are read from the record in one go.
+// pageSize is how many entries are read from the ledger at a time.
 const pageSize = 1000
 
 func (g *Gateway) failures() []admin.Failure {

@@ -29,10 +29,10 @@ const (
 	compactEvery = time.Hour
 )
 
-// lookEvery is how often the engine looks whether the fleet is another one: what comes back gets what it lacks without delay.
+// lookEvery is how often the engine looks whether the fleet has changed: copies to a replica begin soon after it is up again.
 const lookEvery = time.Second
 
-// copying brings what was pushed to one replica to the others.
+// copying copies what was pushed to one replica to the others.
 type copying struct {
 	// Static after newCopying.
 	*replication.Engine
@@ -243,7 +243,7 @@ func (c *copying) run(ctx context.Context, probed <-chan struct{}) error {
 		every(ctx, compactEvery, func() {
 			removed, err := c.ledger.Compact(retention)
 			if err != nil {
-				c.log.Warn("the record of pushes and deletions cannot be compacted", "error", err)
+				c.log.Warn("the ledger cannot be compacted; it is tried again in an hour", "error", err)
 			}
 			if removed > 0 {
 				c.log.Info("deletions that all replicas have confirmed were forgotten", "count", removed)

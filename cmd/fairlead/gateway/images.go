@@ -15,7 +15,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
-// image is what the record says of one reference, for people and for who waits.
+// image is what the ledger says of one reference, for people and for who waits.
 func (g *Gateway) image(ctx context.Context, repository, reference string, children bool) (admin.Image, bool, error) {
 	e, known, err := g.ledger.Get(ledger.Reference{Repository: repository, Name: reference})
 	if err != nil || !known {
@@ -42,7 +42,7 @@ func (g *Gateway) image(ctx context.Context, repository, reference string, child
 // askWait bounds the question whether replicas have what they are said to have.
 const askWait = 5 * time.Second
 
-// askAround takes the record's word back where a replica does not answer, or no longer has the image: a registry may
+// askAround takes the ledger's word back where a replica does not answer, or no longer has the image: a registry may
 // have been emptied, or restored from a backup. What it lacks is copied again.
 func (g *Gateway) askAround(ctx context.Context, e ledger.Entry, fleet replication.Fleet, places []admin.Place) {
 	ctx, cancel := context.WithTimeout(ctx, askWait)
@@ -58,7 +58,7 @@ func (g *Gateway) askAround(ctx context.Context, e ledger.Entry, fleet replicati
 			all.Go(func() {
 				found, there, err := g.copying.reach[r.Name].Repository(e.Repository).Look(ctx, e.Name)
 				switch {
-				case transfer.Refused(err): // by a replica that we have no login for, the record is all there is
+				case transfer.Refused(err): // by a replica that we have no login for, the ledger is all there is
 					return
 				case err != nil:
 					place.State, place.Reason = admin.Pending, "it does not say whether it has it: "+err.Error()
