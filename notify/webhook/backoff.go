@@ -9,9 +9,9 @@ const (
 	maxWait     = time.Hour
 )
 
-// Backoff is how long to wait after so many failed attempts, and whether to try again at all. random is from [0, 1):
+// backoff is how long to wait after so many failed attempts, and whether to try again at all. random is from [0, 1):
 // the last half of each wait is drawn, so that receivers that were down together are not asked together.
-func Backoff(failed int, random float64) (wait time.Duration, again bool) {
+func backoff(failed int, random float64) (wait time.Duration, again bool) {
 	if failed >= maxAttempts {
 		return 0, false
 	}

@@ -13,13 +13,13 @@ import (
 	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
-// ErrDamaged is returned by Open when it found a file that nothing should be written to, and has moved it aside. Opening again
-// makes a new one.
+// ErrDamaged is returned by Open when it found a file that nothing should be written to, and has moved it aside.
+// Opening again makes a new one.
 var ErrDamaged = errors.New("the file was damaged")
 
-// openSound opens a file only if all of it can be read and is what we write: later, in the middle of a request, the
+// openChecked opens a file only if all of it can be read and is what we write: later, in the middle of a request, the
 // database would panic or fault where it is not.
-func openSound(path string) (db *bolt.DB, err error) {
+func openChecked(path string) (db *bolt.DB, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
@@ -35,13 +35,13 @@ func openSound(path string) (db *bolt.DB, err error) {
 	default:
 		return nil, fmt.Errorf("%w (%w)", ErrDamaged, err)
 	}
-	if err := db.View(sound); err != nil {
+	if err := db.View(checkIntegrity); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w (%w)", ErrDamaged, err), db.Close())
 	}
 	return db, nil
 }
 
-func sound(tx *bolt.Tx) error {
+func checkIntegrity(tx *bolt.Tx) error {
 	subscriptions, queues, total := tx.Bucket(bucketSubscriptions), tx.Bucket(bucketQueues), tx.Bucket(bucketTotal)
 	if subscriptions == nil && queues == nil && total == nil {
 		return nil // new
@@ -49,10 +49,10 @@ func sound(tx *bolt.Tx) error {
 	if subscriptions == nil || queues == nil || total == nil {
 		return errors.New("a part is missing")
 	}
-	return errors.Join(eachOf(subscriptions, 0, &subscription.Subscription{}), soundQueues(tx, queues, total))
+	return errors.Join(eachOf(subscriptions, 0, &subscription.Subscription{}), checkQueues(tx, queues, total))
 }
 
-func soundQueues(tx *bolt.Tx, queues, total *bolt.Bucket) error {
+func checkQueues(tx *bolt.Tx, queues, total *bolt.Bucket) error {
 	var pending int64
 	err := queues.ForEach(func(key, _ []byte) error {
 		root := queues.Bucket(key)

@@ -52,7 +52,7 @@ func (s *store) open(dir string) error {
 		return err
 	}
 	path := filepath.Join(dir, fileName)
-	db, err := openSound(path)
+	db, err := openChecked(path)
 	switch {
 	case errors.Is(err, ErrDamaged): // the last one is kept for people to look at
 		return errors.Join(err, os.Rename(path, path+".damaged"))
@@ -89,8 +89,8 @@ func (s *store) subscriptions() (list []subscription.Subscription, err error) {
 	return list, err
 }
 
-// put keeps a subscription and sees to it that it has a queue.
-func (s *store) put(key string, sub subscription.Subscription) error {
+// saveSubscription keeps a subscription, and makes its queue if it has none.
+func (s *store) saveSubscription(key string, sub subscription.Subscription) error {
 	return s.db.Update(func(tx *bolt.Tx) error {
 		value, err := encode(sub)
 		if err != nil {
@@ -103,8 +103,8 @@ func (s *store) put(key string, sub subscription.Subscription) error {
 	})
 }
 
-// remove takes a subscription away, with its queue and its log.
-func (s *store) remove(key string) error {
+// removeSubscription takes a subscription away, with its queue and its log.
+func (s *store) removeSubscription(key string) error {
 	return s.db.Update(func(tx *bolt.Tx) error {
 		if err := tx.Bucket(bucketSubscriptions).Delete([]byte(key)); err != nil {
 			return err
@@ -113,9 +113,9 @@ func (s *store) remove(key string) error {
 	})
 }
 
-// settle makes the file's subscriptions and the store agree: those have a queue and nothing else here, and a queue that
+// reconcileQueues makes the file's subscriptions and the store agree: those have a queue and nothing else here, and a queue that
 // belongs to nobody any more goes.
-func (s *store) settle(inFile []string, belongs func(key string) bool) error {
+func (s *store) reconcileQueues(inFile []string, belongs func(key string) bool) error {
 	return s.db.Update(func(tx *bolt.Tx) error {
 		for _, key := range inFile {
 			if err := tx.Bucket(bucketSubscriptions).Delete([]byte(key)); err != nil {
