@@ -48,7 +48,7 @@ func (d *decoder) problem(path, rule string) {
 	d.add(Problem{Line: lineOf(d.written, path), Field: path, Value: shown(d.written[path].value), Rule: rule})
 }
 
-// hidden reports whether path, or anything around it up to the whole file, could not be read.
+// hidden reports whether path, or anything around it up to the file itself, could not be read.
 func (d *decoder) hidden(path string) bool {
 	for at := path; at != ""; at = parent(at) {
 		if d.unread[at] {
@@ -150,7 +150,7 @@ func (d *decoder) key(path string, n *yaml.Node) (string, bool) {
 	return n.Value, true
 }
 
-// take records where a value was written and hands it on.
+// take notes where a value was written and hands it on.
 func (d *decoder) take(path string, line int, n *yaml.Node, to field) {
 	n, ok := d.follow(n)
 	if !ok {

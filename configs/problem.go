@@ -11,8 +11,8 @@ import (
 // Problem is one thing wrong with a file, or for Warnings one thing that may surprise its writer.
 type Problem struct {
 	File  string
-	Line  int    // 1-based; 0 when it is about the file as a whole
-	Field string // such as replicas[1].place; empty when it is about the file as a whole
+	Line  int    // 1-based; 0 when it is about all of the file
+	Field string // such as replicas[1].place; empty when it is about all of the file
 	Value string // as written, shortened, without what may be a secret; empty when there is none to show
 	Rule  string // what the value must be, or is not
 }

@@ -27,7 +27,7 @@ const (
 	OwnerHome    = "home"    // always the home replica
 )
 
-// Config is a whole file that has passed every rule, with defaults filled in and file names resolved.
+// Config is a complete file that has passed every rule, with defaults filled in and file names resolved.
 // It is not changed after Load or Parse, except by SetHere before it is handed out.
 type Config struct {
 	File        string                      // as given to Load or Parse
@@ -145,7 +145,7 @@ type Cluster struct {
 	Key    string   `yaml:"key"`    // file name; empty only where all addresses are loopback.
 }
 
-// Values of Replication.Unrecorded: what becomes of a push while the record in State cannot be written.
+// Values of Replication.Unrecorded: what becomes of a push while the ledger in State cannot be written.
 const (
 	UnrecordedRefuse = "refuse"
 	UnrecordedAccept = "accept" // it may not be copied, nor be known to be newer than what was there before

@@ -73,7 +73,7 @@ func parseSize(s string) (bytes int64, ok bool) {
 	return 0, false
 }
 
-// sizeText is a size in the largest unit that has it whole.
+// sizeText is a size in the largest unit of which it is a multiple.
 func sizeText(bytes int64) string {
 	text := strconv.FormatInt(bytes, 10)
 	for _, unit := range sizeUnits {

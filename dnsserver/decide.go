@@ -84,7 +84,7 @@ func (s *Server) inZone(q *query, labels []string, from netip.Addr) decision {
 func (s *Server) atApex(q *query, fleet *router.Fleet, from netip.Addr) decision {
 	switch q.qtype {
 	case dns.TypeA, dns.TypeAAAA:
-		return s.zone.nearest(q, fleet, s.see(q, fleet, from))
+		return s.zone.nearest(q, fleet, s.choose(q, fleet, from))
 	case dns.TypeSOA:
 		return decision{answer: []dns.RR{s.zone.soa(q, s.zone.negativeTTL())}, reason: reasonFixed}
 	case dns.TypeNS:
@@ -95,19 +95,19 @@ func (s *Server) atApex(q *query, fleet *router.Fleet, from netip.Addr) decision
 	return s.zone.noData(q)
 }
 
-// view is how the fleet looks from where the client is.
-type view struct {
+// choice is which replica a client is sent to, and how far around it that holds.
+type choice struct {
 	scope  int  // for the client subnet
-	alike  bool // it looks so everywhere, in both families
+	alike  bool // it is the same everywhere, in both families
 	chosen router.Answer
 }
 
-// see looks from where the client is.
-func (s *Server) see(q *query, fleet *router.Fleet, from netip.Addr) view {
+// choose chooses for where the client is.
+func (s *Server) choose(q *query, fleet *router.Fleet, from netip.Addr) choice {
 	m := s.worldMap()
 	addr := s.seen(q, from)
 	order, extent := m.Order(fleet, addr)
-	v := view{alike: m.Uniform(), chosen: router.ForDNS(order), scope: q.subnet.scope(extent)}
+	v := choice{alike: m.Uniform(), chosen: router.ForDNS(order), scope: q.subnet.scope(extent)}
 	if sent := q.subnet.addr(); sent.IsValid() && sent != addr {
 		_, extent = m.Order(fleet, sent)
 		// Others that cannot be placed may ask by way of another resolver.
@@ -128,7 +128,7 @@ func (s *Server) seen(q *query, from netip.Addr) netip.Addr {
 
 // nearest answers with the chosen replica's addresses. The choice does not look at the type asked, so
 // both families lead to one region.
-func (z zone) nearest(q *query, fleet *router.Fleet, v view) decision {
+func (z zone) nearest(q *query, fleet *router.Fleet, v choice) decision {
 	d := decision{reason: v.chosen.Reason, replica: v.chosen.Replica.Name}
 	if !v.alike && tailored(q, fleet) {
 		d.scope = v.scope

@@ -33,8 +33,8 @@ func seeds(t testing.TB) [][]byte {
 		packet(t, "beef", "7800", "ffff", "ffff", "ffff", "ffff"))
 }
 
-// wantSound is what every reply must be, whatever the packet.
-func wantSound(t *testing.T, s *Server, msg []byte, overTCP bool) {
+// wantValidReply is what every reply must be, whatever the packet.
+func wantValidReply(t *testing.T, s *Server, msg []byte, overTCP bool) {
 	t.Helper()
 	reply := s.Answer(msg, netip.MustParseAddr("10.1.2.3"), overTCP)
 	if len(msg) < headerSize || isResponse(msg) {
@@ -70,7 +70,7 @@ func FuzzAnswer(f *testing.F) {
 	s := serving(nil).Server
 	f.Fuzz(func(t *testing.T, msg []byte, overTCP bool) {
 		if len(msg) <= dns.MaxMsgSize {
-			wantSound(t, s, msg, overTCP)
+			wantValidReply(t, s, msg, overTCP)
 		}
 	})
 }
@@ -85,7 +85,7 @@ func TestAnswerHostilePackets(t *testing.T) {
 		if i%4 != 0 {
 			msg = mutated(r, from[r.IntN(len(from))])
 		}
-		wantSound(t, s.Server, msg, i%2 == 0)
+		wantValidReply(t, s.Server, msg, i%2 == 0)
 	}
 	var sum float64
 	for _, n := range s.counters(t) {

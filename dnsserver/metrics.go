@@ -24,7 +24,7 @@ const (
 type why string
 
 const (
-	dropShort    why = "short"    // no whole header
+	dropShort    why = "short"    // no complete header
 	dropResponse why = "response" // QR is set
 	dropPack     why = "pack"     // the reply cannot be written down: a fault of ours
 	dropPanic    why = "panic"    // a fault of ours

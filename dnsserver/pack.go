@@ -3,7 +3,7 @@ package dnsserver
 import "github.com/miekg/dns"
 
 const (
-	// udpSize is the longest reply over UDP, in bytes: it passes every path of IPv6's least MTU whole
+	// udpSize is the longest reply over UDP, in bytes: it passes every path of IPv6's least MTU unfragmented
 	// (DNS flag day 2020). What is longer goes over TCP.
 	udpSize = 1232
 	// plainUDPSize is the longest reply over UDP to a client without EDNS, in bytes (RFC 1035, section

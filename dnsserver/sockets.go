@@ -12,10 +12,10 @@ const (
 	mostPause  = time.Second
 )
 
-// again decides what a failed read or accept means: whether to go on, after a pause that grows with
-// the failures in a row, and what to return if not. Running out of descriptors or buffers passes, so
+// pauseAfter pauses after a failed read or accept, longer with each failure in a row, and says whether to go on and
+// what to return if not. Running out of descriptors or buffers passes, so
 // that only the end of ctx and a closed socket are final.
-func again(ctx context.Context, err error, inRow int) (bool, error) {
+func pauseAfter(ctx context.Context, err error, inRow int) (bool, error) {
 	switch {
 	case ctx.Err() != nil:
 		return false, nil

@@ -15,7 +15,7 @@ import (
 
 const (
 	// MostConns is Config.MaxConns where descriptors are not short. A newer connection closes the one that has been
-	// without a whole query for longest: who connects and says nothing, or a byte a second, shuts nobody out.
+	// without a complete query for longest: who connects and says nothing, or a byte a second, shuts nobody out.
 	MostConns = 256
 	// idleTimeout is how long a connection may be silent between queries (RFC 7766, section 6.2.3).
 	idleTimeout = 10 * time.Second
@@ -47,7 +47,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener, conns *errgroup.Gro
 	for failed := 0; ; {
 		c, err := l.Accept()
 		if err != nil {
-			goOn, err := again(ctx, err, failed)
+			goOn, err := pauseAfter(ctx, err, failed)
 			if !goOn {
 				return err
 			}
@@ -71,8 +71,8 @@ func (s *Server) accept(ctx context.Context, l net.Listener, conns *errgroup.Gro
 // serveConn answers one query after the other, in order, until the client ends or misbehaves. What
 // gets no reply ends the connection: where the framing is lost nothing that follows can be trusted.
 // The number of queries does not: closing with some unread sends a reset (RFC 1122, section 4.2.2.13),
-// and with it replies are lost that were written already. whole is told of each whole query.
-func (s *Server) serveConn(ctx context.Context, c net.Conn, whole func()) {
+// and with it replies are lost that were written already. completed is called for each complete query.
+func (s *Server) serveConn(ctx context.Context, c net.Conn, completed func()) {
 	stop := context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Unix(0, 0)) })
 	defer stop()
 	from := peer(c)
@@ -82,7 +82,7 @@ func (s *Server) serveConn(ctx context.Context, c net.Conn, whole func()) {
 		if err != nil {
 			return
 		}
-		whole()
+		completed()
 		reply := s.guarded(query, from, true)
 		if reply == nil {
 			return
@@ -94,7 +94,7 @@ func (s *Server) serveConn(ctx context.Context, c net.Conn, whole func()) {
 	}
 }
 
-// readMessage reads a message and its length (RFC 1035, section 4.2.2). The whole message has one
+// readMessage reads a message and its length (RFC 1035, section 4.2.2). All of the message has one
 // deadline that no trickle of bytes moves.
 func readMessage(ctx context.Context, c net.Conn, r *bufio.Reader) ([]byte, error) {
 	if err := within(ctx, c, idleTimeout); err != nil {

@@ -257,7 +257,7 @@ func TestServeTCPSlow(t *testing.T) {
 	q := framed(wire(t, ask("registry.example A")))
 	for _, x := range []struct {
 		name   string
-		before int           // whole queries first
+		before int           // complete queries first
 		every  time.Duration // then a byte
 		lives  time.Duration
 	}{

@@ -53,7 +53,7 @@ func (s *Server) udpWorker(ctx context.Context, conn udpConn) error {
 	for {
 		n, oobn, _, client, err := conn.ReadMsgUDPAddrPort(query, oob)
 		if err != nil {
-			goOn, err := again(ctx, err, failed)
+			goOn, err := pauseAfter(ctx, err, failed)
 			if !goOn {
 				return err
 			}

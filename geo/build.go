@@ -93,7 +93,7 @@ func (b *Builder) Record(r Record) int {
 		value = uint16(len(b.cells))
 		b.cells, b.values[c] = append(b.cells, c), value
 	}
-	b.records = grown(b.records, record{point: r.Point, value: value})
+	b.records = appendInterruptibly(b.records, record{point: r.Point, value: value})
 	return len(b.records) - 1
 }
 

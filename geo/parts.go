@@ -19,7 +19,7 @@ func (r *runs[L]) refine() {
 	for block := range 1 << blockBits {
 		r.refinePart(block, r.rest, r.index[block], r.index[block+1])
 	}
-	r.parts = resized(r.parts, len(r.parts))
+	r.parts = copyInterruptibly(r.parts, len(r.parts))
 }
 
 // refinePart is for the runs from one up to another, which differ in no more than their last bits.

@@ -30,16 +30,16 @@ func (r *runs[L]) append(key uint64, value uint16) {
 	for uint64(len(r.index)) <= key>>r.rest {
 		r.index = append(r.index, uint32(n))
 	}
-	r.low, r.value = grown(r.low, L(key&(1<<r.rest-1))), grown(r.value, value)
+	r.low, r.value = appendInterruptibly(r.low, L(key&(1<<r.rest-1))), appendInterruptibly(r.value, value)
 }
 
-// end makes the index whole, and frees what was allocated beyond need.
+// end completes the index, and frees what was allocated beyond need.
 func (r *runs[L]) end() *runs[L] {
 	for len(r.index) <= 1<<blockBits {
 		r.index = append(r.index, uint32(len(r.low)))
 	}
 	if cap(r.low) > len(r.low) {
-		r.low, r.value = resized(r.low, len(r.low)), resized(r.value, len(r.value))
+		r.low, r.value = copyInterruptibly(r.low, len(r.low)), copyInterruptibly(r.value, len(r.value))
 	}
 	r.parts, r.few = r.index, len(r.low)+1
 	return r

@@ -25,7 +25,7 @@ type Config struct {
 	Here       string        // the replica beside this gateway; "" if there is none
 	Down       []Down        // until its first probe
 	Interval   time.Duration // at least 1 s, between the starts of two probes of a steady target
-	Timeout    time.Duration // > 0, for a whole probe
+	Timeout    time.Duration // > 0, for all of a probe
 	Registerer prometheus.Registerer
 	Log        *slog.Logger
 

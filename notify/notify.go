@@ -21,7 +21,7 @@ const (
 	maxOpen  = 16_384                 // pushes that not every replica has; of more, subscribers are not told when they are everywhere
 )
 
-// Ledger is the record of what was pushed and deleted here. Its calls are bounded in time.
+// Ledger knows what was pushed and deleted here. Its calls are bounded in time.
 type Ledger interface {
 	Get(ledger.Reference) (e ledger.Entry, known bool, err error)
 	// Events are those after a number, the earliest first.
@@ -67,8 +67,8 @@ type openPush struct {
 	progress progress // guarded by the Notifier's mu
 }
 
-// remember finds what was told of before and is still open: the other events up to that one were forgotten.
-func (n *Notifier) remember() (err error) {
+// reopenPushes opens what was told of before and is not everywhere: the other events up to that one were forgotten.
+func (n *Notifier) reopenPushes() (err error) {
 	if n.read, err = n.Ledger.Read(); err != nil {
 		return err
 	}
@@ -79,14 +79,14 @@ func (n *Notifier) remember() (err error) {
 		}
 		for _, e := range events {
 			if after = e.Number; after <= n.read {
-				n.begin(e)
+				n.openPushOf(e)
 			}
 		}
 		if len(events) < pageSize {
 			break
 		}
 	}
-	return n.look(slices.Collect(maps.Keys(n.open))...)
+	return n.askLedger(slices.Collect(maps.Keys(n.open))...)
 }
 
 // Run tells until ctx ends.
@@ -99,7 +99,7 @@ func (n *Notifier) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		err := n.tell()
+		err := n.publishRecorded()
 		if err != nil && !n.failed {
 			n.Log.Error("subscribers are not told of pushes and deletions; it is tried again", "error", err)
 		}
@@ -107,11 +107,11 @@ func (n *Notifier) Run(ctx context.Context) {
 	}
 }
 
-// tell publishes all that was recorded since. What is published is on disk before it is forgotten here, and what is
+// publishRecorded publishes all that was recorded since the last time. What is published is on disk before it is forgotten here, and what is
 // published again has the same ID.
-func (n *Notifier) tell() error {
+func (n *Notifier) publishRecorded() error {
 	if !n.remembered {
-		if err := n.remember(); err != nil {
+		if err := n.reopenPushes(); err != nil {
 			return err
 		}
 		n.remembered = true
@@ -123,12 +123,12 @@ func (n *Notifier) tell() error {
 			return err
 		}
 		for _, e := range events {
-			if err = n.tellOf(e); err != nil {
+			if err = n.publishOne(e); err != nil {
 				break
 			}
 		}
 		if err == nil && len(events) < pageSize {
-			err = n.settle()
+			err = n.closeFinished()
 		}
 		if len(n.done) > 0 || n.read != before {
 			if trimmed := n.Ledger.Trim(n.read, n.done); trimmed != nil {
@@ -142,10 +142,10 @@ func (n *Notifier) tell() error {
 	}
 }
 
-func (n *Notifier) tellOf(e ledger.Event) error {
+func (n *Notifier) publishOne(e ledger.Event) error {
 	told, ok := eventOf(e, n.Own)
 	if ok && e.Kind == ledger.Pushed { // in place of an earlier push of that name
-		if err := n.end(e.Entry.Reference); err != nil {
+		if err := n.closePush(e.Entry.Reference); err != nil {
 			return err
 		}
 	}
@@ -155,8 +155,8 @@ func (n *Notifier) tellOf(e ledger.Event) error {
 		}
 	}
 	if ok && e.Kind == ledger.Pushed {
-		n.begin(e)
-		if err := n.look(e.Entry.Reference); err != nil {
+		n.openPushOf(e)
+		if err := n.askLedger(e.Entry.Reference); err != nil {
 			return err
 		}
 	} else {
@@ -167,8 +167,8 @@ func (n *Notifier) tellOf(e ledger.Event) error {
 	return nil
 }
 
-// begin opens a push.
-func (n *Notifier) begin(e ledger.Event) {
+// openPushOf opens the push of an event.
+func (n *Notifier) openPushOf(e ledger.Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.open) >= maxOpen {
@@ -180,8 +180,8 @@ func (n *Notifier) begin(e ledger.Event) {
 	n.open[e.Entry.Reference] = &openPush{Event: e}
 }
 
-// look asks the ledger how far pushes have come.
-func (n *Notifier) look(references ...ledger.Reference) error {
+// askLedger asks the ledger how far pushes have come.
+func (n *Notifier) askLedger(references ...ledger.Reference) error {
 	for _, what := range references {
 		now, known, err := n.Ledger.Get(what)
 		if err != nil {
@@ -206,8 +206,8 @@ func (n *Notifier) Heard(entries []ledger.Entry) {
 	}
 }
 
-// settle ends the pushes that are everywhere, and those that will never be.
-func (n *Notifier) settle() error {
+// closeFinished closes the pushes that are everywhere, and those that will never be.
+func (n *Notifier) closeFinished() error {
 	n.mu.Lock()
 	var ended []openPush
 	for _, o := range n.open {
@@ -218,23 +218,23 @@ func (n *Notifier) settle() error {
 	n.mu.Unlock()
 	slices.SortFunc(ended, func(a, b openPush) int { return cmp.Compare(a.Number, b.Number) })
 	for _, o := range ended {
-		if err := n.end(o.Entry.Reference); err != nil {
+		if err := n.closePush(o.Entry.Reference); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// end closes a push, if it is open, and tells of it if it is everywhere.
-func (n *Notifier) end(what ledger.Reference) error {
+// closePush closes a push, if it is open, and tells of it if it is everywhere.
+func (n *Notifier) closePush(what ledger.Reference) error {
 	n.mu.Lock()
 	o := n.open[what]
-	whole := o != nil && o.progress == everywhere
+	complete := o != nil && o.progress == everywhere
 	n.mu.Unlock()
 	if o == nil {
 		return nil
 	}
-	if whole {
+	if complete {
 		if err := n.Publish(everywhereOf(o.Event, n.Own, time.Now())); err != nil {
 			return err
 		}

@@ -220,7 +220,7 @@ func (s *site) confirm(repository, name string, replicas ...string) {
 // told is what has been queued since the last time, the oldest first.
 func (s *site) told(seen map[string]bool) (list []string) {
 	s.Helper()
-	s.must(s.notifier.tell())
+	s.must(s.notifier.publishRecorded())
 	deliveries, err := s.queue.ListEvents("hook1")
 	s.must(err)
 	for _, d := range slices.Backward(deliveries) {
@@ -354,9 +354,9 @@ func TestToldAgain(t *testing.T) {
 	events, err := s.ledger.Events(0, 10)
 	s.must(err)
 	for _, e := range events {
-		s.must(s.notifier.tellOf(e))
+		s.must(s.notifier.publishOne(e))
 	}
-	s.must(s.notifier.settle())
+	s.must(s.notifier.closeFinished())
 	before := map[string]bool{}
 	list, err := s.queue.ListEvents("hook1")
 	s.must(err)
@@ -377,27 +377,27 @@ func TestNobodySubscribes(t *testing.T) {
 		s.push("app", fmt.Sprint("v", i), ledger.Content{Digest: digest(i)})
 		s.confirm("app", fmt.Sprint("v", i), "east", "europe")
 	}
-	s.must(s.notifier.tell())
+	s.must(s.notifier.publishRecorded())
 	s.left(0)
 }
 
 func TestOpenPushesAreBounded(t *testing.T) {
 	s := newSite(t)
 	for i := range maxOpen + 1 {
-		s.notifier.begin(ledger.Event{Number: uint64(i), Entry: ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: fmt.Sprint(i)}}})
+		s.notifier.openPushOf(ledger.Event{Number: uint64(i), Entry: ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: fmt.Sprint(i)}}})
 	}
 	if len(s.notifier.open) != maxOpen || !slices.Equal(s.notifier.done, []uint64{maxOpen}) {
 		t.Errorf("%d open, %v to forget", len(s.notifier.open), s.notifier.done)
 	}
 }
 
-// While the queue cannot be written the record keeps what is to be told.
+// While the queue cannot be written the ledger keeps what is to be told.
 func TestQueueUnavailable(t *testing.T) {
 	s, seen := newSite(t, allOfIt), map[string]bool{}
 	s.must(s.queue.Close())
 	s.push("app", "v1", ledger.Content{Digest: digest(1)})
 	s.confirm("app", "v1", "east", "europe")
-	if first := s.notifier.tell(); first == nil || s.notifier.tell() == nil {
+	if first := s.notifier.publishRecorded(); first == nil || s.notifier.publishRecorded() == nil {
 		t.Error("nothing was wrong")
 	}
 	s.left(3)

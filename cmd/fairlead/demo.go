@@ -47,7 +47,7 @@ func demo(ctx context.Context, out io.Writer) error {
 }
 
 // serveRegistry runs go-containerregistry's in-memory registry: it keeps everything in memory and
-// checks nothing, which is the hardest kind of registry to keep pushes whole on.
+// checks nothing, which is the hardest kind of registry to keep pushes complete on.
 func serveRegistry(ctx context.Context, address string) (stop func(), err error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {

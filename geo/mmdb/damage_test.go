@@ -86,7 +86,7 @@ func TestEveryCutIsRefused(t *testing.T) {
 	}
 }
 
-// Damage to what a record says of its place refuses the whole: it is not the only one.
+// Damage to what a record says of its place refuses the file: it is not the only one.
 func TestDamagedRecordsAreRefused(t *testing.T) {
 	data := build(t, mmdbwriter.Options{}, []entry{{"81.2.64.0/20", london}, {"192.0.2.0/24", tokyo}, {"2001:db8::/32", utrecht}})
 	latitude := string(binary.BigEndian.AppendUint64(nil, math.Float64bits(52.09)))

@@ -50,7 +50,7 @@ func (f *folder) replace(name string, data []byte) {
 	f.do(os.Rename(f.path("new"), f.path(name)))
 }
 
-// mount makes what Kubernetes makes of a ConfigMap: ..data is a symlink to a directory, and is replaced as a whole.
+// mount makes what Kubernetes makes of a ConfigMap: ..data is a symlink to a directory, and is replaced at once.
 func (f *folder) mount(version string, data []byte) {
 	f.t.Helper()
 	f.do(os.Mkdir(f.path(version), 0o700))

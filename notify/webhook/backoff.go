@@ -1,9 +1,9 @@
 package webhook
 
 import (
-	"time"
-
 	"github.com/fairlead-gateway/fairlead/backoff"
+
+	"time"
 )
 
 // A delivery is tried for most of a day: 34 waits, which come to 18 h on average and to 24 h at most.
@@ -13,9 +13,9 @@ const (
 	maxWait     = time.Hour
 )
 
-// Backoff is how long to wait after so many failed attempts, and whether to try again at all. random is from [0, 1):
+// retry is how long to wait after so many failed attempts, and whether to try again at all. random is from [0, 1):
 // the last half of each wait is drawn, so that receivers that were down together are not asked together.
-func Backoff(failed int, random float64) (wait time.Duration, again bool) {
+func retry(failed int, random float64) (wait time.Duration, again bool) {
 	if failed >= maxAttempts {
 		return 0, false
 	}

@@ -69,7 +69,7 @@ func (s *Service) Create(sub subscription.Subscription) (subscription.Subscripti
 	if len(s.subscriptions) >= subscription.MaxSubscriptions {
 		return subscription.Subscription{}, ErrTooMany
 	}
-	return s.put(sub)
+	return s.saveSubscription(sub)
 }
 
 // Update changes a subscription that commands made.
@@ -84,14 +84,14 @@ func (s *Service) Update(name string, c Change) (subscription.Subscription, erro
 	if err := sub.Check(slices.Concat(s.regions, []string{sub.Location})); err != nil { // the file may have lost its region
 		return subscription.Subscription{}, err
 	}
-	return s.put(sub)
+	return s.saveSubscription(sub)
 }
 
 func (c Change) apply(sub *subscription.Subscription) {
-	set(&sub.ServiceURI, c.ServiceURI)
-	set(&sub.Scope, c.Scope)
-	set(&sub.Status, c.Status)
-	set(&sub.Secret, c.Secret)
+	setIfGiven(&sub.ServiceURI, c.ServiceURI)
+	setIfGiven(&sub.Scope, c.Scope)
+	setIfGiven(&sub.Status, c.Status)
+	setIfGiven(&sub.Secret, c.Secret)
 	if c.CustomHeaders != nil {
 		sub.CustomHeaders = c.CustomHeaders
 	}
@@ -100,20 +100,20 @@ func (c Change) apply(sub *subscription.Subscription) {
 	}
 }
 
-func set[T any](to, from *T) {
+func setIfGiven[T any](to, from *T) {
 	if from != nil {
 		*to = *from
 	}
 }
 
-// put needs mu. What it keeps is its own: whoever called may change theirs.
-func (s *Service) put(sub subscription.Subscription) (subscription.Subscription, error) {
+// saveSubscription stores a subscription, and has Run look at it. It needs mu. What it keeps is its own: whoever called may change theirs.
+func (s *Service) saveSubscription(sub subscription.Subscription) (subscription.Subscription, error) {
 	sub.Actions, sub.CustomHeaders = slices.Clone(sub.Actions), maps.Clone(sub.CustomHeaders)
-	if err := s.store.put(keyOf(sub.Name), sub); err != nil {
+	if err := s.store.saveSubscription(keyOf(sub.Name), sub); err != nil {
 		return subscription.Subscription{}, err
 	}
 	s.subscriptions[keyOf(sub.Name)] = sub
-	s.poke()
+	s.wakeRun()
 	return sub.Masked(), nil
 }
 
@@ -124,14 +124,14 @@ func (s *Service) Delete(name string) error {
 	if _, err := s.changeable(name); err != nil {
 		return err
 	}
-	if err := s.store.remove(keyOf(name)); err != nil {
+	if err := s.store.removeSubscription(keyOf(name)); err != nil {
 		return err
 	}
 	delete(s.subscriptions, keyOf(name))
 	return nil
 }
 
-// changeable needs mu.
+// changeable is a subscription that commands may change. It needs mu.
 func (s *Service) changeable(name string) (subscription.Subscription, error) {
 	sub, ok := s.subscriptions[keyOf(name)]
 	switch {
@@ -153,7 +153,7 @@ func (s *Service) Ping(name string) (id string, err error) {
 		return "", ErrDisabled
 	}
 	e := Event{ID: newID(), Time: s.now(), Action: subscription.Ping}
-	return e.ID, s.queue([]string{keyOf(name)}, e)
+	return e.ID, s.enqueue([]string{keyOf(name)}, e)
 }
 
 // ListEvents has what was and is to be delivered to one webhook: what is pending first, each the newest first.

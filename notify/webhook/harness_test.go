@@ -71,7 +71,7 @@ func (s *site) skip(d time.Duration) {
 	s.mu.Lock()
 	s.ahead += d
 	s.mu.Unlock()
-	s.poke()
+	s.wakeRun()
 }
 
 // run delivers until the test, or stop, ends it.

@@ -11,22 +11,22 @@ import (
 	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
-// ErrDamaged is returned by Open when it found a file that nothing should be written to, and has moved it aside. Opening again
-// makes a new one.
+// ErrDamaged is returned by Open when it found a file that nothing should be written to, and has moved it aside.
+// Opening again makes a new one.
 var ErrDamaged = boltfile.ErrDamaged
 
-// openSound opens a file only if all of it can be read and is what we write: later, in the middle of a request, the
+// openChecked opens a file only if all of it can be read and is what we write: later, in the middle of a request, the
 // database would panic or fault where it is not.
-func openSound(path string) (*bolt.DB, error) {
+func openChecked(path string) (*bolt.DB, error) {
 	return boltfile.Open(path, bolt.Options{}, func(db *bolt.DB) error {
-		if err := db.View(sound); err != nil {
+		if err := db.View(checkIntegrity); err != nil {
 			return fmt.Errorf("%w: %w", boltfile.ErrIntegrity, err)
 		}
 		return nil
 	})
 }
 
-func sound(tx *bolt.Tx) error {
+func checkIntegrity(tx *bolt.Tx) error {
 	subscriptions, queues, total := tx.Bucket(bucketSubscriptions), tx.Bucket(bucketQueues), tx.Bucket(bucketTotal)
 	if subscriptions == nil && queues == nil && total == nil {
 		return nil // new
@@ -34,10 +34,10 @@ func sound(tx *bolt.Tx) error {
 	if subscriptions == nil || queues == nil || total == nil {
 		return errors.New("a part is missing")
 	}
-	return errors.Join(eachOf(subscriptions, 0, &subscription.Subscription{}), soundQueues(tx, queues, total))
+	return errors.Join(eachOf(subscriptions, 0, &subscription.Subscription{}), checkQueues(tx, queues, total))
 }
 
-func soundQueues(tx *bolt.Tx, queues, total *bolt.Bucket) error {
+func checkQueues(tx *bolt.Tx, queues, total *bolt.Bucket) error {
 	var pending int64
 	err := queues.ForEach(func(key, _ []byte) error {
 		root := queues.Bucket(key)

@@ -14,7 +14,7 @@ import (
 // TestDamagedFile: a file with damage anywhere is refused with a reason, or works; nothing crashes.
 func TestDamagedFile(t *testing.T) {
 	t.Parallel()
-	whole := filled(t)
+	intact := filled(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	refused := 0
 	tries := 400
@@ -22,7 +22,7 @@ func TestDamagedFile(t *testing.T) {
 		tries = 100
 	}
 	for i := range tries {
-		damaged := bytes.Clone(whole)
+		damaged := bytes.Clone(intact)
 		switch at := random.IntN(len(damaged)); i % 4 {
 		case 0:
 			damaged[at] ^= byte(1 + random.IntN(255))
@@ -64,7 +64,7 @@ func filled(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.put("hook1", receiver("http://a")); err != nil {
+	if err := s.saveSubscription("hook1", receiver("http://a")); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 120 {

@@ -44,7 +44,7 @@ func TestMatches(t *testing.T) {
 			sub, event := receiver("https://hooks.contoso.com"), image("e1")
 			test.sub(&sub)
 			test.event(&event)
-			if got := Matches(sub, event); got != test.expect {
+			if got := matches(sub, event); got != test.expect {
 				t.Errorf("got %v", got)
 			}
 		})

@@ -52,8 +52,8 @@ type payloadRequest struct {
 	UserAgent string `json:"useragent"`
 }
 
-// Payload is the body that is sent for an event.
-func Payload(e Event) ([]byte, error) {
+// payloadOf is the body that is sent for an event.
+func payloadOf(e Event) ([]byte, error) {
 	p := payload{ID: e.ID, Timestamp: e.Time.UTC().Format(time.RFC3339Nano), Action: e.Action}
 	t := e.Target
 	switch e.Action {

@@ -40,7 +40,7 @@ func TestPayload(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.change(&test.event)
-			got, err := Payload(test.event)
+			got, err := payloadOf(test.event)
 			if err != nil || string(got) != test.want {
 				t.Errorf("got  %s %v\nwant %s", got, err, test.want)
 			}
@@ -51,7 +51,7 @@ func TestPayload(t *testing.T) {
 func TestPayloadIsBounded(t *testing.T) {
 	e := image("e1")
 	e.Request = Request{strings.Repeat("i", 1<<20), strings.Repeat("h", 1<<20), strings.Repeat("m", 1<<20), strings.Repeat("\xff\x00<", 1<<20)}
-	got, err := Payload(e)
+	got, err := payloadOf(e)
 	if err != nil || len(got) > 16<<10 || !json.Valid(got) || bytes.ContainsRune(got, '�') {
 		t.Errorf("%d bytes, error %v", len(got), err)
 	}

@@ -48,7 +48,7 @@ func removeQueue(tx *bolt.Tx, key string) error {
 	if q == nil {
 		return nil
 	}
-	return errors.Join(q.counted(-countOf(q.root)), tx.Bucket(bucketQueues).DeleteBucket([]byte(key)))
+	return errors.Join(q.addToCount(-countOf(q.root)), tx.Bucket(bucketQueues).DeleteBucket([]byte(key)))
 }
 
 // countOf is what a queue, or the total, says.
@@ -59,8 +59,8 @@ func countOf(b *bolt.Bucket) int64 {
 	return 0
 }
 
-// counted changes how many are pending, here and in all.
-func (q *queue) counted(by int64) error {
+// addToCount changes how many are pending, here and in all.
+func (q *queue) addToCount(by int64) error {
 	return errors.Join(
 		q.root.Put(keyCount, numberKey(uint64(countOf(q.root)+by))),
 		q.total.Put(keyCount, numberKey(uint64(countOf(q.total)+by))))
@@ -70,12 +70,12 @@ func (q *queue) counted(by int64) error {
 func (q *queue) add(n uint64, d Delivery) error {
 	return errors.Join(
 		q.ids.Put([]byte(d.ID), nil),
-		q.counted(1),
-		q.put(n, d))
+		q.addToCount(1),
+		q.savePending(n, d))
 }
 
-// put writes a pending delivery, which is not in the order of what is due.
-func (q *queue) put(n uint64, d Delivery) error {
+// savePending writes a pending delivery, which is not in the order of what is due.
+func (q *queue) savePending(n uint64, d Delivery) error {
 	value, err := encode(d)
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func (q *queue) put(n uint64, d Delivery) error {
 	return errors.Join(q.pending.Put(numberKey(n), value), q.due.Put(dueKey(d.Next, n), nil))
 }
 
-func (q *queue) get(n uint64) (d Delivery, ok bool, err error) {
+func (q *queue) loadPending(n uint64) (d Delivery, ok bool, err error) {
 	value := q.pending.Get(numberKey(n))
 	if value == nil {
 		return d, false, nil
@@ -104,7 +104,7 @@ func (q *queue) end(n uint64, was time.Time, d Delivery, maxLogged uint64) error
 	err = errors.Join(
 		q.pending.Delete(numberKey(n)),
 		q.due.Delete(dueKey(was, n)),
-		q.counted(-1),
+		q.addToCount(-1),
 		q.ended.Put(numberKey(at), value))
 	if err != nil || at <= maxLogged {
 		return err
@@ -210,7 +210,7 @@ func (s *store) due(key string, now time.Time, limit int, skip map[uint64]bool) 
 				next = at
 				return nil
 			}
-			d, ok, err := q.get(n)
+			d, ok, err := q.loadPending(n)
 			if err != nil {
 				return err
 			}
@@ -231,7 +231,7 @@ func (s *store) attempted(key string, d numbered) (there bool, err error) {
 		if q == nil {
 			return nil
 		}
-		old, ok, err := q.get(d.n)
+		old, ok, err := q.loadPending(d.n)
 		if there = ok; err != nil || !ok {
 			return err
 		}
@@ -241,7 +241,7 @@ func (s *store) attempted(key string, d numbered) (there bool, err error) {
 		if err := q.due.Delete(dueKey(old.Next, d.n)); err != nil {
 			return err
 		}
-		return q.put(d.n, d.Delivery)
+		return q.savePending(d.n, d.Delivery)
 	})
 	return there, err
 }

@@ -85,7 +85,7 @@ func TestQueueProperty(t *testing.T) {
 		defer s.close()
 		s.db.NoSync = true
 		keys := []string{"one", "two"}
-		if err := s.settle(keys, func(string) bool { return true }); err != nil {
+		if err := s.reconcileQueues(keys, func(string) bool { return true }); err != nil {
 			t.Fatal(err)
 		}
 		now := time.Unix(1_800_000_000, 0)

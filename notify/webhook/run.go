@@ -16,7 +16,7 @@ func (s *Service) Run(ctx context.Context) {
 	var attempts sync.WaitGroup
 	defer attempts.Wait()
 	for ctx.Err() == nil {
-		timer := time.NewTimer(s.begin(ctx, &attempts))
+		timer := time.NewTimer(s.beginDue(ctx, &attempts))
 		select {
 		case <-ctx.Done():
 		case <-s.wake:
@@ -26,8 +26,8 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// begin begins what is due, and returns when to look again.
-func (s *Service) begin(ctx context.Context, attempts *sync.WaitGroup) time.Duration {
+// beginDue begins what is due, and returns when to look again.
+func (s *Service) beginDue(ctx context.Context, attempts *sync.WaitGroup) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	wait := maxWait
@@ -66,7 +66,7 @@ func (s *Service) attempt(ctx context.Context, sub subscription.Subscription, d 
 		if len(s.inFlight[key]) == 0 {
 			delete(s.inFlight, key)
 		}
-		s.poke()
+		s.wakeRun()
 	}()
 	o := s.send(ctx, sub, d.Delivery)
 	if o.err != nil && ctx.Err() != nil {
@@ -75,7 +75,7 @@ func (s *Service) attempt(ctx context.Context, sub subscription.Subscription, d 
 	s.metrics.attempts.WithLabelValues(string(o.result)).Inc()
 	d.Delivery = d.after(o, s.now(), rand.Float64())
 	s.log.Debug("webhook", "webhook", sub.Name, "id", d.ID, "result", o.result, "attempts", d.Attempts, "state", d.State, "error", d.Error)
-	if !s.keep(ctx, key, d) || d.State == Pending {
+	if !s.saveAttempt(ctx, key, d) || d.State == Pending {
 		return
 	}
 	s.metrics.ended.WithLabelValues(string(d.State)).Inc()
@@ -87,9 +87,9 @@ func (s *Service) attempt(ctx context.Context, sub subscription.Subscription, d 
 // storeWait is how long to wait where the disk refuses.
 const storeWait = 5 * time.Second
 
-// keep writes until it is written or ctx ends, and reports whether the delivery was still there. Until then it counts as
+// saveAttempt writes until it is written or ctx ends, and reports whether the delivery was still there. Until then it counts as
 // under way: it must not be sent again because it could not be noted that it was.
-func (s *Service) keep(ctx context.Context, key string, d numbered) (there bool) {
+func (s *Service) saveAttempt(ctx context.Context, key string, d numbered) (there bool) {
 	for {
 		there, err := s.store.attempted(key, d)
 		if err == nil {

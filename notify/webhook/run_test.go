@@ -288,7 +288,7 @@ func TestClockSetBack(t *testing.T) {
 		}); err != nil {
 			t.Error(err)
 		}
-		s.poke()
+		s.wakeRun()
 		synctest.Wait()
 		if got := s.states(t, "hook1"); got != "e1 delivered 1" {
 			t.Error(got)

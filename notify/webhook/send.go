@@ -53,7 +53,7 @@ func (s *Service) send(ctx context.Context, sub subscription.Subscription, d Del
 	if err != nil {
 		return outcome{result: resultBroken, err: err}
 	}
-	out := outcome{request: describe(req)}
+	out := outcome{request: requestMessage(req)}
 	client := &http.Client{
 		Transport:     s.transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -98,7 +98,7 @@ func (s *Service) request(ctx context.Context, sub subscription.Subscription, d 
 	return req, nil
 }
 
-func describe(req *http.Request) RequestMessage {
+func requestMessage(req *http.Request) RequestMessage {
 	headers := flat(req.Header)
 	headers["Content-Length"] = strconv.FormatInt(req.ContentLength, 10)
 	return RequestMessage{Headers: headers, Method: req.Method, RequestURI: subscription.MaskURI(req.URL.String()), Version: "1.1"}

@@ -34,7 +34,7 @@ func TestDelivered(t *testing.T) {
 	poll(t, "delivered", func() bool { return s.states(t, "hook1") == "e1 delivered 1" })
 
 	got := box.all()[0]
-	want, _ := Payload(image("e1"))
+	want, _ := payloadOf(image("e1"))
 	if got.body != string(want) {
 		t.Errorf("body %s", got.body)
 	}

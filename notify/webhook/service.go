@@ -18,7 +18,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 
-// Bounds of the whole.
+// Bounds of all webhooks together, and of each.
 const (
 	maxPending  = 100_000 // over all webhooks
 	maxLogged   = 1000    // for each webhook
@@ -104,7 +104,7 @@ func (s *Service) load() error {
 		}
 		s.subscriptions[keyOf(sub.Name)] = sub
 	}
-	return s.store.settle(inFile, func(key string) bool {
+	return s.store.reconcileQueues(inFile, func(key string) bool {
 		_, belongs := s.subscriptions[key]
 		if !belongs {
 			s.log.Warn("a webhook is no longer in the file: what was queued for it goes", "webhook", key)
@@ -125,7 +125,7 @@ func (s *Service) Publish(e Event) error {
 	var keys []string
 	s.mu.Lock()
 	for key, sub := range s.subscriptions {
-		if Matches(sub, e) {
+		if matches(sub, e) {
 			keys = append(keys, key)
 		}
 	}
@@ -134,11 +134,11 @@ func (s *Service) Publish(e Event) error {
 		return nil
 	}
 	slices.Sort(keys)
-	return s.queue(keys, e)
+	return s.enqueue(keys, e)
 }
 
-func (s *Service) queue(keys []string, e Event) error {
-	body, err := Payload(e)
+func (s *Service) enqueue(keys []string, e Event) error {
+	body, err := payloadOf(e)
 	if err != nil {
 		return err
 	}
@@ -150,12 +150,12 @@ func (s *Service) queue(keys []string, e Event) error {
 		s.metrics.ended.WithLabelValues(string(Dropped)).Inc()
 		s.log.Warn("a webhook's oldest event was dropped: the queue is full", "webhook", g.key, "id", g.id)
 	}
-	s.poke()
+	s.wakeRun()
 	return nil
 }
 
-// poke makes Run look anew. Who does not get through need not: Run is about to look.
-func (s *Service) poke() {
+// wakeRun makes Run look anew. Who does not get through need not: Run is about to look.
+func (s *Service) wakeRun() {
 	select {
 	case s.wake <- struct{}{}:
 	default:

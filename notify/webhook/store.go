@@ -51,7 +51,7 @@ func (s *store) open(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil { // it holds secrets of receivers
 		return err
 	}
-	db, err := openSound(filepath.Join(dir, fileName))
+	db, err := openChecked(filepath.Join(dir, fileName))
 	if err != nil {
 		return err
 	}
@@ -85,8 +85,8 @@ func (s *store) subscriptions() (list []subscription.Subscription, err error) {
 	return list, err
 }
 
-// put keeps a subscription and sees to it that it has a queue.
-func (s *store) put(key string, sub subscription.Subscription) error {
+// saveSubscription keeps a subscription, and makes its queue if it has none.
+func (s *store) saveSubscription(key string, sub subscription.Subscription) error {
 	return s.db.Update(func(tx *bolt.Tx) error {
 		value, err := encode(sub)
 		if err != nil {
@@ -99,8 +99,8 @@ func (s *store) put(key string, sub subscription.Subscription) error {
 	})
 }
 
-// remove takes a subscription away, with its queue and its log.
-func (s *store) remove(key string) error {
+// removeSubscription takes a subscription away, with its queue and its log.
+func (s *store) removeSubscription(key string) error {
 	return s.db.Update(func(tx *bolt.Tx) error {
 		if err := tx.Bucket(bucketSubscriptions).Delete([]byte(key)); err != nil {
 			return err
@@ -109,9 +109,9 @@ func (s *store) remove(key string) error {
 	})
 }
 
-// settle makes the file's subscriptions and the store agree: those have a queue and nothing else here, and a queue that
+// reconcileQueues makes the file's subscriptions and the store agree: those have a queue and nothing else here, and a queue that
 // belongs to nobody any more goes.
-func (s *store) settle(inFile []string, belongs func(key string) bool) error {
+func (s *store) reconcileQueues(inFile []string, belongs func(key string) bool) error {
 	return s.db.Update(func(tx *bolt.Tx) error {
 		for _, key := range inFile {
 			if err := tx.Bucket(bucketSubscriptions).Delete([]byte(key)); err != nil {
