@@ -1,9 +1,9 @@
 package webhook
 
 import (
-	"github.com/fairlead-gateway/fairlead/backoff"
-
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/backoff"
 )
 
 // A delivery is tried for most of a day: 34 waits, which come to 18 h on average and to 24 h at most.
