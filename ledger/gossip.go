@@ -22,13 +22,12 @@ const (
 	maxWaits = 256 // messages that wait to be read
 )
 
-// Wire is how gateways reach each other, and what is done with what they say. Its functions do not wait, but for Record, which
+// Wire is how gateways reach each other, and how one records for another. Its functions do not wait, but for Record, which
 // records what another one cannot. What they send may be lost.
 type Wire struct {
 	Tell    func(member string, data []byte)
 	TellAll func(data []byte)
 	Members func() []string                           // the others that are alive
-	News    func([]Entry)                             // what was learnt
 	Record  func(w Write, within time.Duration) error // what has not begun by then never does
 }
 
@@ -40,7 +39,6 @@ type Gossip struct {
 	log     *slog.Logger
 	inbox   chan heard
 	records chan heard // what must not wait behind pages that are written to a disk
-	changed chan struct{}
 
 	patience    time.Duration // of Told
 	recordBound time.Duration // of one member, in Elsewhere
@@ -80,7 +78,7 @@ func NewGossip(l *Ledger, w Wire, log *slog.Logger) *Gossip {
 		panic(err) // only for a size that is not positive
 	}
 	return &Gossip{
-		ledger: l, wire: w, log: log, inbox: make(chan heard, maxWaits), records: make(chan heard, maxWaits), changed: make(chan struct{}, 1),
+		ledger: l, wire: w, log: log, inbox: make(chan heard, maxWaits), records: make(chan heard, maxWaits),
 		patience: toldBound, recordBound: recordBound,
 		recording: semaphore.NewWeighted(mostRecording), outcomes: outcomes,
 		waits: map[*wait]bool{}, requests: map[uint64]chan recordResponse{},
@@ -99,27 +97,21 @@ func (g *Gossip) Hear(from string, data []byte) {
 	}
 }
 
-// Changed says that something was recorded here.
-func (g *Gossip) Changed() {
-	select {
-	case g.changed <- struct{}{}:
-	default:
-	}
-}
-
 // Run tells the others what changes here and learns from them, until ctx ends.
 func (g *Gossip) Run(ctx context.Context) {
 	defer g.all.Wait()
 	g.all.Go(func() { g.answerRecords(ctx) })
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
+	changed := g.ledger.Changed()
 	told, err := g.last()
 	g.complain(err)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-g.changed:
+		case <-changed:
+			changed = g.ledger.Changed()
 			told, err = g.announce(told)
 			g.complain(err)
 		case <-tick.C:
@@ -214,9 +206,6 @@ func (g *Gossip) learn(member string, data []byte) {
 	}
 	did, err := g.ledger.Learn(page)
 	g.complain(err)
-	if len(did.News) > 0 {
-		g.wire.News(did.News)
-	}
 	if did.Refused > 0 {
 		g.log.Warn("news that is not to be believed", "from", member, "entries", did.Refused)
 	}

@@ -48,7 +48,6 @@ func (n *net) join(t *testing.T, ctx context.Context, name string, members []str
 	t.Cleanup(func() { l.Close() })
 	others := slices.DeleteFunc(slices.Clone(members), func(m string) bool { return m == name })
 	g := NewGossip(l, Wire{
-		News: func([]Entry) {},
 		Tell: func(to string, data []byte) { n.tell(name, to, data) },
 		TellAll: func(data []byte) {
 			for _, to := range others {
@@ -70,7 +69,6 @@ func (n *net) push(t *testing.T, l *Ledger, by, tag string, i int) {
 	if _, err := l.Push(Reference{Repository: "app", Name: tag}, Content{Digest: fmt.Sprintf("sha256:%064x", i), Size: 1}, "west", Request{}); err != nil {
 		t.Error(err)
 	}
-	n.of[by].Changed()
 }
 
 // Whatever is lost on the way, and whoever was away, all know all in the end.

@@ -64,10 +64,9 @@ func newAgreement(c *configs.Config, release string, m *health.Monitor, kept *re
 		Tell:    func(member string, data []byte) { a.Note(member, append([]byte{noteLedger}, data...)) },
 		TellAll: func(data []byte) { a.noteAll(noteLedger, data) },
 		Members: a.others,
-		News:    kept.news,
 		Record:  kept.here,
 	}, log)
-	kept.changed, kept.told = a.gossip.Changed, a.gossip.Told
+	kept.told = a.gossip.Told
 	kept.elsewhere = func(w ledger.Write) error { return a.gossip.Elsewhere(context.Background(), w) }
 	kept.current = a.gossip.Current
 	a.Cluster, err = cluster.New(cluster.Config{

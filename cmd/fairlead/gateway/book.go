@@ -44,31 +44,19 @@ func (b book) List(repository, after string, limit int) ([]ledger.Entry, error) 
 }
 
 func (b book) Confirm(e ledger.Entry, replica string) error {
-	err := b.ledger.Confirm(e, replica)
-	if err == nil {
-		b.changed()
-	}
-	return err
+	return b.ledger.Confirm(e, replica)
 }
 
 func (b book) Found(what ledger.Reference, c transfer.Content, replica string) error {
 	return withAnyType(c, func(content ledger.Content) error {
 		_, err := b.ledger.Found(what, content, replica)
-		if err == nil {
-			b.changed()
-		}
 		return err
 	})
 }
 
 func (b book) PushOver(old ledger.Entry, c transfer.Content, replica string) (done bool, err error) {
 	err = withAnyType(c, func(content ledger.Content) error {
-		var e ledger.Entry
-		e, done, err = b.ledger.PushOver(old, content, replica)
-		if done {
-			b.changed()
-			b.news([]ledger.Entry{e})
-		}
+		_, done, err = b.ledger.PushOver(old, content, replica)
 		return err
 	})
 	return done, err

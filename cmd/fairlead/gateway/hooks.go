@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-gateway/fairlead/configs"
-	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/notify"
 	"github.com/fairlead-gateway/fairlead/notify/webhook"
 )
@@ -55,8 +54,7 @@ func openHooks(c *configs.Config, release string, kept *record, reg prometheus.R
 		Ledger: kept.ledger, Publish: service.Publish, Takers: takersOf(c), Log: log,
 		Own: webhook.Request{Host: c.Hostname, UserAgent: "fairlead/" + release},
 	})
-	before := kept.news
-	kept.news = func(entries []ledger.Entry) { before(entries); n.Heard(entries) }
+	kept.ledger.Subscribe(n.Heard)
 	return &hooks{service, n}, nil
 }
 

@@ -75,8 +75,8 @@ replicas:
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.Confirmed = []string{"east", "west"}                   // as another gateway tells
-	told("replicated", func() { r.news([]ledger.Entry{e}) }) // more than once: the push may not count as open yet
+	e.Confirmed = []string{"east", "west"}                             // as another gateway tells
+	told("replicated", func() { h.notifier.Heard([]ledger.Entry{e}) }) // more than once: the push may not count as open yet
 }
 
 // A push is copied to who takes writes and is not left out.

@@ -19,13 +19,11 @@ import (
 // record is the ledger as proxy sees it.
 type record struct {
 	// Static after openRecord, but for the functions: until New has returned.
-	ledger  *ledger.Ledger
-	member  string                                // this gateway's name in it
-	changed func()                                // tells other gateways
-	news    func([]ledger.Entry)                  // tells whoever copies
-	told    func(context.Context)                 // returns when other gateways know it
-	copied  func(replica, repository string) bool // what is pushed to others may be on its way there
-	doubt   func(ledger.Entry, string)            // the replica may have lost what was pushed again
+	ledger *ledger.Ledger
+	member string                                // this gateway's name in it
+	told   func(context.Context)                 // returns when other gateways know it
+	copied func(replica, repository string) bool // what is pushed to others may be on its way there
+	doubt  func(ledger.Entry, string)            // the replica may have lost what was pushed again
 
 	elsewhere func(ledger.Write) error // has another gateway record it; nil: there is none
 	current   func() bool              // it can be written, and knows what other gateways know
@@ -66,7 +64,7 @@ func openRecord(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) 
 	}
 	return &record{
 		current: func() bool { return l.Available() == nil }, byOthers: byOthers,
-		ledger: l, member: member, changed: func() {}, news: func([]ledger.Entry) {}, told: func(context.Context) {},
+		ledger: l, member: member, told: func(context.Context) {},
 		copied: func(string, string) bool { return false }, doubt: func(ledger.Entry, string) {},
 		accept: c.Replication.Unrecorded == configs.UnrecordedAccept, log: log,
 	}, nil
@@ -114,16 +112,11 @@ func (r *record) here(w ledger.Write, within time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if entries[0].Name == "" { // of a blob there was nothing to record
-		return nil
-	}
 	if w.Act != ledger.ActPush && r.copied(w.Replica, w.Reference.Repository) {
 		// Some registries accept a deletion, and go on giving out what they have cached. And a client may go away before he has
 		// deleted a stand-in, which is under the tag until then.
 		r.doubt(entries[0], w.Replica)
 	}
-	r.changed()
-	r.news(entries)
 	return nil
 }
 
@@ -158,9 +151,7 @@ func (r *record) Confirm(what ledger.Reference, replica string) {
 	}
 	if err != nil {
 		r.log.Warn("what a replica has cannot be recorded", "replica", replica, "repository", what.Repository, "reference", what.Name, "error", err)
-		return
 	}
-	r.changed()
 }
 
 // Gone: the gateway that copies to the replica may not have heard of the deletion yet, and undo it. Once it has, it deletes what

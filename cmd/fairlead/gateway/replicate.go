@@ -63,11 +63,10 @@ func newCopying(c *configs.Config, kept *record, moved *egress, reg prometheus.R
 		_, total, _ := kept.ledger.Conflicts(0, 1)
 		return float64(total)
 	})
-	kept.news, kept.copied, kept.doubt = out.learnt, out.copied, out.doubt
+	kept.ledger.Subscribe(func(entries []ledger.Entry) { out.News(entries...) })
+	kept.copied, kept.doubt = out.copied, out.doubt
 	return out
 }
-
-func (c *copying) learnt(entries []ledger.Entry) { c.News(entries...) }
 
 // ownReach is how a gateway reaches replicas in its own name.
 func ownReach(c *configs.Config, p *proxy.Proxy) func(replica string) transfer.Replica {
