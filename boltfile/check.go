@@ -29,7 +29,7 @@ const (
 
 var order = binary.NativeEndian
 
-// Check judges a file as a whole. An empty one is a new one.
+// Check judges all of a file. An empty one is a new one.
 func Check(file *os.File) error {
 	info, err := file.Stat()
 	if err != nil || info.Size() == 0 {
@@ -63,7 +63,7 @@ type walk struct {
 	least []byte // key of a branch, which none behind it is below
 }
 
-// newest reads both metas. One that was being written when the machine stopped is not whole, and the other one counts.
+// newest reads both metas. One that was being written when the machine stopped is incomplete, and the other one counts.
 func (w *walk) newest() (m meta, err error) {
 	for i := range int64(2) {
 		page := make([]byte, pageHeader+metaSize)

@@ -187,7 +187,7 @@ func TestAnInsaneClockPoisonsNothing(t *testing.T) {
 		t.Error("its time was taken over")
 	}
 	divergence := func(n *node) float64 { return n.metric(t, "fairlead_cluster_divergence", "", "") }
-	poll(t, "the refused grant is a part that differs", func() bool { return divergence(nodes[0]) > 0 && divergence(nodes[2]) > 0 })
+	poll(t, "the refused grant is a bucket that differs", func() bool { return divergence(nodes[0]) > 0 && divergence(nodes[2]) > 0 })
 	nodes[2].stop()
 	poll(t, "who has left differs from nobody", func() bool { return divergence(nodes[0])+divergence(nodes[1]) == 0 })
 }

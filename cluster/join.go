@@ -22,7 +22,7 @@ const (
 	joinMost  = time.Second
 
 	// An address that we joined and that no member has, is one behind which a member says another: not to be asked for
-	// its whole state every second.
+	// its complete state every second.
 	joinedElsewhere = 30 * time.Second
 
 	// A member that we held for dead has to refute that before it is in, and that we are dead it may hold, too.

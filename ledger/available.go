@@ -51,10 +51,10 @@ const probeSize = 64 << 10
 
 // probe leaves room for them in the file.
 func (l *Ledger) probe() error {
-	if err := l.commit([]write{newWrite(func(t *tx) error { return t.put(bucketMeta, keyProbe, make([]byte, probeSize)) })}); err != nil {
+	if err := l.commit([]write{newWrite(func(t *tx) error { return t.putKey(bucketMeta, keyProbe, make([]byte, probeSize)) })}); err != nil {
 		return err
 	}
-	return l.commit([]write{newWrite(func(t *tx) error { return t.delete(bucketMeta, keyProbe) })})
+	return l.commit([]write{newWrite(func(t *tx) error { return t.deleteKey(bucketMeta, keyProbe) })})
 }
 
 // note keeps what came of a try, and says what has changed; of what stays it says so again.
@@ -72,8 +72,8 @@ func (l *Ledger) note(err error) {
 	l.mu.Unlock()
 	switch {
 	case again:
-		l.log.Error("the record of pushes and deletions is not available; it is tried again every few seconds", "error", err)
+		l.log.Error("the ledger is not available; it is tried again every few seconds", "error", err)
 	case err == nil && before != nil:
-		l.log.Info("the record of pushes and deletions is available again")
+		l.log.Info("the ledger is available again")
 	}
 }

@@ -16,7 +16,7 @@ const (
 	Confirmed Kind = "confirmed"
 )
 
-// Event is something that was recorded here, not learnt from another gateway. Of a write of two names there is one.
+// Event is something that was recorded here, not merged from another gateway. Of a write of two names there is one.
 type Event struct {
 	Number  uint64
 	Kind    Kind
@@ -68,7 +68,7 @@ type wireConflict struct {
 }
 
 func (t *tx) event(e Event) error {
-	if e.Entry.Part || IsFound(e.Entry.Stamp) { // what was found nobody pushed
+	if e.Entry.Implied || IsFound(e.Entry.Stamp) { // what was found nobody pushed
 		return nil
 	}
 	return t.log(bucketEvents, wireEvent{e.Kind, Row{Entry: e.Entry}, e.Replica, e.Request.cut(), t.l.now().UnixMilli()}, maxEvents)
@@ -93,11 +93,11 @@ func (t *tx) log(bucket string, v any, most uint64) error {
 		return err
 	}
 	if n > most {
-		if err := t.delete(bucket, number(n-most)); err != nil {
+		if err := t.deleteKey(bucket, number(n-most)); err != nil {
 			return err
 		}
 	}
-	return t.put(bucket, number(n), marshal(v))
+	return t.putKey(bucket, number(n), marshal(v))
 }
 
 // logged reads up to limit of a numbered list after one of its numbers. What cannot be read is left out.
@@ -124,11 +124,11 @@ func (l *Ledger) Events(after uint64, limit int) (events []Event, err error) {
 func (l *Ledger) Trim(read uint64, forget []uint64) error {
 	return l.submit(func(t *tx) error {
 		for _, n := range forget {
-			if err := t.delete(bucketEvents, number(n)); err != nil {
+			if err := t.deleteKey(bucketEvents, number(n)); err != nil {
 				return err
 			}
 		}
-		return t.put(bucketMeta, keyRead, []byte(number(read)))
+		return t.putKey(bucketMeta, keyRead, []byte(number(read)))
 	})
 }
 

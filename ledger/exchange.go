@@ -27,7 +27,7 @@ type Page struct {
 // Encode is the page as it travels.
 func (p Page) Encode() []byte { return marshal(p) }
 
-// DecodePage reads a page. Rows that break a rule are left for Learn to count.
+// DecodePage reads a page. Rows that break a rule are left for MergePage to count.
 func DecodePage(data []byte) (Page, error) {
 	var p Page
 	if len(data) > maxPageSize {
@@ -51,7 +51,7 @@ func (p Page) check() error {
 
 // Vector is what we know, by origin: the number of its last change that we have with all before it. An origin is a
 // member's name with a number of its file. Who asks another gateway for what Since returns begins with it, and after each
-// page that was learnt goes on with the larger of the numbers it has and those of the page's UpTo, until there is no More.
+// page that was merged goes on with the larger of the numbers it has and those of the page's UpTo, until there is no More.
 func (l *Ledger) Vector() (vector map[string]uint64, err error) {
 	err = l.read(func(t *tx) { vector = t.vector() })
 	return vector, err
@@ -110,31 +110,31 @@ func (t *tx) since(vector map[string]uint64, limit int) Page {
 	return p
 }
 
-// Learned is what came of a page.
-type Learned struct {
+// Merged is what came of a page.
+type Merged struct {
 	News      []Entry // what is known now and was not before
 	Conflicts int     // tags that were written on two sides of a cut
 	Refused   int     // rows that break a rule, or whose stamp is not to be believed; they are asked for again
 }
 
-// Learn takes note of another gateway's page.
-func (l *Ledger) Learn(p Page) (Learned, error) {
+// MergePage takes note of another gateway's page.
+func (l *Ledger) MergePage(p Page) (Merged, error) {
 	if err := p.check(); err != nil {
-		return Learned{}, err
+		return Merged{}, err
 	}
-	var out Learned
+	var out Merged
 	err := l.submit(func(t *tx) (err error) {
-		out, err = t.learn(p)
+		out, err = t.mergePage(p)
 		return err
 	})
 	if err != nil {
-		return Learned{}, err
+		return Merged{}, err
 	}
 	l.publish(out.News...)
 	return out, nil
 }
 
-func (t *tx) learn(p Page) (out Learned, err error) {
+func (t *tx) mergePage(p Page) (out Merged, err error) {
 	if err := t.notice(p); err != nil {
 		return out, err
 	}
@@ -149,7 +149,7 @@ func (t *tx) learn(p Page) (out Learned, err error) {
 			}
 			continue
 		}
-		if err := t.learnRow(r, &out); err != nil {
+		if err := t.mergeRow(r, &out); err != nil {
 			return out, err
 		}
 	}
@@ -161,7 +161,7 @@ func (t *tx) learn(p Page) (out Learned, err error) {
 	return out, nil
 }
 
-func (t *tx) learnRow(theirs Row, out *Learned) error {
+func (t *tx) mergeRow(theirs Row, out *Merged) error {
 	ours, known := t.row(theirs.key())
 	row := theirs
 	if known {
@@ -184,30 +184,30 @@ func (t *tx) learnRow(theirs Row, out *Learned) error {
 			return err
 		}
 	}
-	buried, err := t.settle(&row)
+	tombstones, err := t.applyTombstones(&row)
 	if err != nil {
 		return err
 	}
 	if news {
 		out.News = append(out.News, row.Entry)
 	}
-	for _, r := range buried {
+	for _, r := range tombstones {
 		out.News = append(out.News, r.Entry)
 	}
 	return nil
 }
 
-// settle makes tombstones where a digest was deleted on one side of a cut and tagged before on the other.
-func (t *tx) settle(row *Row) (buried []Row, err error) {
+// applyTombstones makes them where a digest was deleted on one side of a cut and tagged before on the other.
+func (t *tx) applyTombstones(row *Row) (tombstones []Row, err error) {
 	if row.Deleted {
-		return t.buryTags(*row)
+		return t.tombstoneTags(*row)
 	}
 	digest, ok := t.row(Reference{Repository: row.Repository, Name: row.Digest}.key())
-	if !ok || !row.buriedBy(digest) {
+	if !ok || !row.tombstonedBy(digest) {
 		return nil, nil
 	}
 	tag := *row
-	*row = tag.bury(digest)
+	*row = tag.tombstone(digest)
 	return nil, t.changeRow(tag, *row)
 }
 
@@ -228,7 +228,7 @@ func (t *tx) advance(origin string, from, n uint64) error {
 			return err
 		}
 	}
-	return t.put(bucketVector, origin, []byte(number(n)))
+	return t.putKey(bucketVector, origin, []byte(number(n)))
 }
 
 // roomForOrigin forgets origins of which no change is left: of files that were lost. With too many others a new one is not
@@ -242,7 +242,7 @@ func (t *tx) roomForOrigin() (bool, error) {
 		if origin == t.origin() || len(t.keys(bucketChanges, origin+separator, "", 1)) > 0 {
 			continue
 		}
-		if err := t.delete(bucketVector, origin); err != nil {
+		if err := t.deleteKey(bucketVector, origin); err != nil {
 			return false, err
 		}
 		delete(vector, origin)
@@ -252,7 +252,7 @@ func (t *tx) roomForOrigin() (bool, error) {
 
 // notice finds out that others know changes of ours that we do not: our file is an old copy of itself. What we changed
 // since it was put back has numbers that others take for known, so all of ours is numbered anew, as another origin's; and
-// what we lost is learnt again.
+// what we lost is merged again.
 func (t *tx) notice(p Page) error {
 	before := t.origin()
 	ahead := p.UpTo[before]
@@ -262,10 +262,10 @@ func (t *tx) notice(p Page) error {
 	if ahead <= t.known(before) {
 		return nil
 	}
-	if err := t.delete(bucketVector, before); err != nil {
+	if err := t.deleteKey(bucketVector, before); err != nil {
 		return err
 	}
-	if err := t.put(bucketMeta, keyOrigin, []byte(newOrigin(t.l.member))); err != nil {
+	if err := t.putKey(bucketMeta, keyOrigin, []byte(newOrigin(t.l.member))); err != nil {
 		return err
 	}
 	for _, k := range t.keys(bucketChanges, before+separator, "", math.MaxInt) {

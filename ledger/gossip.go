@@ -172,7 +172,7 @@ func (g *Gossip) read(h heard) {
 		g.answer(h.from, n.Have)
 	}
 	if n.Page != nil {
-		g.learn(h.from, n.Page)
+		g.mergePage(h.from, n.Page)
 	}
 	if n.Knows {
 		g.say(h.from)
@@ -198,13 +198,13 @@ func (g *Gossip) answer(member string, vector map[string]uint64) {
 	}
 }
 
-func (g *Gossip) learn(member string, data []byte) {
+func (g *Gossip) mergePage(member string, data []byte) {
 	page, err := DecodePage(data)
 	if err != nil {
 		g.log.Warn("news that cannot be read", "from", member, "error", err)
 		return
 	}
-	did, err := g.ledger.Learn(page)
+	did, err := g.ledger.MergePage(page)
 	g.complain(err)
 	if did.Refused > 0 {
 		g.log.Warn("news that is not to be believed", "from", member, "entries", did.Refused)
@@ -220,6 +220,6 @@ func (g *Gossip) learn(member string, data []byte) {
 // complain leaves it to the ledger to say that it is not available: here that comes up every second.
 func (g *Gossip) complain(err error) {
 	if err != nil && !errors.Is(err, ErrUnavailable) {
-		g.log.Warn("the record of pushes and deletions cannot be exchanged", "error", err)
+		g.log.Warn("the ledger cannot be exchanged", "error", err)
 	}
 }

@@ -80,7 +80,7 @@ func newLedger(dir, member string, replicas []string, now func() time.Time, log 
 func (l *Ledger) tryOpen() {
 	db, err := l.open()
 	if errors.Is(err, boltfile.ErrDamaged) {
-		l.log.Error("the record of pushes and deletions begins anew; other gateways may know what is lost", "error", err)
+		l.log.Error("the ledger begins anew; other gateways may know what is lost", "error", err)
 		db, err = l.open()
 	}
 	if err == nil {

@@ -10,7 +10,7 @@ type Content struct {
 	Digest, MediaType string
 	Config            string // media type of a manifest's config; empty: it has none
 	Size              int64  // bytes
-	Part              bool   // of a manifest that is pushed, and not pushed itself
+	Implied           bool   // of a manifest that is pushed, and not pushed itself
 }
 
 // Push records that replica accepted a manifest, by tag or digest; of a tag, the digest, too. It is durable when it returns.
@@ -20,7 +20,7 @@ func (l *Ledger) Push(what Reference, c Content, replica string, by Request) (En
 }
 
 func (l *Ledger) push(what Reference, c Content, replica string, by Request, within time.Duration) (Entry, error) {
-	e := Entry{Reference: what, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Part: c.Part, Replica: replica}
+	e := Entry{Reference: what, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Implied: c.Implied, Replica: replica}
 	if err := e.check(); err != nil {
 		return Entry{}, err
 	}
@@ -44,7 +44,7 @@ func (t *tx) push(e Entry, by Request) (pushed Row, err error) {
 	e.Stamp = t.l.clock.Now(t.l.now())
 	if !e.IsDigest() {
 		content := e
-		content.Name, content.Part = e.Digest, true
+		content.Name, content.Implied = e.Digest, true
 		if _, err := t.record(content); err != nil {
 			return Row{}, err
 		}
@@ -75,13 +75,13 @@ func (l *Ledger) remove(what Reference, replica string, by Request, within time.
 		e.Stamp = l.clock.Now(l.now())
 		if old, ok := t.row(what.key()); ok {
 			e.Digest, e.MediaType, e.Config, e.Size = old.Digest, old.MediaType, old.Config, old.Size
-			e.Part = old.Deleted && old.Part // a stand-in's
+			e.Implied = old.Deleted && old.Implied // a stand-in's
 		}
 		tombstone, err := t.record(e)
 		if err != nil {
 			return err
 		}
-		tags, err := t.buryTags(tombstone)
+		tags, err := t.tombstoneTags(tombstone)
 		for _, r := range append([]Row{tombstone}, tags...) {
 			deleted = append(deleted, r.Entry)
 			if err == nil {
@@ -105,7 +105,7 @@ func (l *Ledger) Untag(tag Reference, standIn string, replica string, by Request
 
 func (l *Ledger) untag(tag Reference, standIn, replica string, by Request, within time.Duration) ([]Entry, error) {
 	began := time.Now()
-	e := Entry{Reference: Reference{Repository: tag.Repository, Name: standIn}, Digest: standIn, Replica: replica, Deleted: true, Part: true}
+	e := Entry{Reference: Reference{Repository: tag.Repository, Name: standIn}, Digest: standIn, Replica: replica, Deleted: true, Implied: true}
 	if err := e.check(); err != nil {
 		return nil, err
 	}
@@ -144,7 +144,7 @@ func (l *Ledger) Confirm(e Entry, replica string) error {
 func (t *tx) record(e Entry) (Row, error) {
 	old, _ := t.row(e.key())
 	e.Confirmed = []string{e.Replica}
-	row := Row{Entry: e, Seen: follow(old, t.l.member)}
+	row := Row{Entry: e, Seen: seenBefore(old, t.l.member)}
 	return row, t.changeRow(old, row)
 }
 
@@ -158,8 +158,8 @@ func (t *tx) changeRow(old, row Row) error {
 	return t.replace(old, row)
 }
 
-// buryTags makes tombstones of the tags that name what was deleted before the tombstone was made.
-func (t *tx) buryTags(tombstone Row) (buried []Row, err error) {
+// tombstoneTags makes tombstones of the tags that name what was deleted before the tombstone was made.
+func (t *tx) tombstoneTags(tombstone Row) (tombstones []Row, err error) {
 	if tombstone.Blob || !tombstone.IsDigest() || !tombstone.Deleted {
 		return nil, nil
 	}
@@ -167,19 +167,19 @@ func (t *tx) buryTags(tombstone Row) (buried []Row, err error) {
 	for after := ""; ; {
 		keys := t.keys(bucketTags, prefix, after, 1000)
 		if len(keys) == 0 {
-			return buried, nil
+			return tombstones, nil
 		}
 		for _, k := range keys {
 			after = k
 			tag, ok := t.row(Reference{Repository: tombstone.Repository, Name: k[len(prefix):]}.key())
-			if !ok || !tag.buriedBy(tombstone) {
+			if !ok || !tag.tombstonedBy(tombstone) {
 				continue
 			}
-			row := tag.bury(tombstone)
+			row := tag.tombstone(tombstone)
 			if err := t.changeRow(tag, row); err != nil {
 				return nil, err
 			}
-			buried = append(buried, row)
+			tombstones = append(tombstones, row)
 		}
 	}
 }

@@ -6,17 +6,17 @@ import (
 	"github.com/fairlead-gateway/fairlead/hlc"
 )
 
-// buriedMark makes of a member's name one that no member has, since names are DNS labels, and the next one in their order.
-const buriedMark = "!"
+// tombstoneMark makes of a member's name one that no member has, since names are DNS labels, and the next one in their order.
+const tombstoneMark = "!"
 
-// buried is the first stamp after s: of the deletion of a tag that was written then, with its digest.
-func buried(s hlc.Stamp) hlc.Stamp {
-	s.Member += buriedMark
+// tombstoneStamp is the first stamp after s: of the deletion of a tag that was written then, with its digest.
+func tombstoneStamp(s hlc.Stamp) hlc.Stamp {
+	s.Member += tombstoneMark
 	return s
 }
 
 // Gateway is the member that wrote it.
-func (e Entry) Gateway() string { return strings.TrimSuffix(e.Stamp.Member, buriedMark) }
+func (e Entry) Gateway() string { return strings.TrimSuffix(e.Stamp.Member, tombstoneMark) }
 
-// Buried reports whether it is a tag that was deleted with its digest. Its stamp is not of when that was.
-func (e Entry) Buried() bool { return strings.HasSuffix(e.Stamp.Member, buriedMark) }
+// DeletedWithDigest reports whether it is a tag that was deleted with its digest. Its stamp is not of when that was.
+func (e Entry) DeletedWithDigest() bool { return strings.HasSuffix(e.Stamp.Member, tombstoneMark) }

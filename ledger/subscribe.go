@@ -1,8 +1,8 @@
 package ledger
 
 // Subscribe has tell called with every entry that this ledger accepts: a push (also by PushOver), a deletion (with the
-// tags that went with a digest), what was found, and what was learned from another gateway. Confirmations made here are
-// not told of; those that others made are part of what is learned.
+// tags that went with a digest), what was found, and what was merged from another gateway. Confirmations made here are
+// not told of; those that others made are among what is merged.
 //
 // It is called once the change is durable, in the goroutine of whoever made it and before that call returns, with no
 // lock held, in the order of subscription. It must not keep that call waiting, and must not change the entries. Calls

@@ -123,7 +123,7 @@ func (l *Ledger) commit(together []write) error {
 			if !t.changed {
 				return errUnchanged
 			}
-			return t.put(bucketMeta, keyClock, marshal(l.clock.Last))
+			return t.putKey(bucketMeta, keyClock, marshal(l.clock.Last))
 		})
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
@@ -137,7 +137,7 @@ func (l *Ledger) commit(together []write) error {
 	return nil
 }
 
-// Changed is closed with the next change, made here or learnt from another gateway. Who waits for one asks before he reads.
+// Changed is closed with the next change, made here or merged from another gateway. Who waits for one asks before he reads.
 func (l *Ledger) Changed() <-chan struct{} { return *l.changed.Load() }
 
 // read runs look with the last durable state.

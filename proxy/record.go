@@ -98,7 +98,7 @@ func (x *exchange) recordPush(replica string, digest string, mediaType string) e
 	for _, part := range x.needs {
 		of := ledger.Reference{Repository: repository, Name: part.Digest, Blob: !part.Manifest}
 		if x.mayBeDeleted(of) {
-			if err := record.Push(of, ledger.Content{Digest: part.Digest, Part: true}, replica, x.by()); err != nil {
+			if err := record.Push(of, ledger.Content{Digest: part.Digest, Implied: true}, replica, x.by()); err != nil {
 				return fmt.Errorf("%w: %w", errUnrecorded, err)
 			}
 		}
