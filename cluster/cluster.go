@@ -32,7 +32,7 @@ type Cluster struct {
 	started   time.Time
 	metrics   *metrics
 	table     *table
-	opinions  *opinions
+	reports   *memberReports
 	members   *members
 	misfits   *misfits
 	guard     *guard
@@ -41,7 +41,7 @@ type Cluster struct {
 	spreads   *spreads
 	keyring   *memberlist.Keyring // nil: in clear text
 	joins     chan struct{}
-	reliable  chan parcel
+	reliable  chan largeMessage
 	tried     chan struct{}
 
 	keysMu sync.Mutex // serializes SetKeys
@@ -66,10 +66,10 @@ func newCluster(cfg Config, out outside) (*Cluster, error) {
 	}
 	c := &Cluster{
 		cfg: cfg, log: cfg.Log, now: out.now, boot: newBoot(), started: time.Now(),
-		table:    newTable(cfg.Name, cfg.Idle),
-		opinions: &opinions{byMember: map[string]opinion{}},
-		members:  newMembers(cfg.Name), guard: &guard{seen: map[string]running{}}, repairs: newRepairs(),
-		questions: newQuestions(), spreads: newSpreads(), joins: make(chan struct{}, maxJoins), reliable: make(chan parcel, maxParcels),
+		table:   newTable(cfg.Name, cfg.Idle),
+		reports: &memberReports{byMember: map[string]memberReport{}},
+		members: newMembers(cfg.Name), guard: &guard{seen: map[string]running{}}, repairs: newRepairs(),
+		questions: newQuestions(), spreads: newSpreads(), joins: make(chan struct{}, maxJoins), reliable: make(chan largeMessage, maxLarge),
 		tried: make(chan struct{}),
 	}
 	c.metrics = newMetrics(cfg.Registerer,

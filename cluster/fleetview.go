@@ -1,32 +1,32 @@
 package cluster
 
-// SetView makes views, by replica, this member's opinion, and tells all if that changes it. At most 256 replicas with
+// SetReports makes replicas, by name, this member's report, and tells all if that changes it. At most 256 replicas with
 // 16 fronts each; names are at most 64 bytes of printable ASCII.
-func (c *Cluster) SetView(views map[string]View) {
-	o, changed := c.opinions.set(c.cfg.Name, c.boot, views)
+func (c *Cluster) SetReports(replicas map[string]Report) {
+	r, changed := c.reports.set(c.cfg.Name, c.boot, replicas)
 	if !changed {
 		return
 	}
 	for _, to := range c.members.others() {
-		c.sendView(to, o)
+		c.sendReport(to, r)
 	}
 }
 
-func (c *Cluster) sendView(to member, o opinion) {
-	if o.Version == 0 {
+func (c *Cluster) sendReport(to member, r memberReport) {
+	if r.Version == 0 {
 		return // we have none yet
 	}
-	m := c.message(typeView)
-	m.Views = []opinion{o}
-	c.send(to, typeView, m.encode())
+	m := c.message(typeReport)
+	m.Reports = []memberReport{r}
+	c.send(to, typeReport, m.encode())
 }
 
-// Views is what each live member that has an opinion sees, this one included: by member, then by replica.
-func (c *Cluster) Views() map[string]map[string]View {
-	out := map[string]map[string]View{}
-	for _, o := range c.opinions.all() {
-		if m, ok := c.members.get(o.Member); o.Member == c.cfg.Name || ok && m.meta.Boot == o.Boot {
-			out[o.Member] = cloneViews(o.Views)
+// FleetView is what each live member that has reported sees, this one included: by member, then by replica.
+func (c *Cluster) FleetView() map[string]map[string]Report {
+	out := map[string]map[string]Report{}
+	for _, r := range c.reports.all() {
+		if m, ok := c.members.get(r.Member); r.Member == c.cfg.Name || ok && m.meta.Boot == r.Boot {
+			out[r.Member] = cloneReports(r.Replicas)
 		}
 	}
 	return out

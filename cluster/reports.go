@@ -2,52 +2,52 @@ package cluster
 
 import "sync"
 
-// opinions holds the newest opinion of each member, ours included. An opinion is never changed, only replaced.
-type opinions struct {
+// memberReports holds the newest report of each member, ours included. A report is never changed, only replaced.
+type memberReports struct {
 	mu       sync.Mutex
-	byMember map[string]opinion // Guarded by mu. At most maxMembers.
+	byMember map[string]memberReport // Guarded by mu. At most maxMembers.
 }
 
-// set makes views our opinion, and reports whether that changes anything.
-func (p *opinions) set(member, boot string, views map[string]View) (opinion, bool) {
+// set makes replicas our report, and tells whether that changes anything.
+func (p *memberReports) set(member, boot string, replicas map[string]Report) (memberReport, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old := p.byMember[member]
-	if old.Version > 0 && equalViews(old.Views, views) {
+	if old.Version > 0 && equalReports(old.Replicas, replicas) {
 		return old, false
 	}
-	o := opinion{member, boot, old.Version + 1, cloneViews(views)}
-	p.byMember[member] = o
-	return o, true
+	r := memberReport{member, boot, old.Version + 1, cloneReports(replicas)}
+	p.byMember[member] = r
+	return r, true
 }
 
-func (p *opinions) get(member string) opinion {
+func (p *memberReports) get(member string) memberReport {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.byMember[member]
 }
 
-// learn keeps o unless a newer one of the same process is known. Whether it is a live member's the caller has found out.
-func (p *opinions) learn(o opinion) {
+// keepNewest keeps r unless a newer one of the same process is known. Whether it is a live member's the caller has found out.
+func (p *memberReports) keepNewest(r memberReport) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if old := p.byMember[o.Member]; old.Boot != o.Boot || old.Version < o.Version {
-		p.byMember[o.Member] = o
+	if old := p.byMember[r.Member]; old.Boot != r.Boot || old.Version < r.Version {
+		p.byMember[r.Member] = r
 	}
 }
 
-func (p *opinions) forget(member string) {
+func (p *memberReports) forget(member string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.byMember, member)
 }
 
-func (p *opinions) all() []opinion {
+func (p *memberReports) all() []memberReport {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out := make([]opinion, 0, len(p.byMember))
-	for _, o := range p.byMember {
-		out = append(out, o)
+	out := make([]memberReport, 0, len(p.byMember))
+	for _, r := range p.byMember {
+		out = append(out, r)
 	}
 	return out
 }

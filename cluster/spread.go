@@ -163,7 +163,7 @@ func (c *Cluster) tellAll(g Grant, p *spread, wait time.Duration) {
 
 // confirm says that we have heard of a grant.
 func (c *Cluster) confirm(from member, m message) {
-	c.learn(from, m.Grants, true)
+	c.mergeGrants(from, m.Grants, true)
 	answer := c.message(typeHeard)
 	answer.Repository, answer.Grants = m.Repository, m.Grants
 	c.send(from, typeHeard, answer.encode())
