@@ -80,9 +80,9 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestWhatBboltDoesNotSee is the reason for a check of our own: a page whose first key is not the one that the branch has
-// for it passes bbolt's Check and can be read, and is a panic once it is written to. When bbolt sees that, its Check may
-// take our place.
+// TestWhatBboltDoesNotSee is the reason for a check of our own: a page whose first key is not the one that the branch
+// has for it passes bbolt's Check and can be read, and is a panic once it is written to. When bbolt sees that, its
+// Check may take our place.
 func TestWhatBboltDoesNotSee(t *testing.T) {
 	data := written(t)
 	spoilt := false

@@ -73,8 +73,8 @@ func (c *Cluster) ask(ctx context.Context, repository, replica string) (string, 
 	}
 }
 
-// question asks the arbiter; then it again, also by way of others; then the deputy, whom all others ask then, too, so that
-// they agree while nobody knows yet that the arbiter is gone. What nobody answers is decided here.
+// question asks the arbiter; then it again, also by way of others; then the deputy, whom all others ask then, too, so
+// that they agree while nobody knows yet that the arbiter is gone. What nobody answers is decided here.
 func (c *Cluster) question(q *question, replica string) (string, bool) {
 	asked := c.now()
 	for _, step := range []struct {

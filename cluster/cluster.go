@@ -140,8 +140,9 @@ func (c *Cluster) Address() string {
 	return net.JoinHostPort(n.Addr.String(), fmt.Sprint(n.Port))
 }
 
-// Tried is closed when each peer has been tried once, which takes some seconds where one does not answer. Before that a gateway that has just
-// started may not know of a lease, and would grant it anew: who can wait before serving clients had better.
+// Tried is closed when each peer has been tried once, which takes some seconds where one does not answer. Before that a
+// gateway that has just started may not know of a lease, and would grant it anew: who can wait before serving clients
+// had better.
 func (c *Cluster) Tried() <-chan struct{} { return c.tried }
 
 // Run joins the peers, stays joined until ctx ends, then says goodbye, which takes a second at most when nobody

@@ -156,7 +156,8 @@ func packets(m message, grants []wireGrant) [][]byte {
 	return out
 }
 
-// fit drops reports and grants that are too many for one state, the first grants first: they are the least recently used.
+// fit drops reports and grants that are too many for one state, the first grants first: they are the least recently
+// used.
 func fit(m message) message {
 	reports := m.Reports
 	m.Reports = nil

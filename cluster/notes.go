@@ -3,7 +3,8 @@ package cluster
 // maxNote bounds a note, in bytes.
 const maxNote = 2 << 20
 
-// Note tells a live member something that is the program's own and not the cluster's. It may be lost, and does not wait.
+// Note tells a live member something that is the program's own and not the cluster's. It may be lost, and does not
+// wait.
 func (c *Cluster) Note(to string, data []byte) {
 	if m, ok := c.members.get(to); ok && to != c.cfg.Name {
 		c.note(data, m)

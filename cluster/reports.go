@@ -27,7 +27,8 @@ func (p *memberReports) get(member string) memberReport {
 	return p.byMember[member]
 }
 
-// keepNewest keeps r unless a newer one of the same process is known. Whether it is a live member's the caller has found out.
+// keepNewest keeps r unless a newer one of the same process is known. Whether it is a live member's the caller has
+// found out.
 func (p *memberReports) keepNewest(r memberReport) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

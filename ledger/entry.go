@@ -80,8 +80,8 @@ func Merge(a, b Row) Row {
 	return merged
 }
 
-// compareWrites orders different writes with the same stamp: tombstones that were made of different copies of a tag, or what
-// a member wrote that lost its file and then its time. One of them has to be taken all the same, and by all.
+// compareWrites orders different writes with the same stamp: tombstones that were made of different copies of a tag, or
+// what a member wrote that lost its file and then its time. One of them has to be taken all the same, and by all.
 func compareWrites(a, b Entry) int {
 	return cmp.Or(compareFlags(a.Deleted, b.Deleted), cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.MediaType, b.MediaType),
 		cmp.Compare(a.Size, b.Size), cmp.Compare(a.Replica, b.Replica), cmp.Compare(a.Config, b.Config), compareFlags(a.Implied, b.Implied))
@@ -155,9 +155,10 @@ func (r Row) tombstonedBy(tombstone Row) bool {
 		tombstone.Name == r.Digest && tombstone.Stamp.Compare(r.Stamp) > 0
 }
 
-// tombstone is the tag's tombstone, where tombstone is that of its digest. Its stamp follows the tag's own at once, so that all who
-// make one make the same, and no later than that: whoever has heard of the deletion may not have heard yet that the tag was pushed
-// anew before it. The replica that deleted the digest is rid of the tag if it is known to have had it.
+// tombstone is the tag's tombstone, where tombstone is that of its digest. Its stamp follows the tag's own at once, so
+// that all who make one make the same, and no later than that: whoever has heard of the deletion may not have heard yet
+// that the tag was pushed anew before it. The replica that deleted the digest is rid of the tag if it is known to have
+// had it.
 func (r Row) tombstone(tombstone Row) Row {
 	if IsFound(r.Stamp) { // it may have been found since
 		return Row{Entry: Entry{Reference: r.Reference, Digest: r.Digest, Replica: tombstone.Replica, Stamp: tombstoneStamp(r.Stamp), Deleted: true, DigestDeletedMS: tombstone.Stamp.WallMS}}

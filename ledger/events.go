@@ -26,7 +26,8 @@ type Event struct {
 	WallMS  int64   // when it was recorded, by our own clock
 }
 
-// Request is what is remembered of a client's request. None of it has been checked. It is cut to maxClientField bytes a field.
+// Request is what is remembered of a client's request. None of it has been checked. It is cut to maxClientField bytes a
+// field.
 type Request struct {
 	Host      string `json:"h,omitempty"`
 	Method    string `json:"m,omitempty"`
@@ -110,7 +111,8 @@ func logged[W any](t *tx, bucket string, after uint64, limit int, visit func(n u
 	}
 }
 
-// Events lists what came after the event with that number, by number. Numbers that are missing were trimmed, or were too many.
+// Events lists what came after the event with that number, by number. Numbers that are missing were trimmed, or were
+// too many.
 func (l *Ledger) Events(after uint64, limit int) (events []Event, err error) {
 	err = l.read(func(t *tx) {
 		logged(t, bucketEvents, after, limit, func(n uint64, w wireEvent) {

@@ -50,8 +50,9 @@ func (p Page) check() error {
 }
 
 // Vector is what we know, by origin: the number of its last change that we have with all before it. An origin is a
-// member's name with a number of its file. Who asks another gateway for what Since returns begins with it, and after each
-// page that was merged goes on with the larger of the numbers it has and those of the page's UpTo, until there is no More.
+// member's name with a number of its file. Who asks another gateway for what Since returns begins with it, and after
+// each page that was merged goes on with the larger of the numbers it has and those of the page's UpTo, until there is
+// no More.
 func (l *Ledger) Vector() (vector map[string]uint64, err error) {
 	err = l.read(func(t *tx) { vector = t.vector() })
 	return vector, err
@@ -231,8 +232,8 @@ func (t *tx) advance(origin string, from, n uint64) error {
 	return t.putKey(bucketVector, origin, []byte(number(n)))
 }
 
-// roomForOrigin forgets origins of which no change is left: of files that were lost. With too many others a new one is not
-// noted, and what it changed is asked for again each time.
+// roomForOrigin forgets origins of which no change is left: of files that were lost. With too many others a new one is
+// not noted, and what it changed is asked for again each time.
 func (t *tx) roomForOrigin() (bool, error) {
 	vector := t.vector()
 	if len(vector) < maxOrigins {
@@ -251,8 +252,8 @@ func (t *tx) roomForOrigin() (bool, error) {
 }
 
 // notice finds out that others know changes of ours that we do not: our file is an old copy of itself. What we changed
-// since it was put back has numbers that others take for known, so all of ours is numbered anew, as another origin's; and
-// what we lost is merged again.
+// since it was put back has numbers that others take for known, so all of ours is numbered anew, as another origin's;
+// and what we lost is merged again.
 func (t *tx) notice(p Page) error {
 	before := t.origin()
 	ahead := p.UpTo[before]

@@ -221,8 +221,8 @@ func TestTagsOfWhatWasDeletedElsewhere(t *testing.T) {
 	}
 }
 
-// A digest was deleted after its tag had been given to another one, and somebody who has not heard of that yet makes a tombstone
-// of the tag.
+// A digest was deleted after its tag had been given to another one, and somebody who has not heard of that yet makes a
+// tombstone of the tag.
 func TestDeletedAfterItsTagMovedOn(t *testing.T) {
 	all, walls := several(t, 3)
 	push(t, all[0], tag("v1"), digest(1), "east")

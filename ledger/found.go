@@ -8,8 +8,8 @@ import (
 )
 
 // found is the stamp of what was there before anybody recorded it. It is older than all that a clock makes, so that
-// whatever was really pushed or deleted wins over it; and of each digest another one, the same for all who find it, so that
-// what is confirmed of one is not taken for confirmed of another.
+// whatever was really pushed or deleted wins over it; and of each digest another one, the same for all who find it, so
+// that what is confirmed of one is not taken for confirmed of another.
 func found(digest string) hlc.Stamp {
 	sum := sha256.Sum256([]byte(digest)) // as it is it would be too long for a member's name
 	return hlc.Stamp{Member: "found-" + hex.EncodeToString(sum[:24])}

@@ -102,7 +102,8 @@ func TestPushOver(t *testing.T) {
 	checkIntegrity(t, l)
 }
 
-// Whoever finds it, and whatever else was found or merged before: what was really pushed or deleted holds, and is no conflict.
+// Whoever finds it, and whatever else was found or merged before: what was really pushed or deleted holds, and is no
+// conflict.
 func TestFoundGivesWay(t *testing.T) {
 	dirs := [3]string{t.TempDir(), t.TempDir(), t.TempDir()}
 	round := 0

@@ -22,8 +22,8 @@ const (
 	maxWaits = 256 // messages that wait to be read
 )
 
-// Wire is how gateways reach each other, and how one records for another. Its functions do not wait, but for Record, which
-// records what another one cannot. What they send may be lost.
+// Wire is how gateways reach each other, and how one records for another. Its functions do not wait, but for Record,
+// which records what another one cannot. What they send may be lost.
 type Wire struct {
 	Tell    func(member string, data []byte)
 	TellAll func(data []byte)
@@ -59,8 +59,8 @@ type heard struct {
 	at   time.Time
 }
 
-// news is what travels: a question about all that the asker does not have, a page, a question about what the other has now, or the
-// answer to that, which is Have alone; or a write to record, and what came of it.
+// news is what travels: a question about all that the asker does not have, a page, a question about what the other has
+// now, or the answer to that, which is Have alone; or a write to record, and what came of it.
 type news struct {
 	Asks  bool              `json:"asks,omitempty"`
 	Have  map[string]uint64 `json:"have,omitempty"`

@@ -293,7 +293,8 @@ func TestCompact(t *testing.T) {
 	checkIntegrity(t, l)
 }
 
-// TestEventsOfOneWrite: a tag's push writes its digest, too, and is one event, here and for each replica that comes to have it.
+// TestEventsOfOneWrite: a tag's push writes its digest, too, and is one event, here and for each replica that comes to
+// have it.
 func TestEventsOfOneWrite(t *testing.T) {
 	l, _ := one(t)
 	by := Request{Host: "registry.contoso.com", Method: "PUT", UserAgent: strings.Repeat("a", 255) + "é"}

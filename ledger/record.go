@@ -13,8 +13,8 @@ type Content struct {
 	Implied           bool   // of a manifest that is pushed, and not pushed itself
 }
 
-// Push records that replica accepted a manifest, by tag or digest; of a tag, the digest, too. It is durable when it returns.
-// A blob is recorded only where it has a tombstone, which it lifts; else the entry is empty.
+// Push records that replica accepted a manifest, by tag or digest; of a tag, the digest, too. It is durable when it
+// returns. A blob is recorded only where it has a tombstone, which it lifts; else the entry is empty.
 func (l *Ledger) Push(what Reference, c Content, replica string, by Request) (Entry, error) {
 	return l.push(what, c, replica, by, l.patience)
 }
@@ -97,8 +97,9 @@ func (l *Ledger) remove(what Reference, replica string, by Request, within time.
 	return deleted, nil
 }
 
-// Untag records that replica has deleted a tag, by giving it to a stand-in that goes with it. Nobody has pushed the stand-in, so
-// that nobody is told of it: it is taken for deleted from the beginning, and stays Part when that is recorded again.
+// Untag records that replica has deleted a tag, by giving it to a stand-in that goes with it. Nobody has pushed the
+// stand-in, so that nobody is told of it: it is taken for deleted from the beginning, and stays Part when that is
+// recorded again.
 func (l *Ledger) Untag(tag Reference, standIn string, replica string, by Request) ([]Entry, error) {
 	return l.untag(tag, standIn, replica, by, l.patience)
 }
@@ -121,7 +122,8 @@ func (l *Ledger) untag(tag Reference, standIn, replica string, by Request, withi
 	return l.remove(tag, replica, by, max(within-time.Since(began), 0))
 }
 
-// Confirm records that replica has exactly what the entry says, or is rid of it. If something newer is known, it changes nothing.
+// Confirm records that replica has exactly what the entry says, or is rid of it. If something newer is known, it
+// changes nothing.
 func (l *Ledger) Confirm(e Entry, replica string) error {
 	if err := checkReplica(replica); err != nil {
 		return err

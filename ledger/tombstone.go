@@ -6,7 +6,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/hlc"
 )
 
-// tombstoneMark makes of a member's name one that no member has, since names are DNS labels, and the next one in their order.
+// tombstoneMark makes of a member's name one that no member has, since names are DNS labels, and the next one in their
+// order.
 const tombstoneMark = "!"
 
 // tombstoneStamp is the first stamp after s: of the deletion of a tag that was written then, with its digest.
