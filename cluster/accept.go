@@ -7,7 +7,7 @@ import (
 
 // The steps of a question. The first is nearly always the only one.
 const (
-	askAgain   = 200 * time.Millisecond  // a packet may be lost, or only our own way to the arbiter be cut
+	askResend  = 200 * time.Millisecond  // a packet may be lost, or only our own way to the arbiter be cut
 	askDeputy  = 700 * time.Millisecond  // by way of others it takes two round trips, of 250 ms between far regions
 	askTimeout = 1100 * time.Millisecond // in all: time for the deputy, too
 )
@@ -81,8 +81,8 @@ func (c *Cluster) question(q *question, replica string) (string, bool) {
 		ask  func(q *question, replica string, ranked []string) (decided bool)
 		wait time.Duration
 	}{
-		{c.askArbiter, askAgain},
-		{c.askAround, askDeputy - askAgain},
+		{c.askArbiter, askResend},
+		{c.askAround, askDeputy - askResend},
 		{c.askDeputy, askTimeout - askDeputy},
 	} {
 		if g, known := c.table.owner(q.repository, c.now()); known { // announced since

@@ -38,8 +38,12 @@ type wireStamp struct {
 }
 
 func (r Row) wire() wireRow {
-	w := wireRow{V: rowVersion, Repository: r.Repository, Name: r.Name, Blob: r.Blob, Digest: r.Digest, MediaType: r.MediaType, Config: r.Config, Size: r.Size, Implied: r.Implied,
-		Replica: r.Replica, Stamp: wireStamp(r.Stamp), Deleted: r.Deleted, DigestDeletedMS: r.DigestDeletedMS, Confirmed: r.Confirmed, Changes: r.Changes}
+	w := wireRow{
+		V: rowVersion, Repository: r.Repository, Name: r.Name, Blob: r.Blob,
+		Digest: r.Digest, MediaType: r.MediaType, Config: r.Config, Size: r.Size, Implied: r.Implied,
+		Replica: r.Replica, Stamp: wireStamp(r.Stamp), Deleted: r.Deleted, DigestDeletedMS: r.DigestDeletedMS,
+		Confirmed: r.Confirmed, Changes: r.Changes,
+	}
 	if r.IsDigest() {
 		w.Digest = ""
 	}
@@ -55,8 +59,10 @@ func (w wireRow) row() Row {
 		return Row{Changes: w.Changes}
 	}
 	r := Row{Changes: w.Changes, Entry: Entry{
-		Reference: Reference{w.Repository, w.Name, w.Blob}, Digest: w.Digest, MediaType: w.MediaType, Config: w.Config, Size: w.Size, Implied: w.Implied,
-		Replica: w.Replica, Stamp: hlc.Stamp(w.Stamp), Deleted: w.Deleted, DigestDeletedMS: w.DigestDeletedMS, Confirmed: w.Confirmed,
+		Reference: Reference{w.Repository, w.Name, w.Blob},
+		Digest:    w.Digest, MediaType: w.MediaType, Config: w.Config, Size: w.Size, Implied: w.Implied,
+		Replica: w.Replica, Stamp: hlc.Stamp(w.Stamp), Deleted: w.Deleted, DigestDeletedMS: w.DigestDeletedMS,
+		Confirmed: w.Confirmed,
 	}}
 	if r.IsDigest() {
 		r.Digest = r.Name

@@ -72,19 +72,22 @@ func (t *tx) event(e Event) error {
 	if e.Entry.Implied || IsFound(e.Entry.Stamp) { // what was found nobody pushed
 		return nil
 	}
-	return t.log(bucketEvents, wireEvent{e.Kind, Row{Entry: e.Entry}, e.Replica, e.Request.cut(), t.l.now().UnixMilli()}, maxEvents)
+	w := wireEvent{e.Kind, Row{Entry: e.Entry}, e.Replica, e.Request.cut(), t.l.now().UnixMilli()}
+	return t.log(bucketEvents, w, maxEvents)
 }
 
 // conflict notes one, and how many that is: it may have been told of before, by others as well.
 func (t *tx) conflict(loser, winner Entry) (found int, err error) {
-	again := false
+	known := false
 	logged(t, bucketConflicts, 0, maxConflicts, func(_ uint64, w wireConflict) {
-		again = again || w.Winner.Reference == winner.Reference && w.Winner.Stamp == winner.Stamp && w.Loser.Stamp == loser.Stamp
+		known = known || w.Winner.Reference == winner.Reference &&
+			w.Winner.Stamp == winner.Stamp && w.Loser.Stamp == loser.Stamp
 	})
-	if again {
+	if known {
 		return 0, nil
 	}
-	return 1, t.log(bucketConflicts, wireConflict{Row{Entry: winner}, Row{Entry: loser}, t.l.now().UnixMilli()}, maxConflicts)
+	w := wireConflict{Row{Entry: winner}, Row{Entry: loser}, t.l.now().UnixMilli()}
+	return 1, t.log(bucketConflicts, w, maxConflicts)
 }
 
 // log appends to a numbered list, which it keeps to the last most.

@@ -25,10 +25,8 @@ func (e Entry) Found() bool { return IsFound(e.Stamp) && e.DigestDeletedMS == 0 
 // digest, too. What is known of either stays as it is: a tag of a digest that was deleted is a tombstone at once.
 // Nothing has happened, so there is no event.
 func (l *Ledger) Found(what Reference, c Content, replica string) (Entry, error) {
-	e := Entry{
-		Reference: what, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Implied: c.Implied, Replica: replica,
-		Stamp: found(c.Digest), Confirmed: []string{replica},
-	}
+	e := entryOf(what, c, replica)
+	e.Stamp, e.Confirmed = found(c.Digest), []string{replica}
 	if err := e.check(); err != nil {
 		return Entry{}, err
 	}
@@ -65,7 +63,7 @@ func (t *tx) find(e Entry, digest Row, recorded *[]Entry) (Row, error) {
 // PushOver records a push as Push does, if what is known of the tag is still old, and the digest was not deleted. Else
 // it records nothing, and done is false.
 func (l *Ledger) PushOver(old Entry, c Content, replica string) (e Entry, done bool, err error) {
-	e = Entry{Reference: old.Reference, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Implied: c.Implied, Replica: replica}
+	e = entryOf(old.Reference, c, replica)
 	if err := e.check(); err != nil {
 		return Entry{}, false, err
 	}

@@ -68,7 +68,8 @@ func newLedger(dir, member string, replicas []string, now func() time.Time, log 
 		dir = temporary
 	}
 	l := &Ledger{
-		path: filepath.Join(dir, fileName), temporary: temporary, member: member, replicas: union(replicas, nil), now: now, log: log,
+		path: filepath.Join(dir, fileName), temporary: temporary, member: member,
+		replicas: union(replicas, nil), now: now, log: log,
 		patience: patience, clock: hlc.Clock{Member: member},
 		writes: make(chan write), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
@@ -136,7 +137,10 @@ func (l *Ledger) prepare(db *bolt.DB) error {
 		}
 		meta := b.Bucket([]byte(bucketMeta))
 		if meta.Get([]byte(keyVersion)) == nil {
-			if err := errors.Join(meta.Put([]byte(keyVersion), []byte(fileVersion)), meta.Put([]byte(keyOrigin), []byte(newOrigin(l.member)))); err != nil {
+			if err := errors.Join(
+				meta.Put([]byte(keyVersion), []byte(fileVersion)),
+				meta.Put([]byte(keyOrigin), []byte(newOrigin(l.member))),
+			); err != nil {
 				return err
 			}
 		}

@@ -13,6 +13,13 @@ type Content struct {
 	Implied           bool   // of a manifest that is pushed, and not pushed itself
 }
 
+func entryOf(what Reference, c Content, replica string) Entry {
+	return Entry{
+		Reference: what, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Implied: c.Implied,
+		Replica: replica,
+	}
+}
+
 // Push records that replica accepted a manifest, by tag or digest; of a tag, the digest, too. It is durable when it
 // returns. A blob is recorded only where it has a tombstone, which it lifts; else the entry is empty.
 func (l *Ledger) Push(what Reference, c Content, replica string, by Request) (Entry, error) {
@@ -20,7 +27,7 @@ func (l *Ledger) Push(what Reference, c Content, replica string, by Request) (En
 }
 
 func (l *Ledger) push(what Reference, c Content, replica string, by Request, within time.Duration) (Entry, error) {
-	e := Entry{Reference: what, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Implied: c.Implied, Replica: replica}
+	e := entryOf(what, c, replica)
 	if err := e.check(); err != nil {
 		return Entry{}, err
 	}
@@ -106,7 +113,10 @@ func (l *Ledger) Untag(tag Reference, standIn string, replica string, by Request
 
 func (l *Ledger) untag(tag Reference, standIn, replica string, by Request, within time.Duration) ([]Entry, error) {
 	began := time.Now()
-	e := Entry{Reference: Reference{Repository: tag.Repository, Name: standIn}, Digest: standIn, Replica: replica, Deleted: true, Implied: true}
+	e := Entry{
+		Reference: Reference{Repository: tag.Repository, Name: standIn}, Digest: standIn, Replica: replica,
+		Deleted: true, Implied: true,
+	}
 	if err := e.check(); err != nil {
 		return nil, err
 	}
@@ -158,30 +168,4 @@ func (t *tx) changeRow(old, row Row) error {
 	}
 	row.Changes = mergeChanges(row.Changes, map[string]uint64{origin: n})
 	return t.replace(old, row)
-}
-
-// tombstoneTags makes tombstones of the tags that name what was deleted before the tombstone was made.
-func (t *tx) tombstoneTags(tombstone Row) (tombstones []Row, err error) {
-	if tombstone.Blob || !tombstone.IsDigest() || !tombstone.Deleted {
-		return nil, nil
-	}
-	prefix := tagsOf(tombstone.Repository, tombstone.Digest)
-	for after := ""; ; {
-		keys := t.keys(bucketTags, prefix, after, 1000)
-		if len(keys) == 0 {
-			return tombstones, nil
-		}
-		for _, k := range keys {
-			after = k
-			tag, ok := t.row(Reference{Repository: tombstone.Repository, Name: k[len(prefix):]}.key())
-			if !ok || !tag.tombstonedBy(tombstone) {
-				continue
-			}
-			row := tag.tombstone(tombstone)
-			if err := t.changeRow(tag, row); err != nil {
-				return nil, err
-			}
-			tombstones = append(tombstones, row)
-		}
-	}
 }
