@@ -3,15 +3,15 @@ package backoff
 
 import "time"
 
-// Policy doubles the wait with each failure, and draws a part of it by chance, so that those that failed together do not
-// try again together.
+// Policy doubles the wait with each failure, and draws a part of it by chance, so that those that failed together do
+// not try again together.
 type Policy struct {
 	First time.Duration // after the first failure
 	Most  time.Duration
 }
 
-// Wait is how long to wait after a number of failures, the first of which is 1: from half of the full wait to all of it,
-// by random, which is from 0 to 1.
+// Wait is how long to wait after a number of failures, the first of which is 1: from half of the full wait to all of
+// it, by random, which is from 0 to 1.
 func (p Policy) Wait(failures int, random float64) time.Duration {
 	full := p.full(failures)
 	return full/2 + time.Duration(random*float64(full/2))

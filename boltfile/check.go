@@ -11,8 +11,8 @@ import (
 
 // bbolt trusts the pages it reads: a wrong number in one makes it read outside the file, take all memory or run in a
 // circle, which no recover catches, also in its own Check. So every page is read once beforehand, as a file. The format
-// has been the same since 2013: numbers in the machine's own order; a page is id 8, flags 2, count 2, overflow 4, elements.
-// bbolt's own Check in a process of its own would not do in place of this: see TestWhatBboltDoesNotSee.
+// has been the same since 2013: numbers in the machine's own order; a page is id 8, flags 2, count 2, overflow 4,
+// elements. bbolt's own Check in a process of its own would not do in place of this: see TestWhatBboltDoesNotSee.
 const (
 	pageHeader = 16
 	element    = 16
@@ -29,7 +29,7 @@ const (
 
 var order = binary.NativeEndian
 
-// Check judges a file as a whole. An empty one is a new one.
+// Check judges all of a file. An empty one is a new one.
 func Check(file *os.File) error {
 	info, err := file.Stat()
 	if err != nil || info.Size() == 0 {
@@ -63,7 +63,7 @@ type walk struct {
 	least []byte // key of a branch, which none behind it is below
 }
 
-// newest reads both metas. One that was being written when the machine stopped is not whole, and the other one counts.
+// newest reads both metas. One that was being written when the machine stopped is incomplete, and the other one counts.
 func (w *walk) newest() (m meta, err error) {
 	for i := range int64(2) {
 		page := make([]byte, pageHeader+metaSize)
@@ -125,7 +125,8 @@ func (w *walk) use(id uint64) error {
 // maxDepth is more than any tree on a disk has.
 const maxDepth = 64
 
-// tree begins with the key that the branch above has for it: by that key bbolt finds a page's place again when it writes.
+// tree begins with the key that the branch above has for it: by that key bbolt finds a page's place again when it
+// writes.
 func (w *walk) tree(id uint64, first []byte, depth int) error {
 	page, err := w.read(id)
 	if err != nil {
@@ -196,7 +197,8 @@ func (w *walk) bucket(value []byte, depth int) error {
 	return w.elements(value[16:], nil, depth+1)
 }
 
-// free reads the list of pages without a place: count in the header, or, if that is the largest there is, 8 bytes before them.
+// free reads the list of pages without a place: count in the header, or, if that is the largest there is, 8 bytes
+// before them.
 func (w *walk) free(id uint64) error {
 	page, err := w.read(id)
 	if err != nil {

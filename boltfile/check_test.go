@@ -42,11 +42,11 @@ func written(t *testing.T) []byte {
 
 // Whatever bytes change, bbolt can work with what is opened.
 func TestDamage(t *testing.T) {
-	whole := written(t)
+	intact := written(t)
 	path := filepath.Join(t.TempDir(), "file.db")
 	opened, refused := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
-		damaged := bytes.Clone(whole)
+		damaged := bytes.Clone(intact)
 		for range rapid.IntRange(0, 3).Draw(t, "flips") {
 			at := rapid.OneOf(rapid.IntRange(0, 95), rapid.IntRange(0, 4095)).Draw(t, "at") // headers are what hurts
 			damaged[rapid.IntRange(0, len(damaged)/4096-1).Draw(t, "page")*4096+at] = rapid.Byte().Draw(t, "byte")
@@ -80,9 +80,9 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestWhatBboltDoesNotSee is the reason for a check of our own: a page whose first key is not the one that the branch has
-// for it passes bbolt's Check and can be read, and is a panic once it is written to. When bbolt sees that, its Check may
-// take our place.
+// TestWhatBboltDoesNotSee is the reason for a check of our own: a page whose first key is not the one that the branch
+// has for it passes bbolt's Check and can be read, and is a panic once it is written to. When bbolt sees that, its
+// Check may take our place.
 func TestWhatBboltDoesNotSee(t *testing.T) {
 	data := written(t)
 	spoilt := false

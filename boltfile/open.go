@@ -26,8 +26,9 @@ var (
 	ErrLocked  = errors.New("another process has it open")
 )
 
-// Open opens a file that no other process has open, checks it, and has prepare look at it and make what it lacks. A damaged
-// file is moved to path.damaged, where the last one stays for people to look at. A new file that could not be made is removed.
+// Open opens a file that no other process has open, checks it, and has prepare look at it and make what it lacks. A
+// damaged file is moved to path.damaged, where the last one stays for people to look at. A new file that could not be
+// made is removed.
 func Open(path string, options bolt.Options, prepare func(*bolt.DB) error) (*bolt.DB, error) {
 	_, before := os.Stat(path)
 	var db *bolt.DB

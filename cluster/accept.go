@@ -7,7 +7,7 @@ import (
 
 // The steps of a question. The first is nearly always the only one.
 const (
-	askAgain   = 200 * time.Millisecond  // a packet may be lost, or only our own way to the arbiter be cut
+	askResend  = 200 * time.Millisecond  // a packet may be lost, or only our own way to the arbiter be cut
 	askDeputy  = 700 * time.Millisecond  // by way of others it takes two round trips, of 250 ms between far regions
 	askTimeout = 1100 * time.Millisecond // in all: time for the deputy, too
 )
@@ -73,16 +73,16 @@ func (c *Cluster) ask(ctx context.Context, repository, replica string) (string, 
 	}
 }
 
-// question asks the arbiter; then it again, also by way of others; then the deputy, whom all others ask then, too, so that
-// they agree while nobody knows yet that the arbiter is gone. What nobody answers is decided here.
+// question asks the arbiter; then it again, also by way of others; then the deputy, whom all others ask then, too, so
+// that they agree while nobody knows yet that the arbiter is gone. What nobody answers is decided here.
 func (c *Cluster) question(q *question, replica string) (string, bool) {
 	asked := c.now()
 	for _, step := range []struct {
 		ask  func(q *question, replica string, ranked []string) (decided bool)
 		wait time.Duration
 	}{
-		{c.askArbiter, askAgain},
-		{c.askAround, askDeputy - askAgain},
+		{c.askArbiter, askResend},
+		{c.askAround, askDeputy - askResend},
 		{c.askDeputy, askTimeout - askDeputy},
 	} {
 		if g, known := c.table.owner(q.repository, c.now()); known { // announced since

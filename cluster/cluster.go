@@ -32,7 +32,7 @@ type Cluster struct {
 	started   time.Time
 	metrics   *metrics
 	table     *table
-	opinions  *opinions
+	reports   *memberReports
 	members   *members
 	misfits   *misfits
 	guard     *guard
@@ -42,7 +42,7 @@ type Cluster struct {
 	notes     *noteHandlers
 	keyring   *memberlist.Keyring // nil: in clear text
 	joins     chan struct{}
-	reliable  chan parcel
+	reliable  chan largeMessage
 	tried     chan struct{}
 
 	keysMu sync.Mutex // serializes SetKeys
@@ -67,10 +67,12 @@ func newCluster(cfg Config, out outside) (*Cluster, error) {
 	}
 	c := &Cluster{
 		cfg: cfg, log: cfg.Log, now: out.now, boot: newBoot(), started: time.Now(),
-		table:    newTable(cfg.Name, cfg.Idle),
-		opinions: &opinions{byMember: map[string]opinion{}},
-		members:  newMembers(cfg.Name), guard: &guard{seen: map[string]running{}}, repairs: newRepairs(),
-		notes: &noteHandlers{of: map[NoteKind]func(string, []byte){}}, questions: newQuestions(), spreads: newSpreads(), joins: make(chan struct{}, maxJoins), reliable: make(chan parcel, maxParcels),
+		table:   newTable(cfg.Name, cfg.Idle),
+		reports: &memberReports{byMember: map[string]memberReport{}},
+		members: newMembers(cfg.Name), guard: &guard{seen: map[string]running{}}, repairs: newRepairs(),
+		notes:     &noteHandlers{of: map[NoteKind]func(string, []byte){}},
+		questions: newQuestions(), spreads: newSpreads(),
+		joins: make(chan struct{}, maxJoins), reliable: make(chan largeMessage, maxLarge),
 		tried: make(chan struct{}),
 	}
 	c.metrics = newMetrics(cfg.Registerer,
@@ -141,8 +143,9 @@ func (c *Cluster) Address() string {
 	return net.JoinHostPort(n.Addr.String(), fmt.Sprint(n.Port))
 }
 
-// Tried is closed when each peer has been tried once, which takes some seconds where one does not answer. Before that a gateway that has just
-// started may not know of a lease, and would grant it anew: who can wait before serving clients had better.
+// Tried is closed when each peer has been tried once, which takes some seconds where one does not answer. Before that a
+// gateway that has just started may not know of a lease, and would grant it anew: who can wait before serving clients
+// had better.
 func (c *Cluster) Tried() <-chan struct{} { return c.tried }
 
 // Run joins the peers, stays joined until ctx ends, then says goodbye, which takes a second at most when nobody

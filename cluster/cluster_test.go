@@ -187,7 +187,7 @@ func TestAnInsaneClockPoisonsNothing(t *testing.T) {
 		t.Error("its time was taken over")
 	}
 	divergence := func(n *node) float64 { return n.metric(t, "fairlead_cluster_divergence", "", "") }
-	poll(t, "the refused grant is a part that differs", func() bool { return divergence(nodes[0]) > 0 && divergence(nodes[2]) > 0 })
+	poll(t, "the refused grant is a bucket that differs", func() bool { return divergence(nodes[0]) > 0 && divergence(nodes[2]) > 0 })
 	nodes[2].stop()
 	poll(t, "who has left differs from nobody", func() bool { return divergence(nodes[0])+divergence(nodes[1]) == 0 })
 }
@@ -198,12 +198,12 @@ func TestARestartedMemberLearnsAll(t *testing.T) {
 	for i := range 300 {
 		nodes[0].Accept(t.Context(), fmt.Sprintf("app-%d", i), "at-gw1")
 	}
-	nodes[1].SetView(map[string]View{"westus": {Upstream: true}})
+	nodes[1].SetReports(map[string]Report{"westus": {Upstream: true}})
 	nodes[2].stop()
 	again := start(t, net, "gw3", options{peers: []string{nodes[0].Address()}})
 	<-again.Tried()
-	if got := len(again.Leases()); got != 300 || again.Held() != 300 || len(again.Views()) != 1 {
-		t.Errorf("%d leases, views %v", got, again.Views())
+	if got := len(again.Leases()); got != 300 || again.Held() != 300 || len(again.FleetView()) != 1 {
+		t.Errorf("%d leases, reports %v", got, again.FleetView())
 	}
 	if g, ok := again.Lease("app-7"); !ok || g.Stamp.Member != Arbiter("app-7", []string{"gw1", "gw2", "gw3"}) && !g.Alone {
 		t.Errorf("granted by %+v", g)
@@ -277,36 +277,36 @@ func TestSetKeysKeepsTheOrder(t *testing.T) {
 	}
 }
 
-func TestViewsReachAll(t *testing.T) {
+func TestReportsReachAll(t *testing.T) {
 	t.Parallel()
 	net, nodes := three(t)
 	for i, n := range nodes {
-		n.SetView(map[string]View{"westus": {Upstream: i != 0, Fronts: map[string]bool{"203.0.113.1": true}}, "eastus": {Upstream: true}})
+		n.SetReports(map[string]Report{"westus": {Upstream: i != 0, Fronts: map[string]bool{"203.0.113.1": true}}, "eastus": {Upstream: true}})
 	}
 	all := func() bool {
 		for _, n := range nodes {
-			views := n.Views()
-			if len(views) != 3 || views["gw1"]["westus"].Upstream || !views["gw2"]["westus"].Upstream || !views["gw3"]["westus"].Fronts["203.0.113.1"] {
+			reports := n.FleetView()
+			if len(reports) != 3 || reports["gw1"]["westus"].Upstream || !reports["gw2"]["westus"].Upstream || !reports["gw3"]["westus"].Fronts["203.0.113.1"] {
 				return false
 			}
 		}
 		return true
 	}
-	poll(t, "all have all views", all)
+	poll(t, "all have all reports", all)
 	net.isolate(nodes[2].Cluster, plain(nodes), true)
-	nodes[0].SetView(map[string]View{"westus": {Upstream: true}})
+	nodes[0].SetReports(map[string]Report{"westus": {Upstream: true}})
 	net.isolate(nodes[2].Cluster, plain(nodes), false)
-	poll(t, "a lost one is sent again", func() bool { return nodes[2].Views()["gw1"]["westus"].Upstream })
-	large := map[string]View{}
+	poll(t, "a lost one is sent again", func() bool { return nodes[2].FleetView()["gw1"]["westus"].Upstream })
+	large := map[string]Report{}
 	for i := range maxReplicas {
-		large[fmt.Sprintf("replica-%d", i)] = View{Upstream: true}
+		large[fmt.Sprintf("replica-%d", i)] = Report{Upstream: true}
 	}
-	nodes[1].SetView(large)
-	poll(t, "a large one arrives", func() bool { return len(nodes[0].Views()["gw2"]) == maxReplicas })
+	nodes[1].SetReports(large)
+	poll(t, "a large one arrives", func() bool { return len(nodes[0].FleetView()["gw2"]) == maxReplicas })
 	nodes[1].stop()
-	poll(t, "who has left has no view", func() bool { return len(nodes[0].Views()) == 2 })
-	if got := len(nodes[0].opinions.all()); got != 2 {
-		t.Errorf("%d opinions kept", got)
+	poll(t, "who has left has no report", func() bool { return len(nodes[0].FleetView()) == 2 })
+	if got := len(nodes[0].reports.all()); got != 2 {
+		t.Errorf("%d reports kept", got)
 	}
 }
 

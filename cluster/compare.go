@@ -28,7 +28,7 @@ func (c *Cluster) compare(ctx context.Context) {
 			m.Digest = ours.bytes()
 		}
 		for _, to := range others[:min(len(others), comparedWith)] {
-			m.Seen = c.opinions.get(to.node.Name).Version
+			m.Seen = c.reports.get(to.node.Name).Version
 			c.send(to, typeDigest, m.encode())
 		}
 	}
@@ -36,8 +36,8 @@ func (c *Cluster) compare(ctx context.Context) {
 
 // compareWith answers a digest with what its sender seems not to know.
 func (c *Cluster) compareWith(from member, m message) {
-	if o := c.opinions.get(c.cfg.Name); m.Seen != o.Version {
-		c.sendView(from, o)
+	if o := c.reports.get(c.cfg.Name); m.Seen != o.Version {
+		c.sendReport(from, o)
 	}
 	theirs, ok := parseDigest(m.Digest)
 	if !ok || c.table.full() {

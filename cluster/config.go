@@ -118,7 +118,8 @@ func listenUDP(at netip.AddrPort) error {
 	return conn.Close()
 }
 
-// advertise is the address that others are told. memberlist's own choice would refuse a machine without a private address.
+// advertise is the address that others are told. memberlist's own choice would refuse a machine without a private
+// address.
 func (c Config) advertise(listen netip.Addr) (netip.Addr, error) {
 	if c.Advertise != "" {
 		addr, err := netip.ParseAddr(c.Advertise)

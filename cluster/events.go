@@ -19,7 +19,7 @@ func (e events) NotifyJoin(n *memberlist.Node) {
 func (e events) NotifyLeave(n *memberlist.Node) {
 	e.c.members.left(n, e.c.now())
 	if n.Name != e.c.cfg.Name {
-		e.c.opinions.forget(n.Name)
+		e.c.reports.forget(n.Name)
 		e.c.guard.forget(n.Name)
 		e.c.repairs.forget(n.Name)
 		e.c.log.Info("cluster member lost", "member", n.Name, "address", n.Address())

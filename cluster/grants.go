@@ -96,10 +96,10 @@ func (s Grants) Collect(now time.Time, idle time.Duration) Grants {
 	return slices.DeleteFunc(slices.Clone(s), func(g Grant) bool { return !g.needed(now, idle) })
 }
 
-// Settle is theirs as it is to be merged into s. What travels as an age arrives late by the time that it was under
+// AdjustLast is theirs as it is to be merged into s. What travels as an age arrives late by the time that it was under
 // way; two members that repeat a grant to each other would keep it alive for ever. A copy less than slack younger
 // than ours is therefore no news.
-func (s Grants) Settle(theirs Grant, slack time.Duration) Grant {
+func (s Grants) AdjustLast(theirs Grant, slack time.Duration) Grant {
 	for _, ours := range s {
 		if ours.Stamp == theirs.Stamp && theirs.Last.Sub(ours.Last) < slack {
 			theirs.Last = ours.Last

@@ -13,7 +13,7 @@ import (
 
 const (
 	resolveTimeout = 2 * time.Second
-	resolveAgain   = 30 * time.Second // while all that a name stands for are members
+	resolveEvery   = 30 * time.Second // while all that a name stands for are members
 	maxPerName     = 64
 
 	// Whoever is missing is tried for ever, since a partition may last for days and must be over 5 s after it heals;
@@ -22,7 +22,7 @@ const (
 	joinMost  = time.Second
 
 	// An address that we joined and that no member has, is one behind which a member says another: not to be asked for
-	// its whole state every second.
+	// its complete state every second.
 	joinedElsewhere = 30 * time.Second
 
 	// A member that we held for dead has to refute that before it is in, and that we are dead it may hold, too.
@@ -49,7 +49,7 @@ func (c *Cluster) keepJoined(ctx context.Context, peer string, tried func()) {
 	failures := 1
 	answered := map[netip.AddrPort]tries{}
 	for ; ; failures++ {
-		if now := c.now(); !c.allIn(at) || now.Sub(resolved) > resolveAgain {
+		if now := c.now(); !c.allIn(at) || now.Sub(resolved) > resolveEvery {
 			at, resolved = c.resolve(ctx, peer), now
 		}
 		if c.join(ctx, c.toJoin(at, answered), answered) {

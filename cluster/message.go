@@ -22,20 +22,20 @@ const (
 	typeSpread = "spread" // a grant that the sender wants to know heard
 	typeHeard  = "heard"  // it was
 	typeDigest = "digest" // do we know the same?
-	typeView   = "view"   // what I see of the replicas
+	typeReport = "report" // what I report of the replicas
 	typeState  = "state"  // all I know
 	typeNote   = "note"   // what is not the cluster's own
 )
 
 // Bounds of what is sent and taken.
 const (
-	maxPacket     = 1200     // bytes: with encryption and headers below 1,280, the least an IPv6 path carries
-	maxState      = 16 << 20 // memberlist refuses more than 20 MiB
-	maxViewState  = 4 << 20  // of it for opinions
-	maxRepair     = 2048     // grants in answer to one digest
-	maxName       = 64       // bytes of a member's or replica's name, or a front's address
-	maxRepository = 255      // bytes: the distribution specification's advice for a name with its host
-	maxBoot       = 32
+	maxPacket      = 1200     // bytes: with encryption and headers below 1,280, the least an IPv6 path carries
+	maxState       = 16 << 20 // memberlist refuses more than 20 MiB
+	maxReportState = 4 << 20  // of it for reports
+	maxRepair      = 2048     // grants in answer to one digest
+	maxName        = 64       // bytes of a member's or replica's name, or a front's address
+	maxRepository  = 255      // bytes: the distribution specification's advice for a name with its host
+	maxBoot        = 32
 )
 
 type message struct {
@@ -45,16 +45,16 @@ type message struct {
 	Boot string `json:"boot"`         // of the process that sent it
 	Up   int64  `json:"up,omitempty"` // milliseconds that it has been running
 
-	ID         uint64      `json:"id,omitempty"`  // of a question, and in its answer
-	For        string      `json:"for,omitempty"` // who asks, where another asks on its behalf, and in the answer
-	Repository string      `json:"repository,omitempty"`
-	Replica    string      `json:"replica,omitempty"`
-	Grants     []wireGrant `json:"grants,omitempty"`
-	Digest     []byte      `json:"digest,omitempty"`
-	Seen       uint64      `json:"seen,omitempty"` // the version of the receiver's opinion that the sender has
-	Views      []opinion   `json:"views,omitempty"`
-	Note       []byte      `json:"note,omitempty"`
-	Clock      int64       `json:"clock,omitempty"` // the sender's, in milliseconds since 1970; in digests
+	ID         uint64         `json:"id,omitempty"`  // of a question, and in its answer
+	For        string         `json:"for,omitempty"` // who asks, where another asks on its behalf, and in the answer
+	Repository string         `json:"repository,omitempty"`
+	Replica    string         `json:"replica,omitempty"`
+	Grants     []wireGrant    `json:"grants,omitempty"`
+	Digest     []byte         `json:"digest,omitempty"`
+	Seen       uint64         `json:"seen,omitempty"` // the version of the receiver's report that the sender has
+	Reports    []memberReport `json:"reports,omitempty"`
+	Note       []byte         `json:"note,omitempty"`
+	Clock      int64          `json:"clock,omitempty"` // the sender's, in milliseconds since 1970; in digests
 }
 
 // wireGrant has short names: it makes up nearly all that is sent. An age in place of a time lets clocks differ.
@@ -96,7 +96,7 @@ func printable(s string) bool {
 	})
 }
 
-// decode reads a message. Grants and opinions that break a rule are left out one by one.
+// decode reads a message. Grants and reports that break a rule are left out one by one.
 func decode(data []byte) (message, error) {
 	var m message
 	if len(data) > maxState {
@@ -118,7 +118,7 @@ func decode(data []byte) (message, error) {
 		return m, errors.New("a question of nobody")
 	}
 	m.Grants = keepValid(m.Grants, wireGrant.valid)
-	m.Views = keepValid(m.Views, opinion.valid)
+	m.Reports = keepValid(m.Reports, memberReport.valid)
 	return m, nil
 }
 
@@ -156,19 +156,20 @@ func packets(m message, grants []wireGrant) [][]byte {
 	return out
 }
 
-// fit drops opinions and grants that are too many for one state, the first grants first: they are the least recently used.
+// fit drops reports and grants that are too many for one state, the first grants first: they are the least recently
+// used.
 func fit(m message) message {
-	views := m.Views
-	m.Views = nil
+	reports := m.Reports
+	m.Reports = nil
 	size := 0
-	for _, o := range views {
-		if size += len(message{Views: []opinion{o}}.encode()); size <= maxViewState {
-			m.Views = append(m.Views, o)
+	for _, r := range reports {
+		if size += len(message{Reports: []memberReport{r}}.encode()); size <= maxReportState {
+			m.Reports = append(m.Reports, r)
 		}
 	}
 	for i, size := len(m.Grants)-1, 0; i >= 0; i-- {
 		g := m.Grants[i]
-		if size += len(g.Repository) + len(g.Owner) + len(g.Member) + wireGrantRest; size > maxState-maxViewState-maxPacket {
+		if size += len(g.Repository) + len(g.Owner) + len(g.Member) + wireGrantRest; size > maxState-maxReportState-maxPacket {
 			m.Grants = m.Grants[i+1:]
 			break
 		}

@@ -14,8 +14,8 @@ import (
 
 func FuzzMessage(f *testing.F) {
 	good := message{V: 1, Type: typeGrants, From: "gw1", Boot: "0123", Up: 5, ID: 7,
-		Grants: []wireGrant{{"app", "westus", 1, 2, "gw1", true, true, 3}},
-		Views:  []opinion{{"gw1", "0123", 1, map[string]View{"westus": {true, map[string]bool{"203.0.113.1": false}, []string{"203.0.113.1"}, true}}}}, Digest: make([]byte, 8*buckets)}
+		Grants:  []wireGrant{{"app", "westus", 1, 2, "gw1", true, true, 3}},
+		Reports: []memberReport{{"gw1", "0123", 1, map[string]Report{"westus": {true, map[string]bool{"203.0.113.1": false}, []string{"203.0.113.1"}, true}}}}, Digest: make([]byte, 8*buckets)}
 	f.Add(good.encode())
 	f.Add([]byte(`{"v":2,"type":"later","from":"gw1","boot":"1","more":{}}`))
 	f.Add([]byte(`{"v":1,"type":"ask","from":"gw1","boot":"1","repository":"a\u0000b","replica":"x"}`))
@@ -28,7 +28,7 @@ func FuzzMessage(f *testing.F) {
 		}
 		tab := newTable("gw1", idle)
 		for _, w := range m.Grants {
-			tab.learn(w.grant(epoch), epoch)
+			tab.merge(w.grant(epoch), epoch)
 			if g := w.grant(epoch); g.Last.After(epoch) || len(g.Repository) > maxRepository {
 				t.Fatalf("%+v", g)
 			}
@@ -58,8 +58,8 @@ func TestDecodeRefuses(t *testing.T) {
 			t.Errorf("%s was taken", tt.name)
 		}
 	}
-	m, err := decode([]byte(`{"v":1,"type":"grants","from":"a","boot":"b","grants":[{"r":"ok","o":"x","m":"a"},{"r":"bad","o":"","m":"a"},{"r":"old","o":"x","m":"a","t":-1}],"views":[{"m":""},{"m":"a"}]}`))
-	if err != nil || len(m.Grants) != 1 || len(m.Views) != 1 {
+	m, err := decode([]byte(`{"v":1,"type":"grants","from":"a","boot":"b","grants":[{"r":"ok","o":"x","m":"a"},{"r":"bad","o":"","m":"a"},{"r":"old","o":"x","m":"a","t":-1}],"reports":[{"m":""},{"m":"a"}]}`))
+	if err != nil || len(m.Grants) != 1 || len(m.Reports) != 1 {
 		t.Errorf("%v: %+v", err, m)
 	}
 }
@@ -109,16 +109,16 @@ func TestAStateIsBounded(t *testing.T) {
 	for i := range 40_000 {
 		m.Grants = append(m.Grants, longest(i))
 	}
-	wide := map[string]View{}
+	wide := map[string]Report{}
 	for i := range maxReplicas {
 		fronts := map[string]bool{}
 		for j := range maxFronts {
 			fronts[fmt.Sprintf("%064d", j)] = true
 		}
-		wide[fmt.Sprintf("%064d", i)] = View{Upstream: true, Fronts: fronts}
+		wide[fmt.Sprintf("%064d", i)] = Report{Upstream: true, Fronts: fronts}
 	}
 	for range 64 {
-		m.Views = append(m.Views, opinion{"m", "b", 1, wide})
+		m.Reports = append(m.Reports, memberReport{"m", "b", 1, wide})
 	}
 	small := fit(m)
 	if n := len(small.encode()); n > maxState || n < maxState/2 {
@@ -166,7 +166,7 @@ func TestConfigIsChecked(t *testing.T) {
 func TestLeaseLivesWhileItIsUsed(t *testing.T) {
 	a, b := newTable("a", idle), newTable("b", idle)
 	g, fresh := a.grant("app", "westus", false, epoch)
-	if !fresh || b.learn(g, epoch).refused {
+	if !fresh || b.merge(g, epoch).refused {
 		t.Fatal("no grant")
 	}
 	now := epoch
@@ -175,7 +175,7 @@ func TestLeaseLivesWhileItIsUsed(t *testing.T) {
 		if g, known, prolonged := a.keep("app", now); !known {
 			t.Fatal("ended while in use")
 		} else if prolonged && now.Unix()%4 != 0 {
-			b.learn(g, now)
+			b.merge(g, now)
 		}
 	}
 	if _, ok := b.owner("app", now.Add(idle-1)); !ok {
@@ -186,7 +186,7 @@ func TestLeaseLivesWhileItIsUsed(t *testing.T) {
 	}
 	late := g
 	late.Last = now.Add(-2 * a.life())
-	if b.learn(late, now.Add(time.Hour)); b.count() > 1 {
+	if b.merge(late, now.Add(time.Hour)); b.count() > 1 {
 		t.Error("what is over was kept")
 	}
 	if b.digest(now.Add(time.Hour)); b.count() != 0 {
@@ -229,8 +229,8 @@ func TestWhoHasNotHeardIsTold(t *testing.T) {
 	}
 	for _, tt := range tests {
 		tab := newTable("a", idle)
-		tab.learn(tt.known, epoch)
-		if got := tab.learn(tt.told, epoch); got.better != tt.better || got.conflict != tt.conflict {
+		tab.merge(tt.known, epoch)
+		if got := tab.merge(tt.told, epoch); got.better != tt.better || got.conflict != tt.conflict {
 			t.Errorf("%s: %+v", tt.name, got)
 		}
 	}

@@ -98,17 +98,17 @@ func TestEchoesDoNotProlong(t *testing.T) {
 	for range 100 {
 		late := a[0]
 		late.Last = late.Last.Add(time.Second)
-		b = b.Merge(Grants{b.Settle(late, idle/8)})
+		b = b.Merge(Grants{b.AdjustLast(late, idle/8)})
 		late = b[0]
 		late.Last = late.Last.Add(time.Second)
-		a = a.Merge(Grants{a.Settle(late, idle/8)})
+		a = a.Merge(Grants{a.AdjustLast(late, idle/8)})
 	}
 	if !a[0].Last.Equal(epoch) || !b[0].Last.Equal(epoch) {
 		t.Errorf("last %v and %v, want %v", a[0].Last, b[0].Last, epoch)
 	}
 	fresh := a[0]
 	fresh.Last = epoch.Add(idle / 4)
-	if a = a.Merge(Grants{a.Settle(fresh, idle/8)}); !a[0].Last.Equal(fresh.Last) {
+	if a = a.Merge(Grants{a.AdjustLast(fresh, idle/8)}); !a[0].Last.Equal(fresh.Last) {
 		t.Error("a prolonged grant was not taken")
 	}
 }

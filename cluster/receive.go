@@ -31,7 +31,7 @@ const maxUp = 100 * 365 * 24 * 3600 * 1000
 // known bounds the values of a label.
 func known(kind string) string {
 	switch kind {
-	case typeAsk, typeRelay, typeGrants, typeSpread, typeHeard, typeDigest, typeView, typeState, typeNote:
+	case typeAsk, typeRelay, typeGrants, typeSpread, typeHeard, typeDigest, typeReport, typeState, typeNote:
 		return kind
 	}
 	return "unknown"
@@ -44,7 +44,7 @@ func (c *Cluster) handle(from member, m message) {
 	case typeRelay:
 		c.relay(from, m)
 	case typeGrants:
-		c.learn(from, m.Grants, true)
+		c.mergeGrants(from, m.Grants, true)
 		if m.For == "" {
 			c.questions.answered(m.ID)
 		} else {
@@ -62,11 +62,11 @@ func (c *Cluster) handle(from member, m message) {
 		c.misfits.clock(m.From, m.Clock)
 		c.misfits.fits(m.From, from.meta, c.cfg.Hostname)
 		c.compareWith(from, m)
-	case typeView:
-		c.learnViews(m.Views)
+	case typeReport:
+		c.mergeReports(m.Reports)
 	case typeState:
-		c.learn(from, m.Grants, false)
-		c.learnViews(m.Views)
+		c.mergeGrants(from, m.Grants, false)
+		c.mergeReports(m.Reports)
 	}
 }
 
@@ -75,13 +75,13 @@ func (c *Cluster) handle(from member, m message) {
 func (c *Cluster) answer(from member, m message) {
 	deputy := c.Arbiter(m.Repository) != c.cfg.Name
 	g, fresh := c.table.grant(m.Repository, m.Replica, deputy, c.now())
-	c.tell(from, ticket{m.ID, m.For}, g)
+	c.tell(from, requestID{m.ID, m.For}, g)
 	if !fresh {
 		return
 	}
 	for _, to := range c.members.others() {
 		if to.node.Name != from.node.Name {
-			c.tell(to, ticket{}, g)
+			c.tell(to, requestID{}, g)
 		}
 	}
 }
@@ -89,7 +89,7 @@ func (c *Cluster) answer(from member, m message) {
 // relay asks the arbiter on behalf of from, unless the answer is known here, or is ours to give.
 func (c *Cluster) relay(from member, m message) {
 	if g, known := c.table.owner(m.Repository, c.now()); known {
-		c.tell(from, ticket{id: m.ID}, g)
+		c.tell(from, requestID{id: m.ID}, g)
 		return
 	}
 	arbiter := c.Arbiter(m.Repository)
@@ -111,16 +111,16 @@ func (c *Cluster) passOn(m message) {
 		return
 	}
 	if g, known := c.table.owner(m.Grants[0].Repository, c.now()); known {
-		c.tell(to, ticket{id: m.ID}, g)
+		c.tell(to, requestID{id: m.ID}, g)
 	}
 }
 
-// learn takes note of grants. Whoever announces one that loses has not heard of the one it loses to, and is told.
-func (c *Cluster) learn(from member, grants []wireGrant, tellBack bool) {
+// mergeGrants takes note of grants. Whoever announces one that loses has not heard of the one it loses to, and is told.
+func (c *Cluster) mergeGrants(from member, grants []wireGrant, tellBack bool) {
 	now := c.now()
 	var better []Grant
 	for _, w := range grants {
-		did := c.table.learn(w.grant(now), now)
+		did := c.table.merge(w.grant(now), now)
 		if did.refused {
 			c.metrics.drop(droppedClock)
 		}
@@ -133,14 +133,14 @@ func (c *Cluster) learn(from member, grants []wireGrant, tellBack bool) {
 		}
 	}
 	if tellBack {
-		c.tell(from, ticket{}, better[:min(len(better), maxTold)]...)
+		c.tell(from, requestID{}, better[:min(len(better), maxTold)]...)
 	}
 }
 
-func (c *Cluster) learnViews(views []opinion) {
-	for _, o := range views {
-		if from, ok := c.members.get(o.Member); ok && from.meta.Boot == o.Boot && o.Member != c.cfg.Name {
-			c.opinions.learn(o)
+func (c *Cluster) mergeReports(reports []memberReport) {
+	for _, r := range reports {
+		if from, ok := c.members.get(r.Member); ok && from.meta.Boot == r.Boot && r.Member != c.cfg.Name {
+			c.reports.keepNewest(r)
 		}
 	}
 }

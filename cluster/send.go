@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// maxParcels bounds what waits to be sent over a connection of its own.
-const maxParcels = 64
+// maxLarge bounds what waits to be sent over a connection of its own.
+const maxLarge = 64
 
-// parcel is a message too large for a packet.
-type parcel struct {
+// largeMessage is a message too large for a packet.
+type largeMessage struct {
 	to   member
 	data []byte
 	kind string
@@ -26,7 +26,7 @@ func (c *Cluster) up() int64 { return time.Since(c.started).Milliseconds() }
 func (c *Cluster) send(to member, kind string, data []byte) {
 	if len(data) > maxPacket {
 		select {
-		case c.reliable <- parcel{to, data, kind}:
+		case c.reliable <- largeMessage{to, data, kind}:
 		default:
 			c.metrics.drop(droppedFull)
 		}
@@ -62,18 +62,18 @@ func (c *Cluster) deliver(ctx context.Context) {
 // announce tells all members about grants.
 func (c *Cluster) announce(grants ...Grant) {
 	for _, to := range c.members.others() {
-		c.tell(to, ticket{}, grants...)
+		c.tell(to, requestID{}, grants...)
 	}
 }
 
-// ticket is the number of the question that is answered, and who has it where that is not who is told. The zero ticket
+// requestID is the number of the question that is answered, and who has it where that is not who is told. The zero one
 // is no answer.
-type ticket struct {
+type requestID struct {
 	id     uint64
 	origin string
 }
 
-func (c *Cluster) tell(to member, of ticket, grants ...Grant) {
+func (c *Cluster) tell(to member, of requestID, grants ...Grant) {
 	m := c.message(typeGrants)
 	m.ID, m.For = of.id, of.origin
 	now := c.now()
@@ -93,6 +93,6 @@ func (c *Cluster) state() message {
 	for _, g := range c.table.all(now) {
 		m.Grants = append(m.Grants, toWire(g, now))
 	}
-	m.Views = c.opinions.all()
+	m.Reports = c.reports.all()
 	return fit(m)
 }

@@ -11,9 +11,9 @@ import (
 
 // Bounds of a spread.
 const (
-	maxSpreads  = 4096                   // under way
-	spreadAgain = 150 * time.Millisecond // a packet may be lost
-	spreadBound = 400 * time.Millisecond // a member that is gone without our knowing it says nothing
+	maxSpreads   = 4096                   // under way
+	spreadResend = 150 * time.Millisecond // a packet may be lost
+	spreadBound  = 400 * time.Millisecond // a member that is gone without our knowing it says nothing
 )
 
 // spread is a grant on its way to the members: those that have not confirmed it.
@@ -135,8 +135,8 @@ func (c *Cluster) spread(repository string) *spread {
 	if first {
 		go func() {
 			defer c.spreads.done(g, p)
-			c.tellAll(g, p, spreadAgain)
-			c.tellAll(g, p, spreadBound-spreadAgain)
+			c.tellAll(g, p, spreadResend)
+			c.tellAll(g, p, spreadBound-spreadResend)
 		}()
 	}
 	return p
@@ -163,7 +163,7 @@ func (c *Cluster) tellAll(g Grant, p *spread, wait time.Duration) {
 
 // confirm says that we have heard of a grant.
 func (c *Cluster) confirm(from member, m message) {
-	c.learn(from, m.Grants, true)
+	c.mergeGrants(from, m.Grants, true)
 	answer := c.message(typeHeard)
 	answer.Repository, answer.Grants = m.Repository, m.Grants
 	c.send(from, typeHeard, answer.encode())

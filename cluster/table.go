@@ -88,34 +88,34 @@ func (t *table) end(repository, owner string, now time.Time) Grants {
 	return ended
 }
 
-// learned is what came of hearing a grant.
-type learned struct {
+// mergeOutcome is what came of hearing a grant.
+type mergeOutcome struct {
 	refused  bool // its stamp is not to be believed
 	conflict bool // another is live beside it, and that was not known before
 	better   bool // it was told as live, and lost to the grant in winner, or has ended as winner says
 	winner   Grant
 }
 
-// learn takes note of another member's grant.
-func (t *table) learn(g Grant, now time.Time) learned {
+// merge takes note of another member's grant.
+func (t *table) merge(g Grant, now time.Time) mergeOutcome {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if now.Sub(g.Last) >= 2*t.life() {
-		return learned{}
+		return mergeOutcome{}
 	}
 	if t.clock.Observe(g.Stamp, now) != nil {
-		return learned{refused: true}
+		return mergeOutcome{refused: true}
 	}
 	set, _ := t.grants.Get(g.Repository)
 	wasLive := g.live(now, t.life())
-	merged := set.Collect(now, t.life()).Merge(Grants{set.Settle(g, t.idle/8)})
+	merged := set.Collect(now, t.life()).Merge(Grants{set.AdjustLast(g, t.idle/8)})
 	t.grants.Add(g.Repository, merged)
 	before, after := set.Live(now, t.life()), merged.Live(now, t.life())
 	winner, ok := merged.Owner(now, t.life())
 	if !ok {
 		winner, ok = merged.ended(g.Stamp)
 	}
-	return learned{
+	return mergeOutcome{
 		conflict: after > 1 && after > before,
 		better:   ok && wasLive && (winner.Stamp != g.Stamp || winner.Ended),
 		winner:   winner,

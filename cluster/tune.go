@@ -23,7 +23,7 @@ func tuned(logs io.Writer) *memberlist.Config {
 	c.AwarenessMaxMultiplier = 2              // 8: a member cut off must notice soon, too
 	c.GossipInterval = 200 * time.Millisecond // 500 ms: who comes back is told to all in a second
 	c.GossipToTheDeadTime = 30 * time.Second  // 60 s: then it is forgotten, and believed at once when it is back
-	c.TCPTimeout = streamTimeout              // 30 s, for the exchange of a whole state; dialling has its own bound
+	c.TCPTimeout = streamTimeout              // 30 s, for the exchange of a complete state; dialling has its own bound
 	c.DeadNodeReclaimTime = time.Second       // never: a container comes back with its name and another address
 	c.HandoffQueueDepth = 4096                // 1024: announcements come in bursts
 	c.EnableCompression = false               // true: it takes more time than all else that a grant needs, and saves nothing on packets

@@ -51,29 +51,31 @@ const probeSize = 64 << 10
 
 // probe leaves room for them in the file.
 func (l *Ledger) probe() error {
-	if err := l.commit([]write{newWrite(func(t *tx) error { return t.put(bucketMeta, keyProbe, make([]byte, probeSize)) })}); err != nil {
+	fill := func(t *tx) error { return t.putKey(bucketMeta, keyProbe, make([]byte, probeSize)) }
+	empty := func(t *tx) error { return t.deleteKey(bucketMeta, keyProbe) }
+	if err := l.commit([]write{newWrite(fill)}); err != nil {
 		return err
 	}
-	return l.commit([]write{newWrite(func(t *tx) error { return t.delete(bucketMeta, keyProbe) })})
+	return l.commit([]write{newWrite(empty)})
 }
 
 // note keeps what came of a try, and says what has changed; of what stays it says so again.
 func (l *Ledger) note(err error) {
 	l.mu.Lock()
 	now, before := time.Now(), l.trouble
-	again := err != nil && (before == nil || now.Sub(l.said) >= sayEvery)
+	sayIt := err != nil && (before == nil || now.Sub(l.said) >= sayEvery)
 	l.trouble = err
 	if err != nil && before == nil {
 		l.outages++
 	}
-	if again {
+	if sayIt {
 		l.said = now
 	}
 	l.mu.Unlock()
 	switch {
-	case again:
-		l.log.Error("the record of pushes and deletions is not available; it is tried again every few seconds", "error", err)
+	case sayIt:
+		l.log.Error("the ledger is not available; it is tried again every few seconds", "error", err)
 	case err == nil && before != nil:
-		l.log.Info("the record of pushes and deletions is available again")
+		l.log.Info("the ledger is available again")
 	}
 }

@@ -74,11 +74,11 @@ func TestOpenedLater(t *testing.T) {
 				_, err := l.Push(tag("v1"), Content{Digest: digest(1), Size: 1}, "east", Request{})
 				return err
 			},
-			"Delete":  func() error { _, err := l.Delete(tag("v1"), "east", Request{}); return err },
-			"Confirm": func() error { return l.Confirm(Entry{Reference: tag("v1")}, "east") },
-			"Learn":   func() error { _, err := l.Learn(Page{}); return err },
-			"Trim":    func() error { return l.Trim(9, nil) },
-			"Compact": func() error { _, err := l.Compact(0); return err },
+			"Delete":    func() error { _, err := l.Delete(tag("v1"), "east", Request{}); return err },
+			"Confirm":   func() error { return l.Confirm(Entry{Reference: tag("v1")}, "east") },
+			"MergePage": func() error { _, err := l.MergePage(Page{}); return err },
+			"Trim":      func() error { return l.Trim(9, nil) },
+			"Compact":   func() error { _, err := l.Compact(0); return err },
 		} {
 			if err := try(); !errors.Is(err, ErrUnavailable) || !errors.Is(err, syscall.ENOTDIR) {
 				t.Errorf("%s: %v", name, err)
@@ -99,7 +99,7 @@ func TestOpenedLater(t *testing.T) {
 		if n := log.count("level=INFO", "available again"); n != 1 {
 			t.Errorf("said %d times that it is back", n)
 		}
-		sound(t, l)
+		checkIntegrity(t, l)
 		must(t, l.Close())
 	})
 }
@@ -235,11 +235,11 @@ func TestStalledDisk(t *testing.T) {
 // A probe that ended half-way does no harm.
 func TestHalfAProbe(t *testing.T) {
 	l, w := one(t)
-	must(t, l.submit(func(t *tx) error { return t.put(bucketMeta, keyProbe, make([]byte, probeSize)) }))
+	must(t, l.submit(func(t *tx) error { return t.putKey(bucketMeta, keyProbe, make([]byte, probeSize)) }))
 	must(t, l.Close())
 	l = start(t, filepath.Dir(l.path), "gw1", w)
 	push(t, l, tag("v1"), digest(1), "east")
 	must(t, l.probe())
-	sound(t, l)
+	checkIntegrity(t, l)
 	must(t, l.Close())
 }

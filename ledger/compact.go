@@ -8,8 +8,8 @@ import (
 // compactStep bounds what is looked at in one flush, so that no push waits long.
 const compactStep = 500
 
-// Compact removes tombstones that are older than retention and that all replicas have confirmed. A gateway that was away
-// for longer than retention may not have heard of them, and has to begin with a new file.
+// Compact removes tombstones that are older than retention and that all replicas have confirmed. A gateway that was
+// away for longer than retention may not have heard of them, and has to begin with a new file.
 func (l *Ledger) Compact(retention time.Duration) (removed int, err error) {
 	before := l.now().Add(-retention).UnixMilli()
 	for after, done := "", false; !done; {

@@ -49,7 +49,7 @@ func TestFullDisk(t *testing.T) {
 			}
 		}
 	}
-	whole := func() {
+	complete := func() {
 		t.Helper()
 		for i := range written {
 			if get(t, l, tag(fmt.Sprint("v", i))).Digest != digest(i) || get(t, l, tag(digest(i))).Name == "" {
@@ -64,7 +64,7 @@ func TestFullDisk(t *testing.T) {
 		if err != nil {
 			wantError(t, err, ErrUnavailable)
 		}
-		whole()
+		complete()
 	}
 	must(t, os.Remove(ballast))
 	fill()
@@ -72,12 +72,12 @@ func TestFullDisk(t *testing.T) {
 	if first < 50 || written < first+50 {
 		t.Errorf("%d pushes, and %d when there was room again", first, written)
 	}
-	whole()
+	complete()
 	must(t, l.Close())
 	l, err = attempt(dir, "gw1", regions, newWall().now) // takes no room
 	must(t, err)
-	whole()
-	sound(t, l)
+	complete()
+	checkIntegrity(t, l)
 	must(t, l.Close())
 }
 

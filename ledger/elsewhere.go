@@ -51,7 +51,7 @@ func (l *Ledger) Record(w Write, within time.Duration) ([]Entry, error) {
 const (
 	mostAsked     = 3           // members, one after another
 	recordBound   = time.Second // until the next one is asked
-	recordAgain   = 250 * time.Millisecond
+	recordResend  = 250 * time.Millisecond
 	mostRecording = 64     // writes of others under way here
 	mostRecorded  = 16_384 // writes of others whose outcome is remembered, for as long as a message may be repeated
 )
@@ -121,14 +121,14 @@ func (g *Gossip) request(ctx context.Context, member string, w Write) error {
 	}()
 	ctx, cancel := context.WithTimeoutCause(ctx, g.recordBound, errSilence)
 	defer cancel()
-	again := time.NewTicker(recordAgain) // a packet may be lost
-	defer again.Stop()
+	resend := time.NewTicker(recordResend) // a packet may be lost
+	defer resend.Stop()
 	data := marshal(news{Record: &recordRequest{id, member, w}})
 	for g.wire.Tell(member, data); ; {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-again.C:
+		case <-resend.C:
 			g.wire.Tell(member, data)
 		case r := <-responded:
 			if r.Problem != "" {

@@ -8,27 +8,27 @@ import (
 )
 
 // rowVersion is raised when a row would be misread without a new field. A reader refuses rows that it does not know,
-// and learns them when it does.
+// and takes them when it does.
 const rowVersion = 1
 
 // wireRow has short names: rows make up nearly all that is stored and sent.
 type wireRow struct {
-	V          int               `json:"v"`
-	Repository string            `json:"r"`
-	Name       string            `json:"n"`
-	Blob       bool              `json:"b,omitempty"`
-	Digest     string            `json:"d,omitempty"` // left out where the name is the digest
-	MediaType  string            `json:"m,omitempty"`
-	Config     string            `json:"g,omitempty"`
-	Size       int64             `json:"s,omitempty"`
-	Part       bool              `json:"a,omitempty"`
-	Replica    string            `json:"p"`
-	Stamp      wireStamp         `json:"t"`
-	Deleted    bool              `json:"x,omitempty"`
-	BuriedMS   int64             `json:"y,omitempty"`
-	Confirmed  []string          `json:"c,omitempty"`
-	Seen       []wireStamp       `json:"k,omitempty"`
-	Changes    map[string]uint64 `json:"o,omitempty"`
+	V               int               `json:"v"`
+	Repository      string            `json:"r"`
+	Name            string            `json:"n"`
+	Blob            bool              `json:"b,omitempty"`
+	Digest          string            `json:"d,omitempty"` // left out where the name is the digest
+	MediaType       string            `json:"m,omitempty"`
+	Config          string            `json:"g,omitempty"`
+	Size            int64             `json:"s,omitempty"`
+	Implied         bool              `json:"a,omitempty"`
+	Replica         string            `json:"p"`
+	Stamp           wireStamp         `json:"t"`
+	Deleted         bool              `json:"x,omitempty"`
+	DigestDeletedMS int64             `json:"y,omitempty"`
+	Confirmed       []string          `json:"c,omitempty"`
+	Seen            []wireStamp       `json:"k,omitempty"`
+	Changes         map[string]uint64 `json:"o,omitempty"`
 }
 
 type wireStamp struct {
@@ -38,8 +38,12 @@ type wireStamp struct {
 }
 
 func (r Row) wire() wireRow {
-	w := wireRow{V: rowVersion, Repository: r.Repository, Name: r.Name, Blob: r.Blob, Digest: r.Digest, MediaType: r.MediaType, Config: r.Config, Size: r.Size, Part: r.Part,
-		Replica: r.Replica, Stamp: wireStamp(r.Stamp), Deleted: r.Deleted, BuriedMS: r.BuriedMS, Confirmed: r.Confirmed, Changes: r.Changes}
+	w := wireRow{
+		V: rowVersion, Repository: r.Repository, Name: r.Name, Blob: r.Blob,
+		Digest: r.Digest, MediaType: r.MediaType, Config: r.Config, Size: r.Size, Implied: r.Implied,
+		Replica: r.Replica, Stamp: wireStamp(r.Stamp), Deleted: r.Deleted, DigestDeletedMS: r.DigestDeletedMS,
+		Confirmed: r.Confirmed, Changes: r.Changes,
+	}
 	if r.IsDigest() {
 		w.Digest = ""
 	}
@@ -55,8 +59,10 @@ func (w wireRow) row() Row {
 		return Row{Changes: w.Changes}
 	}
 	r := Row{Changes: w.Changes, Entry: Entry{
-		Reference: Reference{w.Repository, w.Name, w.Blob}, Digest: w.Digest, MediaType: w.MediaType, Config: w.Config, Size: w.Size, Part: w.Part,
-		Replica: w.Replica, Stamp: hlc.Stamp(w.Stamp), Deleted: w.Deleted, BuriedMS: w.BuriedMS, Confirmed: w.Confirmed,
+		Reference: Reference{w.Repository, w.Name, w.Blob},
+		Digest:    w.Digest, MediaType: w.MediaType, Config: w.Config, Size: w.Size, Implied: w.Implied,
+		Replica: w.Replica, Stamp: hlc.Stamp(w.Stamp), Deleted: w.Deleted, DigestDeletedMS: w.DigestDeletedMS,
+		Confirmed: w.Confirmed,
 	}}
 	if r.IsDigest() {
 		r.Digest = r.Name
@@ -81,7 +87,7 @@ func decodeRow(data []byte) (Row, error) {
 // MarshalJSON is the row as part of a page or an event.
 func (r Row) MarshalJSON() ([]byte, error) { return r.encode(), nil }
 
-// UnmarshalJSON leaves it to Learn to refuse the row.
+// UnmarshalJSON leaves it to MergePage to refuse the row.
 func (r *Row) UnmarshalJSON(data []byte) error {
 	var w wireRow
 	if err := json.Unmarshal(data, &w); err != nil {

@@ -14,7 +14,7 @@ import (
 type Reference struct {
 	Repository string
 	Name       string // a tag or a digest
-	Blob       bool   // the digest is a blob's, not a manifest's; of blobs only deletions are recorded, and what lifts them
+	Blob       bool   // the digest is a blob's, not a manifest's; of blobs only deletions, and what lifts them
 }
 
 // IsDigest reports whether it is named by a digest, and not by a tag, which has no colon.
@@ -26,25 +26,25 @@ func (r Reference) IsTag() bool { return !r.IsDigest() }
 // Entry is the last that is known to have been done to a reference.
 type Entry struct {
 	Reference
-	Digest    string // what a tag names, or named; for a digest its own; empty where a tag was deleted that was not known
-	MediaType string
-	Config    string // media type of the manifest's config, which tells what it is; empty: not known, or it has none
-	Size      int64
-	Part      bool      // written with another name that was pushed, which stands for both
-	Replica   string    // that accepted it
-	Stamp     hlc.Stamp // of the write
-	Deleted   bool      // a tombstone
-	Confirmed []string  // sorted: replicas known to have exactly this, or, if Deleted, to be rid of it
-	BuriedMS  int64     // milliseconds since 1970: when the digest was deleted that took the tag along; 0 for what was deleted itself
+	Digest          string // what a tag names, or named; a digest's own; empty: an unknown tag was deleted
+	MediaType       string
+	Config          string // media type of the manifest's config; empty: not known, or it has none
+	Size            int64
+	Implied         bool      // written with another name that was pushed, which stands for both
+	Replica         string    // that accepted it
+	Stamp           hlc.Stamp // of the write
+	Deleted         bool      // a tombstone
+	Confirmed       []string  // sorted: replicas known to have exactly this, or, if Deleted, to be rid of it
+	DigestDeletedMS int64     // of a tag, when the digest was deleted that took it along, since 1970; else 0
 }
 
 // When is the time at which what the entry says came to be so; 1970 if it was Found.
-func (e Entry) When() time.Time { return time.UnixMilli(max(e.Stamp.WallMS, e.BuriedMS)).UTC() }
+func (e Entry) When() time.Time { return time.UnixMilli(max(e.Stamp.WallMS, e.DigestDeletedMS)).UTC() }
 
 // Row is an entry with what gateways need to exchange it.
 type Row struct {
 	Entry
-	Seen    []hlc.Stamp       // the last of each other member's writes of the reference that the writer knew of, the earliest first
+	Seen    []hlc.Stamp       // of each other member, the last write that the writer knew of; the earliest first
 	Changes map[string]uint64 // by origin, the number of the last change it made to this entry
 }
 
@@ -73,18 +73,20 @@ func Merge(a, b Row) Row {
 	if compareWrites(a.Entry, b.Entry) < 0 {
 		merged = b
 	}
-	merged.BuriedMS = max(a.BuriedMS, b.BuriedMS)
+	merged.DigestDeletedMS = max(a.DigestDeletedMS, b.DigestDeletedMS)
 	merged.Confirmed = bounded(union(a.Confirmed, b.Confirmed), maxConfirmed)
 	merged.Seen = mergeSeen(a.Seen, b.Seen)
 	merged.Changes = mergeChanges(a.Changes, b.Changes)
 	return merged
 }
 
-// compareWrites orders different writes with the same stamp: tombstones that were made of different copies of a tag, or what
-// a member wrote that lost its file and then its time. One of them has to be taken all the same, and by all.
+// compareWrites orders different writes with the same stamp: tombstones that were made of different copies of a tag, or
+// what a member wrote that lost its file and then its time. One of them has to be taken all the same, and by all.
 func compareWrites(a, b Entry) int {
-	return cmp.Or(compareFlags(a.Deleted, b.Deleted), cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.MediaType, b.MediaType),
-		cmp.Compare(a.Size, b.Size), cmp.Compare(a.Replica, b.Replica), cmp.Compare(a.Config, b.Config), compareFlags(a.Part, b.Part))
+	return cmp.Or(
+		compareFlags(a.Deleted, b.Deleted), cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.MediaType, b.MediaType),
+		cmp.Compare(a.Size, b.Size), cmp.Compare(a.Replica, b.Replica), cmp.Compare(a.Config, b.Config),
+		compareFlags(a.Implied, b.Implied))
 }
 
 func compareFlags(a, b bool) int {
@@ -128,8 +130,8 @@ func mergeChanges(a, b map[string]uint64) map[string]uint64 {
 	return merged
 }
 
-// follow is what the writer of a row has seen that replaces old.
-func follow(old Row, member string) []hlc.Stamp {
+// seenBefore is what the writer of a row has seen that replaces old.
+func seenBefore(old Row, member string) []hlc.Stamp {
 	if IsFound(old.Stamp) { // or there was none
 		return nil
 	}
@@ -146,31 +148,8 @@ func (r Row) knew(stamp hlc.Stamp) bool {
 
 // overrules: the row replaces what somebody else has pushed without having known of it. What was found nobody pushed.
 func (r Row) overrules(old Row) bool {
-	return r.Stamp.Compare(old.Stamp) > 0 && !IsFound(old.Stamp) && !old.Deleted && old.Digest != r.Digest && !r.knew(old.Stamp)
-}
-
-// buriedBy: the row is a tag that names what tombstone says to have been deleted since.
-func (r Row) buriedBy(tombstone Row) bool {
-	return !r.Deleted && !r.IsDigest() && tombstone.Deleted && !tombstone.Blob && tombstone.Repository == r.Repository &&
-		tombstone.Name == r.Digest && tombstone.Stamp.Compare(r.Stamp) > 0
-}
-
-// bury is the tag's tombstone, where tombstone is that of its digest. Its stamp follows the tag's own at once, so that all who
-// make one make the same, and no later than that: whoever has heard of the deletion may not have heard yet that the tag was pushed
-// anew before it. The replica that deleted the digest is rid of the tag if it is known to have had it.
-func (r Row) bury(tombstone Row) Row {
-	if IsFound(r.Stamp) { // it may have been found since
-		return Row{Entry: Entry{Reference: r.Reference, Digest: r.Digest, Replica: tombstone.Replica, Stamp: buried(r.Stamp), Deleted: true, BuriedMS: tombstone.Stamp.WallMS}}
-	}
-	if slices.Contains(r.Confirmed, tombstone.Replica) {
-		r.Confirmed = []string{tombstone.Replica}
-	} else {
-		r.Confirmed = nil
-	}
-	r.Seen = follow(r, "")
-	r.Stamp, r.Replica, r.Deleted, r.Changes = buried(r.Stamp), tombstone.Replica, true, nil
-	r.BuriedMS = tombstone.Stamp.WallMS
-	return r
+	return r.Stamp.Compare(old.Stamp) > 0 && !IsFound(old.Stamp) && !old.Deleted &&
+		old.Digest != r.Digest && !r.knew(old.Stamp)
 }
 
 // pending: a replica may have to be told. Blobs come with their manifests, so that only their deletions are.

@@ -16,7 +16,7 @@ const (
 	Confirmed Kind = "confirmed"
 )
 
-// Event is something that was recorded here, not learnt from another gateway. Of a write of two names there is one.
+// Event is something that was recorded here, not merged from another gateway. Of a write of two names there is one.
 type Event struct {
 	Number  uint64
 	Kind    Kind
@@ -26,7 +26,8 @@ type Event struct {
 	WallMS  int64   // when it was recorded, by our own clock
 }
 
-// Request is what is remembered of a client's request. None of it has been checked. It is cut to maxClientField bytes a field.
+// Request is what is remembered of a client's request. None of it has been checked. It is cut to maxClientField bytes a
+// field.
 type Request struct {
 	Host      string `json:"h,omitempty"`
 	Method    string `json:"m,omitempty"`
@@ -68,22 +69,25 @@ type wireConflict struct {
 }
 
 func (t *tx) event(e Event) error {
-	if e.Entry.Part || IsFound(e.Entry.Stamp) { // what was found nobody pushed
+	if e.Entry.Implied || IsFound(e.Entry.Stamp) { // what was found nobody pushed
 		return nil
 	}
-	return t.log(bucketEvents, wireEvent{e.Kind, Row{Entry: e.Entry}, e.Replica, e.Request.cut(), t.l.now().UnixMilli()}, maxEvents)
+	w := wireEvent{e.Kind, Row{Entry: e.Entry}, e.Replica, e.Request.cut(), t.l.now().UnixMilli()}
+	return t.log(bucketEvents, w, maxEvents)
 }
 
 // conflict notes one, and how many that is: it may have been told of before, by others as well.
 func (t *tx) conflict(loser, winner Entry) (found int, err error) {
-	again := false
+	known := false
 	logged(t, bucketConflicts, 0, maxConflicts, func(_ uint64, w wireConflict) {
-		again = again || w.Winner.Reference == winner.Reference && w.Winner.Stamp == winner.Stamp && w.Loser.Stamp == loser.Stamp
+		known = known || w.Winner.Reference == winner.Reference &&
+			w.Winner.Stamp == winner.Stamp && w.Loser.Stamp == loser.Stamp
 	})
-	if again {
+	if known {
 		return 0, nil
 	}
-	return 1, t.log(bucketConflicts, wireConflict{Row{Entry: winner}, Row{Entry: loser}, t.l.now().UnixMilli()}, maxConflicts)
+	w := wireConflict{Row{Entry: winner}, Row{Entry: loser}, t.l.now().UnixMilli()}
+	return 1, t.log(bucketConflicts, w, maxConflicts)
 }
 
 // log appends to a numbered list, which it keeps to the last most.
@@ -93,11 +97,11 @@ func (t *tx) log(bucket string, v any, most uint64) error {
 		return err
 	}
 	if n > most {
-		if err := t.delete(bucket, number(n-most)); err != nil {
+		if err := t.deleteKey(bucket, number(n-most)); err != nil {
 			return err
 		}
 	}
-	return t.put(bucket, number(n), marshal(v))
+	return t.putKey(bucket, number(n), marshal(v))
 }
 
 // logged reads up to limit of a numbered list after one of its numbers. What cannot be read is left out.
@@ -110,7 +114,8 @@ func logged[W any](t *tx, bucket string, after uint64, limit int, visit func(n u
 	}
 }
 
-// Events lists what came after the event with that number, by number. Numbers that are missing were trimmed, or were too many.
+// Events lists what came after the event with that number, by number. Numbers that are missing were trimmed, or were
+// too many.
 func (l *Ledger) Events(after uint64, limit int) (events []Event, err error) {
 	err = l.read(func(t *tx) {
 		logged(t, bucketEvents, after, limit, func(n uint64, w wireEvent) {
@@ -124,11 +129,11 @@ func (l *Ledger) Events(after uint64, limit int) (events []Event, err error) {
 func (l *Ledger) Trim(read uint64, forget []uint64) error {
 	return l.submit(func(t *tx) error {
 		for _, n := range forget {
-			if err := t.delete(bucketEvents, number(n)); err != nil {
+			if err := t.deleteKey(bucketEvents, number(n)); err != nil {
 				return err
 			}
 		}
-		return t.put(bucketMeta, keyRead, []byte(number(read)))
+		return t.putKey(bucketMeta, keyRead, []byte(number(read)))
 	})
 }
 

@@ -41,7 +41,7 @@ func agree(t failer, all []*Ledger) {
 	t.Helper()
 	vector := must1(all[0].Vector())(t)
 	for _, l := range all {
-		sound(t, l)
+		checkIntegrity(t, l)
 		if got, want := everything(t, l, true), everything(t, all[0], true); got != want {
 			t.Fatal(fmt.Sprintf("%s has\n%s%s has\n%s", l.member, got, all[0].member, want))
 		}
@@ -133,13 +133,13 @@ func TestAnyOrderConverges(t *testing.T) {
 				vector := must1(to.Vector())(t)
 				for range rapid.IntRange(1, 3).Draw(t, "pages") {
 					p := must1(from.Since(vector, rapid.IntRange(1, 3).Draw(t, "limit")))(t)
-					must1(to.Learn(p))(t)
+					must1(to.MergePage(p))(t)
 					late = append(late, p)
 					maps.Copy(vector, p.UpTo)
 				}
 			},
 			"late":  func(t *rapid.T) { late = append(late, must1(some().Since(nil, 2))(t)) },
-			"again": func(t *rapid.T) { must1(some().Learn(rapid.SampledFrom(append(late, Page{})).Draw(t, "page")))(t) },
+			"again": func(t *rapid.T) { must1(some().MergePage(rapid.SampledFrom(append(late, Page{})).Draw(t, "page")))(t) },
 			"time":  func(t *rapid.T) { w.advance(time.Millisecond) },
 		})
 		together(t, all)
@@ -155,7 +155,7 @@ func TestAnyOrderConverges(t *testing.T) {
 						t.Fatalf("%q: the confirmation of %s is lost", key, replica)
 					}
 				}
-				if d, _ := x.row(tag(r.Digest).key()); r.buriedBy(d) {
+				if d, _ := x.row(tag(r.Digest).key()); r.tombstonedBy(d) {
 					t.Fatalf("%q names what was deleted since", key)
 				}
 			}))
@@ -177,7 +177,7 @@ func TestConflicts(t *testing.T) {
 		t.Errorf("the winner arrived: %v", got)
 	}
 	for _, l := range []*Ledger{a, b} {
-		_, err := l.Learn(Page{Rows: []Row{{Entry: lost}}}) // told again
+		_, err := l.MergePage(Page{Rows: []Row{{Entry: lost}}}) // told again
 		must(t, err)
 		found, total, err := l.Conflicts(0, 9)
 		if err != nil || total != 1 || len(found) != 1 || found[0].Loser.Stamp != lost.Stamp || found[0].Loser.Digest != digest(2) || found[0].Winner.Stamp != won.Stamp {
@@ -221,8 +221,8 @@ func TestTagsOfWhatWasDeletedElsewhere(t *testing.T) {
 	}
 }
 
-// A digest was deleted after its tag had been given to another one, and somebody who has not heard of that yet makes a tombstone
-// of the tag.
+// A digest was deleted after its tag had been given to another one, and somebody who has not heard of that yet makes a
+// tombstone of the tag.
 func TestDeletedAfterItsTagMovedOn(t *testing.T) {
 	all, walls := several(t, 3)
 	push(t, all[0], tag("v1"), digest(1), "east")
@@ -297,7 +297,7 @@ func TestATombstoneOlderThanTheTag(t *testing.T) {
 	old := live(5, "gw2", 1, "west")
 	old.Name, old.Deleted = old.Digest, true
 	for _, r := range []Row{live(6, "gw3", 1, "east"), old} {
-		must1(l.Learn(Page{Rows: []Row{r}}))(t)
+		must1(l.MergePage(Page{Rows: []Row{r}}))(t)
 	}
 	if e := get(t, l, tag("v1")); e.Deleted || e.Stamp.WallMS != 6 {
 		t.Errorf("got %v", e)
@@ -335,7 +335,7 @@ func TestPagesOutOfOrder(t *testing.T) {
 	}
 	first := must1(a.Since(nil, 1))(t)
 	second := must1(a.Since(first.UpTo, 1))(t)
-	must1(b.Learn(second))(t)
+	must1(b.MergePage(second))(t)
 	if got := must1(b.Vector())(t); len(got) != 0 {
 		t.Errorf("with a page lost it has heard %v", got)
 	}
@@ -367,7 +367,7 @@ func TestLostFile(t *testing.T) {
 	together(t, []*Ledger{anew, b})
 	agree(t, []*Ledger{anew, b})
 	if get(t, anew, tag("v1")).Digest != digest(1) {
-		t.Error("what was lost was not learnt")
+		t.Error("what was lost was not merged")
 	}
 }
 
@@ -401,7 +401,7 @@ func TestOriginsAreBounded(t *testing.T) {
 	l, _ := one(t)
 	mine := push(t, l, tag("v1"), digest(1), "east")
 	for i := range maxOrigins + 10 {
-		must1(l.Learn(Page{UpTo: map[string]uint64{fmt.Sprintf("gw2/%016x", i): 5}}))(t)
+		must1(l.MergePage(Page{UpTo: map[string]uint64{fmt.Sprintf("gw2/%016x", i): 5}}))(t)
 	}
 	if got := must1(l.Vector())(t); len(got) > maxOrigins || got[l.origin(t)] == 0 || got[fmt.Sprintf("gw2/%016x", maxOrigins+9)] != 5 {
 		t.Errorf("%d origins", len(got))
@@ -415,12 +415,12 @@ func TestOriginsAreBounded(t *testing.T) {
 			r.Name = fmt.Sprint("t", i)
 			p.Rows, p.UpTo[o] = append(p.Rows, r), 1
 		}
-		must1(l.Learn(p))(t)
+		must1(l.MergePage(p))(t)
 	}
 	if got := must1(l.Vector())(t); len(got) > maxOrigins || get(t, l, tag(fmt.Sprint("t", maxOrigins+9))).Name == "" {
 		t.Errorf("%d origins", len(got))
 	}
-	sound(t, l)
+	checkIntegrity(t, l)
 }
 
 func TestBadPages(t *testing.T) {
@@ -430,15 +430,15 @@ func TestBadPages(t *testing.T) {
 		many[fmt.Sprint(i)] = 1
 	}
 	for _, p := range []Page{{Rows: make([]Row, maxPageRows+1)}, {UpTo: many}, {From: many}, {UpTo: map[string]uint64{"": 1}}} {
-		_, err := l.Learn(p)
+		_, err := l.MergePage(p)
 		wantError(t, err, ErrInvalid)
 	}
 	later := changed(live(1, "a", 1, "east"), "gw9/1", 4).encode()
 	later = append([]byte(`{"rows":[{"v":2,`), later[len(`{"v":1,`):]...)
 	p, err := DecodePage(append(later, `],"upTo":{"gw9/1":4,"gw8/1":7}}`...))
 	must(t, err)
-	if got := must1(l.Learn(p))(t); got.Refused != 1 {
-		t.Errorf("learnt %v", got)
+	if got := must1(l.MergePage(p))(t); got.Refused != 1 {
+		t.Errorf("merged %v", got)
 	}
 	if got := must1(l.Vector())(t); got["gw9/1"] != 3 || got["gw8/1"] != 7 {
 		t.Errorf("what was refused is not asked for again: %v", got)

@@ -8,8 +8,8 @@ import (
 )
 
 // found is the stamp of what was there before anybody recorded it. It is older than all that a clock makes, so that
-// whatever was really pushed or deleted wins over it; and of each digest another one, the same for all who find it, so that
-// what is confirmed of one is not taken for confirmed of another.
+// whatever was really pushed or deleted wins over it; and of each digest another one, the same for all who find it, so
+// that what is confirmed of one is not taken for confirmed of another.
 func found(digest string) hlc.Stamp {
 	sum := sha256.Sum256([]byte(digest)) // as it is it would be too long for a member's name
 	return hlc.Stamp{Member: "found-" + hex.EncodeToString(sum[:24])}
@@ -19,23 +19,21 @@ func found(digest string) hlc.Stamp {
 func IsFound(s hlc.Stamp) bool { return s.WallMS == 0 && s.Logical == 0 }
 
 // Found: it was there before anybody recorded it, and nobody knows since when.
-func (e Entry) Found() bool { return IsFound(e.Stamp) && e.BuriedMS == 0 }
+func (e Entry) Found() bool { return IsFound(e.Stamp) && e.DigestDeletedMS == 0 }
 
 // Found records that a replica was found to have a manifest, by tag or digest, of which nothing is known; of a tag, the
 // digest, too. What is known of either stays as it is: a tag of a digest that was deleted is a tombstone at once.
 // Nothing has happened, so there is no event.
 func (l *Ledger) Found(what Reference, c Content, replica string) (Entry, error) {
-	e := Entry{
-		Reference: what, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Part: c.Part, Replica: replica,
-		Stamp: found(c.Digest), Confirmed: []string{replica},
-	}
+	e := entryOf(what, c, replica)
+	e.Stamp, e.Confirmed = found(c.Digest), []string{replica}
 	if err := e.check(); err != nil {
 		return Entry{}, err
 	}
 	var now Row
 	err := l.submit(func(t *tx) (err error) {
 		content := e
-		content.Name, content.Part = c.Digest, c.Part || !what.IsDigest()
+		content.Name, content.Implied = c.Digest, c.Implied || !what.IsDigest()
 		if now, err = t.find(content, Row{}); err == nil && !what.IsDigest() {
 			now, err = t.find(e, now)
 		}
@@ -53,8 +51,8 @@ func (t *tx) find(e Entry, digest Row) (Row, error) {
 		return old, nil
 	}
 	row := Row{Entry: e}
-	if row.buriedBy(digest) {
-		row = row.bury(digest)
+	if row.tombstonedBy(digest) {
+		row = row.tombstone(digest)
 	}
 	return row, t.changeRow(Row{}, row)
 }
@@ -62,7 +60,7 @@ func (t *tx) find(e Entry, digest Row) (Row, error) {
 // PushOver records a push as Push does, if what is known of the tag is still old, and the digest was not deleted. Else
 // it records nothing, and done is false.
 func (l *Ledger) PushOver(old Entry, c Content, replica string) (e Entry, done bool, err error) {
-	e = Entry{Reference: old.Reference, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Part: c.Part, Replica: replica}
+	e = entryOf(old.Reference, c, replica)
 	if err := e.check(); err != nil {
 		return Entry{}, false, err
 	}

@@ -50,7 +50,7 @@ func TestFound(t *testing.T) {
 	wantError(t, err, ErrInvalid)
 	_, err = l.Found(tag(digest(1)), Content{Digest: digest(2)}, "east")
 	wantError(t, err, ErrInvalid)
-	sound(t, l)
+	checkIntegrity(t, l)
 }
 
 // What was deleted stays deleted, whatever is found of it, and a tag of it is to be deleted, too.
@@ -71,7 +71,7 @@ func TestFoundOfWhatWasDeleted(t *testing.T) {
 	if got := find(t, l, tag("v2"), digest(2), "west"); !got.Deleted {
 		t.Errorf("the other tag is %v", got)
 	}
-	sound(t, l)
+	checkIntegrity(t, l)
 }
 
 func TestPushOver(t *testing.T) {
@@ -99,10 +99,11 @@ func TestPushOver(t *testing.T) {
 	}
 	_, _, err := l.PushOver(e, Content{Digest: "sha256:"}, "west")
 	wantError(t, err, ErrInvalid)
-	sound(t, l)
+	checkIntegrity(t, l)
 }
 
-// Whoever finds it, and whatever else was found or learnt before: what was really pushed or deleted holds, and is no conflict.
+// Whoever finds it, and whatever else was found or merged before: what was really pushed or deleted holds, and is no
+// conflict.
 func TestFoundGivesWay(t *testing.T) {
 	dirs := [3]string{t.TempDir(), t.TempDir(), t.TempDir()}
 	round := 0

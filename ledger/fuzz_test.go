@@ -22,7 +22,7 @@ func FuzzDecodeRow(f *testing.F) {
 	})
 }
 
-func FuzzLearn(f *testing.F) {
+func FuzzMergePage(f *testing.F) {
 	w := newWall()
 	l := start(f, f.TempDir(), "gw1", w)
 	defer l.Close()
@@ -36,14 +36,14 @@ func FuzzLearn(f *testing.F) {
 		if err != nil {
 			return
 		}
-		got, err := l.Learn(p)
+		got, err := l.MergePage(p)
 		if err != nil || len(got.News) > 0 && got.Refused == len(p.Rows) {
 			t.Errorf("%v, %v", got, err)
 		}
 	})
 }
 
-// FuzzPatchedFile changes a sound file in one place.
+// FuzzPatchedFile changes an intact file in one place.
 func FuzzPatchedFile(f *testing.F) {
 	l := start(f, f.TempDir(), "gw1", newWall())
 	for i := range 9 {

@@ -58,8 +58,8 @@ type heard struct {
 	at   time.Time
 }
 
-// news is what travels: a question about all that the asker does not have, a page, a question about what the other has now, or the
-// answer to that, which is Have alone; or a write to record, and what came of it.
+// news is what travels: a question about all that the asker does not have, a page, a question about what the other has
+// now, or the answer to that, which is Have alone; or a write to record, and what came of it.
 type news struct {
 	Asks  bool              `json:"asks,omitempty"`
 	Have  map[string]uint64 `json:"have,omitempty"`
@@ -171,7 +171,7 @@ func (g *Gossip) read(h heard) {
 		g.answer(h.from, n.Have)
 	}
 	if n.Page != nil {
-		g.learn(h.from, n.Page)
+		g.mergePage(h.from, n.Page)
 	}
 	if n.Knows {
 		g.say(h.from)
@@ -197,13 +197,13 @@ func (g *Gossip) answer(member string, vector map[string]uint64) {
 	}
 }
 
-func (g *Gossip) learn(member string, data []byte) {
+func (g *Gossip) mergePage(member string, data []byte) {
 	page, err := DecodePage(data)
 	if err != nil {
 		g.log.Warn("news that cannot be read", "from", member, "error", err)
 		return
 	}
-	did, err := g.ledger.Learn(page)
+	did, err := g.ledger.MergePage(page)
 	g.complain(err)
 	if did.Refused > 0 {
 		g.log.Warn("news that is not to be believed", "from", member, "entries", did.Refused)
@@ -219,6 +219,6 @@ func (g *Gossip) learn(member string, data []byte) {
 // complain leaves it to the ledger to say that it is not available: here that comes up every second.
 func (g *Gossip) complain(err error) {
 	if err != nil && !errors.Is(err, ErrUnavailable) {
-		g.log.Warn("the record of pushes and deletions cannot be exchanged", "error", err)
+		g.log.Warn("the ledger cannot be exchanged", "error", err)
 	}
 }

@@ -115,7 +115,7 @@ func pending(t failer, l *Ledger, replica string) (names []string) {
 }
 
 // pull is what one gateway does to hear from another.
-func pull(t failer, from, to *Ledger, limit int) (all Learned) {
+func pull(t failer, from, to *Ledger, limit int) (all Merged) {
 	t.Helper()
 	vector, err := to.Vector()
 	must(t, err)
@@ -124,7 +124,7 @@ func pull(t failer, from, to *Ledger, limit int) (all Learned) {
 		must(t, err)
 		p, err = DecodePage(p.Encode())
 		must(t, err)
-		got, err := to.Learn(p)
+		got, err := to.MergePage(p)
 		must(t, err)
 		all.News = append(all.News, got.News...)
 		all.Conflicts += got.Conflicts
@@ -158,8 +158,8 @@ func everything(t failer, l *Ledger, changes bool) string {
 	return out.String()
 }
 
-// sound looks for what the indexes have too much or too little of.
-func sound(t failer, l *Ledger) {
+// checkIntegrity looks for what the indexes have too much or too little of.
+func checkIntegrity(t failer, l *Ledger) {
 	t.Helper()
 	must(t, l.read(func(x *tx) {
 		want := map[indexKey]bool{}

@@ -18,7 +18,10 @@ const (
 	bucketConflicts = "conflicts" // number: conflict
 )
 
-var buckets = []string{bucketMeta, bucketVector, bucketEntries, bucketChanges, bucketPending, bucketTags, bucketOld, bucketEvents, bucketConflicts}
+var buckets = []string{
+	bucketMeta, bucketVector, bucketEntries, bucketChanges, bucketPending, bucketTags, bucketOld,
+	bucketEvents, bucketConflicts,
+}
 
 // Separators, below all that a name may hold. The second one keeps a blob apart from a manifest with the same digest.
 const (

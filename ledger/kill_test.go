@@ -91,7 +91,7 @@ func verify(t *testing.T, dir string, acknowledged map[string]bool) {
 	t.Helper()
 	l := start(t, dir, "gw1", newWall())
 	defer l.Close()
-	sound(t, l)
+	checkIntegrity(t, l)
 	there := map[string]int{}
 	for after := ""; ; {
 		page := must1(l.List("team/app", after, maxList))(t)

@@ -1,5 +1,6 @@
-// Package ledger is the durable record of what was pushed and deleted: what a tag is now, which replica accepted it, and
-// which replicas are known to have it. Each gateway has one of its own, and gateways that exchange pages of theirs come to agree.
+// Package ledger is the durable record of what was pushed and deleted: what a tag is now, which replica accepted it,
+// and which replicas are known to have it. Each gateway has one of its own, and gateways that exchange pages of theirs
+// come to agree.
 package ledger
 
 import (
@@ -15,8 +16,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// ErrUnavailable is what cannot be read or written now: the disk is full, read-only or does not answer, the ledger is not yet
-// open, or closed. What was to be written may have been.
+// ErrUnavailable is what cannot be read or written now: the disk is full, read-only or does not answer, the ledger is
+// not yet open, or closed. What was to be written may have been.
 var ErrUnavailable = errors.New("the ledger is not available")
 
 // patience bounds every wait for a write to be durable.

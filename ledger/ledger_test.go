@@ -40,7 +40,7 @@ func TestPush(t *testing.T) {
 	_, err := l.Push(tag(digest(1)), Content{Digest: digest(2)}, "east", Request{})
 	wantError(t, err, ErrInvalid)
 	wantError(t, l.Confirm(e, ""), ErrInvalid)
-	sound(t, l)
+	checkIntegrity(t, l)
 }
 
 func TestTagged(t *testing.T) {
@@ -94,7 +94,7 @@ func TestDelete(t *testing.T) {
 	if get(t, l, tag("v1")).Deleted || get(t, l, tag(digest(1))).Deleted || !get(t, l, tag("v2")).Deleted {
 		t.Error("a push after a delete does not win")
 	}
-	sound(t, l)
+	checkIntegrity(t, l)
 }
 
 func TestBlobs(t *testing.T) {
@@ -124,7 +124,7 @@ func TestBlobs(t *testing.T) {
 	if n, err := l.Compact(time.Minute); n != 1 || err != nil {
 		t.Errorf("compacted %d, %v", n, err)
 	}
-	sound(t, l)
+	checkIntegrity(t, l)
 }
 
 func TestConfirm(t *testing.T) {
@@ -153,7 +153,7 @@ func TestConfirm(t *testing.T) {
 	}
 	_, _, err := l.Pending("nowhere", "", 1)
 	wantError(t, err, ErrInvalid)
-	sound(t, l)
+	checkIntegrity(t, l)
 }
 
 func onlyKey(m map[string]uint64) string {
@@ -231,11 +231,11 @@ func TestReopen(t *testing.T) {
 	if got := pending(t, l, "south"); !slices.Equal(got, []string{digest(1), digest(2), "v1"}) {
 		t.Errorf("a new replica lacks %v", got)
 	}
-	sound(t, l)
+	checkIntegrity(t, l)
 	must(t, l.Close())
 	l, err = attempt(dir, "gw1", nil, w.now)
 	must(t, err)
-	sound(t, l)
+	checkIntegrity(t, l)
 	must(t, l.Close())
 	if _, err := attempt(dir, "g w", nil, w.now); err == nil {
 		t.Error("a bad name was taken")
@@ -290,10 +290,11 @@ func TestCompact(t *testing.T) {
 	if !get(t, l, tag("v0")).Deleted || !get(t, l, tag("v1")).Deleted || get(t, l, tag(digest(2))).Name == "" {
 		t.Error("too much was removed")
 	}
-	sound(t, l)
+	checkIntegrity(t, l)
 }
 
-// TestEventsOfOneWrite: a tag's push writes its digest, too, and is one event, here and for each replica that comes to have it.
+// TestEventsOfOneWrite: a tag's push writes its digest, too, and is one event, here and for each replica that comes to
+// have it.
 func TestEventsOfOneWrite(t *testing.T) {
 	l, _ := one(t)
 	by := Request{Host: "registry.contoso.com", Method: "PUT", UserAgent: strings.Repeat("a", 255) + "é"}
@@ -302,7 +303,7 @@ func TestEventsOfOneWrite(t *testing.T) {
 	must(t, err)
 	must(t, l.Confirm(e, "west"))
 	must(t, l.Confirm(get(t, l, tag(digest(1))), "west"))
-	_, err = l.Push(tag(digest(2)), Content{Digest: digest(2), Part: true}, "east", Request{})
+	_, err = l.Push(tag(digest(2)), Content{Digest: digest(2), Implied: true}, "east", Request{})
 	must(t, err)
 	_, err = l.Delete(tag(digest(1)), "east", Request{Method: "DELETE"})
 	must(t, err)

@@ -21,8 +21,8 @@ func dead(r Row) Row {
 	return r
 }
 
-func buriedAt(r Row, ms int64) Row {
-	r.BuriedMS = ms
+func deletedWithDigestAt(r Row, ms int64) Row {
+	r.DigestDeletedMS = ms
 	return r
 }
 
@@ -50,7 +50,7 @@ func TestMerge(t *testing.T) {
 		{"changes of one write", changed(live(1, "a", 1), "o", 3), changed(live(1, "a", 1), "o", 2), changed(live(1, "a", 1), "o", 3)},
 		{"nothing of an earlier write's changes", changed(live(1, "a", 1), "o", 3), changed(live(2, "a", 1), "p", 1), changed(live(2, "a", 1), "p", 1)},
 		{"the last of each member", seen(live(9, "a", 1), at(1, "b"), at(2, "c")), seen(live(9, "a", 1), at(3, "b")), seen(live(9, "a", 1), at(2, "c"), at(3, "b"))},
-		{"the later of two deletions of its digest", buriedAt(dead(live(1, "a!", 1)), 5), buriedAt(dead(live(1, "a!", 1)), 7), buriedAt(dead(live(1, "a!", 1)), 7)},
+		{"the later of two deletions of its digest", deletedWithDigestAt(dead(live(1, "a!", 1)), 5), deletedWithDigestAt(dead(live(1, "a!", 1)), 7), deletedWithDigestAt(dead(live(1, "a!", 1)), 7)},
 		{"one stamp, two digests", live(1, "a", 1), live(1, "a", 2), live(1, "a", 2)},
 		{"one stamp, deleted or not", dead(live(1, "a", 1)), live(1, "a", 2), dead(live(1, "a", 1))},
 	}
@@ -74,8 +74,8 @@ func drawRow(t *rapid.T, label string) Row {
 		return union(rapid.SliceOfN(rapid.Custom(func(t *rapid.T) string { return fmt.Sprintf("%s%03d", label, rapid.IntRange(0, 400).Draw(t, "n")) }), 0, most).Draw(t, label), nil)
 	}
 	r := Row{Entry: Entry{Reference: tag("v1"), Digest: digest(rapid.IntRange(1, 2).Draw(t, "digest")), MediaType: rapid.SampledFrom([]string{"", "x"}).Draw(t, "type"),
-		Config: rapid.SampledFrom([]string{"", "x"}).Draw(t, "config"), Part: rapid.Bool().Draw(t, "part"),
-		Size: rapid.Int64Range(0, 1).Draw(t, "size"), Replica: rapid.SampledFrom(regions).Draw(t, "replica"), Stamp: drawStamp(t, label), Deleted: rapid.Bool().Draw(t, "deleted"), BuriedMS: rapid.Int64Range(0, 2).Draw(t, "buried"),
+		Config: rapid.SampledFrom([]string{"", "x"}).Draw(t, "config"), Implied: rapid.Bool().Draw(t, "implied"),
+		Size: rapid.Int64Range(0, 1).Draw(t, "size"), Replica: rapid.SampledFrom(regions).Draw(t, "replica"), Stamp: drawStamp(t, label), Deleted: rapid.Bool().Draw(t, "deleted"), DigestDeletedMS: rapid.Int64Range(0, 2).Draw(t, "digest deleted"),
 		Confirmed: bounded(names(300, "r"), maxConfirmed)}}
 	for _, m := range bounded(names(100, "m"), maxSeen) {
 		r.Seen = append(r.Seen, at(rapid.Int64Range(0, 3).Draw(t, "seen"), m))
@@ -106,12 +106,12 @@ func TestMergeIsAJoin(t *testing.T) {
 	})
 }
 
-// Nobody's write comes between a tag's and its burial.
+// Nobody's write comes between a tag's and its tombstone.
 func TestBuriedFollowsAtOnce(t *testing.T) {
 	s := at(5, "gw")
 	for _, next := range []hlc.Stamp{at(5, "gw-1"), at(5, "gw1"), at(5, "h"), {WallMS: 5, Logical: 1, Member: "a"}, at(6, "a")} {
-		e := Entry{Stamp: buried(s)}
-		if b := e.Stamp; b.Compare(s) <= 0 || b.Compare(next) >= 0 || !e.Buried() || e.Gateway() != "gw" {
+		e := Entry{Stamp: tombstoneStamp(s)}
+		if b := e.Stamp; b.Compare(s) <= 0 || b.Compare(next) >= 0 || !e.DeletedWithDigest() || e.Gateway() != "gw" {
 			t.Errorf("%v is not between %v and %v", e.Stamp, s, next)
 		}
 	}
@@ -142,14 +142,14 @@ func TestOverrules(t *testing.T) {
 
 func TestFollow(t *testing.T) {
 	old := seen(live(5, "b", 1), at(1, "a"), at(2, "c"))
-	if got := follow(old, "a"); !slices.Equal(got, []hlc.Stamp{at(2, "c"), at(5, "b")}) {
+	if got := seenBefore(old, "a"); !slices.Equal(got, []hlc.Stamp{at(2, "c"), at(5, "b")}) {
 		t.Errorf("%v", got)
 	}
-	if got := follow(Row{}, "a"); got != nil {
+	if got := seenBefore(Row{}, "a"); got != nil {
 		t.Errorf("of nothing: %v", got)
 	}
 	for i := range 2 * maxSeen {
-		old.Seen = follow(old, "a")
+		old.Seen = seenBefore(old, "a")
 		old.Stamp = at(int64(10+i), fmt.Sprint("m", i))
 	}
 	if len(old.Seen) != maxSeen || old.Seen[0].WallMS != int64(10+maxSeen-1) {

@@ -22,8 +22,8 @@ import (
 const (
 	fileName = "ledger.db"
 
-	// maxFile bounds the file, at some 1.5 KB a reference. So much of the address space is mapped from the start: mapping
-	// more later would make writes wait for reads, and reads for them.
+	// maxFile bounds the file, at some 1.5 KB a reference. So much of the address space is mapped from the start:
+	// mapping more later would make writes wait for reads, and reads for them.
 	maxFile = min(4<<30, math.MaxInt)
 
 	maxReplicas = 256
@@ -37,9 +37,9 @@ const (
 	keyReplicas = "replicas" // whose pending entries are indexed; empty while the index is being made
 )
 
-// Open opens the ledger in dir, which it makes; an empty dir is a temporary one. Only one process has a ledger open at a
-// time. Replicas are those that Pending is asked about. What cannot be opened now is opened as soon as it can be; what is
-// damaged is moved aside, and a new one begun. The log says so. An error is one of the arguments.
+// Open opens the ledger in dir, which it makes; an empty dir is a temporary one. Only one process has a ledger open at
+// a time. Replicas are those that Pending is asked about. What cannot be opened now is opened as soon as it can be;
+// what is damaged is moved aside, and a new one begun. The log says so. An error is one of the arguments.
 func Open(dir, member string, replicas []string, now func() time.Time, log *slog.Logger) (*Ledger, error) {
 	l, err := newLedger(dir, member, replicas, now, log)
 	if err != nil {
@@ -68,7 +68,8 @@ func newLedger(dir, member string, replicas []string, now func() time.Time, log 
 		dir = temporary
 	}
 	l := &Ledger{
-		path: filepath.Join(dir, fileName), temporary: temporary, member: member, replicas: union(replicas, nil), now: now, log: log,
+		path: filepath.Join(dir, fileName), temporary: temporary, member: member,
+		replicas: union(replicas, nil), now: now, log: log,
 		patience: patience, clock: hlc.Clock{Member: member},
 		writes: make(chan write), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
@@ -80,7 +81,7 @@ func newLedger(dir, member string, replicas []string, now func() time.Time, log 
 func (l *Ledger) tryOpen() {
 	db, err := l.open()
 	if errors.Is(err, boltfile.ErrDamaged) {
-		l.log.Error("the record of pushes and deletions begins anew; other gateways may know what is lost", "error", err)
+		l.log.Error("the ledger begins anew; other gateways may know what is lost", "error", err)
 		db, err = l.open()
 	}
 	if err == nil {
@@ -118,8 +119,8 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
-// prepare reads what the writing goroutine goes on from, and makes what a new file lacks. A file that lacks nothing is not
-// written to: it can be read though its disk is full, and a start does not wait for the disk.
+// prepare reads what the writing goroutine goes on from, and makes what a new file lacks. A file that lacks nothing is
+// not written to: it can be read though its disk is full, and a start does not wait for the disk.
 func (l *Ledger) prepare(db *bolt.DB) error {
 	ready := false
 	if err := db.View(func(b *bolt.Tx) (err error) { ready, err = l.recall(b); return err }); err != nil || ready {
@@ -136,7 +137,10 @@ func (l *Ledger) prepare(db *bolt.DB) error {
 		}
 		meta := b.Bucket([]byte(bucketMeta))
 		if meta.Get([]byte(keyVersion)) == nil {
-			if err := errors.Join(meta.Put([]byte(keyVersion), []byte(fileVersion)), meta.Put([]byte(keyOrigin), []byte(newOrigin(l.member)))); err != nil {
+			if err := errors.Join(
+				meta.Put([]byte(keyVersion), []byte(fileVersion)),
+				meta.Put([]byte(keyOrigin), []byte(newOrigin(l.member))),
+			); err != nil {
 				return err
 			}
 		}

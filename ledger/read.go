@@ -62,8 +62,8 @@ func (l *Ledger) Tagged(repository, digest string, limit int) (entries []Entry, 
 // Cursor is a place in a list. Its zero value is the beginning; and the end, where a next one is asked for.
 type Cursor string
 
-// Pending lists what a replica has not confirmed: live manifests and tags, and all tombstones. It reads an index, so that
-// what others have not confirmed costs nothing.
+// Pending lists what a replica has not confirmed: live manifests and tags, and all tombstones. It reads an index, so
+// that what others have not confirmed costs nothing.
 func (l *Ledger) Pending(replica string, after Cursor, limit int) (entries []Entry, next Cursor, err error) {
 	if !slices.Contains(l.replicas, replica) {
 		return nil, "", fmt.Errorf("%w: no replica %.300q", ErrInvalid, replica)

@@ -10,17 +10,24 @@ type Content struct {
 	Digest, MediaType string
 	Config            string // media type of a manifest's config; empty: it has none
 	Size              int64  // bytes
-	Part              bool   // of a manifest that is pushed, and not pushed itself
+	Implied           bool   // of a manifest that is pushed, and not pushed itself
 }
 
-// Push records that replica accepted a manifest, by tag or digest; of a tag, the digest, too. It is durable when it returns.
-// A blob is recorded only where it has a tombstone, which it lifts; else the entry is empty.
+func entryOf(what Reference, c Content, replica string) Entry {
+	return Entry{
+		Reference: what, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Implied: c.Implied,
+		Replica: replica,
+	}
+}
+
+// Push records that replica accepted a manifest, by tag or digest; of a tag, the digest, too. It is durable when it
+// returns. A blob is recorded only where it has a tombstone, which it lifts; else the entry is empty.
 func (l *Ledger) Push(what Reference, c Content, replica string, by Request) (Entry, error) {
 	return l.push(what, c, replica, by, l.patience)
 }
 
 func (l *Ledger) push(what Reference, c Content, replica string, by Request, within time.Duration) (Entry, error) {
-	e := Entry{Reference: what, Digest: c.Digest, MediaType: c.MediaType, Config: c.Config, Size: c.Size, Part: c.Part, Replica: replica}
+	e := entryOf(what, c, replica)
 	if err := e.check(); err != nil {
 		return Entry{}, err
 	}
@@ -44,7 +51,7 @@ func (t *tx) push(e Entry, by Request) (pushed Row, err error) {
 	e.Stamp = t.l.clock.Now(t.l.now())
 	if !e.IsDigest() {
 		content := e
-		content.Name, content.Part = e.Digest, true
+		content.Name, content.Implied = e.Digest, true
 		if _, err := t.record(content); err != nil {
 			return Row{}, err
 		}
@@ -75,13 +82,13 @@ func (l *Ledger) remove(what Reference, replica string, by Request, within time.
 		e.Stamp = l.clock.Now(l.now())
 		if old, ok := t.row(what.key()); ok {
 			e.Digest, e.MediaType, e.Config, e.Size = old.Digest, old.MediaType, old.Config, old.Size
-			e.Part = old.Deleted && old.Part // a stand-in's
+			e.Implied = old.Deleted && old.Implied // a stand-in's
 		}
 		tombstone, err := t.record(e)
 		if err != nil {
 			return err
 		}
-		tags, err := t.buryTags(tombstone)
+		tags, err := t.tombstoneTags(tombstone)
 		for _, r := range append([]Row{tombstone}, tags...) {
 			deleted = append(deleted, r.Entry)
 			if err == nil {
@@ -97,15 +104,19 @@ func (l *Ledger) remove(what Reference, replica string, by Request, within time.
 	return deleted, nil
 }
 
-// Untag records that replica has deleted a tag, by giving it to a stand-in that goes with it. Nobody has pushed the stand-in, so
-// that nobody is told of it: it is taken for deleted from the beginning, and stays Part when that is recorded again.
+// Untag records that replica has deleted a tag, by giving it to a stand-in that goes with it. Nobody has pushed the
+// stand-in, so that nobody is told of it: it is taken for deleted from the beginning, and stays Part when that is
+// recorded again.
 func (l *Ledger) Untag(tag Reference, standIn string, replica string, by Request) ([]Entry, error) {
 	return l.untag(tag, standIn, replica, by, l.patience)
 }
 
 func (l *Ledger) untag(tag Reference, standIn, replica string, by Request, within time.Duration) ([]Entry, error) {
 	began := time.Now()
-	e := Entry{Reference: Reference{Repository: tag.Repository, Name: standIn}, Digest: standIn, Replica: replica, Deleted: true, Part: true}
+	e := Entry{
+		Reference: Reference{Repository: tag.Repository, Name: standIn}, Digest: standIn, Replica: replica,
+		Deleted: true, Implied: true,
+	}
 	if err := e.check(); err != nil {
 		return nil, err
 	}
@@ -121,7 +132,8 @@ func (l *Ledger) untag(tag Reference, standIn, replica string, by Request, withi
 	return l.remove(tag, replica, by, max(within-time.Since(began), 0))
 }
 
-// Confirm records that replica has exactly what the entry says, or is rid of it. If something newer is known, it changes nothing.
+// Confirm records that replica has exactly what the entry says, or is rid of it. If something newer is known, it
+// changes nothing.
 func (l *Ledger) Confirm(e Entry, replica string) error {
 	if err := checkReplica(replica); err != nil {
 		return err
@@ -144,7 +156,7 @@ func (l *Ledger) Confirm(e Entry, replica string) error {
 func (t *tx) record(e Entry) (Row, error) {
 	old, _ := t.row(e.key())
 	e.Confirmed = []string{e.Replica}
-	row := Row{Entry: e, Seen: follow(old, t.l.member)}
+	row := Row{Entry: e, Seen: seenBefore(old, t.l.member)}
 	return row, t.changeRow(old, row)
 }
 
@@ -156,30 +168,4 @@ func (t *tx) changeRow(old, row Row) error {
 	}
 	row.Changes = mergeChanges(row.Changes, map[string]uint64{origin: n})
 	return t.replace(old, row)
-}
-
-// buryTags makes tombstones of the tags that name what was deleted before the tombstone was made.
-func (t *tx) buryTags(tombstone Row) (buried []Row, err error) {
-	if tombstone.Blob || !tombstone.IsDigest() || !tombstone.Deleted {
-		return nil, nil
-	}
-	prefix := tagsOf(tombstone.Repository, tombstone.Digest)
-	for after := ""; ; {
-		keys := t.keys(bucketTags, prefix, after, 1000)
-		if len(keys) == 0 {
-			return buried, nil
-		}
-		for _, k := range keys {
-			after = k
-			tag, ok := t.row(Reference{Repository: tombstone.Repository, Name: k[len(prefix):]}.key())
-			if !ok || !tag.buriedBy(tombstone) {
-				continue
-			}
-			row := tag.bury(tombstone)
-			if err := t.changeRow(tag, row); err != nil {
-				return nil, err
-			}
-			buried = append(buried, row)
-		}
-	}
 }

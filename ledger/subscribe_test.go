@@ -76,7 +76,7 @@ func TestSubscribers(t *testing.T) {
 				t.Error("accepted")
 			}
 		}, nil},
-		{"what is learned again", func() { pull(t, other, l, 10) }, nil},
+		{"what is merged again", func() { pull(t, other, l, 10) }, nil},
 	} {
 		told = nil
 		step.do()

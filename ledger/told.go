@@ -8,9 +8,9 @@ import (
 
 // Bounds of waiting for others to know.
 const (
-	toldRows  = 16                     // of what changed last here, at first
-	toldAgain = 150 * time.Millisecond // a packet may be lost
-	toldBound = 400 * time.Millisecond // a member that is gone without our knowing it says nothing
+	toldRows   = 16                     // of what changed last here, at first
+	toldResend = 150 * time.Millisecond // a packet may be lost
+	toldBound  = 400 * time.Millisecond // a member that is gone without our knowing it says nothing
 )
 
 // wait is for members to know our changes up to one of them. Guarded by the mu of Gossip.
@@ -36,9 +36,9 @@ func (g *Gossip) told(ctx context.Context, members []string) {
 		delete(g.waits, w)
 		g.mu.Unlock()
 	}()
-	bound, again := time.NewTimer(g.patience), time.NewTimer(0)
+	bound, resend := time.NewTimer(g.patience), time.NewTimer(0)
 	defer bound.Stop()
-	defer again.Stop()
+	defer resend.Stop()
 	for {
 		select {
 		case <-w.over:
@@ -47,9 +47,9 @@ func (g *Gossip) told(ctx context.Context, members []string) {
 			return
 		case <-bound.C:
 			return
-		case <-again.C:
+		case <-resend.C:
 			g.tellThose(w)
-			again.Reset(toldAgain)
+			resend.Reset(toldResend)
 		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestTold: when Told returns, all who can be reached know what was recorded before, however much that was and whatever the news of
-// it has come to. Who cannot be reached holds it up for a moment only.
+// TestTold: when Told returns, all who can be reached know what was recorded before, however much that was and whatever
+// the news of it has come to. Who cannot be reached holds it up for a moment only.
 func TestTold(t *testing.T) {
 	members := []string{"gw1", "gw2", "gw3"}
 	n := &net{of: map[string]*Gossip{}, cut: map[string]bool{}}

@@ -17,12 +17,12 @@ type tx struct {
 
 func (t *tx) bucket(name string) *bolt.Bucket { return t.Bucket([]byte(name)) }
 
-func (t *tx) put(bucket, key string, value []byte) error {
+func (t *tx) putKey(bucket, key string, value []byte) error {
 	t.changed = true
 	return t.bucket(bucket).Put([]byte(key), value)
 }
 
-func (t *tx) delete(bucket, key string) error {
+func (t *tx) deleteKey(bucket, key string) error {
 	t.changed = true
 	return t.bucket(bucket).Delete([]byte(key))
 }
@@ -42,22 +42,22 @@ func (t *tx) replace(old, row Row) error {
 	before, after := t.indexed(old), t.indexed(row)
 	for _, k := range before {
 		if !slices.Contains(after, k) {
-			if err := t.delete(k.bucket, k.key); err != nil {
+			if err := t.deleteKey(k.bucket, k.key); err != nil {
 				return err
 			}
 		}
 	}
 	for _, k := range after {
 		if !slices.Contains(before, k) {
-			if err := t.put(k.bucket, k.key, nil); err != nil {
+			if err := t.putKey(k.bucket, k.key, nil); err != nil {
 				return err
 			}
 		}
 	}
 	if row.Name == "" {
-		return t.delete(bucketEntries, old.key())
+		return t.deleteKey(bucketEntries, old.key())
 	}
-	return t.put(bucketEntries, row.key(), row.encode())
+	return t.putKey(bucketEntries, row.key(), row.encode())
 }
 
 func (t *tx) indexed(r Row) []indexKey {
@@ -81,7 +81,7 @@ func (t *tx) known(origin string) uint64 {
 func (t *tx) change() (origin string, n uint64, err error) {
 	origin = t.origin()
 	n = t.known(origin) + 1
-	return origin, n, t.put(bucketVector, origin, []byte(number(n)))
+	return origin, n, t.putKey(bucketVector, origin, []byte(number(n)))
 }
 
 // keys are up to limit keys after one of them that begin with a prefix.

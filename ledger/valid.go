@@ -60,8 +60,8 @@ func (e Entry) check() error {
 		return fmt.Errorf("%w: media type of a config %.300q", ErrInvalid, e.Config)
 	case e.Size < 0:
 		return fmt.Errorf("%w: size %d", ErrInvalid, e.Size)
-	case e.BuriedMS < 0:
-		return fmt.Errorf("%w: time of deletion %d", ErrInvalid, e.BuriedMS)
+	case e.DigestDeletedMS < 0:
+		return fmt.Errorf("%w: time of deletion %d", ErrInvalid, e.DigestDeletedMS)
 	}
 	return nil
 }

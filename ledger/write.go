@@ -28,8 +28,8 @@ func (l *Ledger) submit(do func(*tx) error) error { return l.submitWithin(l.pati
 // hungPatience bounds the wait for a disk that has not answered before.
 const hungPatience = time.Second
 
-// submitWithin bounds the wait. What has not begun by then never does: whoever was told that it is not written may have had it
-// written elsewhere, and later things upon it.
+// submitWithin bounds the wait. What has not begun by then never does: whoever was told that it is not written may have
+// had it written elsewhere, and later things upon it.
 func (l *Ledger) submitWithin(within time.Duration, do func(*tx) error) error {
 	if _, err := l.opened(); err != nil {
 		return err
@@ -123,7 +123,7 @@ func (l *Ledger) commit(together []write) error {
 			if !t.changed {
 				return errUnchanged
 			}
-			return t.put(bucketMeta, keyClock, marshal(l.clock.Last))
+			return t.putKey(bucketMeta, keyClock, marshal(l.clock.Last))
 		})
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
@@ -137,7 +137,8 @@ func (l *Ledger) commit(together []write) error {
 	return nil
 }
 
-// Changed is closed with the next change, made here or learnt from another gateway. Who waits for one asks before he reads.
+// Changed is closed with the next change, made here or merged from another gateway. Who waits for one asks before he
+// reads.
 func (l *Ledger) Changed() <-chan struct{} { return *l.changed.Load() }
 
 // read runs look with the last durable state.

@@ -124,7 +124,7 @@ func TestWhatBboltPanicsAboutIsAnError(t *testing.T) {
 	must(t, err)
 	defer l.Close()
 	if get(t, l, tag("v1")).Name == "" {
-		t.Error("a sound file was lost")
+		t.Error("an intact file was lost")
 	}
 }
 
@@ -144,5 +144,5 @@ func TestAFailedFlushChangesNothing(t *testing.T) {
 	release()
 	all.Wait()
 	push(t, l, tag("v2"), digest(2), "east")
-	sound(t, l)
+	checkIntegrity(t, l)
 }

@@ -319,7 +319,7 @@ func TestCompletedElsewhere(t *testing.T) {
 		s.must(err)
 		page, err := from.Since(vector, 100)
 		s.must(err)
-		learned, err := to.Learn(page)
+		learned, err := to.MergePage(page)
 		s.must(err)
 		return learned.News
 	}

@@ -64,18 +64,18 @@ func (x *exchange) deletedAt(fleet *router.Fleet, what ledger.Reference, replica
 
 // recordPush keeps what a replica accepted. What it was pushed with is there again, too, if it was deleted.
 func (x *exchange) recordPush(replica string, digest string, mediaType string) error {
-	book := x.proxy.Ledger
+	recorded := x.proxy.Ledger
 	for _, need := range x.put.needs {
 		of := x.referenceOf(need)
 		if x.mayBeDeleted(of) {
-			if err := book.Push(of, ledger.Content{Digest: need.Digest, Part: true}, replica, x.by()); err != nil {
+			if err := recorded.Push(of, ledger.Content{Digest: need.Digest, Implied: true}, replica, x.by()); err != nil {
 				return fmt.Errorf("%w: %w", errUnrecorded, err)
 			}
 		}
 	}
 	content := ledger.Content{Digest: digest, MediaType: strings.Clone(mediaType),
 		Config: manifest.ConfigType(x.put.body), Size: int64(len(x.put.body))}
-	if err := book.Push(x.reference(), content, replica, x.by()); err != nil {
+	if err := recorded.Push(x.reference(), content, replica, x.by()); err != nil {
 		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
 	return nil

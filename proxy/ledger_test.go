@@ -31,7 +31,7 @@ func (m *memoryLedger) Push(what ledger.Reference, content ledger.Content, repli
 	if m.fails {
 		return errDisk
 	}
-	m.told = append(m.told, fmt.Sprintf("push %.9s %s %t %s %s %s", what.Name, content.Config, content.Part, by.Host,
+	m.told = append(m.told, fmt.Sprintf("push %.9s %s %t %s %s %s", what.Name, content.Config, content.Implied, by.Host,
 		by.Method, by.UserAgent))
 	for _, name := range []string{what.Name, content.Digest} {
 		m.of[ledger.Reference{Repository: what.Repository, Name: name,

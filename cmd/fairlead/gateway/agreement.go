@@ -197,7 +197,7 @@ func (a *agreement) tell(own *router.Fleet) {
 		}
 		all[a.here] = v
 	}
-	a.SetView(all)
+	a.SetReports(all)
 }
 
 // every runs do once in each pause, until ctx ends.
@@ -224,10 +224,10 @@ func (a *agreement) probeUnreachable() {
 	}
 }
 
-func viewOf(f *router.Fleet, surveyed func(replica string) bool) map[string]cluster.View {
-	all := map[string]cluster.View{}
+func viewOf(f *router.Fleet, surveyed func(replica string) bool) map[string]cluster.Report {
+	all := map[string]cluster.Report{}
 	for _, r := range f.Replicas() {
-		v := cluster.View{Upstream: r.Upstream.Up, Fronts: map[string]bool{}, Surveyed: surveyed(r.Name)}
+		v := cluster.Report{Upstream: r.Upstream.Up, Fronts: map[string]bool{}, Surveyed: surveyed(r.Name)}
 		for _, front := range r.Fronts {
 			if r.FrontsUnseen {
 				break // others know
@@ -241,7 +241,7 @@ func viewOf(f *router.Fleet, surveyed func(replica string) bool) map[string]clus
 
 // surveyed: one of the gateways has found out what the replica had before anybody recorded it.
 func (a *agreement) surveyed(replica string) bool {
-	for _, sees := range a.Views() {
+	for _, sees := range a.FleetView() {
 		if sees[replica].Surveyed {
 			return true
 		}
@@ -250,7 +250,7 @@ func (a *agreement) surveyed(replica string) bool {
 }
 
 func (a *agreement) witnesses() []router.GatewayView {
-	views := a.Views()
+	views := a.FleetView()
 	var all []router.GatewayView
 	for _, m := range a.Members() {
 		w := router.GatewayView{Here: m.Here, Sees: map[string]router.ReplicaView{}}

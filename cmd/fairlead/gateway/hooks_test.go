@@ -93,7 +93,7 @@ func learn(t *testing.T, l, from *ledger.Ledger) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Learn(page); err != nil {
+	if _, err := l.MergePage(page); err != nil {
 		t.Fatal(err)
 	}
 }

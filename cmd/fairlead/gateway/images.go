@@ -26,7 +26,7 @@ func (g *Gateway) image(ctx context.Context, repository, reference string, child
 	if !e.Deleted && !e.Blob {
 		g.askAround(ctx, e, fleet, i.Replicas)
 	}
-	if e.Buried() {
+	if e.DeletedWithDigest() {
 		if digest, known, err := g.ledger.Get(ledger.Reference{Repository: repository, Name: e.Digest}); err == nil && known && digest.Deleted {
 			i.Gateway = digest.Gateway()
 		}
