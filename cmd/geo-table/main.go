@@ -25,7 +25,8 @@ func main() {
 	}
 }
 
-// bits4: what resolvers say of a client ends there (RFC 7871, section 11.1), and a longer table would be twice as large.
+// bits4: what resolvers say of a client ends there (RFC 7871, section 11.1), and a longer table would be twice as
+// large.
 const bits4 = 24
 
 func build(log io.Writer, out, name string, databases []string) error {
@@ -37,6 +38,7 @@ func build(log io.Writer, out, name string, databases []string) error {
 		t.Name = name
 	}
 	data := world.Pack(t)
-	fmt.Fprintf(log, "%s of %s: %s\n%d places, %d bytes\n", t.Name, t.Built.Format("2006-01-02"), report, t.Cells(), len(data))
+	fmt.Fprintf(log, "%s of %s: %s\n%d places, %d bytes\n", t.Name, t.Built.Format("2006-01-02"), report, t.Cells(),
+		len(data))
 	return os.WriteFile(out, data, 0o644) //nolint:gosec // it is no secret
 }

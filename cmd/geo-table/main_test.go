@@ -19,7 +19,8 @@ import (
 // database writes one of some thousand places, and of one record for each reason to leave its point out.
 func database(t *testing.T, dir string, version int) string {
 	t.Helper()
-	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "city", IPVersion: version, BuildEpoch: 1_767_225_600, IncludeReservedNetworks: true})
+	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "city", IPVersion: version, BuildEpoch: 1_767_225_600,
+		IncludeReservedNetworks: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +41,8 @@ func database(t *testing.T, dir string, version int) string {
 	} else {
 		for i := range 2000 {
 			b := [4]byte{10, byte(i >> 8), byte(i), 0}
-			insert(netip.PrefixFrom(netip.AddrFrom4(b), 24).String(), []string{"DE", "FR", "PL"}[i%3], "somewhere", 46+float64(i%700)/100, 5+float64(i%1900)/100)
+			insert(netip.PrefixFrom(netip.AddrFrom4(b), 24).String(), []string{"DE", "FR", "PL"}[i%3], "somewhere",
+				46+float64(i%700)/100, 5+float64(i%1900)/100)
 		}
 		insert("192.0.2.0/24", "NL", "", 52, 5)
 		insert("198.51.100.0/24", "NL", "at sea", 40, -40)
@@ -82,7 +84,8 @@ func TestBuild(t *testing.T) {
 			t.Fatalf("run %d: %d bytes that are not those of the first run, %d", i, len(data), len(first))
 		}
 		for _, says := range []string{
-			"Contoso's of 2026-01-01: ", "2 vague ones", "1 at sea", "1 at 0,0", "1 without a point", "nowhere: 1;", "1 networks were too long",
+			"Contoso's of 2026-01-01: ", "2 vague ones", "1 at sea", "1 at 0,0", "1 without a point", "nowhere: 1;",
+			"1 networks were too long",
 		} {
 			if !strings.Contains(log.String(), says) {
 				t.Errorf("%q does not say %q", log.String(), says)
@@ -94,7 +97,8 @@ func TestBuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	for addr, want := range map[string]geo.Source{
-		"10.0.1.1": geo.SourceDatabase, "192.0.2.1": geo.SourceCountry, "198.51.100.1": geo.SourceCountry, "203.0.115.1": geo.SourceNone,
+		"10.0.1.1": geo.SourceDatabase, "192.0.2.1": geo.SourceCountry, "198.51.100.1": geo.SourceCountry,
+		"203.0.115.1":   geo.SourceNone,
 		"203.0.116.200": geo.SourceDatabase, "2001:db8::1": geo.SourceDatabase, "2001:db9::1": geo.SourceNone,
 	} {
 		if got := table.Locate(netip.MustParseAddr(addr)); got.Source != want {
@@ -109,7 +113,8 @@ func TestBuildLeavesTheTableWhereItFails(t *testing.T) {
 	if err := os.WriteFile(out, []byte("the old one"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, databases := range [][]string{nil, {filepath.Join(dir, "absent.mmdb")}, {out}, {database(t, dir, 4), filepath.Join(dir, "absent.mmdb")}} {
+	for _, databases := range [][]string{nil, {filepath.Join(dir, "absent.mmdb")}, {out},
+		{database(t, dir, 4), filepath.Join(dir, "absent.mmdb")}} {
 		if err := build(&bytes.Buffer{}, out, "", databases); err == nil {
 			t.Errorf("%v: no error", databases)
 		}

@@ -121,7 +121,8 @@ func callFor(ctx context.Context, patience time.Duration, at, method, path strin
 	if response.StatusCode/100 != 2 {
 		var problem struct{ Detail string }
 		_ = answer.Decode(&problem) // the status says enough
-		return &problemError{response.StatusCode, strings.TrimSuffix(fmt.Sprintf("%s%s: %s: %s", at, path, response.Status, problem.Detail), ": ")}
+		return &problemError{response.StatusCode,
+			strings.TrimSuffix(fmt.Sprintf("%s%s: %s: %s", at, path, response.Status, problem.Detail), ": ")}
 	}
 	if to == nil {
 		return nil

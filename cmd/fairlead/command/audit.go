@@ -120,13 +120,15 @@ func printAudit(w io.Writer, a admin.Audit) error {
 		return err
 	}
 	for _, p := range a.Problems {
-		fmt.Fprintf(w, "problem: %s %s: %s\n", cmp.Or(p.Replica, "all replicas"), cmp.Or(p.Repository, "all repositories"), p.Text)
+		fmt.Fprintf(w, "problem: %s %s: %s\n", cmp.Or(p.Replica, "all replicas"),
+			cmp.Or(p.Repository, "all repositories"), p.Text)
 	}
 	more := ""
 	if a.Total > len(a.Differences) {
 		more = fmt.Sprintf(", of which the first %d are shown", len(a.Differences))
 	}
-	_, err := fmt.Fprintf(w, "%d repositories on %d replicas: %d differences%s, %d remain\n", a.Done, len(a.Replicas), a.Total, more, a.Remaining)
+	_, err := fmt.Fprintf(w, "%d repositories on %d replicas: %d differences%s, %d remain\n", a.Done, len(a.Replicas),
+		a.Total, more, a.Remaining)
 	return err
 }
 

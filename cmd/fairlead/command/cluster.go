@@ -14,7 +14,8 @@ import (
 
 func clusterCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "cluster", Short: "what a running gateway knows of the others"}
-	cmd.AddCommand(question(&cobra.Command{Use: "members", Short: "the gateways that are alive"}, "/cluster", printMembers))
+	cmd.AddCommand(question(&cobra.Command{Use: "members", Short: "the gateways that are alive"}, "/cluster",
+		printMembers))
 	return cmd
 }
 
@@ -26,7 +27,8 @@ func printMembers(w io.Writer, c admin.Cluster) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "NAME\tHERE\tADDRESS\tVERSION\tSINCE")
 	for _, m := range c.Members {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", m.Name, cmp.Or(m.Here, "-"), m.Address, m.Version, m.Since.UTC().Format(time.RFC3339))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", m.Name, cmp.Or(m.Here, "-"), m.Address, m.Version,
+			m.Since.UTC().Format(time.RFC3339))
 	}
 	return t.Flush()
 }

@@ -24,7 +24,8 @@ A restart begins anew; other gateways count for themselves (metric: fairlead_egr
 }
 
 func printEgress(w io.Writer, e admin.Egress) error {
-	fmt.Fprintf(w, "since %s, through the gateway beside %s\n", e.Since.UTC().Format(time.RFC3339), cmp.Or(e.Here, "no replica"))
+	fmt.Fprintf(w, "since %s, through the gateway beside %s\n", e.Since.UTC().Format(time.RFC3339),
+		cmp.Or(e.Here, "no replica"))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "REPLICA\tPATH\tTO\tLOCAL\tREMOTE\tNEAREST")
 	for _, f := range e.Flows {
@@ -32,7 +33,8 @@ func printEgress(w io.Writer, e admin.Egress) error {
 		if f.Path == admin.PathPull {
 			nearest = inBytes(f.Nearest)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", f.Replica, f.Path, cmp.Or(f.To, "clients"), inBytes(f.Local), inBytes(f.Remote), nearest)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", f.Replica, f.Path, cmp.Or(f.To, "clients"), inBytes(f.Local),
+			inBytes(f.Remote), nearest)
 	}
 	fmt.Fprintf(t, "pulls\t\t\t%s\t%s\t\n", inBytes(e.Pulls.Local), inBytes(e.Pulls.Remote))
 	fmt.Fprintf(t, "total\t\t\t%s\t%s\t\n", inBytes(e.Total.Local), inBytes(e.Total.Remote))

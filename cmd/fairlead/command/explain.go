@@ -22,9 +22,10 @@ import (
 
 // explanation is what `fairlead explain -o json` prints: a promise to scripts.
 type explanation struct {
-	Client   string             `json:"client"` // "" with --at
-	Place    explainedPlace     `json:"place"`  // home's, where source is none
-	Scope    string             `json:"scope"`  // the widest prefix in which the order of replicas is this one; "" with --at
+	Client string         `json:"client"` // "" with --at
+	Place  explainedPlace `json:"place"`  // home's, where source is none
+	// the widest prefix in which the order of replicas is this one; "" with --at
+	Scope    string             `json:"scope"`
 	Replicas []explainedReplica `json:"replicas"`
 	Chosen   string             `json:"chosen"`
 	Reason   router.Reason      `json:"reason"`
@@ -36,9 +37,10 @@ type explainedPlace struct {
 	Lat     float64 `json:"lat"`
 	Lon     float64 `json:"lon"`
 	Country string  `json:"country"`
-	Cell    string  `json:"cell"` // the south-western corner of the cell of one degree that lat,lon is the middle of; "" where no table placed it
-	Source  string  `json:"source"`
-	From    string  `json:"from"` // who says so: the file, or a database and its day; "" where nobody does
+	// the south-western corner of the cell of one degree that lat,lon is the middle of; "" where no table placed it
+	Cell   string `json:"cell"`
+	Source string `json:"source"`
+	From   string `json:"from"` // who says so: the file, or a database and its day; "" where nobody does
 }
 
 type explainedReplica struct {
@@ -82,7 +84,8 @@ one: then it says who holds the repository's lease, who granted it, or who would
 			}
 			if cmd.Flags().Changed("admin") {
 				a.running = &admin.RepositoryLease{}
-				if err := askAdmin(cmd.Context(), running.at, "/leases?repository="+url.QueryEscape(a.repository), a.running); err != nil {
+				if err := askAdmin(cmd.Context(), running.at, "/leases?repository="+url.QueryEscape(a.repository),
+					a.running); err != nil {
 					return err
 				}
 			}
@@ -128,7 +131,8 @@ func explain(c *configs.Config, a asked) (explanation, error) {
 		answer := router.ForDNS(order)
 		e.Chosen, e.Reason = answer.Replica.Name, answer.Reason
 	default:
-		r := router.Request{Kind: router.Fresh, Client: order, Gateway: order, OwnerHome: c.Lease.Owner == configs.OwnerHome}
+		r := router.Request{Kind: router.Fresh, Client: order, Gateway: order,
+			OwnerHome: c.Lease.Owner == configs.OwnerHome}
 		if here := fleet.RankHere(c.Here); here != nil {
 			r.Gateway = here.Order()
 			if !a.write {
@@ -146,7 +150,8 @@ func explain(c *configs.Config, a asked) (explanation, error) {
 	}
 	for _, r := range ranking {
 		e.Replicas = append(e.Replicas, explainedReplica{
-			Name: r.Name, ExpectedMS: r.ExpectedMS, BiasMS: r.Bias, State: string(r.Operator), Reason: e.whyNot(r, a.write),
+			Name: r.Name, ExpectedMS: r.ExpectedMS, BiasMS: r.Bias, State: string(r.Operator),
+			Reason: e.whyNot(r, a.write),
 		})
 	}
 	return e, nil
@@ -172,7 +177,8 @@ func (a asked) locate(c *configs.Config, fleet *router.Fleet) (explanation, geo.
 }
 
 func placeAt(loc geo.Location, from string) explainedPlace {
-	at := explainedPlace{Lat: loc.Point.Lat, Lon: loc.Point.Lon, Country: loc.Country, Source: string(loc.Source), From: from}
+	at := explainedPlace{Lat: loc.Point.Lat, Lon: loc.Point.Lon, Country: loc.Country, Source: string(loc.Source),
+		From: from}
 	if loc.Source == geo.SourceDatabase {
 		lat, lon := geo.CellOf(loc.Point)
 		at.Cell = fmt.Sprintf("%d,%d", lat, lon)
@@ -215,7 +221,8 @@ func (e explanation) print(w io.Writer) error {
 	case e.Client == "":
 		fmt.Fprintf(w, "a client at %.4f,%.4f\n", e.Place.Lat, e.Place.Lon)
 	case e.Place.Source == string(geo.SourceNone):
-		fmt.Fprintf(w, "nobody can place client %s: it counts as being at home; the order holds for %s\n", e.Client, e.Scope)
+		fmt.Fprintf(w, "nobody can place client %s: it counts as being at home; the order holds for %s\n", e.Client,
+			e.Scope)
 	default:
 		fmt.Fprintf(w, "client %s is taken to be at %.4f,%.4f %s%s (%s: %s); the order holds for %s\n",
 			e.Client, e.Place.Lat, e.Place.Lon, e.Place.Country, e.Place.cell(), e.Place.Source, e.Place.From, e.Scope)

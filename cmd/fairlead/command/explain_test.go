@@ -27,7 +27,8 @@ func explained(t *testing.T, args ...string) (out string, err error) {
 }
 
 func TestExplainAsksARunningGateway(t *testing.T) {
-	held := admin.Lease{Repository: "team/app", Owner: "eastus", Granted: time.Now(), GrantedBy: "gw-westus", Arbitrated: true}
+	held := admin.Lease{Repository: "team/app", Owner: "eastus", Granted: time.Now(), GrantedBy: "gw-westus",
+		Arbitrated: true}
 	var answer admin.RepositoryLease
 	running := httptest.NewServer(admin.New(admin.Config{
 		Gatherer: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
@@ -47,10 +48,12 @@ func TestExplainAsksARunningGateway(t *testing.T) {
 		write          bool
 		chosen, reason string
 	}{
-		{"a push goes to the owner", admin.RepositoryLease{Lease: &held, Arbiter: "gw-eastus"}, true, "eastus", "leased"},
+		{"a push goes to the owner", admin.RepositoryLease{Lease: &held, Arbiter: "gw-eastus"}, true, "eastus",
+			"leased"},
 		{"so does a pull", admin.RepositoryLease{Lease: &held, Arbiter: "gw-eastus"}, false, "eastus", "leased"},
 		{"no lease", admin.RepositoryLease{Arbiter: "gw-eastus"}, true, "westeurope", "nearest"},
-		{"an owner that this file does not have", admin.RepositoryLease{Lease: &elsewhere}, true, "westeurope", "failover"},
+		{"an owner that this file does not have", admin.RepositoryLease{Lease: &elsewhere}, true, "westeurope",
+			"failover"},
 	} {
 		answer = test.answer
 		args := []string{"--repository", "team/app", "--admin", running.URL, "-o", "json"}
@@ -65,11 +68,13 @@ func TestExplainAsksARunningGateway(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &e); err != nil {
 			t.Fatal(err)
 		}
-		if e.Chosen != test.chosen || string(e.Reason) != test.reason || *e.Arbiter != test.answer.Arbiter || (e.Lease == nil) != (test.answer.Lease == nil) {
+		if e.Chosen != test.chosen || string(e.Reason) != test.reason || *e.Arbiter != test.answer.Arbiter ||
+			(e.Lease == nil) != (test.answer.Lease == nil) {
 			t.Errorf("%s: %s", test.name, out)
 		}
 		table, _ := explained(t, args[:4]...)
-		if want := leaseText(answer.Lease, answer.Arbiter, time.Now()); !strings.Contains(table, strings.Split(want, ",")[0]) {
+		if want := leaseText(answer.Lease, answer.Arbiter, time.Now()); !strings.Contains(table,
+			strings.Split(want, ",")[0]) {
 			t.Errorf("%s: no %q in\n%s", test.name, want, table)
 		}
 	}
@@ -85,7 +90,8 @@ func TestExplainAsksNobodyUnlessTold(t *testing.T) {
 	if out, _ := explained(t, "--repository", "app"); strings.Contains(out, "lease") {
 		t.Error(out)
 	}
-	for _, args := range [][]string{{"--admin", "http://127.0.0.1:1"}, {"--admin", "http://127.0.0.1:1", "--repository", "app"}} {
+	for _, args := range [][]string{{"--admin", "http://127.0.0.1:1"}, {"--admin", "http://127.0.0.1:1", "--repository",
+		"app"}} {
 		if out, err := explained(t, args...); err == nil {
 			t.Errorf("%v: %s", args, out)
 		}
@@ -104,8 +110,10 @@ func TestLeaseText(t *testing.T) {
 		{nil, "", "no lease"},
 		{nil, "gw-eastus", "no lease; gw-eastus would arbitrate"},
 		{lease("gw-westus", true, 988), "gw-westus", "lease: westeurope, granted by gw-westus as arbiter, 12s ago"},
-		{lease("gw-westus", false, 900), "gw-eastus", "lease: westeurope, granted by gw-westus alone, 1m40s ago: no arbiter answered"},
-		{lease("gw-westus", true, 4600), "gw-westus", "lease: westeurope, granted by gw-westus as arbiter, 0s ago"}, // a clock ahead of ours
+		{lease("gw-westus", false, 900), "gw-eastus",
+			"lease: westeurope, granted by gw-westus alone, 1m40s ago: no arbiter answered"},
+		// a clock ahead of ours
+		{lease("gw-westus", true, 4600), "gw-westus", "lease: westeurope, granted by gw-westus as arbiter, 0s ago"},
 		{lease("", false, 988), "gw-eastus", "lease: westeurope, granted 12s ago; the other gateways do not know of it"},
 		{lease("", false, 988), "", "lease: westeurope, granted 12s ago"},
 	} {

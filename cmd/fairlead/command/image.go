@@ -72,7 +72,8 @@ func printImage(w io.Writer, i admin.Image) error {
 		if !c.Known {
 			there, lacking = nil, []string{"not in the record"}
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", c.Digest, cmp.Or(strings.Join(there, ","), "-"), cmp.Or(strings.Join(lacking, ","), "-"))
+		fmt.Fprintf(t, "%s\t%s\t%s\n", c.Digest, cmp.Or(strings.Join(there, ","), "-"),
+			cmp.Or(strings.Join(lacking, ","), "-"))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -91,7 +92,8 @@ func acceptedText(i admin.Image) string {
 	if i.Deleted {
 		what = "deleted"
 	}
-	return fmt.Sprintf("%s\t%s at %s, through gateway %s", what, i.Accepted.Format(time.RFC3339), i.AcceptedBy, i.Gateway)
+	return fmt.Sprintf("%s\t%s at %s, through gateway %s", what, i.Accepted.Format(time.RFC3339), i.AcceptedBy,
+		i.Gateway)
 }
 
 // stateText: of what was deleted a replica has nothing.

@@ -27,11 +27,12 @@ func (r reference) String() string {
 
 var validHost = regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?$`)
 
-// parseReference takes what stands before the first slash for a host where docker does: if it has a dot or a colon, or is
-// localhost. Without tag and digest the tag is latest.
+// parseReference takes what stands before the first slash for a host where docker does: if it has a dot or a colon, or
+// is localhost. Without tag and digest the tag is latest.
 func parseReference(text string) (r reference, err error) {
 	rest := text
-	if first, after, more := strings.Cut(text, "/"); more && (strings.ContainsAny(first, ".:") || first == "localhost") {
+	if first, after, more := strings.Cut(text, "/"); more && (strings.ContainsAny(first, ".:") ||
+		first == "localhost") {
 		r.host, rest = first, after
 	}
 	rest, digest, hasDigest := strings.Cut(rest, "@")

@@ -20,8 +20,10 @@ func TestParseReference(t *testing.T) {
 		{"127.0.0.1:5000/app:v1", reference{"127.0.0.1:5000", "app", "v1"}},
 		{"localhost/app", reference{"localhost", "app", "latest"}},
 		{"[::1]:5000/app:v1", reference{"[::1]:5000", "app", "v1"}},
-		{"", reference{}}, {"App:v1", reference{}}, {"app:", reference{}}, {"app:v 1", reference{}}, {"app@v1", reference{}}, {"app@sha256:12", reference{}},
-		{"app:v1:v2", reference{}}, {"registry.contoso.com/", reference{}}, {"app:v1/x", reference{}}, {"../app", reference{}}, {"https://registry.contoso.com/app", reference{}},
+		{"", reference{}}, {"App:v1", reference{}}, {"app:", reference{}}, {"app:v 1", reference{}},
+		{"app@v1", reference{}}, {"app@sha256:12", reference{}},
+		{"app:v1:v2", reference{}}, {"registry.contoso.com/", reference{}}, {"app:v1/x", reference{}},
+		{"../app", reference{}}, {"https://registry.contoso.com/app", reference{}},
 	} {
 		got, err := parseReference(c.text)
 		if (err == nil) != (c.want.repository != "") || err == nil && got != c.want {

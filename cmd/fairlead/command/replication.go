@@ -18,9 +18,12 @@ import (
 func replicationCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "replication", Short: "how far copies to every replica are, and what failed"}
 	cmd.AddCommand(
-		question(&cobra.Command{Use: "status", Short: "how far each replica is behind"}, "/replication", printReplication),
+		question(&cobra.Command{Use: "status", Short: "how far each replica is behind"}, "/replication",
+			printReplication),
 		question(&cobra.Command{Use: "failures", Short: "images and deletions that have failed: tried again, or given up"}, "/replication/failures", printFailures),
-		question(&cobra.Command{Use: "conflicts", Short: "tags that were written on two sides of a cut, with both digests"}, "/replication/conflicts", printConflicts),
+		question(&cobra.Command{Use: "conflicts",
+			Short: "tags that were written on two sides of a cut, with both digests"}, "/replication/conflicts",
+			printConflicts),
 		retryCommand(),
 	)
 	return cmd
@@ -47,7 +50,8 @@ func retryCommand() *cobra.Command {
 				query.Set("reference", ref.name)
 			}
 			var answer admin.Retried
-			if err := callAdmin(cmd.Context(), a.at, http.MethodPost, "/replication/retry?"+query.Encode(), nil, &answer); err != nil {
+			if err := callAdmin(cmd.Context(), a.at, http.MethodPost, "/replication/retry?"+query.Encode(), nil,
+				&answer); err != nil {
 				return err
 			}
 			return a.print(cmd.OutOrStdout(), answer, func(w io.Writer) error {
@@ -65,7 +69,8 @@ func printReplication(w io.Writer, r admin.Replication) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "REPLICA\tSTATE\tENTRIES\tRUNNING\tWAITING\tGIVEN UP\tBYTES\tRATE\tLEFT\tSERVED BY")
 	for _, p := range r.Replicas {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\n", p.Replica, p.State, p.Entries, detailText(p.Detail), cmp.Or(p.Served, "-"))
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\n", p.Replica, p.State, p.Entries, detailText(p.Detail),
+			cmp.Or(p.Served, "-"))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -82,7 +87,8 @@ func detailText(d *admin.Detail) string {
 	if d.Left > 0 {
 		left = time.Duration(d.Left * float64(time.Second)).Round(time.Second).String()
 	}
-	return fmt.Sprintf("%d\t%d\t%d\t%s\t%s/s\t%s", d.Running, d.Waiting, d.GivenUp, inBytes(d.Bytes), inBytes(int64(d.Rate)), left)
+	return fmt.Sprintf("%d\t%d\t%d\t%s\t%s/s\t%s", d.Running, d.Waiting, d.GivenUp, inBytes(d.Bytes),
+		inBytes(int64(d.Rate)), left)
 }
 
 func printFailures(w io.Writer, failures []admin.Failure) error {
@@ -93,7 +99,8 @@ func printFailures(w io.Writer, failures []admin.Failure) error {
 		if !f.GivenUp {
 			next = f.Next.Format(time.RFC3339)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", f.Replica, f.Action, f.Repository, cmp.Or(strings.Join(f.Tags, ","), "-"),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", f.Replica, f.Action, f.Repository,
+			cmp.Or(strings.Join(f.Tags, ","), "-"),
 			cmp.Or(f.Digest, "-"), f.Tries, next, f.Reason)
 	}
 	return t.Flush()

@@ -63,7 +63,8 @@ On a terminal a line for each replica shows how far it is; -o json prints a line
 			if err != nil {
 				return usage(err)
 			}
-			w := waiting{asking: a, ref: ref, want: wanted, out: cmd.OutOrStdout(), screen: newScreen(cmd.OutOrStdout())}
+			w := waiting{asking: a, ref: ref, want: wanted, out: cmd.OutOrStdout(),
+				screen: newScreen(cmd.OutOrStdout())}
 			return w.until(cmd.Context(), time.Now().Add(timeout))
 		},
 	}
@@ -202,7 +203,8 @@ func (w *waiting) show(result string) {
 	}
 	lines := []string{w.ref.String() + " " + w.image.Digest}
 	for _, p := range w.image.Replicas {
-		lines = append(lines, fmt.Sprintf("  %-20s %-10s %s", p.Replica, stateText(p, w.image.Deleted), strings.TrimPrefix(reasonText(p), "-")))
+		lines = append(lines, fmt.Sprintf("  %-20s %-10s %s", p.Replica, stateText(p, w.image.Deleted),
+			strings.TrimPrefix(reasonText(p), "-")))
 	}
 	w.screen.draw(lines...)
 }

@@ -29,12 +29,15 @@ func TestWaiting(t *testing.T) {
 		results string
 	}{
 		{"at once", []string{image("1", "there", false)}, time.Minute, 0, "there"},
-		{"after a while", []string{unknown, image("1", "pending", false), image("1", "pending", false), image("2", "failed", false), image("3", "there", false)}, time.Minute, 0, "waiting waiting there"},
-		{"through a restart", []string{image("1", "pending", false), broken, busy, image("2", "there", false)}, time.Minute, 0, "waiting there"},
+		{"after a while", []string{unknown, image("1", "pending", false), image("1", "pending", false),
+			image("2", "failed", false), image("3", "there", false)}, time.Minute, 0, "waiting waiting there"},
+		{"through a restart", []string{image("1", "pending", false), broken, busy, image("2", "there", false)},
+			time.Minute, 0, "waiting there"},
 		{"never", []string{image("1", "pending", false)}, 0, 1, "timeout"},
 		{"unknown", []string{unknown}, 0, 1, "unknown"},
 		{"deleted", []string{image("1", "there", true)}, 0, 1, "deleted"},
-		{"deleted meanwhile", []string{image("1", "pending", false), unknown, image("2", "there", false)}, time.Minute, 0, "waiting waiting there"},
+		{"deleted meanwhile", []string{image("1", "pending", false), unknown, image("2", "there", false)}, time.Minute,
+			0, "waiting waiting there"},
 	} {
 		asked, last := 0, ""
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -52,7 +55,8 @@ func TestWaiting(t *testing.T) {
 			_, _ = w.Write([]byte(body))
 		}))
 		var out strings.Builder
-		w := waiting{asking: asking{at: s.URL, output: "json"}, ref: reference{"", "app", "v1"}, out: &out, screen: &screen{}}
+		w := waiting{asking: asking{at: s.URL, output: "json"}, ref: reference{"", "app", "v1"}, out: &out,
+			screen: &screen{}}
 		err := w.until(t.Context(), time.Now().Add(c.timeout))
 		s.Close()
 		var results []string
@@ -65,7 +69,8 @@ func TestWaiting(t *testing.T) {
 			t.Errorf("%s: %v, %q", c.name, err, results)
 		}
 	}
-	w := waiting{asking: asking{at: "http://127.0.0.1:1", output: "json"}, ref: reference{"", "app", "v1"}, out: new(strings.Builder), screen: &screen{}}
+	w := waiting{asking: asking{at: "http://127.0.0.1:1", output: "json"}, ref: reference{"", "app", "v1"},
+		out: new(strings.Builder), screen: &screen{}}
 	if coded := (*exitError)(nil); !errors.As(w.until(t.Context(), time.Now()), &coded) || coded.code != 2 {
 		t.Error("no gateway is no 2")
 	}

@@ -22,7 +22,8 @@ func TestSpread(t *testing.T) {
 			t.Errorf("%s: %s, want %s", args, got, want)
 		}
 	}
-	if got := Spread([]string{"webhook", "update", "--headers", "", "-n", "hook1"}); !slices.Equal(got, []string{"webhook", "update", "--headers", "", "-n", "hook1"}) {
+	if got := Spread([]string{"webhook", "update", "--headers", "", "-n", "hook1"}); !slices.Equal(got,
+		[]string{"webhook", "update", "--headers", "", "-n", "hook1"}) {
 		t.Errorf("%q", got)
 	}
 }

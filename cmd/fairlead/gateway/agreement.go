@@ -55,8 +55,8 @@ const (
 	noteBlob   cluster.NoteKind = 'b'
 )
 
-// newAgreement opens the cluster's sockets. It hears of others at once; they hear of the ledger, and of what is seen here,
-// once it runs.
+// newAgreement opens the cluster's sockets. It hears of others at once; they hear of the ledger, and of what is seen
+// here, once it runs.
 func newAgreement(
 	c *configs.Config, release string, m *health.Monitor, l *ledger.Ledger, checkpoint *audit.Checkpoint,
 	reg prometheus.Registerer, log *slog.Logger,
@@ -80,7 +80,8 @@ func newAgreement(
 	gossip := ledger.NewGossip(l, wire{members, c.Cluster.Name}, log)
 	members.HandleNotes(noteLedger, gossip.Hear)
 	a := &agreement{
-		Cluster: members, config: c.Cluster, here: c.Here, port: port, monitor: m, gossip: gossip, checkpoint: checkpoint, log: log,
+		Cluster: members, config: c.Cluster, here: c.Here, port: port, monitor: m, gossip: gossip,
+		checkpoint: checkpoint, log: log,
 	}
 	a.seen.Store(router.NewFleetView(m.Fleet(), nil, c.Here, &router.FleetView{}, time.Now()))
 	return a, nil

@@ -20,7 +20,8 @@ func (c *copying) Replicas() (list []audit.Replica) {
 		}
 		to := audit.Replica{
 			Name: r.Name, Up: r.Upstream.Up, Served: slices.Contains(served, r.Name),
-			Survey: slices.Contains(fleet.Assigned, r.Name), SurveyedElsewhere: c.agreed != nil && c.agreed.surveyed(r.Name),
+			Survey: slices.Contains(fleet.Assigned, r.Name), SurveyedElsewhere: c.agreed != nil &&
+				c.agreed.surveyed(r.Name),
 			LeftOut: func(repository string) bool { return c.leftOut(r.Name, repository) },
 		}
 		if r.Home {
@@ -48,12 +49,15 @@ func (g *Gateway) audit() admin.Audit { return shownAudit(g.copying.audit.Latest
 
 func shownAudit(s audit.Snapshot) admin.Audit {
 	out := admin.Audit{
-		ID: s.ID, Started: s.Started, Ended: s.Ended, AuditRequest: admin.AuditRequest(s.Request), Repositories: s.Repositories, Done: s.Done,
-		Total: s.Total, Remaining: s.Remaining, Unsure: s.Unsure, Differences: []admin.Difference{}, Problems: []admin.AuditProblem{},
+		ID: s.ID, Started: s.Started, Ended: s.Ended, AuditRequest: admin.AuditRequest(s.Request),
+		Repositories: s.Repositories, Done: s.Done,
+		Total: s.Total, Remaining: s.Remaining, Unsure: s.Unsure, Differences: []admin.Difference{},
+		Problems: []admin.AuditProblem{},
 	}
 	for _, d := range s.Differences {
 		out.Differences = append(out.Differences, admin.Difference{
-			Replica: d.Replica, Repository: d.Repository, Name: d.Name, Reason: string(d.Reason), Has: d.Has, Want: d.Want, Lacks: d.Lacks,
+			Replica: d.Replica, Repository: d.Repository, Name: d.Name, Reason: string(d.Reason), Has: d.Has,
+			Want: d.Want, Lacks: d.Lacks,
 			Pending: d.Pending, Outcome: string(d.Outcome), Problem: d.Problem,
 		})
 	}

@@ -33,7 +33,8 @@ func (g *Gateway) replicationStatus() admin.Replication {
 func servedHere(p replication.Progress, member string) admin.Progress {
 	return admin.Progress{
 		Replica: p.Replica, State: string(p.State), Served: member, Entries: p.Entries,
-		Detail: &admin.Detail{Running: p.Running, Waiting: p.Waiting, GivenUp: p.GivenUp, Bytes: p.Bytes, Rate: p.Rate, Left: p.Left.Seconds()},
+		Detail: &admin.Detail{Running: p.Running, Waiting: p.Waiting, GivenUp: p.GivenUp, Bytes: p.Bytes, Rate: p.Rate,
+			Left: p.Left.Seconds()},
 	}
 }
 
@@ -71,7 +72,8 @@ func (g *Gateway) failures() []admin.Failure {
 
 func failureOf(f replication.Failure) admin.Failure {
 	out := admin.Failure{
-		Replica: f.Task.Target, Action: string(f.Task.Action), Repository: f.Task.Repository, Digest: f.Task.Digest, Tags: []string{},
+		Replica: f.Task.Target, Action: string(f.Task.Action), Repository: f.Task.Repository, Digest: f.Task.Digest,
+		Tags:  []string{},
 		Tries: f.Tries, GivenUp: f.GivenUp, Reason: f.Reason,
 	}
 	if !f.GivenUp {
@@ -86,7 +88,10 @@ func failureOf(f replication.Failure) admin.Failure {
 }
 
 func (g *Gateway) retry(replica, repository, reference string) int {
-	return g.copying.Retry(func(f replication.Failure) bool { return isAbout(failureOf(f), replica, repository, reference) })
+	return g.copying.Retry(func(f replication.Failure) bool {
+		return isAbout(failureOf(f), replica, repository,
+			reference)
+	})
 }
 
 // isAbout: "" is any.
@@ -109,7 +114,8 @@ func (g *Gateway) conflicts() (admin.Conflicts, error) {
 		for _, c := range page {
 			after = c.Number
 			out.Conflicts = append(out.Conflicts, admin.Conflict{
-				Repository: c.Winner.Repository, Tag: c.Winner.Name, Found: time.UnixMilli(c.WallMS).UTC(), Winner: sideOf(c.Winner), Loser: sideOf(c.Loser),
+				Repository: c.Winner.Repository, Tag: c.Winner.Name, Found: time.UnixMilli(c.WallMS).UTC(),
+				Winner: sideOf(c.Winner), Loser: sideOf(c.Loser),
 			})
 		}
 	}

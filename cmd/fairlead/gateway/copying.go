@@ -22,14 +22,15 @@ import (
 	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
-// Tombstones that all replicas have confirmed are kept for retention: a gateway that was away for longer has to begin with an
-// empty `state`, or it may bring back what was deleted.
+// Tombstones that all replicas have confirmed are kept for retention: a gateway that was away for longer has to begin
+// with an empty `state`, or it may bring back what was deleted.
 const (
 	retention    = 30 * 24 * time.Hour
 	compactEvery = time.Hour
 )
 
-// lookEvery is how often the engine looks whether the fleet has changed: copies to a replica begin soon after it is up again.
+// lookEvery is how often the engine looks whether the fleet has changed: copies to a replica begin soon after it is up
+// again.
 const lookEvery = time.Second
 
 // copying copies what was pushed to one replica to the others.
@@ -60,7 +61,8 @@ type copyingParts struct {
 
 func newCopying(c *configs.Config, with copyingParts, reg prometheus.Registerer, log *slog.Logger) *copying {
 	out := &copying{
-		ledger: with.ledger, checkpoint: with.checkpoint, config: c, member: member(c), agreed: with.agreed, fleet: with.fleet,
+		ledger: with.ledger, checkpoint: with.checkpoint, config: c, member: member(c), agreed: with.agreed,
+		fleet: with.fleet,
 		reach: ownReach(c, with.upstreams), sources: sourcesOf(c), log: log,
 	}
 	out.Engine = replication.New(replication.Options{
@@ -72,7 +74,8 @@ func newCopying(c *configs.Config, with copyingParts, reg prometheus.Registerer,
 		Gateway: out, Ledger: with.ledger, Checkpoint: with.checkpoint, Metrics: reg, Log: log,
 	})
 	promauto.With(reg).NewCounterFunc(prometheus.CounterOpts{
-		Name: "fairlead_replication_conflicts_total", Help: "Tags that were written on two sides of a cut; the later write holds.",
+		Name: "fairlead_replication_conflicts_total",
+		Help: "Tags that were written on two sides of a cut; the later write holds.",
 	}, func() float64 {
 		_, total, _ := with.ledger.Conflicts(0, 1)
 		return float64(total)
@@ -92,9 +95,9 @@ func (c *copying) changed(change ledger.Change) {
 	c.Enqueue(change.Entries...)
 }
 
-// rechecks reports whether a replica is asked afterwards if it is rid of what a client deleted here. Some registries accept a
-// deletion, and go on giving out what they have cached; and a client may go away before it has deleted a stand-in, which is
-// under the tag until then.
+// rechecks reports whether a replica is asked afterwards if it is rid of what a client deleted here. Some registries
+// accept a deletion, and go on giving out what they have cached; and a client may go away before it has deleted a
+// stand-in, which is under the tag until then.
 func (c *copying) rechecks(change ledger.Change) bool {
 	e := change.Entries[0]
 	return change.Here && e.Deleted && c.Copies(e.Replica, e.Repository)
@@ -115,7 +118,8 @@ func ownReach(c *configs.Config, u *upstream.Transports) map[string]transfer.Rep
 	for _, r := range c.Replicas {
 		to := u.Reach(r.Name)
 		if r.Credentials != "" {
-			to.Transport = auth.Authorize(to.Transport, u.Direct(r.Name), r.Upstream, auth.DockerConfig(r.Credentials, r.Upstream.Host))
+			to.Transport = auth.Authorize(to.Transport, u.Direct(r.Name), r.Upstream,
+				auth.DockerConfig(r.Credentials, r.Upstream.Host))
 		}
 		reached[r.Name] = to
 	}
@@ -142,7 +146,8 @@ func (c *copying) Fleet() replication.Fleet {
 	for _, r := range c.fleet().Replicas() {
 		names = append(names, r.Name)
 		out.Replicas = append(out.Replicas, replication.Replica{
-			Name: r.Name, Up: r.Upstream.Up, Offline: r.Operator == router.Offline, Writable: r.Writable, Storage: r.Storage,
+			Name: r.Name, Up: r.Upstream.Up, Offline: r.Operator == router.Offline, Writable: r.Writable,
+			Storage: r.Storage,
 			Sources: c.sources[r.Name], LeftOut: func(repository string) bool { return c.leftOut(r.Name, repository) },
 		})
 	}
@@ -151,7 +156,8 @@ func (c *copying) Fleet() replication.Fleet {
 }
 
 func (c *copying) leftOut(replica, repository string) bool {
-	return slices.ContainsFunc(c.config.Replication.Filters, func(f configs.Filter) bool { return f.LeavesOut(replica, repository) })
+	return slices.ContainsFunc(c.config.Replication.Filters,
+		func(f configs.Filter) bool { return f.LeavesOut(replica, repository) })
 }
 
 // Copies reports whether what is pushed to others comes to a replica.
@@ -180,7 +186,8 @@ func (c clientWrites) Doubt(what ledger.Reference, replica string) {
 	c.RecheckRepeatedly(replica, what)
 }
 
-// Verify has a replica asked whether it has what an entry says. A blob that is live again is brought to all who lack it.
+// Verify has a replica asked whether it has what an entry says. A blob that is live again is brought to all who lack
+// it.
 func (c *copying) Verify(e ledger.Entry, replica string) {
 	if e.Blob && !e.Deleted {
 		c.committed(e.Repository, e.Name, e.Replica)

@@ -48,7 +48,8 @@ replicas:
 		ledger: ledger.Current{Ledger: l}, fleet: monitor.Fleet, upstreams: to,
 		checkpoint: audit.OpenCheckpoint("", log), egress: upstream.NewEgress("", time.Now(), metrics),
 	}, metrics, log)
-	for replica, want := range map[string]bool{"first": true, "copied": true, "left-out": false, "read-only": false, "offline": false} {
+	for replica, want := range map[string]bool{"first": true, "copied": true, "left-out": false, "read-only": false,
+		"offline": false} {
 		if got := copies.Copies(replica, "app"); got != want {
 			t.Errorf("%s: %v", replica, got)
 		}
@@ -66,7 +67,8 @@ replicas:
 		{"first", false, true, false},
 		{"left-out", true, true, false},
 	} {
-		e := ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: "v1"}, Replica: test.replica, Deleted: test.deleted}
+		e := ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: "v1"}, Replica: test.replica,
+			Deleted: test.deleted}
 		if got := copies.rechecks(ledger.Change{Entries: []ledger.Entry{e}, Here: test.here}); got != test.want {
 			t.Errorf("%+v: %v", test, got)
 		}

@@ -35,7 +35,8 @@ func TestEgress(t *testing.T) {
 	if !reflect.DeepEqual(got.Flows, want) {
 		t.Errorf("%+v", got.Flows)
 	}
-	if got.Pulls != (admin.EgressBytes{Local: 75, Remote: 5}) || got.Total != (admin.EgressBytes{Local: 75, Remote: 25}) || *got.RemoteShare != 0.25 {
+	if got.Pulls != (admin.EgressBytes{Local: 75, Remote: 5}) ||
+		got.Total != (admin.EgressBytes{Local: 75, Remote: 25}) || *got.RemoteShare != 0.25 {
 		t.Errorf("%+v, %v", got, *got.RemoteShare)
 	}
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(`# HELP fairlead_egress_bytes_total Bytes of bodies that a replica sent through this gateway. path: pull (to a client), heal or replication (to the replica `+"`to`"+`). scope: local (to a client, from the replica beside this gateway) or remote. nearest: whether the replica was the client's nearest.

@@ -1,5 +1,5 @@
-// Package gateway is one running `fairlead serve`: it makes all parts of what the file says, hands each what it needs of another, and
-// stops them in order.
+// Package gateway is one running `fairlead serve`: it makes all parts of what the file says, hands each what it needs
+// of another, and stops them in order.
 package gateway
 
 import (
@@ -73,11 +73,12 @@ func New(ctx context.Context, c *configs.Config, release string, log *slog.Logge
 	return g, nil
 }
 
-// newGateway makes each part once what it is handed is there: the ledger, then the gateways that keep theirs alike, then the
-// ways to replicas, then who copies, then who tells, and last those that clients reach.
+// newGateway makes each part once what it is handed is there: the ledger, then the gateways that keep theirs alike,
+// then the ways to replicas, then who copies, then who tells, and last those that clients reach.
 func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logger) (_ *Gateway, err error) {
 	g := &Gateway{config: c, log: log, open: open, metrics: prometheus.NewRegistry()}
-	g.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	g.metrics.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if g.geo, err = NewGeo(c, g.metrics); err != nil {
 		return nil, err
 	}
@@ -157,8 +158,8 @@ func newMonitor(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) 
 	}), nil
 }
 
-// openLedger opens the ledger that the file gives a place, or one that ends with this process. Where that cannot be done now
-// the gateway goes on without it.
+// openLedger opens the ledger that the file gives a place, or one that ends with this process. Where that cannot be
+// done now the gateway goes on without it.
 func openLedger(c *configs.Config, log *slog.Logger) (*ledger.Ledger, error) {
 	var names []string
 	for _, r := range c.Replicas {
@@ -321,8 +322,9 @@ func served(err error) error {
 
 func (g *Gateway) adminHandler() http.Handler {
 	return admin.New(admin.Config{
-		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members, Egress: g.egress,
-		Image: g.image, Changed: g.ledger.Changed,
+		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members,
+		Egress: g.egress,
+		Image:  g.image, Changed: g.ledger.Changed,
 		Replication: g.replicationStatus, Failures: g.failures, Retry: g.retry, Conflicts: g.conflicts,
 		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service}, Log: g.log,
 	})
@@ -346,10 +348,12 @@ func (g *Gateway) checks() []admin.Check {
 }
 
 func (g *Gateway) fleet() admin.Fleet {
-	out := admin.Fleet{Hostname: g.config.Hostname, Here: g.config.Here, Gateway: ownAddress(g.config), Replicas: []admin.Replica{}}
+	out := admin.Fleet{Hostname: g.config.Hostname, Here: g.config.Here, Gateway: ownAddress(g.config),
+		Replicas: []admin.Replica{}}
 	probes := map[string][]admin.Probe{}
 	for _, s := range g.monitor.Status() {
-		p := admin.Probe{Target: "upstream", URL: s.URL, Up: s.Up, Known: s.Known, Result: s.Result, Probed: s.Probed, Since: s.Since}
+		p := admin.Probe{Target: "upstream", URL: s.URL, Up: s.Up, Known: s.Known, Result: s.Result, Probed: s.Probed,
+			Since: s.Since}
 		if s.Front.IsValid() {
 			p.Target, p.URL = "front", fmt.Sprintf("%s at %s", s.URL, s.Front)
 		}

@@ -142,7 +142,8 @@ func TestServesTLSFromFiles(t *testing.T) {
 		body, _ := io.ReadAll(response.Body)
 		response.Body.Close()
 		client.CloseIdleConnections()
-		if response.Proto != protocol || string(body) != "https" || response.Header.Get("Fairlead-Replica") != "west; reason=nearest" {
+		if response.Proto != protocol || string(body) != "https" ||
+			response.Header.Get("Fairlead-Replica") != "west; reason=nearest" {
 			t.Errorf("%s %q %v", response.Proto, body, response.Header)
 		}
 	}
@@ -155,7 +156,8 @@ func writeCertificate(t *testing.T, dir, name string) *x509.CertPool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name},
+		NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +216,8 @@ func TestAllSocketsThatCannotBeOpenedAreSaidAtOnce(t *testing.T) {
 	defer s.close()
 	address := taken.Addr().String()
 	err = s.all(t.Context(), &configs.Config{
-		DNS: configs.DNS{Listen: []string{address}}, Proxy: configs.Proxy{Listen: []string{address}}, Admin: configs.Admin{Listen: address},
+		DNS: configs.DNS{Listen: []string{address}}, Proxy: configs.Proxy{Listen: []string{address}},
+		Admin: configs.Admin{Listen: address},
 	})
 	for _, field := range []string{"dns.listen", "proxy.listen", "admin.listen"} {
 		if err == nil || !strings.Contains(err.Error(), field) {

@@ -29,8 +29,8 @@ const (
 	loadFailed = "error"
 )
 
-// Geo is where addresses are, and in which order the replicas are for them: by the file's networks, then by its databases, or
-// by the table that is built in where it names none.
+// Geo is where addresses are, and in which order the replicas are for them: by the file's networks, then by its
+// databases, or by the table that is built in where it names none.
 type Geo struct {
 	// Static after NewGeo.
 	files     []string
@@ -84,9 +84,10 @@ func NewGeo(c *configs.Config, reg prometheus.Registerer) (*Geo, error) {
 }
 
 func (g *Geo) use(t *geo.Table) {
-	g.now.Store(&geoSnapshot{t, geo.Locator{Networks: g.networks, Database: t.Locate}, router.NewMap(g.replicas, g.networks, t)})
-	// Of what a table takes while it is made, up to 200 MB, a tenth stays. Until the next collections, minutes later, all of it would
-	// count against what a container may have, and this takes 20 ms.
+	g.now.Store(&geoSnapshot{t, geo.Locator{Networks: g.networks, Database: t.Locate},
+		router.NewMap(g.replicas, g.networks, t)})
+	// Of what a table takes while it is made, up to 200 MB, a tenth stays. Until the next collections, minutes later,
+	// all of it would count against what a container may have, and this takes 20 ms.
 	debug.FreeOSMemory()
 }
 

@@ -38,12 +38,13 @@ func TestGeoOfTheBuiltInTable(t *testing.T) {
 	}
 }
 
-// BenchmarkSwap: what somebody who looks up all the while sees of a new table, and of nothing and of other work, which shows what the
-// machine does to him anyway. Besides, for how long the runtime stops everybody, which is all that a swap can do to him while there
-// is a processor for him.
+// BenchmarkSwap: what somebody who looks up all the while sees of a new table, and of nothing and of other work, which
+// shows what the machine does to him anyway. Besides, for how long the runtime stops everybody, which is all that a
+// swap can do to him while there is a processor for him.
 func BenchmarkSwap(b *testing.B) {
 	fleet := router.NewFleet([]router.Replica{
-		{Name: "westus", Point: geo.Point{Lat: 37.8, Lon: -122.4}}, {Name: "westeurope", Point: geo.Point{Lat: 52.4, Lon: 4.9}},
+		{Name: "westus", Point: geo.Point{Lat: 37.8, Lon: -122.4}}, {Name: "westeurope",
+			Point: geo.Point{Lat: 52.4, Lon: 4.9}},
 	})
 	a := &Geo{replicas: fleet.Replicas()}
 	a.use(world.Table())

@@ -24,13 +24,15 @@ type hooks struct {
 }
 
 // openHooks hears from now on what is recorded, also by other gateways.
-func openHooks(c *configs.Config, release string, l *ledger.Ledger, reg prometheus.Registerer, log *slog.Logger) (*hooks, error) {
+func openHooks(c *configs.Config, release string, l *ledger.Ledger, reg prometheus.Registerer,
+	log *slog.Logger) (*hooks, error) {
 	trust, err := keyfiles.Client{Of: "webhooks", Trust: c.WebhooksCA}.Config()
 	if err != nil {
 		return nil, err
 	}
 	config := webhook.Config{
-		Dir: c.State, InFile: c.Webhooks, AllowPrivate: c.WebhooksPrivate, TLS: trust, Now: time.Now, Log: log, Registerer: reg,
+		Dir: c.State, InFile: c.Webhooks, AllowPrivate: c.WebhooksPrivate, TLS: trust, Now: time.Now, Log: log,
+		Registerer: reg,
 	}
 	for _, r := range c.Replicas {
 		config.Regions = append(config.Regions, r.Name)
@@ -60,7 +62,8 @@ func openHooks(c *configs.Config, release string, l *ledger.Ledger, reg promethe
 func takersOf(c *configs.Config) func(repository string) []string {
 	return func(repository string) (names []string) {
 		for _, r := range c.Replicas {
-			leftOut := slices.ContainsFunc(c.Replication.Filters, func(f configs.Filter) bool { return f.LeavesOut(r.Name, repository) })
+			leftOut := slices.ContainsFunc(c.Replication.Filters,
+				func(f configs.Filter) bool { return f.LeavesOut(r.Name, repository) })
 			if r.Write && r.State != configs.StateOffline && !leftOut {
 				names = append(names, r.Name)
 			}

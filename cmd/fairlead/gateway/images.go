@@ -27,7 +27,8 @@ func (g *Gateway) image(ctx context.Context, repository, reference string, child
 		g.askAround(ctx, e, fleet, i.Replicas)
 	}
 	if e.DeletedWithDigest() {
-		if digest, known, err := g.ledger.Get(ledger.Reference{Repository: repository, Name: e.Digest}); err == nil && known && digest.Deleted {
+		if digest, known, err := g.ledger.Get(ledger.Reference{Repository: repository, Name: e.Digest}); err == nil &&
+			known && digest.Deleted {
 			i.Gateway = digest.Gateway()
 		}
 	}
@@ -81,7 +82,8 @@ func (g *Gateway) askAround(ctx context.Context, e ledger.Entry, fleet replicati
 
 func imageOf(e ledger.Entry, fleet replication.Fleet, failures map[string]replication.Failure) admin.Image {
 	out := admin.Image{
-		Repository: e.Repository, Reference: e.Name, Digest: e.Digest, MediaType: e.MediaType, Size: e.Size, Deleted: e.Deleted,
+		Repository: e.Repository, Reference: e.Name, Digest: e.Digest, MediaType: e.MediaType, Size: e.Size,
+		Deleted:    e.Deleted,
 		AcceptedBy: e.Replica,
 		Replicas:   placesOf(e, fleet, failures), Children: []admin.Child{},
 	}
@@ -100,12 +102,14 @@ func placesOf(e ledger.Entry, fleet replication.Fleet, failures map[string]repli
 	return places
 }
 
-func placeOf(e ledger.Entry, r replication.Replica, all []replication.Replica, failures map[string]replication.Failure) admin.Place {
+func placeOf(e ledger.Entry, r replication.Replica, all []replication.Replica,
+	failures map[string]replication.Failure) admin.Place {
 	place := admin.Place{Replica: r.Name}
 	has := func(other replication.Replica) bool { return slices.Contains(e.Confirmed, other.Name) }
 	failure, failed := failures[r.Name]
 	switch {
-	case has(r), r.Storage != "" && slices.ContainsFunc(all, func(o replication.Replica) bool { return o.Storage == r.Storage && has(o) }):
+	case has(r), r.Storage != "" && slices.ContainsFunc(all,
+		func(o replication.Replica) bool { return o.Storage == r.Storage && has(o) }):
 		place.State = admin.There
 	case r.Offline:
 		place.State = admin.Offline
@@ -114,10 +118,14 @@ func placeOf(e ledger.Entry, r replication.Replica, all []replication.Replica, f
 	case !e.Deleted && r.LeftOut != nil && r.LeftOut(e.Repository):
 		place.State = admin.LeftOut
 	case failed:
-		place.State, place.Reason, place.Tries, place.GivenUp = admin.Failed, failure.Reason, failure.Tries, failure.GivenUp
+		place.State, place.Reason, place.Tries, place.GivenUp = admin.Failed, failure.Reason, failure.Tries,
+			failure.GivenUp
 	case !r.Up:
 		place.State, place.Reason = admin.Pending, "it is down"
-	case !e.Deleted && !slices.ContainsFunc(all, func(o replication.Replica) bool { return has(o) && o.Up && !o.Offline }):
+	case !e.Deleted && !slices.ContainsFunc(all, func(o replication.Replica) bool {
+		return has(o) && o.Up &&
+			!o.Offline
+	}):
 		place.State, place.Reason = admin.Pending, errNobodyHasIt.Error()
 	default:
 		place.State = admin.Pending

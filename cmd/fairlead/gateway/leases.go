@@ -57,10 +57,12 @@ func leasesOf(agreed []cluster.Grant, own []proxy.LeaseInfo) []admin.Lease {
 // zero value. What is agreed on moves in steps; this gateway's own writes are known exactly.
 func leaseOf(agreed cluster.Grant, own proxy.LeaseInfo) admin.Lease {
 	if agreed.Owner == "" {
-		return admin.Lease{Repository: own.Repository, Owner: own.Owner, Granted: own.Granted, Last: own.Last, Open: own.Open}
+		return admin.Lease{Repository: own.Repository, Owner: own.Owner, Granted: own.Granted, Last: own.Last,
+			Open: own.Open}
 	}
 	l := admin.Lease{
-		Repository: agreed.Repository, Owner: agreed.Owner, Granted: time.UnixMilli(agreed.Stamp.WallMS), Last: agreed.Last,
+		Repository: agreed.Repository, Owner: agreed.Owner, Granted: time.UnixMilli(agreed.Stamp.WallMS),
+		Last: agreed.Last,
 		Open: own.Open, GrantedBy: agreed.Stamp.Member, Arbitrated: !agreed.Alone,
 	}
 	if own.Last.After(l.Last) {

@@ -15,9 +15,11 @@ import (
 func TestLeasesAreWhatGatewaysAgreeOn(t *testing.T) {
 	at := func(s int64) time.Time { return time.Unix(s, 0) }
 	grant := func(repository, owner string, alone bool) cluster.Grant {
-		return cluster.Grant{Repository: repository, Owner: owner, Stamp: hlc.Stamp{WallMS: 1000, Member: "gw2"}, Alone: alone, Last: at(5)}
+		return cluster.Grant{Repository: repository, Owner: owner, Stamp: hlc.Stamp{WallMS: 1000, Member: "gw2"},
+			Alone: alone, Last: at(5)}
 	}
-	agreed := []cluster.Grant{grant("elsewhere", "east", true), grant("both", "east", false), grant("apart", "east", false)}
+	agreed := []cluster.Grant{grant("elsewhere", "east", true), grant("both", "east", false),
+		grant("apart", "east", false)}
 	own := []proxy.LeaseInfo{
 		{Repository: "both", Owner: "east", Granted: at(2), Last: at(9), Open: 3},
 		{Repository: "here", Owner: "west", Granted: at(2), Last: at(3), Open: 1},

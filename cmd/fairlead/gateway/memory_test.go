@@ -19,7 +19,8 @@ func TestAllot(t *testing.T) {
 		{1, 0, 0, 0, 16, 64 << 10},
 	} {
 		got := allot(int64(c.limit))
-		if got.clients != c.clients || got.proxy.Requests/proxy.RequestMemory != int64(c.requests) || got.proxy.Held/mib != int64(c.held/mib) ||
+		if got.clients != c.clients || got.proxy.Requests/proxy.RequestMemory != int64(c.requests) ||
+			got.proxy.Held/mib != int64(c.held/mib) ||
 			got.proxy.Streams != c.streams || got.proxy.Receive != c.receive {
 			t.Errorf("%d MiB: %+v, want %+v", c.limit/mib, got, c)
 		}

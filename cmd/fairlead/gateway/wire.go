@@ -52,7 +52,8 @@ func targets(c *configs.Config) ([]health.Target, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, health.Target{Replica: t.Replica, Front: t.Front, URL: t.URL, Host: t.Host, Dial: t.Dial, TLS: config})
+		out = append(out, health.Target{Replica: t.Replica, Front: t.Front, URL: t.URL, Host: t.Host, Dial: t.Dial,
+			TLS: config})
 	}
 	return out, nil
 }
@@ -78,7 +79,8 @@ func endpoints(c *configs.Config) ([]upstream.Endpoint, error) {
 }
 
 // newUpstreams makes the ways to all replicas, through another gateway where this one cannot reach them itself.
-func newUpstreams(c *configs.Config, m *health.Monitor, agreed *agreement, may descriptors) (*upstream.Transports, error) {
+func newUpstreams(c *configs.Config, m *health.Monitor, agreed *agreement, may descriptors) (*upstream.Transports,
+	error) {
 	to, err := endpoints(c)
 	if err != nil {
 		return nil, err

@@ -27,8 +27,10 @@ func TestSuites(t *testing.T) {
 		well   bool
 	}{
 		{"TLS 1.3", &tls.Config{MinVersion: tls.VersionTLS13}, true},
-		{"TLS 1.2, GCM", &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}}, true},
-		{"TLS 1.2, CBC", &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}}, false},
+		{"TLS 1.2, GCM", &tls.Config{MaxVersion: tls.VersionTLS12,
+			CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}}, true},
+		{"TLS 1.2, CBC", &tls.Config{MaxVersion: tls.VersionTLS12,
+			CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}}, false},
 		{"TLS 1.1", &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, false},
 	} {
 		ours, theirs := net.Pipe()
@@ -47,8 +49,9 @@ func TestSuites(t *testing.T) {
 
 func TestServes(t *testing.T) {
 	for host, want := range map[string]bool{
-		"registry.contoso.com": true, "registry.contoso.com:5000": true, "REGISTRY.contoso.com.": true, "westus.registry.contoso.com": true,
-		"other.contoso.com": false, "xregistry.contoso.com": false, "": false, "127.0.0.1": false,
+		"registry.contoso.com": true, "registry.contoso.com:5000": true, "REGISTRY.contoso.com.": true,
+		"westus.registry.contoso.com": true,
+		"other.contoso.com":           false, "xregistry.contoso.com": false, "": false, "127.0.0.1": false,
 	} {
 		if got := serves(host, "registry.contoso.com"); got != want {
 			t.Errorf("%q: %v", host, got)
@@ -85,8 +88,10 @@ func TestMisplaced(t *testing.T) {
 // TestOwnFrontsAsKnown: of several addresses a gateway takes leave of those that it listens on.
 func TestOwnFrontsAsKnown(t *testing.T) {
 	addr := netip.MustParseAddr
-	c := &configs.Config{Here: "west", Replicas: []configs.Replica{{Name: "west", Addresses: []netip.Addr{addr("127.0.0.1"), addr("198.51.100.77")}}}}
-	for listen, want := range map[string]string{"127.0.0.1:443": "[127.0.0.1]", ":443": "[127.0.0.1]", "127.0.0.9:443": "[]"} {
+	c := &configs.Config{Here: "west", Replicas: []configs.Replica{{Name: "west",
+		Addresses: []netip.Addr{addr("127.0.0.1"), addr("198.51.100.77")}}}}
+	for listen, want := range map[string]string{"127.0.0.1:443": "[127.0.0.1]", ":443": "[127.0.0.1]",
+		"127.0.0.9:443": "[]"} {
 		c.Proxy.Listen = []string{listen}
 		if got := fmt.Sprint(ownFronts(c)); got != want {
 			t.Errorf("%s: %s, want %s", listen, got, want)
