@@ -57,7 +57,9 @@ type outside struct {
 
 // New opens the sockets. The caller calls Run once, which closes them.
 func New(cfg Config) (*Cluster, error) {
-	return newCluster(cfg, outside{time.Now, func(t memberlist.NodeAwareTransport) memberlist.NodeAwareTransport { return t }})
+	return newCluster(cfg, outside{time.Now, func(t memberlist.NodeAwareTransport) memberlist.NodeAwareTransport {
+		return t
+	}})
 }
 
 func newCluster(cfg Config, out outside) (*Cluster, error) {
@@ -69,7 +71,8 @@ func newCluster(cfg Config, out outside) (*Cluster, error) {
 		table:   newTable(cfg.Name, cfg.Idle),
 		reports: &memberReports{byMember: map[string]memberReport{}},
 		members: newMembers(cfg.Name), guard: &guard{seen: map[string]running{}}, repairs: newRepairs(),
-		questions: newQuestions(), spreads: newSpreads(), joins: make(chan struct{}, maxJoins), reliable: make(chan largeMessage, maxLarge),
+		questions: newQuestions(), spreads: newSpreads(),
+		joins: make(chan struct{}, maxJoins), reliable: make(chan largeMessage, maxLarge),
 		tried: make(chan struct{}),
 	}
 	c.metrics = newMetrics(cfg.Registerer,
