@@ -70,10 +70,12 @@ func (w *walk) newest() (m meta, err error) {
 		if _, err := w.file.ReadAt(page, i*w.pageSize); err != nil {
 			return meta{}, err
 		}
-		b := page[pageHeader:] // magic 4, version 4, page size 4, flags 4, root 8, sequence 8, free pages 8, pages 8, change 8, sum 8
+		// Magic 4, version 4, page size 4, flags 4, root 8, sequence 8, free pages 8, pages 8, change 8, sum 8.
+		b := page[pageHeader:]
 		sum := fnv.New64a()
 		_, _ = sum.Write(b[:metaSize-8])
-		if sum.Sum64() != order.Uint64(b[metaSize-8:]) || order.Uint32(b) != metaMagic || order.Uint32(b[4:]) != metaVersion {
+		if sum.Sum64() != order.Uint64(b[metaSize-8:]) ||
+			order.Uint32(b) != metaMagic || order.Uint32(b[4:]) != metaVersion {
 			continue
 		}
 		if w.pageSize = int64(order.Uint32(b[8:])); w.pageSize < pageHeader+metaSize {
@@ -142,7 +144,8 @@ func (w *walk) tree(id uint64, first []byte, depth int) error {
 // Positions count from the element.
 func (w *walk) elements(page, first []byte, depth int) error {
 	flags, count := order.Uint16(page[8:]), int(order.Uint16(page[10:]))
-	if flags != flagBranch && flags != flagLeaf || flags == flagBranch && count == 0 || pageHeader+count*element > len(page) || depth > maxDepth {
+	if flags != flagBranch && flags != flagLeaf || flags == flagBranch && count == 0 ||
+		pageHeader+count*element > len(page) || depth > maxDepth {
 		return errors.New("neither branch nor leaf")
 	}
 	if count == 0 && first != nil {
@@ -152,7 +155,8 @@ func (w *walk) elements(page, first []byte, depth int) error {
 		e := page[pageHeader+i*element:]
 		position, keySize, valueSize := uint64(order.Uint32(e)), uint64(order.Uint32(e[4:])), uint64(0)
 		if flags == flagLeaf {
-			position, keySize, valueSize = uint64(order.Uint32(e[4:])), uint64(order.Uint32(e[8:])), uint64(order.Uint32(e[12:]))
+			position, keySize = uint64(order.Uint32(e[4:])), uint64(order.Uint32(e[8:]))
+			valueSize = uint64(order.Uint32(e[12:]))
 		}
 		if position+keySize+valueSize > uint64(len(e)) || keySize == 0 {
 			return fmt.Errorf("element %d is outside, or has no key", i)

@@ -58,7 +58,9 @@ type outside struct {
 
 // New opens the sockets. The caller calls Run once, which closes them.
 func New(cfg Config) (*Cluster, error) {
-	return newCluster(cfg, outside{time.Now, func(t memberlist.NodeAwareTransport) memberlist.NodeAwareTransport { return t }})
+	return newCluster(cfg, outside{time.Now, func(t memberlist.NodeAwareTransport) memberlist.NodeAwareTransport {
+		return t
+	}})
 }
 
 func newCluster(cfg Config, out outside) (*Cluster, error) {

@@ -25,9 +25,9 @@ const maxMembers = 256
 type Config struct {
 	Name       string   // unique among the members, at most 64 bytes
 	Listen     string   // host:port, UDP and TCP; no host: all addresses, of IPv4 alone where there is no IPv6
-	Advertise  string   // the address, without a port, at which others reach us; empty: the one we listen on, else that of the interface towards the first peer
+	Advertise  string   // the address, without a port, at which others reach us; empty: see advertise
 	Peers      []string // host or host:port, by name or address; need not be all, may hold ourselves
-	Keys       [][]byte // 16, 24 or 32 bytes each; the first encrypts, all decrypt. None only where every address is loopback
+	Keys       [][]byte // 16, 24 or 32 bytes each; the first encrypts, all decrypt; none: loopback alone
 	Here       string   // the replica beside us; may be empty
 	Hostname   string   // that the fleet serves, at most 253 bytes; members that serve another one are told
 	Version    string   // of the program, for people
@@ -118,7 +118,8 @@ func listenUDP(at netip.AddrPort) error {
 	return conn.Close()
 }
 
-// advertise is the address that others are told. memberlist's own choice would refuse a machine without a private
+// advertise is the address that others are told: the configured one, else the one we listen on, else that of the
+// interface towards the first peer. memberlist's own choice would refuse a machine without a private
 // address.
 func (c Config) advertise(listen netip.Addr) (netip.Addr, error) {
 	if c.Advertise != "" {

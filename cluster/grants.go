@@ -80,8 +80,8 @@ func (s Grants) ended(stamp hlc.Stamp) (Grant, bool) {
 	return Grant{}, false
 }
 
-// Live counts the grants that hold or would hold if the earlier ones did not.
-func (s Grants) Live(now time.Time, idle time.Duration) int {
+// countLive counts the grants that hold or would hold if the earlier ones did not.
+func (s Grants) countLive(now time.Time, idle time.Duration) int {
 	count := 0
 	for _, g := range s {
 		if g.live(now, idle) {
@@ -91,15 +91,15 @@ func (s Grants) Live(now time.Time, idle time.Duration) int {
 	return count
 }
 
-// Collect drops what nobody needs any more.
-func (s Grants) Collect(now time.Time, idle time.Duration) Grants {
+// collect drops what nobody needs any more.
+func (s Grants) collect(now time.Time, idle time.Duration) Grants {
 	return slices.DeleteFunc(slices.Clone(s), func(g Grant) bool { return !g.needed(now, idle) })
 }
 
-// AdjustLast is theirs as it is to be merged into s. What travels as an age arrives late by the time that it was under
+// adjustLast is theirs as it is to be merged into s. What travels as an age arrives late by the time that it was under
 // way; two members that repeat a grant to each other would keep it alive for ever. A copy less than slack younger
 // than ours is therefore no news.
-func (s Grants) AdjustLast(theirs Grant, slack time.Duration) Grant {
+func (s Grants) adjustLast(theirs Grant, slack time.Duration) Grant {
 	for _, ours := range s {
 		if ours.Stamp == theirs.Stamp && theirs.Last.Sub(ours.Last) < slack {
 			theirs.Last = ours.Last

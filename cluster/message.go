@@ -70,7 +70,10 @@ type wireGrant struct {
 }
 
 func toWire(g Grant, now time.Time) wireGrant {
-	return wireGrant{g.Repository, g.Owner, g.Stamp.WallMS, g.Stamp.Logical, g.Stamp.Member, g.Alone, g.Ended, max(0, now.Sub(g.Last).Milliseconds())}
+	age := max(0, now.Sub(g.Last).Milliseconds())
+	return wireGrant{
+		g.Repository, g.Owner, g.Stamp.WallMS, g.Stamp.Logical, g.Stamp.Member, g.Alone, g.Ended, age,
+	}
 }
 
 // maxAge bounds an age before it is counted with: a larger one would overflow.
@@ -78,7 +81,8 @@ const maxAge = 1000 * time.Hour
 
 func (w wireGrant) grant(now time.Time) Grant {
 	age := time.Duration(min(w.AgeMS, maxAge.Milliseconds())) * time.Millisecond
-	return Grant{w.Repository, w.Owner, hlc.Stamp{WallMS: w.Wall, Logical: w.Logical, Member: w.Member}, w.Alone, w.Ended, now.Add(-age)}
+	stamp := hlc.Stamp{WallMS: w.Wall, Logical: w.Logical, Member: w.Member}
+	return Grant{w.Repository, w.Owner, stamp, w.Alone, w.Ended, now.Add(-age)}
 }
 
 func (w wireGrant) valid() bool {
@@ -169,7 +173,8 @@ func fit(m message) message {
 	}
 	for i, size := len(m.Grants)-1, 0; i >= 0; i-- {
 		g := m.Grants[i]
-		if size += len(g.Repository) + len(g.Owner) + len(g.Member) + wireGrantRest; size > maxState-maxReportState-maxPacket {
+		size += len(g.Repository) + len(g.Owner) + len(g.Member) + wireGrantRest
+		if size > maxState-maxReportState-maxPacket {
 			m.Grants = m.Grants[i+1:]
 			break
 		}

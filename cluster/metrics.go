@@ -39,26 +39,32 @@ func newMetrics(reg prometheus.Registerer, members, leases, divergence func() fl
 		Name: "fairlead_cluster_members", Help: "Live members, this one included.",
 	}, members)
 	with.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "fairlead_cluster_repositories", Help: "Repositories with a lease, those included whose lease has just ended.",
+		Name: "fairlead_cluster_repositories",
+		Help: "Repositories with a lease, those included whose lease has just ended.",
 	}, leases)
 	with.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "fairlead_cluster_divergence",
-		Help: "Of the 64 parts of the lease table, those that differ from a live member's twice in a row. Above 0 for minutes: something cannot be repaired.",
+		Help: "Of the 64 parts of the lease table, those that differ from a live member's twice in a row. " +
+			"Above 0 for minutes: something cannot be repaired.",
 	}, divergence)
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return with.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	return &metrics{
-		grants: counter("fairlead_cluster_grants_total", "Accepted writes by how their repository's owner was found.", "how"),
+		grants: counter("fairlead_cluster_grants_total",
+			"Accepted writes by how their repository's owner was found.", "how"),
 		seconds: with.NewHistogram(prometheus.HistogramOpts{
 			Name: "fairlead_cluster_grant_seconds", Help: "Time until the owner was found, where it was not known.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .2, .3, .4, .5, .7, 1},
 		}),
 		conflicts: with.NewCounter(prometheus.CounterOpts{
-			Name: "fairlead_cluster_conflicts_total", Help: "Grants that lost to an earlier one of the same repository.",
+			Name: "fairlead_cluster_conflicts_total",
+			Help: "Grants that lost to an earlier one of the same repository.",
 		}),
-		messages: counter("fairlead_cluster_messages_total", "Messages, memberlist's own left out.", "type", "direction"),
-		bytes:    counter("fairlead_cluster_message_bytes_total", "Bytes of messages before compression and encryption.", "direction"),
+		messages: counter("fairlead_cluster_messages_total",
+			"Messages, memberlist's own left out.", "type", "direction"),
+		bytes: counter("fairlead_cluster_message_bytes_total",
+			"Bytes of messages before compression and encryption.", "direction"),
 		misfits: counter("fairlead_cluster_misfits_total",
 			"Times that another gateway did not fit in: by its key, its hostname, its clock.", "what"),
 		dropped: counter("fairlead_cluster_dropped_total", "What was received or to be sent and was not.", "reason"),

@@ -72,8 +72,8 @@ func TestOwnerIsTheEarliestLive(t *testing.T) {
 			if got.Owner != tt.want || ok != (tt.want != "") {
 				t.Errorf("owner %q, want %q", got.Owner, tt.want)
 			}
-			if set.Live(epoch, idle) != tt.live || len(set.Collect(epoch, idle)) != tt.after {
-				t.Errorf("live %d, want %d; collected %v", set.Live(epoch, idle), tt.live, set.Collect(epoch, idle))
+			if set.countLive(epoch, idle) != tt.live || len(set.collect(epoch, idle)) != tt.after {
+				t.Errorf("live %d, want %d; collected %v", set.countLive(epoch, idle), tt.live, set.collect(epoch, idle))
 			}
 		})
 	}
@@ -98,17 +98,17 @@ func TestEchoesDoNotProlong(t *testing.T) {
 	for range 100 {
 		late := a[0]
 		late.Last = late.Last.Add(time.Second)
-		b = b.Merge(Grants{b.AdjustLast(late, idle/8)})
+		b = b.Merge(Grants{b.adjustLast(late, idle/8)})
 		late = b[0]
 		late.Last = late.Last.Add(time.Second)
-		a = a.Merge(Grants{a.AdjustLast(late, idle/8)})
+		a = a.Merge(Grants{a.adjustLast(late, idle/8)})
 	}
 	if !a[0].Last.Equal(epoch) || !b[0].Last.Equal(epoch) {
 		t.Errorf("last %v and %v, want %v", a[0].Last, b[0].Last, epoch)
 	}
 	fresh := a[0]
 	fresh.Last = epoch.Add(idle / 4)
-	if a = a.Merge(Grants{a.AdjustLast(fresh, idle/8)}); !a[0].Last.Equal(fresh.Last) {
+	if a = a.Merge(Grants{a.adjustLast(fresh, idle/8)}); !a[0].Last.Equal(fresh.Last) {
 		t.Error("a prolonged grant was not taken")
 	}
 }

@@ -34,7 +34,10 @@ type questions struct {
 }
 
 func newQuestions() *questions {
-	return &questions{closed: make(chan struct{}), last: rand.Uint64(), byID: map[uint64]*question{}, of: map[string]*question{}}
+	return &questions{
+		closed: make(chan struct{}), last: rand.Uint64(),
+		byID: map[uint64]*question{}, of: map[string]*question{},
+	}
 }
 
 // open finds or makes the question about repository; first: the caller asks it and calls done. Not ok: there are

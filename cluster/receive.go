@@ -126,7 +126,8 @@ func (c *Cluster) mergeGrants(from member, grants []wireGrant, tellBack bool) {
 		}
 		if did.conflict {
 			c.metrics.conflicts.Inc()
-			c.log.Info("two owners were granted; the earlier grant holds", "repository", w.Repository, "owner", did.winner.Owner)
+			c.log.Info("two owners were granted; the earlier grant holds",
+				"repository", w.Repository, "owner", did.winner.Owner)
 		}
 		if did.better {
 			better = append(better, did.winner)

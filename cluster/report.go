@@ -54,6 +54,7 @@ func cloneReports(replicas map[string]Report) map[string]Report {
 
 func equalReports(a, b map[string]Report) bool {
 	return maps.EqualFunc(a, b, func(v, w Report) bool {
-		return v.Upstream == w.Upstream && v.Surveyed == w.Surveyed && maps.Equal(v.Fronts, w.Fronts) && slices.Equal(v.Leaving, w.Leaving)
+		return v.Upstream == w.Upstream && v.Surveyed == w.Surveyed &&
+			maps.Equal(v.Fronts, w.Fronts) && slices.Equal(v.Leaving, w.Leaving)
 	})
 }

@@ -66,7 +66,7 @@ func (t *table) grant(repository, owner string, alone bool, now time.Time) (g Gr
 		return g, false
 	}
 	g = Grant{Repository: repository, Owner: owner, Stamp: t.clock.Now(now), Alone: alone, Last: now}
-	t.grants.Add(repository, set.Collect(now, t.life()).Merge(Grants{g}))
+	t.grants.Add(repository, set.collect(now, t.life()).Merge(Grants{g}))
 	return g, true
 }
 
@@ -108,9 +108,9 @@ func (t *table) merge(g Grant, now time.Time) mergeOutcome {
 	}
 	set, _ := t.grants.Get(g.Repository)
 	wasLive := g.live(now, t.life())
-	merged := set.Collect(now, t.life()).Merge(Grants{set.AdjustLast(g, t.idle/8)})
+	merged := set.collect(now, t.life()).Merge(Grants{set.adjustLast(g, t.idle/8)})
 	t.grants.Add(g.Repository, merged)
-	before, after := set.Live(now, t.life()), merged.Live(now, t.life())
+	before, after := set.countLive(now, t.life()), merged.countLive(now, t.life())
 	winner, ok := merged.Owner(now, t.life())
 	if !ok {
 		winner, ok = merged.ended(g.Stamp)
@@ -163,7 +163,7 @@ func (t *table) digest(now time.Time) (d digest) {
 func (t *table) drop(repository string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if set, _ := t.grants.Peek(repository); len(set.Collect(now, t.life())) == 0 {
+	if set, _ := t.grants.Peek(repository); len(set.collect(now, t.life())) == 0 {
 		t.grants.Remove(repository)
 	}
 }

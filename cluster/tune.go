@@ -26,7 +26,7 @@ func tuned(logs io.Writer) *memberlist.Config {
 	c.TCPTimeout = streamTimeout              // 30 s, for the exchange of a complete state; dialling has its own bound
 	c.DeadNodeReclaimTime = time.Second       // never: a container comes back with its name and another address
 	c.HandoffQueueDepth = 4096                // 1024: announcements come in bursts
-	c.EnableCompression = false               // true: it takes more time than all else that a grant needs, and saves nothing on packets
+	c.EnableCompression = false               // it takes more time than all else that a grant needs
 	c.Logger = log.New(logs, "", 0)
 	return c
 }
