@@ -105,7 +105,8 @@ func (i images) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		writeProblem(w, Problem{http.StatusServiceUnavailable, "the record cannot be read: " + err.Error()})
 	case !known:
-		writeProblem(w, Problem{http.StatusNotFound, repository + " " + reference + " was neither pushed nor deleted through these gateways"})
+		writeProblem(w, Problem{http.StatusNotFound, repository + " " + reference +
+			" was neither pushed nor deleted through these gateways"})
 	default:
 		writeJSON(w, image)
 	}

@@ -9,8 +9,8 @@ import (
 	"net/http"
 )
 
-// Webhooks is what can be done with subscriptions. What it takes and returns is its own affair: here it is JSON. An error that
-// is a Problem is the caller's fault.
+// Webhooks is what can be done with subscriptions. What it takes and returns is its own affair: here it is JSON. An
+// error that is a Problem is the caller's fault.
 type Webhooks interface {
 	List() any
 	Get(name string) (any, error)
@@ -58,7 +58,9 @@ func webhookRoutes(mux *http.ServeMux, hooks Webhooks, log *slog.Logger) {
 	handle := guarded(mux, log)
 	name := func(r *http.Request) string { return r.PathValue("name") }
 	handle("/webhooks", map[string]action{
-		http.MethodGet: func(http.ResponseWriter, *http.Request) (int, any, error) { return http.StatusOK, hooks.List(), nil },
+		http.MethodGet: func(http.ResponseWriter, *http.Request) (int, any, error) {
+			return http.StatusOK, hooks.List(), nil
+		},
 		http.MethodPost: func(w http.ResponseWriter, r *http.Request) (int, any, error) {
 			out, err := hooks.Create(decoder(w, r))
 			return http.StatusCreated, out, err

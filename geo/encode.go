@@ -58,7 +58,8 @@ func ReadTable(data []byte) (*Table, error) {
 	name, built := r.origin()
 	t := &Table{Name: name, Built: built, locations: []Location{{Source: SourceNone}}}
 	for range r.count(maxLocations, 4) {
-		l := Location{Point: Point{Lat: float64(r.varint()) / 100, Lon: float64(r.varint()) / 100}, Country: r.text(), Source: Source(r.text())}
+		l := Location{Point: Point{Lat: float64(r.varint()) / 100, Lon: float64(r.varint()) / 100}, Country: r.text(),
+			Source: Source(r.text())}
 		if !l.Point.Valid() || l.Source != SourceDatabase && l.Source != SourceCountry {
 			return nil, errTable
 		}

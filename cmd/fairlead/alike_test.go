@@ -51,7 +51,8 @@ func TestAlikeLines(t *testing.T) {
 			log.Error("lost", "replica", "west", "repository", "app", "digest", n)
 		}
 		log.With("replica", "east").Warn("replication failed", "repository", "of east")
-		for about, want := range map[string]int{"level=WARN": 11, "level=DEBUG": 246, "an error": 1, "of east": 1, "msg=lost": 20} {
+		for about, want := range map[string]int{"level=WARN": 11, "level=DEBUG": 246, "an error": 1, "of east": 1,
+			"msg=lost": 20} {
 			if got := lines(about); len(got) != want {
 				t.Errorf("%d lines of %q at once, want %d", len(got), about, want)
 			}

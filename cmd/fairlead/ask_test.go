@@ -84,7 +84,8 @@ func TestAskUpstream(t *testing.T) {
 		wantErr       string
 	}{
 		{"open", serve(t, answer(200)), 200, "", ""},
-		{"asks who", serve(t, answer(401, `Basic realm="a"`, `Bearer realm="b"`)), 401, `Basic realm="a", Bearer realm="b"`, ""},
+		{"asks who", serve(t, answer(401, `Basic realm="a"`, `Bearer realm="b"`)), 401, `Basic realm="a", Bearer realm="b"`,
+			""},
 		{"no registry", serve(t, answer(404)), 404, "", "answered 404, and only 200 and 401 mean alive"},
 		{"redirect", serve(t, answer(307)), 307, "", "answered 307, and only 200 and 401 mean alive"},
 		{"refused", closed, 0, "", "connection refused"},
@@ -96,7 +97,8 @@ func TestAskUpstream(t *testing.T) {
 				t.Fatalf("%d results, want 1", len(got))
 			}
 			r := got[0]
-			if r.Replica != "westus" || r.Target != targetUpstream || r.Address != tt.upstream.String() || r.Status != tt.wantStatus || r.Challenge != tt.wantChallenge {
+			if r.Replica != "westus" || r.Target != targetUpstream || r.Address != tt.upstream.String() ||
+				r.Status != tt.wantStatus || r.Challenge != tt.wantChallenge {
 				t.Errorf("got %+v", r)
 			}
 			wantAskErr(t, r, tt.wantErr)
@@ -140,11 +142,16 @@ func TestAskUpstreamTLS(t *testing.T) {
 	}{
 		{"unknown authority", configs.Replica{Upstream: open}, "certificate signed by unknown authority"},
 		{"own authority", configs.Replica{Upstream: open, CA: keyfiles.Trust{file("server.pem")}}, ""},
-		{"another authority", configs.Replica{Upstream: open, CA: keyfiles.Trust{file("stranger.pem")}}, "certificate signed by unknown authority"},
-		{"client certificate", configs.Replica{Upstream: guarded, CA: keyfiles.Trust{file("server.pem")}, ClientCertificate: file("client.pem"), ClientKey: file("client.key")}, ""},
-		{"another name", configs.Replica{Upstream: parseURL(t, strings.Replace(open.String(), "127.0.0.1", "127.0.0.2", 1)), CA: keyfiles.Trust{file("server.pem")}}, "127.0.0.2"},
-		{"authority gone", configs.Replica{Name: "westus", Upstream: open, CA: keyfiles.Trust{file("gone.pem")}}, "ca of westus: " + file("gone.pem") + ": no such file"},
-		{"certificate gone", configs.Replica{Name: "westus", Upstream: open, ClientCertificate: file("gone.pem")}, "client certificate of westus: "},
+		{"another authority", configs.Replica{Upstream: open, CA: keyfiles.Trust{file("stranger.pem")}},
+			"certificate signed by unknown authority"},
+		{"client certificate", configs.Replica{Upstream: guarded, CA: keyfiles.Trust{file("server.pem")},
+			ClientCertificate: file("client.pem"), ClientKey: file("client.key")}, ""},
+		{"another name", configs.Replica{Upstream: parseURL(t, strings.Replace(open.String(), "127.0.0.1", "127.0.0.2", 1)),
+			CA: keyfiles.Trust{file("server.pem")}}, "127.0.0.2"},
+		{"authority gone", configs.Replica{Name: "westus", Upstream: open, CA: keyfiles.Trust{file("gone.pem")}},
+			"ca of westus: " + file("gone.pem") + ": no such file"},
+		{"certificate gone", configs.Replica{Name: "westus", Upstream: open, ClientCertificate: file("gone.pem")},
+			"client certificate of westus: "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -152,7 +159,8 @@ func TestAskUpstreamTLS(t *testing.T) {
 		})
 	}
 	// Whether the client sees the alert or the reset that follows it is a race.
-	if r := askAll(t.Context(), liveConfig(":443", configs.Replica{Upstream: guarded, CA: keyfiles.Trust{file("server.pem")}}), false)[0]; r.Err == nil {
+	if r := askAll(t.Context(), liveConfig(":443", configs.Replica{Upstream: guarded,
+		CA: keyfiles.Trust{file("server.pem")}}), false)[0]; r.Err == nil {
 		t.Errorf("let in without a client certificate: %+v", r)
 	}
 }
@@ -178,14 +186,17 @@ func TestAskFronts(t *testing.T) {
 		wantErr       string
 	}{
 		{"clear text", clear, nil, "registry.contoso.com", ""},
-		{"TLS", secure, &configs.TLS{Certificate: filepath.Join(dir, "gateway.pem")}, "registry.contoso.com registry.contoso.com", ""},
+		{"TLS", secure, &configs.TLS{Certificate: filepath.Join(dir, "gateway.pem")},
+			"registry.contoso.com registry.contoso.com", ""},
 		{"another certificate", secure, &configs.TLS{Certificate: filepath.Join(dir, "other.pem")}, "", "unknown authority"},
-		{"TLS to clear text", clear, &configs.TLS{Certificate: filepath.Join(dir, "gateway.pem")}, "", "does not look like a TLS handshake"},
+		{"TLS to clear text", clear, &configs.TLS{Certificate: filepath.Join(dir, "gateway.pem")}, "",
+			"does not look like a TLS handshake"},
 		{"certificate gone", secure, &configs.TLS{Certificate: filepath.Join(dir, "gone.pem")}, "", "no such file"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := liveConfig(":"+tt.at.Port(), configs.Replica{Name: "westus", Upstream: clear, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
+			c := liveConfig(":"+tt.at.Port(), configs.Replica{Name: "westus", Upstream: clear,
+				Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
 			c.Proxy.TLS = tt.tls
 			got := askAll(t.Context(), c, false)
 			if len(got) != 2 || got[0].Target != targetUpstream || got[1].Target != targetFront || got[1].Address != tt.at.Host {
@@ -209,7 +220,8 @@ func TestFrontTLSNamesTheHost(t *testing.T) {
 // A registry that accepts connections and says nothing must not hold up the answer for the others.
 func TestAskGivesUp(t *testing.T) {
 	silent := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	c := liveConfig(":443", configs.Replica{Name: "silent", Upstream: silent}, configs.Replica{Name: "fine", Upstream: serve(t, answer(200))})
+	c := liveConfig(":443", configs.Replica{Name: "silent", Upstream: silent},
+		configs.Replica{Name: "fine", Upstream: serve(t, answer(200))})
 	c.Health.Timeout = time.Second
 	got := askAll(t.Context(), c, false)
 	wantAskErr(t, got[0], "no answer within health.timeout")

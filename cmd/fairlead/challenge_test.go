@@ -14,7 +14,8 @@ func TestParseChallenges(t *testing.T) {
 	}{
 		{"none", "", nil},
 		{"basic", `Basic realm="Registry Realm"`, []challenge{{"basic", "Registry Realm", ""}}},
-		{"bearer", `Bearer realm="https://auth.contoso.com/token",service="registry.contoso.com",scope="repository:app:pull,push"`,
+		{"bearer",
+			`Bearer realm="https://auth.contoso.com/token",service="registry.contoso.com",scope="repository:app:pull,push"`,
 			[]challenge{{"bearer", "https://auth.contoso.com/token", "registry.contoso.com"}}},
 		{"two", `Basic realm="a", Bearer realm="b" , service=c`, []challenge{{"basic", "a", ""}, {"bearer", "b", "c"}}},
 		{"spaces around equals", `Bearer REALM = "a"`, []challenge{{"bearer", "a", ""}}},
@@ -44,7 +45,8 @@ func TestCompareChallenges(t *testing.T) {
 		want    []string
 	}{
 		{"nobody", nil, nil},
-		{"all the same", []liveResult{up("a", bearer), up("b", `bearer service=reg, realm="https://auth/token", scope="x"`)}, nil},
+		{"all the same", []liveResult{up("a", bearer), up("b", `bearer service=reg, realm="https://auth/token", scope="x"`)},
+			nil},
 		{"order of two schemes", []liveResult{up("a", `Basic realm="r", `+bearer), up("b", bearer+`, Basic realm="r"`)}, nil},
 		{"anonymous", []liveResult{up("a", ""), up("b", bearer), up("c", bearer)},
 			[]string{`clients sign in once, but a wants no credentials where b, c wants bearer realm="https://auth/token" service="reg"`}},
@@ -52,10 +54,12 @@ func TestCompareChallenges(t *testing.T) {
 			[]string{`clients sign in once, but b wants bearer realm="https://auth/token" service="reg" where a wants basic realm="x"`}},
 		{"realm", []liveResult{up("a", "Basic realm=x"), up("b", "Basic realm=y")},
 			[]string{`clients sign in once, but b wants basic realm="y" where a wants basic realm="x"`}},
-		{"service, three ways", []liveResult{up("a", "Bearer service=x"), up("b", "Bearer service=y"), up("c", "Bearer service=x"), up("d", "Bearer service=z")},
+		{"service, three ways", []liveResult{up("a", "Bearer service=x"), up("b", "Bearer service=y"),
+			up("c", "Bearer service=x"), up("d", "Bearer service=z")},
 			[]string{`clients sign in once, but b wants bearer service="y" where a, c wants bearer service="x"`,
 				`clients sign in once, but d wants bearer service="z" where a, c wants bearer service="x"`}},
-		{"who did not answer", []liveResult{up("a", bearer), {Replica: "b", Target: targetUpstream, Err: errors.New("refused")}}, nil},
+		{"who did not answer", []liveResult{up("a", bearer), {Replica: "b", Target: targetUpstream,
+			Err: errors.New("refused")}}, nil},
 		{"fronts", []liveResult{up("a", bearer), {Replica: "a", Target: targetFront, Status: 200}}, nil},
 	}
 	for _, tt := range tests {

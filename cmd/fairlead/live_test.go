@@ -17,7 +17,8 @@ import (
 
 const (
 	liveBlob     = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824" // of hello
-	liveManifest = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","layers":[{"digest":"` + liveBlob + `","size":5}]}`
+	liveManifest = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","layers":[{"digest":"` +
+		liveBlob + `","size":5}]}`
 )
 
 // liveRegistry wants a token, and keeps its blobs in a store.
@@ -76,10 +77,12 @@ func TestCheckLiveInside(t *testing.T) {
 		{name: "all is well", login: "user:secret", store: store.URL, want: "gives out " + liveBlob + " of app", well: true},
 		{name: "no credentials", store: store.URL, want: "wants a login", well: true},
 		{name: "the wrong ones", login: "user:wrong", store: store.URL, want: "login with `credentials`"},
-		{name: "a token service that is away", login: "user:secret", tokens: away.URL, store: store.URL, want: "connection refused"},
+		{name: "a token service that is away", login: "user:secret", tokens: away.URL, store: store.URL,
+			want: "connection refused"},
 		{name: "an object store that is away", login: "user:secret", store: away.URL, want: "pull of app"},
 		{name: "an object store of a strange authority", login: "user:secret", store: strange.URL, want: "certificate"},
-		{name: "no catalog", login: "user:secret", store: store.URL, noCatalog: true, want: "lists no repositories", well: true},
+		{name: "no catalog", login: "user:secret", store: store.URL, noCatalog: true, want: "lists no repositories",
+			well: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -111,7 +114,8 @@ func TestCompareDelegation(t *testing.T) {
 	}{
 		{[]string{"NS2.contoso.com.", "ns1.contoso.com."}, true, "is delegated to ns1.contoso.com, ns2.contoso.com"},
 		{nil, false, "is not delegated: put NS records"},
-		{[]string{"ns1.contoso.com."}, false, "is delegated to ns1.contoso.com, and the file names ns1.contoso.com, ns2.contoso.com"},
+		{[]string{"ns1.contoso.com."}, false,
+			"is delegated to ns1.contoso.com, and the file names ns1.contoso.com, ns2.contoso.com"},
 		{[]string{"ns.elsewhere.example."}, false, "ns.elsewhere.example"},
 	} {
 		var records []*net.NS

@@ -44,6 +44,7 @@ func (s *story) Handle(ctx context.Context, r slog.Record) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, err := fmt.Fprintf(s.out, "%-10s %-6s %-60s -> %s (%s) %s\n", a["client"], a["method"], a["path"], a["replica"], a["reason"], a["status"])
+	_, err := fmt.Fprintf(s.out, "%-10s %-6s %-60s -> %s (%s) %s\n", a["client"], a["method"], a["path"], a["replica"],
+		a["reason"], a["status"])
 	return err
 }

@@ -30,7 +30,8 @@ func openChecked(path string) (db *bolt.DB, err error) {
 	var refused syscall.Errno
 	switch {
 	case err == nil:
-	case errors.Is(err, boltfile.ErrLocked), errors.As(err, &refused): // what the system refuses says nothing about the file
+	// What the system refuses says nothing about the file.
+	case errors.Is(err, boltfile.ErrLocked), errors.As(err, &refused):
 		return nil, err
 	default:
 		return nil, fmt.Errorf("%w (%w)", ErrDamaged, err)
@@ -67,7 +68,8 @@ func checkQueues(tx *bolt.Tx, queues, total *bolt.Bucket) error {
 			return errors.New("a queue's count is wrong")
 		}
 		pending += countOf(root)
-		return errors.Join(eachOf(q.pending, 8, &Delivery{}), eachOf(q.ended, 8, &Delivery{}), eachOf(q.due, 16, nil), eachOf(q.ids, 0, nil))
+		return errors.Join(eachOf(q.pending, 8, &Delivery{}), eachOf(q.ended, 8, &Delivery{}), eachOf(q.due, 16, nil),
+			eachOf(q.ids, 0, nil))
 	})
 	if count := total.Get(keyCount); err == nil && (count != nil && len(count) != 8 || countOf(total) != pending) {
 		err = errors.New("the total is wrong")

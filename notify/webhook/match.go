@@ -10,7 +10,8 @@ import (
 // matches reports whether a subscription is told of an event.
 func matches(s subscription.Subscription, e Event) bool {
 	in, err := subscription.ParseScope(s.Scope)
-	return err == nil && s.Status == subscription.Enabled && slices.Contains(s.Actions, e.Action) && in.Holds(e.Target.Repository, e.Target.Tag) &&
+	return err == nil && s.Status == subscription.Enabled && slices.Contains(s.Actions, e.Action) &&
+		in.Holds(e.Target.Repository, e.Target.Tag) &&
 		(s.Location == "" || e.Region == "" || strings.EqualFold(s.Location, e.Region)) && !ofTag(e)
 }
 

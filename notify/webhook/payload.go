@@ -61,7 +61,8 @@ func payloadOf(e Event) ([]byte, error) {
 	case subscription.Delete:
 		p.Target = deleteTarget{t.MediaType, t.Digest, t.Repository}
 	case subscription.ChartPush, subscription.ChartDelete:
-		p.Target = chartTarget{t.MediaType, t.Size, t.Digest, t.Repository, t.Tag, path.Base(t.Repository), chartVersion(t.Tag)}
+		p.Target = chartTarget{t.MediaType, t.Size, t.Digest, t.Repository, t.Tag, path.Base(t.Repository),
+			chartVersion(t.Tag)}
 	case subscription.Push, subscription.Replicated:
 		p.Target = pushTarget{t.MediaType, t.Size, t.Digest, t.Size, t.Repository, t.Tag}
 	}

@@ -45,7 +45,8 @@ func webhookCommand() *cobra.Command {
 	return cmd
 }
 
-func (f *webhookFlags) command(use, short string, run func(*cobra.Command) error, flags ...func(*cobra.Command)) *cobra.Command {
+func (f *webhookFlags) command(use, short string, run func(*cobra.Command) error,
+	flags ...func(*cobra.Command)) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -76,9 +77,12 @@ func (f *webhookFlags) named(cmd *cobra.Command) {
 
 func (f *webhookFlags) settings(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.uri, "uri", "", "where to send")
-	cmd.Flags().StringSliceVar(&f.actions, "actions", nil, "of push, delete, chart_push, chart_delete and replicated, separated by spaces")
-	cmd.Flags().StringVar(&f.scope, "scope", "", "repository:tag, repository:*, or repository for its tag latest (default all)")
-	cmd.Flags().StringArrayVar(&f.headers, "headers", nil, `to send along, as KEY[=VALUE], separated by spaces; "" for none`)
+	cmd.Flags().StringSliceVar(&f.actions, "actions", nil,
+		"of push, delete, chart_push, chart_delete and replicated, separated by spaces")
+	cmd.Flags().StringVar(&f.scope, "scope", "",
+		"repository:tag, repository:*, or repository for its tag latest (default all)")
+	cmd.Flags().StringArrayVar(&f.headers, "headers", nil,
+		`to send along, as KEY[=VALUE], separated by spaces; "" for none`)
 	cmd.Flags().StringVar(&f.status, "status", string(subscription.Enabled), "enabled or disabled")
 	cmd.Flags().StringVar(&f.secret, "secret", "", "16 to 256 bytes to sign with; none: nothing is signed")
 }
@@ -109,8 +113,9 @@ func Spread(args []string) (out []string) {
 
 func (f *webhookFlags) create(cmd *cobra.Command) error {
 	s := subscription.Subscription{
-		Name: f.name, Location: f.location, ServiceURI: f.uri, CustomHeaders: headersOf(f.headers), Actions: actionsOf(f.actions),
-		Scope: f.scope, Status: subscription.Status(f.status), Secret: f.secret,
+		Name: f.name, Location: f.location, ServiceURI: f.uri, CustomHeaders: headersOf(f.headers),
+		Actions: actionsOf(f.actions),
+		Scope:   f.scope, Status: subscription.Status(f.status), Secret: f.secret,
 	}
 	return f.asked(cmd, http.MethodPost, "", s, &s, func(w io.Writer) { webhookTable(w, s) })
 }
@@ -178,7 +183,8 @@ func (f *webhookFlags) asked(cmd *cobra.Command, method, path string, body, answ
 func webhookTable(w io.Writer, list ...subscription.Subscription) {
 	fmt.Fprintln(w, "NAME\tLOCATION\tACTIONS\tSCOPE\tSTATUS")
 	for _, s := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Name, cmp.Or(s.Location, "-"), joined(s.Actions), cmp.Or(s.Scope, "-"), s.Status)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Name, cmp.Or(s.Location, "-"), joined(s.Actions), cmp.Or(s.Scope, "-"),
+			s.Status)
 	}
 }
 
