@@ -187,8 +187,9 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusMethodNotAllowed
 		w.Header().Set("Allow", "GET, HEAD")
 	}
-	writeProblem(w, Problem{status, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster, /egress, /images, " +
-		"/replication, /audit and /webhooks"})
+	writeProblem(w,
+		Problem{status, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster, /egress, /images, " +
+			"/replication, /audit and /webhooks"})
 }
 
 // writeProblem is a problem detail (RFC 9457).

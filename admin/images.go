@@ -48,7 +48,7 @@ const (
 	Offline  PlaceState = "offline"   // by the operator's word
 )
 
-// Expected: it has the image, or will have it.
+// Expected reports whether the replica has the image, or will have it.
 func (s PlaceState) Expected() bool { return s == There || s == Pending || s == Failed }
 
 // Child is a manifest that an index names.

@@ -37,7 +37,7 @@ func (p Problem) Error() string { return p.Detail }
 // maxBody is more than any subscription has.
 const maxBody = 64 << 10
 
-// ownPages: a page in an operator's browser may send requests to loopback.
+// ownPages refuses requests of pages of another origin. A page in an operator's browser may send requests to loopback.
 func ownPages() *http.CrossOriginProtection {
 	own := http.NewCrossOriginProtection()
 	own.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -46,7 +46,7 @@ func ownPages() *http.CrossOriginProtection {
 	return own
 }
 
-// guarded is for what changes something.
+// guarded adds routes that change something, for nobody's pages but our own.
 func guarded(mux *http.ServeMux, log *slog.Logger) func(path string, methods map[string]action) {
 	own := ownPages()
 	return func(path string, methods map[string]action) {

@@ -76,7 +76,7 @@ func TestClientSubnetWire(t *testing.T) {
 	}
 }
 
-// wantEcho: family, source prefix length and address come back to the byte.
+// wantEcho wants family, source prefix length and address to come back to the byte.
 func wantEcho(t *testing.T, sent *subnet, reply []byte) {
 	t.Helper()
 	options := rawOptions(t, reply)

@@ -88,7 +88,7 @@ type reader struct {
 	failed bool
 }
 
-// newReader has failed already where the magic is missing.
+// newReader reads behind the magic. Where that is missing the reader has failed already.
 func newReader(data []byte) *reader {
 	left, ok := bytes.CutPrefix(data, []byte(magic))
 	if !ok {
@@ -133,7 +133,7 @@ func (r *reader) count(most, bytes int) int {
 	return int(n)
 }
 
-// take is for as many bytes as count has found to be there.
+// take returns the next bytes, as many as count has found to be there.
 func (r *reader) take(n int) []byte {
 	taken := r.left[:n]
 	r.left = r.left[n:]

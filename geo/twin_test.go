@@ -22,7 +22,7 @@ type twinNetwork struct {
 	record int
 }
 
-// twinRecords: each is at a cell's centre or in a country without any, so that where it is taken to be is plain.
+// twinRecords are each at a cell's centre or in a country without any, so that where it is taken to be is plain.
 var twinRecords = []Record{
 	{Point: amsterdam, Country: "NL", Precise: true},
 	{Point: quincy, Country: "US", Precise: true},

@@ -98,7 +98,8 @@ func (c *challenge) set(name, value string) {
 // cutToken splits the leading token (RFC 9110 section 5.6.2) from s.
 func cutToken(s string) (string, string) {
 	end := strings.IndexFunc(s, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
+			strings.ContainsRune("!#$%&'*+-.^_`|~", r))
 	})
 	if end < 0 {
 		end = len(s)

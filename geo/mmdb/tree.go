@@ -24,7 +24,7 @@ type tree struct {
 // separator is the number of bytes between the tree and the data, which count in pointers to data.
 const separator = 16
 
-// newTree: the library has not checked all that its own iterator looks at.
+// newTree makes a tree that can be read: the library has not checked all that its own iterator looks at.
 func newTree(data []byte, m maxminddb.Metadata) (*tree, error) {
 	t := &tree{data: data, nodes: m.NodeCount, bits: m.RecordSize, unseen: m.NodeCount, ipv4: m.NodeCount}
 	if t.bits != 24 && t.bits != 28 && t.bits != 32 {

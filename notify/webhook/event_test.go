@@ -40,7 +40,7 @@ func TestEventCheck(t *testing.T) {
 	}
 }
 
-// wantError: empty wants none.
+// wantError wants an error that contains a text, or none where the text is empty.
 func wantError(t *testing.T, err error, want string) {
 	t.Helper()
 	if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

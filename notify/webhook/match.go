@@ -15,8 +15,8 @@ func matches(s subscription.Subscription, e Event) bool {
 		(s.Location == "" || e.Region == "" || strings.EqualFold(s.Location, e.Region)) && !ofTag(e)
 }
 
-// ofTag: nobody is told when a tag is deleted and its manifest stays. What is deleted by tag comes without a digest; an
-// image's deletion never has a tag.
+// ofTag reports whether an event is the deletion of a tag alone, of which nobody is told: its manifest stays. What is
+// deleted by tag comes without a digest; an image's deletion never has a tag.
 func ofTag(e Event) bool {
 	switch e.Action {
 	case subscription.Delete:

@@ -164,7 +164,7 @@ func (s *Service) wakeRun() {
 	}
 }
 
-// keyOf: names differ in more than case.
+// keyOf is the key of a webhook's name: names differ in more than case.
 func keyOf(name string) string { return strings.ToLower(name) }
 
 func byName(a, b subscription.Subscription) int { return cmp.Compare(keyOf(a.Name), keyOf(b.Name)) }
