@@ -39,15 +39,15 @@ const noACME = "certificates by ACME come in a later version; name a certificate
 type rule struct {
 	required    bool // in what is around it
 	least, most int  // how many items a list has; most 0: any number
-	// one text may stand for a list; an empty one is none, and is no item of a list
-	orOne       bool
+	orOne       bool // one text may stand for a list; an empty one is none, and is no item of a list
 	emptyIsNone bool // a section that is left empty counts as left out
-	// what is there before it is read; nil: Go's zero value, or what Config begins with
-	begins func() any
-	take   taker // how it is read; nil: by its Go type
-	// by what a value must differ from all others of its key; nil: it need not
-	distinct func(value any) any
-	check    func(d *decoder, c *Config, path string, value any) // once everything is read; nil: nothing
+
+	begins   func() any          // what is there before it is read; nil: Go's zero value, or what Config begins with
+	take     taker               // how it is read; nil: by its Go type
+	distinct func(value any) any // by what a value must differ from all others of its key; nil: it need not
+
+	// check is done once everything is read.
+	check func(d *decoder, c *Config, path string, value any)
 }
 
 // rules says what keys must be, by their paths without the numbers of items. The fields of Config say which keys there
