@@ -89,11 +89,12 @@ type Probe struct {
 type Lease struct {
 	Repository string    `json:"repository"`
 	Owner      string    `json:"owner"`
-	Granted    time.Time `json:"granted"`    // by the clock of the gateway that did
-	Last       time.Time `json:"last"`       // accepted write, or end of a request that belonged to it
-	Open       int       `json:"open"`       // requests under way through this gateway
-	GrantedBy  string    `json:"granted_by"` // the gateway that did; "" if only this one knows of the lease, as without a cluster
-	Arbitrated bool      `json:"arbitrated"` // false: a gateway decided alone
+	Granted    time.Time `json:"granted"` // by the clock of the gateway that did
+	Last       time.Time `json:"last"`    // accepted write, or end of a request that belonged to it
+	Open       int       `json:"open"`    // requests under way through this gateway
+	// GrantedBy is the gateway that did; "" if only this one knows of the lease, as without a cluster
+	GrantedBy  string `json:"granted_by"`
+	Arbitrated bool   `json:"arbitrated"` // false: a gateway decided alone
 }
 
 // RepositoryLease is the answer of /leases?repository=NAME.
@@ -186,7 +187,9 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusMethodNotAllowed
 		w.Header().Set("Allow", "GET, HEAD")
 	}
-	writeProblem(w, Problem{status, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster, /egress, /images, /replication, /audit and /webhooks"})
+	writeProblem(w,
+		Problem{status, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster, /egress, /images, " +
+			"/replication, /audit and /webhooks"})
 }
 
 // writeProblem is a problem detail (RFC 9457).

@@ -49,7 +49,8 @@ type AuditProblem struct {
 	Text       string `json:"text"`
 }
 
-// auditRoutes: GET shows the last audit, POST begins one. An error of begin that is a Problem is the caller's fault.
+// auditRoutes adds /audit: GET shows the last audit, POST begins one. An error of begin that is a Problem is the
+// caller's fault.
 func auditRoutes(mux *http.ServeMux, last func() Audit, begin func(AuditRequest) (Audit, error), log *slog.Logger) {
 	guarded(mux, log)("/audit", map[string]action{
 		http.MethodGet: func(http.ResponseWriter, *http.Request) (int, any, error) { return http.StatusOK, last(), nil },

@@ -15,7 +15,8 @@ func TestAuditRoutes(t *testing.T) {
 	mux := http.NewServeMux()
 	auditRoutes(mux, func() Audit { return Audit{ID: 7} }, func(q AuditRequest) (Audit, error) {
 		if asked = q; len(q.Replicas) == 1 {
-			return Audit{}, map[string]error{"busy": Problem{http.StatusConflict, "one is under way"}, "broken": errors.New("secret")}[q.Replicas[0]]
+			return Audit{}, map[string]error{"busy": Problem{http.StatusConflict, "one is under way"},
+				"broken": errors.New("secret")}[q.Replicas[0]]
 		}
 		return Audit{ID: 8, AuditRequest: q}, nil
 	}, slog.New(slog.DiscardHandler))
@@ -42,11 +43,13 @@ func TestAuditRoutes(t *testing.T) {
 		{"POST", `{"repair":true}`, "cross-site", 403, "origin"},
 		{"DELETE", "", "", 405, ""},
 	} {
-		if w := ask(c.method, c.body, c.site); w.Code != c.status || !strings.Contains(w.Body.String(), c.contains) || strings.Contains(w.Body.String(), "secret") {
+		if w := ask(c.method, c.body, c.site); w.Code != c.status || !strings.Contains(w.Body.String(), c.contains) ||
+			strings.Contains(w.Body.String(), "secret") {
 			t.Errorf("%s %.50s: %d %s", c.method, c.body, w.Code, w.Body)
 		}
 	}
-	if ask("POST", `{"replicas":["a","b"],"deep":true,"repair":true}`, ""); !reflect.DeepEqual(asked, AuditRequest{[]string{"a", "b"}, true, true}) {
+	if ask("POST", `{"replicas":["a","b"],"deep":true,"repair":true}`, ""); !reflect.DeepEqual(asked,
+		AuditRequest{[]string{"a", "b"}, true, true}) {
 		t.Errorf("%+v", asked)
 	}
 }

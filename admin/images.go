@@ -48,7 +48,7 @@ const (
 	Offline  PlaceState = "offline"   // by the operator's word
 )
 
-// Expected: it has the image, or will have it.
+// Expected reports whether the replica has the image, or will have it.
 func (s PlaceState) Expected() bool { return s == There || s == Pending || s == Failed }
 
 // Child is a manifest that an index names.
@@ -105,7 +105,8 @@ func (i images) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		writeProblem(w, Problem{http.StatusServiceUnavailable, "the ledger cannot be read: " + err.Error()})
 	case !known:
-		writeProblem(w, Problem{http.StatusNotFound, repository + " " + reference + " was neither pushed nor deleted through these gateways"})
+		writeProblem(w, Problem{http.StatusNotFound, repository + " " + reference +
+			" was neither pushed nor deleted through these gateways"})
 	default:
 		writeJSON(w, image)
 	}

@@ -98,7 +98,8 @@ func TestImages(t *testing.T) {
 	s.err = errors.New("disk")
 	for _, path := range []string{"/images?repository=app&reference=v1", "/replication/conflicts"} {
 		w := httptest.NewRecorder()
-		if handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://[::1]:9180"+path, nil)); w.Code != 503 || w.Header().Get("Content-Type") != "application/problem+json" {
+		if handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://[::1]:9180"+path, nil)); w.Code != 503 ||
+			w.Header().Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
@@ -119,7 +120,8 @@ func TestLongPoll(t *testing.T) {
 			began := time.Now()
 			go func() {
 				w := httptest.NewRecorder()
-				handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost:9180/images?repository=app&reference=v1&wait=20s&after="+after, nil))
+				handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet,
+					"http://localhost:9180/images?repository=app&reference=v1&wait=20s&after="+after, nil))
 				a := answer{status: w.Code, took: time.Since(began)}
 				_ = json.Unmarshal(w.Body.Bytes(), &a.image)
 				done <- a
@@ -158,7 +160,8 @@ func TestLongPoll(t *testing.T) {
 		s.mu.Unlock()
 		if b := <-pending; b.image.Version == a.image.Version || len(b.image.Replicas) != 1 || b.took > 3*time.Second {
 			t.Errorf("failed after a second: %+v", b)
-		} else if c := <-ask(b.image.Version); c.status != 200 || c.image.Version != b.image.Version || c.took != 20*time.Second {
+		} else if c := <-ask(b.image.Version); c.status != 200 || c.image.Version != b.image.Version ||
+			c.took != 20*time.Second {
 			t.Errorf("no other: %+v", c)
 		}
 	})
@@ -172,7 +175,8 @@ func TestTooManyPolls(t *testing.T) {
 		for range maxPolls + 5 {
 			go func() {
 				w := httptest.NewRecorder()
-				handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost:9180/images?repository=app&reference=v1&wait=20s", nil))
+				handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet,
+					"http://localhost:9180/images?repository=app&reference=v1&wait=20s", nil))
 				codes <- w.Code
 			}()
 		}

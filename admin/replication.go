@@ -43,8 +43,8 @@ type Failure struct {
 	Reason     string    `json:"reason"`
 }
 
-// Retried is the answer of a POST to /replication/retry?replica=NAME&repository=NAME&reference=TAG or DIGEST, all of which may
-// be left out.
+// Retried is the answer of a POST to /replication/retry?replica=NAME&repository=NAME&reference=TAG or DIGEST, all of
+// which may be left out.
 type Retried struct {
 	Count int `json:"count"`
 }

@@ -9,8 +9,8 @@ import (
 	"net/http"
 )
 
-// Webhooks is what can be done with subscriptions. What it takes and returns is its own affair: here it is JSON. An error that
-// is a Problem is the caller's fault.
+// Webhooks is what can be done with subscriptions. What it takes and returns is its own affair: here it is JSON. An
+// error that is a Problem is the caller's fault.
 type Webhooks interface {
 	List() any
 	Get(name string) (any, error)
@@ -37,7 +37,7 @@ func (p Problem) Error() string { return p.Detail }
 // maxBody is more than any subscription has.
 const maxBody = 64 << 10
 
-// ownPages: a page in an operator's browser may send requests to loopback.
+// ownPages refuses requests of pages of another origin. A page in an operator's browser may send requests to loopback.
 func ownPages() *http.CrossOriginProtection {
 	own := http.NewCrossOriginProtection()
 	own.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -46,7 +46,7 @@ func ownPages() *http.CrossOriginProtection {
 	return own
 }
 
-// guarded is for what changes something.
+// guarded adds routes that change something, for nobody's pages but our own.
 func guarded(mux *http.ServeMux, log *slog.Logger) func(path string, methods map[string]action) {
 	own := ownPages()
 	return func(path string, methods map[string]action) {
@@ -58,7 +58,9 @@ func webhookRoutes(mux *http.ServeMux, hooks Webhooks, log *slog.Logger) {
 	handle := guarded(mux, log)
 	name := func(r *http.Request) string { return r.PathValue("name") }
 	handle("/webhooks", map[string]action{
-		http.MethodGet: func(http.ResponseWriter, *http.Request) (int, any, error) { return http.StatusOK, hooks.List(), nil },
+		http.MethodGet: func(http.ResponseWriter, *http.Request) (int, any, error) {
+			return http.StatusOK, hooks.List(), nil
+		},
 		http.MethodPost: func(w http.ResponseWriter, r *http.Request) (int, any, error) {
 			out, err := hooks.Create(decoder(w, r))
 			return http.StatusCreated, out, err

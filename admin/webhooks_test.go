@@ -96,8 +96,9 @@ func TestWebhooks(t *testing.T) {
 			Title  string
 			Status int
 		}
-		if known := test.contains != ""; w.Code >= 400 && known && (json.Unmarshal(w.Body.Bytes(), &problem) != nil || problem.Status != w.Code ||
-			problem.Title == "" || w.Header().Get("Content-Type") != "application/problem+json") {
+		if known := test.contains != ""; w.Code >= 400 && known &&
+			(json.Unmarshal(w.Body.Bytes(), &problem) != nil || problem.Status != w.Code ||
+				problem.Title == "" || w.Header().Get("Content-Type") != "application/problem+json") {
 			t.Errorf("%s: no problem detail: %s", test.line, w.Body)
 		}
 		if w.Code == 405 && len(w.Header().Values("Allow")) != 2 {
@@ -114,7 +115,8 @@ func TestForeignPages(t *testing.T) {
 	hooks := shelf{"hook1": "http://a"}
 	mux := http.NewServeMux()
 	webhookRoutes(mux, hooks, slog.New(slog.DiscardHandler))
-	for _, line := range []string{"POST /webhooks", "DELETE /webhooks/hook1", "PATCH /webhooks/hook1", "POST /webhooks/hook1/ping"} {
+	for _, line := range []string{"POST /webhooks", "DELETE /webhooks/hook1", "PATCH /webhooks/hook1",
+		"POST /webhooks/hook1/ping"} {
 		method, path, _ := strings.Cut(line, " ")
 		r := httptest.NewRequest(method, path, strings.NewReader(`{"name":"hook2"}`))
 		r.Header.Set("Origin", "https://elsewhere.test")

@@ -28,10 +28,11 @@ func TestDefaults(t *testing.T) {
 	c := load(t, "testdata/valid-smallest.yaml")
 	westus, _ := geo.LookupPlace("azure/westus")
 	want := &Config{
-		File:        "testdata/valid-smallest.yaml",
-		Hostname:    "registry.contoso.com",
-		DNS:         DNS{Listen: []string{":53"}, TTL: time.Minute},
-		Proxy:       Proxy{Listen: []string{":443"}, Limits: Limits{Manifest: 8 << 20, FirstByte: 4500 * time.Millisecond, Lists: 30 * time.Second, Silence: 5 * time.Minute}},
+		File:     "testdata/valid-smallest.yaml",
+		Hostname: "registry.contoso.com",
+		DNS:      DNS{Listen: []string{":53"}, TTL: time.Minute},
+		Proxy: Proxy{Listen: []string{":443"}, Limits: Limits{Manifest: 8 << 20, FirstByte: 4500 * time.Millisecond,
+			Lists: 30 * time.Second, Silence: 5 * time.Minute}},
 		Lease:       Lease{Idle: 10 * time.Minute, Owner: OwnerNearest},
 		Health:      Health{Interval: 5 * time.Second, Timeout: 2 * time.Second, Path: "/v2/", Fronts: true},
 		Replication: Replication{Concurrency: 4, Unrecorded: UnrecordedRefuse},
@@ -57,15 +58,19 @@ func TestEveryKeyIsTaken(t *testing.T) {
 	want := &Config{
 		File:     "testdata/valid-limits.yaml",
 		Hostname: "registry.contoso.com",
-		DNS:      DNS{Listen: []string{"[::1]:65535"}, Nameservers: []string{"ns1.notregistry.contoso.com"}, TTL: 24 * time.Hour},
-		Here:     "2",
+		DNS: DNS{Listen: []string{"[::1]:65535"}, Nameservers: []string{"ns1.notregistry.contoso.com"},
+			TTL: 24 * time.Hour},
+		Here: "2",
 		Proxy: Proxy{
 			Listen:         []string{":443"},
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("2001:db8::1/128")},
 			Paths:          []string{"/service/token", "/artifacts-uploads/*"},
-			Limits:         Limits{Manifest: 64 << 20, FirstByte: 500 * time.Millisecond, Lists: 10 * time.Minute, Silence: 10 * time.Second},
+			Limits: Limits{Manifest: 64 << 20, FirstByte: 500 * time.Millisecond, Lists: 10 * time.Minute,
+				Silence: 10 * time.Second},
 		},
-		Geo:    Geo{Databases: []string{"testdata/notes.txt"}, Networks: []Network{{Network: netip.MustParsePrefix("10.0.0.0/8"), Place: Place{Point: geo.Point{Lat: 1, Lon: -1.5}}}}},
+		Geo: Geo{Databases: []string{"testdata/notes.txt"},
+			Networks: []Network{{Network: netip.MustParsePrefix("10.0.0.0/8"),
+				Place: Place{Point: geo.Point{Lat: 1, Lon: -1.5}}}}},
 		Lease:  Lease{Idle: 10 * time.Second, Owner: OwnerHome},
 		Health: Health{Interval: 10 * time.Minute, Timeout: 10 * time.Minute, Path: "/", Fronts: false},
 		Replication: Replication{
@@ -74,18 +79,24 @@ func TestEveryKeyIsTaken(t *testing.T) {
 		},
 		Webhooks: []subscription.Subscription{
 			{Name: "ciBuilds2", Location: "2", Actions: subscription.Actions(), Scope: "team/app:*",
-				ServiceURI: "https://ci.contoso.com:8443/in?token=1", CustomHeaders: map[string]string{"Authorization": "Basic 000000", "X-Team": ""},
-				Secret: "0123456789abcdef", Status: subscription.Disabled},
-			{Name: "hook1", Actions: []subscription.Action{subscription.Push}, ServiceURI: "http://[::1]", Status: subscription.Enabled},
+				ServiceURI:    "https://ci.contoso.com:8443/in?token=1",
+				CustomHeaders: map[string]string{"Authorization": "Basic 000000", "X-Team": ""},
+				Secret:        "0123456789abcdef", Status: subscription.Disabled},
+			{Name: "hook1", Actions: []subscription.Action{subscription.Push}, ServiceURI: "http://[::1]",
+				Status: subscription.Enabled},
 		},
 		WebhooksPrivate: true,
 		Admin:           Admin{Listen: "[::1]:9180"},
-		Cluster:         &Cluster{Listen: "[::1]:7946", Name: "0", Peers: []string{"[2001:db8::10]:7946", "gw2:65535"}, Key: "testdata/cluster.key"},
+		Cluster: &Cluster{Listen: "[::1]:7946", Name: "0", Peers: []string{"[2001:db8::10]:7946", "gw2:65535"},
+			Key: "testdata/cluster.key"},
 		Replicas: []Replica{
-			{Name: "a-1", Place: Place{Point: geo.Point{Lat: -90, Lon: 180}}, Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.1")},
-				Upstream: mustUpstream(t, "http://registry:5000"), Home: true, State: StateOnline, Write: true, Host: "registry.internal:5000", Bias: -1000},
-			{Name: "2", Place: Place{Point: geo.Point{Lat: 90, Lon: -180}}, Addresses: []netip.Addr{netip.MustParseAddr("2001:db8::1")},
-				Upstream: mustUpstream(t, "https://registry"), State: StateDrain, Bias: 1000},
+			{Name: "a-1", Place: Place{Point: geo.Point{Lat: -90, Lon: 180}},
+				Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.1")},
+				Upstream:  mustUpstream(t, "http://registry:5000"), Home: true, State: StateOnline, Write: true,
+				Host: "registry.internal:5000", Bias: -1000},
+			{Name: "2", Place: Place{Point: geo.Point{Lat: 90, Lon: -180}},
+				Addresses: []netip.Addr{netip.MustParseAddr("2001:db8::1")},
+				Upstream:  mustUpstream(t, "https://registry"), State: StateDrain, Bias: 1000},
 		},
 	}
 	want.written = c.written
@@ -97,7 +108,8 @@ func TestEveryKeyIsTaken(t *testing.T) {
 func TestAliasesAndMappedAddresses(t *testing.T) {
 	c := load(t, "testdata/valid-aliases.yaml")
 	frankfurt := geo.Point{Lat: 50.11, Lon: 8.68}
-	for _, got := range []geo.Point{c.Geo.Networks[0].Place.Point, c.Geo.Networks[1].Place.Point, c.Replicas[0].Place.Point} {
+	for _, got := range []geo.Point{c.Geo.Networks[0].Place.Point, c.Geo.Networks[1].Place.Point,
+		c.Replicas[0].Place.Point} {
 		if got != frankfurt {
 			t.Errorf("point %v, want %v", got, frankfurt)
 		}
@@ -127,7 +139,8 @@ func TestUpstreamForms(t *testing.T) {
 }
 
 func TestHostHeaderForms(t *testing.T) {
-	for _, s := range []string{"", "registry", "Registry.Internal.", "registry.internal:5000", "192.0.2.1", "192.0.2.1:5000", "[::1]", "[2001:db8::5]:5000"} {
+	for _, s := range []string{"", "registry", "Registry.Internal.", "registry.internal:5000", "192.0.2.1",
+		"192.0.2.1:5000", "[::1]", "[2001:db8::5]:5000"} {
 		if got, rule := hostHeader(s); got != s || rule != "" {
 			t.Errorf("%q: %q %s", s, got, rule)
 		}
@@ -185,10 +198,13 @@ func TestCertificateFiles(t *testing.T) {
 	tests := []struct{ name, proxy, replica, want string }{
 		{"pair", "{certificate: one.pem, key: one.key}", "", ""},
 		{"absolute", "{certificate: " + filepath.Join(dir, "one.pem") + ", key: one.key}", "", ""},
-		{"mixed", "{certificate: one.pem, key: two.key}", "", "proxy.tls.certificate: certificate and key do not load as a pair"},
-		{"swapped", "{certificate: one.key, key: one.pem}", "", "proxy.tls.certificate: certificate and key do not load as a pair"},
+		{"mixed", "{certificate: one.pem, key: two.key}", "",
+			"proxy.tls.certificate: certificate and key do not load as a pair"},
+		{"swapped", "{certificate: one.key, key: one.pem}", "",
+			"proxy.tls.certificate: certificate and key do not load as a pair"},
 		{"upstream", "", "ca: one.pem, client_certificate: two.pem, client_key: two.key", ""},
-		{"upstream mixed", "", "client_certificate: two.pem, client_key: one.key", "replicas[0].client_certificate: certificate and key do not load"},
+		{"upstream mixed", "", "client_certificate: two.pem, client_key: one.key",
+			"replicas[0].client_certificate: certificate and key do not load"},
 		{"key as authority", "", "ca: one.key", "replicas[0].ca: holds no certificate"},
 		{"large", "", "ca: large.pem", "replicas[0].ca: larger than 1048576 bytes"},
 	}

@@ -21,7 +21,7 @@ type written struct {
 // and words of its own for a value of the wrong kind.
 type decoder struct {
 	file     string
-	rules    map[string]rule
+	rules    map[string]rule    // the table; its own functions read on by it, so they cannot name it
 	budget   int                // nodes that may still be visited; see follow
 	written  map[string]written // by field path
 	unread   map[string]bool    // fields whose value could not be taken: nothing more is said about them
@@ -121,7 +121,8 @@ func (d *decoder) mapping(path string, n *yaml.Node, known fields) {
 		first[key] = n.Content[i].Line
 		take, ok := known[key]
 		if !ok {
-			d.add(Problem{Line: n.Content[i].Line, Field: at, Rule: fmt.Sprintf(ruleUnknownKey, suggest(key, slices.Sorted(maps.Keys(known))))})
+			d.add(Problem{Line: n.Content[i].Line, Field: at, Rule: fmt.Sprintf(ruleUnknownKey,
+				suggest(key, slices.Sorted(maps.Keys(known))))})
 			continue
 		}
 		d.take(at, n.Content[i].Line, n.Content[i+1], take)
@@ -170,7 +171,8 @@ func item(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]"
 
 // join appends a key to a path; one that is no plain word is quoted and cut, since it ends in a log line.
 func join(path, key string) string {
-	if len(key) > 64 || key == "" || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' || r == '.' || r == '[' }) {
+	unfit := func(r rune) bool { return r <= ' ' || r > '~' || r == '.' || r == '[' }
+	if len(key) > 64 || key == "" || strings.ContainsFunc(key, unfit) {
 		key = strconv.QuoteToASCII(shown(key))
 	}
 	if path == "" {

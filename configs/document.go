@@ -25,7 +25,8 @@ func document(data []byte) (*yaml.Node, Problem) {
 	if !utf8.Valid(data) {
 		return nil, Problem{Line: invalidLine(data), Rule: ruleNotUTF8}
 	}
-	loader, err := yaml.NewLoader(bytes.NewReader(data), yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(maxDepth))))
+	loader, err := yaml.NewLoader(bytes.NewReader(data),
+		yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(maxDepth))))
 	if err != nil {
 		return nil, Problem{Rule: fmt.Sprintf(ruleSyntax, err)}
 	}

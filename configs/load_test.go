@@ -121,7 +121,8 @@ func TestEmptyAndBroken(t *testing.T) {
 
 // Constructing a document into Go values would trip the library's own guard; walking its nodes does not.
 func TestAliasesThatMultiply(t *testing.T) {
-	networks := "geo:\n  networks:\n  - &n {network: 10.0.0.0/8, place: {lat: 1, lon: 1}}\n" + strings.Repeat("  - *n\n", 1000)
+	networks := "geo:\n  networks:\n  - &n {network: 10.0.0.0/8, place: {lat: 1, lon: 1}}\n" +
+		strings.Repeat("  - *n\n", 1000)
 	wantRule(t, errOf(Parse("f.yaml", []byte(smallest+networks))), "", ruleExpands)
 }
 
@@ -138,7 +139,8 @@ func TestAliasBomb(t *testing.T) {
 }
 
 func TestProblemsAreBounded(t *testing.T) {
-	data := smallest + "geo:\n  networks:\n" + strings.Repeat("  - {network: 10.0.0.0/99, place: nowhere/at-all}\n", 10_000)
+	data := smallest + "geo:\n  networks:\n" + strings.Repeat("  - {network: 10.0.0.0/99, place: nowhere/at-all}\n",
+		10_000)
 	_, err := Parse("f.yaml", []byte(data))
 	var problems Problems
 	if !errors.As(err, &problems) || len(problems) != maxProblems+1 {

@@ -10,7 +10,8 @@ func TestProblemString(t *testing.T) {
 		problem Problem
 		want    string
 	}{
-		{Problem{File: "f.yaml", Line: 3, Field: "dns.ttl", Value: "60", Rule: "needs a unit"}, `f.yaml:3: dns.ttl: needs a unit (got "60")`},
+		{Problem{File: "f.yaml", Line: 3, Field: "dns.ttl", Value: "60", Rule: "needs a unit"},
+			`f.yaml:3: dns.ttl: needs a unit (got "60")`},
 		{Problem{File: "f.yaml", Line: 3, Field: "dns.ttl", Rule: "is missing"}, `f.yaml:3: dns.ttl: is missing`},
 		{Problem{File: "f.yaml", Line: 1, Rule: "the file is empty"}, `f.yaml:1: the file is empty`},
 		{Problem{File: "f.yaml", Rule: "larger than 5 bytes"}, `f.yaml: larger than 5 bytes`},

@@ -158,8 +158,8 @@ func size(least, most int64) taker {
 }
 
 // notYet refuses a key that the schema has and the program does not yet act on. Left empty it is accepted, so that a
-// file can be written today as it will be; anything else is refused rather than ignored, and not repeated, since some of
-// these keys hold secrets.
+// file can be written today as it will be; anything else is refused rather than ignored, and not repeated, since some
+// of these keys hold secrets.
 func notYet(what string) taker {
 	return unshown(func(d *decoder, path string, n *yaml.Node, _ any) {
 		if !isNull(n) && !isEmptyMapping(n) {

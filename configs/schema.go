@@ -30,10 +30,11 @@ const (
 // Config is a complete file that has passed every rule, with defaults filled in and file names resolved.
 // It is not changed after Load or Parse, except by SetHere before it is handed out.
 type Config struct {
-	File        string                      // as given to Load or Parse
-	Hostname    string                      `yaml:"hostname"` // lower case, without a trailing dot
-	DNS         DNS                         `yaml:"dns"`
-	Here        string                      `yaml:"here"` // name of the replica beside this gateway; empty: it stands in no region
+	File     string // as given to Load or Parse
+	Hostname string `yaml:"hostname"` // lower case, without a trailing dot
+	DNS      DNS    `yaml:"dns"`
+	// Here is the name of the replica beside this gateway; empty: it stands in no region
+	Here        string                      `yaml:"here"`
 	Proxy       Proxy                       `yaml:"proxy"`
 	Geo         Geo                         `yaml:"geo"`
 	Lease       Lease                       `yaml:"lease"`
@@ -79,10 +80,11 @@ type Limits struct {
 
 // TLS names the files of the clients' listener. They loaded as a pair when the file was read.
 type TLS struct {
-	Certificate string         `yaml:"certificate"`
-	Key         string         `yaml:"key"`
-	CA          keyfiles.Trust `yaml:"ca"`   // of fronts, where gateways reach one another; empty: the system's, and Certificate
-	ACME        struct{}       `yaml:"acme"` // for a later version
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+	// CA is of fronts, where gateways reach one another; empty: the system's, and Certificate
+	CA   keyfiles.Trust `yaml:"ca"`
+	ACME struct{}       `yaml:"acme"` // for a later version
 }
 
 // Geo is how addresses are placed.
@@ -120,18 +122,20 @@ type Health struct {
 
 // Replica is one regional registry.
 type Replica struct {
-	Name        string         `yaml:"name"`
-	Place       Place          `yaml:"place"`
-	Addresses   []netip.Addr   `yaml:"addresses"` // what DNS answers: 1 to 16, unmapped
-	Upstream    *url.URL       `yaml:"upstream"`  // scheme and host only
-	Home        bool           `yaml:"home"`
-	State       string         `yaml:"state"`       // StateOnline, StateDrain or StateOffline
-	Write       bool           `yaml:"write"`       // false: a read-only replica
-	Storage     string         `yaml:"storage"`     // replicas that bear the same have the same content; "" is the replica's own
-	Host        string         `yaml:"host"`        // Host to send upstream; empty: the client's own
-	CA          keyfiles.Trust `yaml:"ca"`          // of Upstream, and of where it leads for tokens and blobs
-	Credentials string         `yaml:"credentials"` // docker config.json with the login for what is done there in the gateway's own name; empty: none
-	Bias        float64        `yaml:"bias"`        // milliseconds added to the expected round-trip time, -1000 to 1000
+	Name      string       `yaml:"name"`
+	Place     Place        `yaml:"place"`
+	Addresses []netip.Addr `yaml:"addresses"` // what DNS answers: 1 to 16, unmapped
+	Upstream  *url.URL     `yaml:"upstream"`  // scheme and host only
+	Home      bool         `yaml:"home"`
+	State     string       `yaml:"state"` // StateOnline, StateDrain or StateOffline
+	Write     bool         `yaml:"write"` // false: a read-only replica
+	// Storage: replicas that bear the same have the same content; "" is the replica's own
+	Storage string         `yaml:"storage"`
+	Host    string         `yaml:"host"` // Host to send upstream; empty: the client's own
+	CA      keyfiles.Trust `yaml:"ca"`   // of Upstream, and of where it leads for tokens and blobs
+	// Credentials is a docker config.json with the login for what is done there in the gateway's own name; empty: none
+	Credentials string  `yaml:"credentials"`
+	Bias        float64 `yaml:"bias"` // milliseconds added to the expected round-trip time, -1000 to 1000
 
 	ClientCertificate string `yaml:"client_certificate"` // a file, as ClientKey; both or neither
 	ClientKey         string `yaml:"client_key"`

@@ -26,26 +26,32 @@ const (
 	maxConcurrency = 64
 )
 
-// Bounds of proxy.limits.manifest, in bytes. Registries must take 4 MiB (OCI distribution spec 1.1, "Pushing Manifests").
+// Bounds of proxy.limits.manifest, in bytes. Registries must take 4 MiB (OCI distribution spec 1.1, "Pushing
+// Manifests").
 const (
 	leastManifest = 1 << 20
 	mostManifest  = 64 << 20
 )
 
+const noACME = "certificates by ACME come in a later version; name a certificate and a key"
+
 // rule is what one key, or the items of one list, must be.
 type rule struct {
-	required    bool       // in what is around it
-	least, most int        // how many items a list has; most 0: any number
-	orOne       bool       // one text may stand for a list; an empty one is none, and is no item of a list
-	emptyIsNone bool       // a section that is left empty counts as left out
-	begins      func() any // what is there before it is read; nil: Go's zero value, or what Config begins with
-	take        taker      // how it is read; nil: by its Go type
-	distinct    func(value any) any
-	check       func(d *decoder, c *Config, path string, value any) // once everything is read
+	required    bool // in what is around it
+	least, most int  // how many items a list has; most 0: any number
+	orOne       bool // one text may stand for a list; an empty one is none, and is no item of a list
+	emptyIsNone bool // a section that is left empty counts as left out
+
+	begins   func() any          // what is there before it is read; nil: Go's zero value, or what Config begins with
+	take     taker               // how it is read; nil: by its Go type
+	distinct func(value any) any // by what a value must differ from all others of its key; nil: it need not
+
+	// check is done once everything is read.
+	check func(d *decoder, c *Config, path string, value any)
 }
 
-// rules has a row for each key that has one, by its path without the numbers of items. A key is known if a field of
-// Config says so; one without a row takes any text, true or false, a list or a section.
+// rules says what keys must be, by their paths without the numbers of items. The fields of Config say which keys there
+// are. A key without a row takes any text, true or false, a list or a section, as its field does.
 var rules = map[string]rule{
 	"hostname": {required: true, take: text(zoneName)},
 	"here":     {check: on((*decoder).checkReplicaName)},
@@ -65,7 +71,7 @@ var rules = map[string]rule{
 	"proxy.tls.key":           {take: beside((*decoder).fileName)},
 	"proxy.tls.ca[]":          {take: beside((*decoder).fileOrSystem)},
 	"proxy.tls.ca":            {orOne: true, check: on((*decoder).checkTrust)},
-	"proxy.tls.acme":          {take: notYet("certificates by ACME come in a later version; name a certificate and a key")},
+	"proxy.tls.acme":          {take: notYet(noACME)},
 	"proxy.trusted_proxies[]": {take: text(prefix), distinct: itself},
 	"proxy.paths":             {most: maxPaths},
 	"proxy.paths[]":           {take: text(proxyPath), distinct: itself},
@@ -90,13 +96,15 @@ var rules = map[string]rule{
 	"health.timeout":  {take: duration(100*time.Millisecond, 10*time.Minute)},
 	"health.path":     {take: text(urlPath)},
 
-	"replicas":                      {required: true, least: 1, most: maxReplicas, check: on((*decoder).checkHome)},
-	"replicas[]":                    {begins: newReplica, check: on((*decoder).checkUpstreamTLS)},
-	"replicas[].name":               {required: true, take: text(replicaName), distinct: itself, check: on((*decoder).checkNameLength)},
-	"replicas[].place":              {required: true, take: place},
-	"replicas[].addresses":          {required: true, least: 1, most: maxAddresses},
-	"replicas[].addresses[]":        {take: text(frontAddress), distinct: itself},
-	"replicas[].upstream":           {required: true, take: text(upstream), distinct: endpointOf, check: on((*decoder).checkUpstream)},
+	"replicas":   {required: true, least: 1, most: maxReplicas, check: on((*decoder).checkHome)},
+	"replicas[]": {begins: newReplica, check: on((*decoder).checkUpstreamTLS)},
+	"replicas[].name": {required: true, take: text(replicaName), distinct: itself,
+		check: on((*decoder).checkNameLength)},
+	"replicas[].place":       {required: true, take: place},
+	"replicas[].addresses":   {required: true, least: 1, most: maxAddresses},
+	"replicas[].addresses[]": {take: text(frontAddress), distinct: itself},
+	"replicas[].upstream": {required: true, take: text(upstream), distinct: endpointOf,
+		check: on((*decoder).checkUpstream)},
 	"replicas[].state":              {take: text(oneOf(StateOnline, StateDrain, StateOffline))},
 	"replicas[].storage":            {take: text(storageName)},
 	"replicas[].host":               {take: text(hostHeader)},
@@ -122,19 +130,21 @@ var rules = map[string]rule{
 	"replication.filters[].repositories":   {required: true, least: 1, most: maxPatterns},
 	"replication.filters[].repositories[]": {take: text(repositoryPattern)},
 
-	"webhooks":             {most: subscription.MaxSubscriptions},
-	"webhooks[]":           {begins: newWebhook},
-	"webhooks[].name":      {required: true, take: passes(subscription.CheckName, ruleWebhookName), distinct: lowerCase},
-	"webhooks[].location":  {check: on((*decoder).checkReplicaName)},
-	"webhooks[].actions":   {required: true, least: 1, most: len(subscription.Actions()), check: on((*decoder).checkActions)},
+	"webhooks":            {most: subscription.MaxSubscriptions},
+	"webhooks[]":          {begins: newWebhook},
+	"webhooks[].name":     {required: true, take: passes(subscription.CheckName, ruleWebhookName), distinct: lowerCase},
+	"webhooks[].location": {check: on((*decoder).checkReplicaName)},
+	"webhooks[].actions": {required: true, least: 1, most: len(subscription.Actions()),
+		check: on((*decoder).checkActions)},
 	"webhooks[].actions[]": {take: text(oneOf(subscription.Actions()...))},
 	"webhooks[].scope":     {take: passes(subscription.CheckScope, ruleScope)},
-	"webhooks[].uri":       {required: true, take: unshown(text(webhookURI))}, // with many receivers it is all that it takes
-	"webhooks[].headers":   {take: headers, check: on((*decoder).checkHeaders)},
-	"webhooks[].secret":    {take: unshown(passes(subscription.CheckSecret, ruleSecret))},
-	"webhooks[].status":    {take: text(oneOf(subscription.Enabled, subscription.Disabled))},
-	"webhooks_ca[]":        {take: beside((*decoder).fileOrSystem)},
-	"webhooks_ca":          {orOne: true, check: on((*decoder).checkTrust)},
+	// With many receivers it is all that it takes.
+	"webhooks[].uri":     {required: true, take: unshown(text(webhookURI))},
+	"webhooks[].headers": {take: headers, check: on((*decoder).checkHeaders)},
+	"webhooks[].secret":  {take: unshown(passes(subscription.CheckSecret, ruleSecret))},
+	"webhooks[].status":  {take: text(oneOf(subscription.Enabled, subscription.Disabled))},
+	"webhooks_ca[]":      {take: beside((*decoder).fileOrSystem)},
+	"webhooks_ca":        {orOne: true, check: on((*decoder).checkTrust)},
 
 	"admin.listen": {take: text(adminAddress)},
 }

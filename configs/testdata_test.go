@@ -14,7 +14,8 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write what is found into the first lines of testdata/invalid-*.yaml; read the difference before keeping it")
+var update = flag.Bool("update", false,
+	"write what is found into the first lines of testdata/invalid-*.yaml; read the difference before keeping it")
 
 const wantPrefix = "# want "
 

@@ -44,12 +44,13 @@ func (c *Config) Warnings() []Problem {
 	warn(c.Health.Fronts && 2*c.Health.Timeout > c.Health.Interval, "health.interval",
 		"is shorter than a front's and an upstream's timeout together: a silent replica is probed less often than that")
 	warn(c.State == "", "state",
-		"is empty: a restart loses the record of pushes and deletions, webhooks made by command, and what was not yet delivered")
+		"is empty: a restart loses the ledger of pushes and deletions, webhooks made by command, and "+
+			"what was not yet delivered")
 	return w.byLine()
 }
 
-// certificateWarnings keep nobody from starting: the certificate may be renewed while the gateway runs, and some clients
-// are told not to verify it.
+// certificateWarnings keep nobody from starting: the certificate may be renewed while the gateway runs, and some
+// clients are told not to verify it.
 func (c *Config) certificateWarnings() []string {
 	if c.leaf == nil {
 		return nil
@@ -92,6 +93,7 @@ func (c *Config) warnFamily(warn func(when bool, field, rule string), family str
 	some := slices.ContainsFunc(c.Replicas, has)
 	for i, r := range c.Replicas {
 		warn(some && !has(r), item("replicas", i)+".addresses", fmt.Sprintf(
-			"has no %s address and other replicas do: a client with %s alone may be sent where it cannot connect", family, family))
+			"has no %s address and other replicas do: a client with %s alone may be sent where it cannot connect", family,
+			family))
 	}
 }

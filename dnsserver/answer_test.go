@@ -166,7 +166,8 @@ func TestAnswerTTL(t *testing.T) {
 
 // negative is the SOA record of an answer that may be kept for so many seconds.
 func negative(seconds int) string {
-	return strings.NewReplacer(" 60 ", fmt.Sprintf(" %d ", seconds), " 86400 60", fmt.Sprintf(" 86400 %d", seconds)).Replace(soa)
+	return strings.NewReplacer(" 60 ", fmt.Sprintf(" %d ", seconds), " 86400 60",
+		fmt.Sprintf(" 86400 %d", seconds)).Replace(soa)
 }
 
 func TestAnswerScope(t *testing.T) {
@@ -179,7 +180,8 @@ func TestAnswerScope(t *testing.T) {
 			options: []string{"subnet 10.4.4.0/24/26"}},
 		{name: "the subnet beats the resolver", from: "10.1.2.3", with: clientSubnet("10.4.4.0/24"), answer: europeA,
 			options: []string{"subnet 10.4.4.0/24/26"}},
-		{name: "nobody can place the subnet: the resolver counts", from: "10.4.4.4", with: clientSubnet("10.200.1.0/24"), answer: europeA,
+		{name: "nobody can place the subnet: the resolver counts", from: "10.4.4.4", with: clientSubnet("10.200.1.0/24"),
+			answer:  europeA,
 			options: []string{"subnet 10.200.1.0/24/24"}},
 		{name: "one that is divided", from: "10.4.4.4", with: clientSubnet("10.0.0.0/8"), answer: europeA,
 			options: []string{"subnet 10.0.0.0/8/15"}},
@@ -199,7 +201,8 @@ func TestAnswerScope(t *testing.T) {
 			options: []string{"subnet 0.0.0.0/0/0"}},
 		{name: "one replica", fleet: only("westus"), with: clientSubnet("10.4.4.0/24"), answer: westA,
 			options: []string{"subnet 10.4.4.0/24/0"}},
-		{name: "beside options we do not know", with: edns(4096, "10:0011223344556677", "8:000118000a0102", "65001:"), answer: westA,
+		{name: "beside options we do not know", with: edns(4096, "10:0011223344556677", "8:000118000a0102", "65001:"),
+			answer:  westA,
 			options: []string{"subnet 10.1.2.0/24/15"}},
 	} {
 		x.query, x.counter = "registry.example A", "A nearest"
@@ -210,7 +213,8 @@ func TestAnswerScope(t *testing.T) {
 func TestAnswerFixed(t *testing.T) {
 	subnet, zero := clientSubnet("10.1.2.0/24"), []string{"subnet 10.1.2.0/24/0"}
 	for _, x := range []exchange{
-		{name: "SOA", query: "registry.example SOA", with: subnet, answer: []string{soa}, options: zero, counter: "SOA fixed"},
+		{name: "SOA", query: "registry.example SOA", with: subnet, answer: []string{soa}, options: zero,
+			counter: "SOA fixed"},
 		{name: "NS", query: "registry.example NS", with: subnet, options: zero, counter: "NS fixed",
 			answer: []string{"registry.example. 300 NS ns1.example.", "registry.example. 300 NS ns2.example."}},
 		{name: "ANY", query: "registry.example ANY", with: subnet, options: zero, counter: "ANY fixed",
@@ -219,19 +223,23 @@ func TestAnswerFixed(t *testing.T) {
 			answer: []string{`westus.registry.example. 300 HINFO "RFC8482" ""`}},
 		{name: "ANY of whoami", query: "whoami.registry.example ANY", counter: "ANY fixed",
 			answer: []string{`whoami.registry.example. 300 HINFO "RFC8482" ""`}},
-		{name: "NODATA", query: "registry.example TXT", with: subnet, authority: []string{soa}, options: zero, counter: "TXT nodata"},
-		{name: "NODATA of a type that we do not count", query: "registry.example MX", authority: []string{soa}, counter: "other nodata"},
+		{name: "NODATA", query: "registry.example TXT", with: subnet, authority: []string{soa}, options: zero,
+			counter: "TXT nodata"},
+		{name: "NODATA of a type that we do not count", query: "registry.example MX", authority: []string{soa},
+			counter: "other nodata"},
 		{name: "DS belongs to the parent", query: "registry.example DS", authority: []string{soa}, counter: "other nodata"},
 		{name: "a replica", query: "westus.registry.example AAAA", with: subnet, options: zero, counter: "AAAA named",
 			answer: []string{"westus.registry.example. 300 AAAA 2001:db8::10"}},
 		{name: "a replica, up and down", query: "WestEurope.registry.example A", counter: "A named",
-			answer: []string{"WestEurope.registry.example. 300 A 203.0.113.30", "WestEurope.registry.example. 300 A 203.0.113.31"}},
+			answer: []string{"WestEurope.registry.example. 300 A 203.0.113.30",
+				"WestEurope.registry.example. 300 A 203.0.113.31"}},
 		{name: "a replica, unsteady", query: "westus.registry.example A", counter: "A named",
 			fleet:  upstream("westus", router.Health{ChangeIn: time.Second}),
 			answer: []string{"westus.registry.example. 300 A 203.0.113.10"}},
 		{name: "a replica without the family", query: "eastus.registry.example AAAA", with: subnet, options: zero,
 			authority: []string{soa}, counter: "AAAA nodata"},
-		{name: "another type of a replica", query: "westus.registry.example TXT", authority: []string{soa}, counter: "TXT nodata"},
+		{name: "another type of a replica", query: "westus.registry.example TXT", authority: []string{soa},
+			counter: "TXT nodata"},
 		{name: "NXDOMAIN", query: "x.registry.example A", with: subnet, rcode: dns.RcodeNameError, options: zero,
 			authority: []string{soa}, counter: "A nxdomain"},
 		{name: "NXDOMAIN whatever the type", query: "x.registry.example ANY", rcode: dns.RcodeNameError,
@@ -253,14 +261,18 @@ func TestAnswerRefused(t *testing.T) {
 		{name: "outside the zone", query: "example A", with: edns(1232), options: outside, counter: "A refused"},
 		{name: "the root", query: ". NS", with: edns(1232), options: outside, counter: "NS refused"},
 		{name: "without EDNS there is no extended error", query: "example A", counter: "A refused"},
-		{name: "a name that ends in the same letters", query: "xregistry.example A", with: edns(1232), options: outside, counter: "A refused"},
-		{name: "a label that has a dot in it", query: `x\.registry.example A`, with: edns(1232), options: outside, counter: "A refused"},
+		{name: "a name that ends in the same letters", query: "xregistry.example A", with: edns(1232), options: outside,
+			counter: "A refused"},
+		{name: "a label that has a dot in it", query: `x\.registry.example A`, with: edns(1232), options: outside,
+			counter: "A refused"},
 		{name: "class CH", query: "registry.example TXT CH", with: edns(1232), options: outside, counter: "TXT refused"},
 		{name: "class ANY", query: "registry.example A ANY", with: edns(1232), options: outside, counter: "A refused"},
 		{name: "the subnet is echoed", query: "example A", with: clientSubnet("10.1.2.0/24"),
 			options: []string{"subnet 10.1.2.0/24/0", "ede 20"}, counter: "A refused"},
-		{name: "AXFR", query: "registry.example AXFR", with: edns(1232), options: []string{"ede 21"}, counter: "other refused"},
-		{name: "IXFR", query: "registry.example IXFR", with: edns(1232), options: []string{"ede 21"}, counter: "other refused"},
+		{name: "AXFR", query: "registry.example AXFR", with: edns(1232), options: []string{"ede 21"},
+			counter: "other refused"},
+		{name: "IXFR", query: "registry.example IXFR", with: edns(1232), options: []string{"ede 21"},
+			counter: "other refused"},
 	} {
 		x.rcode, x.notAA = dns.RcodeRefused, true
 		t.Run(x.name, x.run)
@@ -283,7 +295,8 @@ func TestBothFamiliesOneReplica(t *testing.T) {
 	for _, from := range []string{"10.1.0.1", "10.2.0.1", "10.4.4.1", whoFrom} {
 		var chosen []string
 		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
-			q := query{opcode: dns.OpcodeQuery, name: "registry.example.", wire: s.zone.wire, qtype: qtype, qclass: dns.ClassINET}
+			q := query{opcode: dns.OpcodeQuery, name: "registry.example.", wire: s.zone.wire, qtype: qtype,
+				qclass: dns.ClassINET}
 			chosen = append(chosen, s.decide(&q, nil, netip.MustParseAddr(from)).replica)
 		}
 		if chosen[0] == "" || chosen[0] != chosen[1] {

@@ -40,7 +40,8 @@ var world = []struct {
 func networks() *geo.Networks {
 	var list []geo.Network
 	for _, w := range world {
-		list = append(list, geo.Network{Prefix: netip.MustParsePrefix(w.prefix), Point: w.place.Point, Country: w.place.Country})
+		list = append(list, geo.Network{Prefix: netip.MustParsePrefix(w.prefix), Point: w.place.Point,
+			Country: w.place.Country})
 	}
 	return geo.NewNetworks(list)
 }

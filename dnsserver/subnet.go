@@ -98,8 +98,8 @@ func (s *subnet) source() int {
 	return max(0, s.prefix.Bits())
 }
 
-// scope is the scope prefix length for an answer that is the same all over extent, which is around addr. It may be longer
-// than the source: the prefix sent was then too short to choose by, and a resolver shares the answer
+// scope is the scope prefix length for an answer that is the same all over extent, which is around addr. It may be
+// longer than the source: the prefix sent was then too short to choose by, and a resolver shares the answer
 // no further than with askers of just that prefix (RFC 7871, sections 7.2.1 and 7.3.1).
 func (s *subnet) scope(extent netip.Prefix) int {
 	addr := s.addr()

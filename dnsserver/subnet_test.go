@@ -76,7 +76,7 @@ func TestClientSubnetWire(t *testing.T) {
 	}
 }
 
-// wantEcho: family, source prefix length and address come back to the byte.
+// wantEcho wants family, source prefix length and address to come back to the byte.
 func wantEcho(t *testing.T, sent *subnet, reply []byte) {
 	t.Helper()
 	options := rawOptions(t, reply)
@@ -136,7 +136,8 @@ func TestScope(t *testing.T) {
 // FuzzSubnet holds what parseSubnet accepts against the library's looser reading: whatever ours
 // takes, the library takes too, means the same by it and writes it the same way.
 func FuzzSubnet(f *testing.F) {
-	for _, s := range []string{"00010000", "00000000", "000118000a0102", "0002380020010db8000400", "000118180a0102", "00028000"} {
+	for _, s := range []string{"00010000", "00000000", "000118000a0102", "0002380020010db8000400", "000118180a0102",
+		"00028000"} {
 		b, err := hex.DecodeString(s)
 		if err != nil {
 			f.Fatal(err)
@@ -148,7 +149,8 @@ func FuzzSubnet(f *testing.F) {
 		if err != nil {
 			return
 		}
-		m := &dns.Msg{Extra: []dns.RR{&dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}, Option: []dns.EDNS0{s.echo(0)}}}}
+		m := &dns.Msg{Extra: []dns.RR{&dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT},
+			Option: []dns.EDNS0{s.echo(0)}}}}
 		theirs := unpack(t, wire(t, m))
 		o := theirs.IsEdns0().Option[0].(*dns.EDNS0_SUBNET)
 		if addr, _ := netip.AddrFromSlice(o.Address); s.source() > 0 && addr.Unmap() != s.addr() {

@@ -73,8 +73,8 @@ func (z zone) ttlWithin(changeIn time.Duration) uint32 {
 // and names that are alike compress to one.
 func (z zone) apex(q *query) string { return q.name[len(q.name)-len(z.hostname):] }
 
-// soa is made for a zone that is never transferred: the serial does not move and the timers of
-// secondaries are for show.
+// soa makes the SOA record of a zone that is never transferred: the serial does not move, and the timers of secondaries
+// are for show.
 func (z zone) soa(q *query, ttl uint32) dns.RR {
 	mname := z.hostname
 	if len(z.nameservers) > 0 {

@@ -25,8 +25,8 @@ type Options struct {
 	Bits4 int
 }
 
-// Builder makes a table of what a database says. It keeps what the table will have and the records, but not the networks: of
-// those a database may have ten million.
+// Builder makes a table of what a database says. It keeps what the table will have and the records, but not the
+// networks: of those a database may have ten million.
 type Builder struct {
 	options Options
 	records []record
@@ -97,8 +97,8 @@ func (b *Builder) Record(r Record) int {
 	return len(b.records) - 1
 }
 
-// Network says that a record is about a prefix, which has to lie behind all those of its family that were added before. The
-// error is ErrOrder. Of IPv6 networks that share their first 64 bits the first one counts.
+// Network says that a record is about a prefix, which has to lie behind all those of its family that were added before.
+// The error is ErrOrder. Of IPv6 networks that share their first 64 bits the first one counts.
 func (b *Builder) Network(p netip.Prefix, number int) error {
 	p = plainPrefix(p)
 	last := &b.last6
@@ -150,7 +150,8 @@ func (b *Builder) Table() (*Table, error) {
 // Report is what Table left out.
 func (b *Builder) Report() Report { return b.report }
 
-// locations are those of all values: of a place its centre, of a country that of its places, or else the country's own point.
+// locations are those of all values: of a place its centre, of a country that of its places, or else the country's own
+// point.
 func (b *Builder) locations() []Location {
 	centres, countries := map[cell]*centre{}, map[string]*centre{}
 	for _, r := range b.records {
@@ -176,8 +177,8 @@ func (b *Builder) locations() []Location {
 	return locations
 }
 
-// byUse gives the values that most runs have the lowest numbers, in place, and leaves out the locations of those that none has:
-// stored, the table of the whole Internet is smaller by 4% for it. The first stays.
+// byUse gives the values that most runs have the lowest numbers, in place, and leaves out the locations of those that
+// none has: stored, the table of the whole Internet is smaller by 4% for it. The first stays.
 func byUse(locations []Location, lists ...[]uint16) []Location {
 	uses := make([]int, len(locations))
 	for _, list := range lists {

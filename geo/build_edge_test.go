@@ -44,7 +44,8 @@ func TestTableAtTheEdges(t *testing.T) {
 		{"from the first address on", []edge{{"0.0.0.0/8", edgeLondon}, {"::/8", edgeUtrecht}}},
 		{"to the last one", []edge{{"255.0.0.0/8", edgeLondon}, {"ff00::/8", edgeUtrecht}}},
 		{"all of them", []edge{{"0.0.0.0/0", edgeLondon}, {"::/0", edgeUtrecht}}},
-		{"single ones", []edge{{"0.0.0.0/32", edgeLondon}, {"255.255.255.255/32", edgeTokyo}, {"::/128", edgeUtrecht}, {"ffff:ffff:ffff:ffff::/64", edgeTokyo}}},
+		{"single ones", []edge{{"0.0.0.0/32", edgeLondon}, {"255.255.255.255/32", edgeTokyo}, {"::/128", edgeUtrecht},
+			{"ffff:ffff:ffff:ffff::/64", edgeTokyo}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			table, _ := built(t, Options{}, tt.entries)
@@ -60,7 +61,8 @@ func TestTableAtTheEdges(t *testing.T) {
 					}
 				}
 			}
-			for _, s := range []string{"0.0.0.0", "1.0.0.0", "100.1.2.3", "255.255.255.255", "::", "1::", "2001:db8::1", "ffff::"} {
+			for _, s := range []string{"0.0.0.0", "1.0.0.0", "100.1.2.3", "255.255.255.255", "::", "1::", "2001:db8::1",
+				"ffff::"} {
 				a := netip.MustParseAddr(s)
 				if got := table.Locate(a); got != again.Locate(a) {
 					t.Errorf("%s: %+v, read again %+v", a, got, again.Locate(a))
@@ -85,7 +87,8 @@ func TestRecordWithoutNetworks(t *testing.T) {
 }
 
 func TestReportCountsRecords(t *testing.T) {
-	_, report := built(t, Options{}, []edge{{"10.0.0.0/8", Record{}}, {"11.0.0.0/8", Record{Country: "ZZ"}}, {"12.0.0.0/8", Record{}}})
+	_, report := built(t, Options{}, []edge{{"10.0.0.0/8", Record{}}, {"11.0.0.0/8", Record{Country: "ZZ"}},
+		{"12.0.0.0/8", Record{}}})
 	if report.Nowhere != 3 || report.Vague != 3 || report.Records != 3 {
 		t.Errorf("%+v, want three records that are nowhere", report)
 	}

@@ -41,43 +41,72 @@ func TestWhereRecordsAreTakenToBe(t *testing.T) {
 		addr    string
 		want    Location
 	}{
-		{"a place", []entry{{at(50.85, 4.35, "BE"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{50.85, 4.35}, "BE", SourceDatabase}},
-		{"a mapped address", []entry{{at(52.37, 4.9, "NL"), "192.0.2.0/24"}}, "::ffff:192.0.2.1", Location{Point{52.37, 4.9}, "NL", SourceDatabase}},
-		{"a gap of one address", []entry{{at(52.37, 4.9, "NL"), "192.0.2.0/32 192.0.2.2/32"}}, "192.0.2.1", Location{Source: SourceNone}},
+		{"a place", []entry{{at(50.85, 4.35, "BE"), "192.0.2.0/24"}}, "192.0.2.1",
+			Location{Point{50.85, 4.35}, "BE", SourceDatabase}},
+		{"a mapped address", []entry{{at(52.37, 4.9, "NL"), "192.0.2.0/24"}}, "::ffff:192.0.2.1",
+			Location{Point{52.37, 4.9}, "NL", SourceDatabase}},
+		{"a gap of one address", []entry{{at(52.37, 4.9, "NL"), "192.0.2.0/32 192.0.2.2/32"}}, "192.0.2.1",
+			Location{Source: SourceNone}},
 		{"beside it", []entry{{at(52.37, 4.9, "NL"), "192.0.2.0/24"}}, "192.0.3.1", Location{Source: SourceNone}},
-		{"a place of no country", []entry{{at(52.37, 4.9, ""), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{52.37, 4.9}, "", SourceDatabase}},
-		{"IPv6", []entry{{at(52.37, 4.9, "NL"), "2001:db8::/32"}}, "2001:db8::1", Location{Point{52.37, 4.9}, "NL", SourceDatabase}},
-		{"a mapped network", []entry{{at(52.37, 4.9, "NL"), "::ffff:192.0.2.0/120"}}, "192.0.2.1", Location{Point{52.37, 4.9}, "NL", SourceDatabase}},
+		{"a place of no country", []entry{{at(52.37, 4.9, ""), "192.0.2.0/24"}}, "192.0.2.1",
+			Location{Point{52.37, 4.9}, "", SourceDatabase}},
+		{"IPv6", []entry{{at(52.37, 4.9, "NL"), "2001:db8::/32"}}, "2001:db8::1",
+			Location{Point{52.37, 4.9}, "NL", SourceDatabase}},
+		{"a mapped network", []entry{{at(52.37, 4.9, "NL"), "::ffff:192.0.2.0/120"}}, "192.0.2.1",
+			Location{Point{52.37, 4.9}, "NL", SourceDatabase}},
 
-		{"a /8 outweighs a /24", []entry{{at(47.2, -119.2, "US"), "10.0.0.0/8"}, {at(47.8, -119.8, "US"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{47.2, -119.2}, "US", SourceDatabase}},
-		{"rounded, still in its cell", []entry{{at(52.998, -0.003, "GB"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{52.99, -0.01}, "GB", SourceDatabase}},
-		{"rounded, in the south-west", []entry{{at(-23.003, -46.003, "BR"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{-23.01, -46.01}, "BR", SourceDatabase}},
-		{"networks of a record add up", []entry{{at(47.2, -119.2, "US"), "10.0.0.0/25 10.0.1.0/25"}, {at(47.8, -119.8, "US"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{47.5, -119.5}, "US", SourceDatabase}},
-		{"IPv6 weighs 1 a record", []entry{{at(47.2, -119.2, "US"), "2001:db8::/32 2001:db9::/32"}, {at(47.8, -119.8, "US"), "2001:dba::/48"}}, "2001:db8::1", Location{Point{47.5, -119.5}, "US", SourceDatabase}},
-		{"two countries in one cell", []entry{{at(49.6, 6.1, "LU"), "192.0.2.0/25"}, {at(49.4, 6.3, "FR"), "192.0.2.128/25"}}, "192.0.2.200", Location{Point{49.4, 6.3}, "FR", SourceDatabase}},
-		{"a record without networks", []entry{{at(47.2, -119.2, "US"), ""}, {Record{Country: "US"}, "192.0.2.0/24"}}, "192.0.2.1", Location{middleOf("US"), "US", SourceCountry}},
+		{"a /8 outweighs a /24", []entry{{at(47.2, -119.2, "US"), "10.0.0.0/8"}, {at(47.8, -119.8, "US"), "192.0.2.0/24"}},
+			"192.0.2.1", Location{Point{47.2, -119.2}, "US", SourceDatabase}},
+		{"rounded, still in its cell", []entry{{at(52.998, -0.003, "GB"), "192.0.2.0/24"}}, "192.0.2.1",
+			Location{Point{52.99, -0.01}, "GB", SourceDatabase}},
+		{"rounded, in the south-west", []entry{{at(-23.003, -46.003, "BR"), "192.0.2.0/24"}}, "192.0.2.1",
+			Location{Point{-23.01, -46.01}, "BR", SourceDatabase}},
+		{"networks of a record add up", []entry{{at(47.2, -119.2, "US"), "10.0.0.0/25 10.0.1.0/25"},
+			{at(47.8, -119.8, "US"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{47.5, -119.5}, "US", SourceDatabase}},
+		{"IPv6 weighs 1 a record", []entry{{at(47.2, -119.2, "US"), "2001:db8::/32 2001:db9::/32"},
+			{at(47.8, -119.8, "US"), "2001:dba::/48"}}, "2001:db8::1", Location{Point{47.5, -119.5}, "US", SourceDatabase}},
+		{"two countries in one cell", []entry{{at(49.6, 6.1, "LU"), "192.0.2.0/25"}, {at(49.4, 6.3, "FR"), "192.0.2.128/25"}},
+			"192.0.2.200", Location{Point{49.4, 6.3}, "FR", SourceDatabase}},
+		{"a record without networks", []entry{{at(47.2, -119.2, "US"), ""}, {Record{Country: "US"}, "192.0.2.0/24"}},
+			"192.0.2.1", Location{middleOf("US"), "US", SourceCountry}},
 
-		{"the country only", []entry{{at(47.2, -119.2, "US"), "10.0.0.0/24"}, {at(40.6, -74.2, "US"), "10.0.2.0/23"}, {Record{Country: "US"}, "192.0.2.0/24"}}, "192.0.2.1", Location{Point{42.8, -89.2}, "US", SourceCountry}},
-		{"a country of which no place is known", []entry{{Record{Country: "JP"}, "192.0.2.0/24"}}, "192.0.2.1", Location{japan, "JP", SourceCountry}},
-		{"a vague point", []entry{{Record{Point: Point{37.751, -97.822}, Country: "JP"}, "192.0.2.0/24"}}, "192.0.2.1", Location{japan, "JP", SourceCountry}},
+		{"the country only", []entry{{at(47.2, -119.2, "US"), "10.0.0.0/24"}, {at(40.6, -74.2, "US"), "10.0.2.0/23"},
+			{Record{Country: "US"}, "192.0.2.0/24"}}, "192.0.2.1", Location{Point{42.8, -89.2}, "US", SourceCountry}},
+		{"a country of which no place is known", []entry{{Record{Country: "JP"}, "192.0.2.0/24"}}, "192.0.2.1",
+			Location{japan, "JP", SourceCountry}},
+		{"a vague point", []entry{{Record{Point: Point{37.751, -97.822}, Country: "JP"}, "192.0.2.0/24"}}, "192.0.2.1",
+			Location{japan, "JP", SourceCountry}},
 		{"zero", []entry{{at(0, 0, "JP"), "192.0.2.0/24"}}, "192.0.2.1", Location{japan, "JP", SourceCountry}},
 		{"at sea", []entry{{at(0.5, -25.5, "JP"), "192.0.2.0/24"}}, "192.0.2.1", Location{japan, "JP", SourceCountry}},
 		{"not on Earth", []entry{{at(91, 0, "JP"), "192.0.2.0/24"}}, "192.0.2.1", Location{japan, "JP", SourceCountry}},
-		{"a country that there is not", []entry{{Record{Country: "ZZ"}, "192.0.2.0/24"}}, "192.0.2.1", Location{Source: SourceNone}},
+		{"a country that there is not", []entry{{Record{Country: "ZZ"}, "192.0.2.0/24"}}, "192.0.2.1",
+			Location{Source: SourceNone}},
 		{"no country", []entry{{Record{}, "192.0.2.0/24"}}, "192.0.2.1", Location{Source: SourceNone}},
-		{"places without a country are none's middle", []entry{{at(52.37, 4.9, ""), "10.0.0.0/8"}, {Record{}, "192.0.2.0/24"}}, "192.0.2.1", Location{Source: SourceNone}},
+		{"places without a country are none's middle", []entry{{at(52.37, 4.9, ""), "10.0.0.0/8"},
+			{Record{}, "192.0.2.0/24"}}, "192.0.2.1", Location{Source: SourceNone}},
 
-		{"Fiji, both sides of the date line", []entry{{at(-16.8, 179.9, "FJ"), "10.0.0.0/24"}, {at(-16.8, -179.9, "FJ"), "10.0.1.0/24"}, {Record{Country: "FJ"}, "192.0.2.0/24"}}, "192.0.2.1", Location{Point{-16.8, -180}, "FJ", SourceCountry}},
-		{"Fiji, from the east", []entry{{at(-16.8, -179.8, "FJ"), "10.0.0.0/24"}, {at(-16.8, 179.4, "FJ"), "10.0.1.0/24"}, {Record{Country: "FJ"}, "192.0.2.0/24"}}, "192.0.2.1", Location{Point{-16.8, 179.8}, "FJ", SourceCountry}},
-		{"Russia, from Moscow", []entry{{at(55.7, 37.6, "RU"), "10.0.0.0/24"}, {at(66.3, -179.2, "RU"), "10.0.1.0/24"}, {Record{Country: "RU"}, "192.0.2.0/24"}}, "192.0.2.1", Location{Point{61, 109.2}, "RU", SourceCountry}},
-		{"the date line itself, east", []entry{{at(-85, 180, "AQ"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{-85, 179.99}, "AQ", SourceDatabase}},
-		{"the date line itself, west", []entry{{at(-85, -180, "AQ"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{-85, -180}, "AQ", SourceDatabase}},
-		{"the South Pole", []entry{{at(-90, 0, "AQ"), "192.0.2.0/24"}}, "192.0.2.1", Location{Point{-90, 0}, "AQ", SourceDatabase}},
-		{"the North Pole is at sea", []entry{{at(90, 180, "JP"), "192.0.2.0/24"}}, "192.0.2.1", Location{japan, "JP", SourceCountry}},
+		{"Fiji, both sides of the date line", []entry{{at(-16.8, 179.9, "FJ"), "10.0.0.0/24"},
+			{at(-16.8, -179.9, "FJ"), "10.0.1.0/24"}, {Record{Country: "FJ"}, "192.0.2.0/24"}}, "192.0.2.1",
+			Location{Point{-16.8, -180}, "FJ", SourceCountry}},
+		{"Fiji, from the east", []entry{{at(-16.8, -179.8, "FJ"), "10.0.0.0/24"}, {at(-16.8, 179.4, "FJ"), "10.0.1.0/24"},
+			{Record{Country: "FJ"}, "192.0.2.0/24"}}, "192.0.2.1", Location{Point{-16.8, 179.8}, "FJ", SourceCountry}},
+		{"Russia, from Moscow", []entry{{at(55.7, 37.6, "RU"), "10.0.0.0/24"}, {at(66.3, -179.2, "RU"), "10.0.1.0/24"},
+			{Record{Country: "RU"}, "192.0.2.0/24"}}, "192.0.2.1", Location{Point{61, 109.2}, "RU", SourceCountry}},
+		{"the date line itself, east", []entry{{at(-85, 180, "AQ"), "192.0.2.0/24"}}, "192.0.2.1",
+			Location{Point{-85, 179.99}, "AQ", SourceDatabase}},
+		{"the date line itself, west", []entry{{at(-85, -180, "AQ"), "192.0.2.0/24"}}, "192.0.2.1",
+			Location{Point{-85, -180}, "AQ", SourceDatabase}},
+		{"the South Pole", []entry{{at(-90, 0, "AQ"), "192.0.2.0/24"}}, "192.0.2.1",
+			Location{Point{-90, 0}, "AQ", SourceDatabase}},
+		{"the North Pole is at sea", []entry{{at(90, 180, "JP"), "192.0.2.0/24"}}, "192.0.2.1",
+			Location{japan, "JP", SourceCountry}},
 
-		{"the lowest address", []entry{{at(52.37, 4.9, "NL"), "0.0.0.0/32"}}, "0.0.0.0", Location{Point{52.37, 4.9}, "NL", SourceDatabase}},
-		{"the highest address", []entry{{at(52.37, 4.9, "NL"), "255.255.255.255/32"}}, "255.255.255.255", Location{Point{52.37, 4.9}, "NL", SourceDatabase}},
-		{"all of IPv4", []entry{{at(52.37, 4.9, "NL"), "0.0.0.0/0"}}, "203.0.113.1", Location{Point{52.37, 4.9}, "NL", SourceDatabase}},
+		{"the lowest address", []entry{{at(52.37, 4.9, "NL"), "0.0.0.0/32"}}, "0.0.0.0",
+			Location{Point{52.37, 4.9}, "NL", SourceDatabase}},
+		{"the highest address", []entry{{at(52.37, 4.9, "NL"), "255.255.255.255/32"}}, "255.255.255.255",
+			Location{Point{52.37, 4.9}, "NL", SourceDatabase}},
+		{"all of IPv4", []entry{{at(52.37, 4.9, "NL"), "0.0.0.0/0"}}, "203.0.113.1",
+			Location{Point{52.37, 4.9}, "NL", SourceDatabase}},
 		{"all of IPv6", []entry{{at(52.37, 4.9, "NL"), "::/0"}}, "ffff::", Location{Point{52.37, 4.9}, "NL", SourceDatabase}},
 	} {
 		table, err := builderOf(t, Options{}, tt.entries).Table()
@@ -104,17 +133,20 @@ func TestMajority(t *testing.T) {
 		want     Point
 	}{
 		{"three quarters", [3]string{"192.0.2.0/26", "192.0.2.64/26 192.0.2.128/25", ""}, "192.0.2.1", quincy},
-		{"by addresses, not by networks", [3]string{"192.0.2.0/32 192.0.2.1/32 192.0.2.2/32", "192.0.2.128/25", ""}, "192.0.2.1", quincy},
+		{"by addresses, not by networks", [3]string{"192.0.2.0/32 192.0.2.1/32 192.0.2.2/32", "192.0.2.128/25", ""},
+			"192.0.2.1", quincy},
 		{"a tie is the first record's", [3]string{"192.0.2.128/25", "192.0.2.0/25", ""}, "192.0.2.1", amsterdam},
 		{"what no network has does not count", [3]string{"", "192.0.2.7/32", ""}, "192.0.2.200", quincy},
 		{"what is nowhere does", [3]string{"", "192.0.2.7/32", "192.0.2.128/25"}, "192.0.2.7", Point{}},
 		{"as long as what is kept", [3]string{"192.0.2.0/24", "192.0.3.0/24", ""}, "192.0.3.1", quincy},
 		{"at the end", [3]string{"255.255.255.0/25", "255.255.255.254/31", ""}, "255.255.255.255", amsterdam},
 		{"IPv6", [3]string{"2001:db8:0:1::/64", "2001:db8:0:8000::/49", ""}, "2001:db8:0:1::1", quincy},
-		{"of one half of an address the first counts", [3]string{"2001:db8::1/128", "2001:db8::8/125", ""}, "2001:db8::9", amsterdam},
+		{"of one half of an address the first counts", [3]string{"2001:db8::1/128", "2001:db8::8/125", ""}, "2001:db8::9",
+			amsterdam},
 	} {
 		b := NewBuilder(Options{Bits4: 24})
-		records := []int{b.Record(at(amsterdam.Lat, amsterdam.Lon, "NL")), b.Record(at(quincy.Lat, quincy.Lon, "US")), b.Record(Record{})}
+		records := []int{b.Record(at(amsterdam.Lat, amsterdam.Lon, "NL")), b.Record(at(quincy.Lat, quincy.Lon, "US")),
+			b.Record(Record{})}
 		var list []twinNetwork
 		for i, networks := range tt.networks {
 			for n := range strings.FieldsSeq(networks) {
@@ -181,8 +213,10 @@ func TestTooManyPlaces(t *testing.T) {
 		if !errors.Is(err, tt.want) {
 			t.Fatalf("%d places: %v, want %v", tt.places, err, tt.want)
 		}
-		if err == nil && (table.Cells() != tt.places || table.Locate(netip.MustParseAddr("10.0.255.253")).Country != "65533") {
-			t.Errorf("%d places of %d, the last is %+v", table.Cells(), tt.places, table.Locate(netip.MustParseAddr("10.0.255.253")))
+		if err == nil &&
+			(table.Cells() != tt.places || table.Locate(netip.MustParseAddr("10.0.255.253")).Country != "65533") {
+			t.Errorf("%d places of %d, the last is %+v", table.Cells(), tt.places,
+				table.Locate(netip.MustParseAddr("10.0.255.253")))
 		}
 	}
 }

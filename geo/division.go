@@ -26,8 +26,9 @@ const divided = math.MaxUint16
 // MaxClasses is how many classes there may be, from 0 on.
 const MaxClasses = divided
 
-// Divide gives each address the class of its location: by the networks, else by the table, of which either may be nil. It asks
-// for the class of each of the table's locations once, that of nobody's place first; the work is linear in the table.
+// Divide gives each address the class of its location: by the networks, else by the table, of which either may be nil.
+// It asks for the class of each of the table's locations once, that of nobody's place first; the work is linear in the
+// table.
 func Divide(n *Networks, t *Table, class func(Location) uint16) *Division {
 	if t == nil {
 		t = nowhere

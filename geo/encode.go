@@ -58,7 +58,8 @@ func ReadTable(data []byte) (*Table, error) {
 	name, built := r.origin()
 	t := &Table{Name: name, Built: built, locations: []Location{{Source: SourceNone}}}
 	for range r.count(maxLocations, 4) {
-		l := Location{Point: Point{Lat: float64(r.varint()) / 100, Lon: float64(r.varint()) / 100}, Country: r.text(), Source: Source(r.text())}
+		l := Location{Point: Point{Lat: float64(r.varint()) / 100, Lon: float64(r.varint()) / 100}, Country: r.text(),
+			Source: Source(r.text())}
 		if !l.Point.Valid() || l.Source != SourceDatabase && l.Source != SourceCountry {
 			return nil, errTable
 		}
@@ -87,7 +88,7 @@ type reader struct {
 	failed bool
 }
 
-// newReader has failed already where the magic is missing.
+// newReader reads behind the magic. Where that is missing the reader has failed already.
 func newReader(data []byte) *reader {
 	left, ok := bytes.CutPrefix(data, []byte(magic))
 	if !ok {
@@ -132,7 +133,7 @@ func (r *reader) count(most, bytes int) int {
 	return int(n)
 }
 
-// take is for as many bytes as count has found to be there.
+// take returns the next bytes, as many as count has found to be there.
 func (r *reader) take(n int) []byte {
 	taken := r.left[:n]
 	r.left = r.left[n:]

@@ -36,11 +36,13 @@ func TestEncodeAndReadTable(t *testing.T) {
 
 // sameTable is what reflect.DeepEqual says, a hundred times sooner.
 func sameTable(a, b *Table) bool {
-	return a.Name == b.Name && a.Built.Equal(b.Built) && slices.Equal(a.locations, b.locations) && sameRuns(a.v4, b.v4) && sameRuns(a.v6, b.v6)
+	return a.Name == b.Name && a.Built.Equal(b.Built) && slices.Equal(a.locations, b.locations) && sameRuns(a.v4, b.v4) &&
+		sameRuns(a.v6, b.v6)
 }
 
 func sameRuns[L uint16 | uint32](a, b *runs[L]) bool {
-	return a.rest == b.rest && slices.Equal(a.index, b.index) && slices.Equal(a.low, b.low) && slices.Equal(a.value, b.value)
+	return a.rest == b.rest && slices.Equal(a.index, b.index) && slices.Equal(a.low, b.low) &&
+		slices.Equal(a.value, b.value)
 }
 
 // Builders keep maps, whose order differs.
@@ -98,7 +100,8 @@ func storedTables() map[string][]byte {
 		return append(binary.AppendUvarint(b, locations), slices.Concat(rest...)...)
 	}
 	return map[string][]byte{
-		"":                          head(1, good, storedRuns([]uint16{0, 1, 0}, 0, 5, 1<<32-6), storedRuns([]uint16{1, 0}, 0, 1<<48-1)),
+		"": head(1, good, storedRuns([]uint16{0, 1, 0}, 0, 5, 1<<32-6),
+			storedRuns([]uint16{1, 0}, 0, 1<<48-1)),
 		"nothing":                   nil,
 		"another version":           []byte("fairlead-geo-0\n"),
 		"no more than a beginning":  []byte(magic),
@@ -169,7 +172,8 @@ func FuzzReadTable(f *testing.F) {
 			t.Fatalf("%+v, encoded and read again, is %+v, %v", table, again, err)
 		}
 		d := Divide(nil, table, func(l Location) uint16 { return uint16(len(l.Source)) })
-		for _, s := range []string{"0.0.0.0", "10.0.0.1", "255.255.255.255", "::", "2001:db8::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"} {
+		for _, s := range []string{"0.0.0.0", "10.0.0.1", "255.255.255.255", "::", "2001:db8::1",
+			"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"} {
 			addr := netip.MustParseAddr(s)
 			l := table.Locate(addr)
 			class, scope := d.Find(addr)

@@ -21,7 +21,8 @@ type family[L uint16 | uint32] struct {
 }
 
 func newFamily[L uint16 | uint32](width int, unit uint, most int) *family[L] {
-	return &family[L]{runs: newRuns[L](unit), width: width, shift: uint(width) - unit, most: most, shares: map[uint16]uint64{}}
+	return &family[L]{runs: newRuns[L](unit), width: width, shift: uint(width) - unit, most: most,
+		shares: map[uint16]uint64{}}
 }
 
 // add takes networks in the order of their keys, and reports whether one is longer than what is kept apart.

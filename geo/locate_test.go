@@ -25,7 +25,8 @@ func TestLocatorLocate(t *testing.T) {
 		{"networks win, IPv6 and a zone", Locator{networks, database}, "2001:db8::1%eth0", SourceNetworks, quincy},
 		{"database only", Locator{nil, database}, "10.64.0.1", SourceDatabase, amsterdam},
 		{"both, in no network", Locator{networks, database}, "10.65.0.1", SourceDatabase, amsterdam},
-		{"both, in no network, IPv6 and a zone", Locator{networks, database}, "2001:db8:1::1%eth0", SourceDatabase, amsterdam},
+		{"both, in no network, IPv6 and a zone", Locator{networks, database}, "2001:db8:1::1%eth0", SourceDatabase,
+			amsterdam},
 		{"the database knows nothing", Locator{networks, none}, "10.67.0.1", SourceNone, Point{}},
 	} {
 		got := tt.locator.Locate(netip.MustParseAddr(tt.addr))

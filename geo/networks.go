@@ -74,7 +74,8 @@ func (n *Networks) family(addr netip.Addr) []stretch {
 	return n.v6
 }
 
-// each visits the stretches of the lowest address's family, each with the first address behind it, which the last one has not.
+// each visits the stretches of the lowest address's family, each with the first address behind it, which the last one
+// has not.
 func (n *Networks) each(lowest netip.Addr, visit func(first netip.Addr, location Location, next netip.Addr)) {
 	stretches := n.family(lowest)
 	if len(stretches) == 0 {

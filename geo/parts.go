@@ -5,15 +5,16 @@ import "math/bits"
 // fewRuns are searched without a finer index. A quarter as many are hardly faster, and take four times the memory.
 const fewRuns = 64
 
-// split marks a part that has parts. There are fewer runs, and fewer than 1<<26 parts: no database has a billion networks.
+// split marks a part that has parts. There are fewer runs, and fewer than 1<<26 parts: no database has a billion
+// networks.
 const (
 	split     = 1 << 31
 	splitBits = 5 // of a split part, behind its place: by how many bits of a key it is
 )
 
-// refine gives the runs a finer index for less than a byte each: in IPv6, 60 of 65,536 blocks have most of what is announced. The
-// first parts are the blocks. A part is the number of the first run that starts there or later. One with more than a few is
-// split instead: it is the place, among the parts, of its own, which the next bits of a key choose.
+// refine gives the runs a finer index for less than a byte each: in IPv6, 60 of 65,536 blocks have most of what is
+// announced. The first parts are the blocks. A part is the number of the first run that starts there or later. One with
+// more than a few is split instead: it is the place, among the parts, of its own, which the next bits of a key choose.
 func (r *runs[L]) refine() {
 	r.parts, r.few = make([]uint32, 1<<blockBits, 1<<blockBits+len(r.low)/2), 0
 	for block := range 1 << blockBits {

@@ -13,7 +13,8 @@ func TestLookupPlace(t *testing.T) {
 		ok   bool
 	}{
 		{"azure/westeurope", Place{"azure/westeurope", "West Europe", "NL", Point{52.3667, 4.9}}, true},
-		{"gcp/southamerica-east1", Place{"gcp/southamerica-east1", "Osasco, São Paulo, Brazil", "BR", Point{-23.5319, -46.791}}, true},
+		{"gcp/southamerica-east1", Place{"gcp/southamerica-east1", "Osasco, São Paulo, Brazil", "BR",
+			Point{-23.5319, -46.791}}, true},
 		{"ibm/Washington DC", Place{"ibm/Washington DC", "Washington DC", "US", Point{38.9, -77.04}}, true},
 		// Published in the sea off Majorca.
 		{"azure/spaincentral", Place{"azure/spaincentral", "Spain Central", "ES", Point{40.42, -3.7}}, true},

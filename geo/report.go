@@ -15,7 +15,9 @@ type Report struct {
 
 func (r Report) String() string {
 	n := strconv.Itoa
-	return n(r.Networks) + " networks of " + n(r.Records) + " records; taken for their country: " + n(r.Vague) + " vague ones, " +
-		n(r.Sea) + " at sea, " + n(r.Zero) + " at 0,0, " + n(r.NoPoint) + " without a point; nowhere: " + n(r.Nowhere) + "; " +
+	return n(r.Networks) + " networks of " + n(r.Records) + " records; taken for their country: " + n(r.Vague) +
+		" vague ones, " +
+		n(r.Sea) + " at sea, " + n(r.Zero) + " at 0,0, " + n(r.NoPoint) + " without a point; nowhere: " + n(r.Nowhere) +
+		"; " +
 		n(r.Long) + " networks were too long"
 }

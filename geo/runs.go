@@ -5,8 +5,8 @@ import "math/bits"
 // blockBits of a key choose the part of an index that it is in.
 const blockBits = 16
 
-// runs give each key, a number of some bits, a value: from each start to the next one's the same. Of a start only the bits
-// behind its block's are stored, and where each block begins.
+// runs give each key, a number of some bits, a value: from each start to the next one's the same. Of a start only the
+// bits behind its block's are stored, and where each block begins.
 type runs[L uint16 | uint32] struct {
 	// Static once all are appended. There is always a run that starts at 0.
 	rest  uint     // bits of a key behind those of its block
@@ -48,8 +48,8 @@ func (r *runs[L]) end() *runs[L] {
 // find is the run that a key is in.
 func (r *runs[L]) find(key uint64) int {
 	block, low := key>>r.rest, L(key&(1<<r.rest-1))
-	// The run before the part's own is the answer if none of those is. Behind its own are some of the next part, if not of the next
-	// block: to have as many each time, and to halve them without a branch to guess, is faster.
+	// The run before the part's own is the answer if none of those is. Behind its own are some of the next part, if not of
+	// the next block: to have as many each time, and to halve them without a branch to guess, is faster.
 	at := int(r.part(block, key)) - 1
 	n := min(r.few, int(r.index[block+1])-at)
 	for n > 1 {
@@ -95,8 +95,8 @@ func (r *runs[L]) within(i int, key uint64) int {
 	if length > 0 {
 		return length // a border in the key's own block is nearer than any beyond it
 	}
-	// All of the block is in the run. Twice as many blocks are, if it begins with the first of them or before, and ends with the
-	// last or behind.
+	// All of the block is in the run. Twice as many blocks are, if it begins with the first of them or before, and ends
+	// with the last or behind.
 	for k := uint(1); k <= blockBits; k++ {
 		first := block >> k << k
 		begins := int(r.index[first]) > i || int(r.index[first+1]) > i && r.low[i] == 0

@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// Of an IPv6 address a table looks at no more than this: shorter than what sites are given (RFC 6177) nobody moves about in.
+// Of an IPv6 address a table looks at no more than this: shorter than what sites are given (RFC 6177) nobody moves
+// about in.
 const tableBits6 = 48
 
-// Table says where every address is, to the cell of one degree by one degree. It never changes, and any number of goroutines
-// may use it at once.
+// Table says where every address is, to the cell of one degree by one degree. It never changes, and any number of
+// goroutines may use it at once.
 type Table struct {
 	// Static after Builder.Table, or ReadTable.
 	Name      string    // of the database, as its own metadata or its publisher has it

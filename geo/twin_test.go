@@ -22,7 +22,7 @@ type twinNetwork struct {
 	record int
 }
 
-// twinRecords: each is at a cell's centre or in a country without any, so that where it is taken to be is plain.
+// twinRecords are each at a cell's centre or in a country without any, so that where it is taken to be is plain.
 var twinRecords = []Record{
 	{Point: amsterdam, Country: "NL", Precise: true},
 	{Point: quincy, Country: "US", Precise: true},
@@ -141,7 +141,8 @@ func drawClose(t *rapid.T, v4 bool) netip.Addr {
 
 func drawPrefix(t *rapid.T, v4 bool) netip.Prefix {
 	addr := drawClose(t, v4)
-	bits := rapid.SampledFrom([]int{0, 1, 15, 16, 17, 23, 24, 25, 30, 32, 47, 48, 49, 63, 64, 65, 66, 96, 127, 128}).Draw(t, "bits")
+	bits := rapid.SampledFrom([]int{0, 1, 15, 16, 17, 23, 24, 25, 30, 32, 47, 48, 49, 63, 64, 65, 66, 96, 127,
+		128}).Draw(t, "bits")
 	p, _ := addr.Prefix(min(bits, addr.BitLen()))
 	return p
 }
@@ -298,15 +299,24 @@ func TestDivision(t *testing.T) {
 		{"the lowest", []Network{network("::/128", quincy, "")}, "::", 1, "::/128"},
 		{"behind the lowest", []Network{network("::/128", quincy, "")}, "::1", 0, "::1/128"},
 		{"in the next half", []Network{network("::/128", quincy, "")}, "0:0:0:1::", 0, "0:0:0:1::/64"},
-		{"the highest", []Network{network("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128", quincy, "")}, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 1, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128"},
-		{"before the highest", []Network{network("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128", quincy, "")}, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe", 0, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/128"},
-		{"in the half before", []Network{network("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128", quincy, "")}, "ffff:ffff:ffff:fffe::", 0, "ffff:ffff:ffff:fffe::/64"},
-		{"two in one half", []Network{network("2001:db8::1/128", quincy, ""), network("2001:db8::4/126", quincy, "")}, "2001:db8::5", 1, "2001:db8::4/126"},
-		{"between two in one half", []Network{network("2001:db8::1/128", quincy, ""), network("2001:db8::4/126", quincy, "")}, "2001:db8::2", 0, "2001:db8::2/127"},
-		{"two that make a whole half", []Network{network("2001:db8::/65", quincy, ""), network("2001:db8:0:0:8000::/65", quincy, "")}, "2001:db8::5", 1, "2001:db8::/64"},
-		{"halves side by side", []Network{network("2001:db8:0:0:8000::/65", quincy, ""), network("2001:db8:0:1::/65", quincy, "")}, "2001:db8:0:1::5", 1, "2001:db8:0:1::/65"},
-		{"one block after a divided one", []Network{network("2001:db8::1/128", quincy, ""), network("2001:db8:2::/48", quincy, "")}, "2001:db8:1::", 0, "2001:db8:1::/48"},
-		{"a wide one up to a divided half", []Network{network("2001:db8::/32", quincy, ""), network("2001:db8:ffff:ffff::/65", amsterdam, "")}, "2001:db8::1", 1, "2001:db8::/33"},
+		{"the highest", []Network{network("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128", quincy, "")},
+			"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 1, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128"},
+		{"before the highest", []Network{network("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128", quincy, "")},
+			"ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe", 0, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/128"},
+		{"in the half before", []Network{network("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128", quincy, "")},
+			"ffff:ffff:ffff:fffe::", 0, "ffff:ffff:ffff:fffe::/64"},
+		{"two in one half", []Network{network("2001:db8::1/128", quincy, ""), network("2001:db8::4/126", quincy, "")},
+			"2001:db8::5", 1, "2001:db8::4/126"},
+		{"between two in one half", []Network{network("2001:db8::1/128", quincy, ""), network("2001:db8::4/126", quincy, "")},
+			"2001:db8::2", 0, "2001:db8::2/127"},
+		{"two that make a whole half", []Network{network("2001:db8::/65", quincy, ""),
+			network("2001:db8:0:0:8000::/65", quincy, "")}, "2001:db8::5", 1, "2001:db8::/64"},
+		{"halves side by side", []Network{network("2001:db8:0:0:8000::/65", quincy, ""),
+			network("2001:db8:0:1::/65", quincy, "")}, "2001:db8:0:1::5", 1, "2001:db8:0:1::/65"},
+		{"one block after a divided one", []Network{network("2001:db8::1/128", quincy, ""),
+			network("2001:db8:2::/48", quincy, "")}, "2001:db8:1::", 0, "2001:db8:1::/48"},
+		{"a wide one up to a divided half", []Network{network("2001:db8::/32", quincy, ""),
+			network("2001:db8:ffff:ffff::/65", amsterdam, "")}, "2001:db8::1", 1, "2001:db8::/33"},
 	} {
 		d := Divide(NewNetworks(tt.networks), nil, func(l Location) uint16 {
 			if l.Point == quincy {
@@ -314,7 +324,8 @@ func TestDivision(t *testing.T) {
 			}
 			return 0
 		})
-		if class, scope := d.Find(netip.MustParseAddr(tt.addr)); class != tt.class || scope != netip.MustParsePrefix(tt.scope) {
+		if class, scope := d.Find(netip.MustParseAddr(tt.addr)); class != tt.class ||
+			scope != netip.MustParsePrefix(tt.scope) {
 			t.Errorf("%s: class %d in %v, want %d in %v", tt.name, class, scope, tt.class, tt.scope)
 		}
 	}
@@ -329,7 +340,8 @@ func TestDivision(t *testing.T) {
 
 // TestDivisionOfBoth: the operator's networks begin and end where the table's do, and within them.
 func TestDivisionOfBoth(t *testing.T) {
-	table, err := builderOf(t, Options{}, []entry{{at(52.4, 4.9, "NL"), "2001:db8::/32"}, {at(-23.5, -46.6, "BR"), "2001:db9::/32"}}).Table()
+	table, err := builderOf(t, Options{}, []entry{{at(52.4, 4.9, "NL"), "2001:db8::/32"},
+		{at(-23.5, -46.6, "BR"), "2001:db9::/32"}}).Table()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,8 +364,11 @@ func TestDivisionOfBoth(t *testing.T) {
 		{"2001:db9::/49", "2001:db9::", 3, "2001:db9::/49"},
 		{"2001:db9::/49", "2001:db9:0:8000::", 2, "2001:db9:0:8000::/49"},
 	} {
-		d := Divide(NewNetworks([]Network{network(tt.own, quincy, "US")}), table, func(l Location) uint16 { return classes[l.Country] })
-		if class, scope := d.Find(netip.MustParseAddr(tt.addr)); class != tt.class || scope != netip.MustParsePrefix(tt.scope) {
+		d := Divide(NewNetworks([]Network{network(tt.own, quincy, "US")}), table, func(l Location) uint16 {
+			return classes[l.Country]
+		})
+		if class, scope := d.Find(netip.MustParseAddr(tt.addr)); class != tt.class ||
+			scope != netip.MustParsePrefix(tt.scope) {
 			t.Errorf("with %s, %s is of class %d in %v, want %d in %s", tt.own, tt.addr, class, scope, tt.class, tt.scope)
 		}
 	}
@@ -366,7 +381,8 @@ func TestLookingUpAllocatesNothing(t *testing.T) {
 	}
 	networks := NewNetworks([]Network{network("2001:db8::1/128", quincy, "US"), network("198.51.100.0/24", quincy, "US")})
 	d := Divide(networks, table, func(l Location) uint16 { return uint16(len(l.Country)) + uint16(l.Point.Lat) })
-	for _, s := range []string{"192.0.2.1", "198.51.100.1", "::ffff:203.0.113.1", "2001:db8::1", "2001:db8::2", "2001:db8:ffff::", "2001:db9::"} {
+	for _, s := range []string{"192.0.2.1", "198.51.100.1", "::ffff:203.0.113.1", "2001:db8::1", "2001:db8::2",
+		"2001:db8:ffff::", "2001:db9::"} {
 		addr := netip.MustParseAddr(s)
 		for name, look := range map[string]func(){
 			"Table.Locate":    func() { table.Locate(addr) },

@@ -160,7 +160,8 @@ func TestProbesAreSpread(t *testing.T) {
 	bubble(t, []Target{west, westFront, east}, func(w *world, m *Monitor) {
 		w.start()
 		sleep(11 * time.Second)
-		for target, first := range map[*Target]time.Duration{&west: 0, &westFront: time.Second / 3, &east: 2 * (time.Second / 3)} {
+		for target, first := range map[*Target]time.Duration{&west: 0, &westFront: time.Second / 3,
+			&east: 2 * (time.Second / 3)} {
 			got := w.starts(*target)
 			want := []time.Duration{first, first + 5*time.Second, first + 10*time.Second}
 			if !slices.EqualFunc(got, want, func(a, b time.Duration) bool { return (a - b).Abs() < time.Microsecond }) {

@@ -123,17 +123,20 @@ func TestProbe(t *testing.T) {
 		{"drips its head", talk(t, drip("HTTP/1.1 200 OK\r\nX: ")), brief, timeout, "timeout"},
 		{"drips its body", talk(t, drip("HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")), brief, timeout, "timeout"},
 		{"body without end", talk(t, say("HTTP/1.1 200 OK\r\n\r\n", "xxxxxxxxxxxxxxxx")), patient, alive, "ok"},
-		{"head without end", talk(t, say("HTTP/1.1 200 OK\r\n", "X: xxxxxxxxxxxx\r\n")), patient, other, "net/http: HTTP/1.x transport connection broken: net/http: server response headers exceeded"},
+		{"head without end", talk(t, say("HTTP/1.1 200 OK\r\n", "X: xxxxxxxxxxxx\r\n")), patient, other,
+			"net/http: HTTP/1.x transport connection broken: net/http: server response headers exceeded"},
 		{"hints without end", talk(t, say("", "HTTP/1.1 103 Early Hints\r\n\r\n")), patient, other, "net/http"},
 		{"closed without an answer", talk(t, func(*net.TCPConn) {}), patient, closed, "closed before"},
 		{"closed within the body", talk(t, func(conn *net.TCPConn) {
 			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx")
 		}), patient, closed, "closed before"},
 		{"reset", talk(t, func(conn *net.TCPConn) { conn.SetLinger(0) }), patient, closed, "connection reset"},
-		{"not HTTP", talk(t, say("SSH-2.0-OpenSSH\r\n", "x")), patient, other, "net/http: HTTP/1.x transport connection broken: malformed HTTP"},
+		{"not HTTP", talk(t, say("SSH-2.0-OpenSSH\r\n", "x")), patient, other,
+			"net/http: HTTP/1.x transport connection broken: malformed HTTP"},
 		{"not a URL", "http://[", patient, other, "parse"},
 		{"not our scheme", "ftp://127.0.0.1/", patient, other, "unsupported protocol scheme"},
-		{"clear text where TLS is expected", strings.Replace(answer(t, 200), "http", "https", 1), patient, other, "tls: first record does not look like a TLS handshake"},
+		{"clear text where TLS is expected", strings.Replace(answer(t, 200), "http", "https", 1), patient, other,
+			"tls: first record does not look like a TLS handshake"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), test.timeout)
@@ -172,9 +175,11 @@ func TestProbeVerifiesTLS(t *testing.T) {
 	}{
 		{"trusted", Target{URL: server.URL, TLS: trusting}, "ok"},
 		{"not trusted", Target{URL: server.URL}, "certificate: x509: certificate signed by unknown authority"},
-		{"Host is not what the certificate must name", Target{URL: server.URL, TLS: trusting, Host: "registry.contoso.com"}, "ok"},
+		{"Host is not what the certificate must name", Target{URL: server.URL, TLS: trusting, Host: "registry.contoso.com"},
+			"ok"},
 		{"the URL's name, another address", Target{URL: "https://example.com/v2/", Dial: addr, TLS: trusting}, "ok"},
-		{"the URL's name is wrong", Target{URL: "https://registry.contoso.com/v2/", Dial: addr, TLS: trusting}, "certificate: x509: certificate is valid for"},
+		{"the URL's name is wrong", Target{URL: "https://registry.contoso.com/v2/", Dial: addr, TLS: trusting},
+			"certificate: x509: certificate is valid for"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if _, text := explain(get(t.Context(), test.target)); !strings.HasPrefix(text, test.text) {
@@ -226,8 +231,10 @@ func TestProbeRequest(t *testing.T) {
 		want   string
 	}{
 		{"plain", Target{URL: url + "/v2/"}, "GET /v2/ " + url[len("http://"):] + " fairlead-health close=true"},
-		{"host", Target{URL: url + "/v2/", Host: "registry.contoso.com"}, "GET /v2/ registry.contoso.com fairlead-health close=true"},
-		{"dial", Target{URL: "http://registry.contoso.com:5000/v2/", Dial: url[len("http://"):]}, "GET /v2/ registry.contoso.com:5000 fairlead-health close=true"},
+		{"host", Target{URL: url + "/v2/", Host: "registry.contoso.com"},
+			"GET /v2/ registry.contoso.com fairlead-health close=true"},
+		{"dial", Target{URL: "http://registry.contoso.com:5000/v2/", Dial: url[len("http://"):]},
+			"GET /v2/ registry.contoso.com:5000 fairlead-health close=true"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if err := get(t.Context(), test.target); err != nil || got != test.want {

@@ -151,7 +151,8 @@ func TestDefaultThresholds(t *testing.T) {
 		{0.30, 8 * 8760, 0, 1}, // about the worst case of flapping
 		{0.50, 1 * 8760, 0, 0.01},
 	} {
-		if falls, up := c.longRun(promise.loss); falls > promise.fallsPerYear || up < promise.upAtLeast || up > promise.upAtMost {
+		if falls, up := c.longRun(promise.loss); falls > promise.fallsPerYear || up < promise.upAtLeast ||
+			up > promise.upAtMost {
 			t.Errorf("loss %v: down %v times a year, up %v; promised %+v", promise.loss, falls, up, promise)
 		}
 	}
@@ -166,7 +167,8 @@ func TestDefaultThresholds(t *testing.T) {
 		{"back", steadyDown, 0, 11500 * time.Millisecond, 14 * time.Second},
 	} {
 		if mean, worst := reaction(Defaults(), promise.from, promise.took); mean > promise.mean || worst > promise.worst {
-			t.Errorf("%s: noticed after %v, at worst %v; promised %v, %v", promise.name, mean, worst, promise.mean, promise.worst)
+			t.Errorf("%s: noticed after %v, at worst %v; promised %v, %v", promise.name, mean, worst, promise.mean,
+				promise.worst)
 		}
 	}
 }

@@ -20,10 +20,11 @@ var (
 	front4 = netip.MustParseAddr("203.0.113.10")
 	front6 = netip.MustParseAddr("2001:db8::10")
 
-	west         = Target{Replica: "west", URL: "http://west/v2/"}
-	westFront    = Target{Replica: "west", URL: "http://front/v2/", Front: front4}
-	east         = Target{Replica: "east", URL: "http://east/v2/"}
-	twoReplicas  = []router.Replica{{Name: "west", Operator: router.Drain, Fronts: []router.Front{{Addr: front4}, {Addr: front6}}}, {Name: "east", Operator: router.Online}}
+	west        = Target{Replica: "west", URL: "http://west/v2/"}
+	westFront   = Target{Replica: "west", URL: "http://front/v2/", Front: front4}
+	east        = Target{Replica: "east", URL: "http://east/v2/"}
+	twoReplicas = []router.Replica{{Name: "west", Operator: router.Drain,
+		Fronts: []router.Front{{Addr: front4}, {Addr: front6}}}, {Name: "east", Operator: router.Online}}
 	errHanging   = errors.New("hang until the deadline")
 	errSlow      = errors.New("succeed after a second")
 	errTestFails = errors.New("on cue")

@@ -25,7 +25,8 @@ func TestClusterKeys(t *testing.T) {
 			if tt.wantErr == "" && (err != nil || len(keys) != 3 || len(keys[1]) != 24) {
 				t.Errorf("%d keys, %v", len(keys), err)
 			}
-			if said := fmt.Sprint(err); tt.wantErr != "" && !strings.Contains(said, tt.wantErr) || strings.Contains(said, "s3cret") {
+			if said := fmt.Sprint(err); tt.wantErr != "" && !strings.Contains(said, tt.wantErr) ||
+				strings.Contains(said, "s3cret") {
 				t.Errorf("got %v, want %s", err, tt.wantErr)
 			}
 		})

@@ -20,7 +20,8 @@ func eventOf(e ledger.Event, own webhook.Request) (told webhook.Event, ok bool) 
 	if entry.Blob || deletion && entry.IsTag() {
 		return webhook.Event{}, false
 	}
-	told = webhook.Event{Time: time.UnixMilli(e.WallMS), Action: webhook.PushOf(entry.Config), Region: e.Replica, Target: targetOf(entry), Request: own}
+	told = webhook.Event{Time: time.UnixMilli(e.WallMS), Action: webhook.PushOf(entry.Config), Region: e.Replica,
+		Target: targetOf(entry), Request: own}
 	told.Request.Method = http.MethodPut
 	if deletion {
 		told.Action, told.Request.Method = webhook.DeleteOf(entry.Config), http.MethodDelete
@@ -35,7 +36,8 @@ func eventOf(e ledger.Event, own webhook.Request) (told webhook.Event, ok bool) 
 // everywhereOf is told once all replicas have what was pushed.
 func everywhereOf(pushed ledger.Event, own webhook.Request, now time.Time) webhook.Event {
 	told, _ := eventOf(pushed, own)
-	told.ID, told.Time, told.Action, told.Region = idOf(pushed.Entry, string(subscription.Replicated), ""), now, subscription.Replicated, ""
+	told.ID, told.Time, told.Action, told.Region = idOf(pushed.Entry, string(subscription.Replicated), ""), now,
+		subscription.Replicated, ""
 	return told
 }
 
@@ -71,7 +73,10 @@ func progressOf(pushed hlc.Stamp, now ledger.Entry, takers []string) progress {
 	switch order := now.Stamp.Compare(pushed); {
 	case order > 0 || order == 0 && now.Deleted:
 		return overtaken
-	case order == 0 && !slices.ContainsFunc(takers, func(name string) bool { return !slices.Contains(now.Confirmed, name) }):
+	case order == 0 && !slices.ContainsFunc(takers, func(name string) bool {
+		return !slices.Contains(now.Confirmed,
+			name)
+	}):
 		return everywhere
 	}
 	return underWay

@@ -18,7 +18,8 @@ import (
 const (
 	every    = 250 * time.Millisecond // to look costs next to nothing
 	pageSize = 100                    // events that are told of before they are forgotten
-	maxOpen  = 16_384                 // pushes that not every replica has; of more, subscribers are not told when they are everywhere
+	// maxOpen bounds the pushes that not every replica has; of more, subscribers are not told when they are everywhere
+	maxOpen = 16_384
 )
 
 // Ledger knows what was pushed and deleted here. Its calls are bounded in time.
@@ -34,8 +35,9 @@ type Ledger interface {
 
 // Options are what a Notifier works with.
 type Options struct {
-	Ledger  Ledger
-	Publish func(webhook.Event) error        // nil: it is on disk. What has an ID that was published before is not queued again
+	Ledger Ledger
+	// Publish returns nil once the event is on disk. What has an ID that was published before is not queued again
+	Publish func(webhook.Event) error
 	Takers  func(repository string) []string // the replicas that a push is copied to
 	Own     webhook.Request                  // of copies: no client's, but ours
 	Log     *slog.Logger
@@ -107,8 +109,8 @@ func (n *Notifier) Run(ctx context.Context) {
 	}
 }
 
-// publishRecorded publishes all that was recorded since the last time. What is published is on disk before it is forgotten here, and what is
-// published again has the same ID.
+// publishRecorded publishes all that was recorded since the last time. What is published is on disk before it is
+// forgotten here, and what is published again has the same ID.
 func (n *Notifier) publishRecorded() error {
 	if !n.remembered {
 		if err := n.reopenPushes(); err != nil {

@@ -32,7 +32,8 @@ func TestEventOf(t *testing.T) {
 	client := ledger.Request{Host: "registry.contoso.com:443", Method: "PUT", UserAgent: "docker/27"}
 	entry := func(name, config string) ledger.Entry {
 		return ledger.Entry{
-			Reference: ledger.Reference{Repository: "app", Name: name}, Digest: digest(1), MediaType: typeImage, Config: config, Size: 524,
+			Reference: ledger.Reference{Repository: "app", Name: name}, Digest: digest(1), MediaType: typeImage, Config: config,
+			Size:    524,
 			Replica: "west", Stamp: hlc.Stamp{WallMS: 1, Member: "gw1"}, Confirmed: []string{"west"},
 		}
 	}
@@ -43,25 +44,37 @@ func TestEventOf(t *testing.T) {
 		event ledger.Event
 		want  string // action, region, tag, size, request; empty: nobody is told
 	}{
-		"tag":                 {ledger.Event{Kind: ledger.Pushed, Entry: entry("v1", typeConfig), Replica: "west", Request: client}, "push west v1 524 registry.contoso.com:443 PUT docker/27"},
-		"digest":              {ledger.Event{Kind: ledger.Pushed, Entry: entry(digest(1), typeConfig), Replica: "west", Request: client}, "push west  524 registry.contoso.com:443 PUT docker/27"},
-		"chart":               {ledger.Event{Kind: ledger.Pushed, Entry: entry("v1", typeChart), Replica: "west", Request: client}, "chart_push west v1 524 registry.contoso.com:443 PUT docker/27"},
-		"nobody's push":       {ledger.Event{Kind: ledger.Pushed, Entry: entry("v1", typeConfig), Replica: "west"}, "push west v1 524 registry.contoso.com PUT fairlead/1"},
-		"copy":                {ledger.Event{Kind: ledger.Confirmed, Entry: entry("v1", ""), Replica: "east"}, "push east v1 524 registry.contoso.com PUT fairlead/1"},
-		"copy of a chart":     {ledger.Event{Kind: ledger.Confirmed, Entry: entry("v1", typeChart), Replica: "east"}, "chart_push east v1 524 registry.contoso.com PUT fairlead/1"},
-		"deletion":            {ledger.Event{Kind: ledger.Deleted, Entry: deleted(entry(digest(1), "")), Replica: "west", Request: ledger.Request{Method: "DELETE"}}, "delete west  524  DELETE "},
-		"deletion elsewhere":  {ledger.Event{Kind: ledger.Confirmed, Entry: deleted(entry(digest(1), "")), Replica: "east"}, "delete east  524 registry.contoso.com DELETE fairlead/1"},
-		"deletion of a chart": {ledger.Event{Kind: ledger.Deleted, Entry: deleted(entry(digest(1), typeChart)), Replica: "west"}, "chart_delete west  524 registry.contoso.com DELETE fairlead/1"},
-		"deleted tag":         {ledger.Event{Kind: ledger.Deleted, Entry: deleted(entry("v1", "")), Replica: "west", Request: client}, ""},
-		"deleted tag there":   {ledger.Event{Kind: ledger.Confirmed, Entry: deleted(entry("v1", "")), Replica: "east"}, ""},
-		"blob":                {ledger.Event{Kind: ledger.Pushed, Entry: blob, Replica: "west", Request: client}, ""},
-		"deleted blob":        {ledger.Event{Kind: ledger.Deleted, Entry: deleted(blob), Replica: "west", Request: client}, ""},
+		"tag": {ledger.Event{Kind: ledger.Pushed, Entry: entry("v1", typeConfig), Replica: "west",
+			Request: client}, "push west v1 524 registry.contoso.com:443 PUT docker/27"},
+		"digest": {ledger.Event{Kind: ledger.Pushed, Entry: entry(digest(1), typeConfig), Replica: "west",
+			Request: client}, "push west  524 registry.contoso.com:443 PUT docker/27"},
+		"chart": {ledger.Event{Kind: ledger.Pushed, Entry: entry("v1", typeChart), Replica: "west",
+			Request: client}, "chart_push west v1 524 registry.contoso.com:443 PUT docker/27"},
+		"nobody's push": {ledger.Event{Kind: ledger.Pushed, Entry: entry("v1", typeConfig), Replica: "west"},
+			"push west v1 524 registry.contoso.com PUT fairlead/1"},
+		"copy": {ledger.Event{Kind: ledger.Confirmed, Entry: entry("v1", ""), Replica: "east"},
+			"push east v1 524 registry.contoso.com PUT fairlead/1"},
+		"copy of a chart": {ledger.Event{Kind: ledger.Confirmed, Entry: entry("v1", typeChart), Replica: "east"},
+			"chart_push east v1 524 registry.contoso.com PUT fairlead/1"},
+		"deletion": {ledger.Event{Kind: ledger.Deleted, Entry: deleted(entry(digest(1), "")), Replica: "west",
+			Request: ledger.Request{Method: "DELETE"}}, "delete west  524  DELETE "},
+		"deletion elsewhere": {ledger.Event{Kind: ledger.Confirmed, Entry: deleted(entry(digest(1), "")), Replica: "east"},
+			"delete east  524 registry.contoso.com DELETE fairlead/1"},
+		"deletion of a chart": {ledger.Event{Kind: ledger.Deleted, Entry: deleted(entry(digest(1), typeChart)),
+			Replica: "west"}, "chart_delete west  524 registry.contoso.com DELETE fairlead/1"},
+		"deleted tag": {ledger.Event{Kind: ledger.Deleted, Entry: deleted(entry("v1", "")), Replica: "west",
+			Request: client}, ""},
+		"deleted tag there": {ledger.Event{Kind: ledger.Confirmed, Entry: deleted(entry("v1", "")), Replica: "east"}, ""},
+		"blob":              {ledger.Event{Kind: ledger.Pushed, Entry: blob, Replica: "west", Request: client}, ""},
+		"deleted blob": {ledger.Event{Kind: ledger.Deleted, Entry: deleted(blob), Replica: "west", Request: client},
+			""},
 	} {
 		told, ok := eventOf(test.event, own)
 		got := ""
 		if ok {
 			r := told.Request
-			got = fmt.Sprintf("%s %s %s %d %s %s %s", told.Action, told.Region, told.Target.Tag, told.Target.Size, r.Host, r.Method, r.UserAgent)
+			got = fmt.Sprintf("%s %s %s %d %s %s %s", told.Action, told.Region, told.Target.Tag, told.Target.Size, r.Host,
+				r.Method, r.UserAgent)
 		}
 		if got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
@@ -78,7 +91,8 @@ func isUUID(s string) bool {
 
 // One request has one ID; what is told of twice has the same, and nothing else has it.
 func TestIDs(t *testing.T) {
-	e := ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: "v1"}, Stamp: hlc.Stamp{WallMS: 1, Member: "gw1"}}
+	e := ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: "v1"},
+		Stamp: hlc.Stamp{WallMS: 1, Member: "gw1"}}
 	seen := map[string]string{}
 	one := func(what string, id string) {
 		if other, twice := seen[id]; twice {
@@ -119,13 +133,17 @@ func TestProgress(t *testing.T) {
 		takers []string
 		want   progress
 	}{
-		"not yet":           {ledger.Entry{Stamp: pushed, Confirmed: []string{"west"}}, []string{"east", "west"}, underWay},
-		"everywhere":        {ledger.Entry{Stamp: pushed, Confirmed: []string{"east", "north", "west"}}, []string{"east", "west"}, everywhere},
-		"nobody takes it":   {ledger.Entry{Stamp: pushed, Confirmed: []string{"west"}}, nil, everywhere},
-		"pushed anew":       {ledger.Entry{Stamp: hlc.Stamp{WallMS: 3}, Confirmed: []string{"east", "west"}}, []string{"east", "west"}, overtaken},
-		"deleted":           {ledger.Entry{Stamp: hlc.Stamp{WallMS: 3}, Deleted: true}, nil, overtaken},
-		"what was before":   {ledger.Entry{Stamp: hlc.Stamp{WallMS: 1}, Confirmed: []string{"east", "west"}}, []string{"east", "west"}, underWay},
-		"one stamp, buried": {ledger.Entry{Stamp: pushed, Deleted: true, Confirmed: []string{"west"}}, []string{"west"}, overtaken},
+		"not yet": {ledger.Entry{Stamp: pushed, Confirmed: []string{"west"}}, []string{"east", "west"}, underWay},
+		"everywhere": {ledger.Entry{Stamp: pushed, Confirmed: []string{"east", "north", "west"}},
+			[]string{"east", "west"}, everywhere},
+		"nobody takes it": {ledger.Entry{Stamp: pushed, Confirmed: []string{"west"}}, nil, everywhere},
+		"pushed anew": {ledger.Entry{Stamp: hlc.Stamp{WallMS: 3}, Confirmed: []string{"east", "west"}},
+			[]string{"east", "west"}, overtaken},
+		"deleted": {ledger.Entry{Stamp: hlc.Stamp{WallMS: 3}, Deleted: true}, nil, overtaken},
+		"what was before": {ledger.Entry{Stamp: hlc.Stamp{WallMS: 1}, Confirmed: []string{"east", "west"}},
+			[]string{"east", "west"}, underWay},
+		"one stamp, buried": {ledger.Entry{Stamp: pushed, Deleted: true, Confirmed: []string{"west"}}, []string{"west"},
+			overtaken},
 	} {
 		if got := progressOf(pushed, test.now, test.takers); got != test.want {
 			t.Errorf("%s: %d, want %d", name, got, test.want)
@@ -256,11 +274,12 @@ func (s *site) left(want int) {
 
 var allOfIt = subscription.Subscription{
 	Name: "hook1", ServiceURI: "http://127.0.0.1:1", Status: subscription.Enabled,
-	Actions: []subscription.Action{subscription.Push, subscription.Delete, subscription.ChartPush, subscription.ChartDelete, subscription.Replicated},
+	Actions: []subscription.Action{subscription.Push, subscription.Delete, subscription.ChartPush,
+		subscription.ChartDelete, subscription.Replicated},
 }
 
-// TestHooks: an event for the region that took a push, one for each that came to have it, and one when all have it, of each
-// request; whatever is closed and opened in between.
+// TestHooks: an event for the region that took a push, one for each that came to have it, and one when all have it, of
+// each request; whatever is closed and opened in between.
 func TestNotifier(t *testing.T) {
 	s, seen := newSite(t, allOfIt), map[string]bool{}
 	s.push("app", "v1", ledger.Content{Digest: digest(1), Size: 524})
@@ -301,14 +320,16 @@ func TestOvertaken(t *testing.T) {
 	s.push("app", "v1", ledger.Content{Digest: digest(2)})
 	s.confirm("app", "v1", "east", "europe")
 	s.push("app", "v1", ledger.Content{Digest: digest(3)})
-	s.tells(seen, "push app v1 1", "push app v1 2", "push app v1 2", "push app v1 2", "replicated app v1 2", "push app v1 3")
+	s.tells(seen, "push app v1 1", "push app v1 2", "push app v1 2", "push app v1 2", "replicated app v1 2",
+		"push app v1 3")
 	s.left(1)
 	s.remove(ledger.Reference{Repository: "app", Name: "v1"})
 	s.tells(seen)
 	s.left(0)
 }
 
-// What completes a push may be learnt from another gateway, which tells of its own copies; also while this one was not there.
+// What completes a push may be learnt from another gateway, which tells of its own copies; also while this one was not
+// there.
 func TestCompletedElsewhere(t *testing.T) {
 	s, seen := newSite(t, allOfIt), map[string]bool{}
 	other, err := ledger.Open(t.TempDir(), "gw2", nil, time.Now, slog.New(slog.DiscardHandler))
@@ -384,7 +405,8 @@ func TestNobodySubscribes(t *testing.T) {
 func TestOpenPushesAreBounded(t *testing.T) {
 	s := newSite(t)
 	for i := range maxOpen + 1 {
-		s.notifier.openPushOf(ledger.Event{Number: uint64(i), Entry: ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: fmt.Sprint(i)}}})
+		s.notifier.openPushOf(ledger.Event{Number: uint64(i),
+			Entry: ledger.Entry{Reference: ledger.Reference{Repository: "app", Name: fmt.Sprint(i)}}})
 	}
 	if len(s.notifier.open) != maxOpen || !slices.Equal(s.notifier.done, []uint64{maxOpen}) {
 		t.Errorf("%d open, %v to forget", len(s.notifier.open), s.notifier.done)

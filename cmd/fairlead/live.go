@@ -19,7 +19,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
-// insideBound is for all that one replica is asked with a login.
+// insideBound bounds all that one replica is asked with a login.
 const insideBound = 30 * time.Second
 
 // checkLive prints a line for each thing that was tried, and reports whether all is well.

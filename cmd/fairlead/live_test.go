@@ -115,7 +115,8 @@ func TestCompareDelegation(t *testing.T) {
 	}{
 		{[]string{"NS2.contoso.com.", "ns1.contoso.com."}, true, "is delegated to ns1.contoso.com, ns2.contoso.com"},
 		{nil, false, "is not delegated: put NS records"},
-		{[]string{"ns1.contoso.com."}, false, "is delegated to ns1.contoso.com, and the file names ns1.contoso.com, ns2.contoso.com"},
+		{[]string{"ns1.contoso.com."}, false,
+			"is delegated to ns1.contoso.com, and the file names ns1.contoso.com, ns2.contoso.com"},
 		{[]string{"ns.elsewhere.example."}, false, "ns.elsewhere.example"},
 	} {
 		var records []*net.NS

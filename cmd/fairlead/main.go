@@ -23,8 +23,9 @@ func main() {
 
 func run(ctx context.Context, args []string) int {
 	root := &cobra.Command{
-		Use:           "fairlead",
-		Short:         "one hostname for regional container registries: the nearest healthy replica, and pushes that stay complete",
+		Use: "fairlead",
+		Short: "one hostname for regional container registries: the nearest healthy replica, and pushes " +
+			"that stay complete",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

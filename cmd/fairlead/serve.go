@@ -55,7 +55,8 @@ func serveCommand() *cobra.Command {
 	return cmd
 }
 
-// ignoreHangups: a terminal's end, or somebody who expects SIGHUP to have the file read again, ends no gateway.
+// ignoreHangups has SIGHUP logged and nothing else. A terminal's end, or somebody who expects the file to be read
+// again, ends no gateway.
 func ignoreHangups(log *slog.Logger) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)

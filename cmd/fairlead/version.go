@@ -47,9 +47,9 @@ func versionCommand() *cobra.Command {
 		Run: func(cmd *cobra.Command, _ []string) {
 			v := version()
 			table, built := world.Origin()
-			fmt.Fprintf(cmd.OutOrStdout(), "fairlead %s\ncommit   %s\ngo       %s\ngeo      round-trip times of %s; places of %s of %s (%s)\n",
-				v.release, v.commit, runtime.Version(), geo.RTTDate, table, built.Format(time.DateOnly),
-				world.Attribution)
+			fmt.Fprintf(cmd.OutOrStdout(),
+				"fairlead %s\ncommit   %s\ngo       %s\ngeo      round-trip times of %s; places of %s of %s (%s)\n",
+				v.release, v.commit, runtime.Version(), geo.RTTDate, table, built.Format(time.DateOnly), world.Attribution)
 		},
 	}
 }

@@ -32,14 +32,16 @@ func realistic(t testing.TB) []byte {
 	var entries []entry
 	for i := range 300 {
 		record := join(places[random.IntN(len(places))], subdivision(fmt.Sprint(i%17)), postal(fmt.Sprint(i%101)),
-			mmdbtype.Map{"continent": mmdbtype.Map{"code": mmdbtype.String("EU"), "names": mmdbtype.Map{"en": mmdbtype.String("Europe"), "ja": mmdbtype.String("ヨーロッパ")}}})
+			mmdbtype.Map{"continent": mmdbtype.Map{"code": mmdbtype.String("EU"),
+				"names": mmdbtype.Map{"en": mmdbtype.String("Europe"), "ja": mmdbtype.String("ヨーロッパ")}}})
 		network := fmt.Sprintf("%d.%d.0.0/%d", 1+random.IntN(220), random.IntN(256), 12+random.IntN(12))
 		if i%3 == 0 {
 			network = fmt.Sprintf("2a%02x:%x::/%d", random.IntN(16), random.IntN(65536), 24+random.IntN(40))
 		}
 		entries = append(entries, entry{network, record})
 	}
-	return build(t, mmdbwriter.Options{DatabaseType: "GeoLite2-City", RecordSize: 28, Description: map[string]string{"en": "test"}}, entries)
+	return build(t, mmdbwriter.Options{DatabaseType: "GeoLite2-City", RecordSize: 28,
+		Description: map[string]string{"en": "test"}}, entries)
 }
 
 func simple(t testing.TB) []byte {
@@ -61,7 +63,8 @@ func tableOf(data []byte) (*geo.Table, error) {
 // useful fails unless a table of what may be damaged is one that can be used.
 func useful(t *testing.T, table *geo.Table) {
 	t.Helper()
-	for _, s := range []string{"0.0.0.0", "81.2.69.142", "192.0.2.1", "203.0.113.9", "255.255.255.255", "::", "2001:db8::1", "2a01::1", "2002::1", "ffff::"} {
+	for _, s := range []string{"0.0.0.0", "81.2.69.142", "192.0.2.1", "203.0.113.9", "255.255.255.255", "::",
+		"2001:db8::1", "2a01::1", "2002::1", "ffff::"} {
 		got := table.Locate(addr(s))
 		if got.Placed() && !got.Point.Valid() {
 			t.Fatalf("%s: at %v", s, got.Point)
@@ -73,7 +76,8 @@ func useful(t *testing.T, table *geo.Table) {
 }
 
 func TestEveryCutIsRefused(t *testing.T) {
-	for _, data := range [][]byte{simple(t), build(t, mmdbwriter.Options{}, []entry{{"81.2.64.0/20", london}, {"2001:db8::/32", in("NL")}})} {
+	for _, data := range [][]byte{simple(t), build(t, mmdbwriter.Options{},
+		[]entry{{"81.2.64.0/20", london}, {"2001:db8::/32", in("NL")}})} {
 		for n := range data {
 			if _, err := tableOf(data[:n:n]); err == nil {
 				t.Errorf("no error for %d bytes of %d", n, len(data))
@@ -88,7 +92,8 @@ func TestEveryCutIsRefused(t *testing.T) {
 
 // Damage to what a record says of its place refuses the file: it is not the only one.
 func TestDamagedRecordsAreRefused(t *testing.T) {
-	data := build(t, mmdbwriter.Options{}, []entry{{"81.2.64.0/20", london}, {"192.0.2.0/24", tokyo}, {"2001:db8::/32", utrecht}})
+	data := build(t, mmdbwriter.Options{}, []entry{{"81.2.64.0/20", london}, {"192.0.2.0/24", tokyo},
+		{"2001:db8::/32", utrecht}})
 	latitude := string(binary.BigEndian.AppendUint64(nil, math.Float64bits(52.09)))
 	for _, tt := range []struct{ name, old, new, says string }{
 		{"a text that runs on behind the data", "\x47Utrecht", "\x5f\xff\xff\xff\xff\xff\xff\xff", "2001:db8::/32"},
@@ -146,8 +151,8 @@ func mutate(random *rand.Rand, data []byte) []byte {
 	return data
 }
 
-// maxAllocated is some 100 times what the databases of these tests are long, and what a field of the metadata that is believed
-// would go far beyond.
+// maxAllocated is some 100 times what the databases of these tests are long, and what a field of the metadata that is
+// believed would go far beyond.
 const maxAllocated = 32 << 20
 
 func TestDamageIsSurvived(t *testing.T) {
@@ -181,7 +186,8 @@ func TestDamageIsSurvived(t *testing.T) {
 
 func FuzzLoad(f *testing.F) {
 	f.Add(simple(f))
-	f.Add(build(f, mmdbwriter.Options{RecordSize: 28, DisableIPv4Aliasing: true}, []entry{{"81.2.64.0/20", london}, {"192.0.2.0/24", tokyo}}))
+	f.Add(build(f, mmdbwriter.Options{RecordSize: 28, DisableIPv4Aliasing: true},
+		[]entry{{"81.2.64.0/20", london}, {"192.0.2.0/24", tokyo}}))
 	f.Add(build(f, mmdbwriter.Options{RecordSize: 32}, []entry{{"2001:db8::/32", in("NL")}}))
 	f.Add(raw(6, [][2]uint32{{2, 1 + separator}, {2, 2}}, "\xe1\x47country\xe1\x48iso_code\x42NL"))
 	f.Add([]byte("\xab\xcd\xefMaxMind.com\xe0"))

@@ -20,9 +20,9 @@ import (
 // maxSize bounds the memory a file can take, in bytes. The largest City database is about a tenth of it.
 const maxSize = 1 << 30
 
-// Load reads databases into one table: of both families, or one file for each of them. All that is used of a file is read and
-// checked: what is damaged, cut short, over 1 GiB or in none of the schemas is an error. Nothing is mapped, and nothing of a file
-// is used later, so it may be replaced or cut in place at any time.
+// Load reads databases into one table: of both families, or one file for each of them. All that is used of a file is
+// read and checked: what is damaged, cut short, over 1 GiB or in none of the schemas is an error. Nothing is mapped,
+// and nothing of a file is used later, so it may be replaced or cut in place at any time.
 func Load(bits4 int, paths ...string) (t *geo.Table, r geo.Report, err error) {
 	defer func() { // no file, whatever it holds, may end the program: the library promises no bounds for what is damaged
 		if p := recover(); p != nil {

@@ -48,24 +48,35 @@ func TestSchemas(t *testing.T) {
 		country string
 	}{
 		{"a city", london, geo.SourceDatabase, inLondon, "GB"},
-		{"a city that may be anywhere", join(in("GB"), inCity("London"), at(51.51, -0.09, 1000)), geo.SourceDatabase, inLondon, "GB"},
-		{"a city with a number alone", join(in("GB"), mmdbtype.Map{"city": mmdbtype.Map{"geoname_id": mmdbtype.Uint32(2643743)}}, at(51.51, -0.09, 200)), geo.SourceDatabase, inLondon, "GB"},
-		{"a subdivision", join(in("US"), subdivision("CA"), at(34.05, -118.24, 500)), geo.SourceDatabase, geo.Point{Lat: 34.05, Lon: -118.24}, "US"},
-		{"a postal code", join(in("US"), postal("94103"), at(37.77, -122.41, 200)), geo.SourceDatabase, geo.Point{Lat: 37.77, Lon: -122.41}, "US"},
+		{"a city that may be anywhere", join(in("GB"), inCity("London"), at(51.51, -0.09, 1000)), geo.SourceDatabase,
+			inLondon, "GB"},
+		{"a city with a number alone",
+			join(in("GB"), mmdbtype.Map{"city": mmdbtype.Map{"geoname_id": mmdbtype.Uint32(2643743)}}, at(51.51, -0.09, 200)),
+			geo.SourceDatabase, inLondon, "GB"},
+		{"a subdivision", join(in("US"), subdivision("CA"), at(34.05, -118.24, 500)), geo.SourceDatabase,
+			geo.Point{Lat: 34.05, Lon: -118.24}, "US"},
+		{"a postal code", join(in("US"), postal("94103"), at(37.77, -122.41, 200)), geo.SourceDatabase,
+			geo.Point{Lat: 37.77, Lon: -122.41}, "US"},
 		{"the middle of the USA", join(in("US"), at(37.751, -97.822, 1000)), geo.SourceCountry, us, "US"},
 		{"the middle of the USA without a radius", join(in("US"), at(37.751, -97.822, 0)), geo.SourceCountry, us, "US"},
 		{"the middle of the USA of old", join(in("US"), at(38, -97, 0)), geo.SourceCountry, us, "US"},
-		{"a city in the middle of the USA", join(in("US"), inCity("Cheney"), at(37.751, -97.822, 20)), geo.SourceDatabase, geo.Point{Lat: 37.751, Lon: -97.822}, "US"},
+		{"a city in the middle of the USA", join(in("US"), inCity("Cheney"), at(37.751, -97.822, 20)), geo.SourceDatabase,
+			geo.Point{Lat: 37.751, Lon: -97.822}, "US"},
 		{"a country's default point", join(in("GB"), at(51.4964, -0.1224, 200)), geo.SourceCountry, gb, "GB"},
 		{"a small country's default point", join(in("NL"), at(52.3824, 4.8995, 100)), geo.SourceCountry, nl, "NL"},
-		{"near a point in no city", join(in("NL"), at(53.2, 6.6, 50)), geo.SourceDatabase, geo.Point{Lat: 53.2, Lon: 6.6}, "NL"},
-		{"a point put there by hand", join(in("NL"), at(53.2, 6.6, 0)), geo.SourceDatabase, geo.Point{Lat: 53.2, Lon: 6.6}, "NL"},
+		{"near a point in no city", join(in("NL"), at(53.2, 6.6, 50)), geo.SourceDatabase, geo.Point{Lat: 53.2, Lon: 6.6},
+			"NL"},
+		{"a point put there by hand", join(in("NL"), at(53.2, 6.6, 0)), geo.SourceDatabase, geo.Point{Lat: 53.2, Lon: 6.6},
+			"NL"},
 		{"0,0", join(in("NL"), at(0, 0, 0)), geo.SourceCountry, nl, "NL"},
 		{"0,0 in a city", join(in("NL"), inCity("Utrecht"), at(0, 0, 5)), geo.SourceCountry, nl, "NL"},
 		{"at sea", join(in("NL"), inCity("Utrecht"), at(40, -40, 5)), geo.SourceCountry, nl, "NL"},
-		{"on the equator", join(in("EC"), inCity("Mitad del Mundo"), at(0, -78.45, 5)), geo.SourceDatabase, geo.Point{Lat: 0, Lon: -78.45}, "EC"},
+		{"on the equator", join(in("EC"), inCity("Mitad del Mundo"), at(0, -78.45, 5)), geo.SourceDatabase,
+			geo.Point{Lat: 0, Lon: -78.45}, "EC"},
 		{"a city without a point", join(in("NL"), inCity("Utrecht")), geo.SourceCountry, nl, "NL"},
-		{"half a point", join(in("NL"), inCity("Utrecht"), mmdbtype.Map{"location": mmdbtype.Map{"latitude": mmdbtype.Float64(52)}}), geo.SourceCountry, nl, "NL"},
+		{"half a point",
+			join(in("NL"), inCity("Utrecht"), mmdbtype.Map{"location": mmdbtype.Map{"latitude": mmdbtype.Float64(52)}}),
+			geo.SourceCountry, nl, "NL"},
 		{"a point off the Earth", join(in("NL"), inCity("Utrecht"), at(95, 5, 5)), geo.SourceCountry, nl, "NL"},
 		{"a country", in("NL"), geo.SourceCountry, nl, "NL"},
 		{"registered there", inCountry("registered_country", "NL"), geo.SourceCountry, nl, "NL"},
@@ -81,13 +92,18 @@ func TestSchemas(t *testing.T) {
 			"traits": mmdbtype.Map{"user_type": mmdbtype.String("business"), "static_ip_score": mmdbtype.Float64(1.5)},
 		}), geo.SourceDatabase, inLondon, "GB"},
 
-		{"flat: a city", join(text("country_code", "NL", "city", "Utrecht", "state1", "Utrecht", "postcode", ""), flatAt(52.09, 5.12)), geo.SourceDatabase, inUtrecht, "NL"},
-		{"flat: a state", join(text("country_code", "NL", "city", "", "state1", "Utrecht"), flatAt(52.09, 5.12)), geo.SourceDatabase, inUtrecht, "NL"},
-		{"flat: a postal code", join(text("country_code", "NL", "postcode", "3511"), flatAt(52.09, 5.12)), geo.SourceDatabase, inUtrecht, "NL"},
+		{"flat: a city", join(text("country_code", "NL", "city", "Utrecht", "state1", "Utrecht", "postcode", ""),
+			flatAt(52.09, 5.12)), geo.SourceDatabase, inUtrecht, "NL"},
+		{"flat: a state", join(text("country_code", "NL", "city", "", "state1", "Utrecht"), flatAt(52.09, 5.12)),
+			geo.SourceDatabase, inUtrecht, "NL"},
+		{"flat: a postal code", join(text("country_code", "NL", "postcode", "3511"), flatAt(52.09, 5.12)), geo.SourceDatabase,
+			inUtrecht, "NL"},
 		{"flat: a point of nothing", join(text("country_code", "NL"), flatAt(52.09, 5.12)), geo.SourceCountry, nl, "NL"},
 		{"flat: a country", text("country_code", "NL"), geo.SourceCountry, nl, "NL"},
-		{"flat: a country among other texts", text("country", "Netherlands", "country_code", "NL", "continent", "Europe"), geo.SourceCountry, nl, "NL"},
-		{"flat: half a point", join(text("country_code", "NL", "city", "Utrecht"), mmdbtype.Map{"longitude": mmdbtype.Float32(5)}), geo.SourceCountry, nl, "NL"},
+		{"flat: a country among other texts", text("country", "Netherlands", "country_code", "NL", "continent", "Europe"),
+			geo.SourceCountry, nl, "NL"},
+		{"flat: half a point", join(text("country_code", "NL", "city", "Utrecht"),
+			mmdbtype.Map{"longitude": mmdbtype.Float32(5)}), geo.SourceCountry, nl, "NL"},
 		{"flat: no country", join(text("city", "Utrecht"), flatAt(52.09, 5.12)), geo.SourceDatabase, inUtrecht, ""},
 		{"flat: what can be no country", text("country_code", "NLD"), geo.SourceNone, nowhere, ""},
 		{"flat: what stands for a proxy", text("country_code", "A1"), geo.SourceNone, nowhere, ""},
@@ -121,8 +137,10 @@ func scopeIn(table *geo.Table, s string) string {
 }
 
 func TestFamilies(t *testing.T) {
-	v4 := build(t, mmdbwriter.Options{DatabaseType: "city ipv4", IPVersion: 4}, []entry{{"81.2.64.0/20", london}, {"223.255.255.0/24", tokyo}})
-	v6 := build(t, mmdbwriter.Options{DatabaseType: "city ipv6", BuildEpoch: built + 60}, []entry{{"2001:db8::/32", utrecht}, {"2a00:0:0:1::/64", tokyo}})
+	v4 := build(t, mmdbwriter.Options{DatabaseType: "city ipv4", IPVersion: 4},
+		[]entry{{"81.2.64.0/20", london}, {"223.255.255.0/24", tokyo}})
+	v6 := build(t, mmdbwriter.Options{DatabaseType: "city ipv6", BuildEpoch: built + 60},
+		[]entry{{"2001:db8::/32", utrecht}, {"2a00:0:0:1::/64", tokyo}})
 	both := []entry{{"81.2.64.0/20", london}, {"2001:db8::/32", utrecht}}
 	for _, tt := range []struct {
 		name      string
@@ -131,14 +149,22 @@ func TestFamilies(t *testing.T) {
 		want      geo.Source
 		in, scope string
 	}{
-		{"IPv4 in a tree of both", [][]byte{build(t, mmdbwriter.Options{}, both)}, "81.2.69.142", geo.SourceDatabase, "GB", "81.2.64.0/20"},
-		{"mapped", [][]byte{build(t, mmdbwriter.Options{}, both)}, "::ffff:81.2.69.142", geo.SourceDatabase, "GB", "81.2.64.0/20"},
+		{"IPv4 in a tree of both", [][]byte{build(t, mmdbwriter.Options{}, both)}, "81.2.69.142", geo.SourceDatabase, "GB",
+			"81.2.64.0/20"},
+		{"mapped", [][]byte{build(t, mmdbwriter.Options{}, both)}, "::ffff:81.2.69.142", geo.SourceDatabase, "GB",
+			"81.2.64.0/20"},
 		{"behind it", [][]byte{build(t, mmdbwriter.Options{}, both)}, "81.2.80.1", geo.SourceNone, "", "81.2.80.0/20"},
-		{"IPv6 in a tree of both", [][]byte{build(t, mmdbwriter.Options{}, both)}, "2001:db8:1::1", geo.SourceDatabase, "NL", "2001:db8::/32"},
-		{"6to4 is no place", [][]byte{build(t, mmdbwriter.Options{}, both)}, "2002:5102:458e::1", geo.SourceNone, "", "2002::/15"},
-		{"without aliases", [][]byte{build(t, mmdbwriter.Options{DisableIPv4Aliasing: true}, both)}, "81.2.69.142", geo.SourceDatabase, "GB", "81.2.64.0/20"},
-		{"one record for all of IPv4, aliased", [][]byte{build(t, mmdbwriter.Options{}, []entry{{"0.0.0.0/0", london}})}, "81.2.69.142", geo.SourceDatabase, "GB", "0.0.0.0/0"},
-		{"mapped as well as plain", [][]byte{build(t, mmdbwriter.Options{DisableIPv4Aliasing: true}, []entry{{"81.2.64.0/20", london}, {"::ffff:81.2.64.0/116", tokyo}})}, "81.2.69.142", geo.SourceDatabase, "GB", "81.2.64.0/20"},
+		{"IPv6 in a tree of both", [][]byte{build(t, mmdbwriter.Options{}, both)}, "2001:db8:1::1", geo.SourceDatabase, "NL",
+			"2001:db8::/32"},
+		{"6to4 is no place", [][]byte{build(t, mmdbwriter.Options{}, both)}, "2002:5102:458e::1", geo.SourceNone, "",
+			"2002::/15"},
+		{"without aliases", [][]byte{build(t, mmdbwriter.Options{DisableIPv4Aliasing: true}, both)}, "81.2.69.142",
+			geo.SourceDatabase, "GB", "81.2.64.0/20"},
+		{"one record for all of IPv4, aliased", [][]byte{build(t, mmdbwriter.Options{}, []entry{{"0.0.0.0/0", london}})},
+			"81.2.69.142", geo.SourceDatabase, "GB", "0.0.0.0/0"},
+		{"mapped as well as plain", [][]byte{build(t, mmdbwriter.Options{DisableIPv4Aliasing: true},
+			[]entry{{"81.2.64.0/20", london}, {"::ffff:81.2.64.0/116",
+				tokyo}})}, "81.2.69.142", geo.SourceDatabase, "GB", "81.2.64.0/20"},
 		{"split, IPv4", [][]byte{v4, v6}, "81.2.69.142", geo.SourceDatabase, "GB", "81.2.64.0/20"},
 		{"split, IPv6", [][]byte{v4, v6}, "2001:db8::1", geo.SourceDatabase, "NL", "2001:db8::/32"},
 		{"split, IPv6 named first", [][]byte{v6, v4}, "81.2.69.142", geo.SourceDatabase, "GB", "81.2.64.0/20"},
@@ -160,18 +186,23 @@ func TestFamilies(t *testing.T) {
 }
 
 func TestBlocksOfMostAddresses(t *testing.T) {
-	table, report, err := Load(24, write(t, build(t, mmdbwriter.Options{}, []entry{{"192.0.2.0/26", london}, {"192.0.2.128/25", utrecht}}))...)
-	if got := table.Locate(addr("192.0.2.1")); err != nil || got.Country != "NL" || scopeIn(table, "192.0.2.1") != "192.0.2.0/24" || report.Long != 2 {
+	table, report, err := Load(24, write(t, build(t, mmdbwriter.Options{},
+		[]entry{{"192.0.2.0/26", london}, {"192.0.2.128/25", utrecht}}))...)
+	if got := table.Locate(addr("192.0.2.1")); err != nil || got.Country != "NL" ||
+		scopeIn(table, "192.0.2.1") != "192.0.2.0/24" || report.Long != 2 {
 		t.Errorf("%+v, %v, %s; want where most of the /24 are", got, err, report)
 	}
 }
 
 func TestTwoFilesOfOneFamily(t *testing.T) {
 	city := build(t, mmdbwriter.Options{DatabaseType: "city", IPVersion: 4}, []entry{{"192.0.2.0/24", london}})
-	country := build(t, mmdbwriter.Options{DatabaseType: "country"}, []entry{{"192.0.2.0/25", in("NL")}, {"2001:db8::/32", in("NL")}})
+	country := build(t, mmdbwriter.Options{DatabaseType: "country"},
+		[]entry{{"192.0.2.0/25", in("NL")}, {"2001:db8::/32", in("NL")}})
 	paths := write(t, city, country)
 	_, _, err := Load(0, paths...)
-	if !errors.Is(err, geo.ErrOrder) || !strings.Contains(err.Error(), "b.mmdb: it has networks of a family of which "+paths[0]+" has some") || !strings.Contains(err.Error(), "192.0.2.0/25") {
+	if !errors.Is(err, geo.ErrOrder) || !strings.Contains(err.Error(),
+		"b.mmdb: it has networks of a family of which "+paths[0]+" has some") ||
+		!strings.Contains(err.Error(), "192.0.2.0/25") {
 		t.Errorf("%v, want one that names both files and the network", err)
 	}
 	if _, _, err := Load(0, paths[0], paths[0]); !errors.Is(err, geo.ErrOrder) {
@@ -189,12 +220,14 @@ func TestOtherSchemasAreRefused(t *testing.T) {
 		says    string
 	}{
 		{"numbers of networks", []entry{{"192.0.2.0/24", mmdbtype.Map{
-			"autonomous_system_number": mmdbtype.Uint32(64496), "autonomous_system_organization": mmdbtype.String("Contoso")}}}, `"GeoLite2-ASN": its records have neither location nor country`},
+			"autonomous_system_number": mmdbtype.Uint32(64496), "autonomous_system_organization": mmdbtype.String("Contoso")}}},
+			`"GeoLite2-ASN": its records have neither location nor country`},
 		{"texts", []entry{{"192.0.2.0/24", text("range", "Contoso")}}, "neither location nor country"},
 		{"empty records", []entry{{"192.0.2.0/24", mmdbtype.Map{}}}, "neither location nor country"},
 		{"no networks", nil, "it has no networks"},
 		{"a country that is a text", []entry{{"192.0.2.0/24", text("country", "NL")}}, "192.0.2.0/24"},
-		{"a latitude that is a text", []entry{{"192.0.2.0/24", text("country_code", "NL", "latitude", "52")}}, "192.0.2.0/24"},
+		{"a latitude that is a text", []entry{{"192.0.2.0/24", text("country_code", "NL", "latitude", "52")}},
+			"192.0.2.0/24"},
 	} {
 		_, _, err := Load(0, write(t, build(t, mmdbwriter.Options{DatabaseType: "GeoLite2-ASN"}, tt.entries))...)
 		if err == nil || !strings.Contains(err.Error(), tt.says) {
@@ -223,7 +256,8 @@ func TestFilesThatAreNoDatabase(t *testing.T) {
 		{"random bytes", write(t, noise(1, 100_000))[0], "invalid MaxMind DB file"},
 		{"twice its metadata's mark", write(t, append(bytes.Clone(good), "\xab\xcd\xefMaxMind.com"...))[0], "a.mmdb"},
 	} {
-		if _, _, err := Load(0, tt.path); err == nil || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), tt.path) {
+		if _, _, err := Load(0, tt.path); err == nil || !strings.Contains(err.Error(), tt.says) ||
+			!strings.Contains(err.Error(), tt.path) {
 			t.Errorf("%s: %v, want one that names the file and says %q", tt.name, err, tt.says)
 		}
 	}

@@ -29,8 +29,8 @@ const maxHeap = 60 << 20
 // The library looks at the IPv4 address in one of these.
 var sixToFour, teredo = netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("2001::/32")
 
-// BenchmarkRealDatabase holds that what the table says of an address is what the library finds. It is no test, since no database is here
-// that everybody has.
+// BenchmarkRealDatabase holds that what the table says of an address is what the library finds. It is no test, since no
+// database is here that everybody has.
 func BenchmarkRealDatabase(t *testing.B) {
 	paths := realFiles(t)
 	var before, after runtime.MemStats

@@ -9,11 +9,12 @@ import (
 	"github.com/fairlead-gateway/fairlead/geo"
 )
 
-// schema reads a record. Of its fields only those that count are decoded: half of the time to load a database goes into that.
+// schema reads a record. Of its fields only those that count are decoded: half of the time to load a database goes into
+// that.
 type schema func(maxminddb.Result) (geo.Record, error)
 
-// schemaOf finds the schema by a record's fields, and not by the database's name, which is its maker's choice. It is nil where
-// the record has none of them.
+// schemaOf finds the schema by a record's fields, and not by the database's name, which is its maker's choice. It is
+// nil where the record has none of them.
 func schemaOf(r maxminddb.Result) (schema, error) {
 	var fields map[string]any
 	if err := r.Decode(&fields); err != nil {
@@ -56,8 +57,8 @@ func flat(n maxminddb.Result) (geo.Record, error) {
 	return out, nil
 }
 
-// where is what we read of MaxMind's City, Country and Enterprise. geoip2.City has all names in eight languages as well, and takes half as
-// long again.
+// where is what we read of MaxMind's City, Country and Enterprise. geoip2.City has all names in eight languages as
+// well, and takes half as long again.
 type where struct {
 	Country    country         `maxminddb:"country"`
 	Registered country         `maxminddb:"registered_country"`
@@ -102,21 +103,23 @@ func nested(n maxminddb.Result) (geo.Record, error) {
 	if err := n.Decode(&known); err != nil {
 		return geo.Record{}, err
 	}
-	r.Precise = known.City.GeoNameID != 0 || known.City.Names.English != "" || len(known.Subdivisions) > 0 || known.Postal.HasData()
+	r.Precise = known.City.GeoNameID != 0 || known.City.Names.English != "" || len(known.Subdivisions) > 0 ||
+		known.Postal.HasData()
 	return r, nil
 }
 
-// vagueRadius in km is where a point that comes with neither city, subdivision nor postal code stops being one. MaxMind puts 100
-// to 1000 on the points that stand for a country; smaller ones are in countries so small that the country's point and the
-// client's are the same for us. A record without a radius was not made by MaxMind but by someone who meant the point that they
-// put there.
+// vagueRadius in km is where a point that comes with neither city, subdivision nor postal code stops being one. MaxMind
+// puts 100 to 1000 on the points that stand for a country; smaller ones are in countries so small that the country's
+// point and the client's are the same for us. A record without a radius was not made by MaxMind but by someone who
+// meant the point that they put there.
 const vagueRadius = 100
 
-// middleUS are the points MaxMind has given to "somewhere in the USA", now and before 2016: the one in the middle of a reservoir,
-// the other a farm's.
+// middleUS are the points MaxMind has given to "somewhere in the USA", now and before 2016: the one in the middle of a
+// reservoir, the other a farm's.
 var middleUS = []geo.Point{{Lat: 37.751, Lon: -97.822}, {Lat: 38, Lon: -97}}
 
-// code is a country's if it can be one: it goes into logs, metrics and answers, and a damaged file may hold anything there.
+// code is a country's if it can be one: it goes into logs, metrics and answers, and a damaged file may hold anything
+// there.
 func code(s string) string {
 	for i := range len(s) {
 		if s[i] < 'A' || s[i] > 'Z' {

@@ -9,8 +9,8 @@ import (
 	"github.com/oschwald/maxminddb-golang/v2"
 )
 
-// tree is the binary search tree of a database. The library has an iterator of its own, but that may go on for ever: a damaged
-// tree can have more branches than there are addresses, and it says nothing of those that end nowhere.
+// tree is the binary search tree of a database. The library has an iterator of its own, but that may go on for ever: a
+// damaged tree can have more branches than there are addresses, and it says nothing of those that end nowhere.
 type tree struct {
 	data   []byte
 	nodes  uint
@@ -24,7 +24,7 @@ type tree struct {
 // separator is the number of bytes between the tree and the data, which count in pointers to data.
 const separator = 16
 
-// newTree: the library has not checked all that its own iterator looks at.
+// newTree makes a tree that can be read: the library has not checked all that its own iterator looks at.
 func newTree(data []byte, m maxminddb.Metadata) (*tree, error) {
 	t := &tree{data: data, nodes: m.NodeCount, bits: m.RecordSize, unseen: m.NodeCount, ipv4: m.NodeCount}
 	if t.bits != 24 && t.bits != 28 && t.bits != 32 {
@@ -89,7 +89,8 @@ func (t *tree) children(node uint) (left, right uint) {
 	case 24:
 		return uint(n[0])<<16 | uint(n[1])<<8 | uint(n[2]), uint(n[3])<<16 | uint(n[4])<<8 | uint(n[5])
 	case 28: // both have their highest bits in the byte between them
-		return uint(n[3]>>4)<<24 | uint(n[0])<<16 | uint(n[1])<<8 | uint(n[2]), uint(binary.BigEndian.Uint32(n[3:]) & 0xfffffff)
+		return uint(n[3]>>4)<<24 | uint(n[0])<<16 | uint(n[1])<<8 | uint(n[2]),
+			uint(binary.BigEndian.Uint32(n[3:]) & 0xfffffff)
 	}
 	return uint(binary.BigEndian.Uint32(n)), uint(binary.BigEndian.Uint32(n[4:]))
 }

@@ -21,7 +21,8 @@ type found struct {
 
 // What the tree has is what the library's own iterator finds.
 func TestTreeIsReadAsTheLibraryDoes(t *testing.T) {
-	v4 := []entry{{"0.0.0.0/8", london}, {"10.0.0.0/8", utrecht}, {"10.1.2.3/32", tokyo}, {"192.0.2.0/24", london}, {"255.255.255.255/32", tokyo}}
+	v4 := []entry{{"0.0.0.0/8", london}, {"10.0.0.0/8", utrecht}, {"10.1.2.3/32", tokyo}, {"192.0.2.0/24", london},
+		{"255.255.255.255/32", tokyo}}
 	v6 := []entry{{"2001:db8::/32", london}, {"2001:db8::1/128", tokyo}, {"2a00::/12", utrecht}, {"ffff::/16", tokyo}}
 	both := slices.Concat(v4, v6)
 	for _, tt := range []struct {
@@ -35,7 +36,8 @@ func TestTreeIsReadAsTheLibraryDoes(t *testing.T) {
 		{"without aliases", mmdbwriter.Options{DisableIPv4Aliasing: true}, both},
 		{"IPv4 alone", mmdbwriter.Options{IPVersion: 4}, v4},
 		{"all of IPv4", mmdbwriter.Options{IPVersion: 4}, []entry{{"0.0.0.0/1", london}, {"128.0.0.0/1", utrecht}}},
-		{"more than all of IPv4", mmdbwriter.Options{DisableIPv4Aliasing: true}, []entry{{"::/8", london}, {"2000::/3", utrecht}}},
+		{"more than all of IPv4", mmdbwriter.Options{DisableIPv4Aliasing: true},
+			[]entry{{"::/8", london}, {"2000::/3", utrecht}}},
 		{"nothing", mmdbwriter.Options{}, nil},
 	} {
 		for _, size := range []int{24, 28, 32} {
@@ -83,7 +85,8 @@ func raw(version byte, nodes [][2]uint32, data string) []byte {
 }
 
 func TestNodes(t *testing.T) {
-	for bits, want := range map[uint][2]uint{24: {0x123456, 0xabcdef}, 28: {0xa123456, 0xbcdef01}, 32: {0x123456ab, 0xcdef0123}} {
+	for bits, want := range map[uint][2]uint{24: {0x123456, 0xabcdef}, 28: {0xa123456, 0xbcdef01},
+		32: {0x123456ab, 0xcdef0123}} {
 		tree := tree{data: []byte{0x12, 0x34, 0x56, 0xab, 0xcd, 0xef, 0x01, 0x23}, bits: bits}
 		if left, right := tree.children(0); left != want[0] || right != want[1] {
 			t.Errorf("%d bits: %x and %x, want %x", bits, left, right, want)
@@ -94,8 +97,10 @@ func TestNodes(t *testing.T) {
 // Of so many nodes the size in bytes is more than a number can be, and so seems small.
 func TestTreeOfTooManyNodes(t *testing.T) {
 	data := raw(4, [][2]uint32{{1 + separator, 1}}, "\xe1\x47country\xe1\x48iso_code\x42NL")
-	data = bytes.Replace(data, []byte("node_count\xc4\x00\x00\x00\x01"), []byte("node_count\x08\x02\x1f\xff\xff\xff\xff\xff\xff\xff"), 1)
-	if _, err := add(geo.NewBuilder(geo.Options{}), data); err == nil || !strings.Contains(err.Error(), "longer than the file") {
+	data = bytes.Replace(data, []byte("node_count\xc4\x00\x00\x00\x01"),
+		[]byte("node_count\x08\x02\x1f\xff\xff\xff\xff\xff\xff\xff"), 1)
+	if _, err := add(geo.NewBuilder(geo.Options{}), data); err == nil ||
+		!strings.Contains(err.Error(), "longer than the file") {
 		t.Error(err)
 	}
 }

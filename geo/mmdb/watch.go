@@ -11,8 +11,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/geo"
 )
 
-// Watched are database files that may be replaced at any time: by a rename, behind a symlink, as Kubernetes replaces what it
-// mounts, or in place. One goroutine may use it at a time.
+// Watched are database files that may be replaced at any time: by a rename, behind a symlink, as Kubernetes replaces
+// what it mounts, or in place. One goroutine may use it at a time.
 type Watched struct {
 	// Static after NewWatched.
 	paths []string
@@ -32,10 +32,12 @@ func (w *Watched) Load() (*geo.Table, geo.Report, error) {
 	return w.load()
 }
 
-// Run looks at the files each time that every has passed, until the context ends. Once they have changed since they were loaded,
-// and then not between two looks, it loads them, and calls changed with what they hold, or failed: once for each change. It does
-// not load what Load has. What could not be read, for want of a file descriptor, say, is tried again each time.
-func (w *Watched) Run(ctx context.Context, every time.Duration, changed func(*geo.Table, geo.Report), failed func(error)) {
+// Run looks at the files each time that every has passed, until the context ends. Once they have changed since they
+// were loaded, and then not between two looks, it loads them, and calls changed with what they hold, or failed: once
+// for each change. It does not load what Load has. What could not be read, for want of a file descriptor, say, is tried
+// again each time.
+func (w *Watched) Run(ctx context.Context, every time.Duration, changed func(*geo.Table, geo.Report),
+	failed func(error)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	var last []os.FileInfo

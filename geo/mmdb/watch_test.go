@@ -177,7 +177,8 @@ func TestWatchedWithoutLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		calls := 0
-		go NewWatched(0, path).Run(ctx, time.Second, func(*geo.Table, geo.Report) { calls++ }, func(err error) { t.Error(err) })
+		go NewWatched(0, path).Run(ctx, time.Second, func(*geo.Table, geo.Report) { calls++ },
+			func(err error) { t.Error(err) })
 		time.Sleep(time.Minute)
 		cancel()
 		synctest.Wait()

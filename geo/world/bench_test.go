@@ -18,8 +18,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/geo"
 )
 
-// announced are addresses that the table knows, the same in each run: of IPv4 any with the same chance; of IPv6, where prefixes hold
-// everything between nobody and billions, any of any prefix, with the same chance for each prefix.
+// announced are addresses that the table knows, the same in each run: of IPv4 any with the same chance; of IPv6, where
+// prefixes hold everything between nobody and billions, any of any prefix, with the same chance for each prefix.
 func announced(v4 bool) []netip.Addr {
 	random, list := rand.New(rand.NewPCG(1, 2)), []netip.Addr{}
 	if v4 {

@@ -11,8 +11,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/geo"
 )
 
-// Universities and national research networks: each stays where it is. The point is its own, or that of the network's seat. Tables
-// move within a country from one edition to the next.
+// Universities and national research networks: each stays where it is. The point is its own, or that of the network's
+// seat. Tables move within a country from one edition to the next.
 var wellKnown = []struct {
 	name    string
 	addr    string
@@ -52,13 +52,15 @@ func TestWellKnownAddresses(t *testing.T) {
 	for _, tt := range wellKnown {
 		got := Table().Locate(netip.MustParseAddr(tt.addr))
 		if km := geo.Distance(got.Point, tt.at); got.Country != tt.country || got.Source != geo.SourceDatabase || km > 1000 {
-			t.Errorf("%s: %s is taken to be at %v in %s (%s), %.0f km from %v", tt.name, tt.addr, got.Point, got.Country, got.Source, km, tt.at)
+			t.Errorf("%s: %s is taken to be at %v in %s (%s), %.0f km from %v", tt.name, tt.addr, got.Point, got.Country,
+				got.Source, km, tt.at)
 		}
 	}
 }
 
 func TestNobodysAddresses(t *testing.T) {
-	for _, s := range []string{"0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "169.254.1.1", "172.16.0.1", "192.168.1.1", "224.0.0.1", "255.255.255.255",
+	for _, s := range []string{"0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "169.254.1.1", "172.16.0.1",
+		"192.168.1.1", "224.0.0.1", "255.255.255.255",
 		"::", "::1", "fc00::1", "fe80::1", "ff02::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"} {
 		if got := Table().Locate(netip.MustParseAddr(s)); got.Placed() {
 			t.Errorf("%s is taken to be at %v in %s", s, got.Point, got.Country)

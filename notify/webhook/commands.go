@@ -81,7 +81,8 @@ func (s *Service) Update(name string, c Change) (subscription.Subscription, erro
 		return subscription.Subscription{}, err
 	}
 	c.apply(&sub)
-	if err := sub.Check(slices.Concat(s.regions, []string{sub.Location})); err != nil { // the file may have lost its region
+	// The file may have lost its region.
+	if err := sub.Check(slices.Concat(s.regions, []string{sub.Location})); err != nil {
 		return subscription.Subscription{}, err
 	}
 	return s.saveSubscription(sub)
@@ -106,7 +107,8 @@ func setIfGiven[T any](to, from *T) {
 	}
 }
 
-// saveSubscription stores a subscription, and has Run look at it. It needs mu. What it keeps is its own: whoever called may change theirs.
+// saveSubscription stores a subscription, and has Run look at it. It needs mu. What it keeps is its own: whoever called
+// may change theirs.
 func (s *Service) saveSubscription(sub subscription.Subscription) (subscription.Subscription, error) {
 	sub.Actions, sub.CustomHeaders = slices.Clone(sub.Actions), maps.Clone(sub.CustomHeaders)
 	if err := s.store.saveSubscription(keyOf(sub.Name), sub); err != nil {

@@ -20,7 +20,8 @@ func TestCommands(t *testing.T) {
 	sub := named("Commanded", "http://a/in")
 	sub.Status, sub.Secret, sub.CustomHeaders = "", "0123456789abcdef", map[string]string{"Authorization": "Basic abc"}
 	got, err := s.Create(sub)
-	if err != nil || got.Status != subscription.Enabled || got.Secret != subscription.Mask || got.CustomHeaders["Authorization"] != subscription.Mask || got.InFile {
+	if err != nil || got.Status != subscription.Enabled || got.Secret != subscription.Mask ||
+		got.CustomHeaders["Authorization"] != subscription.Mask || got.InFile {
 		t.Errorf("%+v %v", got, err)
 	}
 	scope, bad := "app:*", "*"
@@ -50,10 +51,12 @@ func TestCommands(t *testing.T) {
 
 	s = openSite(t, setup{dir: dir, inFile: []subscription.Subscription{named("FromFile", "http://f")}})
 	list := s.List()
-	if len(list) != 2 || list[0].Name != "Commanded" || list[0].Scope != "app:*" || list[0].ServiceURI != "http://a/*****" || list[0].InFile || !list[1].InFile {
+	if len(list) != 2 || list[0].Name != "Commanded" || list[0].Scope != "app:*" ||
+		list[0].ServiceURI != "http://a/*****" || list[0].InFile || !list[1].InFile {
 		t.Errorf("%+v", list)
 	}
-	if kept := s.subscriptions["commanded"]; kept.Secret != sub.Secret || kept.ServiceURI != "http://a/in" || kept.CustomHeaders["Authorization"] != "Basic abc" {
+	if kept := s.subscriptions["commanded"]; kept.Secret != sub.Secret || kept.ServiceURI != "http://a/in" ||
+		kept.CustomHeaders["Authorization"] != "Basic abc" {
 		t.Errorf("%+v", kept)
 	}
 	if err := s.Delete("COMMANDED"); err != nil || len(s.List()) != 1 {
@@ -72,8 +75,10 @@ func TestChange(t *testing.T) {
 	sub.CustomHeaders = map[string]string{"A": "b"}
 	s.create(t, sub)
 	uri, none, off := "http://b", "", subscription.Disabled
-	got, err := s.Update("hook1", Change{ServiceURI: &uri, Scope: &none, Status: &off, CustomHeaders: map[string]string{}, Actions: []subscription.Action{subscription.Delete}})
-	if err != nil || got.ServiceURI != uri || got.Status != subscription.Disabled || len(got.CustomHeaders) != 0 || len(got.Actions) != 1 {
+	got, err := s.Update("hook1", Change{ServiceURI: &uri, Scope: &none, Status: &off, CustomHeaders: map[string]string{},
+		Actions: []subscription.Action{subscription.Delete}})
+	if err != nil || got.ServiceURI != uri || got.Status != subscription.Disabled || len(got.CustomHeaders) != 0 ||
+		len(got.Actions) != 1 {
 		t.Errorf("%+v %v", got, err)
 	}
 	got, err = s.Update("hook1", Change{})
@@ -106,7 +111,8 @@ func TestPing(t *testing.T) {
 		stop := s.run(t)
 		id, err := s.Ping("HOOK1")
 		synctest.Wait()
-		if err != nil || !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(id) {
+		if err != nil ||
+			!regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(id) {
 			t.Error(id, err)
 		}
 		if got := box.all(); len(got) != 1 || got[0].id != id || !strings.Contains(got[0].body, `"action":"ping"`) {
@@ -133,7 +139,8 @@ func TestOpenRefuses(t *testing.T) {
 		"garbage":                      {setup{dir: garbage}, ErrDamaged.Error()},
 		"a file for a directory":       {setup{dir: notThere}, "not a directory"},
 		"an invalid webhook":           {setup{inFile: []subscription.Subscription{named("a", "ftp://a")}}, "https://"},
-		"two of a name":                {setup{inFile: []subscription.Subscription{named("hook1", "http://a"), named("Hook1", "http://b")}}, "two are called Hook1"},
+		"two of a name": {setup{inFile: []subscription.Subscription{named("hook1", "http://a"),
+			named("Hook1", "http://b")}}, "two are called Hook1"},
 	} {
 		_, err := tryOpen(t, test.setup)
 		if wantError(t, err, test.want); t.Failed() {

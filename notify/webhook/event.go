@@ -1,4 +1,5 @@
-// Package webhook tells subscribers what happens in the registry: ACR's payloads, kept on disk until they are delivered.
+// Package webhook tells subscribers what happens in the registry: ACR's payloads, kept on disk until they are
+// delivered.
 package webhook
 
 import (

@@ -52,7 +52,8 @@ func checkQueues(tx *bolt.Tx, queues, total *bolt.Bucket) error {
 			return errors.New("a queue's count is wrong")
 		}
 		pending += countOf(root)
-		return errors.Join(eachOf(q.pending, 8, &Delivery{}), eachOf(q.ended, 8, &Delivery{}), eachOf(q.due, 16, nil), eachOf(q.ids, 0, nil))
+		return errors.Join(eachOf(q.pending, 8, &Delivery{}), eachOf(q.ended, 8, &Delivery{}), eachOf(q.due, 16, nil),
+			eachOf(q.ids, 0, nil))
 	})
 	if count := total.Get(keyCount); err == nil && (count != nil && len(count) != 8 || countOf(total) != pending) {
 		err = errors.New("the total is wrong")

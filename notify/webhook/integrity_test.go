@@ -68,7 +68,8 @@ func filled(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	for i := range 120 {
-		if _, err := s.publish([]string{"hook1"}, Delivery{ID: fmt.Sprint("e", i), State: Pending, Request: RequestMessage{Content: []byte(`{"a":"b"}`)}}); err != nil {
+		if _, err := s.publish([]string{"hook1"}, Delivery{ID: fmt.Sprint("e", i), State: Pending,
+			Request: RequestMessage{Content: []byte(`{"a":"b"}`)}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -61,7 +61,8 @@ func payloadOf(e Event) ([]byte, error) {
 	case subscription.Delete:
 		p.Target = deleteTarget{t.MediaType, t.Digest, t.Repository}
 	case subscription.ChartPush, subscription.ChartDelete:
-		p.Target = chartTarget{t.MediaType, t.Size, t.Digest, t.Repository, t.Tag, path.Base(t.Repository), chartVersion(t.Tag)}
+		p.Target = chartTarget{t.MediaType, t.Size, t.Digest, t.Repository, t.Tag, path.Base(t.Repository),
+			chartVersion(t.Tag)}
 	case subscription.Push, subscription.Replicated:
 		p.Target = pushTarget{t.MediaType, t.Size, t.Digest, t.Size, t.Repository, t.Tag}
 	}
@@ -72,7 +73,8 @@ func payloadOf(e Event) ([]byte, error) {
 	return encode(p)
 }
 
-// chartVersion: a version may have a plus sign and a tag may not, so Helm pushes it with an underscore.
+// chartVersion is the version that a tag stands for. A version may have a plus sign and a tag may not, so Helm pushes
+// it with an underscore.
 func chartVersion(tag string) string { return strings.ReplaceAll(tag, "_", "+") }
 
 func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxClientField)], "") }

@@ -27,7 +27,8 @@ func queueOf(tx *bolt.Tx, key string) *queue {
 	if b == nil {
 		return nil
 	}
-	return &queue{tx.Bucket(bucketTotal), b, b.Bucket(bucketPending), b.Bucket(bucketEnded), b.Bucket(bucketDue), b.Bucket(bucketIDs)}
+	return &queue{tx.Bucket(bucketTotal), b, b.Bucket(bucketPending), b.Bucket(bucketEnded), b.Bucket(bucketDue),
+		b.Bucket(bucketIDs)}
 }
 
 func makeQueue(tx *bolt.Tx, key string) error {
@@ -193,7 +194,8 @@ type numbered struct {
 
 // due returns up to limit deliveries that are due and not skipped, the longest due first, and when the next one is; the
 // zero time if there is none.
-func (s *store) due(key string, now time.Time, limit int, skip map[uint64]bool) (list []numbered, next time.Time, err error) {
+func (s *store) due(key string, now time.Time, limit int, skip map[uint64]bool) (list []numbered, next time.Time,
+	err error) {
 	err = s.db.View(func(tx *bolt.Tx) error {
 		q := queueOf(tx, key)
 		if q == nil {

@@ -96,7 +96,8 @@ func TestQueueProperty(t *testing.T) {
 				to := rapid.SliceOfNDistinct(rapid.SampledFrom(keys), 1, 2, rapid.ID[string]).Draw(t, "to")
 				id := fmt.Sprint(len(published))
 				published[id] = len(to)
-				gone, err := s.publish(to, Delivery{ID: id, State: Pending, Next: now, Request: RequestMessage{Content: json.RawMessage("{}")}})
+				gone, err := s.publish(to, Delivery{ID: id, State: Pending, Next: now,
+					Request: RequestMessage{Content: json.RawMessage("{}")}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -127,7 +128,8 @@ func TestQueueProperty(t *testing.T) {
 					for _, key := range keys {
 						checkQueue(t, queueOf(tx, key), min(ended[key], loggedBound))
 					}
-					if sum := countOf(queueOf(tx, "one").root) + countOf(queueOf(tx, "two").root); countOf(tx.Bucket(bucketTotal)) != sum {
+					if sum := countOf(queueOf(tx, "one").root) + countOf(queueOf(tx,
+						"two").root); countOf(tx.Bucket(bucketTotal)) != sum {
 						t.Fatalf("in all %d, not %d", countOf(tx.Bucket(bucketTotal)), sum)
 					}
 					return nil

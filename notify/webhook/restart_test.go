@@ -22,7 +22,8 @@ import (
 // TestReopened: what was queued is delivered by whoever opens the store next, to where its webhook is by then.
 func TestReopened(t *testing.T) {
 	dir := t.TempDir()
-	s := openSite(t, setup{dir: dir, inFile: []subscription.Subscription{named("stays", "http://a"), named("leaves", "http://a")}})
+	s := openSite(t, setup{dir: dir, inFile: []subscription.Subscription{named("stays", "http://a"),
+		named("leaves", "http://a")}})
 	s.create(t, named("made1", "http://a"), named("made2", "http://a"))
 	s.publish(t, "e1", "e2")
 	s.Close()
@@ -36,7 +37,8 @@ func TestReopened(t *testing.T) {
 	s.run(t)
 	for _, name := range []string{"stays", "made1", "made2"} {
 		poll(t, name, func() bool {
-			return s.states(t, name) == "e3 delivered 1, e2 delivered 1, e1 delivered 1" || len(s.events(t, name)) == 3 && s.store.pending() == 0
+			return s.states(t, name) == "e3 delivered 1, e2 delivered 1, e1 delivered 1" || len(s.events(t, name)) == 3 &&
+				s.store.pending() == 0
 		})
 	}
 	if got := box.ids(); !maps.Equal(got, map[string]int{"e1": 3, "e2": 3, "e3": 3}) {
@@ -99,7 +101,8 @@ const (
 // child publishes for ever, delivers meanwhile, and says what it was told is on disk.
 func child() {
 	s, err := Open(Config{
-		Dir: os.Getenv(envChild), InFile: []subscription.Subscription{receiver(os.Getenv(envURL))}, AllowPrivate: true, Now: time.Now,
+		Dir: os.Getenv(envChild), InFile: []subscription.Subscription{receiver(os.Getenv(envURL))}, AllowPrivate: true,
+		Now: time.Now,
 		Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	})
 	if err != nil {

@@ -10,8 +10,9 @@ import (
 )
 
 // Run delivers until ctx ends, and returns when no attempt is under way any more. What is not delivered then is
-// delivered by the next Run. Each webhook has attempts of its own, so that nobody waits for another's receiver; they begin
-// in the order of publication, what failed steps aside until it is due again, and at most maxInFlight are under way.
+// delivered by the next Run. Each webhook has attempts of its own, so that nobody waits for another's receiver; they
+// begin in the order of publication, what failed steps aside until it is due again, and at most maxInFlight are under
+// way.
 func (s *Service) Run(ctx context.Context) {
 	var attempts sync.WaitGroup
 	defer attempts.Wait()
@@ -74,21 +75,23 @@ func (s *Service) attempt(ctx context.Context, sub subscription.Subscription, d 
 	}
 	s.metrics.attempts.WithLabelValues(string(o.result)).Inc()
 	d.Delivery = d.after(o, s.now(), rand.Float64())
-	s.log.Debug("webhook", "webhook", sub.Name, "id", d.ID, "result", o.result, "attempts", d.Attempts, "state", d.State, "error", d.Error)
+	s.log.Debug("webhook", "webhook", sub.Name, "id", d.ID, "result", o.result, "attempts", d.Attempts, "state", d.State,
+		"error", d.Error)
 	if !s.saveAttempt(ctx, key, d) || d.State == Pending {
 		return
 	}
 	s.metrics.ended.WithLabelValues(string(d.State)).Inc()
 	if d.State == Dead {
-		s.log.Warn("a webhook's event was given up", "webhook", sub.Name, "id", d.ID, "attempts", d.Attempts, "error", d.Error)
+		s.log.Warn("a webhook's event was given up", "webhook", sub.Name, "id", d.ID, "attempts", d.Attempts, "error",
+			d.Error)
 	}
 }
 
 // storeWait is how long to wait where the disk refuses.
 const storeWait = 5 * time.Second
 
-// saveAttempt writes until it is written or ctx ends, and reports whether the delivery was still there. Until then it counts as
-// under way: it must not be sent again because it could not be noted that it was.
+// saveAttempt writes until it is written or ctx ends, and reports whether the delivery was still there. Until then it
+// counts as under way: it must not be sent again because it could not be noted that it was.
 func (s *Service) saveAttempt(ctx context.Context, key string, d numbered) (there bool) {
 	for {
 		there, err := s.store.attempted(key, d)

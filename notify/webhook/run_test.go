@@ -277,23 +277,25 @@ func TestStopBreaksOff(t *testing.T) {
 
 // TestClockSetBack: nothing waits longer than the longest wait because the clock was wrong once.
 func TestClockSetBack(t *testing.T) {
-	bubble(t, setup{inFile: []subscription.Subscription{receiver("http://a")}}, func(*http.Request) (*http.Response, error) { return status(200), nil }, func(t *testing.T, s *site) {
-		s.mu.Lock()
-		s.ahead = -365 * 24 * time.Hour
-		s.mu.Unlock()
-		synctest.Wait()
-		if err := s.store.db.Update(func(tx *bolt.Tx) error {
-			q := queueOf(tx, "hook1")
-			return q.add(1, Delivery{ID: "e1", State: Pending, Next: time.Now(), Request: RequestMessage{Content: []byte("{}")}})
-		}); err != nil {
-			t.Error(err)
-		}
-		s.wakeRun()
-		synctest.Wait()
-		if got := s.states(t, "hook1"); got != "e1 delivered 1" {
-			t.Error(got)
-		}
-	})
+	bubble(t, setup{inFile: []subscription.Subscription{receiver("http://a")}},
+		func(*http.Request) (*http.Response, error) { return status(200), nil }, func(t *testing.T, s *site) {
+			s.mu.Lock()
+			s.ahead = -365 * 24 * time.Hour
+			s.mu.Unlock()
+			synctest.Wait()
+			if err := s.store.db.Update(func(tx *bolt.Tx) error {
+				q := queueOf(tx, "hook1")
+				return q.add(1, Delivery{ID: "e1", State: Pending, Next: time.Now(),
+					Request: RequestMessage{Content: []byte("{}")}})
+			}); err != nil {
+				t.Error(err)
+			}
+			s.wakeRun()
+			synctest.Wait()
+			if got := s.states(t, "hook1"); got != "e1 delivered 1" {
+				t.Error(got)
+			}
+		})
 }
 
 // TestManyAtOnce: everything at once, under the race detector.

@@ -23,8 +23,8 @@ const (
 	maxAnswerHeader = 8 << 10
 )
 
-// newTransport connects anew for each attempt, so that each address is checked when it is used, and asks no proxy, behind
-// which addresses could not be checked.
+// newTransport connects anew for each attempt, so that each address is checked when it is used, and asks no proxy,
+// behind which addresses could not be checked.
 func newTransport(allowPrivate bool, trust *tls.Config) *http.Transport {
 	dialer := &net.Dialer{
 		Timeout: attemptTimeout,
@@ -67,7 +67,8 @@ func (s *Service) send(ctx context.Context, sub subscription.Subscription, d Del
 	// What comes of the body is kept; a success that breaks off in it is one all the same, or it would be sent twice.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 	out.response = &ResponseMessage{
-		Content: strings.ToValidUTF8(string(body), "�"), Headers: flat(resp.Header), StatusCode: strconv.Itoa(resp.StatusCode),
+		Content: strings.ToValidUTF8(string(body), "�"), Headers: flat(resp.Header),
+		StatusCode:   strconv.Itoa(resp.StatusCode),
 		ReasonPhrase: http.StatusText(resp.StatusCode), Version: fmt.Sprintf("%d.%d", resp.ProtoMajor, resp.ProtoMinor),
 	}
 	switch resp.StatusCode / 100 {
@@ -101,7 +102,8 @@ func (s *Service) request(ctx context.Context, sub subscription.Subscription, d 
 func requestMessage(req *http.Request) RequestMessage {
 	headers := flat(req.Header)
 	headers["Content-Length"] = strconv.FormatInt(req.ContentLength, 10)
-	return RequestMessage{Headers: headers, Method: req.Method, RequestURI: subscription.MaskURI(req.URL.String()), Version: "1.1"}
+	return RequestMessage{Headers: headers, Method: req.Method, RequestURI: subscription.MaskURI(req.URL.String()),
+		Version: "1.1"}
 }
 
 func flat(h http.Header) map[string]string {

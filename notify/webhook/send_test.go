@@ -51,11 +51,14 @@ func TestDelivered(t *testing.T) {
 	}
 
 	d := s.events(t, "hook1")[0]
-	if d.Request.RequestURI != url+"/"+subscription.Mask || d.Request.Method != http.MethodPost || string(d.Request.Content) != got.body ||
-		d.Request.Headers["Authorization"] != subscription.Mask || d.Request.Headers["X-Team"] != "red" || d.Request.Headers["Content-Length"] != fmt.Sprint(len(want)) {
+	if d.Request.RequestURI != url+"/"+subscription.Mask || d.Request.Method != http.MethodPost ||
+		string(d.Request.Content) != got.body ||
+		d.Request.Headers["Authorization"] != subscription.Mask || d.Request.Headers["X-Team"] != "red" ||
+		d.Request.Headers["Content-Length"] != fmt.Sprint(len(want)) {
 		t.Errorf("request %+v", d.Request)
 	}
-	if r := d.Response; r.StatusCode != fmt.Sprint(http.StatusAccepted) || r.ReasonPhrase != "Accepted" || r.Content != "thank you" || r.Version != "1.1" ||
+	if r := d.Response; r.StatusCode != fmt.Sprint(http.StatusAccepted) || r.ReasonPhrase != "Accepted" ||
+		r.Content != "thank you" || r.Version != "1.1" ||
 		r.Headers["X-Answer"] != "yes" || r.Headers["Set-Cookie"] != subscription.Mask {
 		t.Errorf("response %+v", r)
 	}
@@ -73,7 +76,8 @@ func TestDelivered(t *testing.T) {
 
 // TestListEventsShape holds the keys of az acr webhook list-events.
 func TestListEventsShape(t *testing.T) {
-	raw, err := json.Marshal(Delivery{ID: "e1", Request: RequestMessage{Content: json.RawMessage(`{}`)}, Response: &ResponseMessage{}, State: Delivered, Attempts: 1})
+	raw, err := json.Marshal(Delivery{ID: "e1", Request: RequestMessage{Content: json.RawMessage(`{}`)},
+		Response: &ResponseMessage{}, State: Delivered, Attempts: 1})
 	want := `{"id":"e1","eventRequestMessage":{"content":{},"headers":null,"method":"","requestUri":"","version":""},` +
 		`"eventResponseMessage":{"content":"","headers":null,"reasonPhrase":"","statusCode":"","version":""},"state":"delivered","attempts":1}`
 	if err != nil || string(raw) != want {
@@ -81,7 +85,8 @@ func TestListEventsShape(t *testing.T) {
 	}
 }
 
-// TestUndelivered: what goes wrong with a receiver stays queued, and arrives with the same id and body once it is right.
+// TestUndelivered: what goes wrong with a receiver stays queued, and arrives with the same id and body once it is
+// right.
 func TestUndelivered(t *testing.T) {
 	var reached inbox
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached.take(r) }))
@@ -95,24 +100,34 @@ func TestUndelivered(t *testing.T) {
 		result result
 		err    string
 	}{
-		"wrong": {answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, result: resultStatus, err: "answered 500"},
-		"gone":  {answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) }, result: resultStatus, err: "answered 410"},
+		"wrong": {answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+			result: resultStatus, err: "answered 500"},
+		"gone": {answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) },
+			result: resultStatus, err: "answered 410"},
 		"redirecting": {answer: func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
 		},
 			result: resultRedirect, err: "not followed"},
-		"redirecting to see": {answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusSeeOther) },
+		"redirecting to see": {answer: func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL, http.StatusSeeOther)
+		},
 			result: resultRedirect, err: "not followed"},
-		"breaking off": {answer: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, result: resultBroken, err: "EOF"},
-		"long headers": {answer: func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("A", strings.Repeat("a", 1<<20)) },
+		"breaking off": {answer: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+			result: resultBroken, err: "EOF"},
+		"long headers": {answer: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("A", strings.Repeat("a", 1<<20))
+		},
 			result: resultBroken, err: "header"},
-		"dead":                  {uri: "http://" + dead, result: resultBroken, err: "refused"},
-		"without trusted TLS":   {tls: true, result: resultBroken, err: "certificate"},
-		"on loopback":           {refuse: true, result: resultAddress, err: "nothing is sent to 127.0.0.1"},
-		"named, on loopback":    {uri: "http://localhost:" + portOf(dead), refuse: true, result: resultAddress, err: "nothing is sent to"},
-		"mapped, on loopback":   {uri: "http://[::ffff:127.0.0.1]:" + portOf(dead), refuse: true, result: resultAddress, err: "nothing is sent to"},
-		"on no address":         {uri: "http://0.0.0.0:" + portOf(dead), result: resultAddress, err: "nothing is sent to"},
-		"on a metadata address": {uri: "http://169.254.169.254", result: resultAddress, err: "nothing is sent to 169.254.169.254"},
+		"dead":                {uri: "http://" + dead, result: resultBroken, err: "refused"},
+		"without trusted TLS": {tls: true, result: resultBroken, err: "certificate"},
+		"on loopback":         {refuse: true, result: resultAddress, err: "nothing is sent to 127.0.0.1"},
+		"named, on loopback": {uri: "http://localhost:" + portOf(dead), refuse: true, result: resultAddress,
+			err: "nothing is sent to"},
+		"mapped, on loopback": {uri: "http://[::ffff:127.0.0.1]:" + portOf(dead), refuse: true, result: resultAddress,
+			err: "nothing is sent to"},
+		"on no address": {uri: "http://0.0.0.0:" + portOf(dead), result: resultAddress, err: "nothing is sent to"},
+		"on a metadata address": {uri: "http://169.254.169.254", result: resultAddress,
+			err: "nothing is sent to 169.254.169.254"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := test.answer
@@ -196,7 +211,8 @@ func TestLongAnswerIsCut(t *testing.T) {
 	s.run(t)
 	s.publish(t, "e1")
 	poll(t, "delivered", func() bool { return s.states(t, "hook1") == "e1 delivered 1" })
-	if got := s.events(t, "hook1")[0].Response.Content; strings.Count(got, "a") != maxResponse/2 || len(got) > 2*maxResponse {
+	if got := s.events(t, "hook1")[0].Response.Content; strings.Count(got, "a") != maxResponse/2 ||
+		len(got) > 2*maxResponse {
 		t.Errorf("%d bytes kept", len(got))
 	}
 }

@@ -59,7 +59,8 @@ func Open(c Config) (*Service, error) { return open(c, maxPending, maxLogged) }
 
 func open(c Config, maxPending int64, maxLogged uint64) (*Service, error) {
 	s := &Service{
-		regions: c.Regions, now: c.Now, log: c.Log, transport: newTransport(c.AllowPrivate, c.TLS), wake: make(chan struct{}, 1),
+		regions: c.Regions, now: c.Now, log: c.Log, transport: newTransport(c.AllowPrivate, c.TLS),
+		wake:          make(chan struct{}, 1),
 		subscriptions: map[string]subscription.Subscription{}, inFlight: map[string]map[uint64]bool{},
 	}
 	var errs []error
@@ -142,7 +143,8 @@ func (s *Service) enqueue(keys []string, e Event) error {
 	if err != nil {
 		return err
 	}
-	gone, err := s.store.publish(keys, Delivery{ID: e.ID, State: Pending, Next: s.now(), Request: RequestMessage{Content: body}})
+	gone, err := s.store.publish(keys, Delivery{ID: e.ID, State: Pending, Next: s.now(),
+		Request: RequestMessage{Content: body}})
 	if err != nil {
 		return fmt.Errorf("webhooks: %w", err)
 	}
@@ -162,7 +164,7 @@ func (s *Service) wakeRun() {
 	}
 }
 
-// keyOf: names differ in more than case.
+// keyOf is the key of a webhook's name: names differ in more than case.
 func keyOf(name string) string { return strings.ToLower(name) }
 
 func byName(a, b subscription.Subscription) int { return cmp.Compare(keyOf(a.Name), keyOf(b.Name)) }

@@ -109,8 +109,8 @@ func (s *store) removeSubscription(key string) error {
 	})
 }
 
-// reconcileQueues makes the file's subscriptions and the store agree: those have a queue and nothing else here, and a queue that
-// belongs to nobody any more goes.
+// reconcileQueues makes the file's subscriptions and the store agree: those have a queue and nothing else here, and a
+// queue that belongs to nobody any more goes.
 func (s *store) reconcileQueues(inFile []string, belongs func(key string) bool) error {
 	return s.db.Update(func(tx *bolt.Tx) error {
 		for _, key := range inFile {

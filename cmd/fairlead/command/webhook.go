@@ -79,7 +79,8 @@ func (f *webhookFlags) settings(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.uri, "uri", "", "where to send")
 	cmd.Flags().StringSliceVar(&f.actions, "actions", nil,
 		"of push, delete, chart_push, chart_delete and replicated, separated by spaces")
-	cmd.Flags().StringVar(&f.scope, "scope", "", "repository:tag, repository:*, or repository for its tag latest (default all)")
+	cmd.Flags().StringVar(&f.scope, "scope", "",
+		"repository:tag, repository:*, or repository for its tag latest (default all)")
 	cmd.Flags().StringArrayVar(&f.headers, "headers", nil,
 		`to send along, as KEY[=VALUE], separated by spaces; "" for none`)
 	cmd.Flags().StringVar(&f.status, "status", string(subscription.Enabled), "enabled or disabled")

@@ -40,7 +40,8 @@ func (s Subscription) Check(regions []string) error {
 	if s.Location != "" && !slices.Contains(regions, s.Location) {
 		errs = append(errs, fmt.Errorf("location %.60q must be one of %v, or none for all of them", s.Location, regions))
 	}
-	errs = append(errs, CheckURI(s.ServiceURI), checkActions(s.Actions), checkHeaders(s.CustomHeaders), CheckScope(s.Scope))
+	errs = append(errs,
+		CheckURI(s.ServiceURI), checkActions(s.Actions), checkHeaders(s.CustomHeaders), CheckScope(s.Scope))
 	if s.Status != Enabled && s.Status != Disabled {
 		errs = append(errs, fmt.Errorf("status %.20q must be %s or %s", s.Status, Enabled, Disabled))
 	}
@@ -112,8 +113,8 @@ func CheckURI(uri string) error {
 
 // reservedHeaders say how a request is sent, in which a subscription has no say.
 var reservedHeaders = []string{
-	"Connection", "Content-Length", "Expect", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding",
-	"Upgrade",
+	"Connection", "Content-Length", "Expect", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer",
+	"Transfer-Encoding", "Upgrade",
 }
 
 // CheckHeaderName wants a header that is for a subscription to set.

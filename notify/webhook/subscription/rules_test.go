@@ -18,28 +18,39 @@ func TestSubscriptionCheck(t *testing.T) {
 		change func(*Subscription)
 		want   string
 	}{
-		"fine":               {func(*Subscription) {}, ""},
-		"all of it":          {func(s *Subscription) { s.Scope, s.Location, s.Secret = "foo:*", "westus", strings.Repeat("s", 16) }, ""},
-		"basic auth":         {func(s *Subscription) { s.CustomHeaders = map[string]string{"Authorization": "Basic 000000"} }, ""},
-		"own content type":   {func(s *Subscription) { s.CustomHeaders = map[string]string{"content-type": "text/json"} }, ""},
-		"short name":         {func(s *Subscription) { s.Name = "hook" }, "5 to 50"},
-		"longest name":       {func(s *Subscription) { s.Name = strings.Repeat("a", 50) }, ""},
-		"long name":          {func(s *Subscription) { s.Name = strings.Repeat("a", 51) }, "5 to 50"},
-		"name with a dash":   {func(s *Subscription) { s.Name = "my-hook" }, "5 to 50"},
-		"no action":          {func(s *Subscription) { s.Actions = nil }, "at least one"},
-		"unknown action":     {func(s *Subscription) { s.Actions = []Action{"quarantine"} }, "quarantine"},
-		"ping":               {func(s *Subscription) { s.Actions = []Action{Ping} }, "ping"},
-		"action twice":       {func(s *Subscription) { s.Actions = []Action{Push, Push} }, "twice"},
-		"scope":              {func(s *Subscription) { s.Scope = "*" }, "scope"},
-		"status":             {func(s *Subscription) { s.Status = "on" }, "status"},
-		"short secret":       {func(s *Subscription) { s.Secret = "short" }, "secret"},
-		"header's name":      {func(s *Subscription) { s.CustomHeaders = map[string]string{"a b": "v"} }, "no header"},
-		"header's value":     {func(s *Subscription) { s.CustomHeaders = map[string]string{"A": "v\r\nB: w"} }, "cannot be sent"},
-		"header of ours":     {func(s *Subscription) { s.CustomHeaders = map[string]string{"fairlead-signature": "v"} }, "not for a webhook"},
-		"header of HTTP":     {func(s *Subscription) { s.CustomHeaders = map[string]string{"host": "v"} }, "not for a webhook"},
-		"header twice":       {func(s *Subscription) { s.CustomHeaders = map[string]string{"a": "v", "A": "w"} }, "twice"},
-		"many headers":       {func(s *Subscription) { s.CustomHeaders = many }, "at most"},
-		"long headers":       {func(s *Subscription) { s.CustomHeaders = map[string]string{"A": strings.Repeat("a", MaxHeadersBytes)} }, "at most"},
+		"fine": {func(*Subscription) {}, ""},
+		"all of it": {func(s *Subscription) {
+			s.Scope, s.Location, s.Secret = "foo:*", "westus",
+				strings.Repeat("s", 16)
+		}, ""},
+		"basic auth": {func(s *Subscription) { s.CustomHeaders = map[string]string{"Authorization": "Basic 000000"} },
+			""},
+		"own content type": {func(s *Subscription) { s.CustomHeaders = map[string]string{"content-type": "text/json"} },
+			""},
+		"short name":       {func(s *Subscription) { s.Name = "hook" }, "5 to 50"},
+		"longest name":     {func(s *Subscription) { s.Name = strings.Repeat("a", 50) }, ""},
+		"long name":        {func(s *Subscription) { s.Name = strings.Repeat("a", 51) }, "5 to 50"},
+		"name with a dash": {func(s *Subscription) { s.Name = "my-hook" }, "5 to 50"},
+		"no action":        {func(s *Subscription) { s.Actions = nil }, "at least one"},
+		"unknown action":   {func(s *Subscription) { s.Actions = []Action{"quarantine"} }, "quarantine"},
+		"ping":             {func(s *Subscription) { s.Actions = []Action{Ping} }, "ping"},
+		"action twice":     {func(s *Subscription) { s.Actions = []Action{Push, Push} }, "twice"},
+		"scope":            {func(s *Subscription) { s.Scope = "*" }, "scope"},
+		"status":           {func(s *Subscription) { s.Status = "on" }, "status"},
+		"short secret":     {func(s *Subscription) { s.Secret = "short" }, "secret"},
+		"header's name":    {func(s *Subscription) { s.CustomHeaders = map[string]string{"a b": "v"} }, "no header"},
+		"header's value": {func(s *Subscription) { s.CustomHeaders = map[string]string{"A": "v\r\nB: w"} },
+			"cannot be sent"},
+		"header of ours": {func(s *Subscription) { s.CustomHeaders = map[string]string{"fairlead-signature": "v"} },
+			"not for a webhook"},
+		"header of HTTP": {func(s *Subscription) { s.CustomHeaders = map[string]string{"host": "v"} },
+			"not for a webhook"},
+		"header twice": {func(s *Subscription) { s.CustomHeaders = map[string]string{"a": "v", "A": "w"} }, "twice"},
+		"many headers": {func(s *Subscription) { s.CustomHeaders = many }, "at most"},
+		"long headers": {func(s *Subscription) {
+			s.CustomHeaders = map[string]string{"A": strings.Repeat("a",
+				MaxHeadersBytes)}
+		}, "at most"},
 		"no such location":   {func(s *Subscription) { s.Location = "westeurope" }, "one of [westus eastus]"},
 		"several at a time":  {func(s *Subscription) { s.Name, s.Scope = "a", "*" }, "scope"},
 		"secrets not quoted": {func(s *Subscription) { s.ServiceURI = "ftp://user:pw@host" }, "https://"},
@@ -93,7 +104,8 @@ func TestMaskURI(t *testing.T) {
 }
 
 func FuzzCheckURI(f *testing.F) {
-	for _, s := range []string{"http://a", "https://a:1/b?c", "http://u@a", "http://[::1]", "http://%61", "HTTP://A", "http://a%00"} {
+	for _, s := range []string{"http://a", "https://a:1/b?c", "http://u@a", "http://[::1]", "http://%61", "HTTP://A",
+		"http://a%00"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, uri string) {
@@ -101,7 +113,8 @@ func FuzzCheckURI(f *testing.F) {
 			return
 		}
 		req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, uri, nil)
-		if err != nil || req.URL.Hostname() == "" || req.URL.User != nil || req.URL.Scheme != "http" && req.URL.Scheme != "https" {
+		if err != nil || req.URL.Hostname() == "" || req.URL.User != nil || req.URL.Scheme != "http" &&
+			req.URL.Scheme != "https" {
 			t.Errorf("%q was taken: %v", uri, err)
 		}
 	})
@@ -112,7 +125,8 @@ func TestMasked(t *testing.T) {
 	s.Secret = "0123456789abcdef"
 	s.CustomHeaders = map[string]string{"authorization": "Basic abc", "X-Api-Key": "abc", "X-Team": "red"}
 	got := s.Masked()
-	if got.Secret != Mask || got.CustomHeaders["authorization"] != Mask || got.CustomHeaders["X-Api-Key"] != Mask || got.CustomHeaders["X-Team"] != "red" {
+	if got.Secret != Mask || got.CustomHeaders["authorization"] != Mask || got.CustomHeaders["X-Api-Key"] != Mask ||
+		got.CustomHeaders["X-Team"] != "red" {
 		t.Errorf("%+v", got)
 	}
 	if s.CustomHeaders["authorization"] != "Basic abc" {

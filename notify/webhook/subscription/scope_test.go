@@ -7,13 +7,15 @@ import (
 
 func TestParseScope(t *testing.T) {
 	for in, want := range map[string]Scope{
-		"": {"", "*"}, "foo": {"foo", "latest"}, "foo:bar": {"foo", "bar"}, "foo:*": {"foo", "*"}, "a/b-c__d.e:V_1.2-x": {"a/b-c__d.e", "V_1.2-x"},
+		"": {"", "*"}, "foo": {"foo", "latest"}, "foo:bar": {"foo", "bar"}, "foo:*": {"foo", "*"},
+		"a/b-c__d.e:V_1.2-x": {"a/b-c__d.e", "V_1.2-x"},
 	} {
 		if got, err := ParseScope(in); err != nil || got != want {
 			t.Errorf("%q: %v %v", in, got, err)
 		}
 	}
-	for _, in := range []string{"*", ":", ":v1", "foo:", "foo:v*", "foo*", "Foo", "/foo", "foo//bar", "a:b:c", "foo:.v", "foo\n", strings.Repeat("a", 256), "foo:" + strings.Repeat("a", 129)} {
+	for _, in := range []string{"*", ":", ":v1", "foo:", "foo:v*", "foo*", "Foo", "/foo", "foo//bar", "a:b:c", "foo:.v",
+		"foo\n", strings.Repeat("a", 256), "foo:" + strings.Repeat("a", 129)} {
 		if got, err := ParseScope(in); err == nil {
 			t.Errorf("%q became %v", in, got)
 		}
