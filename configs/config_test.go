@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/configs/keyfiles/keyfilestest"
 	"github.com/fairlead-gateway/fairlead/geo"
-	"github.com/fairlead-gateway/fairlead/keyfiles/keyfilestest"
 	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 

@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/fairlead-gateway/fairlead/keyfiles"
+	"github.com/fairlead-gateway/fairlead/configs/keyfiles"
 )
 
 // fileName takes the name of a file that must be there, relative to the folder of the configuration, or nothing.

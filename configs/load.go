@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/fairlead-gateway/fairlead/keyfiles"
+	"github.com/fairlead-gateway/fairlead/configs/keyfiles"
 )
 
 // maxFile bounds the file, in bytes. 256 replicas and 10,000 networks need about half of it.

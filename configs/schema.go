@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairlead-gateway/fairlead/configs/keyfiles"
 	"github.com/fairlead-gateway/fairlead/geo"
-	"github.com/fairlead-gateway/fairlead/keyfiles"
 	"github.com/fairlead-gateway/fairlead/notify/webhook/subscription"
 )
 

@@ -5,7 +5,7 @@ import (
 	"net"
 	"net/netip"
 
-	"github.com/fairlead-gateway/fairlead/keyfiles"
+	"github.com/fairlead-gateway/fairlead/configs/keyfiles"
 )
 
 // Target is one thing that answers for a replica: its upstream, asked as the proxy asks it, or one of its fronts,

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fairlead-gateway/fairlead/keyfiles"
+	"github.com/fairlead-gateway/fairlead/configs/keyfiles"
 )
 
 // Warnings tells what is allowed and may still surprise: it goes to the log at start and to `fairlead check`.

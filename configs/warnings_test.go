@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fairlead-gateway/fairlead/keyfiles/keyfilestest"
+	"github.com/fairlead-gateway/fairlead/configs/keyfiles/keyfilestest"
 )
 
 func TestWarnings(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/configs"
-	"github.com/fairlead-gateway/fairlead/keyfiles"
-	"github.com/fairlead-gateway/fairlead/keyfiles/keyfilestest"
+	"github.com/fairlead-gateway/fairlead/configs/keyfiles"
+	"github.com/fairlead-gateway/fairlead/configs/keyfiles/keyfilestest"
 )
 
 func serve(t *testing.T, handler http.HandlerFunc) *url.URL {

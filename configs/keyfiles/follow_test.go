@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/fairlead-gateway/fairlead/keyfiles/keyfilestest"
+	"github.com/fairlead-gateway/fairlead/configs/keyfiles/keyfilestest"
 )
 
 // handshakeOnce is what a client says of a server.
