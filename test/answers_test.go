@@ -14,13 +14,14 @@ var answerReplicas = []replica{
 	{name: "westeurope", place: "azure/westeurope"},
 }
 
-// TestAnswersOfRegistriesAsTheyAre: what a read is answered with while the nearest registry, or the one that has the content, behaves as
-// some real ones do.
+// TestAnswersOfRegistriesAsTheyAre: what a read is answered with while the nearest registry, or the one that has the
+// content, behaves as some real ones do.
 func TestAnswersOfRegistriesAsTheyAre(t *testing.T) {
 	t.Parallel()
 	img := newImage(t, "amd64")
 	layer := img.doc.Layers[0].Digest
-	reads := []string{"GET manifests/" + imageTag, "HEAD manifests/" + imageTag, "GET manifests/" + img.digest, "GET blobs/" + layer, "HEAD blobs/" + layer, "GET tags/list"}
+	reads := []string{"GET manifests/" + imageTag, "HEAD manifests/" + imageTag, "GET manifests/" + img.digest,
+		"GET blobs/" + layer, "HEAD blobs/" + layer, "GET tags/list"}
 	for _, test := range []struct {
 		name         string
 		near, holder quirk
@@ -29,10 +30,13 @@ func TestAnswersOfRegistriesAsTheyAre(t *testing.T) {
 		asks         []string
 	}{
 		{"404", refusesUnknown(http.StatusNotFound), none, "", http.StatusOK, reads},
-		{"401 (Quay, Artifactory), to a client with a login", refusesUnknown(http.StatusUnauthorized), none, "Bearer x", http.StatusOK, reads},
-		{"401, to anybody, of a registry that asks nobody for a login", refusesUnknown(http.StatusUnauthorized), none, "", http.StatusOK, reads},
+		{"401 (Quay, Artifactory), to a client with a login", refusesUnknown(http.StatusUnauthorized), none, "Bearer x",
+			http.StatusOK, reads},
+		{"401, to anybody, of a registry that asks nobody for a login", refusesUnknown(http.StatusUnauthorized), none,
+			"", http.StatusOK, reads},
 		{"403 (GitLab, Harbor)", refusesUnknown(http.StatusForbidden), none, "", http.StatusOK, reads},
-		{"401 everywhere: the challenge", refusesUnknown(http.StatusUnauthorized), refusesAll(http.StatusUnauthorized), "Bearer x", http.StatusUnauthorized, reads},
+		{"401 everywhere: the challenge", refusesUnknown(http.StatusUnauthorized), refusesAll(http.StatusUnauthorized),
+			"Bearer x", http.StatusUnauthorized, reads},
 		{"a holder slower than a first byte may be", none, slowTo(""), "", http.StatusOK, reads[:4]},
 		{"slow lists (Quay, Artifactory)", slowTo("/tags/list"), none, "", http.StatusOK, reads[5:]},
 	} {
@@ -48,7 +52,8 @@ func TestAnswersOfRegistriesAsTheyAre(t *testing.T) {
 				replicas[i].address = fmt.Sprintf("127.0.0.%d", i+1)
 			}
 			g := startGateway(t, "gateway", "127.0.0.1", file{
-				here: "westus", limits: "{first_byte: 500ms, lists: 20s}", health: "{interval: 1s, timeout: 1s, fronts: false}", replicas: replicas,
+				here: "westus", limits: "{first_byte: 500ms, lists: 20s}",
+				health: "{interval: 1s, timeout: 1s, fronts: false}", replicas: replicas,
 			})
 			for _, ask := range test.asks {
 				if err := readVia(g, ask, test.login, test.status); err != nil {
@@ -75,7 +80,8 @@ func readVia(g *gateway, ask, login string, want int) error {
 	}
 	response.Body.Close()
 	if response.StatusCode != want {
-		return fmt.Errorf("%s: %d by %s, not %d", ask, response.StatusCode, response.Header.Get("Fairlead-Replica"), want)
+		return fmt.Errorf("%s: %d by %s, not %d", ask, response.StatusCode, response.Header.Get("Fairlead-Replica"),
+			want)
 	}
 	return nil
 }
@@ -123,17 +129,22 @@ func slowTo(end string) quirk {
 	}
 }
 
-// TestKnownIsNotAbsent: what was pushed through a gateway is never "not found" because the registry that has it is down.
+// TestKnownIsNotAbsent: what was pushed through a gateway is never "not found" because the registry that has it is
+// down.
 func TestKnownIsNotAbsent(t *testing.T) {
 	t.Parallel()
 	registries := startRegistries(t, distributionKind, splitReplicas)
-	gateways := startCluster(t, registries, func(_ int, f *file) { f.health = "{interval: 1s, timeout: 1s, fronts: false}" })
+	gateways := startCluster(t, registries, func(_ int,
+		f *file) {
+		f.health = "{interval: 1s, timeout: 1s, fronts: false}"
+	})
 	img, err := newRegional(t, 1, gateways[0]).push(t, "app", "v1", nil)
 	must(t, err)
 	owner := registryOf(t, registries, gateways[0].leases(t)["app"])
 	tag := "/v2/app/manifests/v1"
 	for _, g := range gateways {
-		waitFor(t, startBound, "news of the push", func() error { return statusIs(g, http.MethodGet, tag, http.StatusOK) })
+		waitFor(t, startBound, "news of the push",
+			func() error { return statusIs(g, http.MethodGet, tag, http.StatusOK) })
 	}
 	owner.kill()
 	asks := map[string]int{
@@ -186,7 +197,8 @@ func statusIs(g *gateway, method, path string, want int) error {
 	}
 	response.Body.Close()
 	if response.StatusCode != want {
-		return fmt.Errorf("%s: %s %s is %d by %s, not %d", g.name, method, path, response.StatusCode, response.Header.Get("Fairlead-Replica"), want)
+		return fmt.Errorf("%s: %s %s is %d by %s, not %d", g.name, method, path, response.StatusCode,
+			response.Header.Get("Fairlead-Replica"), want)
 	}
 	return nil
 }

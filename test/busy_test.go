@@ -160,7 +160,8 @@ func fetch(client *http.Client, url, digest string) ([]byte, error) {
 	return body, nil
 }
 
-// staysUp: no gateway has ever seen the registry down that all is pulled from. Nothing speaks for those that nobody asks.
+// staysUp: no gateway has ever seen the registry down that all is pulled from. Nothing speaks for those that nobody
+// asks.
 func (b *busy) staysUp() {
 	b.t.Helper()
 	for _, g := range b.gateways {
@@ -169,7 +170,8 @@ func (b *busy) staysUp() {
 				b.t.Errorf("%s: %s", g.name, line)
 			}
 		}
-		late, timeouts := g.metricOrZero(b.t, probesMetric, `result="late"`), g.metricOrZero(b.t, probesMetric, `result="timeout"`)
+		late, timeouts := g.metricOrZero(b.t, probesMetric, `result="late"`),
+			g.metricOrZero(b.t, probesMetric, `result="timeout"`)
 		b.t.Logf("figure: %s: %v probes were late while requests were answered, %v otherwise; %v requests met trouble",
 			g.name, late, timeouts, g.metricOrZero(b.t, "fairlead_proxy_trouble_total"))
 	}

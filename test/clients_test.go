@@ -52,7 +52,8 @@ func crane(t testing.TB, args ...string) (string, error) {
 func noCredentials(t testing.TB) []string {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "config.json"), "{}") // podman insists that it is there
-	return []string{"HOME=" + dir, "DOCKER_CONFIG=" + dir, "REGISTRY_AUTH_FILE=", "REGCTL_CONFIG=" + filepath.Join(dir, "regctl.json")}
+	return []string{"HOME=" + dir, "DOCKER_CONFIG=" + dir, "REGISTRY_AUTH_FILE=", "REGCTL_CONFIG=" +
+		filepath.Join(dir, "regctl.json")}
 }
 
 func regctlClient(t testing.TB, _ []image) pusher {
@@ -83,7 +84,8 @@ func podmanClient(t testing.TB, images []image) pusher {
 	podman, dir := installed(t, "podman"), t.TempDir()
 	policy := filepath.Join(dir, "policy.json")
 	writeFile(t, policy, `{"default": [{"type": "insecureAcceptAnything"}]}`)
-	global := []string{"--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"), "--storage-driver", "vfs", "--events-backend", "none"}
+	global := []string{"--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"), "--storage-driver",
+		"vfs", "--events-backend", "none"}
 	run := func(t testing.TB, args ...string) (string, error) {
 		return command(t, noCredentials(t), podman, append(global[:len(global):len(global)], args...)...)
 	}
@@ -95,7 +97,8 @@ func podmanClient(t testing.TB, images []image) pusher {
 	}
 	return func(t testing.TB, img image, ref string) (string, error) {
 		digest := filepath.Join(t.TempDir(), "digest")
-		_, err := run(t, "push", "--quiet", "--signature-policy", policy, "--tls-verify=false", "--digestfile", digest, names[img.dir], "docker://"+ref)
+		_, err := run(t, "push", "--quiet", "--signature-policy", policy, "--tls-verify=false", "--digestfile", digest,
+			names[img.dir], "docker://"+ref)
 		return contentOf(digest), err
 	}
 }

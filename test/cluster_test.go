@@ -33,7 +33,8 @@ func TestCluster(t *testing.T) {
 		for round := range rounds {
 			owners[multiarchRound(t, gateways, registries, round)]++
 		}
-		t.Logf("figure: %d images from two regions through two gateways, indexes from a third: all whole, %v", rounds, owners)
+		t.Logf("figure: %d images from two regions through two gateways, indexes from a third: all whole, %v", rounds,
+			owners)
 	})
 	t.Run("rolling restart", func(t *testing.T) { clusterRestarts(t, gateways, registries) })
 	t.Run("arbiter killed", func(t *testing.T) { clusterLosesOne(t, gateways, registries) })
@@ -62,7 +63,8 @@ func startClusterOf(t testing.TB, program string, registries []*registry, change
 	for i, r := range replicas {
 		f := file{
 			here: r.name, health: "{fronts: false}", networks: splitNetworks, replicas: replicas,
-			cluster: fmt.Sprintf("{listen: %q, peers: [%s], name: gw-%s%s}", listens[i], strings.Join(peers, ", "), r.name, key),
+			cluster: fmt.Sprintf("{listen: %q, peers: [%s], name: gw-%s%s}", listens[i], strings.Join(peers, ", "),
+				r.name, key),
 		}
 		if change != nil {
 			change(i, &f)
@@ -115,8 +117,10 @@ func clusterMembers(t *testing.T, gateways []*gateway) {
 func clusterExplains(t *testing.T, gateways []*gateway) {
 	asked, config := gateways[1], filepath.Join(t.TempDir(), "fairlead.yaml")
 	writeFile(t, config, asked.String())
-	explain := []string{"--client", "127.0.1.7", "--repository", "team/explained", "--write", "--admin", "http://" + asked.admin}
-	if e := explainJSON(t, config, explain...); e.Lease != nil || e.Arbiter == nil || !strings.HasPrefix(*e.Arbiter, "gw-") {
+	explain := []string{"--client", "127.0.1.7", "--repository", "team/explained", "--write", "--admin", "http://" +
+		asked.admin}
+	if e := explainJSON(t, config, explain...); e.Lease != nil || e.Arbiter == nil ||
+		!strings.HasPrefix(*e.Arbiter, "gw-") {
 		t.Errorf("before any push: lease %v, arbiter %v", e.Lease, e.Arbiter)
 	}
 	_, err := newRegional(t, 3, gateways[2]).push(t, "team/explained", "v1", nil)
@@ -191,9 +195,11 @@ func (c regional) push(t testing.TB, repository, tag string, ready *meeting) (de
 	config := []byte(fmt.Sprintf(`{"architecture":%q,"os":"linux","author":%q}`, tag, repository))
 	manifest := encode(t, map[string]any{
 		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []string{},
-		"config": map[string]any{"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digestOf(config), "size": len(config)},
+		"config": map[string]any{"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digestOf(config),
+			"size": len(config)},
 	})
-	of := descriptor{MediaType: "application/vnd.oci.image.manifest.v1+json", Digest: digestOf(manifest), Size: int64(len(manifest))}
+	of := descriptor{MediaType: "application/vnd.oci.image.manifest.v1+json", Digest: digestOf(manifest),
+		Size: int64(len(manifest))}
 	if ready != nil {
 		ready.wait()
 	}
@@ -208,7 +214,8 @@ func (c regional) push(t testing.TB, repository, tag string, ready *meeting) (de
 	if strings.Contains(location, "?") {
 		separator = "&"
 	}
-	if _, err := c.send(http.MethodPut, location+separator+"digest="+digestOf(config), "application/octet-stream", config, http.StatusCreated); err != nil {
+	if _, err := c.send(http.MethodPut, location+separator+"digest="+digestOf(config), "application/octet-stream",
+		config, http.StatusCreated); err != nil {
 		return of, err
 	}
 	_, err = c.send(http.MethodPut, "/v2/"+repository+"/manifests/"+tag, of.MediaType, manifest, http.StatusCreated)
@@ -309,7 +316,8 @@ func TestClusterBlind(t *testing.T) {
 		if _, err := client.push(t, repository, "v1", nil); err != nil {
 			return err
 		}
-		if h, err := whereIs(registries, repository, "v1"); err != nil || !slices.Equal(h.owners, []string{"westeurope"}) {
+		if h, err := whereIs(registries, repository, "v1"); err != nil || !slices.Equal(h.owners,
+			[]string{"westeurope"}) {
 			return fmt.Errorf("it went to %v: %w", h.owners, err)
 		}
 		return nil

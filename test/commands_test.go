@@ -111,7 +111,8 @@ func TestCheckLive(t *testing.T) {
 		t.Errorf("all is well, but exit code %d:\n%s", code, out)
 	}
 	for i, s := range sites {
-		for _, want := range []string{f.replicas[i].name + " upstream " + s.registry.url(), f.replicas[i].name + " front " + s.gateway.listen} {
+		for _, want := range []string{f.replicas[i].name + " upstream " + s.registry.url(), f.replicas[i].name +
+			" front " + s.gateway.listen} {
 			if !strings.Contains(out, want) {
 				t.Errorf("it does not say %q:\n%s", want, out)
 			}
@@ -121,7 +122,8 @@ func TestCheckLive(t *testing.T) {
 	locked := f
 	locked.replicas = append(f.replicas[:2:2], f.replicas[2])
 	locked.replicas[2].upstream = startLocked(t, "locked").url()
-	if out, code := live(locked); code != 1 || !strings.Contains(out, "Basic") || !strings.Contains(out, f.replicas[2].name) {
+	if out, code := live(locked); code != 1 || !strings.Contains(out, "Basic") ||
+		!strings.Contains(out, f.replicas[2].name) {
 		t.Errorf("challenges differ, exit code %d:\n%s", code, out)
 	}
 
@@ -173,10 +175,12 @@ func explainJSON(t testing.TB, config string, args ...string) explanation {
 	decoder.DisallowUnknownFields()
 	var e explanation
 	must(t, decoder.Decode(&e))
-	if len(keys) != 8 || e.Client == nil || e.Place == nil || e.Scope == nil || e.Replicas == nil || e.Chosen == nil || e.Reason == nil {
+	if len(keys) != 8 || e.Client == nil || e.Place == nil || e.Scope == nil || e.Replicas == nil || e.Chosen == nil ||
+		e.Reason == nil {
 		t.Fatalf("a key is missing:\n%s", out)
 	}
-	if p := e.Place; p.Lat == nil || p.Lon == nil || p.Country == nil || p.Source == nil || p.From == nil || p.Cell == nil {
+	if p := e.Place; p.Lat == nil || p.Lon == nil || p.Country == nil || p.Source == nil || p.From == nil ||
+		p.Cell == nil {
 		t.Fatalf("a key of place is missing:\n%s", out)
 	}
 	for _, r := range *e.Replicas {
@@ -215,12 +219,14 @@ func TestExplain(t *testing.T) {
 			}
 			last = *r.ExpectedMS
 		}
-		if table, _ := explain(t, append([]string{"--config", "../configs/demo.yaml"}, c.args...)...); !strings.Contains(table, c.chosen) {
+		if table, _ := explain(t, append([]string{"--config", "../configs/demo.yaml"},
+			c.args...)...); !strings.Contains(table, c.chosen) {
 			t.Errorf("the table of explain %v does not name %s:\n%s", c.args, c.chosen, table)
 		}
 	}
 	for _, args := range [][]string{
-		{}, {"--client", "nobody"}, {"--at", "91,0"}, {"--at", "52"}, {"--client", "127.0.1.7", "--at", "0,0"}, {"--client", "127.0.1.7", "-o", "xml"},
+		{}, {"--client", "nobody"}, {"--at", "91,0"}, {"--at", "52"}, {"--client", "127.0.1.7", "--at", "0,0"},
+		{"--client", "127.0.1.7", "-o", "xml"},
 	} {
 		if out, code := explain(t, append([]string{"--config", "../configs/demo.yaml"}, args...)...); code != 1 {
 			t.Errorf("explain %v: exit code %d: %s", args, code, out)

@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// TestConflicts: two sides of a cut push the same tags. When it has healed all replicas agree on each of them, by the later
-// write, and have both digests. Who hears of both writes counts the conflict: those at least that took the one that lost.
+// TestConflicts: two sides of a cut push the same tags. When it has healed all replicas agree on each of them, by the
+// later write, and have both digests. Who hears of both writes counts the conflict: those at least that took the one
+// that lost.
 func TestConflicts(t *testing.T) {
 	long(t)
 	t.Parallel()
@@ -33,7 +34,8 @@ func TestConflicts(t *testing.T) {
 			var of descriptor
 			err := errors.New("not tried")
 			for range 5 { // a replica on the other side may be found out first by this
-				if of, _, err = client.pushLayers(t, fmt.Sprintf("cut-%d", n%7), fmt.Sprintf("v%d", n), fmt.Sprint("side", side), 0, 0); err == nil {
+				if of, _, err = client.pushLayers(t, fmt.Sprintf("cut-%d", n%7), fmt.Sprintf("v%d", n),
+					fmt.Sprint("side", side), 0, 0); err == nil {
 					break
 				}
 				t.Log(err)

@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// TestCopyingQuirks: what is pushed to one replica comes whole to the other, with the type that it was pushed with, also where one of
-// the two does what the spec leaves open, or what real registries and those before them do all the same. Each quirk has a
-// repository of its own.
+// TestCopyingQuirks: what is pushed to one replica comes whole to the other, with the type that it was pushed with,
+// also where one of the two does what the spec leaves open, or what real registries and those before them do all the
+// same. Each quirk has a repository of its own.
 func TestCopyingQuirks(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
@@ -23,13 +23,18 @@ func TestCopyingQuirks(t *testing.T) {
 		pad            int // bytes that the manifest is larger by
 	}{
 		{name: "blobs-without-length", source: onAnswer(without("Content-Length", "/blobs/sha256:"))},
-		{name: "blobs-without-length-or-head", source: both(onAnswer(without("Content-Length", "/blobs/sha256:")), refusesHead)},
+		{name: "blobs-without-length-or-head", source: both(onAnswer(without("Content-Length", "/blobs/sha256:")),
+			refusesHead)},
 		{name: "blobs-compressed", source: compressed("/blobs/sha256:")},
 		{name: "json-compressed", source: compressed("/manifests/")},
-		{name: "charset", source: onAnswer(called(func(was string) string { return was + "; charset=utf-8" })), target: strictTypes},
-		{name: "application-json", source: onAnswer(called(func(string) string { return "application/json" })), target: strictTypes},
-		{name: "text-plain", source: onAnswer(called(func(string) string { return "text/plain; charset=utf-8" })), target: strictTypes},
-		{name: "no-digests", source: onAnswer(without("Docker-Content-Digest", "/manifests/")), target: onAnswer(without("Docker-Content-Digest", "/manifests/"))},
+		{name: "charset", source: onAnswer(called(func(was string) string { return was + "; charset=utf-8" })),
+			target: strictTypes},
+		{name: "application-json", source: onAnswer(called(func(string) string { return "application/json" })),
+			target: strictTypes},
+		{name: "text-plain", source: onAnswer(called(func(string) string { return "text/plain; charset=utf-8" })),
+			target: strictTypes},
+		{name: "no-digests", source: onAnswer(without("Docker-Content-Digest", "/manifests/")),
+			target: onAnswer(without("Docker-Content-Digest", "/manifests/"))},
 		{name: "first-accept-line", source: firstAccept, target: firstAccept},
 		{name: "manifest-of-5-mib", pad: 5 << 20},
 		{name: "no-referrers-api", source: refusesReferrers, target: refusesReferrers},
@@ -56,13 +61,15 @@ func TestCopyingQuirks(t *testing.T) {
 	for _, row := range rows {
 		sources[row.name], targets[row.name] = row.source, row.target
 	}
-	source, target := startQuirky(t, "127.0.0.1", perRepository(sources)), startQuirky(t, "127.0.0.1", perRepository(targets))
+	source, target := startQuirky(t, "127.0.0.1", perRepository(sources)),
+		startQuirky(t, "127.0.0.1", perRepository(targets))
 	replicas := []replica{splitReplicas[0], splitReplicas[2]}
 	for i, upstream := range []string{source, target} {
 		replicas[i].upstream, replicas[i].address = "http://"+upstream, fmt.Sprintf("127.0.0.%d", 11+i)
 	}
 	g := startGateway(t, "gateway", "127.0.0.1", file{
-		here: replicas[0].name, health: "{fronts: false}", networks: splitNetworks, replicas: replicas, replication: copyAll,
+		here: replicas[0].name, health: "{fronts: false}", networks: splitNetworks, replicas: replicas,
+		replication: copyAll,
 	})
 	client := newRegional(t, 1, g)
 	pushed := map[string]descriptor{}
@@ -71,7 +78,10 @@ func TestCopyingQuirks(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			waitFor(t, startBound, "the copy", func() error { return copied("http://"+target, row.name, pushed[row.name]) })
+			waitFor(t, startBound, "the copy", func() error {
+				return copied("http://"+target, row.name,
+					pushed[row.name])
+			})
 		})
 	}
 	if out, code := fairlead(t, "audit", "--admin", "http://"+g.admin); code != 0 {
@@ -84,7 +94,8 @@ func (c regional) pushPadded(t testing.TB, repository string, pad int) descripto
 	t.Helper()
 	layer, config := make([]byte, 1_000_000), []byte(`{"os":"linux"}`)
 	_, _ = rand.Read(layer[:500_000]) // the rest compresses well
-	doc := document{SchemaVersion: 2, MediaType: typeManifest, Layers: []descriptor{{MediaType: typeLayer, Digest: digestOf(layer), Size: int64(len(layer))}}}
+	doc := document{SchemaVersion: 2, MediaType: typeManifest,
+		Layers: []descriptor{{MediaType: typeLayer, Digest: digestOf(layer), Size: int64(len(layer))}}}
 	doc.Config = &descriptor{MediaType: typeConfig, Digest: digestOf(config), Size: int64(len(config))}
 	for _, blob := range [][]byte{layer, config} {
 		must(t, c.pushBlob(repository, blob))
@@ -103,8 +114,10 @@ func copied(base, repository string, want descriptor) error {
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK || digestOf(body) != want.Digest || response.Header.Get("Content-Type") != want.MediaType {
-		return fmt.Errorf("%d, %d bytes of %s, %w", response.StatusCode, len(body), response.Header.Get("Content-Type"), err)
+	if err != nil || response.StatusCode != http.StatusOK || digestOf(body) != want.Digest ||
+		response.Header.Get("Content-Type") != want.MediaType {
+		return fmt.Errorf("%d, %d bytes of %s, %w", response.StatusCode, len(body), response.Header.Get("Content-Type"),
+			err)
 	}
 	_, doc, err := getManifest(base, repository, want.Digest)
 	if err != nil {
@@ -143,7 +156,8 @@ func both(outer, inner quirk) quirk {
 }
 
 // unless does something else for some requests.
-func unless(meant func(r *http.Request) bool, do func(w http.ResponseWriter, r *http.Request, registry http.Handler)) quirk {
+func unless(meant func(r *http.Request) bool, do func(w http.ResponseWriter, r *http.Request,
+	registry http.Handler)) quirk {
 	return func(registry http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if meant(r) {
@@ -188,17 +202,22 @@ func answered(method, path string, with int) func(*http.Request, int, http.Heade
 }
 
 // refusesHead also says nothing of lengths then.
-var refusesHead = unless(func(r *http.Request) bool { return r.Method == http.MethodHead }, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
-	w.WriteHeader(http.StatusMethodNotAllowed)
-})
+var refusesHead = unless(func(r *http.Request) bool { return r.Method == http.MethodHead },
+	func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	})
 
-var refusesReferrers = unless(func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/referrers/") }, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
-	w.WriteHeader(http.StatusForbidden)
-})
+var refusesReferrers = unless(func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/referrers/") },
+	func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		w.WriteHeader(http.StatusForbidden)
+	})
 
 // compressed sends gzip to whoever asks for it, and to whoever does not.
 func compressed(path string) quirk {
-	return unless(func(r *http.Request) bool { return r.Method == http.MethodGet && strings.Contains(r.URL.Path, path) }, func(w http.ResponseWriter, r *http.Request, registry http.Handler) {
+	return unless(func(r *http.Request) bool {
+		return r.Method == http.MethodGet &&
+			strings.Contains(r.URL.Path, path)
+	}, func(w http.ResponseWriter, r *http.Request, registry http.Handler) {
 		answer := httptest.NewRecorder()
 		r.Header.Del("Range") // of what is compressed
 		registry.ServeHTTP(answer, r)
@@ -216,14 +235,16 @@ func compressed(path string) quirk {
 
 // strictTypes takes manifests by the types that the spec has, and no others.
 var strictTypes = unless(func(r *http.Request) bool {
-	return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") && r.Header.Get("Content-Type") != typeManifest
+	return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") &&
+		r.Header.Get("Content-Type") != typeManifest
 }, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 	w.WriteHeader(http.StatusUnsupportedMediaType)
 })
 
 // firstAccept has manifests for those who name their type in the first Accept line.
 var firstAccept = unless(func(r *http.Request) bool {
-	return reads(r) && strings.Contains(r.URL.Path, "/manifests/") && r.Header.Get("Accept") != "" && !strings.Contains(r.Header.Get("Accept"), typeManifest)
+	return reads(r) && strings.Contains(r.URL.Path, "/manifests/") && r.Header.Get("Accept") != "" &&
+		!strings.Contains(r.Header.Get("Accept"), typeManifest)
 }, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { w.WriteHeader(http.StatusNotFound) })
 
 // hidesUnknown says so of what is not there, as those do who tell nobody what there is.
@@ -238,10 +259,11 @@ func hidesUnknown(status int) quirk {
 
 // smallBodies takes 100,000 bytes in one request.
 func smallBodies(refuse func(w http.ResponseWriter)) quirk {
-	return unless(func(r *http.Request) bool { return r.ContentLength > 100_000 }, func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
-		_, _ = io.CopyN(io.Discard, r.Body, 10_000)
-		refuse(w)
-	})
+	return unless(func(r *http.Request) bool { return r.ContentLength > 100_000 },
+		func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+			_, _ = io.CopyN(io.Discard, r.Body, 10_000)
+			refuse(w)
+		})
 }
 
 func tooLarge(w http.ResponseWriter) {

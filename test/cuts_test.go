@@ -9,13 +9,14 @@ import (
 	"testing"
 )
 
-// TestCuts: the way to a replica breaks again and again while a large blob is copied there. It arrives, and little of it is
-// sent twice.
+// TestCuts: the way to a replica breaks again and again while a large blob is copied there. It arrives, and little of
+// it is sent twice.
 func TestCuts(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []registryKind{distributionKind, memoryKind} {
 		t.Run(kind.name, func(t *testing.T) {
-			mib, cuts, resumes := number(t, "FAIRLEAD_CUTS_MIB", few(16, 32)), number(t, "FAIRLEAD_CUTS", few(5, 10)), kind.name == distributionKind.name
+			mib, cuts, resumes := number(t, "FAIRLEAD_CUTS_MIB", few(16, 32)), number(t, "FAIRLEAD_CUTS", few(5, 10)),
+				kind.name == distributionKind.name
 			if !resumes { // it does not say how much of an upload it has: after a cut it gets all of it again
 				mib, cuts = 8, 4
 			}
@@ -24,15 +25,18 @@ func TestCuts(t *testing.T) {
 			replicas := withUpstreams(splitReplicas[:2], registries)
 			replicas[1].upstream = "http://" + wire.address
 			g := startGateway(t, "gateway", registries[0].ip(), file{
-				here: replicas[0].name, health: "{fronts: false}", networks: splitNetworks, replicas: replicas, replication: copyAll,
+				here: replicas[0].name, health: "{fronts: false}", networks: splitNetworks, replicas: replicas,
+				replication: copyAll,
 			})
 			client := newRegional(t, 1, g)
 			of, size, err := client.pushLayers(t, "cut", "v1", "amd64", 1, mib<<20)
 			must(t, err)
-			waitFor(t, startBound, "the image to arrive", func() error { return wholeEverywhere(t, registries, "cut", "v1", of.Digest) })
+			waitFor(t, startBound, "the image to arrive",
+				func() error { return wholeEverywhere(t, registries, "cut", "v1", of.Digest) })
 			g.end(t) // so that all connections have ended
 			sent := wire.passed.Load()
-			t.Logf("figure: %s: %d MiB, %d connections cut: %.3f of it sent", kind.name, mib, wire.made.Load(), float64(sent)/float64(size))
+			t.Logf("figure: %s: %d MiB, %d connections cut: %.3f of it sent", kind.name, mib, wire.made.Load(),
+				float64(sent)/float64(size))
 			if int(wire.made.Load()) < cuts/2 || resumes && sent > int64(size)*11/10 {
 				t.Errorf("%d cuts of %d, %d bytes sent of %d", wire.made.Load(), cuts, sent, size)
 			}
@@ -75,7 +79,8 @@ func (c *cutter) pass(in net.Conn, to string) {
 		return
 	}
 	defer out.Close()
-	_, _ = in.(*net.TCPConn).SetReadBuffer(64<<10), out.(*net.TCPConn).SetWriteBuffer(64<<10) // what is lost in here nobody has cut off
+	// what is lost in here nobody has cut off
+	_, _ = in.(*net.TCPConn).SetReadBuffer(64<<10), out.(*net.TCPConn).SetWriteBuffer(64<<10)
 	go func() { _, _ = io.Copy(in, out); in.Close() }()
 	limit := 1 + rand.Int64N(c.most)
 	n, _ := io.Copy(out, io.LimitReader(in, limit))

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// TestDeletedBlobs: blobs are deleted at random moments within a second of their push, while they are copied. From then on no
-// gateway gives them out, and in the end no replica has them. FAIRLEAD_DELETED_BLOBS is how many; with it each kind of registry takes
-// part, of gateways that know each other and that do not, and the last look is a minute later.
+// TestDeletedBlobs: blobs are deleted at random moments within a second of their push, while they are copied. From then
+// on no gateway gives them out, and in the end no replica has them. FAIRLEAD_DELETED_BLOBS is how many; with it each
+// kind of registry takes part, of gateways that know each other and that do not, and the last look is a minute later.
 func TestDeletedBlobs(t *testing.T) {
 	t.Parallel()
 	few := 20
@@ -92,7 +92,8 @@ func startCopying(t testing.TB, registries []*registry, known bool) (gateways []
 	}
 	for _, r := range splitReplicas[:2] {
 		gateways = append(gateways, startGateway(t, "gateway-"+r.name, "127.0.0.1", file{
-			here: r.name, health: "{fronts: false}", networks: splitNetworks, replicas: withUpstreams(splitReplicas, registries), replication: copyAll,
+			here: r.name, health: "{fronts: false}", networks: splitNetworks,
+			replicas: withUpstreams(splitReplicas, registries), replication: copyAll,
 		}))
 	}
 	return gateways
@@ -127,8 +128,8 @@ func goneEverywhere(registries []*registry, paths []string) error {
 	return errors.Join(there...)
 }
 
-// TestDeletedTag: a tag that regctl has deleted is gone everywhere, also from registries that delete no tags, and what it named stays.
-// What regctl puts under the tag to delete it nobody gets, and nobody is told of.
+// TestDeletedTag: a tag that regctl has deleted is gone everywhere, also from registries that delete no tags, and what
+// it named stays. What regctl puts under the tag to delete it nobody gets, and nobody is told of.
 func TestDeletedTag(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []registryKind{debianKind, distributionKind} {
@@ -152,7 +153,8 @@ func TestDeletedTag(t *testing.T) {
 				must(t, err)
 			}
 			for _, tag := range []string{"v1", "v2", "v3"} {
-				waitFor(t, startBound, tag+" to be everywhere", func() error { return wholeEverywhere(t, registries, "app", tag, of.Digest) })
+				waitFor(t, startBound, tag+" to be everywhere",
+					func() error { return wholeEverywhere(t, registries, "app", tag, of.Digest) })
 			}
 			for _, tag := range []string{"v1", "v2"} {
 				_, err = regctl(t, gateways[1].listen+"/app", "tag", "delete", gateways[1].listen+"/app:"+tag)
@@ -171,7 +173,8 @@ func TestDeletedTag(t *testing.T) {
 			must(t, wholeEverywhere(t, registries, "app", "v3", of.Digest))
 			waitFor(t, startBound, "nothing to be left to do", func() error {
 				for _, g := range gateways {
-					if n := g.metricOrZero(t, "fairlead_replication_pending") + g.metricOrZero(t, "fairlead_replication_failures_given_up"); n > 0 {
+					if n := g.metricOrZero(t, "fairlead_replication_pending") +
+						g.metricOrZero(t, "fairlead_replication_failures_given_up"); n > 0 {
 						return fmt.Errorf("%s: %v", g.name, n)
 					}
 				}

@@ -190,7 +190,8 @@ func demoHeader(t *testing.T, client string) string {
 		return from(client).DialContext(ctx, network, address)
 	}}
 	defer transport.CloseIdleConnections()
-	response, err := (&http.Client{Transport: transport, Timeout: patient(20 * time.Second)}).Get("http://" + demoProxy + "/v2/")
+	response, err := (&http.Client{Transport: transport, Timeout: patient(20 * time.Second)}).Get("http://" +
+		demoProxy + "/v2/")
 	must(t, err)
 	response.Body.Close()
 	return response.Header.Get("Fairlead-Replica")

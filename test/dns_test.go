@@ -28,7 +28,8 @@ func askDNS(transport, server, name string, qtype uint16, subnet string) (*dns.M
 		return nil, err
 	}
 	defer conn.Close()
-	answer, _, err := (&dns.Client{Net: transport, Timeout: bound}).ExchangeWithConnContext(ctx, q, &dns.Conn{Conn: conn})
+	answer, _, err := (&dns.Client{Net: transport, Timeout: bound}).ExchangeWithConnContext(ctx, q,
+		&dns.Conn{Conn: conn})
 	return answer, err
 }
 

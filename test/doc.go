@@ -18,11 +18,12 @@
 // # How long a wait is
 //
 // A bound is for an idle machine: patient makes it longer where a processor is slow, or wanted by many. waitFor and
-// command do that by themselves; a deadline that a test sets itself (of an http.Client, of a connection) is patient(bound).
+// command do that by themselves; a deadline that a test sets itself (of an http.Client, of a connection) is
+// patient(bound).
 //
 // # Small and long
 //
-// `make test` passes -short. Then a test, or a case of one, that calls long is left out, and few(small, whole) is small. A test
-// that takes more than some ten seconds by itself has a small form, or is long. `make check` runs all in the whole form,
-// once, and so does go test without -short.
+// `make test` passes -short. Then a test, or a case of one, that calls long is left out, and few(small, whole) is
+// small. A test that takes more than some ten seconds by itself has a small form, or is long. `make check` runs all in
+// the whole form, once, and so does go test without -short.
 package test

@@ -33,7 +33,8 @@ func TestEmptiedRegistry(t *testing.T) {
 	}
 	wait := func(reference string) {
 		t.Helper()
-		if out, code := fairlead(t, "wait", reference, "--replicas", "all", "--timeout", patient(startBound).String(), "--admin", "http://"+g.admin); code != 0 {
+		if out, code := fairlead(t, "wait", reference, "--replicas", "all", "--timeout", patient(startBound).String(),
+			"--admin", "http://"+g.admin); code != 0 {
 			t.Fatalf("wait: exit code %d: %s", code, out)
 		}
 	}
@@ -55,7 +56,8 @@ func TestEmptiedRegistry(t *testing.T) {
 				if got := states(reference); got[splitReplicas[i].name] == "there" {
 					t.Errorf("the emptied registry is said to have it: %v", got)
 				}
-			} else if code, _, err := get(fmt.Sprintf("http://%s%s", via.address, path), nil); err != nil || code != 200 {
+			} else if code, _, err := get(fmt.Sprintf("http://%s%s", via.address, path), nil); err != nil ||
+				code != 200 {
 				t.Errorf("a pull meanwhile: %d, %v", code, err)
 			}
 			wait(reference)

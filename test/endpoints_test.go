@@ -62,7 +62,8 @@ func TestEndpointsDenied(t *testing.T) {
 	for _, r := range splitReplicas {
 		registries = append(registries, startLocked(t, r.name))
 	}
-	compare(t, registryKind{}, deniedScript(t), directly(t, startLocked(t, "direct")), inTurns(t, splitGateways(t, registries), 0))
+	compare(t, registryKind{}, deniedScript(t), directly(t, startLocked(t, "direct")),
+		inTurns(t, splitGateways(t, registries), 0))
 }
 
 var endpointKinds = []registryKind{distributionKind, memoryKind, referrersKind, debianKind}
@@ -158,7 +159,8 @@ func answerOf(response *http.Response, content []byte) answer {
 	if len(content) > 1<<10 {
 		content = fmt.Appendf(nil, "%d bytes, %s", len(content), digestOf(content))
 	}
-	text := fmt.Sprintf("%s\nof %d bytes %v\n\n%s", strings.Join(lines, "\n"), response.ContentLength, response.TransferEncoding, content)
+	text := fmt.Sprintf("%s\nof %d bytes %v\n\n%s", strings.Join(lines, "\n"), response.ContentLength,
+		response.TransferEncoding, content)
 	text = origin.ReplaceAllString(text, "")
 	text = uploadID.ReplaceAllString(text, "/blobs/uploads/ID")
 	text = boundary.ReplaceAllString(text, "BOUNDARY")
@@ -221,11 +223,13 @@ func compare(t *testing.T, kind registryKind, rows []row, direct, through sender
 		i := slices.IndexFunc(r.unlike, func(u unlike) bool { return slices.Contains(u.kinds, kind.name) })
 		switch {
 		case i < 0 && got != want:
-			t.Errorf("%s: %s %s\n--- the registry says\n%s\n--- the gateways say\n%s", r.name, r.method, r.path, want, got)
+			t.Errorf("%s: %s %s\n--- the registry says\n%s\n--- the gateways say\n%s", r.name, r.method, r.path, want,
+				got)
 		case i >= 0 && got == want:
 			t.Errorf("%s: no difference any more, though %s", r.name, r.unlike[i].reason)
 		case i >= 0 && !strings.Contains(got, r.unlike[i].answer):
-			t.Errorf("%s: %s %s: %q was expected, because %s:\n%s", r.name, r.method, r.path, r.unlike[i].answer, r.unlike[i].reason, got)
+			t.Errorf("%s: %s %s: %q was expected, because %s:\n%s", r.name, r.method, r.path, r.unlike[i].answer,
+				r.unlike[i].reason, got)
 		}
 	}
 }

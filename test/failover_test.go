@@ -46,8 +46,10 @@ func TestFailover(t *testing.T) {
 	}{
 		{"upstream killed", kill, restart, false, false},
 		{"upstream killed that owns the lease", kill, restart, false, true},
-		{"upstream stopped", func(s *site) { s.registry.pause() }, func(_ *testing.T, s *site) { s.registry.resume() }, false, false},
-		{"gateway killed", func(s *site) { s.gateway.kill() }, func(t *testing.T, s *site) { s.restartGateway(t) }, true, false},
+		{"upstream stopped", func(s *site) { s.registry.pause() }, func(_ *testing.T, s *site) { s.registry.resume() },
+			false, false},
+		{"gateway killed", func(s *site) { s.gateway.kill() }, func(t *testing.T, s *site) { s.restartGateway(t) },
+			true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if i > 0 {

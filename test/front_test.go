@@ -83,7 +83,8 @@ func copyHalf(to, from net.Conn) {
 // requestFront gives every HTTP request of the client to the next backend.
 func requestFront(t testing.TB, listen, client string, backends *inTurn) front {
 	t.Helper()
-	transport := &http.Transport{DialContext: from(client).DialContext, DisableCompression: true, MaxIdleConnsPerHost: 16}
+	transport := &http.Transport{DialContext: from(client).DialContext, DisableCompression: true,
+		MaxIdleConnsPerHost: 16}
 	handler := &httputil.ReverseProxy{
 		Transport:     transport,
 		FlushInterval: -1,

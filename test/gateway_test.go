@@ -40,7 +40,8 @@ type file struct {
 	tls      string // the mapping of the key proxy.tls
 	health   string // the mapping of the key health
 	networks []network
-	// Of geo databases. Nil: one that places next to nobody, since the built-in table takes three seconds under the race detector.
+	// Of geo databases. Nil: one that places next to nobody, since the built-in table takes three seconds under the
+	// race detector.
 	databases []string
 	replicas  []replica
 	cluster   string // the mapping of the key cluster
@@ -75,7 +76,8 @@ func (f file) String() string {
 	fmt.Fprintf(&b, "health: %s\n", f.health)
 	b.WriteString("replicas:\n")
 	for _, r := range f.replicas {
-		fmt.Fprintf(&b, "  - {name: %s, place: %s, addresses: [%s], upstream: %q, home: %t}\n", r.name, r.place, r.address, r.upstream, r.home)
+		fmt.Fprintf(&b, "  - {name: %s, place: %s, addresses: [%s], upstream: %q, home: %t}\n", r.name, r.place,
+			r.address, r.upstream, r.home)
 	}
 	if f.state != "" {
 		fmt.Fprintf(&b, "state: %q\n", f.state)
@@ -183,7 +185,8 @@ func (g *gateway) askAdmin(path string) (code int, body []byte, err error) {
 		err = g.at.do(func() (err error) { conn, err = (&net.Dialer{}).DialContext(ctx, network, address); return err })
 		return conn, err
 	}
-	client := &http.Client{Timeout: plain.Timeout, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	client := &http.Client{Timeout: plain.Timeout, Transport: &http.Transport{DialContext: dial,
+		DisableKeepAlives: true}}
 	response, err := client.Get("http://" + g.admin + path)
 	if err != nil {
 		return 0, nil, err

@@ -16,7 +16,8 @@ import (
 
 // flatDatabase is one of the schema that ip-location-db's builds have, with one network.
 func flatDatabase(network, city string, lat, lon float64) ([]byte, error) {
-	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "city ipv4", IPVersion: 4, IncludeReservedNetworks: true})
+	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "city ipv4", IPVersion: 4,
+		IncludeReservedNetworks: true})
 	if err != nil {
 		return nil, err
 	}
@@ -49,8 +50,8 @@ var nextToNobody = sync.OnceValue(func() string {
 	return path
 })
 
-// TestDatabaseReplaced: a database that is replaced is used at once, by rename, by symbolic link and in place; what is damaged or
-// half written changes nothing, and is told of.
+// TestDatabaseReplaced: a database that is replaced is used at once, by rename, by symbolic link and in place; what is
+// damaged or half written changes nothing, and is told of.
 func TestDatabaseReplaced(t *testing.T) {
 	t.Parallel()
 	const subnet = "198.51.100.0/24"
@@ -118,8 +119,8 @@ func TestDatabaseReplaced(t *testing.T) {
 	})
 }
 
-// TestScopeOnTheWire: without a database the built-in table places clients, and the scope says how far an answer holds; the same for
-// everybody, it is 0.
+// TestScopeOnTheWire: without a database the built-in table places clients, and the scope says how far an answer holds;
+// the same for everybody, it is 0.
 func TestScopeOnTheWire(t *testing.T) {
 	t.Parallel()
 	replicas := []replica{
@@ -142,13 +143,16 @@ func TestScopeOnTheWire(t *testing.T) {
 		{replicas[:1], []asked{{"130.225.0.0/24", "127.0.0.22", 0, 0}}},
 		{twice(replicas[0]), []asked{{"171.64.0.0/24", "127.0.0.22", 0, 0}}}, // in one place
 	}[:few(1, 3)] {
-		g := startGateway(t, "gateway", "127.0.0.1", file{health: "{fronts: false}", replicas: tt.replicas, databases: []string{}})
+		g := startGateway(t, "gateway", "127.0.0.1", file{health: "{fronts: false}", replicas: tt.replicas,
+			databases: []string{}})
 		for _, q := range tt.asked {
 			answer, err := askDNS("udp", g.dns, hostname, dns.TypeA, q.subnet)
 			must(t, err)
 			scope := answer.IsEdns0().Option[0].(*dns.EDNS0_SUBNET).SourceScope
-			if got, err := addressOf(g.dns, q.subnet); err != nil || got != q.address || scope < q.least || scope > q.most {
-				t.Errorf("%s is sent to %s with scope %d, %v; want %s and %d to %d", q.subnet, got, scope, err, q.address, q.least, q.most)
+			if got, err := addressOf(g.dns, q.subnet); err != nil || got != q.address || scope < q.least ||
+				scope > q.most {
+				t.Errorf("%s is sent to %s with scope %d, %v; want %s and %d to %d", q.subnet, got, scope, err,
+					q.address, q.least, q.most)
 			}
 		}
 		g.kill()

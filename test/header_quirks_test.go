@@ -13,12 +13,13 @@ import (
 	"testing"
 )
 
-// headerQuirk is what a registry, or what stands before it, does with its answers' status and fields; each has a repository of
-// its own, of the row's name, at the registry that a push goes to.
+// headerQuirk is what a registry, or what stands before it, does with its answers' status and fields; each has a
+// repository of its own, of the row's name, at the registry that a push goes to.
 type headerQuirk struct {
 	name  string
 	quirk quirk
-	push  func(t *testing.T, s quirkySet, img image, repository string) error // nil: crane, and what it pushed is copied
+	// nil: crane, and what it pushed is copied
+	push func(t *testing.T, s quirkySet, img image, repository string) error
 }
 
 // quirkySet is a gateway between a registry with quirks, beside it, and one without.
@@ -27,12 +28,16 @@ type quirkySet struct {
 	near, far *registry
 }
 
-// TestHeaderQuirks: what is pushed through the gateway to a registry with a quirk is recorded, copied and pulled as with any
-// other registry.
+// TestHeaderQuirks: what is pushed through the gateway to a registry with a quirk is recorded, copied and pulled as
+// with any other registry.
 func TestHeaderQuirks(t *testing.T) {
 	t.Parallel()
 	rows := []headerQuirk{
-		{"no-digests", onAnswer(func(_ *http.Request, status int, h http.Header) int { h.Del("Docker-Content-Digest"); return status }), nil},
+		{"no-digests", onAnswer(func(_ *http.Request, status int,
+			h http.Header) int {
+			h.Del("Docker-Content-Digest")
+			return status
+		}), nil},
 		{"manifest-is-202", statusOf(http.MethodPut, "/manifests/", http.StatusAccepted), nil},
 		{"manifest-is-200", statusOf(http.MethodPut, "/manifests/", http.StatusOK), nil},
 		{"part-is-201", statusOf(http.MethodPatch, "/uploads/", http.StatusCreated), nil},
@@ -43,14 +48,17 @@ func TestHeaderQuirks(t *testing.T) {
 		{"commit-is-200", statusOf(http.MethodPut, "/uploads/", http.StatusOK), pushInSteps("&")},
 		{"commit-is-202", statusOf(http.MethodPut, "/uploads/", http.StatusAccepted), pushInSteps("&")},
 		{"commit-is-204", statusOf(http.MethodPut, "/uploads/", http.StatusNoContent), pushInSteps("&")},
-		{"naive-query", onAnswer(func(_ *http.Request, status int, _ http.Header) int { return status }), pushInSteps("?")},
+		{"naive-query", onAnswer(func(_ *http.Request, status int, _ http.Header) int { return status }),
+			pushInSteps("?")},
 		{"uploads-outside", uploadsOutside, nil},
 		{"uploads-outside-in-steps", uploadsOutside, pushInSteps("&")},
-		{"uploads-outside-by-regctl", uploadsOutside, func(t *testing.T, s quirkySet, img image, repository string) error {
+		{"uploads-outside-by-regctl", uploadsOutside, func(t *testing.T, s quirkySet, img image,
+			repository string) error {
 			_, err := regctlClient(t, nil)(t, img, s.g.listen+"/"+repository+":"+imageTag)
 			return err
 		}},
-		{"uploads-outside-by-skopeo", uploadsOutside, func(t *testing.T, s quirkySet, img image, repository string) error {
+		{"uploads-outside-by-skopeo", uploadsOutside, func(t *testing.T, s quirkySet, img image,
+			repository string) error {
 			_, err := skopeoClient(t, nil)(t, img, s.g.listen+"/"+repository+":"+imageTag)
 			return err
 		}},
@@ -83,7 +91,8 @@ func TestHeaderQuirks(t *testing.T) {
 				}
 				return err
 			})
-			if out, code := fairlead(t, "wait", row.name+":"+imageTag, "--timeout", "20s", "--admin", "http://"+s.g.admin); code != 0 {
+			if out, code := fairlead(t, "wait", row.name+":"+imageTag, "--timeout", "20s", "--admin",
+				"http://"+s.g.admin); code != 0 {
 				t.Errorf("wait: %d %s", code, out)
 			}
 		})
@@ -116,7 +125,8 @@ func startQuirkySet(t *testing.T, rows []headerQuirk) quirkySet {
 	s.near.process, s.far.process = &process{name: "westus"}, &process{name: "westeurope"}
 	replicas := withUpstreams(answerReplicas, []*registry{s.near, s.far})
 	s.g = startGateway(t, "gateway", "127.0.0.1", file{
-		here: "westus", health: "{fronts: false}", replicas: replicas, replication: copyAll, paths: "[/outside-uploads/*, /blobstore/*]",
+		here: "westus", health: "{fronts: false}", replicas: replicas, replication: copyAll,
+		paths: "[/outside-uploads/*, /blobstore/*]",
 	})
 	return s
 }
@@ -131,8 +141,8 @@ func statusOf(method, of string, status int) quirk {
 	})
 }
 
-// uploadsOutside gives uploads a path that does not begin with /v2/, as Google's Artifact Registry does; besideTheAPI takes
-// them there.
+// uploadsOutside gives uploads a path that does not begin with /v2/, as Google's Artifact Registry does; besideTheAPI
+// takes them there.
 func uploadsOutside(registry http.Handler) http.Handler {
 	return onAnswer(func(r *http.Request, status int, h http.Header) int {
 		if upload, ok := strings.CutPrefix(h.Get("Location"), "/v2/"); ok && strings.Contains(upload, "/uploads/") {
@@ -161,7 +171,8 @@ func besideTheAPI(registry http.Handler) http.Handler {
 func blobsBeside(registry http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		blob, isBlob := strings.CutPrefix(r.URL.Path, "/v2/")
-		if r.Method == http.MethodGet && isBlob && strings.Contains(blob, "/blobs/sha256:") && r.Header.Get("X-Beside") == "" {
+		if r.Method == http.MethodGet && isBlob && strings.Contains(blob, "/blobs/sha256:") &&
+			r.Header.Get("X-Beside") == "" {
 			own, _ := r.Context().Value(http.LocalAddrContextKey).(fmt.Stringer)
 			w.Header().Set("Location", "http://"+own.String()+"/blobstore/"+blob)
 			w.WriteHeader(http.StatusTemporaryRedirect)
@@ -244,7 +255,8 @@ func (s quirkySet) rollback(t *testing.T) {
 		t.Errorf("audit: %d %s", code, out)
 	}
 	for _, at := range []string{s.near.address, s.far.address} {
-		if out, err := crane(t, "digest", at+"/no-digests:rolled"); err != nil || !strings.HasSuffix(out, first.digest) {
+		if out, err := crane(t, "digest", at+"/no-digests:rolled"); err != nil ||
+			!strings.HasSuffix(out, first.digest) {
 			t.Errorf("%s has %s, want %s: %v", at, out, first.digest, err)
 		}
 	}
@@ -260,14 +272,16 @@ func (s quirkySet) referrers(t *testing.T) {
 	signature := document{SchemaVersion: 2, MediaType: typeManifest, Config: subject.doc.Config, Layers: []descriptor{}}
 	body := encode(t, signature)
 	body = append(body[:len(body)-1], fmt.Sprintf(`,"artifactType":"application/x.sig","subject":{"mediaType":%q,"digest":%q,"size":1}}`, typeManifest, subject.digest)...)
-	request, err := http.NewRequest(http.MethodPut, s.far.url()+"/v2/"+repository+"/manifests/"+digestOf(body), bytes.NewReader(body))
+	request, err := http.NewRequest(http.MethodPut, s.far.url()+"/v2/"+repository+"/manifests/"+digestOf(body),
+		bytes.NewReader(body))
 	must(t, err)
 	request.Header.Set("Content-Type", typeManifest)
 	answer, err := plain.Do(request)
 	must(t, err)
 	answer.Body.Close()
 	for _, encoding := range []string{"", "gzip", "gzip, br"} {
-		_, list, err := get(s.g.url()+"/v2/"+repository+"/referrers/"+subject.digest, http.Header{"Accept-Encoding": {encoding}})
+		_, list, err := get(s.g.url()+"/v2/"+repository+"/referrers/"+subject.digest,
+			http.Header{"Accept-Encoding": {encoding}})
 		if err != nil || !bytes.Contains(list, []byte(digestOf(body))) {
 			t.Errorf("to who allows %q: %s %v", encoding, list, err)
 		}
@@ -297,7 +311,8 @@ func pushInSteps(sign string) func(*testing.T, quirkySet, image, string) error {
 				return err
 			}
 		}
-		_, err := success(http.MethodPut, s.g.url()+"/v2/"+repository+"/manifests/"+imageTag, typeManifest, partOf(t, img, img.digest))
+		_, err := success(http.MethodPut, s.g.url()+"/v2/"+repository+"/manifests/"+imageTag, typeManifest,
+			partOf(t, img, img.digest))
 		return err
 	}
 }
@@ -315,7 +330,8 @@ func pushBlobInSteps(g *gateway, repository, sign, digest string, content []byte
 		return err
 	}
 	if sign == "&" {
-		if location, err = success(http.MethodPatch, g.url()+location, "application/octet-stream", content); err != nil {
+		if location, err = success(http.MethodPatch, g.url()+location, "application/octet-stream",
+			content); err != nil {
 			return err
 		}
 		content = nil

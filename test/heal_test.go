@@ -34,13 +34,16 @@ func TestHealLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, began := g.peakKiB(t), time.Now()
-	manifest := encode(t, document{SchemaVersion: 2, MediaType: typeManifest, Config: &layer, Layers: []descriptor{layer}})
+	manifest := encode(t, document{SchemaVersion: 2, MediaType: typeManifest, Config: &layer,
+		Layers: []descriptor{layer}})
 	waitFor(t, healBound, "the manifest to be taken", func() error {
-		_, err := client.send(http.MethodPut, "/v2/"+repository+"/manifests/large", typeManifest, manifest, http.StatusCreated)
+		_, err := client.send(http.MethodPut, "/v2/"+repository+"/manifests/large", typeManifest, manifest,
+			http.StatusCreated)
 		return err // a broken connection while the layer is on its way
 	})
 	took, grown := time.Since(began), g.peakKiB(t)-before
-	t.Logf("figure: %d MiB healed in %v, the gateway's peak of memory from %d to %d MiB", size>>20, took.Round(time.Millisecond), before>>10, (before+grown)>>10)
+	t.Logf("figure: %d MiB healed in %v, the gateway's peak of memory from %d to %d MiB", size>>20,
+		took.Round(time.Millisecond), before>>10, (before+grown)>>10)
 	if grown > maxGrownByHealing {
 		t.Errorf("healing took %d KiB of memory", grown)
 	}

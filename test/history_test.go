@@ -53,12 +53,15 @@ func (h *history) accepted(path, replica string, began time.Duration) {
 }
 
 // twoOwners lists the repositories that had two owners at once while all were connected: writes within one span,
-// whether one after the other or at once, that different replicas accepted. No lease ends by itself in so short a time. A grant
-// that a gateway made alone, on a machine too busy to answer it, excuses one repository.
+// whether one after the other or at once, that different replicas accepted. No lease ends by itself in so short a time.
+// A grant that a gateway made alone, on a machine too busy to answer it, excuses one repository.
 func twoOwners(events []event, connected []span) (found []string) {
 	for _, s := range connected {
 		owners, several, here := map[string]event{}, map[string]bool{}, []string{}
-		for _, e := range slices.SortedFunc(slices.Values(events), func(a, b event) int { return cmp.Compare(a.began, b.began) }) {
+		for _, e := range slices.SortedFunc(slices.Values(events), func(a,
+			b event) int {
+			return cmp.Compare(a.began, b.began)
+		}) {
 			if e.began < s.from || e.ended > s.to {
 				continue
 			}
@@ -96,7 +99,8 @@ func TestTwoOwners(t *testing.T) {
 		{"out of the cut", []event{{"app", "east", "", 19, 21}, {"app", "west", "", 22, 23}}, 0},
 		{"before and after", []event{{"app", "east", "", 1, 2}, {"app", "west", "", 22, 23}}, 0},
 		{"a grant without an answer", []event{{"app", "east", "", 41, 42}, {"app", "west", "", 43, 44}}, 0},
-		{"more than it explains", []event{{"app", "east", "", 41, 42}, {"app", "west", "", 43, 44}, {"other", "east", "", 41, 42}, {"other", "west", "", 43, 44}}, 2},
+		{"more than it explains", []event{{"app", "east", "", 41, 42}, {"app", "west", "", 43, 44},
+			{"other", "east", "", 41, 42}, {"other", "west", "", 43, 44}}, 2},
 		{"after it", []event{{"app", "east", "", 21, 22}, {"app", "west", "", 22, 23}, {"app", "west", "", 24, 25}}, 2},
 	}
 	for _, tt := range tests {

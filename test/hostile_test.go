@@ -35,7 +35,8 @@ func TestHostile(t *testing.T) {
 		registries = append(registries, &registry{address: upstream.address})
 	}
 	replicas := withUpstreams(splitReplicas, registries)
-	g := startGateway(t, "gateway", "127.0.0.1", file{health: "{fronts: false}", networks: splitNetworks, replicas: replicas})
+	g := startGateway(t, "gateway", "127.0.0.1", file{health: "{fronts: false}", networks: splitNetworks,
+		replicas: replicas})
 
 	t.Run("requests", func(t *testing.T) { hostileHTTP(t, g, upstreams) })
 	t.Run("packets", func(t *testing.T) { hostileDNS(t, g) })
@@ -49,7 +50,8 @@ func TestHostile(t *testing.T) {
 		t.Errorf("a pull afterwards: status %d, %v", code, err)
 	}
 	for _, transport := range []string{"udp", "tcp"} {
-		if answer, err := askDNS(transport, g.dns, hostname, dns.TypeA, "127.0.2.0/24"); err != nil || len(answer.Answer) != 1 {
+		if answer, err := askDNS(transport, g.dns, hostname, dns.TypeA, "127.0.2.0/24"); err != nil ||
+			len(answer.Answer) != 1 {
 			t.Errorf("a query over %s afterwards: %v, %v", transport, answer, err)
 		}
 	}
@@ -127,24 +129,37 @@ func sendAndClose(address string, sent []byte) error {
 
 // Parts that requests are made of.
 var (
-	methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PRI", "get", "G\x00T"}
-	paths   = []string{
-		"/v2/", "/v2", "/", "*", "/v2/_catalog", "/v2/app/manifests/v1", "/v2/app/tags/list?n=1", "/v2/app/blobs/uploads/",
-		"/v2/app/blobs/uploads/1?fairlead-replica=westus", "/v2/app/blobs/uploads/1?fairlead-replica=nobody&fairlead-replica=eastus",
-		"/v2/app/blobs/uploads/1?fairlead-replica=%2e%2e%2f", "/v2/app/referrers/sha256:00", "/v2/../metrics", "/v2/%2e%2e/metrics",
-		"/v2/..%2fmetrics", "/v2/%252e%252e/metrics", "/v2//../debug/pprof/", "//v2/../metrics", "/v2/./../metrics", "/v2/..\\metrics",
-		"/metrics", "/debug/pprof/", "/healthz", "/v3/", "/v2app/manifests/v1", "http://127.0.0.1:1/metrics", "http://elsewhere.test/v2/",
-		"/v2/;/../metrics", "/v2/%00", "/v2/app/../../metrics", "/v2/" + strings.Repeat("a/", 400) + "manifests/v1", "/v2/%zz/",
+	methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PRI", "get",
+		"G\x00T"}
+	paths = []string{
+		"/v2/", "/v2", "/", "*", "/v2/_catalog", "/v2/app/manifests/v1", "/v2/app/tags/list?n=1",
+		"/v2/app/blobs/uploads/",
+		"/v2/app/blobs/uploads/1?fairlead-replica=westus",
+		"/v2/app/blobs/uploads/1?fairlead-replica=nobody&fairlead-replica=eastus",
+		"/v2/app/blobs/uploads/1?fairlead-replica=%2e%2e%2f", "/v2/app/referrers/sha256:00", "/v2/../metrics",
+		"/v2/%2e%2e/metrics",
+		"/v2/..%2fmetrics", "/v2/%252e%252e/metrics", "/v2//../debug/pprof/", "//v2/../metrics", "/v2/./../metrics",
+		"/v2/..\\metrics",
+		"/metrics", "/debug/pprof/", "/healthz", "/v3/", "/v2app/manifests/v1", "http://127.0.0.1:1/metrics",
+		"http://elsewhere.test/v2/",
+		"/v2/;/../metrics", "/v2/%00", "/v2/app/../../metrics", "/v2/" + strings.Repeat("a/", 400) + "manifests/v1",
+		"/v2/%zz/",
 	}
 	headers = []string{
-		"Host: registry.example.test", "Host: eastus.registry.example.test", "Host: ../..", "Host: ", "Host: a\r\nHost: b",
-		"Content-Length: 5", "Content-Length: -1", "Content-Length: 99999999999999999999", "Content-Length: 5\r\nContent-Length: 6",
-		"Transfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 3", "Transfer-Encoding: xchunked", "Expect: 100-continue",
-		"Connection: upgrade\r\nUpgrade: h2c", "Connection: close, Authorization", "X-Forwarded-For: 127.0.2.7", "Range: bytes=0-0,1-1",
-		"Authorization: Basic \xff", "Cookie: " + strings.Repeat("c", 5000), "X: " + strings.Repeat("h", 70<<10), " folded", "No-Colon", "\x00: \x00",
+		"Host: registry.example.test", "Host: eastus.registry.example.test", "Host: ../..", "Host: ",
+		"Host: a\r\nHost: b",
+		"Content-Length: 5", "Content-Length: -1", "Content-Length: 99999999999999999999",
+		"Content-Length: 5\r\nContent-Length: 6",
+		"Transfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 3", "Transfer-Encoding: xchunked",
+		"Expect: 100-continue",
+		"Connection: upgrade\r\nUpgrade: h2c", "Connection: close, Authorization", "X-Forwarded-For: 127.0.2.7",
+		"Range: bytes=0-0,1-1",
+		"Authorization: Basic \xff", "Cookie: " + strings.Repeat("c", 5000), "X: " + strings.Repeat("h", 70<<10),
+		" folded", "No-Colon", "\x00: \x00",
 		"Content-Range: 5-1", "Accept: " + strings.Repeat("a/b,", 500),
 	}
-	bodies = []string{"", "hello", "5\r\nhello\r\n0\r\n\r\n", "ffffffffffffffff\r\n", "0\r\nX: y\r\n\r\n", "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"}
+	bodies = []string{"", "hello", "5\r\nhello\r\n0\r\n\r\n", "ffffffffffffffff\r\n", "0\r\nX: y\r\n\r\n",
+		"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"}
 )
 
 func hostileRequest(random *rand.Rand) []byte {
@@ -154,7 +169,8 @@ func hostileRequest(random *rand.Rand) []byte {
 	case 1:
 		return randomBytes(random, random.IntN(2000))
 	case 2, 3, 4: // a good request with a path that is nearly good
-		return fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\n\r\n", pick(random, methods), nearly(random, pick(random, paths)), hostname)
+		return fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\n\r\n", pick(random, methods),
+			nearly(random, pick(random, paths)), hostname)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", pick(random, methods), pick(random, paths))
@@ -303,12 +319,14 @@ func hostilePacket(random *rand.Rand) []byte {
 	if random.IntN(4) == 0 {
 		return randomBytes(random, random.IntN(600))
 	}
-	names := []string{hostname, "whoami." + hostname, "eastus." + hostname, "nobody." + hostname, "example.test", ".", strings.Repeat("a.", 100)}
+	names := []string{hostname, "whoami." + hostname, "eastus." + hostname, "nobody." + hostname, "example.test", ".",
+		strings.Repeat("a.", 100)}
 	q := new(dns.Msg).SetQuestion(dns.Fqdn(pick(random, names)), uint16(random.IntN(300)))
 	q.Id = uint16(random.Uint32())
 	q.SetEdns0(uint16(random.IntN(1<<16)), random.IntN(2) == 0)
 	q.IsEdns0().Option = []dns.EDNS0{
-		&dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: uint8(random.IntN(33)), Address: net.IP(randomBytes(random, 4))},
+		&dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: uint8(random.IntN(33)),
+			Address: net.IP(randomBytes(random, 4))},
 		&dns.EDNS0_LOCAL{Code: uint16(random.IntN(20)), Data: randomBytes(random, random.IntN(40))},
 	}
 	packed, err := q.Pack()

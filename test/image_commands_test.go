@@ -83,7 +83,8 @@ func TestWait(t *testing.T) {
 	exits(1, "image", "show", "app:v1")
 	exits(1, "wait", "app:v1", "--timeout", "1s")
 	for _, args := range [][]string{
-		{"wait"}, {"wait", "App"}, {"wait", "app:v1", "--replicas", "nowhere"}, {"wait", "app:v1", "--replicas", "4"}, {"wait", "app:v1", "--colour"},
+		{"wait"}, {"wait", "App"}, {"wait", "app:v1", "--replicas", "nowhere"}, {"wait", "app:v1", "--replicas", "4"},
+		{"wait", "app:v1", "--colour"},
 		{"wait", "app:v1", "--timeout", "soon"}, {"wait", "app:v1", "-o", "xml"}, {"wait", "app:v1", "app:v2"},
 	} {
 		exits(2, args...)
@@ -108,13 +109,15 @@ func TestWait(t *testing.T) {
 	exits(0, "wait", hostname+"/app:v1", "--replicas", "westus,eastus", "--timeout", "0s")
 	exits(1, "wait", "app:v1", "--timeout", "1s")
 	exits(1, "wait", "app@"+of.Digest, "--replicas", "westeurope", "--timeout", "0s")
-	if i := g.shows(t, "app:v1"); states(i.Replicas) != "there pending there" || i.Replicas[1].Reason != "it is down" || i.Digest != of.Digest ||
+	if i := g.shows(t, "app:v1"); states(i.Replicas) != "there pending there" || i.Replicas[1].Reason != "it is down" ||
+		i.Digest != of.Digest ||
 		i.MediaType != of.MediaType || i.Size != of.Size || i.AcceptedBy != "westus" || i.Gateway != "gw-westus" {
 		t.Errorf("%+v", i)
 	}
 
 	// A script waits, while its gateway is killed and comes again, and the replica comes back.
-	script := fmt.Sprintf("%s wait app:v1 --timeout 2m --admin http://%s -o json && echo ok", built(t, fairleadProgram), g.admin)
+	script := fmt.Sprintf("%s wait app:v1 --timeout 2m --admin http://%s -o json && echo ok", built(t, fairleadProgram),
+		g.admin)
 	waits := start(t, "script", nil, "sh", "-c", script)
 	waitFor(t, startBound, "the script to have asked", func() error {
 		if !strings.Contains(waits.output(), `"result":"waiting"`) {
@@ -141,7 +144,8 @@ func TestWait(t *testing.T) {
 		Image     shown
 	}
 	if len(lines) < 3 || lines[len(lines)-1] != "ok" || json.Unmarshal([]byte(lines[len(lines)-2]), &last) != nil ||
-		last.Result != "there" || last.There != 3 || last.Of != 3 || states(last.Image.Replicas) != "there there there" {
+		last.Result != "there" || last.There != 3 || last.Of != 3 ||
+		states(last.Image.Replicas) != "there there there" {
 		t.Errorf("%q", lines)
 	}
 
@@ -156,10 +160,12 @@ func TestWait(t *testing.T) {
 	}
 	exits(0, "wait", "app@"+arm.Digest, "--timeout", "1m")
 	i := gateways[1].shows(t, "app:all")
-	if len(i.Children) != 2 || i.Children[0].Digest != of.Digest || states(i.Children[1].Replicas) != "there there there" {
+	if len(i.Children) != 2 || i.Children[0].Digest != of.Digest ||
+		states(i.Children[1].Replicas) != "there there there" {
 		t.Errorf("%+v", i)
 	}
-	if out, code := g.asks(t, "image", "show", "app:all"); code != 0 || !strings.Contains(out, arm.Digest) || !strings.Contains(out, "westeurope") {
+	if out, code := g.asks(t, "image", "show", "app:all"); code != 0 || !strings.Contains(out, arm.Digest) ||
+		!strings.Contains(out, "westeurope") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 
@@ -194,9 +200,11 @@ func TestWait(t *testing.T) {
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	replicas := splitReplicas[:2]
-	registries := []*registry{distributionKind.start(t, "westus", freeAddress(t, "127.0.0.1")), startLocked(t, "eastus")}
+	registries := []*registry{distributionKind.start(t, "westus", freeAddress(t, "127.0.0.1")),
+		startLocked(t, "eastus")}
 	g := startGateway(t, "gateway", "127.0.0.1", file{
-		health: "{fronts: false}", networks: splitNetworks, replicas: withUpstreams(replicas, registries), replication: copyAll,
+		health: "{fronts: false}", networks: splitNetworks, replicas: withUpstreams(replicas, registries),
+		replication: copyAll,
 	})
 	of, err := newRegional(t, 1, g).push(t, "app", "v1", nil)
 	must(t, err)
@@ -212,19 +220,24 @@ func TestFailures(t *testing.T) {
 		}
 		return nil
 	})
-	if l := failures[0]; l.Replica != "eastus" || l.Action != "copy" || l.Repository != "app" || l.Digest != of.Digest || !slices.Equal(l.Tags, []string{"v1"}) ||
+	if l := failures[0]; l.Replica != "eastus" || l.Action != "copy" || l.Repository != "app" ||
+		l.Digest != of.Digest || !slices.Equal(l.Tags, []string{"v1"}) ||
 		!strings.Contains(l.Reason, "401") || l.Tries < 1 {
 		t.Errorf("%+v", l)
 	}
-	if i := g.shows(t, "app:v1"); states(i.Replicas) != "failed there" || !strings.Contains(i.Replicas[0].Reason, "401") || i.Replicas[0].Tries < 1 {
+	if i := g.shows(t, "app:v1"); states(i.Replicas) != "failed there" || !strings.Contains(i.Replicas[0].Reason,
+		"401") || i.Replicas[0].Tries < 1 {
 		t.Errorf("%+v", i)
 	}
-	if out, code := g.asks(t, "wait", "app:v1", "--timeout", "0s"); code != 1 || !strings.Contains(out, "eastus failed") {
+	if out, code := g.asks(t, "wait", "app:v1", "--timeout", "0s"); code != 1 ||
+		!strings.Contains(out, "eastus failed") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
-	for args, want := range map[string]int{"": 1, "app:v1": 1, "--replica=eastus app@" + of.Digest: 1, "--replica=westus": 0, "app:v2": 0, "other:v1": 0} {
+	for args, want := range map[string]int{"": 1, "app:v1": 1, "--replica=eastus app@" + of.Digest: 1,
+		"--replica=westus": 0, "app:v2": 0, "other:v1": 0} {
 		var retried struct{ Count int }
-		if g.asksJSON(t, &retried, append([]string{"replication", "retry"}, strings.Fields(args)...)...); retried.Count != want {
+		if g.asksJSON(t, &retried, append([]string{"replication", "retry"},
+			strings.Fields(args)...)...); retried.Count != want {
 			t.Errorf("retry %s: %d, not %d", args, retried.Count, want)
 		}
 	}
@@ -236,7 +249,8 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestConflictsShown: two gateways that did not know of each other wrote one tag. When they meet, both digests are shown.
+// TestConflictsShown: two gateways that did not know of each other wrote one tag. When they meet, both digests are
+// shown.
 func TestConflictsShown(t *testing.T) {
 	t.Parallel()
 	replicas := splitReplicas[:2]
@@ -247,8 +261,9 @@ func TestConflictsShown(t *testing.T) {
 	var files []file
 	for _, r := range replicas {
 		files = append(files, file{
-			here: r.name, state: t.TempDir(), health: "{fronts: false}", networks: splitNetworks, replicas: withUpstreams(replicas, registries),
-			cluster: freeAddress(t, "127.0.0.1"), replication: copyAll,
+			here: r.name, state: t.TempDir(), health: "{fronts: false}", networks: splitNetworks,
+			replicas: withUpstreams(replicas, registries),
+			cluster:  freeAddress(t, "127.0.0.1"), replication: copyAll,
 		})
 	}
 	peers := fmt.Sprintf("%q, %q", files[0].cluster, files[1].cluster)
@@ -261,8 +276,11 @@ func TestConflictsShown(t *testing.T) {
 		g := begin(f, fmt.Sprintf("%q", freeAddress(t, "127.0.0.1"))) // where nobody is
 		config := fmt.Sprintf(`{"author":%q}`, f.here)
 		must(t, registries[i].putBlob("app", []byte(config)))
-		manifest := encode(t, document{SchemaVersion: 2, MediaType: typeManifest, Config: &descriptor{MediaType: typeConfig, Digest: digestOf([]byte(config)), Size: int64(len(config))}, Layers: []descriptor{}})
-		_, err := newRegional(t, i+1, g).send(http.MethodPut, "/v2/app/manifests/v1", typeManifest, manifest, http.StatusCreated)
+		manifest := encode(t, document{SchemaVersion: 2, MediaType: typeManifest,
+			Config: &descriptor{MediaType: typeConfig, Digest: digestOf([]byte(config)), Size: int64(len(config))},
+			Layers: []descriptor{}})
+		_, err := newRegional(t, i+1, g).send(http.MethodPut, "/v2/app/manifests/v1", typeManifest, manifest,
+			http.StatusCreated)
 		must(t, err)
 		pushed = append(pushed, digestOf(manifest))
 		g.kill()
@@ -276,12 +294,14 @@ func TestConflictsShown(t *testing.T) {
 	}
 	gateways := []*gateway{begin(files[0], peers), begin(files[1], peers)}
 	waitFor(t, startBound, "the conflict", func() error {
-		if gateways[0].asksJSON(t, &conflicts, "replication", "conflicts"); conflicts.Total != 1 || len(conflicts.Conflicts) != 1 {
+		if gateways[0].asksJSON(t, &conflicts, "replication", "conflicts"); conflicts.Total != 1 ||
+			len(conflicts.Conflicts) != 1 {
 			return fmt.Errorf("%+v", conflicts)
 		}
 		return nil
 	})
-	if c := conflicts.Conflicts[0]; c.Repository != "app" || c.Tag != "v1" || c.Loser.Digest != pushed[0] || c.Winner.Digest != pushed[1] || c.Winner.Gateway != "gw-eastus" {
+	if c := conflicts.Conflicts[0]; c.Repository != "app" || c.Tag != "v1" || c.Loser.Digest != pushed[0] ||
+		c.Winner.Digest != pushed[1] || c.Winner.Gateway != "gw-eastus" {
 		t.Errorf("%+v", c)
 	}
 	for _, g := range gateways {
@@ -305,7 +325,9 @@ func TestImport(t *testing.T) {
 		t.Helper()
 		config := []byte(fmt.Sprintf(`{"architecture":%q}`, name))
 		must(t, source.blobAs("user", "password", repository, config))
-		manifest := encode(t, document{SchemaVersion: 2, MediaType: typeManifest, Config: &descriptor{MediaType: typeConfig, Digest: digestOf(config), Size: int64(len(config))}, Layers: []descriptor{}})
+		manifest := encode(t, document{SchemaVersion: 2, MediaType: typeManifest,
+			Config: &descriptor{MediaType: typeConfig, Digest: digestOf(config), Size: int64(len(config))},
+			Layers: []descriptor{}})
 		put("/v2/"+repository+"/manifests/"+digestOf(manifest), typeManifest, manifest)
 		return descriptor{MediaType: typeManifest, Digest: digestOf(manifest), Size: int64(len(manifest))}, manifest
 	}
@@ -314,11 +336,14 @@ func TestImport(t *testing.T) {
 	index := encode(t, map[string]any{"schemaVersion": 2, "mediaType": typeIndex, "manifests": []descriptor{amd, arm}})
 	put("/v2/team/old/manifests/v1", typeIndex, index)
 	sbomOf, sbom := newest("team/old", "an sbom")
-	sbom = append(sbom[:len(sbom)-1:len(sbom)-1], fmt.Sprintf(`,"artifactType":"application/vnd.example.sbom","subject":{"mediaType":%q,"digest":%q,"size":%d}}`, typeIndex, digestOf(index), len(index))...)
+	sbom = append(sbom[:len(sbom)-1:len(sbom)-1],
+		fmt.Sprintf(`,"artifactType":"application/vnd.example.sbom","subject":{"mediaType":%q,"digest":%q,"size":%d}}`,
+			typeIndex, digestOf(index), len(index))...)
 	sbomOf.Digest, sbomOf.Size = digestOf(sbom), int64(len(sbom))
 	put("/v2/team/old/manifests/"+sbomOf.Digest, typeManifest, sbom)
 	byTag := strings.Replace(digestOf(index), ":", "-", 1) // the source has no list of referrers
-	put("/v2/team/old/manifests/"+byTag, typeIndex, encode(t, map[string]any{"schemaVersion": 2, "mediaType": typeIndex, "manifests": []descriptor{sbomOf}}))
+	put("/v2/team/old/manifests/"+byTag, typeIndex, encode(t,
+		map[string]any{"schemaVersion": 2, "mediaType": typeIndex, "manifests": []descriptor{sbomOf}}))
 
 	from := source.address + "/team/old:v1"
 	imports := func(want int, env []string, args ...string) string {
@@ -336,7 +361,8 @@ func TestImport(t *testing.T) {
 	imports(2, nobody, from, "app:v1", "--gateway", "nowhere")
 	imports(1, nobody, from, "app:v1")
 	password := []string{"--username", "user", "--password", "password"}
-	out := imports(0, nobody, append(password, "--source", from, "--image", "new/app:v1", "--image", hostname+"/new/app:stable")...)
+	out := imports(0, nobody, append(password, "--source", from, "--image", "new/app:v1", "--image",
+		hostname+"/new/app:stable")...)
 	if !strings.Contains(out, digestOf(index)) || strings.Contains(out, "\x1b") || strings.Contains(out, "password") {
 		t.Errorf("it says %q", out)
 	}
@@ -359,14 +385,16 @@ func TestImport(t *testing.T) {
 	login := filepath.Join(t.TempDir(), "config.json")
 	writeFile(t, login, fmt.Sprintf(`{"auths":{%q:{"auth":"dXNlcjpwYXNzd29yZA=="}}}`, source.address))
 	out = imports(0, []string{"DOCKER_CONFIG=" + filepath.Dir(login)}, from, "new/app:v1", "-o", "json")
-	if err := json.Unmarshal([]byte(lastLine(out)), &line); err != nil || line.Result != "imported" || line.Digest != digestOf(index) || line.Moved != 0 || line.Known != 3 || line.Found != 3 {
+	if err := json.Unmarshal([]byte(lastLine(out)), &line); err != nil || line.Result != "imported" ||
+		line.Digest != digestOf(index) || line.Moved != 0 || line.Known != 3 || line.Found != 3 {
 		t.Errorf("again: %v %s", err, out)
 	}
 
 	other, manifest := newest("team/other", "another")
 	put("/v2/team/other/manifests/v1", typeManifest, manifest)
 	from = source.address + "/team/other:v1"
-	if out := imports(1, nobody, append(password, from, "new/app:v1")...); !strings.Contains(out, "--force") || !strings.Contains(out, digestOf(index)) {
+	if out := imports(1, nobody, append(password, from, "new/app:v1")...); !strings.Contains(out, "--force") ||
+		!strings.Contains(out, digestOf(index)) {
 		t.Errorf("it says %q", out)
 	}
 	if i := g.shows(t, "new/app:v1"); i.Digest != digestOf(index) {
@@ -433,7 +461,8 @@ func TestEgress(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
-	if got := g.metric(t, "fairlead_egress_bytes_total", `replica="westus"`, `scope="local"`, `nearest="true"`); got != float64(near) {
+	if got := g.metric(t, "fairlead_egress_bytes_total", `replica="westus"`, `scope="local"`,
+		`nearest="true"`); got != float64(near) {
 		t.Errorf("%v", got)
 	}
 	if out, code := g.asks(t, "egress"); code != 0 || !strings.Contains(out, "remote: 50.0 %") {

@@ -83,7 +83,8 @@ func newImage(t testing.TB, architecture string) image {
 	i.digest = manifest.Digest
 	manifest.Annotations = map[string]string{"org.opencontainers.image.ref.name": imageTag}
 	writeFile(t, filepath.Join(i.dir, "oci-layout"), `{"imageLayoutVersion": "1.0.0"}`)
-	writeFile(t, filepath.Join(i.dir, "index.json"), string(encode(t, document{SchemaVersion: 2, Manifests: []descriptor{manifest}})))
+	writeFile(t, filepath.Join(i.dir, "index.json"),
+		string(encode(t, document{SchemaVersion: 2, Manifests: []descriptor{manifest}})))
 	return i
 }
 

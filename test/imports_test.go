@@ -17,9 +17,11 @@ import (
 
 const module = "github.com/fairlead-gateway/fairlead"
 
-// siblings never import each other. They may share the values of leaves (ADR 023); what one must do for another travels as a small
-// function or interface that cmd/fairlead/gateway hands in. Packages that do not exist yet are held from their first day.
-var siblings = []string{"dnsserver", "proxy", "health", "admin", "configs", "geo/mmdb", "replication", "notify", "notify/webhook", "agent", "cluster"}
+// siblings never import each other. They may share the values of leaves (ADR 023); what one must do for another travels
+// as a small function or interface that cmd/fairlead/gateway hands in. Packages that do not exist yet are held from
+// their first day.
+var siblings = []string{"dnsserver", "proxy", "health", "admin", "configs", "geo/mmdb", "replication", "notify",
+	"notify/webhook", "agent", "cluster"}
 
 // ban forbids packages an import, directly or through others. Lists of exceptions may only shrink.
 type ban struct {
@@ -41,26 +43,39 @@ func bans() []ban {
 		{pure, "log/slog", true, nil, "a decision returns its reason; the shell logs it"},
 		{pure, "sync/...", false, nil, "decisions are values: there is nothing to lock"},
 		{pure, "context", false, nil, "a decision does not wait, so it cannot be cancelled"},
-		{[]string{"geo"}, module + "/...", false, nil, "geo is the bottom: places and distances know nothing of replicas"},
-		{[]string{"notify"}, module + "/...", false, []string{"hlc", "ledger", "notify/webhook", "notify/webhook/subscription"}, "who tells knows what was recorded, and who is told"},
-		{[]string{"configs/keyfiles"}, module + "/...", false, nil, "certificates and keys know nothing of who shows them"},
+		{[]string{"geo"}, module + "/...", false, nil,
+			"geo is the bottom: places and distances know nothing of replicas"},
+		{[]string{"notify"}, module + "/...", false, []string{"hlc", "ledger", "notify/webhook",
+			"notify/webhook/subscription"}, "who tells knows what was recorded, and who is told"},
+		{[]string{"configs/keyfiles"}, module + "/...", false, nil,
+			"certificates and keys know nothing of who shows them"},
 		{all, module + "/configs/keyfiles/keyfilestest", false, nil, "no test helper is a dependency of the product"},
 		{[]string{"backoff"}, module + "/...", false, nil, "a delay knows nothing of what is tried again"},
 		{[]string{"boltfile"}, module + "/...", false, nil, "a file knows nothing of what is kept in it"},
-		{[]string{"notify/webhook/subscription"}, module + "/...", false, []string{"oci"}, "the rules of a subscription know nothing of who holds to them"},
+		{[]string{"notify/webhook/subscription"}, module + "/...", false, []string{"oci"},
+			"the rules of a subscription know nothing of who holds to them"},
 		{[]string{"hlc"}, module + "/...", false, nil, "a clock knows nothing of what it stamps"},
-		{[]string{"ledger"}, module + "/...", false, []string{"boltfile", "hlc"}, "a ledger knows nothing of who uses it"},
-		{all, module + "/ledger/...", false, []string{"proxy", "replication", "replication/audit", "notify", "cmd/fairlead/gateway"}, "the write side alone speaks the ledger's language"},
+		{[]string{"ledger"}, module + "/...", false, []string{"boltfile", "hlc"},
+			"a ledger knows nothing of who uses it"},
+		{all, module + "/ledger/...", false, []string{"proxy", "replication", "replication/audit", "notify",
+			"cmd/fairlead/gateway"}, "the write side alone speaks the ledger's language"},
 		{[]string{"oci"}, module + "/...", false, nil, "a grammar knows nothing of who reads by it"},
-		{[]string{"transfer", "transfer/auth", "transfer/manifest"}, module + "/...", false, []string{"oci"}, "copying knows two registries and no fleet"},
-		{[]string{"transfer/graph"}, module + "/...", false, []string{"oci", "transfer", "transfer/manifest"}, "copying knows two registries and no fleet"},
-		{[]string{"replication/audit"}, module + "/...", false, []string{"ledger", "transfer", "transfer/manifest"}, "who looks knows neither who records nor who copies"},
-		{[]string{"upstream"}, module + "/...", false, []string{"oci", "transfer"}, "a way to a replica knows neither who goes it nor why"},
+		{[]string{"transfer", "transfer/auth", "transfer/manifest"}, module + "/...", false, []string{"oci"},
+			"copying knows two registries and no fleet"},
+		{[]string{"transfer/graph"}, module + "/...", false, []string{"oci", "transfer", "transfer/manifest"},
+			"copying knows two registries and no fleet"},
+		{[]string{"replication/audit"}, module + "/...", false, []string{"ledger", "transfer", "transfer/manifest"},
+			"who looks knows neither who records nor who copies"},
+		{[]string{"upstream"}, module + "/...", false, []string{"oci", "transfer"},
+			"a way to a replica knows neither who goes it nor why"},
 		{[]string{"router"}, module + "/...", false, []string{"geo"}, "router knows places and nothing else"},
-		{[]string{"cmd/fairlead/gateway"}, module + "/cmd/...", false, nil, "a gateway knows nothing of how it was called"},
-		{all, "github.com/miekg/dns/...", false, []string{"dnsserver", "agent"}, "its upstream is frozen: its types stay where they can be replaced"},
+		{[]string{"cmd/fairlead/gateway"}, module + "/cmd/...", false, nil,
+			"a gateway knows nothing of how it was called"},
+		{all, "github.com/miekg/dns/...", false, []string{"dnsserver", "agent"},
+			"its upstream is frozen: its types stay where they can be replaced"},
 		{all, "github.com/spf13/...", false, []string{"cmd/fairlead", "cmd/fairlead/command"}, "commands are main's"},
-		{all, "github.com/google/go-containerregistry/...", false, []string{"cmd/fairlead"}, "the registries of the demo are no part of a gateway"},
+		{all, "github.com/google/go-containerregistry/...", false, []string{"cmd/fairlead"},
+			"the registries of the demo are no part of a gateway"},
 		{all, "go.yaml.in/yaml/...", false, []string{"configs"}, "the file is read in one place"},
 		{all, module + "/test/...", true, nil, "no test tool is a dependency of the product"},
 		{all, "testing", true, nil, "no test helper is a dependency of the product"},
@@ -108,7 +123,8 @@ func productPackages(t *testing.T) []listed {
 
 func TestImports(t *testing.T) {
 	packages := productPackages(t)
-	for _, want := range append([]string{"cmd/fairlead", "cmd/fairlead/command", "cmd/fairlead/gateway", "dnsserver", "proxy", "health", "admin", "configs", "transfer", "upstream"}, pure...) {
+	for _, want := range append([]string{"cmd/fairlead", "cmd/fairlead/command", "cmd/fairlead/gateway", "dnsserver",
+		"proxy", "health", "admin", "configs", "transfer", "upstream"}, pure...) {
 		if !slices.ContainsFunc(packages, func(p listed) bool { return p.ImportPath == module+"/"+want }) {
 			t.Errorf("there is no package %s: a ban on it would hold nothing", want)
 		}

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Each writer has a repository and some tags, one of which it writes in each turn. Each tag is written by one writer and
-// through one gateway, blobs through any.
+// Each writer has a repository and some tags, one of which it writes in each turn. Each tag is written by one writer
+// and through one gateway, blobs through any.
 const (
 	writersEach = 2 // by gateway
 	writerTags  = 6
@@ -23,8 +23,8 @@ const (
 // writerTurn is how long a turn takes, at least.
 func writerTurn() time.Duration { return time.Duration(few(200, 100)) * time.Millisecond }
 
-// TestKilled: gateways are killed at random instants, one at a time, while clients push, retag and delete through all of them.
-// What was acknowledged holds, and nothing has happened twice.
+// TestKilled: gateways are killed at random instants, one at a time, while clients push, retag and delete through all
+// of them. What was acknowledged holds, and nothing has happened twice.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	kills := number(t, "FAIRLEAD_KILLS", few(2, 6))
@@ -96,9 +96,11 @@ func TestKilled(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("figure: %d times SIGKILL at a random instant under load: of %d pushes, %d retags and %d deletions that were acknowledged, with %d more that failed, all hold on %d replicas and through %d gateways (%d wrong), %v after the last one",
-		kills, done.pushed, done.retagged, done.deleted, done.failed, len(registries), len(gateways), wrong, settled.Round(100*time.Millisecond))
+		kills, done.pushed, done.retagged, done.deleted, done.failed, len(registries), len(gateways), wrong,
+		settled.Round(100*time.Millisecond))
 	t.Logf("figure: start to first answer of /v2/: median %v, 95 %% %v, longest %v",
-		took[len(took)/2].Round(time.Millisecond), took[len(took)*95/100].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
+		took[len(took)/2].Round(time.Millisecond), took[len(took)*95/100].Round(time.Millisecond),
+		took[len(took)-1].Round(time.Millisecond))
 }
 
 // startToAnswer starts a gateway again, and waits until it is ready.
@@ -140,11 +142,13 @@ type writer struct {
 type tally struct{ pushed, retagged, deleted, failed int }
 
 func (a *tally) add(b tally) {
-	a.pushed, a.retagged, a.deleted, a.failed = a.pushed+b.pushed, a.retagged+b.retagged, a.deleted+b.deleted, a.failed+b.failed
+	a.pushed, a.retagged, a.deleted, a.failed = a.pushed+b.pushed, a.retagged+b.retagged, a.deleted+b.deleted,
+		a.failed+b.failed
 }
 
 func newWriter(t testing.TB, repository string, clients []regional, via int) *writer {
-	w := &writer{t: t, repository: repository, clients: clients, via: via, tags: map[string][]string{}, kept: map[string][]byte{}, gone: map[string]bool{}}
+	w := &writer{t: t, repository: repository, clients: clients, via: via, tags: map[string][]string{},
+		kept: map[string][]byte{}, gone: map[string]bool{}}
 	for n := range writerTags {
 		w.tags[fmt.Sprintf("v%d", n)] = []string{""}
 	}
@@ -217,8 +221,9 @@ func (w *writer) removeTag(tag string) {
 	w.tags[tag] = []string{""}
 }
 
-// settle writes those tags again of which it does not know what became of the last try, as clients do that got no answer: a
-// gateway that is killed after a replica took a write, and before it is recorded, leaves it on that replica alone.
+// settle writes those tags again of which it does not know what became of the last try, as clients do that got no
+// answer: a gateway that is killed after a replica took a write, and before it is recorded, leaves it on that replica
+// alone.
 func (w *writer) settle() {
 	for tag, may := range w.tags {
 		for tries := 0; len(may) > 1 && tries < 20; tries++ {

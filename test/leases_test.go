@@ -21,7 +21,8 @@ func TestClusterLeases(t *testing.T) {
 	}
 	costs := func() (all []cost) {
 		for _, g := range gateways {
-			all = append(all, cost{memoryOf(t, g), g.metric(t, "fairlead_cluster_message_bytes_total", `direction="out"`)})
+			all = append(all, cost{memoryOf(t, g), g.metric(t, "fairlead_cluster_message_bytes_total",
+				`direction="out"`)})
 		}
 		return all
 	}
@@ -54,7 +55,8 @@ func leaseMany(t *testing.T, gateways []*gateway, prefix string, n int) {
 			c := newRegional(t, i+1, g)
 			all.Go(func() {
 				for r := int(next.Add(1)); r <= n; r = int(next.Add(1)) {
-					if _, err := c.send(http.MethodPost, fmt.Sprintf("/v2/%s-%d/blobs/uploads/", prefix, r), "", nil, http.StatusAccepted); err != nil {
+					if _, err := c.send(http.MethodPost, fmt.Sprintf("/v2/%s-%d/blobs/uploads/", prefix, r), "", nil,
+						http.StatusAccepted); err != nil {
 						t.Error(err)
 						return
 					}

@@ -30,7 +30,8 @@ func TestRestart(t *testing.T) {
 			sites := startSitesOf(t, built(t, shippedProgram), 20+block, func(i int, f *file) {
 				f.state = t.TempDir()
 				if clustered {
-					f.cluster = fmt.Sprintf("{listen: %q, peers: [%q, %q], name: gw-%d}", clusterAddress(block, i), clusterAddress(block, 0), clusterAddress(block, 1), i)
+					f.cluster = fmt.Sprintf("{listen: %q, peers: [%q, %q], name: gw-%d}", clusterAddress(block, i),
+						clusterAddress(block, 0), clusterAddress(block, 1), i)
 				}
 			})
 			for range number(t, "FAIRLEAD_RESTARTS", 1) {
@@ -80,7 +81,8 @@ func restartUnderLoad(t *testing.T, sites []*site) {
 	meanwhile := [2]int{in(lost.requests, ended.Add(-gap), there), in(lost.queries, ended.Add(-gap), there)}
 	after := [2]int{in(lost.requests, there, there.Add(time.Hour)), in(lost.queries, there, there.Add(time.Hour))}
 	t.Logf("figure: %d requests, %d queries; stopped in %v, back in %v; refused or lost before its end %v, until it was back %v, after that %v",
-		lost.asked, lost.queried, ended.Sub(left).Round(time.Millisecond), there.Sub(ended).Round(time.Millisecond), before, meanwhile, after)
+		lost.asked, lost.queried, ended.Sub(left).Round(time.Millisecond), there.Sub(ended).Round(time.Millisecond),
+		before, meanwhile, after)
 	if before != [2]int{} || after != [2]int{} {
 		t.Errorf("refused or lost before %v, after %v\n%s", before, after, strings.Join(lost.why, "\n"))
 	}
@@ -220,7 +222,8 @@ func query(t *testing.T, server string, stop <-chan struct{}, lost *losses) {
 		if n%2000 == 0 {
 			end(time.Now().Add(-10 * time.Second))
 		}
-		// The pace of the load. What a busy machine has kept from being sent is not sent all at once: no queue would hold it.
+		// The pace of the load. What a busy machine has kept from being sent is not sent all at once: no queue would
+		// hold it.
 		due := began.Add(time.Duration(n) * 500 * time.Microsecond)
 		time.Sleep(time.Until(due))
 		if late := time.Since(due); late > 20*time.Millisecond {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// long leaves a test, or a case of one, to `make check`: with -short, which is what `make test` gives, it is not run. The report
-// counts it as left out and not as skipped; it knows it by the first word.
+// long leaves a test, or a case of one, to `make check`: with -short, which is what `make test` gives, it is not run.
+// The report counts it as left out and not as skipped; it knows it by the first word.
 func long(t testing.TB) {
 	t.Helper()
 	if testing.Short() {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestLostOwner kills the replica that owns a push at a random moment of it. The client, left to itself, ends with a whole
-// image on another replica, or with an error; never with a damaged one, and it never hangs.
+// TestLostOwner kills the replica that owns a push at a random moment of it. The client, left to itself, ends with a
+// whole image on another replica, or with an error; never with a damaged one, and it never hangs.
 func TestLostOwner(t *testing.T) {
 	t.Parallel()
 	for i, set := range prepareClients(t, few(1, 2)) {
@@ -45,7 +45,8 @@ func TestLostOwner(t *testing.T) {
 func loseOwner(t *testing.T, set *clientSet, img image, round int) string {
 	registries := startRegistries(t, distributionKind, splitReplicas)
 	replicas := withUpstreams(splitReplicas, registries)
-	g := startGateway(t, "gateway", "127.0.0.1", file{here: "westus", health: "{fronts: false, interval: 1s, timeout: 1s}", networks: splitNetworks, replicas: replicas})
+	g := startGateway(t, "gateway", "127.0.0.1", file{here: "westus",
+		health: "{fronts: false, interval: 1s, timeout: 1s}", networks: splitNetworks, replicas: replicas})
 	defer g.kill()
 	var begun atomic.Bool
 	began := make(chan bool)

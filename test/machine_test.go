@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A bound is for a machine that is idle, and as fast as the one that the bounds were chosen on. A test that waits longer because
-// the machine is slow, or because others keep it busy, has found nothing.
+// A bound is for a machine that is idle, and as fast as the one that the bounds were chosen on. A test that waits
+// longer because the machine is slow, or because others keep it busy, has found nothing.
 
 // mostSlowness: no machine is so slow that something that hangs need not be found.
 const mostSlowness = 10

@@ -52,7 +52,8 @@ func given(name string) string { return flag.Lookup(name).Value.String() }
 
 // buildAll: a compiler beside a test takes the processors from it. What cannot be built fails the tests that want it.
 func buildAll() {
-	for _, program := range []func() (string, error){fairleadProgram, shippedProgram, craneProgram, olaregProgram, regctlProgram, registryProgram} {
+	for _, program := range []func() (string, error){fairleadProgram, shippedProgram, craneProgram, olaregProgram,
+		regctlProgram, registryProgram} {
 		_, _ = program()
 	}
 }

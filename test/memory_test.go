@@ -29,8 +29,8 @@ import (
 // littleMemory is what the gateway may have.
 const littleMemory = 256 << 20
 
-// inLittleMemory is how a program is started that the kernel kills when it takes more, in a cgroup of its own. Where none can be
-// made only the collector is told, of nine tenths, which is what a program makes of its cgroup.
+// inLittleMemory is how a program is started that the kernel kills when it takes more, in a cgroup of its own. Where
+// none can be made only the collector is told, of nine tenths, which is what a program makes of its cgroup.
 func inLittleMemory(t testing.TB, program string) (command []string) {
 	t.Helper()
 	for _, c := range []struct{ parent, limit string }{
@@ -100,7 +100,8 @@ func TestLittleMemory(t *testing.T) {
 			<-loaded
 			peak := most()
 			t.Logf("figure: %d MiB before, at most %d MiB; answers %v; %d pushes meanwhile, %d failed; %v idle connections closed",
-				began>>20, peak>>20, &codes, pushed, failed, g.metric(t, "fairlead_proxy_idle_connections_closed_total"))
+				began>>20, peak>>20, &codes, pushed, failed, g.metric(t,
+					"fairlead_proxy_idle_connections_closed_total"))
 			if peak > littleMemory {
 				t.Errorf("it held %d MiB", peak>>20)
 			}
@@ -174,21 +175,22 @@ func (g *gateway) watchMemory(t testing.TB) func() int64 {
 func startSink(t testing.TB) string {
 	l, err := net.Listen("tcp", freeAddress(t, "127.0.0.1"))
 	must(t, err)
-	server := &http.Server{ReadHeaderTimeout: time.Minute, ErrorLog: silent, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		switch {
-		case strings.HasPrefix(r.URL.Path, "/v2/flood/"):
-			w.WriteHeader(http.StatusUnauthorized)
-		case r.Method == http.MethodPost:
-			w.Header().Set("Location", r.URL.Path+"1")
-			w.WriteHeader(http.StatusAccepted)
-		case r.Method == http.MethodPatch:
-			w.Header().Set("Location", r.URL.Path)
-			w.WriteHeader(http.StatusAccepted)
-		case r.Method == http.MethodPut:
-			w.WriteHeader(http.StatusCreated)
-		}
-	})}
+	server := &http.Server{ReadHeaderTimeout: time.Minute, ErrorLog: silent,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			switch {
+			case strings.HasPrefix(r.URL.Path, "/v2/flood/"):
+				w.WriteHeader(http.StatusUnauthorized)
+			case r.Method == http.MethodPost:
+				w.Header().Set("Location", r.URL.Path+"1")
+				w.WriteHeader(http.StatusAccepted)
+			case r.Method == http.MethodPatch:
+				w.Header().Set("Location", r.URL.Path)
+				w.WriteHeader(http.StatusAccepted)
+			case r.Method == http.MethodPut:
+				w.WriteHeader(http.StatusCreated)
+			}
+		})}
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() { _ = server.Close() })
 	return "http://" + l.Addr().String()
@@ -247,7 +249,9 @@ func pushThrough(g *gateway) error {
 		_, err = ask(http.MethodPut, base+location, nil, http.StatusCreated)
 	}
 	if err == nil {
-		_, err = ask(http.MethodPut, base+"/v2/app/manifests/v1", []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`), http.StatusCreated)
+		_, err = ask(http.MethodPut, base+"/v2/app/manifests/v1",
+			[]byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`),
+			http.StatusCreated)
 	}
 	return err
 }
@@ -265,9 +269,11 @@ func manifests(g *gateway, hold <-chan struct{}, code func(int)) {
 		strings.Repeat("a", 4<<20-200))
 	for open := true; open; {
 		each(200, func(int) {
-			client := &http.Client{Transport: &http.Transport{TLSClientConfig: insecure}, Timeout: patient(30 * time.Second)}
+			client := &http.Client{Transport: &http.Transport{TLSClientConfig: insecure},
+				Timeout: patient(30 * time.Second)}
 			defer client.CloseIdleConnections()
-			request, _ := http.NewRequest(http.MethodPut, "https://"+g.listen+"/v2/flood/manifests/v1", bytes.NewReader(manifest))
+			request, _ := http.NewRequest(http.MethodPut, "https://"+g.listen+"/v2/flood/manifests/v1",
+				bytes.NewReader(manifest))
 			response, err := client.Do(request)
 			if err != nil {
 				code(0)
@@ -318,7 +324,8 @@ func slowUploads(g *gateway, hold <-chan struct{}, code func(int)) {
 			return
 		}
 		defer conn.Close()
-		fmt.Fprintf(conn, "PATCH /v2/slow/blobs/uploads/1 HTTP/1.1\r\nHost: %s\r\nContent-Length: 1000000000\r\n\r\n", hostname)
+		fmt.Fprintf(conn, "PATCH /v2/slow/blobs/uploads/1 HTTP/1.1\r\nHost: %s\r\nContent-Length: 1000000000\r\n\r\n",
+			hostname)
 		go func() {
 			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err == nil {
@@ -387,7 +394,8 @@ func streams(g *gateway, hold <-chan struct{}, code func(int)) {
 			}
 			block := fields.Bytes()
 			first := block[:min(len(block), 16_000)]
-			if framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first, EndHeaders: len(first) == len(block)}) != nil {
+			if framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first,
+				EndHeaders: len(first) == len(block)}) != nil {
 				return
 			}
 			for rest := block[len(first):]; len(rest) > 0; {

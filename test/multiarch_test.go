@@ -44,7 +44,8 @@ func multiarchRound(t *testing.T, gateways []*gateway, registries []*registry, r
 	for i, architecture := range architectures {
 		img := newImage(t, architecture)
 		client := 1 + (round+i)%2 // either region begins
-		via := meetingFront(t, fmt.Sprintf("127.0.%d.1", client), fmt.Sprintf("127.0.%d.7", client), gateways[client-1].listen, race)
+		via := meetingFront(t, fmt.Sprintf("127.0.%d.1", client), fmt.Sprintf("127.0.%d.7", client),
+			gateways[client-1].listen, race)
 		pushes.Go(func() {
 			if err := cranePush(t, img, via.address+"/"+repository+":"+architecture); err != nil {
 				t.Error(err)
@@ -62,7 +63,8 @@ func multiarchRound(t *testing.T, gateways []*gateway, registries []*registry, r
 		h, err := whereIs(registries, repository, tag)
 		must(t, err)
 		if len(h.owners) != 1 || len(h.missing) > 0 {
-			t.Fatalf("%s:%s is on %v, missing there: %v; leases %v", repository, tag, h.owners, h.missing, gateways[0].leases(t))
+			t.Fatalf("%s:%s is on %v, missing there: %v; leases %v", repository, tag, h.owners, h.missing,
+				gateways[0].leases(t))
 		}
 		owners[h.owners[0]] = true
 	}
@@ -116,7 +118,8 @@ func (m *meeting) wait() {
 
 // meetingFront holds a client's first upload POST until those of the others have come.
 func meetingFront(t testing.TB, listen, client, gateway string, race *meeting) front {
-	transport := &http.Transport{DialContext: from(client).DialContext, DisableCompression: true, MaxIdleConnsPerHost: 16}
+	transport := &http.Transport{DialContext: from(client).DialContext, DisableCompression: true,
+		MaxIdleConnsPerHost: 16}
 	t.Cleanup(transport.CloseIdleConnections)
 	var first sync.Once
 	forward := &httputil.ReverseProxy{

@@ -198,7 +198,8 @@ func (p *partition) crossed(try int) error {
 		for j := range p.clients {
 			c := p.clients[(i+j)%len(p.clients)]
 			c.history = h
-			if _, err := c.send(http.MethodPost, "/v2/"+repository+"/blobs/uploads/", "", nil, http.StatusAccepted); err != nil {
+			if _, err := c.send(http.MethodPost, "/v2/"+repository+"/blobs/uploads/", "", nil,
+				http.StatusAccepted); err != nil {
 				return err
 			}
 		}
@@ -239,24 +240,26 @@ func (p *partition) workers(t *testing.T, base []string) []worker {
 				continue
 			}
 			crosses := p.cut[[2]int{i, j}]
-			all = append(all, worker{fmt.Sprintf("pull from %d in %d", j, i), crosses, func(int) error { return c.pull(base[j], "v1") }})
+			all = append(all, worker{fmt.Sprintf("pull from %d in %d", j, i), crosses,
+				func(int) error { return c.pull(base[j], "v1") }})
 			all = append(all, worker{fmt.Sprintf("push to what %d owns in %d", j, i), crosses, func(n int) error {
 				_, err := c.push(t, base[j], fmt.Sprintf("from-%d-%d", i, n), nil)
 				return err
 			}})
 		}
 		j := (i + 1) % len(p.clients)
-		all = append(all, worker{fmt.Sprintf("push at once in %d and %d", i, j), p.cut[[2]int{i, j}], func(n int) error {
-			repository := fmt.Sprintf("%s-shared-%d-%d", p.name, i, n)
-			var errs [2]error
-			race := newMeeting(2)
-			var both sync.WaitGroup
-			for k, c := range []regional{c, p.clients[j]} {
-				both.Go(func() { _, errs[k] = c.push(t, repository, fmt.Sprintf("v%d", k), race) })
-			}
-			both.Wait()
-			return errors.Join(errs[:]...)
-		}})
+		all = append(all, worker{fmt.Sprintf("push at once in %d and %d", i, j), p.cut[[2]int{i, j}],
+			func(n int) error {
+				repository := fmt.Sprintf("%s-shared-%d-%d", p.name, i, n)
+				var errs [2]error
+				race := newMeeting(2)
+				var both sync.WaitGroup
+				for k, c := range []regional{c, p.clients[j]} {
+					both.Go(func() { _, errs[k] = c.push(t, repository, fmt.Sprintf("v%d", k), race) })
+				}
+				both.Wait()
+				return errors.Join(errs[:]...)
+			}})
 	}
 	return all
 }

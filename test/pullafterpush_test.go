@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestPullAfterPush: what crane has pushed in one region, crane pulls in another one at once, by tag and by digest. The tag
-// has been something else a moment before.
+// TestPullAfterPush: what crane has pushed in one region, crane pulls in another one at once, by tag and by digest. The
+// tag has been something else a moment before.
 func TestPullAfterPush(t *testing.T) {
 	t.Parallel()
 	rounds := number(t, "FAIRLEAD_PULLS", few(2, 12))

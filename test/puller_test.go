@@ -75,7 +75,8 @@ func (o outcome) allowed(gatewayDies bool) bool {
 func (p puller) try(w wanted) (o outcome) {
 	began := time.Now()
 	defer func() { o.took = time.Since(began) }()
-	ctx, cancel := context.WithTimeoutCause(context.Background(), patient(time.Minute), errors.New("the body never ended"))
+	ctx, cancel := context.WithTimeoutCause(context.Background(), patient(time.Minute),
+		errors.New("the body never ended"))
 	defer cancel()
 	ctx, cut := context.WithCancelCause(ctx)
 	defer cut(nil)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestRecord: what was pushed and deleted is known to all gateways, also after all of them were killed. What is older, or was
-// deleted, still stands on some registries, and is not given out.
+// TestRecord: what was pushed and deleted is known to all gateways, also after all of them were killed. What is older,
+// or was deleted, still stands on some registries, and is not given out.
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	registries := startRegistries(t, distributionKind, splitReplicas)
@@ -16,7 +16,9 @@ func TestRecord(t *testing.T) {
 		f.state, f.health = t.TempDir(), "{interval: 1s, timeout: 1s, fronts: false}"
 	})
 	config := []byte("{}")
-	older := encode(t, document{SchemaVersion: 2, MediaType: typeManifest, Config: &descriptor{MediaType: typeConfig, Digest: digestOf(config), Size: int64(len(config))}, Layers: []descriptor{}})
+	older := encode(t, document{SchemaVersion: 2, MediaType: typeManifest,
+		Config: &descriptor{MediaType: typeConfig, Digest: digestOf(config), Size: int64(len(config))},
+		Layers: []descriptor{}})
 	newer := append(older[:len(older)-1:len(older)-1], `,"annotations":{"now":"newer"}}`...)
 	for _, r := range registries {
 		must(t, r.putBlob("app", config))

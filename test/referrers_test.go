@@ -20,7 +20,8 @@ import (
 var referrersKind = registryKind{"referrers", func(t testing.TB, name, address string) *registry {
 	l, err := net.Listen("tcp", address)
 	must(t, err)
-	server := &http.Server{Handler: withReferrers(ggcr.New(ggcr.WithReferrersSupport(true), ggcr.Logger(silent))), ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: withReferrers(ggcr.New(ggcr.WithReferrersSupport(true), ggcr.Logger(silent))),
+		ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() { _ = server.Close() })
 	return &registry{process: &process{name: name}, address: address}

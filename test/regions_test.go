@@ -121,7 +121,8 @@ func TestRegions(t *testing.T) {
 	t.Run("races", func(t *testing.T) { regionsRace(t, r) })
 }
 
-// oneQuestion: a push through a gateway that is not the arbiter of the repository asks it with the first write, and no more.
+// oneQuestion: a push through a gateway that is not the arbiter of the repository asks it with the first write, and no
+// more.
 func oneQuestion(t *testing.T, r *regions) {
 	c := r.clients[0]
 	took := map[bool][]time.Duration{} // of first writes, by whether another member had to be asked
@@ -136,7 +137,8 @@ func oneQuestion(t *testing.T, r *regions) {
 		took[asked] = append(took[asked], time.Since(began))
 		after := c.gateway.metricOrZero(t, "fairlead_cluster_messages_total", `type="ask"`, `direction="out"`)
 		began = time.Now()
-		_, err = c.send(http.MethodPut, location+"&digest="+digestOf([]byte(repository)), "application/octet-stream", []byte(repository), http.StatusCreated)
+		_, err = c.send(http.MethodPut, location+"&digest="+digestOf([]byte(repository)), "application/octet-stream",
+			[]byte(repository), http.StatusCreated)
 		must(t, err)
 		rest = append(rest, time.Since(began))
 		_, err = c.push(t, repository, "v1", nil)
@@ -144,7 +146,8 @@ func oneQuestion(t *testing.T, r *regions) {
 		if n := after - before; asked && n < 1 || !asked && n != 0 {
 			t.Errorf("%s: %v questions with the first write", repository, n)
 		}
-		if n := c.gateway.metricOrZero(t, "fairlead_cluster_messages_total", `type="ask"`, `direction="out"`) - after; n != 0 {
+		if n := c.gateway.metricOrZero(t, "fairlead_cluster_messages_total", `type="ask"`,
+			`direction="out"`) - after; n != 0 {
 			t.Errorf("%s: %v questions with later writes", repository, n)
 		}
 	}
@@ -155,12 +158,14 @@ func oneQuestion(t *testing.T, r *regions) {
 		median(took[true]), len(took[true]), median(took[false]), len(took[false]), median(rest))
 }
 
-// readYourPush moves a tag with one request through one gateway, and reads it through the others as soon as word of that can
-// have come to them. All registries hold what it was before.
+// readYourPush moves a tag with one request through one gateway, and reads it through the others as soon as word of
+// that can have come to them. All registries hold what it was before.
 func readYourPush(t *testing.T, r *regions) {
 	const rounds = 40
 	config := []byte("{}")
-	before := encode(t, document{SchemaVersion: 2, MediaType: typeManifest, Config: &descriptor{MediaType: typeConfig, Digest: digestOf(config), Size: int64(len(config))}, Layers: []descriptor{}})
+	before := encode(t, document{SchemaVersion: 2, MediaType: typeManifest,
+		Config: &descriptor{MediaType: typeConfig, Digest: digestOf(config), Size: int64(len(config))},
+		Layers: []descriptor{}})
 	after := append(before[:len(before)-1:len(before)-1], `,"annotations":{"now":"newer"}}`...)
 	var readers []regional
 	for _, g := range r.gateways[1:] {
@@ -340,6 +345,7 @@ func (r *regions) race(t *testing.T, repository string, round int) (apart time.D
 	}
 	pushes.Wait()
 	index := encode(t, map[string]any{"schemaVersion": 2, "mediaType": typeIndex, "manifests": halves[:]})
-	_, err = r.clients[(round+2)%3].send(http.MethodPut, "/v2/"+repository+"/manifests/latest", typeIndex, index, http.StatusCreated)
+	_, err = r.clients[(round+2)%3].send(http.MethodPut, "/v2/"+repository+"/manifests/latest", typeIndex, index,
+		http.StatusCreated)
 	return began[0].Sub(began[1]).Abs(), errors.Join(append(errs[:], err)...)
 }

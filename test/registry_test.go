@@ -56,7 +56,8 @@ var olaregKind = registryKind{"olareg", func(t testing.TB, name, address string)
 	olareg, dir := built(t, olaregProgram), t.TempDir()
 	host, port, _ := net.SplitHostPort(address)
 	return startRegistry(t, address, func() *process {
-		return startAt(t, placeOf(address), name, nil, olareg, "serve", "--addr", host, "--port", port, "--dir", dir, "--api-delete", "--api-blob-delete")
+		return startAt(t, placeOf(address), name, nil, olareg, "serve", "--addr", host, "--port", port, "--dir", dir,
+			"--api-delete", "--api-blob-delete")
 	})
 }}
 
@@ -115,8 +116,9 @@ func writeFile(t testing.TB, name, content string) {
 
 // plain is for asking directly. It follows no redirects and uses no proxy of the environment's.
 var plain = &http.Client{
-	Timeout:       20 * time.Second,
-	Transport:     &http.Transport{DialContext: caller{}.DialContext, DisableCompression: true, MaxIdleConnsPerHost: 16},
+	Timeout: 20 * time.Second,
+	Transport: &http.Transport{DialContext: caller{}.DialContext, DisableCompression: true,
+		MaxIdleConnsPerHost: 16},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 

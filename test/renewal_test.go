@@ -48,7 +48,8 @@ func pemOf(kind string, der []byte) string {
 func (a authority) issue(t testing.TB) (certificate, key string) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: []string{hostname, "*." + hostname}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: []string{hostname, "*." + hostname},
+		NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, private.Public(), a.key)
 	must(t, err)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
@@ -62,8 +63,9 @@ func replace(t testing.TB, name, text string) {
 	must(t, os.Rename(name+".new", name))
 }
 
-// TestRenewedCertificates: region by region the certificate is renewed by another authority, then the old one is no longer
-// trusted, then the cluster's key is another one. No gateway ever calls another one's front down for it, or loses it.
+// TestRenewedCertificates: region by region the certificate is renewed by another authority, then the old one is no
+// longer trusted, then the cluster's key is another one. No gateway ever calls another one's front down for it, or
+// loses it.
 func TestRenewedCertificates(t *testing.T) {
 	t.Parallel()
 	long(t)
@@ -117,7 +119,8 @@ func TestRenewedCertificates(t *testing.T) {
 			if n := g.metricOrZero(t, probesMetric, `result="certificate"`); n > 0 {
 				t.Errorf("%s: %s called %v certificates bad", what, g.name, n)
 			}
-			if n := g.metricOrZero(t, "fairlead_cluster_misfits_total"); n > 0 || strings.Contains(g.output(), "member lost") {
+			if n := g.metricOrZero(t, "fairlead_cluster_misfits_total"); n > 0 ||
+				strings.Contains(g.output(), "member lost") {
 				t.Errorf("%s: %s lost another gateway, or did not understand it %v times", what, g.name, n)
 			}
 		}

@@ -69,7 +69,8 @@ func direct(t testing.TB, r *registry) regional {
 
 func startAlone(t testing.TB, replicas []replica, registries []*registry, change func(f *file)) *gateway {
 	f := file{
-		health: "{interval: 1s, timeout: 1s, fronts: false}", networks: splitNetworks, replicas: withUpstreams(replicas, registries),
+		health: "{interval: 1s, timeout: 1s, fronts: false}", networks: splitNetworks,
+		replicas:    withUpstreams(replicas, registries),
 		replication: copyAll,
 	}
 	change(&f)
@@ -97,12 +98,15 @@ func TestAudit(t *testing.T) {
 			}
 			east, west, europe := registries[1], registries[0], registries[2]
 			lost, older, dead := push(client, "app", "lost"), push(client, "app", "moved"), push(client, "app", "dead")
-			newer, holey, ours := push(client, "app", "moved"), push(client, "app", "holey"), push(client, "app", "ours")
+			newer, holey, ours := push(client, "app", "moved"), push(client, "app", "holey"),
+				push(client, "app", "ours")
 			everywhere := func(repository, tag, digest string) {
 				t.Helper()
-				waitFor(t, startBound, tag+" everywhere", func() error { return wholeEverywhere(t, registries, repository, tag, digest) })
+				waitFor(t, startBound, tag+" everywhere",
+					func() error { return wholeEverywhere(t, registries, repository, tag, digest) })
 			}
-			for tag, of := range map[string]descriptor{"lost": lost, "moved": newer, "dead": dead, "holey": holey, "ours": ours} {
+			for tag, of := range map[string]descriptor{"lost": lost, "moved": newer, "dead": dead, "holey": holey,
+				"ours": ours} {
 				everywhere("app", tag, of.Digest)
 			}
 			deadBody, _, err := getManifest(east.url(), "app", "dead")
@@ -144,7 +148,8 @@ func TestAudit(t *testing.T) {
 			theirs := push(direct(t, west), "app", "ours")
 
 			want := []string{
-				"incomplete eastus app " + holey.Digest, "missing eastus app lost", "out_of_band westus app ours", "stale eastus app moved",
+				"incomplete eastus app " + holey.Digest, "missing eastus app lost", "out_of_band westus app ours",
+				"stale eastus app moved",
 				"undeleted eastus app dead", "undeleted eastus app " + dead.Digest, "unknown westeurope stray v1",
 			}
 			slices.Sort(want)
@@ -186,8 +191,8 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// TestBackfill: what is on replicas before there is a gateway comes to all of them, and then to one that is new, also when
-// the gateway is killed in the middle of it.
+// TestBackfill: what is on replicas before there is a gateway comes to all of them, and then to one that is new, also
+// when the gateway is killed in the middle of it.
 func TestBackfill(t *testing.T) {
 	long(t)
 	t.Parallel()
@@ -241,7 +246,8 @@ func TestBackfill(t *testing.T) {
 	waitFor(t, startBound, "all of it to be on the new one", func() error { return whole(registries) })
 	g.same(t, "--deep")
 	if sent := sentTo(t, []*gateway{g}, "canadacentral"); sent > size*(images-before+2)/images {
-		t.Errorf("%d bytes of %d were sent after the restart, of what lacked %d of %d images", sent, size, images-before, images)
+		t.Errorf("%d bytes of %d were sent after the restart, of what lacked %d of %d images", sent, size,
+			images-before, images)
 	}
 	t.Logf("figure: a new replica was filled with %d images of %d bytes; killed when it had %d", images, size, before)
 }

@@ -16,7 +16,8 @@ import (
 // copyAll is the key replication of a file as it is without it.
 const copyAll = "{}"
 
-// TestReplication: what is pushed through one gateway is whole on every replica, and is not seen on any before it is whole.
+// TestReplication: what is pushed through one gateway is whole on every replica, and is not seen on any before it is
+// whole.
 func TestReplication(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []registryKind{distributionKind, memoryKind} {
@@ -38,15 +39,18 @@ func TestReplication(t *testing.T) {
 					children = append(children, child)
 				}
 				index := encode(t, document{SchemaVersion: 2, MediaType: typeIndex, Manifests: children})
-				_, err := client.send(http.MethodPut, "/v2/"+repository+"/manifests/v1", typeIndex, index, http.StatusCreated)
+				_, err := client.send(http.MethodPut, "/v2/"+repository+"/manifests/v1", typeIndex, index,
+					http.StatusCreated)
 				must(t, err)
 				size += len(index)
-				waitFor(t, startBound, "the image to be whole everywhere", func() error { return wholeEverywhere(t, registries, repository, "v1", digestOf(index)) })
+				waitFor(t, startBound, "the image to be whole everywhere",
+					func() error { return wholeEverywhere(t, registries, repository, "v1", digestOf(index)) })
 				sent := make([]int, len(registries))
 				for i, r := range registries {
 					sent[i] = sentTo(t, gateways, splitReplicas[i].name)
 					if most := size * (round + 1) * 102 / 100; sent[i] > most {
-						t.Errorf("%s was sent %d bytes of %d images, which have at most %d", r.name, sent[i], round+1, most)
+						t.Errorf("%s was sent %d bytes of %d images, which have at most %d", r.name, sent[i], round+1,
+							most)
 					}
 				}
 				t.Logf("figure: image of %d bytes, sent so far %v", size, sent)
@@ -61,7 +65,8 @@ func mounts(t *testing.T, client regional, registries []*registry, gateways []*g
 	layer := make([]byte, 1<<20)
 	_, _ = rand.Read(layer)
 	config := []byte("{}")
-	doc := document{SchemaVersion: 2, MediaType: typeManifest, Layers: []descriptor{{MediaType: typeLayer, Digest: digestOf(layer), Size: int64(len(layer))}}}
+	doc := document{SchemaVersion: 2, MediaType: typeManifest,
+		Layers: []descriptor{{MediaType: typeLayer, Digest: digestOf(layer), Size: int64(len(layer))}}}
 	doc.Config = &descriptor{MediaType: typeConfig, Digest: digestOf(config), Size: int64(len(config))}
 	manifest := encode(t, doc)
 	for _, repository := range []string{"base/first", "base/second"} {
@@ -69,9 +74,11 @@ func mounts(t *testing.T, client regional, registries []*registry, gateways []*g
 		for _, blob := range [][]byte{layer, config} {
 			must(t, client.pushBlob(repository, blob))
 		}
-		_, err := client.send(http.MethodPut, "/v2/"+repository+"/manifests/v1", typeManifest, manifest, http.StatusCreated)
+		_, err := client.send(http.MethodPut, "/v2/"+repository+"/manifests/v1", typeManifest, manifest,
+			http.StatusCreated)
 		must(t, err)
-		waitFor(t, startBound, repository+" to be whole everywhere", func() error { return wholeEverywhere(t, registries, repository, "v1", digestOf(manifest)) })
+		waitFor(t, startBound, repository+" to be whole everywhere",
+			func() error { return wholeEverywhere(t, registries, repository, "v1", digestOf(manifest)) })
 		if after := sentTo(t, gateways, ""); repository == "base/second" && after-before > len(layer)/2 {
 			t.Errorf("%d bytes were sent for what was there", after-before)
 		}
@@ -117,12 +124,14 @@ func (r *registry) tagged(repository, reference string) (digest string, err erro
 }
 
 // pushLayers pushes an image with random layers. Without a tag it is pushed by its digest.
-func (c regional) pushLayers(t testing.TB, repository, tag, architecture string, layers, size int) (of descriptor, bytes int, err error) {
+func (c regional) pushLayers(t testing.TB, repository, tag, architecture string, layers, size int) (of descriptor,
+	bytes int, err error) {
 	t.Helper()
 	doc := document{SchemaVersion: 2, MediaType: typeManifest, Layers: []descriptor{}}
 	add := func(mediaType string, content []byte) (descriptor, error) {
 		bytes += len(content)
-		return descriptor{MediaType: mediaType, Digest: digestOf(content), Size: int64(len(content))}, c.pushBlob(repository, content)
+		return descriptor{MediaType: mediaType, Digest: digestOf(content), Size: int64(len(content))},
+			c.pushBlob(repository, content)
 	}
 	for range layers {
 		content := make([]byte, size)
@@ -133,7 +142,8 @@ func (c regional) pushLayers(t testing.TB, repository, tag, architecture string,
 		}
 		doc.Layers = append(doc.Layers, layer)
 	}
-	config, err := add(typeConfig, []byte(fmt.Sprintf(`{"architecture":%q,"os":"linux","author":"%s %s %s"}`, architecture, repository, tag, rand.Text())))
+	config, err := add(typeConfig, []byte(fmt.Sprintf(`{"architecture":%q,"os":"linux","author":"%s %s %s"}`,
+		architecture, repository, tag, rand.Text())))
 	if err != nil {
 		return of, bytes, err
 	}
@@ -157,12 +167,13 @@ func (c regional) pushBlob(repository string, content []byte) error {
 	if strings.Contains(location, "?") {
 		separator = "&"
 	}
-	_, err = c.send(http.MethodPut, location+separator+"digest="+digestOf(content), "application/octet-stream", content, http.StatusCreated)
+	_, err = c.send(http.MethodPut, location+separator+"digest="+digestOf(content), "application/octet-stream", content,
+		http.StatusCreated)
 	return err
 }
 
-// TestReplicaAway: a replica is away while others get images, new ones under old tags, and deletions. When it has come back it
-// has what they have; what was deleted is never given out by anybody.
+// TestReplicaAway: a replica is away while others get images, new ones under old tags, and deletions. When it has come
+// back it has what they have; what was deleted is never given out by anybody.
 func TestReplicaAway(t *testing.T) {
 	t.Parallel()
 	images := number(t, "FAIRLEAD_AWAY_IMAGES", few(12, 60))
@@ -243,7 +254,8 @@ func TestReplicaAway(t *testing.T) {
 					}
 					for _, reference := range []string{gone.digest, fmt.Sprintf("v%d", gone.n)} {
 						asked.Add(1)
-						if code, _, err := c.gateway.head(path(gone.n, reference)); err == nil && code == http.StatusOK {
+						if code, _, err := c.gateway.head(path(gone.n, reference)); err == nil &&
+							code == http.StatusOK {
 							reappeared.Add(1)
 							t.Logf("%s is given out again by %s", path(gone.n, reference), c.gateway.name)
 						}

@@ -16,15 +16,16 @@ import (
 	"time"
 )
 
-// clusterRestarts stops and starts each gateway in turn, as an upgrade does, while one push is under way from before the
-// first until after the last and others come and go. All reach a gateway as clients of several addresses do: one that
-// refuses the connection is passed over.
+// clusterRestarts stops and starts each gateway in turn, as an upgrade does, while one push is under way from before
+// the first until after the last and others come and go. All reach a gateway as clients of several addresses do: one
+// that refuses the connection is passed over.
 func clusterRestarts(t *testing.T, gateways []*gateway, registries []*registry) {
 	var turn atomic.Int32
 	via := connectionFront(t, "127.0.1.1", func(ctx context.Context) (conn net.Conn, err error) {
 		first := int(turn.Add(1))
 		for i := range gateways {
-			if conn, err = from("127.0.1.7").DialContext(ctx, "tcp", gateways[(first+i)%len(gateways)].listen); err == nil {
+			if conn, err = from("127.0.1.7").DialContext(ctx, "tcp",
+				gateways[(first+i)%len(gateways)].listen); err == nil {
 				return conn, nil
 			}
 		}
@@ -42,7 +43,8 @@ func clusterRestarts(t *testing.T, gateways []*gateway, registries []*registry) 
 	images := newImages(t, 4)
 	all.Go(func() {
 		for ; !over.Load(); pushes++ {
-			if err := cranePush(t, images[pushes%len(images)], fmt.Sprintf("%s/rolling-%d:v1", via.address, pushes)); err != nil {
+			if err := cranePush(t, images[pushes%len(images)], fmt.Sprintf("%s/rolling-%d:v1", via.address,
+				pushes)); err != nil {
 				t.Errorf("crane push %d: %v", pushes, err)
 			}
 		}
@@ -71,7 +73,8 @@ func clusterRestarts(t *testing.T, gateways []*gateway, registries []*registry) 
 	t.Logf("figure: while %d gateways were restarted in turn, a push of %d blobs over as many connections as requests and %d pushes by crane: all whole", len(restarted), blobs, pushes)
 }
 
-// longPush pushes blobs, each request over a connection of its own, until over says so, then a manifest with all of them.
+// longPush pushes blobs, each request over a connection of its own, until over says so, then a manifest with all of
+// them.
 func longPush(via front, repository string, over func() bool) (blobs int, err error) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patient(startBound)}
 	var layers []descriptor
@@ -91,7 +94,8 @@ func longPush(via front, repository string, over func() bool) (blobs int, err er
 		Config: &descriptor{MediaType: typeConfig, Digest: digestOf(config), Size: int64(len(config))},
 	})
 	if err == nil {
-		_, err = do(client, http.MethodPut, via.url()+"/v2/"+repository+"/manifests/v1", typeManifest, manifest, http.StatusCreated)
+		_, err = do(client, http.MethodPut, via.url()+"/v2/"+repository+"/manifests/v1", typeManifest, manifest,
+			http.StatusCreated)
 	}
 	return len(layers), err
 }
@@ -124,7 +128,8 @@ func do(client *http.Client, method, url, mediaType string, body []byte, want in
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	if response.StatusCode != want {
-		return "", fmt.Errorf("%s %s: status %d, want %d: %s", method, url, response.StatusCode, want, strings.TrimSpace(string(answer)))
+		return "", fmt.Errorf("%s %s: status %d, want %d: %s", method, url, response.StatusCode, want,
+			strings.TrimSpace(string(answer)))
 	}
 	return response.Header.Get("Location"), err
 }

@@ -55,7 +55,8 @@ func TestFewDescriptors(t *testing.T) {
 	if down := g.down(t); len(down) > 0 {
 		t.Errorf("%v down", down)
 	}
-	shed, short := g.metric(t, "fairlead_proxy_idle_connections_closed_total"), g.metricOrZero(t, probesMetric, `result="shortage"`)
+	shed, short := g.metric(t, "fairlead_proxy_idle_connections_closed_total"),
+		g.metricOrZero(t, probesMetric, `result="shortage"`)
 	t.Logf("figure: %d descriptors, %d clients that stay: %d answered, %v connections closed for others, %v probes without a descriptor",
 		files, clients, answered, shed, short)
 }

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestSpellings: what is not exactly a path and a method of the spec changes nothing on a registry, whatever that makes of
-// it. The same requests sent to a registry itself show that some take them.
+// TestSpellings: what is not exactly a path and a method of the spec changes nothing on a registry, whatever that makes
+// of it. The same requests sent to a registry itself show that some take them.
 func TestSpellings(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []registryKind{olaregKind, distributionKind, debianKind, memoryKind} {
@@ -53,8 +53,10 @@ func TestSpellings(t *testing.T) {
 // oddNames: a repository may bear the words that end a name. What is pushed there is guarded, and copied.
 func oddNames(t *testing.T, client regional, registries []*registry) {
 	t.Helper()
-	for _, name := range []string{"x/blobs/uploads", "x/blobs/uploads/y", "x/manifests/y", "x/tags/list", "blobs/uploads"} {
-		if _, err := sendFrom("127.0.0.1", http.MethodPost, registries[0].url()+"/v2/"+name+"/blobs/uploads/", nil, http.StatusAccepted); err != nil {
+	for _, name := range []string{"x/blobs/uploads", "x/blobs/uploads/y", "x/manifests/y", "x/tags/list",
+		"blobs/uploads"} {
+		if _, err := sendFrom("127.0.0.1", http.MethodPost, registries[0].url()+"/v2/"+name+"/blobs/uploads/", nil,
+			http.StatusAccepted); err != nil {
 			t.Logf("no repository can be called %s here: %v", name, err)
 			continue
 		}
@@ -68,8 +70,10 @@ func oddNames(t *testing.T, client regional, registries []*registry) {
 				return nil
 			})
 		}
-		hole := encode(t, document{SchemaVersion: 2, MediaType: typeManifest, Layers: []descriptor{{MediaType: typeLayer, Digest: digestOf([]byte("no" + name)), Size: 2}}})
-		if _, err := client.send(http.MethodPut, "/v2/"+name+"/manifests/hole", typeManifest, hole, http.StatusBadRequest); err != nil {
+		hole := encode(t, document{SchemaVersion: 2, MediaType: typeManifest,
+			Layers: []descriptor{{MediaType: typeLayer, Digest: digestOf([]byte("no" + name)), Size: 2}}})
+		if _, err := client.send(http.MethodPut, "/v2/"+name+"/manifests/hole", typeManifest, hole,
+			http.StatusBadRequest); err != nil {
 			t.Errorf("a manifest without its layer: %v", err)
 		}
 	}
@@ -92,7 +96,8 @@ func newSpellings(t *testing.T, client regional, registries []*registry) *spelli
 	config := layer("{}")
 	config.MediaType = typeConfig
 	image := func(content string) []byte {
-		return encode(t, document{SchemaVersion: 2, MediaType: typeManifest, Config: &config, Layers: []descriptor{layer(content)}})
+		return encode(t, document{SchemaVersion: 2, MediaType: typeManifest, Config: &config,
+			Layers: []descriptor{layer(content)}})
 	}
 	s.first, s.second = image("first"), image("second")
 	s.fill(t, client)
@@ -122,18 +127,28 @@ func (s *spellings) paths(t *testing.T, r *registry) []string {
 	blob := "/blobs/" + slices.Sorted(maps.Keys(s.blobs))[0]
 	digest := digestOf(s.second)
 	all := []string{
-		"/v2/app/manifests/v1/", "/v2/app/manifests/v2/", "/v2/app/Manifests/v1", "/v2/app/MANIFESTS/v2", "/V2/app/manifests/v1",
-		"/v2/app/manifests/" + digest + "/", "/v2/app/manifests/" + strings.ToUpper(digest), "/v2/app/manifests/v1@" + digest,
-		"/v2/app/manifests/.v1", "/v2/app/manifests/-v1", "/v2/app/manifests/v1;x", "/v2/app/manifests/v1%3Bx", "/v2/app/manifests/v1%3Fx", "/v2/app/manifests/v1%20",
-		"/v2/app/manifests/" + strings.Repeat("v", 129), "/v2/app/manifests/sha256:1", "/v2/app/manifests/v1/more", "/v2/app/manifests/", "/v2/app/manifests",
-		"/v2/app//manifests/v1", "/v2//app/manifests/v1", "/v2/./app/manifests/v1", "/v2/x/../app/manifests/v1", "/v2/x/%2e%2e/app/manifests/v1",
+		"/v2/app/manifests/v1/", "/v2/app/manifests/v2/", "/v2/app/Manifests/v1", "/v2/app/MANIFESTS/v2",
+		"/V2/app/manifests/v1",
+		"/v2/app/manifests/" + digest + "/", "/v2/app/manifests/" + strings.ToUpper(digest), "/v2/app/manifests/v1@" +
+			digest,
+		"/v2/app/manifests/.v1", "/v2/app/manifests/-v1", "/v2/app/manifests/v1;x", "/v2/app/manifests/v1%3Bx",
+		"/v2/app/manifests/v1%3Fx", "/v2/app/manifests/v1%20",
+		"/v2/app/manifests/" + strings.Repeat("v", 129), "/v2/app/manifests/sha256:1", "/v2/app/manifests/v1/more",
+		"/v2/app/manifests/", "/v2/app/manifests",
+		"/v2/app//manifests/v1", "/v2//app/manifests/v1", "/v2/./app/manifests/v1", "/v2/x/../app/manifests/v1",
+		"/v2/x/%2e%2e/app/manifests/v1",
 		"/v2/x/..%2fapp/manifests/v1", "/v2/app%252Fmanifests/v1", "/v2/app\\manifests\\v1",
-		"/v2/App/manifests/v1", "/v2/A/app/manifests/v1", "/v2/localhost:5000/app/manifests/v1", "/v2/app-/manifests/v1", "/v2/a..b/manifests/v1", "/v2/_app/manifests/v1",
+		"/v2/App/manifests/v1", "/v2/A/app/manifests/v1", "/v2/localhost:5000/app/manifests/v1",
+		"/v2/app-/manifests/v1", "/v2/a..b/manifests/v1", "/v2/_app/manifests/v1",
 		"/v2/app" + blob + "/", "/v2/app" + strings.ToUpper(blob), "/v2/app/blobs/" + digest[len("sha256:"):],
-		"/v2/A/app/blobs/uploads/?digest=" + digest, "/v2/App/blobs/uploads/?digest=" + digest, "/v2/app/Blobs/uploads/?digest=" + digest,
-		"/v2/app/blobs/uploads//?digest=" + digest, "/v2/x%2Fblobs/uploads/1", "/v2/app/blobs/uploads/manifests/v1/", "/v2/app/blobs/uploads/Manifests/v1",
-		"/v2/app/tags/list", "/v2/app/tags/v1", "/v2/app/tags/", "/v2/app/referrers/" + digest, "/v2/app", "/v2/app/", "/v2/", "/v2", "/v2/_catalog",
-		"/v2/app/_catalog", "/v2/_oci/ext/discover", "/v2/app/_trust/tuf/root.json", "/v2/blobs/uploads/", "/v2/manifests/v1",
+		"/v2/A/app/blobs/uploads/?digest=" + digest, "/v2/App/blobs/uploads/?digest=" + digest,
+		"/v2/app/Blobs/uploads/?digest=" + digest,
+		"/v2/app/blobs/uploads//?digest=" + digest, "/v2/x%2Fblobs/uploads/1", "/v2/app/blobs/uploads/manifests/v1/",
+		"/v2/app/blobs/uploads/Manifests/v1",
+		"/v2/app/tags/list", "/v2/app/tags/v1", "/v2/app/tags/", "/v2/app/referrers/" + digest, "/v2/app", "/v2/app/",
+		"/v2/", "/v2", "/v2/_catalog",
+		"/v2/app/_catalog", "/v2/_oci/ext/discover", "/v2/app/_trust/tuf/root.json", "/v2/blobs/uploads/",
+		"/v2/manifests/v1",
 	}
 	begun, err := sendFrom("127.0.0.1", http.MethodPost, r.url()+"/v2/app/blobs/uploads/", nil, http.StatusAccepted)
 	must(t, err)
@@ -175,16 +190,18 @@ func (s *spellings) send(t *testing.T, to regional, path string, registries []*r
 	return changed
 }
 
-// seen is what the registries say of themselves: tags, and whether there are blobs and manifests, in every repository that
-// somebody may read out of the paths.
+// seen is what the registries say of themselves: tags, and whether there are blobs and manifests, in every repository
+// that somebody may read out of the paths.
 func (s *spellings) seen(t *testing.T, registries []*registry) map[string]string {
 	t.Helper()
 	seen := map[string]string{}
 	for _, r := range registries {
-		for _, name := range []string{"app", "App", "A/app", "localhost:5000/app", "app-", "a..b", "_app", "x", "x/blobs", "app/blobs/uploads", "app/blobs/uploads/manifests", "app/manifests"} {
+		for _, name := range []string{"app", "App", "A/app", "localhost:5000/app", "app-", "a..b", "_app", "x",
+			"x/blobs", "app/blobs/uploads", "app/blobs/uploads/manifests", "app/manifests"} {
 			paths := []string{"/tags/list", "/blobs/" + digestOf(s.second)}
 			if name == "app" {
-				paths = append(paths, "/manifests/v1", "/manifests/"+digestOf(s.first), "/manifests/"+digestOf(s.second))
+				paths = append(paths, "/manifests/v1", "/manifests/"+digestOf(s.first),
+					"/manifests/"+digestOf(s.second))
 				for digest := range s.blobs {
 					paths = append(paths, "/blobs/"+digest)
 				}

@@ -88,14 +88,16 @@ func controlRun(t *testing.T, sets []*clientSet, kind registryKind, mode frontMo
 		}
 		broken := 0
 		for _, p := range set.pushAll(t, fronts) {
-			if h, err := whereIs(registries, p.repository, imageTag); p.err != nil || err != nil || len(h.owners) == 0 || len(h.missing) > 0 {
+			if h, err := whereIs(registries, p.repository, imageTag); p.err != nil || err != nil ||
+				len(h.owners) == 0 || len(h.missing) > 0 {
 				broken++
 			}
 		}
 		figures = append(figures, fmt.Sprintf("%s %d of %d", set.client.name, broken, len(set.images)))
 		pushed, bad = pushed+len(set.images), bad+broken
 	}
-	t.Logf("figure: without gateways %d of %d pushes failed or left a damaged image (%s)", bad, pushed, strings.Join(figures, ", "))
+	t.Logf("figure: without gateways %d of %d pushes failed or left a damaged image (%s)", bad, pushed,
+		strings.Join(figures, ", "))
 	if bad*4 < pushed*3 {
 		t.Errorf("only %d of %d pushes went wrong without gateways: TestSplit proves nothing", bad, pushed)
 	}
@@ -173,11 +175,13 @@ func splitRun(t *testing.T, set *clientSet, fronts []front, registries []*regist
 		}
 		owners[h.owners[0]]++
 		// Not from where it was pushed, so that the gateways have to find it.
-		if digest, err := pulled(fronts[(i+1)%len(fronts)].url(), p.repository, imageTag); err != nil || digest != p.digest {
+		if digest, err := pulled(fronts[(i+1)%len(fronts)].url(), p.repository, imageTag); err != nil ||
+			digest != p.digest {
 			t.Errorf("%s: pushed %s, pulled %s: %v", p.repository, p.digest, digest, err)
 		}
 	}
-	t.Logf("figure: %d pushes: %d failed, %d with a blob missing on the owner; owners %v; %v", len(pushes), failed, damaged, owners, time.Since(began).Round(time.Millisecond))
+	t.Logf("figure: %d pushes: %d failed, %d with a blob missing on the owner; owners %v; %v", len(pushes), failed,
+		damaged, owners, time.Since(began).Round(time.Millisecond))
 	if len(owners) < 2 {
 		t.Errorf("owners %v: fewer than two show nothing", owners)
 	}

@@ -44,8 +44,9 @@ type stateless struct {
 func manifestNumber(t testing.TB, n int) []byte {
 	config := []byte("{}")
 	return encode(t, map[string]any{
-		"schemaVersion": 2, "mediaType": typeManifest, "layers": []string{}, "annotations": map[string]string{"number": fmt.Sprint(n)},
-		"config": descriptor{MediaType: typeConfig, Digest: digestOf(config), Size: int64(len(config))},
+		"schemaVersion": 2, "mediaType": typeManifest, "layers": []string{},
+		"annotations": map[string]string{"number": fmt.Sprint(n)},
+		"config":      descriptor{MediaType: typeConfig, Digest: digestOf(config), Size: int64(len(config))},
 	})
 }
 
@@ -63,7 +64,8 @@ func onState(t *testing.T, run func(t *testing.T, begin func(state string) *stat
 					must(t, r.put("/v2/app/manifests/before", typeManifest, manifestNumber(t, -1)))
 				}
 				return &stateless{accept: unrecorded == "accept", gateway: startGateway(t, "gateway", "127.0.0.1", file{
-					here: splitReplicas[0].name, networks: splitNetworks, replicas: withUpstreams(splitReplicas[:2], registries),
+					here: splitReplicas[0].name, networks: splitNetworks, replicas: withUpstreams(splitReplicas[:2],
+						registries),
 					health: "{fronts: false}", state: state, replication: "{unrecorded: " + unrecorded + "}",
 				})}
 			})
@@ -74,7 +76,8 @@ func onState(t *testing.T, run func(t *testing.T, begin func(state string) *stat
 // push pushes a new tag.
 func (s *stateless) push(t testing.TB) (code int, header http.Header, body string) {
 	t.Helper()
-	request, err := http.NewRequest(http.MethodPut, fmt.Sprintf("%s/v2/app/manifests/v%d", s.url(), s.pushed), bytes.NewReader(manifestNumber(t, s.pushed)))
+	request, err := http.NewRequest(http.MethodPut, fmt.Sprintf("%s/v2/app/manifests/v%d", s.url(), s.pushed),
+		bytes.NewReader(manifestNumber(t, s.pushed)))
 	must(t, err)
 	request.Header.Set("Content-Type", typeManifest)
 	response, err := plain.Do(request)
@@ -122,7 +125,8 @@ func (s *stateless) without(t testing.TB, why error) {
 
 func (s *stateless) refused(t testing.TB, code int, header http.Header, body string, why error) {
 	t.Helper()
-	if code != http.StatusServiceUnavailable || header.Get("Retry-After") == "" || !strings.Contains(body, `"code":"UNAVAILABLE"`) || !strings.Contains(body, why.Error()) {
+	if code != http.StatusServiceUnavailable || header.Get("Retry-After") == "" ||
+		!strings.Contains(body, `"code":"UNAVAILABLE"`) || !strings.Contains(body, why.Error()) {
 		t.Errorf("status %d, want 503 with %q: %v %s", code, why, header, body)
 	}
 	if strings.Contains(body, s.state) {
@@ -168,8 +172,8 @@ func TestStateFull(t *testing.T) {
 	})
 }
 
-// TestStateElsewhere: the record of one gateway cannot be written. Another one records what its clients push and delete: no
-// push fails, all of it comes to the other regions, and what is deleted comes back nowhere.
+// TestStateElsewhere: the record of one gateway cannot be written. Another one records what its clients push and
+// delete: no push fails, all of it comes to the other regions, and what is deleted comes back nowhere.
 func TestStateElsewhere(t *testing.T) {
 	t.Parallel()
 	long(t)
@@ -258,8 +262,8 @@ func TestStateReadOnlyAtStart(t *testing.T) {
 	})
 }
 
-// TestStateReadOnlyLater: a file that turns read-only while it is open. No file system can be made to with a file open for
-// writing, but for errors of its disk, after which it has to be mounted anew; an immutable file is as good.
+// TestStateReadOnlyLater: a file that turns read-only while it is open. No file system can be made to with a file open
+// for writing, but for errors of its disk, after which it has to be mounted anew; an immutable file is as good.
 func TestStateReadOnlyLater(t *testing.T) {
 	t.Parallel()
 	onState(t, func(t *testing.T, begin func(string) *stateless) {

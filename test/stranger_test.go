@@ -31,8 +31,10 @@ func startLocked(t testing.TB, name string) *registry {
 // strangerGateway stands before two locked registries and a third upstream that refuses in the other ways.
 func strangerGateway(t testing.TB, program string) *gateway {
 	t.Helper()
-	replicas := withUpstreams(splitReplicas, []*registry{startLocked(t, "westus"), startLocked(t, "eastus"), {address: startFake(t, refusal).address}})
-	return startProgram(t, program, "gateway", "127.0.0.1", file{health: "{fronts: false}", networks: splitNetworks, replicas: replicas})
+	replicas := withUpstreams(splitReplicas, []*registry{startLocked(t, "westus"), startLocked(t, "eastus"),
+		{address: startFake(t, refusal).address}})
+	return startProgram(t, program, "gateway", "127.0.0.1", file{health: "{fronts: false}", networks: splitNetworks,
+		replicas: replicas})
 }
 
 // TestStranger: who may not push can not decide where a repository's writes go.
@@ -81,7 +83,8 @@ func TestStranger(t *testing.T) {
 func strangerFronts(t testing.TB, g *gateway) []front {
 	var fronts []front
 	for n := range splitNetworks {
-		fronts = append(fronts, connectionFront(t, fmt.Sprintf("127.0.%d.1", n+1), dialAlways(fmt.Sprintf("127.0.%d.7", n+1), g.listen)))
+		fronts = append(fronts, connectionFront(t, fmt.Sprintf("127.0.%d.1", n+1),
+			dialAlways(fmt.Sprintf("127.0.%d.7", n+1), g.listen)))
 	}
 	return fronts
 }
@@ -148,7 +151,8 @@ func (m memory) String() string {
 }
 
 func (m memory) within(before memory) error {
-	if m.heap-before.heap > maxGrownHeap || m.resident-before.resident > maxGrownResident || m.goroutines-before.goroutines > maxGrownGoroutines {
+	if m.heap-before.heap > maxGrownHeap || m.resident-before.resident > maxGrownResident ||
+		m.goroutines-before.goroutines > maxGrownGoroutines {
 		return fmt.Errorf("from %v to %v", before, m)
 	}
 	return nil

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// TestThroughput measures how fast what is pushed comes to the other replicas, beside what regctl and skopeo need to copy the
-// same. FAIRLEAD_REPLICATION_MIB is the size of the image; its figures are in docs/benchmarks.md. It fails only if something
-// is not whole, or is sent more often than once.
+// TestThroughput measures how fast what is pushed comes to the other replicas, beside what regctl and skopeo need to
+// copy the same. FAIRLEAD_REPLICATION_MIB is the size of the image; its figures are in docs/benchmarks.md. It fails
+// only if something is not whole, or is sent more often than once.
 func TestThroughput(t *testing.T) {
 	t.Parallel()
 	long(t)
@@ -63,11 +63,13 @@ func TestThroughput(t *testing.T) {
 		began = time.Now()
 		tagEverywhere(t, registries, repository+"-last", alone.Digest)
 		note("after the push of one layer alone, until whole everywhere", time.Since(began))
-		note("a replica that was away, from the first byte", backfill(t, client, registries, gateways, fmt.Sprintf("back-%d", n), layers, layer))
+		note("a replica that was away, from the first byte", backfill(t, client, registries, gateways,
+			fmt.Sprintf("back-%d", n), layers, layer))
 	}
 	for what, times := range took {
 		slices.Sort(times)
-		t.Logf("figure: %d MiB in %d layers: %s: median %v of %v", mib, layers, what, times[len(times)/2].Round(time.Millisecond), times)
+		t.Logf("figure: %d MiB in %d layers: %s: median %v of %v", mib, layers, what,
+			times[len(times)/2].Round(time.Millisecond), times)
 	}
 }
 
@@ -105,7 +107,8 @@ func oneLayer(t testing.TB, r *registry, size int, repository string) time.Durat
 }
 
 // backfill is how long a replica needs that was away while an image was pushed, once it gets anything.
-func backfill(t testing.TB, client regional, registries []*registry, gateways []*gateway, repository string, layers, size int) time.Duration {
+func backfill(t testing.TB, client regional, registries []*registry, gateways []*gateway, repository string, layers,
+	size int) time.Duration {
 	t.Helper()
 	away := registries[2]
 	away.kill()
@@ -122,7 +125,8 @@ func backfill(t testing.TB, client regional, registries []*registry, gateways []
 	tagEverywhere(t, registries[:2], repository, of.Digest)
 	before := sentTo(t, gateways, away.name)
 	away.restart()
-	for deadline := time.Now().Add(patient(startBound)); sentTo(t, gateways, away.name) == before; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patient(startBound)); sentTo(t, gateways,
+		away.name) == before; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("nothing comes to who was away")
 		}
@@ -135,12 +139,14 @@ func backfill(t testing.TB, client regional, registries []*registry, gateways []
 }
 
 func regctlCopy(t testing.TB, from, to string) error {
-	_, err := regctl(t, to, "image", "copy", "--host", "reg="+from[:strings.IndexByte(from, '/')]+",tls=disabled", from, to)
+	_, err := regctl(t, to, "image", "copy", "--host", "reg="+from[:strings.IndexByte(from, '/')]+",tls=disabled", from,
+		to)
 	return err
 }
 
 func skopeoCopy(t testing.TB, from, to string) error {
-	_, err := command(t, noCredentials(t), installed(t, "skopeo"), "--insecure-policy", "copy", "--quiet", "--src-tls-verify=false", "--dest-tls-verify=false",
+	_, err := command(t, noCredentials(t), installed(t, "skopeo"), "--insecure-policy", "copy", "--quiet",
+		"--src-tls-verify=false", "--dest-tls-verify=false",
 		"docker://"+from, "docker://"+to)
 	return err
 }

@@ -12,7 +12,8 @@ const startBound = 60 * time.Second
 func waitFor(t testing.TB, bound time.Duration, what string, ok func() error) {
 	t.Helper()
 	began := time.Now()
-	for pause := 20 * time.Millisecond; ; pause = min(pause*5/4, 200*time.Millisecond) { // what is asked has other things to do
+	// what is asked has other things to do
+	for pause := 20 * time.Millisecond; ; pause = min(pause*5/4, 200*time.Millisecond) {
 		err := ok()
 		if err == nil {
 			return

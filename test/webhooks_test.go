@@ -65,7 +65,8 @@ func (r *receiver) take(w http.ResponseWriter, q *http.Request) {
 	if err = errors.Join(err, json.Unmarshal(body, &got)); err != nil {
 		r.Errorf("%v: %s", err, body)
 	}
-	if !signed(q.Header.Get("Fairlead-Signature"), body) || q.Header.Get("Fairlead-Delivery") != got.ID || q.Header.Get("X-Team") != "red" || q.Method != http.MethodPost {
+	if !signed(q.Header.Get("Fairlead-Signature"), body) || q.Header.Get("Fairlead-Delivery") != got.ID ||
+		q.Header.Get("X-Team") != "red" || q.Method != http.MethodPost {
 		r.Errorf("%s %v", q.Method, q.Header)
 	}
 	r.mu.Lock()
@@ -135,8 +136,8 @@ func (r *receiver) hook(name, more string) string {
 
 func fine(http.ResponseWriter, *http.Request) {}
 
-// TestWebhooks: three gateways and receivers of every kind. Each has what happened, once for each region that came to have it
-// and once for all; nobody waits for another's receiver, and nothing is lost on those that fail.
+// TestWebhooks: three gateways and receivers of every kind. Each has what happened, once for each region that came to
+// have it and once for all; nobody waits for another's receiver, and nothing is lost on those that fail.
 func TestWebhooks(t *testing.T) {
 	t.Parallel()
 	registries := startRegistries(t, distributionKind, splitReplicas)
@@ -160,8 +161,10 @@ func TestWebhooks(t *testing.T) {
 	dead := newReceiver(t, fine)
 	gateways := startCluster(t, registries, func(_ int, f *file) {
 		f.state, f.replication = t.TempDir(), "{concurrency: 4}"
-		f.webhooks = "webhooks_private: true\nwebhooks:\n" + good.hook("good1", "") + east.hook("east1", ", location: eastus, scope: \"app:*\"") +
-			redirecting.hook("redirecting", "") + slow.hook("slow1", "") + wrong.hook("wrong", "") + dead.hook("dead1", "")
+		f.webhooks = "webhooks_private: true\nwebhooks:\n" + good.hook("good1", "") +
+			east.hook("east1", ", location: eastus, scope: \"app:*\"") +
+			redirecting.hook("redirecting", "") + slow.hook("slow1", "") + wrong.hook("wrong", "") +
+			dead.hook("dead1", "")
 	})
 	c := newRegional(t, 1, gateways[0])
 
@@ -170,11 +173,15 @@ func TestWebhooks(t *testing.T) {
 	list := good.waitFor("an image everywhere", "app", 4)
 	client := fmt.Sprintf(`"host":%q,"method":"PUT","useragent":"Go-http-client/1.1"`, gateways[0].listen)
 	gatewayPuts := regexp.QuoteMeta(`"host":"`+hostname+`","method":"PUT","useragent":"fairlead/`) + `[^"]+"`
-	target := fmt.Sprintf(`{"mediaType":%q,"size":%d,"digest":%q,"length":%d,"repository":"app","tag":"v1"}`, image.MediaType, image.Size, image.Digest, image.Size)
+	target := fmt.Sprintf(`{"mediaType":%q,"size":%d,"digest":%q,"length":%d,"repository":"app","tag":"v1"}`,
+		image.MediaType, image.Size, image.Digest, image.Size)
 	expect(t, list, map[string]int{
-		`"action":"push","target":` + regexp.QuoteMeta(target) + `,"request":\{"id":"ID",` + regexp.QuoteMeta(client) + `\}`:       1,
-		`"action":"push","target":` + regexp.QuoteMeta(target) + `,"request":\{"id":"ID",` + gatewayPuts + `\}`:                    2,
-		`"action":"replicated","target":` + regexp.QuoteMeta(target) + `,"request":\{"id":"ID",` + regexp.QuoteMeta(client) + `\}`: 1,
+		`"action":"push","target":` + regexp.QuoteMeta(target) + `,"request":\{"id":"ID",` + regexp.QuoteMeta(client) +
+			`\}`: 1,
+		`"action":"push","target":` + regexp.QuoteMeta(target) + `,"request":\{"id":"ID",` + gatewayPuts +
+			`\}`: 2,
+		`"action":"replicated","target":` + regexp.QuoteMeta(target) + `,"request":\{"id":"ID",` +
+			regexp.QuoteMeta(client) + `\}`: 1,
 	})
 	if got := east.waitFor("what happened in one region", "app", 2); len(got) != 2 {
 		t.Errorf("%v", got)
@@ -183,7 +190,8 @@ func TestWebhooks(t *testing.T) {
 	chart := c.pushChart(t, "charts/app", "1.0.0_a")
 	list = good.waitFor("a chart everywhere", "charts/app", 4)
 	target = fmt.Sprintf(`{"mediaType":%q,"size":%d,"digest":%q,"repository":"charts/app","tag":"1.0.0_a","name":"app","version":"1.0.0+a"}`, chart.MediaType, chart.Size, chart.Digest)
-	expect(t, list, map[string]int{`"action":"chart_push","target":` + regexp.QuoteMeta(target): 3, `"action":"replicated",.*`: 1})
+	expect(t, list, map[string]int{`"action":"chart_push","target":` + regexp.QuoteMeta(target): 3,
+		`"action":"replicated",.*`: 1})
 
 	_, err = c.send(http.MethodDelete, "/v2/app/manifests/"+image.Digest, "", nil, http.StatusAccepted)
 	must(t, err)
@@ -192,7 +200,8 @@ func TestWebhooks(t *testing.T) {
 	expect(t, list, map[string]int{
 		`"action":"delete","target":` + regexp.QuoteMeta(target) + `,"request":\{"id":"ID",` +
 			regexp.QuoteMeta(strings.Replace(client, "PUT", "DELETE", 1)) + `\}`: 1,
-		`"action":"delete","target":` + regexp.QuoteMeta(target) + `,"request":\{"id":"ID",` + strings.Replace(gatewayPuts, "PUT", "DELETE", 1) + `\}`: 2,
+		`"action":"delete","target":` + regexp.QuoteMeta(target) + `,"request":\{"id":"ID",` +
+			strings.Replace(gatewayPuts, "PUT", "DELETE", 1) + `\}`: 2,
 	})
 
 	if ids := good.ids(); len(ids) != 11 {
@@ -223,12 +232,14 @@ func TestWebhooks(t *testing.T) {
 
 var eventID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
 
-// expect compares bodies to the letter, but for IDs and times, with patterns of what stands between those and the last brace.
+// expect compares bodies to the letter, but for IDs and times, with patterns of what stands between those and the last
+// brace.
 func expect(t *testing.T, list []received, patterns map[string]int) {
 	t.Helper()
 	count := 0
 	for pattern, want := range patterns {
-		whole := regexp.MustCompile(`^\{"id":"ID","timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z",` + pattern + `\}$`)
+		whole := regexp.MustCompile(`^\{"id":"ID","timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z",` + pattern +
+			`\}$`)
 		got := 0
 		for _, r := range list {
 			if whole.MatchString(eventID.ReplaceAllString(r.body, "ID")) {
@@ -251,22 +262,25 @@ func (c regional) pushChart(t *testing.T, repository, tag string) descriptor {
 	config := []byte(`{"name":"app","version":"1.0.0+a","apiVersion":"v2"}`)
 	location, err := c.send(http.MethodPost, "/v2/"+repository+"/blobs/uploads/", "", nil, http.StatusAccepted)
 	must(t, err)
-	_, err = c.send(http.MethodPut, location+"&digest="+digestOf(config), "application/octet-stream", config, http.StatusCreated)
+	_, err = c.send(http.MethodPut, location+"&digest="+digestOf(config), "application/octet-stream", config,
+		http.StatusCreated)
 	must(t, err)
-	manifest := encode(t, document{SchemaVersion: 2, MediaType: typeManifest, Config: &descriptor{MediaType: typeChart, Digest: digestOf(config), Size: int64(len(config))}})
+	manifest := encode(t, document{SchemaVersion: 2, MediaType: typeManifest,
+		Config: &descriptor{MediaType: typeChart, Digest: digestOf(config), Size: int64(len(config))}})
 	_, err = c.send(http.MethodPut, "/v2/"+repository+"/manifests/"+tag, typeManifest, manifest, http.StatusCreated)
 	must(t, err)
 	return descriptor{MediaType: typeManifest, Digest: digestOf(manifest), Size: int64(len(manifest))}
 }
 
-// TestWebhooksKilled: a gateway is killed again and again while events wait for a receiver that is not there. None is lost, and
-// all come with the IDs that another receiver had them with.
+// TestWebhooksKilled: a gateway is killed again and again while events wait for a receiver that is not there. None is
+// lost, and all come with the IDs that another receiver had them with.
 func TestWebhooksKilled(t *testing.T) {
 	t.Parallel()
 	registries := startRegistries(t, memoryKind, splitReplicas)
 	good, dead := newReceiver(t, fine).open(), newReceiver(t, fine)
 	g := startGateway(t, "gateway", "127.0.0.1", file{
-		health: "{fronts: false}", networks: splitNetworks, replicas: withUpstreams(splitReplicas, registries), state: t.TempDir(), replication: "{concurrency: 4}",
+		health: "{fronts: false}", networks: splitNetworks, replicas: withUpstreams(splitReplicas, registries),
+		state: t.TempDir(), replication: "{concurrency: 4}",
 		webhooks: "webhooks_private: true\nwebhooks:\n" + good.hook("good1", "") + dead.hook("dead1", ""),
 	})
 	c := newRegional(t, 1, g)
@@ -301,17 +315,19 @@ func TestWebhooksKilled(t *testing.T) {
 	dead.open()
 	dead.waitForAll(good)
 	times, _ := good.events()
-	t.Logf("figure: %d events, a gateway killed %d times, each came at most %d times", len(times), rounds+1, slices.Max(slices.Collect(maps.Values(times))))
+	t.Logf("figure: %d events, a gateway killed %d times, each came at most %d times", len(times), rounds+1,
+		slices.Max(slices.Collect(maps.Values(times))))
 }
 
-// TestWebhookCommands: what az acr webhook does, by fairlead webhook; and a receiver in a private network, which the file does
-// not allow.
+// TestWebhookCommands: what az acr webhook does, by fairlead webhook; and a receiver in a private network, which the
+// file does not allow.
 func TestWebhookCommands(t *testing.T) {
 	t.Parallel()
 	registries := startRegistries(t, memoryKind, splitReplicas[:1])
 	private := newReceiver(t, fine).open()
 	g := startGateway(t, "gateway", "127.0.0.1", file{
-		health: "{fronts: false}", networks: splitNetworks, replicas: withUpstreams(splitReplicas[:1], registries), state: t.TempDir(), replication: "{concurrency: 4}",
+		health: "{fronts: false}", networks: splitNetworks, replicas: withUpstreams(splitReplicas[:1], registries),
+		state: t.TempDir(), replication: "{concurrency: 4}",
 		webhooks: "webhooks:\n" + private.hook("inFile", ""),
 	})
 	run := func(code int, want string, args ...string) string {
@@ -322,21 +338,27 @@ func TestWebhookCommands(t *testing.T) {
 		}
 		return out
 	}
-	run(0, "ciBuilds  westus    push delete  app:*  enabled", "create", "-n", "ciBuilds", "--uri", "http://"+private.address+"/s3cret?token=s3cret", "--actions", "push", "delete",
-		"--headers", "X-Team=red", "Authorization=Basic s3cret", "--scope", "app:*", "-l", "westus", "--secret", webhookSecret)
-	run(1, "409 Conflict: there is a webhook of that name", "create", "-n", "CIBUILDS", "--uri", "http://a", "--actions", "push")
-	run(1, "must be one of [westus]", "create", "-n", "other", "--uri", "http://a", "--actions", "pull", "-l", "nowhere")
+	run(0, "ciBuilds  westus    push delete  app:*  enabled", "create", "-n", "ciBuilds", "--uri",
+		"http://"+private.address+"/s3cret?token=s3cret", "--actions", "push", "delete",
+		"--headers", "X-Team=red", "Authorization=Basic s3cret", "--scope", "app:*", "-l", "westus", "--secret",
+		webhookSecret)
+	run(1, "409 Conflict: there is a webhook of that name", "create", "-n", "CIBUILDS", "--uri", "http://a",
+		"--actions", "push")
+	run(1, "must be one of [westus]", "create", "-n", "other", "--uri", "http://a", "--actions", "pull", "-l",
+		"nowhere")
 	run(1, `required flag(s) "actions", "uri" not set`, "create", "-n", "other")
 	run(1, "in the file", "update", "-n", "inFile", "--status", "disabled")
 	run(1, "in the file", "delete", "-n", "inFile")
 	run(1, "404 Not Found: there is no such webhook", "show", "-n", "nobody")
 	g.kill()
 	g.restart()
-	out := run(0, "ciBuilds", "list", "-o", "json") + run(0, `"serviceUri": "http://`+private.address+`/*****"`, "show", "-n", "ciBuilds", "-o", "json")
+	out := run(0, "ciBuilds", "list", "-o", "json") + run(0, `"serviceUri": "http://`+private.address+`/*****"`, "show",
+		"-n", "ciBuilds", "-o", "json")
 	if strings.Contains(out, "s3cret") || strings.Contains(out, webhookSecret) {
 		t.Errorf("a secret is shown:\n%s", out)
 	}
-	run(0, "ciBuilds  westus    push     -      enabled", "update", "-n", "ciBuilds", "--actions", "push", "--scope", "")
+	run(0, "ciBuilds  westus    push     -      enabled", "update", "-n", "ciBuilds", "--actions", "push", "--scope",
+		"")
 
 	id := strings.TrimSpace(strings.TrimPrefix(run(0, "ID\n", "ping", "--name", "ciBuilds"), "ID\n"))
 	_, err := newRegional(t, 1, g).push(t, "app", "v1", nil)
@@ -352,7 +374,8 @@ func TestWebhookCommands(t *testing.T) {
 		}
 		return nil
 	})
-	if e := events[1]; e.ID != id || e.Request.Content.Action != "ping" || e.State != "pending" || !strings.Contains(e.Error, "nothing is sent to 127.0.0.1") {
+	if e := events[1]; e.ID != id || e.Request.Content.Action != "ping" || e.State != "pending" ||
+		!strings.Contains(e.Error, "nothing is sent to 127.0.0.1") {
 		t.Errorf("%+v", e)
 	}
 	run(0, events[0].ID+"  push    app:v1  -            20", "list-events", "-n", "ciBuilds")

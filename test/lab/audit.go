@@ -33,7 +33,8 @@ func audit(ctx context.Context, addresses []string, repository string) (owners, 
 		}
 		owners = append(owners, address)
 		if len(lacks) > 0 {
-			missing = append(missing, fmt.Sprintf("%s has the tag, and %d parts are missing there", address, len(lacks)))
+			missing = append(missing, fmt.Sprintf("%s has the tag, and %d parts are missing there", address,
+				len(lacks)))
 		}
 	}
 	return owners, missing, nil

@@ -23,7 +23,8 @@ func upperBound(bad, n int) float64 {
 func atMost(k, n int, p float64) float64 {
 	sum := 0.0
 	for i := range k + 1 {
-		sum += math.Exp(logFactorial(n) - logFactorial(i) - logFactorial(n-i) + float64(i)*math.Log(p) + float64(n-i)*math.Log1p(-p))
+		sum += math.Exp(logFactorial(n) - logFactorial(i) - logFactorial(n-i) + float64(i)*math.Log(p) +
+			float64(n-i)*math.Log1p(-p))
 	}
 	return sum
 }

@@ -62,7 +62,8 @@ var clients = []client{
 				"--storage-driver", "vfs", "--bridge", "none", "--iptables=false", "--insecure-registry", authority)
 		},
 		load: func(ctx context.Context, h host, i image) error {
-			return h.run(ctx, "docker", "--host", "unix://"+h.file("docker.sock"), "load", "--quiet", "--input", i.archive)
+			return h.run(ctx, "docker", "--host", "unix://"+h.file("docker.sock"), "load", "--quiet", "--input",
+				i.archive)
 		},
 		push: func(h host, i image) []string {
 			return h.command("docker", "--host", "unix://"+h.file("docker.sock"), "push", "--quiet", i.ref())
@@ -75,31 +76,37 @@ var clients = []client{
 	{
 		name: "regctl", needs: []string{"regctl"},
 		push: func(h host, i image) []string {
-			return h.command("regctl", "image", "copy", "--host", "reg="+authority+",tls=disabled", "ocidir://"+i.dir+":"+imageTag, i.ref())
+			return h.command("regctl", "image", "copy", "--host", "reg="+authority+",tls=disabled",
+				"ocidir://"+i.dir+":"+imageTag, i.ref())
 		},
 	},
 	{
 		name: "skopeo", needs: []string{"skopeo"},
 		push: func(h host, i image) []string {
-			return h.command("skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false", "oci:"+i.dir+":"+imageTag, "docker://"+i.ref())
+			return h.command("skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false",
+				"oci:"+i.dir+":"+imageTag, "docker://"+i.ref())
 		},
 	},
 	{
 		name: "podman", needs: []string{"podman"}, start: trustAll,
 		load: func(ctx context.Context, h host, i image) error {
-			return h.run(ctx, "podman", storage(h, "load", "--quiet", "--signature-policy", h.file("policy.json"), "--input", i.archive)...)
+			return h.run(ctx, "podman", storage(h, "load", "--quiet", "--signature-policy", h.file("policy.json"),
+				"--input", i.archive)...)
 		},
 		push: func(h host, i image) []string {
-			return h.command("podman", storage(h, "push", "--quiet", "--signature-policy", h.file("policy.json"), "--tls-verify=false", i.ref())...)
+			return h.command("podman", storage(h, "push", "--quiet", "--signature-policy", h.file("policy.json"),
+				"--tls-verify=false", i.ref())...)
 		},
 	},
 	{
 		name: "buildah", needs: []string{"buildah"}, start: trustAll,
 		load: func(ctx context.Context, h host, i image) error {
-			return h.run(ctx, "buildah", storage(h, "pull", "--quiet", "--signature-policy", h.file("policy.json"), "docker-archive:"+i.archive)...)
+			return h.run(ctx, "buildah", storage(h, "pull", "--quiet", "--signature-policy", h.file("policy.json"),
+				"docker-archive:"+i.archive)...)
 		},
 		push: func(h host, i image) []string {
-			return h.command("buildah", storage(h, "push", "--quiet", "--signature-policy", h.file("policy.json"), "--tls-verify=false", i.ref(), "docker://"+i.ref())...)
+			return h.command("buildah", storage(h, "push", "--quiet", "--signature-policy", h.file("policy.json"),
+				"--tls-verify=false", i.ref(), "docker://"+i.ref())...)
 		},
 	},
 	containerd("containerd-1", "containerd", "ctr"),
@@ -115,7 +122,8 @@ var clients = []client{
 
 // storage keeps images in the host's own folder.
 func storage(h host, args ...string) []string {
-	return append([]string{"--root", h.file("storage"), "--runroot", h.file("storage-run"), "--storage-driver", "vfs"}, args...)
+	return append([]string{"--root", h.file("storage"), "--runroot", h.file("storage-run"), "--storage-driver", "vfs"},
+		args...)
 }
 
 func trustAll(_ context.Context, h host) error {
@@ -156,7 +164,8 @@ func packChart(i image) error {
 	w := tar.NewWriter(z)
 	name := path.Base(i.repository)
 	put := func(file string, content []byte) {
-		err = errors.Join(err, w.WriteHeader(&tar.Header{Name: name + "/" + file, Mode: 0o644, Size: int64(len(content))}))
+		err = errors.Join(err, w.WriteHeader(&tar.Header{Name: name + "/" + file, Mode: 0o644,
+			Size: int64(len(content))}))
 		_, errWrite := w.Write(content)
 		err = errors.Join(err, errWrite)
 	}

@@ -45,7 +45,8 @@ func (a answers) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 		reply.Rcode = dns.RcodeNameError
 	case q.Qtype == dns.TypeA:
 		ip, ttl := a.next()
-		reply.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: ttl}, A: net.ParseIP(ip)}}
+		reply.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeA, Class: dns.ClassINET,
+			Ttl: ttl}, A: net.ParseIP(ip)}}
 	}
 	_ = w.WriteMsg(reply) // one who does not get it asks again
 }

@@ -83,11 +83,13 @@ func newImage(dir, repository string) (image, error) {
 	if err != nil {
 		return i, err
 	}
-	manifest, err := i.addJSON(typeManifest, document{SchemaVersion: 2, MediaType: typeManifest, Config: &config, Layers: packed})
+	manifest, err := i.addJSON(typeManifest, document{SchemaVersion: 2, MediaType: typeManifest, Config: &config,
+		Layers: packed})
 	if err != nil {
 		return i, err
 	}
-	manifest.Annotations = map[string]string{"org.opencontainers.image.ref.name": imageTag, "io.containerd.image.name": i.ref()}
+	manifest.Annotations = map[string]string{"org.opencontainers.image.ref.name": imageTag,
+		"io.containerd.image.name": i.ref()}
 	for name, content := range map[string]any{
 		"oci-layout":    map[string]string{"imageLayoutVersion": "1.0.0"},
 		"index.json":    document{SchemaVersion: 2, Manifests: []descriptor{manifest}},

@@ -14,10 +14,11 @@ import (
 
 const blob = "a blob"
 
-// holding is a registry that has an image of one blob, without the parts that are named; what is named with a ~ before it
-// has other content than it should.
+// holding is a registry that has an image of one blob, without the parts that are named; what is named with a ~ before
+// it has other content than it should.
 func holding(t *testing.T, without ...string) string {
-	doc := document{SchemaVersion: 2, Config: &descriptor{Digest: digestOf(nil)}, Layers: []descriptor{{Digest: digestOf([]byte(blob))}}}
+	doc := document{SchemaVersion: 2, Config: &descriptor{Digest: digestOf(nil)},
+		Layers: []descriptor{{Digest: digestOf([]byte(blob))}}}
 	manifest, err := json.Marshal(doc)
 	if err != nil {
 		t.Fatal(err)

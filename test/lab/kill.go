@@ -49,7 +49,8 @@ func (w *worker) killOnce(ctx context.Context, b *bench, c cell, i image, after 
 			owner = p
 		}
 	}
-	if err := b.startGateway(ctx, replicas[0], replicas, "health: {fronts: false, interval: 1s, timeout: 1s}\n"); err != nil {
+	if err := b.startGateway(ctx, replicas[0], replicas,
+		"health: {fronts: false, interval: 1s, timeout: 1s}\n"); err != nil {
 		return end{}, err
 	}
 	slow := newPace(killPush)

@@ -175,7 +175,8 @@ func findFairlead(ctx context.Context, root string) (program, error) {
 	if err != nil {
 		return program{}, err
 	}
-	changed, err := output(ctx, nil, "git", "-C", root, "status", "--porcelain", "--", ".", ":(exclude)test", ":(exclude)docs")
+	changed, err := output(ctx, nil, "git", "-C", root, "status", "--porcelain", "--", ".", ":(exclude)test",
+		":(exclude)docs")
 	if changed != "" {
 		commit += "-dirty"
 	}

@@ -43,7 +43,8 @@ type filter struct{ clients, setups, modes, registries []string }
 
 func (f filter) takes(c cell) bool {
 	takes := func(list []string, s string) bool { return len(list) == 0 || slices.Contains(list, s) }
-	return takes(f.clients, c.Client) && takes(f.setups, c.Setup) && takes(f.modes, c.Mode) && takes(f.registries, c.Registry)
+	return takes(f.clients, c.Client) && takes(f.setups, c.Setup) && takes(f.modes, c.Mode) &&
+		takes(f.registries, c.Registry)
 }
 
 // wanted is how many pushes each kind of cell is to have.
@@ -97,7 +98,8 @@ func plan(clients []string, f filter, w wanted, done []result) []step {
 // hosts are the steps that share a host, and so a client's daemon. They are cut small enough to be run side by side.
 func hosts(steps []step) [][]step {
 	together := func(a, b step) bool {
-		return a.Cell.Client == b.Cell.Client && a.Cell.Setup == b.Cell.Setup && (a.Cell.Mode == "kill") == (b.Cell.Mode == "kill")
+		return a.Cell.Client == b.Cell.Client && a.Cell.Setup == b.Cell.Setup &&
+			(a.Cell.Mode == "kill") == (b.Cell.Mode == "kill")
 	}
 	var all [][]step
 	for _, s := range steps {

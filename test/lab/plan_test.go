@@ -19,16 +19,23 @@ func TestPlan(t *testing.T) {
 		{"nothing is done, in steps that are not too long", flip, nil,
 			[]step{{baseline, 0, 5}, {gateway, 0, 20}, {gateway, 20, 20}, {gateway, 40, 5}}},
 		{"what is done is not done again", flip,
-			[]result{{cell: baseline, Outcomes: map[string]int{failed: 5}}, {cell: gateway, Outcomes: map[string]int{ok: 20}}, {cell: gateway, Outcomes: map[string]int{ok: 10, hung: 1}}},
+			[]result{{cell: baseline, Outcomes: map[string]int{failed: 5}},
+				{cell: gateway, Outcomes: map[string]int{ok: 20}}, {cell: gateway,
+					Outcomes: map[string]int{ok: 10, hung: 1}}},
 			[]step{{gateway, 31, 14}}},
 		{"more than enough", flip,
-			[]result{{cell: baseline, Outcomes: map[string]int{failed: 9}}, {cell: gateway, Outcomes: map[string]int{ok: 50}}}, nil},
+			[]result{{cell: baseline, Outcomes: map[string]int{failed: 9}},
+				{cell: gateway, Outcomes: map[string]int{ok: 50}}}, nil},
 		{"another client's results are no reason", flip,
-			[]result{{cell: cell{"b", "dnsmasq", "flip", "crane"}, Outcomes: map[string]int{ok: 5}}, {cell: gateway, Outcomes: map[string]int{ok: 45}}},
+			[]result{{cell: cell{"b", "dnsmasq", "flip", "crane"}, Outcomes: map[string]int{ok: 5}},
+				{cell: gateway, Outcomes: map[string]int{ok: 45}}},
 			[]step{{baseline, 0, 5}}},
-		{"where there is a front, dnsmasq changes nothing", filter{setups: []string{"dnsmasq", "dnsmasq-best"}, modes: []string{"connection", "request"}}, nil, nil},
-		{"a replica is killed in one way only", filter{modes: []string{"kill"}}, nil, []step{{cell{"a", "fairlead", "kill", "distribution"}, 0, 1}}},
-		{"only gateways ask where a client stands", filter{setups: []string{"none", "dnsmasq-best"}, modes: []string{"roam"}}, nil, nil},
+		{"where there is a front, dnsmasq changes nothing", filter{setups: []string{"dnsmasq", "dnsmasq-best"},
+			modes: []string{"connection", "request"}}, nil, nil},
+		{"a replica is killed in one way only", filter{modes: []string{"kill"}}, nil,
+			[]step{{cell{"a", "fairlead", "kill", "distribution"}, 0, 1}}},
+		{"only gateways ask where a client stands", filter{setups: []string{"none", "dnsmasq-best"},
+			modes: []string{"roam"}}, nil, nil},
 		{"another client", filter{clients: []string{"b"}}, nil, nil},
 	} {
 		if got := plan([]string{"a"}, c.f, w, c.done); !reflect.DeepEqual(got, c.want) {
@@ -41,7 +48,8 @@ func TestPlan(t *testing.T) {
 }
 
 func TestHosts(t *testing.T) {
-	all := plan([]string{"a", "b"}, filter{modes: []string{"flip", "kill"}, setups: []string{"none", "fairlead"}}, wanted{1, 1, 1}, nil)
+	all := plan([]string{"a", "b"}, filter{modes: []string{"flip", "kill"}, setups: []string{"none", "fairlead"}},
+		wanted{1, 1, 1}, nil)
 	var got []int
 	for _, host := range hosts(all) {
 		got = append(got, len(host))

@@ -100,7 +100,8 @@ func contentOf(file string) string {
 func environment() []string {
 	return []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"HOME=" + home, "DOCKER_CONFIG=" + home, "XDG_RUNTIME_DIR=" + home, "TMPDIR=" + home, "OTEL_TRACES_EXPORTER=none",
+		"HOME=" + home, "DOCKER_CONFIG=" + home, "XDG_RUNTIME_DIR=" + home, "TMPDIR=" + home,
+		"OTEL_TRACES_EXPORTER=none",
 	}
 }
 
@@ -128,7 +129,8 @@ func run(ctx context.Context, bound time.Duration, program string, args ...strin
 	return fmt.Errorf("%s: %w\n%s", filepath.Base(program), err, out.String())
 }
 
-// unique is what differs from push to push in what clients say: digests, uploads, the state of those, repositories, times.
+// unique is what differs from push to push in what clients say: digests, uploads, the state of those, repositories,
+// times.
 var unique = regexp.MustCompile(`(_state=)?[0-9A-Za-z_%-]{30,}(%3D)*|[0-9]{12,}|\bc[0-9]+-p[0-9]+\b|time="[^"]*" `)
 
 // lastLine is where clients say why.

@@ -52,7 +52,8 @@ func (s source) find(ctx context.Context, name, root string) (program, error) {
 	}
 	version, err := output(ctx, nil, "dpkg-query", "--show", "--showformat=${Version}", s.debian)
 	if err != nil {
-		return program{}, fmt.Errorf("%s: %s is not installed; test/lab/install.sh installs it on Debian", name, s.debian)
+		return program{}, fmt.Errorf("%s: %s is not installed; test/lab/install.sh installs it on Debian", name,
+			s.debian)
 	}
 	for _, dir := range []string{"/usr/bin", "/usr/sbin"} { // others of the name may stand elsewhere
 		if file := filepath.Join(dir, name); exists(file) {

@@ -23,12 +23,14 @@ const (
 type result struct {
 	cell
 	Outcomes map[string]int `json:"outcomes"`
-	Split    int            `json:"split"`             // how many of the pushes came to both ends; the others were not tried at all
-	Details  []string       `json:"details,omitempty"` // of what went wrong, each once
-	Seconds  float64        `json:"seconds"`           // with the start of registries and gateways, without that of the client
-	Version  string         `json:"version"`           // the client's
-	Fairlead string         `json:"fairlead"`
-	Date     time.Time      `json:"date"`
+	// how many of the pushes came to both ends; the others were not tried at all
+	Split   int      `json:"split"`
+	Details []string `json:"details,omitempty"` // of what went wrong, each once
+	// with the start of registries and gateways, without that of the client
+	Seconds  float64   `json:"seconds"`
+	Version  string    `json:"version"` // the client's
+	Fairlead string    `json:"fairlead"`
+	Date     time.Time `json:"date"`
 }
 
 func (r result) pushes() int {

@@ -99,7 +99,8 @@ geo: {networks: [{network: 127.0.0.0/8, place: %s}, {network: %s/32, place: %s}]
 %sreplicas:
 `, hostname, here.name, here.gateway, here.gateway+port, here.gateway, clientsPlace, elsewhere, elsewherePlace, more)
 	for i, r := range all {
-		fmt.Fprintf(&config, "  - {name: %s, place: azure/%s, addresses: [%s], upstream: \"http://%s%s\", home: %t}\n", r.name, r.name, r.gateway, r.registry, port, i == 0)
+		fmt.Fprintf(&config, "  - {name: %s, place: azure/%s, addresses: [%s], upstream: \"http://%s%s\", home: %t}\n",
+			r.name, r.name, r.gateway, r.registry, port, i == 0)
 	}
 	file := b.file("gateway-" + here.name + ".yaml")
 	if err := os.WriteFile(file, []byte(config.String()), 0o600); err != nil {
@@ -120,7 +121,8 @@ func (b *bench) startCluster(ctx context.Context, all []replica) error {
 		peers = append(peers, r.gateway)
 	}
 	for _, r := range all {
-		cluster := fmt.Sprintf("cluster: {listen: \"%s:7946\", peers: [%s], name: gw-%s}\n", r.gateway, strings.Join(peers, ", "), r.name)
+		cluster := fmt.Sprintf("cluster: {listen: \"%s:7946\", peers: [%s], name: gw-%s}\n", r.gateway,
+			strings.Join(peers, ", "), r.name)
 		if err := b.startGateway(ctx, r, all, cluster); err != nil {
 			return err
 		}
@@ -190,9 +192,11 @@ func (b *bench) route(ctx context.Context, c cell, ips []string, slow *pace) err
 	turns := &inTurn{ends: ends}
 	switch c.Mode {
 	case "connection":
-		return errors.Join(b.front(connectionFront(ctx, frontIP+port, straight(turns.next), nil)), b.resolve(ctx, c, atTheFront()))
+		return errors.Join(b.front(connectionFront(ctx, frontIP+port, straight(turns.next), nil)),
+			b.resolve(ctx, c, atTheFront()))
 	case "roam":
-		return errors.Join(b.front(connectionFront(ctx, frontIP+port, turns.roaming, nil)), b.resolve(ctx, c, atTheFront()))
+		return errors.Join(b.front(connectionFront(ctx, frontIP+port, turns.roaming, nil)),
+			b.resolve(ctx, c, atTheFront()))
 	case "request":
 		return errors.Join(b.front(requestFront(ctx, frontIP+port, turns.next)), b.resolve(ctx, c, atTheFront()))
 	case "dns-alternate":

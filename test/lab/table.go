@@ -11,7 +11,8 @@ import (
 type count struct{ failed, damaged, hung, n, split int }
 
 func (c count) plus(r result) count {
-	return count{c.failed + r.Outcomes[failed], c.damaged + r.Outcomes[damaged], c.hung + r.Outcomes[hung], c.n + r.pushes(), c.split + r.Split}
+	return count{c.failed + r.Outcomes[failed], c.damaged + r.Outcomes[damaged], c.hung + r.Outcomes[hung], c.n +
+		r.pushes(), c.split + r.Split}
 }
 
 func (c count) bad() int { return c.failed + c.damaged + c.hung }
@@ -64,7 +65,8 @@ func writeTable(w io.Writer, results []result) {
 		}
 		row(w, cells...)
 	}
-	all, shares, split := []string{"all"}, []string{"bad, and at most, with 95 % confidence"}, []string{"came to both ends"}
+	all, shares, split := []string{"all"}, []string{"bad, and at most, with 95 % confidence"},
+		[]string{"came to both ends"}
 	for _, setup := range setups {
 		c := totals[setup]
 		all = append(all, c.String())
@@ -117,7 +119,8 @@ func writeVersions(w io.Writer, results []result) {
 	}
 	slices.Sort(versions)
 	slices.Sort(fairleads)
-	fmt.Fprintf(w, "\nClients: %s. Fairlead: %s.\n", strings.Join(slices.Compact(versions), ", "), strings.Join(slices.Compact(fairleads), ", "))
+	fmt.Fprintf(w, "\nClients: %s. Fairlead: %s.\n", strings.Join(slices.Compact(versions), ", "),
+		strings.Join(slices.Compact(fairleads), ", "))
 }
 
 // clientsOf keeps the order in which clients are run.

@@ -13,7 +13,8 @@ func TestUpperBound(t *testing.T) {
 		bad, n int
 		want   float64
 	}{
-		{0, 1, 0.95}, {0, 20, 0.139108}, {0, 2000, 0.001497}, {1, 10, 0.394163}, {5, 10, 0.777559}, {9, 10, 0.994884}, {10, 10, 1}, {0, 0, 1},
+		{0, 1, 0.95}, {0, 20, 0.139108}, {0, 2000, 0.001497}, {1, 10, 0.394163}, {5, 10, 0.777559}, {9, 10, 0.994884},
+		{10, 10, 1}, {0, 0, 1},
 	} {
 		if got := upperBound(c.bad, c.n); math.Abs(got-c.want) > 1e-6 {
 			t.Errorf("%d of %d: %f, not %f", c.bad, c.n, got, c.want)
@@ -35,13 +36,20 @@ func TestUpperBoundIsOne(t *testing.T) {
 
 func results() []result {
 	return []result{
-		{cell: cell{"crane", "none", "request", "crane"}, Outcomes: map[string]int{ok: 1, failed: 2, damaged: 2}, Version: "v1", Fairlead: "old"},
-		{cell: cell{"crane", "none", "flip", "crane"}, Outcomes: map[string]int{ok: 4, hung: 1}, Split: 3, Version: "v1", Fairlead: "old"},
-		{cell: cell{"docker", "none", "flip", "crane"}, Outcomes: map[string]int{ok: 5}, Split: 1, Version: "20.10", Fairlead: "old"},
-		{cell: cell{"crane", "fairlead", "flip", "distribution"}, Outcomes: map[string]int{ok: 20}, Version: "v1", Fairlead: "new"},
-		{cell: cell{"crane", "fairlead", "flip", "crane"}, Outcomes: map[string]int{ok: 20}, Version: "v1", Fairlead: "new"},
-		{cell: cell{"crane", "fairlead", "kill", "distribution"}, Outcomes: map[string]int{ok: 3, failed: 1}, Version: "v1", Fairlead: "new"},
-		{cell: cell{"crane", "fairlead", "kill", "distribution"}, Outcomes: map[string]int{unharmed: 2}, Version: "v1", Fairlead: "new"},
+		{cell: cell{"crane", "none", "request", "crane"}, Outcomes: map[string]int{ok: 1, failed: 2, damaged: 2},
+			Version: "v1", Fairlead: "old"},
+		{cell: cell{"crane", "none", "flip", "crane"}, Outcomes: map[string]int{ok: 4, hung: 1}, Split: 3,
+			Version: "v1", Fairlead: "old"},
+		{cell: cell{"docker", "none", "flip", "crane"}, Outcomes: map[string]int{ok: 5}, Split: 1, Version: "20.10",
+			Fairlead: "old"},
+		{cell: cell{"crane", "fairlead", "flip", "distribution"}, Outcomes: map[string]int{ok: 20}, Version: "v1",
+			Fairlead: "new"},
+		{cell: cell{"crane", "fairlead", "flip", "crane"}, Outcomes: map[string]int{ok: 20}, Version: "v1",
+			Fairlead: "new"},
+		{cell: cell{"crane", "fairlead", "kill", "distribution"}, Outcomes: map[string]int{ok: 3, failed: 1},
+			Version: "v1", Fairlead: "new"},
+		{cell: cell{"crane", "fairlead", "kill", "distribution"}, Outcomes: map[string]int{unharmed: 2}, Version: "v1",
+			Fairlead: "new"},
 	}
 }
 

@@ -71,7 +71,8 @@ type worker struct {
 
 // step runs what is missing of a cell.
 func (w *worker) step(ctx context.Context, number int, s step) (result, error) {
-	b := &bench{dir: filepath.Join(home, fmt.Sprintf("cell-%d", number)), fairlead: w.Fairlead.Path, programs: w.Programs}
+	b := &bench{dir: filepath.Join(home, fmt.Sprintf("cell-%d", number)), fairlead: w.Fairlead.Path,
+		programs: w.Programs}
 	if err := os.Mkdir(b.dir, 0o700); err != nil {
 		return result{}, err
 	}
@@ -79,7 +80,8 @@ func (w *worker) step(ctx context.Context, number int, s step) (result, error) {
 	defer b.close()
 	images := make([]image, s.Pushes)
 	err := inParallel(len(images), w.Parallel, func(i int) (err error) {
-		images[i], err = newImage(b.file(fmt.Sprintf("image-%d", i)), fmt.Sprintf("%s/c%d-p%d", w.client.name, number, i))
+		images[i], err = newImage(b.file(fmt.Sprintf("image-%d", i)), fmt.Sprintf("%s/c%d-p%d", w.client.name, number,
+			i))
 		if err == nil && w.client.load != nil {
 			err = w.client.load(ctx, w.host, images[i])
 		}
@@ -99,7 +101,8 @@ func (w *worker) step(ctx context.Context, number int, s step) (result, error) {
 	}
 	r := result{
 		cell: s.Cell, Outcomes: map[string]int{}, Seconds: time.Since(began).Round(100 * time.Millisecond).Seconds(),
-		Version: w.Programs[w.client.needs[0]].Version, Fairlead: w.Fairlead.Version, Date: began.UTC().Truncate(time.Second),
+		Version: w.Programs[w.client.needs[0]].Version, Fairlead: w.Fairlead.Version,
+		Date: began.UTC().Truncate(time.Second),
 	}
 	for _, e := range ends {
 		r.Outcomes[e.outcome]++

@@ -60,15 +60,18 @@ func TestMachines(t *testing.T) {
 		t.Fatalf("%q, %v", heard, err)
 	}
 	n.Cut(1, 0)
-	if heard, err := say(as, 2*time.Second); !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded) {
+	if heard, err := say(as, 2*time.Second); !errors.Is(err, os.ErrDeadlineExceeded) &&
+		!errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("through a cut wire: %q, %v", heard, err)
 	}
 	n.Heal()
-	if heard, err := say(net.Dialer{}, time.Minute); err != nil || !strings.HasPrefix(heard, "hello"+n.IP(0, 1).String()+":") {
+	if heard, err := say(net.Dialer{}, time.Minute); err != nil || !strings.HasPrefix(heard,
+		"hello"+n.IP(0, 1).String()+":") {
 		t.Fatalf("after healing: %q, %v", heard, err)
 	}
 	program, args := n.Command(0, "ip", "-oneline", "address", "show", "dev", device)
-	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil || !strings.Contains(string(out), n.IP(0, 1).String()) {
+	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil ||
+		!strings.Contains(string(out), n.IP(0, 1).String()) {
 		t.Errorf("%s, %v", out, err)
 	}
 	if i, ok := n.Machine(n.IP(1, 200)); !ok || i != 1 {
@@ -90,7 +93,8 @@ func TestDelay(t *testing.T) {
 	}
 	defer l.Close()
 	began := time.Now()
-	conn, err := n.Dial(t.Context(), 0, net.Dialer{Timeout: time.Minute}, "tcp", netip.AddrPortFrom(n.IP(1, 1), 7000).String())
+	conn, err := n.Dial(t.Context(), 0, net.Dialer{Timeout: time.Minute}, "tcp",
+		netip.AddrPortFrom(n.IP(1, 1), 7000).String())
 	if err != nil {
 		t.Fatal(err)
 	}

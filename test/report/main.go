@@ -1,6 +1,6 @@
 // Command report runs the tests of both modules with the race detector and says how many ran. A skip
-// is shown with its reason; with CI set it is a failure, because there everything is installed. With -short, as with all
-// that is given to it, go test leaves the long tests out: they are counted, and are no skips.
+// is shown with its reason; with CI set it is a failure, because there everything is installed. With -short, as with
+// all that is given to it, go test leaves the long tests out: they are counted, and are no skips.
 package main
 
 import (
@@ -64,7 +64,8 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	for _, m := range modules {
-		args := slices.Concat([]string{"test", "-json", "-timeout", "1h"}, race, m.flags, []string{"./..."}, os.Args[1:])
+		args := slices.Concat([]string{"test", "-json", "-timeout", "1h"}, race, m.flags, []string{"./..."},
+			os.Args[1:])
 		if err := t.run(exec.CommandContext(ctx, "go", args...), m.dir); err != nil {
 			broken = true
 			fmt.Fprintln(os.Stderr, err)
