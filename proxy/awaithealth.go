@@ -38,7 +38,7 @@ func (x *exchange) awaitHealth(got answer, deadline time.Time) bool {
 	}
 }
 
-// asksOwner: what belongs to writing, and what a client that pushes asks before it writes.
+// asksOwner reports whether the request writes, or is what a client that pushes asks before it writes.
 func (x *exchange) asksOwner() bool {
 	return x.decided.request.Named == "" && (x.target.kind == router.Write || x.target.kind == router.Exists)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// deletes: content goes on every replica. Whoever names a replica means that one.
+// deletes reports whether content is to go on every replica. Whoever names a replica means that one.
 func (x *exchange) deletes() bool {
 	return x.in.Method == http.MethodDelete && x.decided.request.Named == "" && (x.target.manifest || x.target.blob)
 }
@@ -90,8 +90,8 @@ func (x *exchange) recorded() ledger.Entry {
 	return known
 }
 
-// refusesUnknown: a 401 or 403 to a client with a login, by a replica that is not among those that have it, may be
-// about a repository that is not there.
+// refusesUnknown reports whether a refusal may be about a repository that is not there: a 401 or 403 to a client with a
+// login, by a replica that is not among those that have it.
 func (x *exchange) refusesUnknown(got answer, known ledger.Entry) bool {
 	denied := got.Status == http.StatusUnauthorized || got.Status == http.StatusForbidden
 	return denied && len(known.Confirmed) > 0 && x.in.Header.Get("Authorization") != "" &&
@@ -108,7 +108,7 @@ func (x *exchange) elsewhere(asked *router.Replica) (others []*router.Replica) {
 	return others
 }
 
-// recordDeletion: from now on what was deleted must not come back from any other replica.
+// recordDeletion records what was deleted: from now on it must not come back from any other replica.
 func (x *exchange) recordDeletion(by answer) error {
 	x.proxy.pushes.forgetContent(x.target.repository, x.target.reference)
 	if err := x.proxy.Ledger.Delete(x.reference(), by.Replica.Name, x.by()); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
-// errHolderDown: what is asked for is not absent, and cannot be had now.
+// errHolderDown means that what is asked for is not absent, and cannot be had now.
 var errHolderDown = errors.New("what is asked for is only at replicas that cannot be asked now")
 
 // unlessHolderDown puts trouble in the place of a 404 about what the ledger knows to be at replicas that could not be
@@ -71,13 +71,15 @@ func (x *exchange) heard(said *round) (names []string) {
 	return names
 }
 
-// asksToPush: a client that pushes is told what the replica of its push does not have, and pushes it.
+// asksToPush reports whether a client asks before it pushes: it is told what the replica of its push does not have, and
+// pushes it.
 func (x *exchange) asksToPush() bool {
 	return x.target.kind == router.Exists ||
 		x.in.Method == http.MethodHead && x.decided.request.Bound != "" && x.target.isDigest()
 }
 
-// reportMissed: what the ledger knows to be at a replica, and is not there any more, has to be brought there again.
+// reportMissed tells of what the ledger knows to be at a replica, and is not there any more: it has to be brought there
+// again.
 func (x *exchange) reportMissed(absentAt []*router.Replica) {
 	if !x.target.manifest || len(absentAt) == 0 || x.decided.request.Named != "" {
 		return

@@ -43,7 +43,7 @@ func (x *exchange) by() ledger.Request {
 		UserAgent: strings.Clone(x.in.UserAgent())}
 }
 
-// errUnrecorded: a write is done, and not remembered. Its client has to come again.
+// errUnrecorded means that a write is done, and not remembered: its client has to come again.
 var errUnrecorded = errors.New("the gateway cannot keep record of pushes now")
 
 // reference is what the ledger calls what is asked for.
@@ -81,7 +81,7 @@ func (x *exchange) recordPush(replica string, digest string, mediaType string) e
 	return nil
 }
 
-// untags: the client deletes the tag, in the way of those for whom the registry deletes none.
+// untags reports whether the client deletes the tag, in the way of those for whom the registry deletes none.
 func (x *exchange) untags(replica string) bool {
 	if x.target.isDigest() || x.put.body == nil {
 		return false
@@ -100,13 +100,13 @@ func (x *exchange) recordUntag(replica, standIn string) error {
 	return nil
 }
 
-// mayBeDeleted: where nothing says so, of a blob a push changes nothing.
+// mayBeDeleted reports whether the ledger may have a deletion of it: else a push of a blob changes nothing.
 func (x *exchange) mayBeDeleted(of ledger.Reference) bool {
 	known, ok := x.proxy.Ledger.Known(of)
 	return ok && known.Deleted || of.Blob && x.proxy.Ledger.Stale()
 }
 
-// recordBlob: a blob that was deleted is there again.
+// recordBlob records that a blob which was deleted is there again.
 func (x *exchange) recordBlob(replica, digest string) error {
 	of := ledger.Reference{Repository: x.target.repository, Name: digest, Blob: true}
 	if !x.mayBeDeleted(of) {

@@ -97,7 +97,7 @@ func (t *turns) begin() {
 }
 
 func (t *turns) ask(ctx context.Context, try int, a *asked) {
-	got := turn{a, t.x.try(ctx, a.cancel, t.out, a.replica)}
+	got := turn{a, t.x.try(ctx, a.cancel, t.said.of, t.out, a.replica)}
 	got.Try = try
 	select {
 	case t.answers <- got:
