@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"fmt"
 	"net/http"
 
 	"github.com/fairlead-gateway/fairlead/ledger"
@@ -111,11 +110,11 @@ func (x *exchange) elsewhere(asked *router.Replica) (others []*router.Replica) {
 // recordDeletion records what was deleted: from now on it must not come back from any other replica.
 func (x *exchange) recordDeletion(by answer) error {
 	x.proxy.pushes.forgetContent(x.target.repository, x.target.reference)
-	if err := x.proxy.Ledger.Delete(x.reference(), by.Replica.Name, x.by()); err != nil {
+	err := x.proxy.Ledger.Delete(x.reference(), by.Replica.Name, x.by())
+	if err != nil {
 		by.drop()
-		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
-	return nil
+	return unrecorded(err)
 }
 
 // confirmDeletion has a replica's word count again if it is rid of what another has deleted.

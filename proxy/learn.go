@@ -96,23 +96,6 @@ func (x *exchange) notePushed(replica string, response *http.Response, now time.
 	}
 }
 
-// recordWrite keeps what was pushed. Deletions are kept when all replicas were asked.
-func (x *exchange) recordWrite(replica string, response *http.Response) error {
-	digest := response.Header.Get(digestHeader)
-	if x.target.isDigest() {
-		digest = x.target.reference
-	}
-	switch {
-	case x.putsManifest() && digest != "" && x.untags(replica):
-		return x.recordUntag(replica, strings.Clone(digest))
-	case x.putsManifest() && digest != "":
-		return x.recordPush(replica, strings.Clone(digest), x.in.Header.Get("Content-Type"))
-	case x.commits(response):
-		return x.recordBlob(replica, committed(x.values()))
-	}
-	return nil
-}
-
 // trust has a replica's word count again: whoever named it has given it something anew, or taken it away.
 func (x *exchange) trust(replica string, response *http.Response) {
 	for _, what := range []ledger.Reference{

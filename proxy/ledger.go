@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/fairlead-gateway/fairlead/ledger"
@@ -62,23 +63,47 @@ func (x *exchange) deletedAt(fleet *router.Fleet, what ledger.Reference, replica
 	return ok && known.Deleted && !x.hasWord(fleet, replica, known)
 }
 
+// recordWrite keeps what was pushed. Deletions are kept when all replicas were asked.
+func (x *exchange) recordWrite(replica string, response *http.Response) (err error) {
+	digest := response.Header.Get(digestHeader)
+	if x.target.isDigest() {
+		digest = x.target.reference
+	}
+	switch {
+	case x.putsManifest() && digest != "" && x.untags(replica):
+		err = x.proxy.Ledger.Untag(x.reference(), strings.Clone(digest), replica, x.by())
+	case x.putsManifest() && digest != "":
+		err = x.recordPush(replica, strings.Clone(digest), x.in.Header.Get("Content-Type"))
+	case x.commits(response):
+		err = x.recordBlob(replica, committed(x.values()))
+	}
+	return unrecorded(err)
+}
+
+// unrecorded says of trouble with the ledger what its client has to know.
+func unrecorded(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errUnrecorded, err)
+}
+
 // recordPush keeps what a replica accepted. What it was pushed with is there again, too, if it was deleted.
-func (x *exchange) recordPush(replica string, digest string, mediaType string) error {
-	book := x.proxy.Ledger
+func (x *exchange) recordPush(replica, digest, mediaType string) error {
 	for _, need := range x.put.needs {
 		of := x.referenceOf(need)
-		if x.mayBeDeleted(of) {
-			if err := book.Push(of, ledger.Content{Digest: need.Digest, Part: true}, replica, x.by()); err != nil {
-				return fmt.Errorf("%w: %w", errUnrecorded, err)
-			}
+		if !x.mayBeDeleted(of) {
+			continue
+		}
+		content := ledger.Content{Digest: need.Digest, Part: true}
+		if err := x.proxy.Ledger.Push(of, content, replica, x.by()); err != nil {
+			return err
 		}
 	}
-	content := ledger.Content{Digest: digest, MediaType: strings.Clone(mediaType),
-		Config: manifest.ConfigType(x.put.body), Size: int64(len(x.put.body))}
-	if err := book.Push(x.reference(), content, replica, x.by()); err != nil {
-		return fmt.Errorf("%w: %w", errUnrecorded, err)
-	}
-	return nil
+	return x.proxy.Ledger.Push(x.reference(), ledger.Content{
+		Digest: digest, MediaType: strings.Clone(mediaType),
+		Config: manifest.ConfigType(x.put.body), Size: int64(len(x.put.body)),
+	}, replica, x.by())
 }
 
 // untags reports whether the client deletes the tag, in the way of those for whom the registry deletes none.
@@ -93,13 +118,6 @@ func (x *exchange) untags(replica string) bool {
 		x.put.body, credentialOf(x.in))
 }
 
-func (x *exchange) recordUntag(replica, standIn string) error {
-	if err := x.proxy.Ledger.Untag(x.reference(), standIn, replica, x.by()); err != nil {
-		return fmt.Errorf("%w: %w", errUnrecorded, err)
-	}
-	return nil
-}
-
 // mayBeDeleted reports whether the ledger may have a deletion of it: else a push of a blob changes nothing.
 func (x *exchange) mayBeDeleted(of ledger.Reference) bool {
 	known, ok := x.proxy.Ledger.Known(of)
@@ -112,8 +130,5 @@ func (x *exchange) recordBlob(replica, digest string) error {
 	if !x.mayBeDeleted(of) {
 		return nil
 	}
-	if err := x.proxy.Ledger.Push(of, ledger.Content{Digest: digest}, replica, x.by()); err != nil {
-		return fmt.Errorf("%w: %w", errUnrecorded, err)
-	}
-	return nil
+	return x.proxy.Ledger.Push(of, ledger.Content{Digest: digest}, replica, x.by())
 }
