@@ -20,7 +20,7 @@ func (x *exchange) deleteEverywhere(out *http.Request, first answer) (*http.Resp
 	if !here && !first.Absent() && !x.refusesUnknown(first, known) {
 		return first.response, nil
 	}
-	others := x.elsewhere(first.Replica)
+	others := x.decided.othersThan(first.Replica)
 	if here {
 		if _, err := x.accept(first); err != nil {
 			return nil, err
@@ -95,16 +95,6 @@ func (x *exchange) refusesUnknown(got answer, known ledger.Entry) bool {
 	denied := got.Status == http.StatusUnauthorized || got.Status == http.StatusForbidden
 	return denied && len(known.Confirmed) > 0 && x.in.Header.Get("Authorization") != "" &&
 		!x.hasWord(x.decided.fleet, got.Replica.Name, known)
-}
-
-// elsewhere are the replicas, in the gateway's order, that have content of their own.
-func (x *exchange) elsewhere(asked *router.Replica) (others []*router.Replica) {
-	for _, r := range x.decided.request.Gateway {
-		if !r.Shares(asked) {
-			others = append(others, r)
-		}
-	}
-	return others
 }
 
 // recordDeletion records what was deleted: from now on it must not come back from any other replica.

@@ -47,7 +47,7 @@ func unheardError(unheard []string) error {
 // strandedError is why a 404 to a layer or a list is not the whole answer: an image of the repository is at none of the
 // replicas that were heard.
 func (x *exchange) strandedError(said *round) error {
-	heard := x.heard(said)
+	heard := said.without()
 	if !x.decided.OnAbsent || !x.target.blob && !x.lists() || len(heard) == len(x.decided.fleet.Replicas()) {
 		return nil
 	}
@@ -58,17 +58,6 @@ func (x *exchange) strandedError(said *round) error {
 		return fmt.Errorf("%w: the repository has images that no replica has that is up", errHolderDown)
 	}
 	return nil
-}
-
-// heard are the replicas that did not have what was asked for, with those that share with them.
-func (x *exchange) heard(said *round) (names []string) {
-	replicas := slices.Concat(said.absentAt(), said.deniedBy())
-	for i := range x.decided.fleet.Replicas() {
-		if r := &x.decided.fleet.Replicas()[i]; slices.ContainsFunc(replicas, r.Shares) {
-			names = append(names, r.Name)
-		}
-	}
-	return names
 }
 
 // asksToPush reports whether a client asks before it pushes: it is told what the replica of its push does not have, and

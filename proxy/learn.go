@@ -89,7 +89,7 @@ func (x *exchange) notePushed(replica string, response *http.Response, now time.
 	switch {
 	case x.putsManifest() && !x.target.isDigest():
 		pushes.end(x.pushKey())
-	case x.putsManifest(), x.target.kind == router.Exists, x.saysManifestExists():
+	case x.putsManifest(), x.target.kind == router.Exists, x.decided.saysManifestExists():
 		pushes.note(x.pushKey(), x.target.reference, replica, now)
 	case x.belongsToWriting() && x.commits(response):
 		pushes.note(x.pushKey(), committed(x.values()), replica, now)
@@ -106,12 +106,6 @@ func (x *exchange) trust(replica string, response *http.Response) {
 			x.proxy.Ledger.Confirm(what, replica)
 		}
 	}
-}
-
-// saysManifestExists reports whether a client that pushes asks if a manifest exists: only the replica that the push
-// goes to tells it so.
-func (x *exchange) saysManifestExists() bool {
-	return x.target.kind == router.Pull && x.decided.request.Head && x.decided.request.Bound != ""
 }
 
 // pushReplica is where a push of this client would go now.

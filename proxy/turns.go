@@ -138,7 +138,7 @@ func (t *turns) look(now time.Time) {
 		switch {
 		case waited >= t.alone:
 			a.cancel(errNoAnswer)
-		case isDown && a.replica.Readable() && (waited >= t.bound || t.x.asksOwner()):
+		case isDown && a.replica.Readable() && (waited >= t.bound || t.x.decided.asksOwner()):
 			a.cancel(errReplicaDown)
 		case isDown && waited >= t.bound:
 			a.cancel(errNoAnswer)
