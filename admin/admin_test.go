@@ -32,7 +32,7 @@ func TestAdmin(t *testing.T) {
 		Cluster: func() Cluster {
 			return Cluster{Name: "gw1", Members: []Member{{Name: "gw2", Here: "westus", Address: "127.0.0.2:7946"}}}
 		},
-		Webhooks: shelf{},
+		Webhooks: webhookNames{},
 		Log:      slog.New(slog.DiscardHandler),
 	})
 	ask := func(line string) *httptest.ResponseRecorder {

@@ -29,7 +29,7 @@ func TestIsLocal(t *testing.T) {
 
 // A page under a name that leads to this machine is of the same origin as what it asks for here.
 func TestRebinding(t *testing.T) {
-	hooks := shelf{}
+	hooks := webhookNames{}
 	handler := New(Config{Gatherer: prometheus.NewRegistry(), Webhooks: hooks, Fleet: func() Fleet { return Fleet{} },
 		Log: slog.New(slog.DiscardHandler)})
 	for _, line := range []string{"POST /webhooks", "GET /webhooks", "GET /fleet", "GET /metrics",

@@ -11,14 +11,14 @@ import (
 	"testing"
 )
 
-// shelf is Webhooks of nothing but names.
-type shelf map[string]string
+// webhookNames is Webhooks of nothing but names.
+type webhookNames map[string]string
 
 var errNone = Problem{http.StatusNotFound, "there is none"}
 
-func (s shelf) List() any { return s }
+func (s webhookNames) List() any { return s }
 
-func (s shelf) Get(name string) (any, error) {
+func (s webhookNames) Get(name string) (any, error) {
 	if _, ok := s[name]; !ok {
 		return nil, errNone
 	}
@@ -27,7 +27,7 @@ func (s shelf) Get(name string) (any, error) {
 
 type paper struct{ Name, URI string }
 
-func (s shelf) Create(decode func(any) error) (any, error) {
+func (s webhookNames) Create(decode func(any) error) (any, error) {
 	var p paper
 	if err := decode(&p); err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func (s shelf) Create(decode func(any) error) (any, error) {
 	return p, nil
 }
 
-func (s shelf) Update(name string, decode func(any) error) (any, error) {
+func (s webhookNames) Update(name string, decode func(any) error) (any, error) {
 	var p paper
 	if err := decode(&p); err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (s shelf) Update(name string, decode func(any) error) (any, error) {
 	return p, nil
 }
 
-func (s shelf) Delete(name string) error {
+func (s webhookNames) Delete(name string) error {
 	if _, ok := s[name]; !ok {
 		return errNone
 	}
@@ -56,13 +56,13 @@ func (s shelf) Delete(name string) error {
 	return nil
 }
 
-func (s shelf) Ping(string) (Pinged, error) { return Pinged{ID: "1"}, nil }
-func (s shelf) Events(string) (any, error)  { return nil, errors.New("no space left on device") }
+func (s webhookNames) Ping(string) (Pinged, error) { return Pinged{ID: "1"}, nil }
+func (s webhookNames) Events(string) (any, error)  { return nil, errors.New("no space left on device") }
 
 func TestWebhooks(t *testing.T) {
 	var log bytes.Buffer
 	mux := http.NewServeMux()
-	webhookRoutes(mux, shelf{}, slog.New(slog.NewTextHandler(&log, nil)))
+	webhookRoutes(mux, webhookNames{}, slog.New(slog.NewTextHandler(&log, nil)))
 	for _, test := range []struct {
 		line, body string
 		status     int
@@ -112,7 +112,7 @@ func TestWebhooks(t *testing.T) {
 
 // A page that an operator looks at must not command the gateway on the same machine.
 func TestForeignPages(t *testing.T) {
-	hooks := shelf{"hook1": "http://a"}
+	hooks := webhookNames{"hook1": "http://a"}
 	mux := http.NewServeMux()
 	webhookRoutes(mux, hooks, slog.New(slog.DiscardHandler))
 	for _, line := range []string{"POST /webhooks", "DELETE /webhooks/hook1", "PATCH /webhooks/hook1",

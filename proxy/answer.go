@@ -81,3 +81,14 @@ func (r *round) replicas(which func(router.Heard) bool) (replicas []*router.Repl
 	}
 	return replicas
 }
+
+// without names the replicas that do not have what is asked for, by their word, with those that share with them.
+func (r *round) without() (names []string) {
+	said := slices.Concat(r.absentAt(), r.deniedBy())
+	for i := range r.of.fleet.Replicas() {
+		if x := &r.of.fleet.Replicas()[i]; slices.ContainsFunc(said, x.Shares) {
+			names = append(names, x.Name)
+		}
+	}
+	return names
+}

@@ -103,13 +103,14 @@ func (x *exchange) writeInTurn(out *http.Request) (answer, *round) {
 	return said.chosen(), said
 }
 
-// beginsUpload: nothing is stored yet, so that there is no reason to wait for long.
+// beginsUpload reports whether the request only begins an upload: nothing is stored yet, so there is no reason to wait
+// for long.
 func (x *exchange) beginsUpload() bool {
 	return x.in.Method == http.MethodPost && x.target.kind == router.Write && x.in.ContentLength == 0
 }
 
-// repeatable: asking again elsewhere does no harm. Reads do none; an upload that was started and not
-// used is swept up by its registry; a manifest is what its digest says wherever it is put.
+// repeatable reports whether the request can be sent again elsewhere without harm. Reads do none; an upload that was
+// started and not used is swept up by its registry; a manifest is what its digest says wherever it is put.
 func (x *exchange) repeatable() bool {
 	return x.put.body != nil || x.reads() || x.beginsUpload()
 }
@@ -134,7 +135,7 @@ func (x *exchange) acceptOnce(out *http.Request, got answer) (*http.Response, er
 	return second.response, err
 }
 
-// beginsAgain: a write that one replica accepted belongs to another, and can be sent there.
+// beginsAgain reports whether a write that one replica accepted belongs to another, and can be sent there.
 func (x *exchange) beginsAgain(accepted string, owner *router.Replica) bool {
 	return owner.Readable() && owner.Name != accepted && !owner.ReadOnly && x.target.kind == router.Write &&
 		x.repeatable()

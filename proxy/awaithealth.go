@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
@@ -14,7 +13,7 @@ import (
 // until the probes have made up their mind about it. It reports whether the replica is down: then the write is decided
 // anew. Who only asks is waited for until its deadline.
 func (x *exchange) awaitHealth(got answer, deadline time.Time) bool {
-	only := x.repeatable() && len(x.decided.Tries) == 1 && x.asksOwner()
+	only := x.repeatable() && len(x.decided.Tries) == 1 && x.decided.asksOwner()
 	if got.err == nil || got.Refused || errors.Is(got.err, upstream.ErrNonsense) || !only {
 		return false
 	}
@@ -36,11 +35,6 @@ func (x *exchange) awaitHealth(got answer, deadline time.Time) bool {
 		case <-tick.C:
 		}
 	}
-}
-
-// asksOwner: what belongs to writing, and what a client that pushes asks before it writes.
-func (x *exchange) asksOwner() bool {
-	return x.decided.request.Named == "" && (x.target.kind == router.Write || x.target.kind == router.Exists)
 }
 
 func later(a, b time.Time) time.Time {

@@ -18,7 +18,7 @@ type target struct {
 	blob       bool   // it is a blob's
 }
 
-// isDigest: a tag never holds a colon.
+// isDigest reports whether the reference is a digest: a tag never holds a colon.
 func (t target) isDigest() bool { return strings.Contains(t.reference, ":") }
 
 // belongsTo is the digest of the manifest that is asked about, or that what is asked about belongs to: its referrers,
@@ -71,7 +71,7 @@ func classify(method, p string) target {
 	return t
 }
 
-// isService: some registries have their token service here (/v2/token, /v2/auth). One word below /v2/ is no
+// isService reports whether a path below /v2/ may be a token service (/v2/token, /v2/auth). One word below /v2/ is no
 // repository's path, and what begins with an underscore is an extension.
 func isService(rest string) bool {
 	return !strings.Contains(rest, "/") && !strings.HasPrefix(rest, "_")
@@ -127,8 +127,8 @@ func parseUpload(rest string) (target, endpoint) {
 	return target{repository: rest[:i], reference: id}, endUpload
 }
 
-// hasNoun: an element of the path is, in whatever case, a word that ends a repository's name, by which some server may
-// read it.
+// hasNoun reports whether an element of the path is, in whatever case, a word that ends a repository's name, by which
+// some server may read it.
 func hasNoun(p string) bool {
 	for element := range strings.SplitSeq(p, "/") {
 		for _, noun := range []string{"manifests", "blobs", "tags", "referrers"} {
@@ -172,8 +172,8 @@ func parseReferenced(rest string) (target, endpoint) {
 	return target{}, nil
 }
 
-// wellFormed: what is to be written has a name that every registry reads in one way. What is only asked for by another
-// name is for the registries to know.
+// wellFormed reports whether what is to be written has a name that every registry reads in one way. What is only asked
+// for by another name is for the registries to know.
 func (t target) wellFormed() bool {
 	switch {
 	case !t.manifest && !t.blob:

@@ -40,7 +40,7 @@ func addrOf(hostport string) netip.Addr {
 	return normalise(addr)
 }
 
-// normalise: one host is one address, however it was written.
+// normalise makes one address of one host, however it was written.
 func normalise(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 func isTrusted(a netip.Addr, trusted []netip.Prefix) bool {

@@ -59,13 +59,13 @@ func (x *exchange) identify(replica string, out *http.Request, response *http.Re
 	return x.identifyManifest(response)
 }
 
-// isPage: a portal or a login that stands in the way says 200 as well.
+// isPage reports whether an answer is a web page: a portal or a login that stands in the way says 200 as well.
 func isPage(header http.Header) bool {
 	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	return mediaType == "text/html"
 }
 
-// identifyPush: the digest of what was pushed is that of its bytes, whatever a registry leaves out. One that names
+// identifyPush names what was pushed by the digest of its bytes, whatever a registry leaves out. One that names
 // another has not kept what it was given.
 func (x *exchange) identifyPush(header http.Header) error {
 	said := header.Get(digestHeader)
@@ -165,7 +165,7 @@ func (x *exchange) identifyManifest(response *http.Response) error {
 	return nil
 }
 
-// isObject: all manifests are JSON objects, and half of one is none.
+// isObject reports whether content is a JSON object: all manifests are, and half of one is none.
 func isObject(content []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(content, " \t\r\n"), []byte("{")) && json.Valid(content)
 }
@@ -185,7 +185,8 @@ func (x *exchange) nameContent(response *http.Response) {
 	}
 }
 
-// boundByDigest: an answer that ends with its connection looks whole wherever it breaks off. Only its digest tells.
+// boundByDigest compares an answer that ends with its connection with its digest: it looks complete wherever it breaks
+// off.
 func (x *exchange) boundByDigest(response *http.Response) {
 	framed := response.ContentLength >= 0 || len(response.TransferEncoding) > 0 ||
 		response.Header.Get("Content-Encoding") != ""

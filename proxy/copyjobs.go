@@ -8,7 +8,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
-// jobKey: one copy of one digest to one replica at a time, whoever wants it.
+// jobKey names a copy: of one digest to one replica there is one at a time, whoever wants it.
 type jobKey struct{ repository, digest, owner string }
 
 type job struct {

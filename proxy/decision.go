@@ -71,6 +71,27 @@ func (d *decision) holds(r *router.Replica) bool {
 	return slices.ContainsFunc(d.request.Holders, func(name string) bool { return r.Shares(d.fleet.Replica(name)) })
 }
 
+// asksOwner reports whether the request writes, or is what a client that pushes asks before it writes.
+func (d *decision) asksOwner() bool {
+	return d.request.Named == "" && (d.request.Kind == router.Write || d.request.Kind == router.Exists)
+}
+
+// saysManifestExists reports whether a client that pushes asks if a manifest exists: only the replica that the push
+// goes to tells it so.
+func (d *decision) saysManifestExists() bool {
+	return d.request.Kind == router.Pull && d.request.Head && d.request.Bound != ""
+}
+
+// othersThan are the replicas, in the gateway's order, that have content of their own.
+func (d *decision) othersThan(asked *router.Replica) (others []*router.Replica) {
+	for _, r := range d.request.Gateway {
+		if !r.Shares(asked) {
+			others = append(others, r)
+		}
+	}
+	return others
+}
+
 // hasWord reports whether a replica's word about something counts: it is known to be up to date, or is the owner that
 // gateways agree on, who may have got it anew through another one of them before we hear of that.
 func (x *exchange) hasWord(fleet *router.Fleet, replica string, about ledger.Entry) bool {

@@ -1,14 +1,13 @@
 package proxy
 
 import (
-	"fmt"
 	"net/http"
 
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// deletes: content goes on every replica. Whoever names a replica means that one.
+// deletes reports whether content is to go on every replica. Whoever names a replica means that one.
 func (x *exchange) deletes() bool {
 	return x.in.Method == http.MethodDelete && x.decided.request.Named == "" && (x.target.manifest || x.target.blob)
 }
@@ -21,7 +20,7 @@ func (x *exchange) deleteEverywhere(out *http.Request, first answer) (*http.Resp
 	if !here && !first.Absent() && !x.refusesUnknown(first, known) {
 		return first.response, nil
 	}
-	others := x.elsewhere(first.Replica)
+	others := x.decided.othersThan(first.Replica)
 	if here {
 		if _, err := x.accept(first); err != nil {
 			return nil, err
@@ -90,32 +89,22 @@ func (x *exchange) recorded() ledger.Entry {
 	return known
 }
 
-// refusesUnknown: a 401 or 403 to a client with a login, by a replica that is not among those that have it, may be
-// about a repository that is not there.
+// refusesUnknown reports whether a refusal may be about a repository that is not there: a 401 or 403 to a client with a
+// login, by a replica that is not among those that have it.
 func (x *exchange) refusesUnknown(got answer, known ledger.Entry) bool {
 	denied := got.Status == http.StatusUnauthorized || got.Status == http.StatusForbidden
 	return denied && len(known.Confirmed) > 0 && x.in.Header.Get("Authorization") != "" &&
 		!x.hasWord(x.decided.fleet, got.Replica.Name, known)
 }
 
-// elsewhere are the replicas, in the gateway's order, that have content of their own.
-func (x *exchange) elsewhere(asked *router.Replica) (others []*router.Replica) {
-	for _, r := range x.decided.request.Gateway {
-		if !r.Shares(asked) {
-			others = append(others, r)
-		}
-	}
-	return others
-}
-
-// recordDeletion: from now on what was deleted must not come back from any other replica.
+// recordDeletion records what was deleted: from now on it must not come back from any other replica.
 func (x *exchange) recordDeletion(by answer) error {
 	x.proxy.pushes.forgetContent(x.target.repository, x.target.reference)
-	if err := x.proxy.Ledger.Delete(x.reference(), by.Replica.Name, x.by()); err != nil {
+	err := x.proxy.Ledger.Delete(x.reference(), by.Replica.Name, x.by())
+	if err != nil {
 		by.drop()
-		return fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
-	return nil
+	return unrecorded(err)
 }
 
 // confirmDeletion has a replica's word count again if it is rid of what another has deleted.

@@ -2,9 +2,14 @@ package proxy
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
+
+	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // ociError is one error of the OCI error envelope (distribution spec, "Error Codes").
@@ -54,4 +59,71 @@ func writeError(w http.ResponseWriter, status int, e ociError) {
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a client that is gone needs no answer; for HEAD net/http drops the body
+}
+
+// losesUpload reports whether the replica of an upload did not answer, for no fault of the client's or of what it sent.
+func (x *exchange) losesUpload(err error) bool {
+	r := x.decided.request
+	return r.Kind == router.Upload && r.URLOwner != "" && r.Named == "" && !x.progress.clientFailed.Load() &&
+		!errors.Is(x.cause(err), errStalled) && !errors.Is(err, upstream.ErrNonsense) && !unpassable(err)
+}
+
+// handleError says in the registry's own form what went wrong between gateway and replica.
+func handleError(w http.ResponseWriter, r *http.Request, err error) {
+	x := exchangeOf(r)
+	if x == nil {
+		writeError(w, http.StatusInternalServerError, ociError{Code: codeUnavailable, Message: err.Error()})
+		return
+	}
+	if x.clientGone() {
+		x.status = statusClientGone
+		panic(http.ErrAbortHandler) // a plain return would be an empty 200
+	}
+	if refused := (guardError{}); errors.As(err, &refused) {
+		x.refuseIncomplete(refused)
+		return
+	}
+	if x.losesUpload(err) {
+		x.refuseLostUpload()
+		return
+	}
+	err = x.cause(err)
+	x.proxy.Log.Debug("request failed", "path", x.in.URL.Path, "error", err)
+	status, e := x.errorOf(err)
+	x.refuse(status, e)
+}
+
+// errorOf is the status and the error that a client gets.
+func (x *exchange) errorOf(err error) (status int, e ociError) {
+	e = ociError{Code: codeUnavailable, Message: err.Error()}
+	switch {
+	case unpassable(err):
+		e.Code = codeUnsupported
+		return http.StatusBadGateway, e
+	case errors.Is(err, upstream.ErrNonsense):
+		return http.StatusBadGateway, e
+	case x.proxy.OwnShortage(err):
+		e.Message = "this gateway has run out of descriptors, ports or memory"
+		return http.StatusServiceUnavailable, e
+	case errors.Is(err, errNoRoom):
+		return http.StatusServiceUnavailable, e
+	case errors.Is(err, errStalled):
+		return http.StatusGatewayTimeout, e
+	case x.progress.clientFailed.Load():
+		return http.StatusBadRequest,
+			ociError{Code: codeUploadInvalid, Message: "the request's body broke off or is malformed"}
+	case isAny(err, errOlder, errUnrecorded, errHolderDown):
+		return http.StatusServiceUnavailable, e
+	case x.decided.Reason == router.LastResort:
+		e.Message = "no replica can be reached"
+		return http.StatusServiceUnavailable, e
+	case isAny(err, errNoAnswer, errReplicaDown):
+		return http.StatusGatewayTimeout, e
+	}
+	e.Message = "the replica cannot be reached"
+	return http.StatusBadGateway, e
+}
+
+func isAny(err error, of ...error) bool {
+	return slices.ContainsFunc(of, func(one error) bool { return errors.Is(err, one) })
 }

@@ -142,8 +142,8 @@ func (w withoutInterim) WriteHeader(status int) {
 
 func (w withoutInterim) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// passOnTheBeginning: ReverseProxy panics when an answer breaks off, and net/http then drops what is in its buffer. For
-// the client that may be all of the answer that matters.
+// passOnTheBeginning flushes what had come of an answer that breaks off. ReverseProxy panics then, and net/http drops
+// what is in its buffer. For the client that may be all of the answer that matters.
 func (x *exchange) passOnTheBeginning() {
 	why := recover()
 	if why == nil {

@@ -55,7 +55,7 @@ func nodeAddr(node string) netip.Addr {
 	return normalise(addr)
 }
 
-// isNodePort: digits, or an identifier that begins with an underscore (RFC 7239, 6).
+// isNodePort reports whether a node's port is digits, or an identifier that begins with an underscore (RFC 7239, 6).
 func isNodePort(port string) bool {
 	obfuscated, ok := strings.CutPrefix(port, "_")
 	if ok {

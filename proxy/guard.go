@@ -13,7 +13,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
-// putsManifest: whoever names a replica, and no other, looks after what it needs himself.
+// putsManifest reports whether a manifest is put that the guard looks at. Whoever names a replica looks after what it
+// needs himself.
 func (x *exchange) putsManifest() bool {
 	return x.target.manifest && x.in.Method == http.MethodPut && x.decided.request.Named == ""
 }
@@ -108,20 +109,21 @@ func (x *exchange) pushing(owner string) pushing {
 	return p
 }
 
-// gone: what the manifest names was deleted, by whomever, and not pushed again.
+// gone reports whether what a manifest names was deleted, by whomever, and not pushed again.
 func (x *exchange) gone(p manifest.Descriptor) bool {
 	known, ok := x.proxy.Ledger.Known(x.referenceOf(p))
 	return ok && known.Deleted
 }
 
-// wasGone: what the manifest names was deleted once. The ledger has blobs for no other reason, and another gateway may
-// not have heard yet that this one was pushed again.
+// wasGone reports whether what a manifest names was deleted once. The ledger has blobs for no other reason, and another
+// gateway may not have heard yet that this one was pushed again.
 func (x *exchange) wasGone(p manifest.Descriptor) bool {
 	known, ok := x.proxy.Ledger.Known(x.referenceOf(p))
 	return ok && (known.Deleted || !p.Manifest)
 }
 
-// forbidDeletesOfGone: what was deleted, and is at the replica all the same, is there for good once the manifest is.
+// forbidDeletesOfGone has nobody delete what was deleted before and the manifest names again: if it is at the replica
+// all the same, it is there for good once the manifest is.
 func (x *exchange) forbidDeletesOfGone(ctx context.Context, replica string) error {
 	for _, p := range x.put.needs {
 		if !x.gone(p) {

@@ -134,7 +134,7 @@ func (h *healer) complete(
 	return worst(errs)
 }
 
-// worst: what makes waiting useless comes before what is worth waiting for.
+// worst is the error that counts: what makes waiting useless comes before what is worth waiting for.
 func worst(errs []error) error {
 	var found error
 	for _, err := range errs {

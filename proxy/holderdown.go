@@ -12,7 +12,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
-// errHolderDown: what is asked for is not absent, and cannot be had now.
+// errHolderDown means that what is asked for is not absent, and cannot be had now.
 var errHolderDown = errors.New("what is asked for is only at replicas that cannot be asked now")
 
 // unlessHolderDown puts trouble in the place of a 404 about what the ledger knows to be at replicas that could not be
@@ -47,7 +47,7 @@ func unheardError(unheard []string) error {
 // strandedError is why a 404 to a layer or a list is not the whole answer: an image of the repository is at none of the
 // replicas that were heard.
 func (x *exchange) strandedError(said *round) error {
-	heard := x.heard(said)
+	heard := said.without()
 	if !x.decided.OnAbsent || !x.target.blob && !x.lists() || len(heard) == len(x.decided.fleet.Replicas()) {
 		return nil
 	}
@@ -60,24 +60,15 @@ func (x *exchange) strandedError(said *round) error {
 	return nil
 }
 
-// heard are the replicas that did not have what was asked for, with those that share with them.
-func (x *exchange) heard(said *round) (names []string) {
-	replicas := slices.Concat(said.absentAt(), said.deniedBy())
-	for i := range x.decided.fleet.Replicas() {
-		if r := &x.decided.fleet.Replicas()[i]; slices.ContainsFunc(replicas, r.Shares) {
-			names = append(names, r.Name)
-		}
-	}
-	return names
-}
-
-// asksToPush: a client that pushes is told what the replica of its push does not have, and pushes it.
+// asksToPush reports whether a client asks before it pushes: it is told what the replica of its push does not have, and
+// pushes it.
 func (x *exchange) asksToPush() bool {
 	return x.target.kind == router.Exists ||
 		x.in.Method == http.MethodHead && x.decided.request.Bound != "" && x.target.isDigest()
 }
 
-// reportMissed: what the ledger knows to be at a replica, and is not there any more, has to be brought there again.
+// reportMissed tells of what the ledger knows to be at a replica, and is not there any more: it has to be brought there
+// again.
 func (x *exchange) reportMissed(absentAt []*router.Replica) {
 	if !x.target.manifest || len(absentAt) == 0 || x.decided.request.Named != "" {
 		return

@@ -15,7 +15,7 @@ import (
 // Only what was accepted counts: a stranger's refused push must not steer a repository.
 func (x *exchange) learnOwner(got answer) (owner string, err error) {
 	p, now, replica, response := x.proxy, time.Now(), got.Replica.Name, got.response
-	accepted := router.Accepted(response.StatusCode)
+	accepted := got.Accepted()
 	if x.decided.request.Named != "" {
 		if accepted && changes(x.in.Method) {
 			x.trust(replica, response)
@@ -31,26 +31,7 @@ func (x *exchange) learnOwner(got answer) (owner string, err error) {
 	}
 	switch {
 	case x.belongsToWriting() && accepted && changes(x.in.Method):
-		if x.decided.LeaseEnds {
-			p.leases.end(repository, x.decided.request.Lease, x.decided.fleet.Replica(x.decided.request.Lease))
-			p.Log.Info("lease moved", "repository", repository, "from", x.decided.request.Lease, "to", replica)
-		}
-		owner = p.leases.accept(x.ctx, repository, replica, x.client, now)
-		if x.beginsAgain(replica, x.decided.fleet.Replica(owner)) {
-			return owner, nil // what counts is what that one accepts
-		}
-		if err := x.recordWrite(replica, response); err != nil {
-			return "", err
-		}
-		if x.target.manifest { // whoever hears of it next may ask any gateway
-			p.leases.agreed.Spread(x.ctx, repository)
-		}
-		if x.commits(response) {
-			digest := committed(x.values())
-			x.bringHome(digest, replica, owner)
-			p.Replication.Committed(repository, digest, replica)
-		}
-		return owner, nil
+		return x.learnWrite(replica, response, now)
 	case x.target.kind == router.Exists && (accepted || got.Absent()):
 		p.leases.bind(repository, cmp.Or(got.pushTo, replica), x.client, now)
 	case x.target.manifest && accepted && x.reads() && replica != x.decided.request.Gateway[0].Name:
@@ -66,7 +47,33 @@ func (x *exchange) learnOwner(got answer) (owner string, err error) {
 	return replica, nil
 }
 
-// changes: some registries and what stands before them answer OPTIONS with 204 to anybody.
+// learnWrite remembers a write that a replica has accepted, and returns who owns the repository from now on.
+func (x *exchange) learnWrite(replica string, response *http.Response, now time.Time) (owner string, err error) {
+	p, d, repository := x.proxy, x.decided, x.target.repository
+	if d.LeaseEnds {
+		p.leases.end(repository, d.request.Lease, d.fleet.Replica(d.request.Lease))
+		p.Log.Info("lease moved", "repository", repository, "from", d.request.Lease, "to", replica)
+	}
+	owner = p.leases.accept(x.ctx, repository, replica, x.client, now)
+	if x.beginsAgain(replica, d.fleet.Replica(owner)) {
+		return owner, nil // what counts is what that one accepts
+	}
+	if err := x.recordWrite(replica, response); err != nil {
+		return "", err
+	}
+	if x.target.manifest { // whoever hears of it next may ask any gateway
+		p.leases.agreed.Spread(x.ctx, repository)
+	}
+	if x.commits(response) {
+		digest := committed(x.values())
+		x.bringHome(digest, replica, owner)
+		p.Replication.Committed(repository, digest, replica)
+	}
+	return owner, nil
+}
+
+// changes reports whether a method may change something. Some registries, and what stands before them, answer OPTIONS
+// with 204 to anybody.
 func changes(method string) bool {
 	switch method {
 	case http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete:
@@ -82,31 +89,14 @@ func (x *exchange) notePushed(replica string, response *http.Response, now time.
 	switch {
 	case x.putsManifest() && !x.target.isDigest():
 		pushes.end(x.pushKey())
-	case x.putsManifest(), x.target.kind == router.Exists, x.saysManifestExists():
+	case x.putsManifest(), x.target.kind == router.Exists, x.decided.saysManifestExists():
 		pushes.note(x.pushKey(), x.target.reference, replica, now)
 	case x.belongsToWriting() && x.commits(response):
 		pushes.note(x.pushKey(), committed(x.values()), replica, now)
 	}
 }
 
-// recordWrite keeps what was pushed. Deletions are kept when all replicas were asked.
-func (x *exchange) recordWrite(replica string, response *http.Response) error {
-	digest := response.Header.Get(digestHeader)
-	if x.target.isDigest() {
-		digest = x.target.reference
-	}
-	switch {
-	case x.putsManifest() && digest != "" && x.untags(replica):
-		return x.recordUntag(replica, strings.Clone(digest))
-	case x.putsManifest() && digest != "":
-		return x.recordPush(replica, strings.Clone(digest), x.in.Header.Get("Content-Type"))
-	case x.commits(response):
-		return x.recordBlob(replica, committed(x.values()))
-	}
-	return nil
-}
-
-// trust: whoever named the replica has given it something anew, or taken it away.
+// trust has a replica's word count again: whoever named it has given it something anew, or taken it away.
 func (x *exchange) trust(replica string, response *http.Response) {
 	for _, what := range []ledger.Reference{
 		x.reference(), {Repository: x.target.repository, Name: response.Header.Get(digestHeader)},
@@ -116,11 +106,6 @@ func (x *exchange) trust(replica string, response *http.Response) {
 			x.proxy.Ledger.Confirm(what, replica)
 		}
 	}
-}
-
-// saysManifestExists: a client that pushes is told so only by the replica that the push goes to.
-func (x *exchange) saysManifestExists() bool {
-	return x.target.kind == router.Pull && x.decided.request.Head && x.decided.request.Bound != ""
 }
 
 // pushReplica is where a push of this client would go now.

@@ -111,8 +111,8 @@ func (l *leases) accept(ctx context.Context, repository, replica string, client 
 	return lease.Owner
 }
 
-// grantable: a client that has as many leases as one may have gets no more that others would have to remember. Here the
-// oldest of its own goes for each new one.
+// grantable reports whether gateways may agree on one lease more for a client: who has as many as one may have gets no
+// more that others would have to remember. Here the oldest of its own goes for each new one.
 func (l *leases) grantable(client netip.Addr, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

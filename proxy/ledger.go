@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/fairlead-gateway/fairlead/ledger"
@@ -43,7 +44,7 @@ func (x *exchange) by() ledger.Request {
 		UserAgent: strings.Clone(x.in.UserAgent())}
 }
 
-// errUnrecorded: a write is done, and not remembered. Its client has to come again.
+// errUnrecorded means that a write is done, and not remembered: its client has to come again.
 var errUnrecorded = errors.New("the gateway cannot keep record of pushes now")
 
 // reference is what the ledger calls what is asked for.
@@ -62,26 +63,50 @@ func (x *exchange) deletedAt(fleet *router.Fleet, what ledger.Reference, replica
 	return ok && known.Deleted && !x.hasWord(fleet, replica, known)
 }
 
-// recordPush keeps what a replica accepted. What it was pushed with is there again, too, if it was deleted.
-func (x *exchange) recordPush(replica string, digest string, mediaType string) error {
-	recorded := x.proxy.Ledger
-	for _, need := range x.put.needs {
-		of := x.referenceOf(need)
-		if x.mayBeDeleted(of) {
-			if err := recorded.Push(of, ledger.Content{Digest: need.Digest, Implied: true}, replica, x.by()); err != nil {
-				return fmt.Errorf("%w: %w", errUnrecorded, err)
-			}
-		}
+// recordWrite keeps what was pushed. Deletions are kept when all replicas were asked.
+func (x *exchange) recordWrite(replica string, response *http.Response) (err error) {
+	digest := response.Header.Get(digestHeader)
+	if x.target.isDigest() {
+		digest = x.target.reference
 	}
-	content := ledger.Content{Digest: digest, MediaType: strings.Clone(mediaType),
-		Config: manifest.ConfigType(x.put.body), Size: int64(len(x.put.body))}
-	if err := recorded.Push(x.reference(), content, replica, x.by()); err != nil {
-		return fmt.Errorf("%w: %w", errUnrecorded, err)
+	switch {
+	case x.putsManifest() && digest != "" && x.untags(replica):
+		err = x.proxy.Ledger.Untag(x.reference(), strings.Clone(digest), replica, x.by())
+	case x.putsManifest() && digest != "":
+		err = x.recordPush(replica, strings.Clone(digest), x.in.Header.Get("Content-Type"))
+	case x.commits(response):
+		err = x.recordBlob(replica, committed(x.values()))
 	}
-	return nil
+	return unrecorded(err)
 }
 
-// untags: the client deletes the tag, in the way of those for whom the registry deletes none.
+// unrecorded says of trouble with the ledger what its client has to know.
+func unrecorded(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errUnrecorded, err)
+}
+
+// recordPush keeps what a replica accepted. What it was pushed with is there again, too, if it was deleted.
+func (x *exchange) recordPush(replica, digest, mediaType string) error {
+	for _, need := range x.put.needs {
+		of := x.referenceOf(need)
+		if !x.mayBeDeleted(of) {
+			continue
+		}
+		content := ledger.Content{Digest: need.Digest, Implied: true}
+		if err := x.proxy.Ledger.Push(of, content, replica, x.by()); err != nil {
+			return err
+		}
+	}
+	return x.proxy.Ledger.Push(x.reference(), ledger.Content{
+		Digest: digest, MediaType: strings.Clone(mediaType),
+		Config: manifest.ConfigType(x.put.body), Size: int64(len(x.put.body)),
+	}, replica, x.by())
+}
+
+// untags reports whether the client deletes the tag, in the way of those for whom the registry deletes none.
 func (x *exchange) untags(replica string) bool {
 	if x.target.isDigest() || x.put.body == nil {
 		return false
@@ -95,27 +120,17 @@ func (x *exchange) untags(replica string) bool {
 	return at.StandsForDeletion(ctx, of.reference, x.put.body)
 }
 
-func (x *exchange) recordUntag(replica, standIn string) error {
-	if err := x.proxy.Ledger.Untag(x.reference(), standIn, replica, x.by()); err != nil {
-		return fmt.Errorf("%w: %w", errUnrecorded, err)
-	}
-	return nil
-}
-
-// mayBeDeleted: where nothing says so, of a blob a push changes nothing.
+// mayBeDeleted reports whether the ledger may have a deletion of it: else a push of a blob changes nothing.
 func (x *exchange) mayBeDeleted(of ledger.Reference) bool {
 	known, ok := x.proxy.Ledger.Known(of)
 	return ok && known.Deleted || of.Blob && x.proxy.Ledger.Stale()
 }
 
-// recordBlob: a blob that was deleted is there again.
+// recordBlob records that a blob which was deleted is there again.
 func (x *exchange) recordBlob(replica, digest string) error {
 	of := ledger.Reference{Repository: x.target.repository, Name: digest, Blob: true}
 	if !x.mayBeDeleted(of) {
 		return nil
 	}
-	if err := x.proxy.Ledger.Push(of, ledger.Content{Digest: digest}, replica, x.by()); err != nil {
-		return fmt.Errorf("%w: %w", errUnrecorded, err)
-	}
-	return nil
+	return x.proxy.Ledger.Push(of, ledger.Content{Digest: digest}, replica, x.by())
 }

@@ -29,7 +29,7 @@ const (
 
 // NewServer makes the clients' server around a handler. Its listeners are to have the same limiter.
 func NewServer(handler http.Handler, t *tls.Config, limiter *ConnLimiter, m Memory, log *slog.Logger) *http.Server {
-	m = m.Complete()
+	m = m.complete()
 	return &http.Server{
 		Handler:           handler,
 		TLSConfig:         t,

@@ -55,8 +55,9 @@ func (m *marks) field(name string) *string {
 	return nil
 }
 
-// splitAppended: where a registry's Location has no query, some clients put "?digest=" behind it without looking, and
-// hit our value. What stands behind a question mark is what they meant to say to the registry.
+// splitAppended cuts off what a client has put behind our value. Where a registry's Location has no query, some clients
+// put "?digest=" behind it without looking, and hit our value. What stands behind a question mark is what they meant to
+// say to the registry.
 func splitAppended(value string) (ours, appended string) {
 	ours, appended, raw := strings.Cut(value, "?")
 	if strings.Contains(ours, "%") {

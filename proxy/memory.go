@@ -28,8 +28,8 @@ const RequestMemory = 144 << 10
 // DefaultMemory is for a machine where memory is not short.
 var DefaultMemory = Memory{Requests: 32_768 * RequestMemory, Held: 1 << 30, Streams: maxStreams, Receive: 1 << 20}
 
-// Complete puts defaults in the place of zeros.
-func (m Memory) Complete() Memory {
+// complete puts defaults in the place of zeros.
+func (m Memory) complete() Memory {
 	return Memory{
 		Requests: cmp.Or(m.Requests, DefaultMemory.Requests),
 		Held:     cmp.Or(m.Held, DefaultMemory.Held),
@@ -175,7 +175,7 @@ func (x *exchange) reserveForManifest(bytes int64) error {
 	return err
 }
 
-// releaseRoom: nothing is held for this exchange any more.
+// releaseRoom gives back all that was reserved for this exchange.
 func (x *exchange) releaseRoom() {
 	for _, done := range x.reserved {
 		done()

@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-func roomFor(m Memory) *room { return newRoom(m.Complete(), time.Second, prometheus.NewRegistry()) }
+func roomFor(m Memory) *room { return newRoom(m.complete(), time.Second, prometheus.NewRegistry()) }
 
 // TestRoomForRequests: no more than there is room for, and one clientPrefix leaves some to others.
 func TestRoomForRequests(t *testing.T) {

@@ -37,8 +37,8 @@ func (x *exchange) repositoryFor(path string) string {
 	return x.target.repository
 }
 
-// readableOutside: below /v2/ uploads may be anywhere but where a server may read a path of the spec (ghcr.io has
-// NAME/blobs/upload/ID).
+// readableOutside reports whether an upload may be at a path: below /v2/ anywhere but where a server may read a path of
+// the spec (ghcr.io has NAME/blobs/upload/ID).
 func readableOutside(p string) bool {
 	rest, below := strings.CutPrefix(p, "/v2/")
 	if !below {
@@ -72,7 +72,7 @@ func (x *exchange) vouched(replica string, response *http.Response, now time.Tim
 	return true
 }
 
-// adoptRepository: from now on the request is about the repository that the registry has put the blob into.
+// adoptRepository has the request be about the repository that the registry has put the blob into.
 func (x *exchange) adoptRepository(name string) {
 	x.target.repository, x.hinted = strings.Clone(name), false
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer/manifest"
 )
 
-// unsettled: we are writing there what is asked for, and have not yet heard whether it was deleted meanwhile by a
-// gateway that does not tell us.
+// unsettled reports whether we are writing there what is asked for, and have not yet heard whether it was deleted
+// meanwhile by a gateway that does not tell us.
 func (x *exchange) unsettled(replica *router.Replica) bool {
 	of := x.target
 	return x.proxy.Unheard && (of.blob || of.manifest) && x.proxy.Writes.Writing(transfer.Name{
@@ -38,7 +38,7 @@ func (x *exchange) forbidDeletes(ctx context.Context, replica string, names ...l
 	return nil
 }
 
-// allowDeletes: what was put is recorded, or was not accepted.
+// allowDeletes ends that: what was put is recorded, or was not accepted.
 func (x *exchange) allowDeletes() {
 	for _, done := range x.noDeletes {
 		done()
@@ -65,7 +65,7 @@ func (x *exchange) written() []ledger.Reference {
 // undoBound is for taking back what should not have been written.
 const undoBound = 30 * time.Second
 
-// errDeleted: nobody has it, whoever gives it out.
+// errDeleted means that nobody has it, whoever gives it out.
 var errDeleted = errors.New("it was deleted")
 
 // ownWrite is one write of the healer, to the owner of a push.
@@ -150,7 +150,7 @@ func (o ownWrite) undo(ctx context.Context, recorded bool) {
 	}
 }
 
-// pushed: the ledger has a push of it to the owner.
+// pushed reports whether the ledger has a push of it to the owner.
 func (o ownWrite) pushed() bool {
 	known, ok := o.known(o.what())
 	return ok && !known.Deleted && slices.Contains(known.Confirmed, o.owner)

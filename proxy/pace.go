@@ -18,11 +18,11 @@ type Limits struct {
 	Commit      time.Duration // from a request's last byte to its answer, while the replica is up
 }
 
-// DefaultLimits: what another replica may have is asked of it within 5 s, and who is alone has the 30 s after which
-// docker gives up by itself; registries list for 20 s and more. A layer may take hours, but a replica not below some
-// 500 bytes a second; a client may make what it sends, or do something else with what it gets, for minutes
-// (skopeo#2101). Others than docker wait for a commit, and registries on object storage need minutes for large blobs.
-// The commit itself takes some of what docker gives it, so healing has less.
+// DefaultLimits are the usual ones. What another replica may have is asked of it within 5 s, and who is alone has the
+// 30 s after which docker gives up by itself; registries list for 20 s and more. A layer may take hours, but a replica
+// not below some 500 bytes a second; a client may make what it sends, or do something else with what it gets, for
+// minutes (skopeo#2101). Others than docker wait for a commit, and registries on object storage need minutes for large
+// blobs. The commit itself takes some of what docker gives it, so healing has less.
 func DefaultLimits() Limits {
 	return Limits{
 		FirstByte:   4500 * time.Millisecond,

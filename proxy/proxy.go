@@ -96,7 +96,7 @@ func New(c Config) *Proxy {
 		resolutions: newResolutions(), anonymous: newAnonymousAccess(), readOnly: newReadOnly(),
 		brokenOff: newBrokenOff(c.LeaseIdle),
 	}
-	p.room = newRoom(c.Memory.Complete(), c.Limits.FirstByte, c.Registerer)
+	p.room = newRoom(c.Memory.complete(), c.Limits.FirstByte, c.Registerer)
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	p.healer = newHealer(p)
 	p.reverse = &httputil.ReverseProxy{
@@ -110,7 +110,7 @@ func New(c Config) *Proxy {
 	return p
 }
 
-// bufferSize: fewer, larger copies; a layer has megabytes. It is what an answer is copied with, while it is. The
+// bufferSize is what an answer is copied with, while it is: fewer, larger copies, since a layer has megabytes. The
 // buffers that a connection to a replica keeps are net/http's small ones: what is larger passes them by.
 const bufferSize = 128 << 10
 

@@ -97,7 +97,7 @@ func (p *pushes) end(k pushKey) {
 	p.all.Remove(k)
 }
 
-// forgetContent: nobody has it any more, whoever pushed it.
+// forgetContent forgets what nobody has any more, whoever pushed it.
 func (p *pushes) forgetContent(repository, digest string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -21,7 +21,7 @@ func newQuotas(most int) *quotas {
 	return &quotas{most, map[netip.Prefix]*simplelru.LRU[string, struct{}]{}, map[string]netip.Prefix{}}
 }
 
-// clientPrefix: a host has a whole /64 to call from (RFC 4291, section 2.5.4).
+// clientPrefix is what a client can call from: a host has a whole /64 (RFC 4291, section 2.5.4).
 func clientPrefix(client netip.Addr) netip.Prefix {
 	bits := client.BitLen()
 	if client.Is6() {

@@ -63,7 +63,7 @@ func (x *exchange) present(now time.Time) *router.Fleet {
 	return x.proxy.Fleet().WithReadOnly(x.proxy.readOnly.names(now, x.target.repository, x.ownWrites()))
 }
 
-// refusedAsReadOnly: the replica takes no push, so that another has to, whatever binds it.
+// refusedAsReadOnly reports whether the replica takes no push, so that another has to, whatever binds it.
 func (x *exchange) refusedAsReadOnly(got answer) bool {
 	if got.err != nil || got.Replica.ReadOnly || x.decided.request.Named != "" ||
 		x.in.Method != http.MethodPost || x.target.kind != router.Write || !x.repeatable() ||
@@ -82,13 +82,15 @@ func (x *exchange) noteReadOnly(got answer) {
 	x.proxy.readOnly.note(whose, got.Replica.Name, time.Now())
 }
 
-// failsWrites: a registry says 500 of a disk that is full, or 507, and 503 of a storage that it cannot reach.
+// failsWrites reports whether a status means that the replica cannot write: a registry says 500 of a disk that is full,
+// or 507, and 503 of a storage that it cannot reach.
 func failsWrites(status int) bool {
 	return status >= http.StatusInternalServerError && status != http.StatusNotImplemented
 }
 
-// saysReadOnly: some registries say 405 of what their operator has locked, and say so in the error's code (Azure's
-// REGISTRY_DISALLOWED_OPERATION): to go elsewhere would be to open it.
+// saysReadOnly reports whether a refusal means that the replica takes no writes. Some registries say 405 of what their
+// operator has locked, and say so in the error's code (Azure's REGISTRY_DISALLOWED_OPERATION): to go elsewhere would be
+// to open it.
 func saysReadOnly(response *http.Response) bool {
 	if response.StatusCode != http.StatusMethodNotAllowed {
 		return false
@@ -104,9 +106,9 @@ func saysReadOnly(response *http.Response) bool {
 	return json.Unmarshal(text, &said) != nil || len(said.Errors) == 0 || said.Errors[0].Code == codeUnsupported
 }
 
-// noteDiskFull: where there is no room for a part of a push, or for its manifest, there is none for the next. The push
-// that comes again begins elsewhere. 500 says nothing: distribution answers manifests and parts that are wrong with
-// it.
+// noteDiskFull remembers a replica that has no room. Where there is none for a part of a push, or for its manifest,
+// there is none for the next. The push that comes again begins elsewhere. 500 says nothing: distribution answers
+// manifests and parts that are wrong with it.
 func (x *exchange) noteDiskFull(got answer) {
 	writes := x.in.Method == http.MethodPatch || x.in.Method == http.MethodPut
 	if writes && x.belongsToWriting() && got.Status == http.StatusInsufficientStorage {

@@ -73,7 +73,7 @@ func samePort(own string, location *url.URL) bool {
 	return explicitPort((&url.URL{Host: own}).Port(), location.Scheme) == explicitPort(location.Port(), location.Scheme)
 }
 
-// explicitPort: a registry that is told only its name knows its scheme's port.
+// explicitPort is a port, or that of the scheme: a registry that is told only its name knows no other.
 func explicitPort(port, scheme string) string {
 	switch {
 	case port != "":

@@ -32,7 +32,7 @@ func refused(status int, code, message string) *refusal {
 	return &refusal{status: status, error: ociError{Code: code, Message: message}}
 }
 
-// notAllowed: reads pass on every path.
+// notAllowed is a 405 that allows reads, which pass on every path, and more.
 func notAllowed(more ...string) *refusal {
 	r := refused(http.StatusMethodNotAllowed, codeUnsupported, "the registry has no such method here")
 	r.allow = append([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, more...)
@@ -85,8 +85,8 @@ func refusalOf(method string, u *url.URL, t target) *refusal {
 	return nil
 }
 
-// onlyReads: by these methods no server changes anything (RFC 9110, 9.2.1). TRACE would show a client what was added on
-// the way.
+// onlyReads reports whether no server changes anything by a method (RFC 9110, 9.2.1). TRACE would show a client what
+// was added on the way.
 func onlyReads(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
@@ -108,7 +108,8 @@ func refusalOfWrite(method, rest string) *refusal {
 	return badTag
 }
 
-// refusalOfPing: token services are asked by POST as well (distribution's "OAuth2 token authentication").
+// refusalOfPing is for what writes outside repositories: token services are asked by POST as well (distribution's
+// "OAuth2 token authentication").
 func refusalOfPing(method, rest string) *refusal {
 	switch {
 	case rest == "" || !isService(rest):
@@ -119,13 +120,14 @@ func refusalOfPing(method, rest string) *refusal {
 	return nil
 }
 
-// readAsContent: servers that fold capitals, or do not mind a slash at the end, read it as a manifest or blob.
+// readAsContent reports whether servers that fold capitals, or do not mind a slash at the end, read a path as a
+// manifest or blob.
 func readAsContent(rest string) bool {
 	t, _ := parse(strings.ToLower(strings.TrimSuffix(rest, "/")))
 	return (t.manifest || t.blob) && oci.IsRepository(t.repository)
 }
 
-// plainUpload: only in the id may characters be encoded, since that is its registry's own.
+// plainUpload reports whether characters are encoded in the id alone, which is its registry's own.
 func plainUpload(u *url.URL, t target) bool {
 	return strings.HasPrefix(u.EscapedPath(), "/v2/"+t.repository+"/blobs/uploads/")
 }
@@ -137,8 +139,9 @@ func (t target) spell(u *url.URL) {
 	}
 }
 
-// withoutTags: a registry may give more tags to a manifest that is put by its digest (distribution spec 1.2, "Pushing
-// Manifests"), which would be recorded nowhere. A client that is not told of any puts each by itself.
+// withoutTags is a query without the tags in it. A registry may give more tags to a manifest that is put by its digest
+// (distribution spec 1.2, "Pushing Manifests"), which would be recorded nowhere. A client that is not told of any puts
+// each by itself.
 func withoutTags(query string) string {
 	parts := slices.DeleteFunc(strings.Split(query, "&"), func(part string) bool {
 		name, _, _ := strings.Cut(part, "=")

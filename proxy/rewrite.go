@@ -59,15 +59,14 @@ func modifyResponse(response *http.Response) error {
 
 var errPushRedirected = errors.New("the replica redirects a push")
 
-// unpassable: the replica did answer, but with what must not be passed on.
+// unpassable reports whether the replica did answer, but with what must not be passed on.
 func unpassable(err error) bool {
-	return errors.Is(err, errForeignLocation) || errors.Is(err, errOutside) || errors.Is(err, errPushRedirected) ||
-		errors.Is(err, errBadLocation)
+	return isAny(err, errForeignLocation, errOutside, errPushRedirected, errBadLocation)
 }
 
-// rewriteLocation: a push never leaves its replica. Uploads in progress get a relative Location that names the replica,
-// finished content a bare one. Redirects of pulls are keepInside's, and of a push without a body the one to the same
-// path with a slash passes.
+// rewriteLocation has a push never leave its replica. Uploads in progress get a relative Location that names the
+// replica, finished content a bare one. Redirects of pulls are keepInside's, and of a push without a body the one to
+// the same path with a slash passes.
 func (x *exchange) rewriteLocation(response *http.Response, replica string) error {
 	location := response.Header.Get("Location")
 	if x.target.kind != router.Write && x.target.kind != router.Upload || location == "" {
@@ -116,58 +115,4 @@ func (x *exchange) ownHosts(replica string) []string {
 		hosts = append(hosts, forwardedBy(x.in.Header).host)
 	}
 	return hosts
-}
-
-// losesUpload: the replica of an upload did not answer, for no fault of the client's or of what it sent.
-func (x *exchange) losesUpload(err error) bool {
-	r := x.decided.request
-	return r.Kind == router.Upload && r.URLOwner != "" && r.Named == "" && !x.progress.clientFailed.Load() &&
-		!errors.Is(x.cause(err), errStalled) && !errors.Is(err, upstream.ErrNonsense) && !unpassable(err)
-}
-
-// handleError says in the registry's own form what went wrong between gateway and replica.
-func handleError(w http.ResponseWriter, r *http.Request, err error) {
-	x := exchangeOf(r)
-	if x == nil {
-		writeError(w, http.StatusInternalServerError, ociError{Code: codeUnavailable, Message: err.Error()})
-		return
-	}
-	if x.clientGone() {
-		x.status = statusClientGone
-		panic(http.ErrAbortHandler) // a plain return would be an empty 200
-	}
-	if refused := (guardError{}); errors.As(err, &refused) {
-		x.refuseIncomplete(refused)
-		return
-	}
-	if x.losesUpload(err) {
-		x.refuseLostUpload()
-		return
-	}
-	err = x.cause(err)
-	status := http.StatusBadGateway
-	e := ociError{Code: codeUnavailable, Message: "the replica cannot be reached"}
-	switch {
-	case unpassable(err):
-		e = ociError{Code: codeUnsupported, Message: err.Error()}
-	case errors.Is(err, upstream.ErrNonsense):
-		e.Message = err.Error()
-	case x.proxy.OwnShortage(err):
-		status, e.Message = http.StatusServiceUnavailable, "this gateway has run out of descriptors, ports or memory"
-	case errors.Is(err, errNoRoom):
-		status, e.Message = http.StatusServiceUnavailable, err.Error()
-	case x.progress.clientFailed.Load() && !errors.Is(err, errStalled):
-		status, e = http.StatusBadRequest,
-			ociError{Code: codeUploadInvalid, Message: "the request's body broke off or is malformed"}
-	case errors.Is(err, errStalled):
-		status, e.Message = http.StatusGatewayTimeout, err.Error()
-	case errors.Is(err, errOlder), errors.Is(err, errUnrecorded), errors.Is(err, errHolderDown):
-		status, e.Message = http.StatusServiceUnavailable, err.Error()
-	case x.decided.Reason == router.LastResort:
-		status, e.Message = http.StatusServiceUnavailable, "no replica can be reached"
-	case errors.Is(err, errNoAnswer), errors.Is(err, errReplicaDown):
-		status, e.Message = http.StatusGatewayTimeout, err.Error()
-	}
-	x.proxy.Log.Debug("request failed", "path", x.in.URL.Path, "error", err)
-	x.refuse(status, e)
 }

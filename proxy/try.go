@@ -35,18 +35,18 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 		out = withBody(out, x.put.body)
 	}
 	x.progress.cutTry.Store(&cancel) // not while a manifest waits for what it needs
-	return x.try(ctx, cancel, out, replica)
+	return x.try(ctx, cancel, x.decided, out, replica)
 }
 
 // try asks one replica, and reports trouble so that a probe looks at it at once. The answer's body calls cancel when it
 // is closed; without an answer it has been called.
 func (x *exchange) try(
-	ctx context.Context, cancel context.CancelCauseFunc, out *http.Request, replica *router.Replica,
+	ctx context.Context, cancel context.CancelCauseFunc, d *decision, out *http.Request, replica *router.Replica,
 ) (got answer) {
 	response, err := x.obtain(replica.Name, out.WithContext(ctx))
 	if err == nil {
 		response.Body = &answerBody{ReadCloser: response.Body, x: x, replica: replica, cancel: cancel}
-		got, err = x.weigh(x.decided, replica, response)
+		got, err = x.weigh(d, replica, response)
 	}
 	if err == nil && cutOff(ctx) {
 		response.Body.Close() // too late, if only just: what is left of it is lost
@@ -61,7 +61,8 @@ func (x *exchange) try(
 	return got
 }
 
-// cutOff: a body that was closed, because it was short and has been read, has ended its own request.
+// cutOff reports whether a request was ended before its time. A body that was closed, because it was short and has been
+// read, has ended its own.
 func cutOff(ctx context.Context) bool {
 	why := context.Cause(ctx)
 	return why != nil && !errors.Is(why, context.Canceled)

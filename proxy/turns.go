@@ -97,7 +97,7 @@ func (t *turns) begin() {
 }
 
 func (t *turns) ask(ctx context.Context, try int, a *asked) {
-	got := turn{a, t.x.try(ctx, a.cancel, t.out, a.replica)}
+	got := turn{a, t.x.try(ctx, a.cancel, t.said.of, t.out, a.replica)}
 	got.Try = try
 	select {
 	case t.answers <- got:
@@ -138,7 +138,7 @@ func (t *turns) look(now time.Time) {
 		switch {
 		case waited >= t.alone:
 			a.cancel(errNoAnswer)
-		case isDown && a.replica.Readable() && (waited >= t.bound || t.x.asksOwner()):
+		case isDown && a.replica.Readable() && (waited >= t.bound || t.x.decided.asksOwner()):
 			a.cancel(errReplicaDown)
 		case isDown && waited >= t.bound:
 			a.cancel(errNoAnswer)

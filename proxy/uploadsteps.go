@@ -14,13 +14,13 @@ import (
 // status that the spec has for one: what an accepted answer means follows from what was asked, and from what the answer
 // says beside it.
 
-// isStep: a request of an upload. What asks to delete one ends it.
+// isStep reports whether it is a request of an upload. What asks to delete one ends it.
 func (x *exchange) isStep() bool {
 	begins := x.target.kind == router.Write && !x.target.manifest && !x.target.blob
 	return begins || x.target.kind == router.Upload
 }
 
-// inProgress: the upload goes on, at the Location that the answer has.
+// inProgress reports whether the upload goes on, at the Location that the answer has.
 func (x *exchange) inProgress(response *http.Response) bool {
 	if !x.isStep() || x.in.Method == http.MethodDelete {
 		return false
@@ -29,8 +29,9 @@ func (x *exchange) inProgress(response *http.Response) bool {
 		router.Accepted(response.StatusCode) && !x.commits(response)
 }
 
-// commits: a blob is there from now on, with the digest that was asked for. A PUT that names a digest has no other
-// meaning; a POST that does may all the same only begin an upload, and some registries say 201 to that, too.
+// commits reports whether a blob is there from now on, with the digest that was asked for. A PUT that names a digest
+// has no other meaning; a POST that does may all the same only begin an upload, and some registries say 201 to that,
+// too.
 func (x *exchange) commits(response *http.Response) bool {
 	digest := committed(x.values())
 	if !x.isStep() || digest == "" || !router.Accepted(response.StatusCode) {

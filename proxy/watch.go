@@ -44,7 +44,7 @@ func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc, prolo
 	}
 }
 
-// snapshot: while a body is on its way, whoever is not read from is written to.
+// snapshot is the exchange as it is now. While a body is on its way, whoever is not read from is written to.
 func (x *exchange) snapshot() snapshot {
 	s := snapshot{phase: phase(x.progress.phase.Load()), moved: x.progress.moved.Load(), up: x.replicaUp()}
 	asked := x.progress.asked.Load()
@@ -98,8 +98,8 @@ func (b *clientBody) Read(buf []byte) (int, error) {
 	return n, err
 }
 
-// clientGone: net/http ends the request's context when the connection can no longer be read, which is
-// also what free does to one that stalls.
+// clientGone reports whether the client has left. net/http ends the request's context when the connection can no longer
+// be read, which is also what free does to one that stalls.
 func (x *exchange) clientGone() bool {
 	return x.in.Context().Err() != nil && !errors.Is(context.Cause(x.ctx), errStalled)
 }

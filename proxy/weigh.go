@@ -137,7 +137,8 @@ func (x *exchange) unknown() ociError {
 	return ociError{Code: codeManifestUnknown, Message: "manifest unknown to registry"}
 }
 
-// resumes: the client has the beginning of a blob already, and can do nothing with an answer that starts anew.
+// resumes reports whether the client has the beginning of a blob already, and can do nothing with an answer that starts
+// anew.
 func resumes(h http.Header) bool {
 	first, ok := strings.CutPrefix(h.Get("Range"), "bytes=")
 	from, _, _ := strings.Cut(first, "-")
@@ -145,7 +146,7 @@ func resumes(h http.Header) bool {
 	return ok && err == nil && n > 0 && h.Get("If-Range") == ""
 }
 
-// emptyIndex: a list of referrers with none in it, and no further page.
+// emptyIndex reports whether an answer is a list of referrers with none in it, and no further page.
 func emptyIndex(response *http.Response) (bool, error) {
 	text, whole, err := readShort(response)
 	if err != nil || !whole || response.Header.Get("Link") != "" {

@@ -96,15 +96,16 @@ func (d Decision) ends(h Heard, lesser bool) bool {
 	return h.Status < http.StatusInternalServerError && !h.Lesser
 }
 
-// suffices: it is an absence that is the answer, unless one that was asked before has another.
+// suffices reports whether it is an absence that is the answer, unless one that was asked before has another.
 func (d Decision) suffices(h Heard) bool { return h.Absent() && h.Early && !d.OnAbsent }
 
-// betters: among equals that of the replica that was asked earlier is the better one.
+// betters reports whether an answer is better than the best until now: among equals that of the replica that was asked
+// earlier is.
 func (d Decision) betters(h, best Heard) bool {
 	return cmp.Or(cmp.Compare(d.rank(h), d.rank(best)), cmp.Compare(best.Try, h.Try)) > 0
 }
 
-// rank: what the client should hear of rather than of what ranks lower. Trouble outranks a 404: what could not be asked
+// rank is higher for what the client should rather hear of. Trouble outranks a 404: what could not be asked
 // may have it. Who is right about a tag knows that it is gone, whatever older ones there are.
 func (d Decision) rank(h Heard) int {
 	switch {

@@ -42,7 +42,7 @@ func (r Request) byKind() Decision {
 	return d
 }
 
-// upload: the URL beats the lease, since a session exists on one replica alone.
+// upload goes where the URL says, which beats the lease, since a session exists on one replica alone.
 func (r Request) upload() Decision {
 	if r.URLOwner == "" {
 		return r.writing()
@@ -72,7 +72,7 @@ func (r Request) elsewhere(asked *Replica) (others []*Replica) {
 	return others
 }
 
-// writing: a lease stays with its owner for as long as that can be asked, and moves as a whole when
+// writing goes to the lease's owner. A lease stays with it for as long as that can be asked, and moves as a whole when
 // it cannot.
 func (r Request) writing() Decision {
 	owner := r.Client.find(r.Lease)
@@ -120,8 +120,8 @@ func (r Request) start() Decision {
 	return Decision{Reason: Failover, Tries: tries}
 }
 
-// bound: what only asks may be asked of the next when the bound replica does not answer, and binds the
-// client anew; what writes may not leave it.
+// bound goes where the client is bound to. What only asks may be asked of the next when the bound replica does not
+// answer, and binds the client anew; what writes may not leave it.
 func (r Request) bound(to *Replica) Decision {
 	d := only(Bound, to)
 	if r.Head {
@@ -131,7 +131,7 @@ func (r Request) bound(to *Replica) Decision {
 	return d
 }
 
-// fresh: while a lease holds, its owner knows the tags, for everyone. What it has never heard of may
+// fresh asks the lease's owner first: while it holds, that knows the tags, for everyone. What it has never heard of may
 // have been pushed elsewhere before the lease, so its 404 falls through.
 func (r Request) fresh() Decision {
 	d := pull(r.Gateway)
@@ -142,7 +142,7 @@ func (r Request) fresh() Decision {
 	return d
 }
 
-// without: what is left to ask when the word of some does not count.
+// without is what is left to ask when the word of some does not count.
 func (d Decision) without(barred []string) Decision {
 	if len(barred) == 0 || len(d.Tries) == 0 {
 		return d

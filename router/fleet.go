@@ -60,13 +60,13 @@ func (r *Replica) FrontUp() bool {
 	return slices.ContainsFunc(r.Fronts, func(f Front) bool { return f.Health.Up })
 }
 
-// inService: the operator did not take it offline.
+// inService reports whether the operator did not take it offline.
 func (r *Replica) inService() bool { return r.Operator != Offline }
 
-// Readable: what is there can be read, and what was begun there can be finished. Nil is not.
+// Readable reports whether what is there can be read, and what was begun there can be finished. Nil is not.
 func (r *Replica) Readable() bool { return r != nil && r.Upstream.Up && r.inService() }
 
-// startable: a push may begin there. Nil is not.
+// startable reports whether a push may begin there. Nil is not.
 func (r *Replica) startable() bool { return r.Readable() && r.Operator == Online && r.takesWrites() }
 
 func (r *Replica) takesWrites() bool { return r.Writable && !r.ReadOnly }

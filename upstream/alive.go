@@ -87,8 +87,8 @@ func (o *observing) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// serves: a refusal shows that a registry is there. 429 is alive for probes as well. With 5xx it says itself that it
-// fails, or somebody before it does that it is gone.
+// serves reports whether a status is a sign of life. A refusal shows that a registry is there. 429 is alive for probes
+// as well. With 5xx it says itself that it fails, or somebody before it does that it is gone.
 func serves(status int) bool { return 200 <= status && status < 500 }
 
 // movingBody tells of what comes of a body: of a large one, on a line that it fills, for minutes nothing else does.

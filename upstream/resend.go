@@ -143,7 +143,8 @@ func (a *attempt) got(on httptrace.GotConnInfo) {
 	}
 }
 
-// mayRepeat: a connection that had been idle broke before any answer, and all that was taken of the body is at hand.
+// mayRepeat reports whether a connection that had been idle broke before any answer, and all that was taken of the body
+// is at hand.
 func (a *attempt) mayRepeat(within time.Duration) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

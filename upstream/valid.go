@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 )
 
-// ErrNonsense: what came is no answer to what was asked. Nothing can be said of what the replica did.
+// ErrNonsense means that what came is no answer to what was asked. Nothing can be said of what the replica did.
 var ErrNonsense = errors.New("the replica's answer makes no sense")
 
 // maxHints is how many answers below 200 may come before the one that counts.
@@ -64,9 +64,9 @@ func (u *used) close() {
 	}
 }
 
-// validate: net/http takes any three digits for the status of a final answer, and does not compare it with the request.
-// To be passed on a status must be one (RFC 9110, 15), and what depends on a field of the request must have been asked
-// for.
+// validate compares an answer with its request. net/http takes any three digits for the status of a final answer, and
+// does not compare it with the request. To be passed on a status must be one (RFC 9110, 15), and what depends on a
+// field of the request must have been asked for.
 func validate(r *http.Request, response *http.Response) error {
 	switch status := response.StatusCode; {
 	case status < 200 || status > 599:
@@ -89,8 +89,9 @@ func isConditional(r *http.Request) bool {
 
 func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
-// answersRange: a part begins where it was asked for, since clients put it behind what they have. It may end earlier
-// (RFC 9110, 15.3.7). Of several ranges only that they were asked for can be said.
+// answersRange reports whether an answer is of the range that was asked for. A part begins where it was asked for,
+// since clients put it behind what they have. It may end earlier (RFC 9110, 15.3.7). Of several ranges only that they
+// were asked for can be said.
 func answersRange(r *http.Request, answer http.Header) bool {
 	asked, bytes := strings.CutPrefix(r.Header.Get("Range"), "bytes=")
 	if !isRead(r.Method) || asked == "" {
