@@ -1,9 +1,6 @@
 package router
 
-import (
-	"cmp"
-	"net/http"
-)
+import "cmp"
 
 // Heard is what one replica answered, as far as it matters for which answer the client gets.
 type Heard struct {
@@ -20,8 +17,15 @@ type Heard struct {
 	Early   bool // a replica that was asked before it has yet to answer
 }
 
+// Of the statuses of RFC 9110, 15, those that matter here: net/http is no part of a decision.
+const (
+	firstRefusal = 400
+	notFound     = 404
+	firstFailure = 500
+)
+
 // Absent reports whether the replica says that it does not have what is asked for.
-func (h Heard) Absent() bool { return h.Status == http.StatusNotFound }
+func (h Heard) Absent() bool { return h.Status == notFound }
 
 // Accepted reports whether the replica did what was asked.
 func (h Heard) Accepted() bool { return Accepted(h.Status) }
@@ -93,7 +97,7 @@ func (d Decision) ends(h Heard, lesser bool) bool {
 	case h.Absent(), h.Denied:
 		return !d.OnAbsent
 	}
-	return h.Status < http.StatusInternalServerError && !h.Lesser
+	return h.Status < firstFailure && !h.Lesser
 }
 
 // suffices reports whether it is an absence that is the answer, unless one that was asked before has another.
@@ -125,7 +129,7 @@ func (d Decision) rank(h Heard) int {
 	return 4
 }
 
-func (h Heard) succeeds() bool { return h.Status != 0 && h.Status < http.StatusBadRequest }
+func (h Heard) succeeds() bool { return h.Status != 0 && h.Status < firstRefusal }
 
 // denialOf is the place of the denial that counts; -1 if none does.
 func denialOf(heard []Heard, denials []int, absent bool) int {
