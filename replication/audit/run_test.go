@@ -241,7 +241,7 @@ func newWorld(t *testing.T, state string) *world {
 func (x *world) work(q Request, background bool) (Snapshot, []string) {
 	q.Replicas = []string{"a", "b"}
 	report := &report{Request: q}
-	complete := x.Audit.perform(x.t.Context(), report, background, "", func(string) {})
+	complete := x.perform(x.t.Context(), report, background, "", func(string) {})
 	return report.snapshot(), complete
 }
 

@@ -192,7 +192,7 @@ func (c *copying) Verify(e ledger.Entry, replica string) {
 	if e.Blob && !e.Deleted {
 		c.committed(e.Repository, e.Name, e.Replica)
 	}
-	c.Engine.Recheck(replica, e.Reference)
+	c.Recheck(replica, e.Reference)
 }
 
 func (c *copying) members() []replication.Member {
