@@ -23,9 +23,7 @@ type Flow struct {
 
 // The paths of flows.
 const (
-	PathPull        = "pull"        // to a client
-	PathHeal        = "heal"        // for a push, by the proxy
-	PathReplication = "replication" // by the engine
+	PathPull = "pull" // to a client
 )
 
 // EgressBytes are local where a client got them from the replica beside the gateway, else remote.

@@ -39,6 +39,7 @@ type Cluster struct {
 	repairs   *repairs
 	questions *questions
 	spreads   *spreads
+	notes     *noteHandlers
 	keyring   *memberlist.Keyring // nil: in clear text
 	joins     chan struct{}
 	reliable  chan parcel
@@ -69,7 +70,7 @@ func newCluster(cfg Config, out outside) (*Cluster, error) {
 		table:    newTable(cfg.Name, cfg.Idle),
 		opinions: &opinions{byMember: map[string]opinion{}},
 		members:  newMembers(cfg.Name), guard: &guard{seen: map[string]running{}}, repairs: newRepairs(),
-		questions: newQuestions(), spreads: newSpreads(), joins: make(chan struct{}, maxJoins), reliable: make(chan parcel, maxParcels),
+		notes: &noteHandlers{of: map[NoteKind]func(string, []byte){}}, questions: newQuestions(), spreads: newSpreads(), joins: make(chan struct{}, maxJoins), reliable: make(chan parcel, maxParcels),
 		tried: make(chan struct{}),
 	}
 	c.metrics = newMetrics(cfg.Registerer,

@@ -32,7 +32,6 @@ type Config struct {
 	Hostname   string   // that the fleet serves, at most 253 bytes; members that serve another one are told
 	Version    string   // of the program, for people
 	Idle       time.Duration
-	OnNote     func(from string, data []byte) // takes what Note sent, and must not wait; may be nil
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }

@@ -2,9 +2,13 @@ package cluster
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 )
@@ -24,6 +28,41 @@ func (c *Cluster) SetKeys(keys [][]byte) error {
 	c.keysMu.Lock()
 	defer c.keysMu.Unlock()
 	return setKeys(c.keyring, keys)
+}
+
+// keysEvery is how often a file of keys is read: next to nothing.
+const keysEvery = 5 * time.Second
+
+// FollowKeys takes over the keys that read returns whenever they are others than before, until ctx ends.
+func (c *Cluster) FollowKeys(ctx context.Context, read func() ([][]byte, error)) {
+	tick := time.NewTicker(keysEvery)
+	defer tick.Stop()
+	for before := c.cfg.Keys; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		keys, err := read()
+		if err == nil && slices.EqualFunc(keys, before, bytes.Equal) {
+			continue
+		}
+		if err == nil {
+			err = c.SetKeys(keys)
+		}
+		if err != nil {
+			c.log.Warn("the cluster's key file cannot be used: the old keys stay in use", "error", err)
+			continue
+		}
+		before = keys
+		c.log.Info("the cluster's keys were replaced", "first", fingerprint(keys[0]), "keys", len(keys))
+	}
+}
+
+// fingerprint tells keys apart and nothing of what they are.
+func fingerprint(key []byte) string {
+	sum := sha256.Sum256(key)
+	return hex.EncodeToString(sum[:4])
 }
 
 // setKeys removes keys from the end only: Keyring.RemoveKey moves what follows the key within the slice that packets

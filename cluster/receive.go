@@ -57,9 +57,7 @@ func (c *Cluster) handle(from member, m message) {
 			c.spreads.heard(w.grant(c.now()), m.From)
 		}
 	case typeNote:
-		if c.cfg.OnNote != nil {
-			c.cfg.OnNote(m.From, m.Note)
-		}
+		c.notes.handle(m.From, m.Note)
 	case typeDigest:
 		c.misfits.clock(m.From, m.Clock)
 		c.misfits.fits(m.From, from.meta, c.cfg.Hostname)

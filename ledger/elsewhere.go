@@ -92,7 +92,7 @@ type outcome struct {
 // there, or after 3 s with why nobody has said so: one of them may have recorded it all the same.
 func (g *Gossip) Elsewhere(ctx context.Context, w Write) error {
 	w.By = w.By.cut() // one packet holds it
-	members := slices.Clone(g.wire.Members())
+	members := slices.Clone(g.wire.Others())
 	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
 	if len(members) == 0 {
 		return fmt.Errorf("%w: %w", ErrUnavailable, errNobody)
@@ -175,12 +175,12 @@ func (g *Gossip) record(ctx context.Context, running *sync.WaitGroup, from strin
 		defer g.recording.Release(1)
 		err := errLateFor
 		if left := recordBound*3/4 - time.Since(arrived); left > 0 {
-			err = g.wire.Record(r.Write, left)
+			_, err = g.recordHere(r.Write, left)
 		}
 		if err != nil {
 			o.problem = err.Error()
 		} else if r.Write.Act != ActPush { // the one that asks cannot learn it
-			others := slices.Clone(g.wire.Members())
+			others := slices.Clone(g.wire.Others())
 			g.told(ctx, slices.DeleteFunc(others, func(name string) bool { return name == from }))
 		}
 		close(o.known)

@@ -125,10 +125,8 @@ func TestManyElsewhere(t *testing.T) {
 	defer cancel()
 	open, begun := make(chan struct{}), make(chan struct{}, mostRecording)
 	told := make(chan []byte, 1)
-	g := NewGossip(&Ledger{member: "gw1"}, Wire{
-		Record: func(Write, time.Duration) error { begun <- struct{}{}; <-open; return nil },
-		Tell:   func(_ string, data []byte) { told <- data },
-	}, nil)
+	g := NewGossip(&Ledger{member: "gw1"}, fakeWire{tell: func(_ string, data []byte) { told <- data }}, nil)
+	g.recordHere = func(Write, time.Duration) ([]Entry, error) { begun <- struct{}{}; <-open; return nil, nil }
 	var running sync.WaitGroup
 	record := func(id int, to string, arrived time.Time) {
 		g.record(ctx, &running, "gw2", recordRequest{ID: uint64(id), To: to, Write: Write{Act: ActPush}}, arrived)
@@ -196,7 +194,7 @@ func TestCurrent(t *testing.T) {
 	n.cut["gw1"] = true
 	n.mu.Unlock()
 	for i := range 3 * pageRows / 2 {
-		n.push(t, all["gw2"], "gw2", fmt.Sprint("v", i), i)
+		pushTag(t, all["gw2"], fmt.Sprint("v", i), i)
 	}
 	all["gw1"].note(ErrUnavailable)
 	if g.Current() {

@@ -130,6 +130,7 @@ func (l *Ledger) Learn(p Page) (Learned, error) {
 	if err != nil {
 		return Learned{}, err
 	}
+	l.publish(Change{Entries: out.News})
 	return out, nil
 }
 

@@ -76,5 +76,9 @@ func (l *Ledger) PushOver(old Entry, c Content, replica string) (e Entry, done b
 		pushed, err = t.push(e, Request{})
 		return err
 	})
-	return pushed.Entry, err == nil && pushed.Name != "", err
+	if err != nil || pushed.Name == "" {
+		return Entry{}, false, err
+	}
+	l.publish(Change{[]Entry{pushed.Entry}, true})
+	return pushed.Entry, true, nil
 }

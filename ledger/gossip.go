@@ -22,14 +22,11 @@ const (
 	maxWaits = 256 // messages that wait to be read
 )
 
-// Wire is how gateways reach each other, and what is done with what they say. Its functions do not wait, but for Record, which
-// records what another one cannot. What they send may be lost.
-type Wire struct {
-	Tell    func(member string, data []byte)
-	TellAll func(data []byte)
-	Members func() []string                           // the others that are alive
-	News    func([]Entry)                             // what was learnt
-	Record  func(w Write, within time.Duration) error // what has not begun by then never does
+// Wire is how gateways reach each other. Its methods do not wait. What they send may be lost.
+type Wire interface {
+	Tell(member string, data []byte)
+	TellAll(data []byte)
+	Others() []string // the other members that are alive
 }
 
 // Gossip keeps the ledgers of gateways alike.
@@ -40,10 +37,10 @@ type Gossip struct {
 	log     *slog.Logger
 	inbox   chan heard
 	records chan heard // what must not wait behind pages that are written to a disk
-	changed chan struct{}
 
 	patience    time.Duration // of Told
 	recordBound time.Duration // of one member, in Elsewhere
+	recordHere  func(w Write, within time.Duration) ([]Entry, error)
 
 	recording *semaphore.Weighted
 	outcomes  *lru.Cache[requestKey, *outcome]
@@ -80,8 +77,8 @@ func NewGossip(l *Ledger, w Wire, log *slog.Logger) *Gossip {
 		panic(err) // only for a size that is not positive
 	}
 	return &Gossip{
-		ledger: l, wire: w, log: log, inbox: make(chan heard, maxWaits), records: make(chan heard, maxWaits), changed: make(chan struct{}, 1),
-		patience: toldBound, recordBound: recordBound,
+		ledger: l, wire: w, log: log, inbox: make(chan heard, maxWaits), records: make(chan heard, maxWaits),
+		patience: toldBound, recordBound: recordBound, recordHere: l.Record,
 		recording: semaphore.NewWeighted(mostRecording), outcomes: outcomes,
 		waits: map[*wait]bool{}, requests: map[uint64]chan recordResponse{},
 	}
@@ -99,34 +96,28 @@ func (g *Gossip) Hear(from string, data []byte) {
 	}
 }
 
-// Changed says that something was recorded here.
-func (g *Gossip) Changed() {
-	select {
-	case g.changed <- struct{}{}:
-	default:
-	}
-}
-
 // Run tells the others what changes here and learns from them, until ctx ends.
 func (g *Gossip) Run(ctx context.Context) {
 	defer g.all.Wait()
 	g.all.Go(func() { g.answerRecords(ctx) })
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
+	changed := g.ledger.Changed()
 	told, err := g.last()
 	g.complain(err)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-g.changed:
+		case <-changed:
+			changed = g.ledger.Changed()
 			told, err = g.announce(told)
 			g.complain(err)
 		case <-tick.C:
-			if others := g.wire.Members(); len(others) > 0 {
+			if others := g.wire.Others(); len(others) > 0 {
 				g.ask(others[rand.IntN(len(others))])
 			}
-			g.catchUp(g.wire.Members(), time.Now())
+			g.catchUp(g.wire.Others(), time.Now())
 		case h := <-g.inbox:
 			g.read(h)
 		}
@@ -214,9 +205,6 @@ func (g *Gossip) learn(member string, data []byte) {
 	}
 	did, err := g.ledger.Learn(page)
 	g.complain(err)
-	if len(did.News) > 0 {
-		g.wire.News(did.News)
-	}
 	if did.Refused > 0 {
 		g.log.Warn("news that is not to be believed", "from", member, "entries", did.Refused)
 	}

@@ -29,15 +29,29 @@ func (n *net) tell(from, to string, data []byte) {
 	}
 }
 
-func (n *net) record(name string, l *Ledger, w Write) error {
+func (n *net) record(name string, l *Ledger, w Write) ([]Entry, error) {
 	n.mu.Lock()
 	full := n.full[name]
 	n.mu.Unlock()
 	if full {
-		return ErrUnavailable
+		return nil, ErrUnavailable
 	}
-	_, err := l.Record(w, 0)
-	return err
+	return l.Record(w, 0)
+}
+
+// fakeWire is one member's way to the others.
+type fakeWire struct {
+	tell   func(member string, data []byte)
+	others []string
+}
+
+func (w fakeWire) Tell(member string, data []byte) { w.tell(member, data) }
+func (w fakeWire) Others() []string                { return w.others }
+
+func (w fakeWire) TellAll(data []byte) {
+	for _, to := range w.others {
+		w.tell(to, data)
+	}
 }
 
 func (n *net) join(t *testing.T, ctx context.Context, name string, members []string) *Ledger {
@@ -47,17 +61,8 @@ func (n *net) join(t *testing.T, ctx context.Context, name string, members []str
 	}
 	t.Cleanup(func() { l.Close() })
 	others := slices.DeleteFunc(slices.Clone(members), func(m string) bool { return m == name })
-	g := NewGossip(l, Wire{
-		News: func([]Entry) {},
-		Tell: func(to string, data []byte) { n.tell(name, to, data) },
-		TellAll: func(data []byte) {
-			for _, to := range others {
-				n.tell(name, to, data)
-			}
-		},
-		Members: func() []string { return others },
-		Record:  func(w Write, _ time.Duration) error { return n.record(name, l, w) },
-	}, slog.New(slog.DiscardHandler))
+	g := NewGossip(l, fakeWire{func(to string, data []byte) { n.tell(name, to, data) }, others}, slog.New(slog.DiscardHandler))
+	g.recordHere = func(w Write, _ time.Duration) ([]Entry, error) { return n.record(name, l, w) }
 	n.mu.Lock()
 	n.of[name] = g
 	n.mu.Unlock()
@@ -65,12 +70,11 @@ func (n *net) join(t *testing.T, ctx context.Context, name string, members []str
 	return l
 }
 
-func (n *net) push(t *testing.T, l *Ledger, by, tag string, i int) {
+func pushTag(t *testing.T, l *Ledger, tag string, i int) {
 	t.Helper()
 	if _, err := l.Push(Reference{Repository: "app", Name: tag}, Content{Digest: fmt.Sprintf("sha256:%064x", i), Size: 1}, "west", Request{}); err != nil {
 		t.Error(err)
 	}
-	n.of[by].Changed()
 }
 
 // Whatever is lost on the way, and whoever was away, all know all in the end.
@@ -89,7 +93,7 @@ func TestGossipsAgree(t *testing.T) {
 	}
 	for i := range pushes {
 		by := rand.IntN(3)
-		n.push(t, all[by], members[by], fmt.Sprint("v", rand.IntN(100)), i)
+		pushTag(t, all[by], fmt.Sprint("v", rand.IntN(100)), i)
 	}
 	if _, err := all[0].Delete(Reference{Repository: "app", Name: "v1"}, "west", Request{}); err != nil {
 		t.Error(err)
@@ -127,14 +131,14 @@ func TestNewsIsTold(t *testing.T) {
 	members := []string{"gw1", "gw2"}
 	n := &net{of: map[string]*Gossip{}, cut: map[string]bool{}}
 	one, two := n.join(t, ctx, "gw1", members), n.join(t, ctx, "gw2", members)
-	n.push(t, one, "gw1", "v1", 1)
+	pushTag(t, one, "v1", 1)
 	poll(t, "it is known", func() bool {
 		e, known, err := two.Get(Reference{Repository: "app", Name: "v1"})
 		return err == nil && known && slices.Equal(e.Confirmed, []string{"west"})
 	})
 	n.of["gw2"].Hear("gw1", []byte("{"))
 	n.of["gw2"].Hear("gw1", []byte(`{"page": {"rows": 1}}`))
-	n.push(t, one, "gw1", "v2", 2)
+	pushTag(t, one, "v2", 2)
 	poll(t, "it goes on after what cannot be read", func() bool {
 		_, known, err := two.Get(Reference{Repository: "app", Name: "v2"})
 		return err == nil && known
@@ -149,7 +153,8 @@ func TestTheNewestIsTold(t *testing.T) {
 		push(t, l, tag(fmt.Sprint("v", i)), digest(i), "east")
 	}
 	var told news
-	g := NewGossip(l, Wire{TellAll: func(data []byte) { must(t, json.Unmarshal(data, &told)) }}, slog.New(slog.DiscardHandler))
+	wire := fakeWire{func(_ string, data []byte) { must(t, json.Unmarshal(data, &told)) }, []string{"gw2"}}
+	g := NewGossip(l, wire, slog.New(slog.DiscardHandler))
 	last := must1(g.announce(0))(t)
 	page := must1(DecodePage(told.Page))(t)
 	if n := len(page.Rows); n != newsRows || last != 2*newsRows || page.Rows[n-1].Name != fmt.Sprint("v", newsRows-1) {

@@ -36,6 +36,8 @@ type Ledger struct {
 	stop      chan struct{}
 	stopped   chan struct{}
 
+	subscribers []func(Change) // Static after the first write.
+
 	clock hlc.Clock // of the writing goroutine alone
 
 	changed atomic.Pointer[chan struct{}] // closed, and another one put in its place, by the writing goroutine

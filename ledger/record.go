@@ -32,9 +32,10 @@ func (l *Ledger) push(what Reference, c Content, replica string, by Request, wit
 		pushed, err = t.push(e, by)
 		return err
 	})
-	if err != nil {
+	if err != nil || pushed.Name == "" {
 		return Entry{}, err
 	}
+	l.publish(Change{[]Entry{pushed.Entry}, true})
 	return pushed.Entry, nil
 }
 
@@ -92,6 +93,7 @@ func (l *Ledger) remove(what Reference, replica string, by Request, within time.
 	if err != nil {
 		return nil, err
 	}
+	l.publish(Change{deleted, true})
 	return deleted, nil
 }
 

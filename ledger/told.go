@@ -23,7 +23,7 @@ type wait struct {
 
 // Told returns when all other live members know what was recorded here until now, or 400 ms have passed. Who is told by then that
 // something is deleted does not get it through another one.
-func (g *Gossip) Told(ctx context.Context) { g.told(ctx, g.wire.Members()) }
+func (g *Gossip) Told(ctx context.Context) { g.told(ctx, g.wire.Others()) }
 
 func (g *Gossip) told(ctx context.Context, members []string) {
 	w, err := g.waitFor(members)

@@ -22,7 +22,7 @@ func TestTold(t *testing.T) {
 	}
 	for i := range 5 {
 		for j := range i * i {
-			n.push(t, all[0], "gw1", fmt.Sprintf("v%d-%d", i, j), j)
+			pushTag(t, all[0], fmt.Sprintf("v%d-%d", i, j), j)
 		}
 		what := Reference{Repository: "app", Name: fmt.Sprint("gone", i)}
 		if _, err := all[0].Delete(what, "west", Request{}); err != nil {

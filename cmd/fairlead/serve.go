@@ -87,7 +87,7 @@ func checkCommand() *cobra.Command {
 				return err
 			}
 			if len(c.Geo.Databases) > 0 { // nothing can be wrong with the table that is built in
-				if _, err := gateway.NewAtlas(c); err != nil {
+				if _, err := gateway.NewGeo(c, nil); err != nil {
 					return fmt.Errorf("%s: %w", args[0], err)
 				}
 			}

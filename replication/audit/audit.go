@@ -25,9 +25,9 @@ type Ledger interface {
 	List(repository, after string, limit int) ([]ledger.Entry, error)
 	Get(ledger.Reference) (e ledger.Entry, known bool, err error)
 	// Found records what a replica was found to have, as far as nothing is known of it.
-	Found(what ledger.Reference, c transfer.Content, replica string) error
+	Found(what ledger.Reference, c ledger.Content, replica string) error
 	// PushOver records a push of now, if what is known of the tag is still old.
-	PushOver(old ledger.Entry, c transfer.Content, replica string) (done bool, err error)
+	PushOver(old ledger.Entry, c ledger.Content, replica string) (done bool, err error)
 	// Confirm changes nothing if something newer than the entry is known.
 	Confirm(e ledger.Entry, replica string) error
 }
@@ -51,10 +51,10 @@ type Options struct {
 	Reach  func(replica string) transfer.Replica // with a transport that logs in
 	Repair func(ctx context.Context, e ledger.Entry, replica string) error
 	// Recorded is told of entries that were found: who copies may begin.
-	Recorded func([]ledger.Entry)
-	State    string // folder; "": what was done is not remembered
-	Metrics  prometheus.Registerer
-	Log      *slog.Logger
+	Recorded   func([]ledger.Entry)
+	Checkpoint *Checkpoint
+	Metrics    prometheus.Registerer
+	Log        *slog.Logger
 }
 
 // Bounds of an audit.
@@ -77,7 +77,6 @@ type Audit struct {
 
 	mu       sync.Mutex
 	limits   map[string]*limit // Guarded by mu; by replica.
-	memory   memory            // Guarded by mu.
 	asked    *Report           // Guarded by mu; the last one that somebody asked for. Nil: none.
 	lastID   int64             // Guarded by mu.
 	requests chan *Report      // holds one
@@ -87,6 +86,6 @@ type Audit struct {
 func New(o Options) *Audit {
 	return &Audit{
 		Options: o, metrics: newMetrics(o.Metrics), grace: 5 * time.Second, pause: time.Second,
-		limits: map[string]*limit{}, memory: recall(o.State), requests: make(chan *Report, 1),
+		limits: map[string]*limit{}, requests: make(chan *Report, 1),
 	}
 }

@@ -40,7 +40,7 @@ func (a *Audit) watch(ctx context.Context) {
 		}
 		away(fleet, history)
 		_, unreadable := a.Ledger.Repositories("", 1)
-		if names := due(fleet, a.recalled().Whole, history, w, time.Now()); len(names) > 0 && unreadable == nil {
+		if names := due(fleet, a.Checkpoint.read().Whole, history, w, time.Now()); len(names) > 0 && unreadable == nil {
 			a.background(ctx, names, history)
 		}
 		select {
@@ -54,7 +54,7 @@ func (a *Audit) watch(ctx context.Context) {
 // seen takes over what other gateways have found out: who serves a replica after them need not say that it is unknown. It
 // reports whether the fleet's first replica is among that.
 func (a *Audit) seen(fleet []Replica) (first bool) {
-	whole := a.recalled().Whole
+	whole := a.Checkpoint.read().Whole
 	var more []string
 	for _, r := range fleet {
 		if r.Seen && !slices.Contains(whole, r.Name) {
@@ -62,27 +62,21 @@ func (a *Audit) seen(fleet []Replica) (first bool) {
 		}
 	}
 	if len(more) > 0 {
-		a.remember(func(m *memory) { m.surveyed(more) })
+		a.Checkpoint.update(func(m *memory) { m.surveyed(more) })
 	}
 	return len(more) > 0 && more[0] == fleet[0].Name
 }
 
-func (a *Audit) recalled() memory {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.memory
-}
-
 func (a *Audit) background(ctx context.Context, names []string, history map[string]past) {
-	m := a.recalled()
+	m := a.Checkpoint.read()
 	after := ""
 	if slices.Equal(m.Run, names) {
 		after = m.After
 	}
-	a.remember(func(m *memory) { m.Run, m.After = names, after })
+	a.Checkpoint.update(func(m *memory) { m.Run, m.After = names, after })
 	began := time.Now()
 	report := &Report{Started: began, Request: Request{Replicas: names, Repair: true}}
-	whole := a.work(ctx, report, true, after, func(after string) { a.remember(func(m *memory) { m.After = after }) })
+	whole := a.work(ctx, report, true, after, func(after string) { a.Checkpoint.update(func(m *memory) { m.After = after }) })
 	if ctx.Err() != nil {
 		return
 	}
@@ -92,7 +86,7 @@ func (a *Audit) background(ctx context.Context, names []string, history map[stri
 	if whole == nil { // it goes on where it stopped
 		return
 	}
-	a.remember(func(m *memory) {
+	a.Checkpoint.update(func(m *memory) {
 		m.Run, m.After = nil, ""
 		m.surveyed(whole)
 	})

@@ -3,9 +3,11 @@ package audit
 import (
 	"encoding/json"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 )
 
 const (
@@ -26,46 +28,58 @@ func (m *memory) surveyed(names []string) {
 	m.Whole = slices.Compact(m.Whole)
 }
 
-// recall reads it from a folder. What cannot be read counts as none.
-func recall(dir string) (m memory) {
+// Checkpoint is how far audits have come, kept in a file. What is lost of it is done again.
+type Checkpoint struct {
+	// Static after OpenCheckpoint.
+	file string // "": it is not kept
+	log  *slog.Logger
+
+	mu  sync.Mutex
+	now memory // Guarded by mu.
+}
+
+// OpenCheckpoint reads the checkpoint of a folder, which is empty if it cannot be read. With "" nothing is kept.
+func OpenCheckpoint(dir string, log *slog.Logger) *Checkpoint {
 	if dir == "" {
-		return m
+		return &Checkpoint{log: log}
 	}
-	file, err := os.Open(filepath.Join(dir, fileName))
+	c := &Checkpoint{file: filepath.Join(dir, fileName), log: log}
+	file, err := os.Open(c.file)
 	if err != nil {
-		return m
+		return c
 	}
 	defer file.Close()
-	if json.NewDecoder(io.LimitReader(file, maxFile)).Decode(&m) != nil {
-		return memory{}
+	if json.NewDecoder(io.LimitReader(file, maxFile)).Decode(&c.now) != nil {
+		c.now = memory{}
 	}
-	return m
+	return c
 }
 
-// remember changes what is remembered, and keeps it. It is called by Run alone.
-func (a *Audit) remember(change func(m *memory)) {
-	a.mu.Lock()
-	change(&a.memory)
-	data, err := json.Marshal(a.memory)
-	a.mu.Unlock()
-	if a.State == "" {
+// Surveyed reports whether all that a replica has was looked at once, so that the ledger knows of what was there before it.
+func (c *Checkpoint) Surveyed(replica string) bool { return slices.Contains(c.read().Whole, replica) }
+
+func (c *Checkpoint) read() memory {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// update changes the checkpoint, and keeps it. It is called by Run alone.
+func (c *Checkpoint) update(change func(m *memory)) {
+	c.mu.Lock()
+	change(&c.now)
+	data, err := json.Marshal(c.now)
+	c.mu.Unlock()
+	if c.file == "" {
 		return
 	}
-	file := filepath.Join(a.State, fileName)
 	if err == nil {
-		err = os.WriteFile(file+".new", data, 0o600)
+		err = os.WriteFile(c.file+".new", data, 0o600)
 	}
 	if err == nil {
-		err = os.Rename(file+".new", file)
+		err = os.Rename(c.file+".new", c.file)
 	}
 	if err != nil {
-		a.Log.Warn("how far an audit has come cannot be kept", "error", err)
+		c.log.Warn("how far an audit has come cannot be kept", "error", err)
 	}
-}
-
-// Surveyed: all that the replica has was looked at once, so that the ledger knows of what was there before it.
-func (a *Audit) Surveyed(replica string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Contains(a.memory.Whole, replica)
 }

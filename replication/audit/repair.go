@@ -25,7 +25,7 @@ func (r *run) difference(d Difference, on Replica, h Holding) (found bool) {
 		_, looked := h.Lacks[d.Has]
 		err := errNotWhole
 		if looked && len(d.Lacks) == 0 {
-			err = r.Ledger.Found(ledger.Reference{Repository: d.Repository, Name: d.Name}, h.Has[d.Name], d.Replica)
+			err = r.Ledger.Found(ledger.Reference{Repository: d.Repository, Name: d.Name}, recordable(h.Has[d.Name]), d.Replica)
 			found = err == nil
 		}
 		d.end(Recorded, err)
@@ -33,7 +33,7 @@ func (r *run) difference(d Difference, on Replica, h Holding) (found bool) {
 		d.Outcome = Pending
 		if lacks, looked := h.Lacks[d.Has]; d.Reason == Stale && looked && len(lacks) == 0 {
 			// Replication is about to replace the tag: what it named is kept.
-			found = r.Ledger.Found(ledger.Reference{Repository: d.Repository, Name: d.Has}, h.Has[d.Name], d.Replica) == nil
+			found = r.Ledger.Found(ledger.Reference{Repository: d.Repository, Name: d.Has}, recordable(h.Has[d.Name]), d.Replica) == nil
 		}
 	default:
 		place := r.report.add(d)
@@ -117,13 +117,13 @@ func (r *run) mend(ctx context.Context, d Difference) (Outcome, error) {
 	case reason != d.Reason:
 		return Settled, nil
 	case reason == Around:
-		done, err := r.Ledger.PushOver(e, c, d.Replica)
+		done, err := r.Ledger.PushOver(e, recordable(c), d.Replica)
 		if err == nil && !done {
 			return Settled, nil
 		}
 		return Recorded, err
 	case reason == Undeleted && !known: // makes a tombstone of it, which can be repaired
-		if err := r.Ledger.Found(what, c, d.Replica); err != nil {
+		if err := r.Ledger.Found(what, recordable(c), d.Replica); err != nil {
 			return "", err
 		}
 		if e, _, err = r.Ledger.Get(what); err != nil {
@@ -131,4 +131,9 @@ func (r *run) mend(ctx context.Context, d Difference) (Outcome, error) {
 		}
 	}
 	return Repaired, r.Repair(ctx, e, d.Replica)
+}
+
+// recordable is what a replica has, as the ledger records it.
+func recordable(c transfer.Content) ledger.Content {
+	return ledger.Content{Digest: c.Digest, MediaType: c.MediaType, Size: c.Size}
 }

@@ -67,7 +67,7 @@ func (n *notes) Get(what ledger.Reference) (ledger.Entry, bool, error) {
 	return e, known, n.err
 }
 
-func (n *notes) Found(what ledger.Reference, c transfer.Content, replica string) error {
+func (n *notes) Found(what ledger.Reference, c ledger.Content, replica string) error {
 	for _, name := range []string{c.Digest, what.Name} {
 		n.mu.Lock()
 		r := ledger.Reference{Repository: what.Repository, Name: name}
@@ -90,7 +90,7 @@ func (n *notes) breaks(err error) {
 	n.err = err
 }
 
-func (n *notes) PushOver(old ledger.Entry, c transfer.Content, replica string) (bool, error) {
+func (n *notes) PushOver(old ledger.Entry, c ledger.Content, replica string) (bool, error) {
 	if now, _, _ := n.Get(old.Reference); now.Stamp != old.Stamp {
 		return false, nil
 	}
@@ -222,7 +222,7 @@ func newWorld(t *testing.T, state string) *world {
 			x.repaired <- replica + " " + e.Name
 			return nil
 		},
-		Recorded: func([]ledger.Entry) {}, State: state, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		Recorded: func([]ledger.Entry) {}, Checkpoint: OpenCheckpoint(state, slog.New(slog.DiscardHandler)), Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 	x.grace, x.pause = 0, 0
 	return x
@@ -467,7 +467,7 @@ func goesOn(t *testing.T, interrupt func(x *world, stop func())) {
 		return false
 	})
 	x.background(ctx, []string{"a", "b"}, map[string]past{})
-	if x.Surveyed("a") || x.Surveyed("b") {
+	if x.Checkpoint.Surveyed("a") || x.Checkpoint.Surveyed("b") {
 		t.Error("surveyed in part")
 	}
 	x.breaks(nil)
@@ -490,10 +490,10 @@ func goesOn(t *testing.T, interrupt func(x *world, stop func())) {
 	if len(asked) != together {
 		t.Errorf("%d repositories were looked at: %v", len(asked), asked)
 	}
-	if !again.Surveyed("a") || !again.Surveyed("b") || history["a"].soon || history["a"].began.IsZero() {
-		t.Errorf("%v %+v", again.memory, history)
+	if !again.Checkpoint.Surveyed("a") || !again.Checkpoint.Surveyed("b") || history["a"].soon || history["a"].began.IsZero() {
+		t.Errorf("%v %+v", again.Checkpoint.read(), history)
 	}
-	if !newWorld(t, state).Surveyed("a") {
+	if !newWorld(t, state).Checkpoint.Surveyed("a") {
 		t.Error("it is not remembered")
 	}
 	for n := range count {

@@ -162,7 +162,7 @@ func (a asked) locate(c *configs.Config, fleet *router.Fleet) (explanation, geo.
 	if err != nil {
 		return explanation{}, geo.Location{}, fmt.Errorf("--client: %w", err)
 	}
-	placed, err := gateway.NewAtlas(c)
+	placed, err := gateway.NewGeo(c, nil)
 	if err != nil {
 		return explanation{}, geo.Location{}, err
 	}

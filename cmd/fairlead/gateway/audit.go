@@ -2,26 +2,13 @@ package gateway
 
 import (
 	"errors"
-	"log/slog"
 	"net/http"
 	"slices"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/fairlead-gateway/fairlead/admin"
-	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/replication/audit"
 	"github.com/fairlead-gateway/fairlead/router"
-	"github.com/fairlead-gateway/fairlead/transfer"
 )
-
-func newAudit(c *copying, reg prometheus.Registerer, log *slog.Logger) *audit.Audit {
-	return audit.New(audit.Options{
-		Ledger: book{c.record}, Fleet: c.audited, Reach: func(replica string) transfer.Replica { return c.reach(replica) },
-		Repair: c.Repair, Recorded: func(entries []ledger.Entry) { c.News(entries...) },
-		State: c.config.State, Metrics: reg, Log: log,
-	})
-}
 
 // audited are the replicas that an audit may look at, home first: of what nobody has recorded, home's tags hold.
 func (c *copying) audited() (list []audit.Replica) {

@@ -21,12 +21,12 @@ func (g *Gateway) replicationStatus() admin.Replication {
 	for _, r := range fleet.Replicas {
 		p, served := progress[r.Name]
 		if served {
-			out.Replicas = append(out.Replicas, servedHere(p, g.record.member))
+			out.Replicas = append(out.Replicas, servedHere(p, g.copying.member))
 			continue
 		}
 		out.Replicas = append(out.Replicas, g.seenFromHere(r, members))
 	}
-	_, out.Conflicts, _ = g.record.ledger.Conflicts(0, 1) // none where it cannot be read; it says so elsewhere
+	_, out.Conflicts, _ = g.ledger.Conflicts(0, 1) // none where it cannot be read; it says so elsewhere
 	return out
 }
 
@@ -46,7 +46,7 @@ func (g *Gateway) seenFromHere(r replication.Replica, members []replication.Memb
 		p.Served = replication.Server(r.Name, members, cluster.Arbiter)
 	}
 	for after := ledger.Cursor(""); p.Entries < maxCounted; {
-		page, next, err := g.record.ledger.Pending(r.Name, after, pageSize)
+		page, next, err := g.ledger.Pending(r.Name, after, pageSize)
 		p.Entries += len(page)
 		if after = next; err != nil || next == "" {
 			break
@@ -98,7 +98,7 @@ func isAbout(l admin.Letter, replica, repository, reference string) bool {
 func (g *Gateway) conflicts() (admin.Conflicts, error) {
 	out := admin.Conflicts{Conflicts: []admin.Conflict{}}
 	for after := uint64(0); ; {
-		page, total, err := g.record.ledger.Conflicts(after, pageSize)
+		page, total, err := g.ledger.Conflicts(after, pageSize)
 		if err != nil {
 			return admin.Conflicts{}, err
 		}

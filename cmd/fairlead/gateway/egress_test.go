@@ -10,21 +10,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/fairlead-gateway/fairlead/admin"
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 func TestEgress(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	e := newEgress("westus", time.Unix(0, 0), reg)
-	if got := e.answer(); got.RemoteShare != nil || len(got.Flows) != 0 {
+	e := upstream.NewEgress("westus", time.Unix(0, 0), reg)
+	if got := egressOf(e.Here, e.Since, e.Snapshot()); got.RemoteShare != nil || len(got.Flows) != 0 {
 		t.Errorf("%+v", got)
 	}
 	e.Pulled("westus", true, 60)
 	e.Pulled("westus", false, 15)
 	e.Pulled("eastus", true, 5)
 	e.Healed("eastus", "westus", 7)
-	e.replicated("eastus", "westus", 10)
-	e.replicated("eastus", "westus", 3)
-	got := e.answer()
+	e.Replicated("eastus", "westus", 10)
+	e.Replicated("eastus", "westus", 3)
+	got := egressOf(e.Here, e.Since, e.Snapshot())
 	want := []admin.Flow{
 		{Replica: "eastus", Path: "heal", To: "westus", EgressBytes: admin.EgressBytes{Remote: 7}},
 		{Replica: "eastus", Path: "pull", EgressBytes: admin.EgressBytes{Remote: 5}, Nearest: 5},
@@ -51,10 +52,10 @@ fairlead_egress_bytes_total{nearest="true",path="pull",replica="westus",scope="l
 
 // TestEgressOfNoRegion: a gateway without `here` counts as standing where its client does.
 func TestEgressOfNoRegion(t *testing.T) {
-	e := newEgress("", time.Unix(0, 0), prometheus.NewRegistry())
+	e := upstream.NewEgress("", time.Unix(0, 0), prometheus.NewRegistry())
 	e.Pulled("westus", true, 1)
 	e.Pulled("eastus", false, 2)
-	if got := e.answer(); got.Total != (admin.EgressBytes{Local: 1, Remote: 2}) {
+	if got := egressOf(e.Here, e.Since, e.Snapshot()); got.Total != (admin.EgressBytes{Local: 1, Remote: 2}) {
 		t.Errorf("%+v", got)
 	}
 }

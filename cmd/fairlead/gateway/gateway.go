@@ -22,7 +22,10 @@ import (
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/dnsserver"
 	"github.com/fairlead-gateway/fairlead/health"
+	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/proxy"
+	"github.com/fairlead-gateway/fairlead/replication/audit"
+	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
@@ -32,15 +35,15 @@ type Gateway struct {
 	config  *configs.Config
 	log     *slog.Logger
 	metrics *prometheus.Registry
-	atlas   *Atlas
+	geo     *Geo
 	monitor *health.Monitor
 	dns     *dnsserver.Server
 	proxy   *proxy.Proxy
-	record  *record
+	ledger  *ledger.Ledger
 	tls     *tls.Config // nil: clear text
 	agreed  *agreement  // nil: this gateway knows no other
 	copying *copying
-	egress  *egress
+	sent    *upstream.Egress
 	hooks   *hooks
 	limiter *proxy.ConnLimiter
 	memory  allotment
@@ -69,21 +72,14 @@ func New(ctx context.Context, c *configs.Config, release string, log *slog.Logge
 	return g, nil
 }
 
-func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logger) (*Gateway, error) {
-	placed, err := NewAtlas(c)
-	if err != nil {
-		return nil, err
-	}
-	probed, err := targets(c)
-	if err != nil {
-		return nil, err
-	}
-	endpoints, err := endpoints(c)
-	if err != nil {
-		return nil, err
-	}
-	g := &Gateway{config: c, log: log, atlas: placed, open: open, metrics: prometheus.NewRegistry()}
+// newGateway makes each part once what it is handed is there: the ledger, then the gateways that keep theirs alike, then the
+// ways to replicas, then who copies, then who tells, and last those that clients reach.
+func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logger) (_ *Gateway, err error) {
+	g := &Gateway{config: c, log: log, open: open, metrics: prometheus.NewRegistry()}
 	g.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if g.geo, err = NewGeo(c, g.metrics); err != nil {
+		return nil, err
+	}
 	if c.Proxy.TLS != nil {
 		pair, err := c.Proxy.TLS.Server()
 		if err != nil {
@@ -91,55 +87,44 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		}
 		g.tls = clientsTLS(pair)
 	}
-	placed.measured(g.metrics)
-	g.monitor = health.New(health.Config{
-		Replicas: Replicas(c), Targets: probed, Here: c.Here, Down: health.LastDown(healthFile(c), time.Now()),
-		Interval: c.Health.Interval, Timeout: c.Health.Timeout,
-		Registerer: g.metrics, Log: log,
-	})
-	g.egress = newEgress(c.Here, time.Now(), g.metrics)
-	named, reached := g.monitor.Fleet, g.monitor.Fleet
-	if g.record, err = openRecord(c, g.metrics, log); err != nil {
+	if g.monitor, err = newMonitor(c, g.metrics, log); err != nil {
 		return nil, err
 	}
-	g.copying = newCopying(c, g.record, g.egress, g.metrics, log)
-	if g.hooks, err = openHooks(c, release, g.record, g.metrics, log); err != nil {
-		return nil, errors.Join(err, g.record.ledger.Close())
+	if g.ledger, err = openLedger(c, log); err != nil {
+		return nil, err
 	}
-	var agreement proxy.Agreement
-	var relay upstream.Relay
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.close())
+		}
+	}()
+	inspected := audit.OpenCheckpoint(c.State, log)
 	if c.Cluster != nil {
-		if g.agreed, err = newAgreement(c, release, g.monitor, g.record, g.copying, g.metrics, log); err != nil {
-			return nil, errors.Join(err, g.close())
-		}
-		named, reached, agreement = g.agreed.Agreed, g.agreed.Reach, g.agreed
-		if relay, err = relayOf(c, g.agreed); err != nil {
-			return nil, errors.Join(err, g.close())
+		if g.agreed, err = newAgreement(c, release, g.monitor, g.ledger, inspected, g.metrics, log); err != nil {
+			return nil, err
 		}
 	}
-	may := share(maxOpenFiles(), len(c.Replicas), len(c.DNS.Listen))
-	g.upstreams = upstream.New(upstream.Config{
-		Hostname: c.Hostname, Endpoints: endpoints,
-		Dial: upstream.DialTimeout, Patience: limits(c.Proxy.Limits).Alone, MaxManifest: c.Proxy.Limits.Manifest,
-		MaxConns: may.toReplica, MaxIdleConns: may.idleReplica, Alive: g.monitor.Alive, Relay: relay,
+	may, memory := g.bounds()
+	if g.upstreams, err = newUpstreams(c, g.monitor, g.agreed, may); err != nil {
+		return nil, err
+	}
+	g.sent = upstream.NewEgress(c.Here, time.Now(), g.metrics)
+	g.copying = newCopying(c, copyingParts{
+		ledger: ledger.Current{Ledger: g.ledger, Others: g.others()}, agreed: g.agreed, fleet: g.reached(),
+		upstreams: g.upstreams, inspected: inspected, egress: g.sent,
+	}, g.metrics, log)
+	if g.hooks, err = openHooks(c, release, g.ledger, g.metrics, log); err != nil {
+		return nil, err
+	}
+	recorder := ledger.NewRecorder(ledger.RecorderOptions{
+		Ledger: g.ledger, Others: g.others(), Copying: g.copying,
+		Unrecorded: c.Replication.Unrecorded == configs.UnrecordedAccept, Registerer: g.metrics, Log: log,
 	})
-	if may.clients < maxClients {
-		log.Warn("the limit of open files bounds the connections of clients: raise it (ulimit -n, LimitNOFILE=)",
-			"limit", maxOpenFiles(), "connections", may.clients)
-	}
-	if g.misplaced = misplaced(c, listened(c.Proxy.Listen)); g.misplaced != "" {
-		log.Error("here is not where this gateway stands: " + g.misplaced)
-	}
-	memory := memoryLimit()
-	g.memory = allot(memory)
-	if g.memory.clients < maxClients {
-		log.Warn("memory bounds the connections of clients: allow more (GOMEMLIMIT, the container's limit)",
-			"limit", memory, "connections", g.memory.clients, "requests", g.memory.proxy.Requests/proxy.RequestMemory)
-	}
+	g.memory = memory
 	g.limiter = proxy.NewConnLimiter(min(may.clients, g.memory.clients), g.metrics)
 	g.dns = dnsserver.New(dnsserver.Config{
 		Hostname: c.Hostname, Nameservers: c.DNS.Nameservers, TTL: c.DNS.TTL, MaxConns: may.dns,
-		Locate: placed.Locate, Map: placed.Orders, Fleet: named,
+		Locate: g.geo.Locate, Map: g.geo.Orders, Fleet: g.named(),
 		Registerer: g.metrics, Log: log,
 	})
 	g.proxy = proxy.New(proxy.Config{
@@ -147,18 +132,102 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		Paths: c.Proxy.Paths, TrustedProxies: c.Proxy.TrustedProxies,
 		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
 		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest, Memory: g.memory.proxy,
-		Map: placed.Orders, Fleet: reached,
+		Map: g.geo.Orders, Fleet: g.reached(),
 		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
-		Ledger: g.record, Agreement: agreement,
-		Traffic: g.egress, Replication: clientWrites{g.copying}, Writes: g.copying.Writes, Unheard: g.copying.Unheard,
+		Ledger: recorder, Agreement: g.agreement(), Traffic: g.sent,
+		Replication: clientWrites{g.copying}, Writes: g.copying.Writes, Unheard: g.copying.Unheard,
 		Registerer: g.metrics, Log: log,
 	})
-	g.copying.fleet, g.copying.reach, g.copying.agreed = reached, ownReach(c, g.upstreams), g.agreed
+	if g.misplaced = misplaced(c, listened(c.Proxy.Listen)); g.misplaced != "" {
+		log.Error("here is not where this gateway stands: " + g.misplaced)
+	}
 	return g, nil
 }
 
+func newMonitor(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) (*health.Monitor, error) {
+	probed, err := targets(c)
+	if err != nil {
+		return nil, err
+	}
+	return health.New(health.Config{
+		Replicas: Replicas(c), Targets: probed, Here: c.Here, Down: health.LastDown(healthFile(c), time.Now()),
+		Interval: c.Health.Interval, Timeout: c.Health.Timeout,
+		Registerer: reg, Log: log,
+	}), nil
+}
+
+// openLedger opens the ledger that the file gives a place, or one that ends with this process. Where that cannot be done now
+// the gateway goes on without it.
+func openLedger(c *configs.Config, log *slog.Logger) (*ledger.Ledger, error) {
+	var names []string
+	for _, r := range c.Replicas {
+		names = append(names, r.Name)
+	}
+	return ledger.Open(c.State, member(c), names, time.Now, log)
+}
+
+// member is this gateway's name in the ledger.
+func member(c *configs.Config) string {
+	if c.Cluster == nil {
+		return "gateway"
+	}
+	return c.Cluster.Name
+}
+
+// bounds are what this gateway may use of descriptors and of memory. It says so where they are short.
+func (g *Gateway) bounds() (descriptors, allotment) {
+	may := share(maxOpenFiles(), len(g.config.Replicas), len(g.config.DNS.Listen))
+	if may.clients < maxClients {
+		g.log.Warn("the limit of open files bounds the connections of clients: raise it (ulimit -n, LimitNOFILE=)",
+			"limit", maxOpenFiles(), "connections", may.clients)
+	}
+	limit := memoryLimit()
+	memory := allot(limit)
+	if memory.clients < maxClients {
+		g.log.Warn("memory bounds the connections of clients: allow more (GOMEMLIMIT, the container's limit)",
+			"limit", limit, "connections", memory.clients, "requests", memory.proxy.Requests/proxy.RequestMemory)
+	}
+	return may, memory
+}
+
+// named is the fleet for DNS.
+func (g *Gateway) named() func() *router.Fleet {
+	if g.agreed == nil {
+		return g.monitor.Fleet
+	}
+	return g.agreed.Agreed
+}
+
+// reached is the fleet for requests.
+func (g *Gateway) reached() func() *router.Fleet {
+	if g.agreed == nil {
+		return g.monitor.Fleet
+	}
+	return g.agreed.Reach
+}
+
+// others are those that keep their ledgers as this one's, or nil.
+func (g *Gateway) others() ledger.Others {
+	if g.agreed == nil {
+		return nil
+	}
+	return g.agreed.gossip
+}
+
+func (g *Gateway) agreement() proxy.Agreement {
+	if g.agreed == nil {
+		return nil
+	}
+	return g.agreed
+}
+
 // close ends what writes to the disk.
-func (g *Gateway) close() error { return errors.Join(g.hooks.Close(), g.record.ledger.Close()) }
+func (g *Gateway) close() error {
+	if g.hooks == nil {
+		return g.ledger.Close()
+	}
+	return errors.Join(g.hooks.Close(), g.ledger.Close())
+}
 
 // Run serves until ctx ends. Then the gateway takes its leave: DNS and the admin listener go on until requests under
 // way have finished. Run returns when all has stopped, and is called once.
@@ -181,7 +250,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	all.Go(func() error { return g.copying.run(failed, g.monitor.Ready()) })
 	all.Go(func() error { g.hooks.run(failed); return nil })
-	all.Go(func() error { return g.atlas.run(failed, g.log) })
+	all.Go(func() error { return g.geo.run(failed, g.log) })
 	// DNS ends after all else: who asks a nameserver that is gone waits for seconds.
 	answering, silence := context.WithCancel(context.WithoutCancel(ctx))
 	defer silence()
@@ -251,8 +320,8 @@ func served(err error) error {
 
 func (g *Gateway) adminHandler() http.Handler {
 	return admin.New(admin.Config{
-		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members, Egress: g.egress.answer,
-		Image: g.image, Changed: g.record.ledger.Changed,
+		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members, Egress: g.egress,
+		Image: g.image, Changed: g.ledger.Changed,
 		Replication: g.replicationStatus, Letters: g.letters, Retry: g.retry, Conflicts: g.conflicts,
 		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service}, Log: g.log,
 	})

@@ -24,7 +24,7 @@ type hooks struct {
 }
 
 // openHooks hears from now on what is recorded, also by other gateways.
-func openHooks(c *configs.Config, release string, kept *record, reg prometheus.Registerer, log *slog.Logger) (*hooks, error) {
+func openHooks(c *configs.Config, release string, l *ledger.Ledger, reg prometheus.Registerer, log *slog.Logger) (*hooks, error) {
 	trust, err := c.WebhooksCA.Client("")
 	if err != nil {
 		return nil, fmt.Errorf("webhooks_ca: %w", err)
@@ -52,11 +52,10 @@ func openHooks(c *configs.Config, release string, kept *record, reg prometheus.R
 		return nil, err
 	}
 	n := notify.New(notify.Options{
-		Ledger: kept.ledger, Publish: service.Publish, Takers: takersOf(c), Log: log,
+		Ledger: l, Publish: service.Publish, Takers: takersOf(c), Log: log,
 		Own: webhook.Request{Host: c.Hostname, UserAgent: "fairlead/" + release},
 	})
-	before := kept.news
-	kept.news = func(entries []ledger.Entry) { before(entries); n.Heard(entries) }
+	l.Subscribe(func(c ledger.Change) { n.Heard(c.Entries) })
 	return &hooks{service, n}, nil
 }
 

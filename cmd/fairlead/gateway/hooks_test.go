@@ -33,12 +33,12 @@ replicas:
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	r, err := openRecord(c, prometheus.NewRegistry(), log)
+	l, err := openLedger(c, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.ledger.Close()
-	h, err := openHooks(c, "v0", r, prometheus.NewRegistry(), log)
+	defer l.Close()
+	h, err := openHooks(c, "v0", l, prometheus.NewRegistry(), log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,10 +46,9 @@ replicas:
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go h.notifier.Run(ctx)
-	told := func(want string, meanwhile func()) {
+	told := func(want string) {
 		t.Helper()
 		for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
-			meanwhile()
 			list, err := h.ListEvents("hook1")
 			if err != nil {
 				t.Fatal(err)
@@ -67,16 +66,38 @@ replicas:
 	}
 	what := ledger.Reference{Repository: "app", Name: "v1"}
 	by := ledger.Request{Host: "registry.contoso.com", Method: "PUT", UserAgent: "docker/27"}
-	if err := r.Push(what, ledger.Content{Digest: digest(1), Size: 1}, "west", by); err != nil {
-		t.Fatal(err)
-	}
-	told("push", func() {})
-	e, _, err := r.ledger.Get(what)
+	e, err := l.Push(what, ledger.Content{Digest: digest(1), Size: 1}, "west", by)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.Confirmed = []string{"east", "west"}                   // as another gateway tells
-	told("replicated", func() { r.news([]ledger.Entry{e}) }) // more than once: the push may not count as open yet
+	told("push")
+	other, err := ledger.Open("", "other", []string{"west", "east"}, time.Now, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	learn(t, other, l)
+	if err := other.Confirm(e, "east"); err != nil {
+		t.Fatal(err)
+	}
+	learn(t, l, other)
+	told("replicated")
+}
+
+// learn has a ledger know what another one does.
+func learn(t *testing.T, l, from *ledger.Ledger) {
+	t.Helper()
+	have, err := l.Vector()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := from.Since(have, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Learn(page); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A push is copied to who takes writes and is not left out.

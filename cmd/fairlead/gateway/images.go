@@ -17,7 +17,7 @@ import (
 
 // image is what the record says of one reference, for people and for who waits.
 func (g *Gateway) image(ctx context.Context, repository, reference string, children bool) (admin.Image, bool, error) {
-	e, known, err := g.record.ledger.Get(ledger.Reference{Repository: repository, Name: reference})
+	e, known, err := g.ledger.Get(ledger.Reference{Repository: repository, Name: reference})
 	if err != nil || !known {
 		return admin.Image{}, false, err
 	}
@@ -27,7 +27,7 @@ func (g *Gateway) image(ctx context.Context, repository, reference string, child
 		g.askAround(ctx, e, fleet, i.Replicas)
 	}
 	if e.Buried() {
-		if digest, known, err := g.record.ledger.Get(ledger.Reference{Repository: repository, Name: e.Digest}); err == nil && known && digest.Deleted {
+		if digest, known, err := g.ledger.Get(ledger.Reference{Repository: repository, Name: e.Digest}); err == nil && known && digest.Deleted {
 			i.Gateway = digest.Gateway()
 		}
 	}
@@ -56,7 +56,7 @@ func (g *Gateway) askAround(ctx context.Context, e ledger.Entry, fleet replicati
 			place.State, place.Reason = admin.Pending, "it is down"
 		default:
 			all.Go(func() {
-				found, there, err := transfer.Look(ctx, g.copying.Reach(r.Name), e.Repository, e.Name, nil)
+				found, there, err := transfer.Look(ctx, g.copying.reach[r.Name], e.Repository, e.Name, nil)
 				switch {
 				case transfer.Refused(err): // by a replica that we have no login for, the record is all there is
 					return
@@ -151,7 +151,7 @@ func (g *Gateway) children(ctx context.Context, e ledger.Entry, fleet replicatio
 		if !need.Manifest || len(out) == maxChildren {
 			continue
 		}
-		child, known, err := g.record.ledger.Get(ledger.Reference{Repository: e.Repository, Name: need.Digest})
+		child, known, err := g.ledger.Get(ledger.Reference{Repository: e.Repository, Name: need.Digest})
 		if err != nil {
 			return out, err
 		}
@@ -172,7 +172,7 @@ func (g *Gateway) manifest(ctx context.Context, e ledger.Entry, fleet replicatio
 		if !r.Up || r.Offline || !slices.Contains(e.Confirmed, r.Name) {
 			continue
 		}
-		if _, body, err = transfer.Manifest(ctx, g.copying.Reach(r.Name), e.Repository, e.Digest, nil); err == nil {
+		if _, body, err = transfer.Manifest(ctx, g.copying.reach[r.Name], e.Repository, e.Digest, nil); err == nil {
 			return body, nil
 		}
 	}

@@ -77,6 +77,25 @@ func endpoints(c *configs.Config) ([]upstream.Endpoint, error) {
 	return out, nil
 }
 
+// newUpstreams makes the ways to all replicas, through another gateway where this one cannot reach them itself.
+func newUpstreams(c *configs.Config, m *health.Monitor, agreed *agreement, may descriptors) (*upstream.Transports, error) {
+	to, err := endpoints(c)
+	if err != nil {
+		return nil, err
+	}
+	var relay upstream.Relay
+	if agreed != nil {
+		if relay, err = relayOf(c, agreed); err != nil {
+			return nil, err
+		}
+	}
+	return upstream.New(upstream.Config{
+		Hostname: c.Hostname, Endpoints: to, Relay: relay, Alive: m.Alive,
+		Dial: upstream.DialTimeout, Patience: limits(c.Proxy.Limits).Alone, MaxManifest: c.Proxy.Limits.Manifest,
+		MaxConns: may.toReplica, MaxIdleConns: may.idleReplica,
+	}), nil
+}
+
 func relayOf(c *configs.Config, a *agreement) (upstream.Relay, error) {
 	r := upstream.Relay{Front: a.Front, Scheme: "http"}
 	if c.Proxy.TLS == nil {

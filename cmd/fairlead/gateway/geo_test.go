@@ -15,12 +15,12 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-func TestAtlasOfTheBuiltInTable(t *testing.T) {
+func TestGeoOfTheBuiltInTable(t *testing.T) {
 	c, err := configs.Load("../../../configs/demo.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := NewAtlas(c)
+	a, err := NewGeo(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestAtlasOfTheBuiltInTable(t *testing.T) {
 		}
 	}
 	c.Geo.Databases = []string{"../../../configs/demo.yaml"}
-	if _, err := NewAtlas(c); err == nil {
+	if _, err := NewGeo(c, nil); err == nil {
 		t.Error("a file that is no database is taken for one")
 	}
 }
@@ -45,7 +45,7 @@ func BenchmarkSwap(b *testing.B) {
 	fleet := router.NewFleet([]router.Replica{
 		{Name: "westus", Point: geo.Point{Lat: 37.8, Lon: -122.4}}, {Name: "westeurope", Point: geo.Point{Lat: 52.4, Lon: 4.9}},
 	})
-	a := &Atlas{replicas: fleet.Replicas()}
+	a := &Geo{replicas: fleet.Replicas()}
 	a.use(world.Table())
 	for _, c := range []struct {
 		name string
@@ -100,7 +100,7 @@ func longestStop(before, after *metrics.Float64Histogram) (longest time.Duration
 }
 
 // gap is the longest time from one lookup to the next.
-func gap(a *Atlas, fleet *router.Fleet, over <-chan struct{}) (longest time.Duration) {
+func gap(a *Geo, fleet *router.Fleet, over <-chan struct{}) (longest time.Duration) {
 	addr := netip.MustParseAddr("130.225.0.1")
 	for last := time.Now(); ; {
 		a.Orders().Order(fleet, addr)

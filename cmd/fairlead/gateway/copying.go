@@ -35,42 +35,75 @@ const lookEvery = time.Second
 type copying struct {
 	// Static after newCopying.
 	*replication.Engine
-	config  *configs.Config
-	record  *record
-	sources map[string][]string // by replica, the others, the nearest first
 	audit   *audit.Audit
+	ledger  ledger.Current
+	config  *configs.Config
+	member  string     // this gateway's name
+	agreed  *agreement // nil: this gateway knows no other
+	fleet   func() *router.Fleet
+	reach   map[string]transfer.Replica
+	sources map[string][]string // by replica, the others, the nearest first
 	log     *slog.Logger
-
-	// Static after New; nothing looks at them before run.
-	fleet  func() *router.Fleet
-	reach  func(replica string) transfer.Replica
-	agreed *agreement // nil: this gateway knows no other
 }
 
-func newCopying(c *configs.Config, kept *record, moved *egress, reg prometheus.Registerer, log *slog.Logger) *copying {
-	out := &copying{config: c, record: kept, sources: sourcesOf(c), log: log}
+// copyingParts are what copying works with.
+type copyingParts struct {
+	ledger    ledger.Current
+	agreed    *agreement // nil: this gateway knows no other
+	fleet     func() *router.Fleet
+	upstreams *upstream.Transports
+	inspected *audit.Checkpoint
+	egress    *upstream.Egress
+}
+
+func newCopying(c *configs.Config, with copyingParts, reg prometheus.Registerer, log *slog.Logger) *copying {
+	out := &copying{
+		ledger: with.ledger, config: c, member: member(c), agreed: with.agreed, fleet: with.fleet,
+		reach: ownReach(c, with.upstreams), sources: sourcesOf(c), log: log,
+	}
+	reach := func(replica string) transfer.Replica { return out.reach[replica] }
 	out.Engine = replication.New(replication.Options{
-		Ledger: book{kept}, Fleet: out.present, Reach: func(replica string) transfer.Replica { return out.reach(replica) },
-		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth, Moved: moved.replicated, Metrics: reg, Log: log,
-		Surveyed: func(replica string) bool { return out.audit.Surveyed(replica) },
-		Writes:   &transfer.Writes{}, Unheard: c.Cluster == nil,
-		Current: func() bool { return kept.current() },
+		Ledger: with.ledger, Current: with.ledger.IsCurrent, Fleet: out.present, Reach: reach,
+		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth, Moved: with.egress.Replicated,
+		Surveyed: with.inspected.Surveyed, Writes: &transfer.Writes{}, Unheard: c.Cluster == nil,
+		Metrics: reg, Log: log,
 	})
-	out.audit = newAudit(out, reg, log)
+	out.audit = audit.New(audit.Options{
+		Ledger: with.ledger, Fleet: out.audited, Reach: reach, Repair: out.Repair,
+		Recorded:   func(entries []ledger.Entry) { out.News(entries...) },
+		Checkpoint: with.inspected, Metrics: reg, Log: log,
+	})
 	promauto.With(reg).NewCounterFunc(prometheus.CounterOpts{
 		Name: "fairlead_replication_conflicts_total", Help: "Tags that were written on two sides of a cut; the later write holds.",
 	}, func() float64 {
-		_, total, _ := kept.ledger.Conflicts(0, 1)
+		_, total, _ := with.ledger.Conflicts(0, 1)
 		return float64(total)
 	})
-	kept.news, kept.copied, kept.doubt = out.learnt, out.copied, out.doubt
+	with.ledger.Subscribe(out.changed)
+	if out.agreed != nil {
+		out.agreed.HandleNotes(noteBlob, out.hear)
+	}
 	return out
 }
 
-func (c *copying) learnt(entries []ledger.Entry) { c.News(entries...) }
+// changed has what was just recorded copied.
+func (c *copying) changed(change ledger.Change) {
+	if e := change.Entries[0]; c.rechecks(change) {
+		c.Recheck(e, e.Replica)
+	}
+	c.News(change.Entries...)
+}
+
+// rechecks reports whether a replica is asked afterwards if it is rid of what a client deleted here. Some registries accept a
+// deletion, and go on giving out what they have cached; and a client may go away before it has deleted a stand-in, which is
+// under the tag until then.
+func (c *copying) rechecks(change ledger.Change) bool {
+	e := change.Entries[0]
+	return change.Here && e.Deleted && c.Copies(e.Replica, e.Repository)
+}
 
 // ownReach is how a gateway reaches replicas in its own name.
-func ownReach(c *configs.Config, u *upstream.Transports) func(replica string) transfer.Replica {
+func ownReach(c *configs.Config, u *upstream.Transports) map[string]transfer.Replica {
 	reached := map[string]transfer.Replica{}
 	for _, r := range c.Replicas {
 		to := u.Reach(r.Name)
@@ -79,7 +112,7 @@ func ownReach(c *configs.Config, u *upstream.Transports) func(replica string) tr
 		}
 		reached[r.Name] = to
 	}
-	return func(replica string) transfer.Replica { return reached[replica] }
+	return reached
 }
 
 // sourcesOf depends on the file alone.
@@ -106,7 +139,7 @@ func (c *copying) present() replication.Fleet {
 			Sources: c.sources[r.Name], LeftOut: func(repository string) bool { return c.leftOut(r.Name, repository) },
 		})
 	}
-	out.Mine = replication.Assign(names, c.members(), c.record.member, cluster.Arbiter)
+	out.Mine = replication.Assign(names, c.members(), c.member, cluster.Arbiter)
 	return out
 }
 
@@ -114,7 +147,8 @@ func (c *copying) leftOut(replica, repository string) bool {
 	return slices.ContainsFunc(c.config.Replication.Filters, func(f configs.Filter) bool { return f.LeavesOut(replica, repository) })
 }
 
-func (c *copying) copied(replica, repository string) bool {
+// Copies reports whether what is pushed to others comes to a replica.
+func (c *copying) Copies(replica, repository string) bool {
 	return !c.leftOut(replica, repository) && slices.ContainsFunc(c.config.Replicas, func(r configs.Replica) bool {
 		return r.Name == replica && r.Write && r.State != configs.StateOffline
 	})
@@ -136,8 +170,8 @@ func (c clientWrites) Brought(what ledger.Reference, replica string) {
 
 func (c clientWrites) Doubt(what ledger.Reference, replica string) { c.Uncertain(replica, what) }
 
-// doubt: it is looked at, and a blob that is live again is brought to all who lack it.
-func (c *copying) doubt(e ledger.Entry, replica string) {
+// Recheck has a replica asked whether it has what an entry says. A blob that is live again is brought to all who lack it.
+func (c *copying) Recheck(e ledger.Entry, replica string) {
 	if e.Blob && !e.Deleted {
 		c.committed(e.Repository, e.Name, e.Replica)
 	}
@@ -146,7 +180,7 @@ func (c *copying) doubt(e ledger.Entry, replica string) {
 
 func (c *copying) members() []replication.Member {
 	if c.agreed == nil {
-		return []replication.Member{{Name: c.record.member, Here: c.config.Here}}
+		return []replication.Member{{Name: c.member, Here: c.config.Here}}
 	}
 	var all []replication.Member
 	for _, m := range c.agreed.Members() {
@@ -163,12 +197,12 @@ func (c *copying) committed(repository, digest, replica string) {
 		return
 	}
 	if data, err := json.Marshal(b); err == nil {
-		c.agreed.noteAll(noteBlob, data)
+		c.agreed.NoteAll(noteBlob, data)
 	}
 }
 
-// heard is what another gateway tells of a blob.
-func (c *copying) heard(data []byte) {
+// hear takes what another gateway tells of a blob.
+func (c *copying) hear(_ string, data []byte) {
 	var b replication.Blob
 	if json.Unmarshal(data, &b) == nil {
 		c.Committed(b)
@@ -197,7 +231,7 @@ func (c *copying) run(ctx context.Context, probed <-chan struct{}) error {
 	all.Go(func() error { every(ctx, lookEvery, func() { c.News() }); return nil })
 	all.Go(func() error {
 		every(ctx, compactEvery, func() {
-			removed, err := c.record.ledger.Compact(retention)
+			removed, err := c.ledger.Compact(retention)
 			if err != nil {
 				c.log.Warn("the record of pushes and deletions cannot be compacted", "error", err)
 			}

@@ -1,14 +1,10 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,15 +18,14 @@ import (
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/health"
 	"github.com/fairlead-gateway/fairlead/ledger"
+	"github.com/fairlead-gateway/fairlead/replication/audit"
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// How often what members see is compared, what only this gateway cannot reach probed, and the key file read again. All cost
-// next to nothing.
+// How often what members see is compared, and what only this gateway cannot reach probed. Both cost next to nothing.
 const (
 	compareEvery     = 250 * time.Millisecond
 	unreachableEvery = 2 * time.Second
-	keysEvery        = 5 * time.Second
 )
 
 // agreement is what a gateway that knows others does with them: it agrees on owners, and on what DNS
@@ -38,14 +33,13 @@ const (
 type agreement struct {
 	// Static after newAgreement.
 	*cluster.Cluster
-	config  *configs.Cluster
-	here    string
-	monitor *health.Monitor
-	log     *slog.Logger
-	port    string // of fronts
-	gossip  *ledger.Gossip
-	copying *copying
-	keys    [][]byte // with which it began
+	config    *configs.Cluster
+	here      string
+	port      string // of fronts
+	monitor   *health.Monitor
+	gossip    *ledger.Gossip
+	inspected *audit.Checkpoint
+	log       *slog.Logger
 
 	// Written by compare, as one.
 	seen atomic.Pointer[router.FleetView]
@@ -54,61 +48,55 @@ type agreement struct {
 	leaving []netip.Addr // this gateway's own fronts, once it stops. Guarded by telling.
 }
 
-func newAgreement(c *configs.Config, release string, m *health.Monitor, kept *record, copies *copying, reg prometheus.Registerer, log *slog.Logger) (*agreement, error) {
+// Notes between gateways are about one of these.
+const (
+	noteLedger cluster.NoteKind = 'l'
+	noteBlob   cluster.NoteKind = 'b'
+)
+
+// newAgreement opens the cluster's sockets. It hears of others at once; they hear of the ledger, and of what is seen here,
+// once it runs.
+func newAgreement(
+	c *configs.Config, release string, m *health.Monitor, l *ledger.Ledger, inspected *audit.Checkpoint,
+	reg prometheus.Registerer, log *slog.Logger,
+) (*agreement, error) {
 	keys, err := c.Cluster.Keys()
 	if err != nil {
 		return nil, err
 	}
-	a := &agreement{config: c.Cluster, here: c.Here, monitor: m, log: log, copying: copies, keys: keys}
-	a.gossip = ledger.NewGossip(kept.ledger, ledger.Wire{
-		Tell:    func(member string, data []byte) { a.Note(member, append([]byte{noteLedger}, data...)) },
-		TellAll: func(data []byte) { a.noteAll(noteLedger, data) },
-		Members: a.others,
-		News:    kept.news,
-		Record:  kept.here,
-	}, log)
-	kept.changed, kept.told = a.gossip.Changed, a.gossip.Told
-	kept.elsewhere = func(w ledger.Write) error { return a.gossip.Elsewhere(context.Background(), w) }
-	kept.current = a.gossip.Current
-	a.Cluster, err = cluster.New(cluster.Config{
+	_, port, err := net.SplitHostPort(c.Proxy.Listen[0])
+	if err != nil {
+		return nil, err
+	}
+	members, err := cluster.New(cluster.Config{
 		Name: c.Cluster.Name, Listen: c.Cluster.Listen, Peers: c.Cluster.Peers, Keys: keys,
 		Here: c.Here, Hostname: c.Hostname, Version: release,
-		Idle: c.Lease.Idle, OnNote: a.hear, Log: log, Registerer: reg,
+		Idle: c.Lease.Idle, Log: log, Registerer: reg,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if _, a.port, err = net.SplitHostPort(c.Proxy.Listen[0]); err != nil {
-		return nil, err
+	gossip := ledger.NewGossip(l, wire{members, c.Cluster.Name}, log)
+	members.HandleNotes(noteLedger, gossip.Hear)
+	a := &agreement{
+		Cluster: members, config: c.Cluster, here: c.Here, port: port, monitor: m, gossip: gossip, inspected: inspected, log: log,
 	}
 	a.seen.Store(router.NewFleetView(m.Fleet(), nil, c.Here, &router.FleetView{}, time.Now()))
 	return a, nil
 }
 
-// What a note is about is its first byte.
-const (
-	noteLedger = 'l'
-	noteBlob   = 'b'
-)
-
-func (a *agreement) noteAll(kind byte, data []byte) { a.NoteAll(append([]byte{kind}, data...)) }
-
-// hear does not wait.
-func (a *agreement) hear(from string, note []byte) {
-	if len(note) == 0 {
-		return
-	}
-	switch note[0] {
-	case noteLedger:
-		a.gossip.Hear(from, note[1:])
-	case noteBlob:
-		a.copying.heard(note[1:])
-	}
+// wire is how ledgers reach each other.
+type wire struct {
+	*cluster.Cluster
+	own string // this member's name
 }
 
-func (a *agreement) others() (names []string) {
-	for _, m := range a.Members() {
-		if m.Name != a.config.Name {
+func (w wire) Tell(member string, data []byte) { w.Note(noteLedger, member, data) }
+func (w wire) TellAll(data []byte)             { w.NoteAll(noteLedger, data) }
+
+func (w wire) Others() (names []string) {
+	for _, m := range w.Members() {
+		if m.Name != w.own {
 			names = append(names, m.Name)
 		}
 	}
@@ -167,8 +155,8 @@ func (a *agreement) run(ctx context.Context) error {
 	all.Go(func() error { return a.Run(ctx) })
 	all.Go(func() error { a.gossip.Run(ctx); return nil })
 	all.Go(func() error { a.compare(ctx); return nil })
-	all.Go(func() error { every(ctx, unreachableEvery, a.lookAgain); return nil })
-	all.Go(func() error { a.followKeys(ctx); return nil })
+	all.Go(func() error { every(ctx, unreachableEvery, a.probeUnreachable); return nil })
+	all.Go(func() error { a.FollowKeys(ctx, a.config.Keys); return nil })
 	return all.Wait()
 }
 
@@ -197,7 +185,7 @@ func (a *agreement) leave(fronts []netip.Addr) {
 func (a *agreement) tell(own *router.Fleet) {
 	a.telling.Lock()
 	defer a.telling.Unlock()
-	all := viewOf(own, a.copying.audit.Surveyed)
+	all := viewOf(own, a.inspected.Surveyed)
 	if len(a.leaving) > 0 {
 		v := all[a.here]
 		for _, f := range a.leaving {
@@ -222,8 +210,8 @@ func every(ctx context.Context, pause time.Duration, do func()) {
 	}
 }
 
-// lookAgain probes out of turn what only this gateway cannot reach: the way to it may be repaired by now.
-func (a *agreement) lookAgain() {
+// probeUnreachable probes out of turn what only this gateway cannot reach: the way to it may be repaired by now.
+func (a *agreement) probeUnreachable() {
 	s := a.seen.Load()
 	for _, r := range s.Own.Replicas() {
 		if s.UnreachableHere(r.Name) {
@@ -268,30 +256,4 @@ func (a *agreement) witnesses() []router.GatewayView {
 		all = append(all, w)
 	}
 	return all
-}
-
-// followKeys takes over a key file that has changed: keys can be rotated without an outage.
-func (a *agreement) followKeys(ctx context.Context) {
-	before := a.keys
-	every(ctx, keysEvery, func() {
-		keys, err := a.config.Keys()
-		if err == nil && slices.EqualFunc(keys, before, bytes.Equal) {
-			return
-		}
-		if err == nil {
-			err = a.SetKeys(keys)
-		}
-		if err != nil {
-			a.log.Warn("the cluster's key file cannot be taken over; the old keys go on", "error", err)
-			return
-		}
-		before = keys
-		a.log.Info("the cluster's keys were replaced", "first", fingerprint(keys[0]), "keys", len(keys))
-	})
-}
-
-// fingerprint tells keys apart and nothing of what they are.
-func fingerprint(key []byte) string {
-	sum := sha256.Sum256(key)
-	return hex.EncodeToString(sum[:4])
 }
