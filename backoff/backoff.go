@@ -20,8 +20,11 @@ func (p Policy) Wait(failures int, random float64) time.Duration {
 // full is the longest that Wait returns for a number of failures.
 func (p Policy) full(failures int) time.Duration {
 	full := min(p.First, p.Most)
-	for ; failures > 1 && full < p.Most; failures-- {
-		full = min(2*full, p.Most)
+	for ; failures > 1 && full > 0; failures-- {
+		if full > p.Most/2 {
+			return p.Most
+		}
+		full *= 2
 	}
 	return full
 }

@@ -28,6 +28,7 @@ func TestWait(t *testing.T) {
 		{"always the same", Policy{First: time.Second, Most: time.Second}, 9, 1, time.Second},
 		{"a bound below the first", Policy{First: time.Minute, Most: time.Second}, 1, 1, time.Second},
 		{"the longest there is", Policy{First: time.Second, Most: math.MaxInt64}, 30, 1, time.Second << 29},
+		{"and no longer", Policy{First: time.Second, Most: math.MaxInt64}, 99, 0, math.MaxInt64 / 2},
 	} {
 		if got := test.policy.Wait(test.failures, test.random); got != test.want {
 			t.Errorf("%s: %v, not %v", test.name, got, test.want)

@@ -171,10 +171,10 @@ func (c *Cluster) Keep(repository, owner string) {
 	}
 }
 
-// End ends the repository's lease because its owner is lost.
-func (c *Cluster) End(repository, owner string) {
-	if ended := c.table.end(repository, owner, c.now()); len(ended) > 0 {
-		c.announce(ended...)
+// Revoke ends a repository's lease before its time: its owner is lost, or takes no writes.
+func (c *Cluster) Revoke(repository, owner string) {
+	if revoked := c.table.revoke(repository, owner, c.now()); len(revoked) > 0 {
+		c.announce(revoked...)
 	}
 }
 

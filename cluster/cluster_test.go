@@ -162,7 +162,7 @@ func TestClocksAnHourApart(t *testing.T) {
 		if second, _ := nodes[(i+1)%3].Accept(t.Context(), repository, "second"); first != "first" || second != "first" {
 			t.Errorf("%s: %s, then %s", repository, first, second)
 		}
-		nodes[(i+2)%3].End(repository, "first")
+		nodes[(i+2)%3].Revoke(repository, "first")
 		poll(t, "ended everywhere", func() bool {
 			return nodes[0].Owner(repository)+nodes[1].Owner(repository)+nodes[2].Owner(repository) == ""
 		})
@@ -323,11 +323,11 @@ func TestAlone(t *testing.T) {
 	if n.Owner("nobody's") != "" {
 		t.Error("granted by keeping it")
 	}
-	n.End("app", "other")
+	n.Revoke("app", "other")
 	if n.Owner("app") != "here" {
 		t.Error("ended by another owner's name")
 	}
-	n.End("app", "here")
+	n.Revoke("app", "here")
 	if n.Owner("app") != "" {
 		t.Error("not ended")
 	}

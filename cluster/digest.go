@@ -20,7 +20,7 @@ func sum(g Grant) uint64 {
 	var fixed [13]byte
 	binary.BigEndian.PutUint64(fixed[:], uint64(g.Stamp.WallMS))
 	binary.BigEndian.PutUint32(fixed[8:], g.Stamp.Logical)
-	if g.Ended {
+	if g.Revoked {
 		fixed[12] = 1
 	}
 	_, _ = h.Write(fixed[:])

@@ -13,17 +13,17 @@ type Grant struct {
 	Owner      string    // a replica
 	Stamp      hlc.Stamp // when, and by whose word
 	Alone      bool      // granted by a member that got no answer from the arbiter
-	Ended      bool      // its owner was lost
+	Revoked    bool      // its owner was lost, or takes no writes
 	Last       time.Time
 }
 
-// live reports whether the grant still holds. Last is by our own clock.
-func (g Grant) live(now time.Time, idle time.Duration) bool {
-	return !g.Ended && now.Sub(g.Last) < idle
+// live reports whether the grant still holds: life is the table's. Last is by our own clock.
+func (g Grant) live(now time.Time, life time.Duration) bool {
+	return !g.Revoked && now.Sub(g.Last) < life
 }
 
-// needed: a grant outlives its end by as much as it may live, lest somebody who did not hear of the end brings it back.
-func (g Grant) needed(now time.Time, idle time.Duration) bool { return now.Sub(g.Last) < 2*idle }
+// needed: a grant is kept after its end for as long as it may live, lest somebody who did not hear of the end brings it back.
+func (g Grant) needed(now time.Time, life time.Duration) bool { return now.Sub(g.Last) < 2*life }
 
 // maxGrants bounds what is kept about a repository. More than one is live only when halves of a cluster meet again.
 const maxGrants = 4
@@ -52,7 +52,7 @@ func (s Grants) Merge(other Grants) Grants {
 func same(a, b Grant) Grant {
 	a.Owner = min(a.Owner, b.Owner)
 	a.Alone = a.Alone || b.Alone
-	a.Ended = a.Ended || b.Ended
+	a.Revoked = a.Revoked || b.Revoked
 	if b.Last.After(a.Last) {
 		a.Last = b.Last
 	}
@@ -61,9 +61,9 @@ func same(a, b Grant) Grant {
 
 // Owner is the grant that holds: the earliest of the live ones, so that when halves meet again what was granted
 // first stays.
-func (s Grants) Owner(now time.Time, idle time.Duration) (Grant, bool) {
+func (s Grants) Owner(now time.Time, life time.Duration) (Grant, bool) {
 	for _, g := range s {
-		if g.live(now, idle) {
+		if g.live(now, life) {
 			return g, true
 		}
 	}
@@ -73,7 +73,7 @@ func (s Grants) Owner(now time.Time, idle time.Duration) (Grant, bool) {
 // ended is the grant with that stamp, if it has ended.
 func (s Grants) ended(stamp hlc.Stamp) (Grant, bool) {
 	for _, g := range s {
-		if g.Stamp == stamp && g.Ended {
+		if g.Stamp == stamp && g.Revoked {
 			return g, true
 		}
 	}
@@ -81,10 +81,10 @@ func (s Grants) ended(stamp hlc.Stamp) (Grant, bool) {
 }
 
 // countLive counts the grants that hold or would hold if the earlier ones did not.
-func (s Grants) countLive(now time.Time, idle time.Duration) int {
+func (s Grants) countLive(now time.Time, life time.Duration) int {
 	count := 0
 	for _, g := range s {
-		if g.live(now, idle) {
+		if g.live(now, life) {
 			count++
 		}
 	}
@@ -92,8 +92,8 @@ func (s Grants) countLive(now time.Time, idle time.Duration) int {
 }
 
 // collect drops what nobody needs any more.
-func (s Grants) collect(now time.Time, idle time.Duration) Grants {
-	return slices.DeleteFunc(slices.Clone(s), func(g Grant) bool { return !g.needed(now, idle) })
+func (s Grants) collect(now time.Time, life time.Duration) Grants {
+	return slices.DeleteFunc(slices.Clone(s), func(g Grant) bool { return !g.needed(now, life) })
 }
 
 // adjustLast is theirs as it is to be merged into s. What travels as an age arrives late by the time that it was under

@@ -65,14 +65,14 @@ type wireGrant struct {
 	Logical    uint32 `json:"l,omitempty"`
 	Member     string `json:"m"`
 	Alone      bool   `json:"a,omitempty"`
-	Ended      bool   `json:"e,omitempty"`
+	Revoked    bool   `json:"e,omitempty"`
 	AgeMS      int64  `json:"t,omitempty"`
 }
 
 func toWire(g Grant, now time.Time) wireGrant {
 	age := max(0, now.Sub(g.Last).Milliseconds())
 	return wireGrant{
-		g.Repository, g.Owner, g.Stamp.WallMS, g.Stamp.Logical, g.Stamp.Member, g.Alone, g.Ended, age,
+		g.Repository, g.Owner, g.Stamp.WallMS, g.Stamp.Logical, g.Stamp.Member, g.Alone, g.Revoked, age,
 	}
 }
 
@@ -82,7 +82,7 @@ const maxAge = 1000 * time.Hour
 func (w wireGrant) grant(now time.Time) Grant {
 	age := time.Duration(min(w.AgeMS, maxAge.Milliseconds())) * time.Millisecond
 	stamp := hlc.Stamp{WallMS: w.Wall, Logical: w.Logical, Member: w.Member}
-	return Grant{w.Repository, w.Owner, stamp, w.Alone, w.Ended, now.Add(-age)}
+	return Grant{w.Repository, w.Owner, stamp, w.Alone, w.Revoked, now.Add(-age)}
 }
 
 func (w wireGrant) valid() bool {

@@ -70,22 +70,22 @@ func (t *table) grant(repository, owner string, alone bool, now time.Time) (g Gr
 	return g, true
 }
 
-// end ends what was granted to owner, and returns it as far as it was alive.
-func (t *table) end(repository, owner string, now time.Time) Grants {
+// revoke ends what was granted to owner, and returns it as far as it was alive.
+func (t *table) revoke(repository, owner string, now time.Time) Grants {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	set, _ := t.grants.Peek(repository)
-	var ended Grants
+	var revoked Grants
 	for _, g := range set {
 		if g.Owner == owner && g.live(now, t.life()) {
-			g.Ended, g.Last = true, now
-			ended = append(ended, g)
+			g.Revoked, g.Last = true, now
+			revoked = append(revoked, g)
 		}
 	}
-	if len(ended) > 0 {
-		t.grants.Add(repository, set.Merge(ended))
+	if len(revoked) > 0 {
+		t.grants.Add(repository, set.Merge(revoked))
 	}
-	return ended
+	return revoked
 }
 
 // mergeOutcome is what came of hearing a grant.
@@ -117,7 +117,7 @@ func (t *table) merge(g Grant, now time.Time) mergeOutcome {
 	}
 	return mergeOutcome{
 		conflict: after > 1 && after > before,
-		better:   ok && wasLive && (winner.Stamp != g.Stamp || winner.Ended),
+		better:   ok && wasLive && (winner.Stamp != g.Stamp || winner.Revoked),
 		winner:   winner,
 	}
 }

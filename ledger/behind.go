@@ -11,7 +11,7 @@ type behind struct {
 	lacks   map[string]bool // the members that have not been heard since, or know more
 }
 
-// Current: the record can be written, and knows what all live members knew since it last could not be.
+// Current reports whether the ledger can be written, and knows what all live members knew since it last could not be.
 func (g *Gossip) Current() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -145,6 +145,31 @@ func TestNewsIsTold(t *testing.T) {
 	})
 }
 
+// tellAll is the way to others that are told all at once, and cannot be asked.
+type tellAll chan []byte
+
+func (tellAll) Tell(string, []byte)   {}
+func (tellAll) Others() []string      { return nil }
+func (w tellAll) TellAll(data []byte) { w <- data }
+
+// TestChangesAreTold: a change goes out by itself, before anybody asks.
+func TestChangesAreTold(t *testing.T) {
+	l, _ := one(t)
+	told := make(tellAll, 10)
+	go NewGossip(l, told, slog.New(slog.DiscardHandler)).Run(t.Context())
+	for n := 1; ; n++ {
+		push(t, l, tag(fmt.Sprint("v", n)), digest(n), "west")
+		select {
+		case <-told:
+			return
+		case <-time.After(time.Second): // it had not begun to follow the ledger
+		}
+		if n == 60 {
+			t.Fatal("nobody was told")
+		}
+	}
+}
+
 // Of much that is new the newest is told: that is what somebody may ask for next.
 func TestTheNewestIsTold(t *testing.T) {
 	l := start(t, t.TempDir(), "gw1", newWall())

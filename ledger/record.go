@@ -105,8 +105,8 @@ func (l *Ledger) remove(what Reference, replica string, by Request, within time.
 }
 
 // Untag records that replica has deleted a tag, by giving it to a stand-in that goes with it. Nobody has pushed the
-// stand-in, so that nobody is told of it: it is taken for deleted from the beginning, and stays Part when that is
-// recorded again.
+// stand-in, so that nobody is told of it: it is taken for deleted from the beginning, and stays Implied when that
+// is recorded again.
 func (l *Ledger) Untag(tag Reference, standIn string, replica string, by Request) ([]Entry, error) {
 	return l.untag(tag, standIn, replica, by, l.patience)
 }

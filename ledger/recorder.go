@@ -105,13 +105,13 @@ func (r *Recorder) accepted(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrInvalid):
-		r.Log.Debug("accepted by a replica, and nothing that can be recorded", "error", err)
+		r.Log.Debug("a replica accepted what has no valid name: it is not recorded", "error", err)
 		return nil
 	case r.Unrecorded:
-		r.Log.Error("a push or deletion was accepted that cannot be recorded: it may not be copied", "error", err)
+		r.Log.Error("a push or deletion cannot be recorded; it was accepted all the same, and may not be copied: repair state", "error", err)
 		return nil
 	}
-	r.Log.Error("a push or deletion cannot be recorded: its client is answered 503", "error", err)
+	r.Log.Error("a push or deletion cannot be recorded: its client gets 503; repair state", "error", err)
 	return withoutPaths(err)
 }
 
@@ -137,7 +137,7 @@ func (r *Recorder) Confirm(what Reference, replica string) {
 		err = r.Ledger.Confirm(e, replica)
 	}
 	if err != nil {
-		r.Log.Warn("what a replica has cannot be recorded", "replica", replica, "repository", what.Repository,
+		r.Log.Warn("what a replica has cannot be recorded; the audit finds it", "replica", replica, "repository", what.Repository,
 			"reference", what.Name, "error", err)
 	}
 }
@@ -163,7 +163,7 @@ func (r *Recorder) Gone(what Reference, replica string) {
 func (r *Recorder) Known(what Reference) (Entry, bool) {
 	e, known, err := r.Ledger.Get(what)
 	if err != nil {
-		r.Log.Debug("the record of pushes and deletions cannot be read", "error", err)
+		r.Log.Debug("the ledger cannot be read", "error", err)
 		return Entry{}, false
 	}
 	return e, known

@@ -142,8 +142,14 @@ func TestNotCurrent(t *testing.T) {
 				t.Errorf("current %v, call %d: %v", current, i, err)
 			}
 		}
-	}
-	if r := newTestRecorder(l, others, &copiesTo{}); r.Stale() {
-		t.Error("stale")
+		to := &copiesTo{}
+		r := newTestRecorder(l, others, to)
+		if r.Stale() == current {
+			t.Errorf("current %v: stale %v", current, r.Stale())
+		}
+		r.Gone(tag("v1"), "west")
+		if looked := len(to.checked) == 1; looked != current {
+			t.Errorf("current %v: %q were looked at", current, to.checked)
+		}
 	}
 }

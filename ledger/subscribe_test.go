@@ -63,6 +63,12 @@ func TestSubscribers(t *testing.T) {
 		{"a blob that is not deleted", func() { push(t, l, blob, blob.Name, "west") }, nil},
 		{"a digest with its tag", func() { remove(t, l, Reference{Repository: "team/app", Name: digest(2)}, "west") },
 			[]string{"deleted " + digest(2), "deleted v1"}},
+		{"a tag by a stand-in", func() {
+			push(t, l, tag("v5"), digest(5), "west")
+			told = nil
+			_, err := l.Untag(tag("v5"), digest(6), "west", Request{})
+			must(t, err)
+		}, []string{"deleted v5"}},
 		{"another gateway's push", func() {
 			v3 = push(t, other, tag("v3"), digest(4), "east")
 			pull(t, other, l, 10)

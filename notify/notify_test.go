@@ -142,7 +142,7 @@ func TestProgress(t *testing.T) {
 		"deleted": {ledger.Entry{Stamp: hlc.Stamp{WallMS: 3}, Deleted: true}, nil, overtaken},
 		"what was before": {ledger.Entry{Stamp: hlc.Stamp{WallMS: 1}, Confirmed: []string{"east", "west"}},
 			[]string{"east", "west"}, underWay},
-		"one stamp, buried": {ledger.Entry{Stamp: pushed, Deleted: true, Confirmed: []string{"west"}}, []string{"west"},
+		"one stamp, deleted": {ledger.Entry{Stamp: pushed, Deleted: true, Confirmed: []string{"west"}}, []string{"west"},
 			overtaken},
 	} {
 		if got := progressOf(pushed, test.now, test.takers); got != test.want {

@@ -28,9 +28,9 @@ func Challenges(line string) (all []Challenge) {
 			all = append(all, Challenge{strings.ToLower(word), map[string]string{}})
 			continue
 		}
-		var value string
-		value, line = valueOf(strings.TrimLeft(after, " \t"))
-		if len(all) > 0 {
+		value, rest, ended := valueIn(strings.TrimLeft(after, " \t"))
+		line = rest
+		if len(all) > 0 && ended {
 			all[len(all)-1].Parameters[strings.ToLower(word)] = value
 		}
 	}

@@ -59,13 +59,18 @@ func parameter(line string) (p Parameter, rest string) {
 
 // valueOf reads a token or a quoted string. A quoted string without its end is the rest of the line.
 func valueOf(text string) (value, rest string) {
+	value, rest, _ = valueIn(text)
+	return value, rest
+}
+
+// valueIn reports also whether quotes that begin the value end.
+func valueIn(text string) (value, rest string, ended bool) {
 	if after, ok := strings.CutPrefix(text, `"`); ok {
-		value, rest, _ = quoted(after)
-		return value, rest
+		return quoted(after)
 	}
 	end := strings.IndexAny(text, ";, \t")
 	if end < 0 {
 		end = len(text)
 	}
-	return text[:end], text[end:]
+	return text[:end], text[end:], true
 }

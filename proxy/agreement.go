@@ -14,10 +14,10 @@ type Agreement interface {
 	Keep(repository, owner string)
 	// Spread returns when all gateways know who owns the repository, within a bound.
 	Spread(ctx context.Context, repository string)
-	// End tells that owner is lost and the repository's writes have moved. Others may know better.
-	End(repository, owner string)
-	// Release tells that owner takes no writes of the repository any more, as it has said itself.
-	Release(repository, owner string)
+	// RevokeLost tells that owner is lost and the repository's writes have moved. Others may know better.
+	RevokeLost(repository, owner string)
+	// RevokeReadOnly tells that owner takes no writes of the repository any more, as it has said itself.
+	RevokeReadOnly(repository, owner string)
 	// Held counts the leases that they agree on.
 	Held() int
 }
@@ -29,6 +29,6 @@ func (alone) Owner(string) string                           { return "" }
 func (alone) Accept(context.Context, string, string) string { return "" }
 func (alone) Keep(string, string)                           {}
 func (alone) Spread(context.Context, string)                {}
-func (alone) End(string, string)                            {}
-func (alone) Release(string, string)                        {}
+func (alone) RevokeLost(string, string)                     {}
+func (alone) RevokeReadOnly(string, string)                 {}
 func (alone) Held() int                                     { return 0 }

@@ -106,21 +106,21 @@ func (x *exchange) identifyHead(replica string, out *http.Request, response *htt
 	out.Method = http.MethodGet
 	out.Header.Del("Accept-Encoding")
 	out.Header.Del("Range")
-	whole, err := x.send(replica, out)
+	got, err := x.send(replica, out)
 	if err != nil {
 		return
 	}
-	defer whole.Body.Close()
-	done, ok := x.proxy.room.tryReserve(heldOf(whole, x.proxy.MaxManifest, x.proxy.MaxManifest))
+	defer got.Body.Close()
+	done, ok := x.proxy.room.tryReserve(heldOf(got, x.proxy.MaxManifest, x.proxy.MaxManifest))
 	if !ok {
 		return
 	}
 	defer done()
-	content, err := readAll(whole.Body, whole.ContentLength, x.proxy.MaxManifest)
-	if whole.StatusCode != http.StatusOK || err != nil || int64(len(content)) > x.proxy.MaxManifest {
+	content, err := readAll(got.Body, got.ContentLength, x.proxy.MaxManifest)
+	if got.StatusCode != http.StatusOK || err != nil || int64(len(content)) > x.proxy.MaxManifest {
 		return
 	}
-	if content, ok := decompressed(whole.Header, content, x.proxy.MaxManifest); ok && isObject(content) {
+	if content, ok := decompressed(got.Header, content, x.proxy.MaxManifest); ok && isObject(content) {
 		response.Header.Set(digestHeader, oci.Digest(content))
 		if response.ContentLength < 0 && response.Header.Get("Content-Encoding") == "" {
 			response.ContentLength = int64(len(content))
@@ -144,9 +144,9 @@ func (x *exchange) identifyManifest(response *http.Response) error {
 	if !ok {
 		return nil
 	}
-	text, whole, err := readUpTo(response, most)
+	text, complete, err := readUpTo(response, most)
 	response.Body = heldBody{response.Body, response.Body, done}
-	if err != nil || !whole {
+	if err != nil || !complete {
 		return err
 	}
 	content, ok := decompressed(response.Header, text, x.proxy.MaxManifest)

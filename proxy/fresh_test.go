@@ -146,7 +146,7 @@ func TestATagDoesNotGoBack(t *testing.T) {
 		{"it was deleted behind our back", func(s scattered) { s.at["west"].do("DELETE", "/v2/app/manifests/v1") },
 			404, "west; reason=leased"},
 		{"its lease has ended, and it was pushed behind our back", func(s scattered) {
-			s.proxy.leases.end("app", "west", nil)
+			s.proxy.leases.revoke("app", "west", nil)
 			s.tagAt("west", "v1", "newer")
 		}, 200, "west; reason=nearest"},
 		{"it was pushed behind our back", func(s scattered) { s.tagAt("west", "v1", "newer") }, 200,
@@ -309,7 +309,7 @@ func TestTheDeletedStaysDeleted(t *testing.T) {
 		t.Error("healing brought it back")
 	}
 	s.want(s.putManifest("v1", image), 400, "west; reason=scattered")
-	s.proxy.leases.end("app", "west", nil)
+	s.proxy.leases.revoke("app", "west", nil)
 	s.proxy.leases.accept(t.Context(), "app", "east", bob, start)
 	s.want(s.do("POST "+uploads+"?digest="+sha256Of([]byte("config")), strings.NewReader("config")), 201,
 		"west; reason=bound")
@@ -349,7 +349,7 @@ func TestAReplicaThatDoesNotDelete(t *testing.T) {
 	g.want(g.do("GET "+path, nil), 404, "west; reason=nearest")
 	g.set("west", down)
 	g.want(g.do("GET "+path, nil), 404, "europe; reason=fallthrough")
-	g.proxy.leases.end("app", "west", nil)
+	g.proxy.leases.revoke("app", "west", nil)
 	g.proxy.leases.accept(t.Context(), "app", "east", bob, start)
 	g.proxy.leases.accept(t.Context(), "app", "east", bob, time.Now())
 	got := g.do("HEAD "+path, nil)
@@ -453,7 +453,7 @@ func TestReadOnlyReplicas(t *testing.T) {
 	if seen := g.take(); len(seen) != 2 {
 		t.Errorf("asked %q", seen)
 	}
-	g.proxy.leases.end("app", "east", nil)
+	g.proxy.leases.revoke("app", "east", nil)
 	g.proxy.leases.bind("app", "", addrOf("127.0.0.1:1"), start)
 	g.want(g.do("POST "+uploads, nil), 202, "east; reason=failover")
 	if seen := g.take(); len(seen) != 1 {
@@ -565,7 +565,7 @@ func TestReplicasThatFailWrites(t *testing.T) {
 	t.Run("501 is no fault", func(t *testing.T) {
 		g := rigWith(t, failing(501, http.MethodPost))
 		g.want(g.do("POST "+uploads, nil), 202, "east; reason=failover") // it is tried elsewhere
-		g.proxy.leases.end("app", "east", nil)
+		g.proxy.leases.revoke("app", "east", nil)
 		g.proxy.leases.bind("app", "", addrOf("127.0.0.1:1"), start)
 		g.take()
 		g.do("POST "+uploads, nil)
@@ -577,7 +577,7 @@ func TestReplicasThatFailWrites(t *testing.T) {
 		g := rigWith(t, failing(500, http.MethodPatch, http.MethodPut))
 		g.do("PATCH "+uploads+"1?fairlead-replica=west", strings.NewReader("x"))
 		g.do("PUT /v2/app/manifests/v1", strings.NewReader("{}"))
-		g.proxy.leases.end("app", "east", nil)
+		g.proxy.leases.revoke("app", "east", nil)
 		g.proxy.leases.bind("app", "", addrOf("127.0.0.1:1"), start)
 		g.want(g.do("POST "+uploads, nil), 202, "west; reason=nearest")
 	})
@@ -589,8 +589,8 @@ type endable struct {
 	owner string
 }
 
-func (e *endable) Owner(string) string { return e.owner }
-func (e *endable) End(string, string)  { e.owner = "" }
+func (e *endable) Owner(string) string       { return e.owner }
+func (e *endable) RevokeLost(string, string) { e.owner = "" }
 
 // releasable is an agreement on an owner until that is released.
 type releasable struct {
@@ -598,8 +598,8 @@ type releasable struct {
 	owner string
 }
 
-func (r *releasable) Owner(string) string    { return r.owner }
-func (r *releasable) Release(string, string) { r.owner = "" }
+func (r *releasable) Owner(string) string           { return r.owner }
+func (r *releasable) RevokeReadOnly(string, string) { r.owner = "" }
 func (r *releasable) Accept(_ context.Context, _, replica string) string {
 	r.owner = cmp.Or(r.owner, replica)
 	return r.owner

@@ -306,7 +306,7 @@ func TestABlobIsBroughtHome(t *testing.T) {
 	s := newScattered(t)
 	started := s.do("POST "+uploads, nil)
 	s.want(started, 202, "west; reason=nearest")
-	s.proxy.leases.end("app", "west", nil)
+	s.proxy.leases.revoke("app", "west", nil)
 	s.proxy.leases.accept(t.Context(), "app", "europe", alice, time.Now())
 	location := started.header.Get("Location")
 	s.want(s.do("PUT "+location+"&digest="+sha256Of([]byte("late")), strings.NewReader("late")), 201,

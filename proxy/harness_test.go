@@ -66,6 +66,7 @@ type rigConfig struct {
 type told struct {
 	committed      func(repository, digest, replica string)
 	brought, doubt func(what ledger.Reference, replica string)
+	missed         func(what ledger.Reference, replica string)
 	pulled         func(replica string, nearest bool, bytes int)
 	healed         func(source, target string, bytes int)
 }
@@ -76,7 +77,11 @@ func (t *told) Committed(repository, digest, replica string) {
 	}
 }
 
-func (t *told) Missed(ledger.Reference, string) {}
+func (t *told) Missed(what ledger.Reference, replica string) {
+	if t.missed != nil {
+		t.missed(what, replica)
+	}
+}
 
 func (t *told) Brought(what ledger.Reference, replica string) {
 	if t.brought != nil {

@@ -67,10 +67,10 @@ func (x *exchange) asksToPush() bool {
 		x.in.Method == http.MethodHead && x.decided.request.Bound != "" && x.target.isDigest()
 }
 
-// reportMissed tells of what the ledger knows to be at a replica, and is not there any more: it has to be brought there
-// again.
+// reportMissed tells of a read of what the ledger knows to be at a replica, and is not there any more: it has to be
+// brought there again. Of a write that is answered 404 it does not: who deletes does not want it back.
 func (x *exchange) reportMissed(absentAt []*router.Replica) {
-	if !x.target.manifest || len(absentAt) == 0 || x.decided.request.Named != "" {
+	if !x.reads() || !x.target.manifest || len(absentAt) == 0 || x.decided.request.Named != "" {
 		return
 	}
 	known, ok := x.proxy.Ledger.Known(x.reference())

@@ -130,3 +130,24 @@ func TestDeletionOfWhatIsHeld(t *testing.T) {
 		})
 	}
 }
+
+// TestMissed: a pull of what a replica is known to have, and does not have any more, is told of. A deletion is not.
+func TestMissed(t *testing.T) {
+	for line, want := range map[string]bool{
+		"GET " + byDigest: true, "HEAD " + byDigest: true, "DELETE " + byDigest: false,
+	} {
+		var missed []string
+		known := newMemoryLedger()
+		known.of[ledger.Reference{Repository: "app", Name: digest}] = ledger.Entry{
+			Digest: digest, Confirmed: []string{"east", "west"},
+		}
+		g := newRig(t, map[string]http.HandlerFunc{"west": status(404), "east": status(202)}, func(c *rigConfig) {
+			c.Ledger = known
+			c.told.missed = func(_ ledger.Reference, replica string) { missed = append(missed, replica) }
+		})
+		g.do(line, nil)
+		if got := len(missed) == 1 && missed[0] == "west"; got != want || !want && len(missed) > 0 {
+			t.Errorf("%s: told of %q", line, missed)
+		}
+	}
+}

@@ -51,7 +51,7 @@ func (x *exchange) learnOwner(got answer) (owner string, err error) {
 func (x *exchange) learnWrite(replica string, response *http.Response, now time.Time) (owner string, err error) {
 	p, d, repository := x.proxy, x.decided, x.target.repository
 	if d.LeaseEnds {
-		p.leases.end(repository, d.request.Lease, d.fleet.Replica(d.request.Lease))
+		p.leases.revoke(repository, d.request.Lease, d.fleet.Replica(d.request.Lease))
 		p.Log.Info("lease moved", "repository", repository, "from", d.request.Lease, "to", replica)
 	}
 	owner = p.leases.accept(x.ctx, repository, replica, x.client, now)

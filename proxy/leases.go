@@ -148,12 +148,12 @@ func (l *leases) open(repository, owner string, now time.Time) (done func(), hel
 	}, true
 }
 
-// end takes an owner's lease away that is lost or read-only, when another replica has accepted a write in its place.
-func (l *leases) end(repository, owner string, known *router.Replica) {
+// revoke takes the lease from an owner that is lost or read-only, when another replica has accepted a write in its place.
+func (l *leases) revoke(repository, owner string, known *router.Replica) {
 	if known != nil && known.ReadOnly {
-		l.agreed.Release(repository, owner)
+		l.agreed.RevokeReadOnly(repository, owner)
 	} else {
-		l.agreed.End(repository, owner)
+		l.agreed.RevokeLost(repository, owner)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

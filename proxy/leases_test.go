@@ -73,11 +73,11 @@ func TestLeaseEnds(t *testing.T) {
 	l := newLeases(time.Minute, nil)
 	l.accept(t.Context(), "app", "west", alice, start)
 	release, _ := l.open("app", "west", start)
-	l.end("app", "east", nil)
+	l.revoke("app", "east", nil)
 	if got := l.owner("app", start); got != "west" {
 		t.Errorf("ended by another's name: %q", got)
 	}
-	l.end("app", "west", nil)
+	l.revoke("app", "west", nil)
 	if got := l.owner("app", start); got != "" {
 		t.Errorf("after the end: owner %q", got)
 	}

@@ -45,7 +45,7 @@ func (x *exchange) by() ledger.Request {
 }
 
 // errUnrecorded means that a write is done, and not remembered: its client has to come again.
-var errUnrecorded = errors.New("the gateway cannot keep record of pushes now")
+var errUnrecorded = errors.New("the gateway cannot record pushes now")
 
 // reference is what the ledger calls what is asked for.
 func (x *exchange) reference() ledger.Reference {

@@ -39,7 +39,7 @@ func (m Memory) complete() Memory {
 }
 
 const (
-	// smallManifest is more than manifests of images have, in bytes. They have room of their own, so that large ones
+	// smallManifest is twice what manifests of images have at most, in bytes: that much room is taken for one. They have room of their own, so that large ones
 	// that come slowly keep nobody from pushing an image.
 	smallManifest = 64 << 10
 	// maxWaiting is how many large ones may wait for room at once.

@@ -55,7 +55,7 @@ func TestAClientHasAShareOfTheLeases(t *testing.T) {
 	}
 }
 
-func TestHousehold(t *testing.T) {
+func TestClientPrefix(t *testing.T) {
 	for client, want := range map[string]string{"192.0.2.1": "192.0.2.1/32", "2001:db8:1:2:3::4": "2001:db8:1:2::/64"} {
 		if got := clientPrefix(netip.MustParseAddr(client)); got.String() != want {
 			t.Errorf("%s: %s", client, got)

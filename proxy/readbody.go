@@ -11,12 +11,12 @@ const maxShort = 4 << 10
 
 // readShort takes in a short answer that may not be the one, so that its connection can be used again rather than
 // closed. A long one is left alone.
-func readShort(response *http.Response) (text []byte, whole bool, err error) {
+func readShort(response *http.Response) (text []byte, complete bool, err error) {
 	return readUpTo(response, maxShort)
 }
 
 // readUpTo takes an answer in that has at most so many bytes.
-func readUpTo(response *http.Response, most int64) (text []byte, whole bool, err error) {
+func readUpTo(response *http.Response, most int64) (text []byte, complete bool, err error) {
 	if response.ContentLength > most {
 		return nil, false, nil
 	}
@@ -29,8 +29,8 @@ func readUpTo(response *http.Response, most int64) (text []byte, whole bool, err
 	if err != nil {
 		return nil, false, err
 	}
-	rest, whole := response.Body, int64(len(text)) <= most
-	if whole {
+	rest, complete := response.Body, int64(len(text)) <= most
+	if complete {
 		rest.Close()
 		rest = http.NoBody
 	}
@@ -38,7 +38,7 @@ func readUpTo(response *http.Response, most int64) (text []byte, whole bool, err
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(text), rest), rest}
-	return text, whole, nil
+	return text, complete, nil
 }
 
 // sizeOf is how large a body can be that is read to so many bytes at most.

@@ -148,8 +148,8 @@ func resumes(h http.Header) bool {
 
 // emptyIndex reports whether an answer is a list of referrers with none in it, and no further page.
 func emptyIndex(response *http.Response) (bool, error) {
-	text, whole, err := readShort(response)
-	if err != nil || !whole || response.Header.Get("Link") != "" {
+	text, complete, err := readShort(response)
+	if err != nil || !complete || response.Header.Get("Link") != "" {
 		return false, err
 	}
 	var doc struct {

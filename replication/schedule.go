@@ -99,7 +99,7 @@ func (e *Engine) finishTask(ctx context.Context, w *worker, t Task, err error) {
 	}
 	e.metrics.tasks.WithLabelValues(t.Target, string(t.Action), result(err)).Inc()
 	if err != nil {
-		e.Log.Warn("replication failed; `fairlead replication failures` shows when it is tried again",
+		e.Log.Warn("replication failed; `fairlead replication failures` shows whether and when it is tried again",
 			"replica", t.Target, "action", t.Action, "repository", t.Repository, "digest", t.Digest, "error", err)
 	}
 	e.Wake()

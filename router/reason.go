@@ -38,7 +38,7 @@ const (
 	Scattered Reason = "scattered"
 )
 
-// Reasons lists the closed set, so that metrics can start every label at zero.
+// Reasons lists the closed set, which tests and docs are held to.
 func Reasons() []Reason {
 	return []Reason{
 		Nearest, Failover, Home, Leased, Bound, Owner, Named, Fallthrough, Followed, Deleted, HolderDown, LastResort,

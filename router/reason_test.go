@@ -4,12 +4,14 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
-// A reason that Reasons leaves out would be a metric label that starts to exist with its first event.
+// TestReasonsIsClosed: all reasons are listed, and each is explained to operators.
 func TestReasonsIsClosed(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "reason.go", nil, 0)
 	if err != nil {
@@ -26,8 +28,15 @@ func TestReasonsIsClosed(t *testing.T) {
 		}
 		return true
 	})
+	page, err := os.ReadFile("../docs/request-handling.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var listed []string
 	for _, r := range Reasons() {
+		if !strings.Contains(string(page), "`"+string(r)+"`") {
+			t.Errorf("docs/request-handling.md does not explain %s", r)
+		}
 		listed = append(listed, string(r))
 	}
 	sameNames(t, listed, declared...)

@@ -275,9 +275,9 @@ func clusterLosesOne(t *testing.T, gateways []*gateway, registries []*registry) 
 	}
 }
 
-// TestClusterBlind: one gateway cannot reach one upstream. Its answers do not move, and what it is asked for goes
+// TestClusterUnreachable: one gateway cannot reach one upstream. Its answers do not move, and what it is asked for goes
 // through the front of that region.
-func TestClusterBlind(t *testing.T) {
+func TestClusterUnreachable(t *testing.T) {
 	t.Parallel()
 	registries := startRegistries(t, distributionKind, splitReplicas)
 	ips := []string{"127.3.0.1", "127.3.0.2", "127.3.0.3"}
@@ -293,22 +293,22 @@ func TestClusterBlind(t *testing.T) {
 			f.replicas[2].upstream = "http://" + dead
 		}
 	})
-	blind, client := gateways[0], newRegional(t, 3, gateways[0])
-	waitFor(t, startBound, "the blind one to know that it is", func() error {
-		if n := blind.metric(t, "fairlead_replica_up", `replica="westeurope"`, `target="upstream"`); n != 0 {
+	cutOff, client := gateways[0], newRegional(t, 3, gateways[0])
+	waitFor(t, startBound, "it to know that it cannot reach the upstream", func() error {
+		if n := cutOff.metric(t, "fairlead_replica_up", `replica="westeurope"`, `target="upstream"`); n != 0 {
 			return fmt.Errorf("up: %v", n)
 		}
 		return nil
 	})
 	asked := func() error {
-		answer, err := askDNS("udp", blind.dns, hostname, dns.TypeA, "127.0.3.0/24")
+		answer, err := askDNS("udp", cutOff.dns, hostname, dns.TypeA, "127.0.3.0/24")
 		if err == nil && (len(answer.Answer) != 1 || !strings.HasSuffix(answer.Answer[0].String(), ips[2])) {
 			err = fmt.Errorf("answer %v", answer.Answer)
 		}
 		return err
 	}
-	// It was alone with its opinion until the others came.
-	waitFor(t, startBound, "the others' opinions", asked)
+	// It was alone with its report until the others came.
+	waitFor(t, startBound, "the others' reports", asked)
 	tries := 0
 	waitFor(t, startBound, "the way through the front", func() error {
 		tries++
@@ -326,16 +326,16 @@ func TestClusterBlind(t *testing.T) {
 	defer stop()
 	for n := 0; ctx.Err() == nil; n++ {
 		if err := asked(); err != nil {
-			t.Fatalf("the blind one's answer moved: %v", err)
+			t.Fatalf("its answer moved: %v", err)
 		}
-		repository := fmt.Sprintf("blind-%d", n)
+		repository := fmt.Sprintf("unreachable-%d", n)
 		if _, err := client.push(t, repository, "v1", nil); err != nil {
 			t.Fatal(err)
 		}
 		if owner := wholeOn(t, registries, repository, "v1"); owner != "westeurope" {
 			t.Fatalf("%s went to %q", repository, owner)
 		}
-		if digest, err := pulled("http://"+blind.listen, repository, "v1"); err != nil || digest == "" {
+		if digest, err := pulled("http://"+cutOff.listen, repository, "v1"); err != nil || digest == "" {
 			t.Fatal(err)
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// maxGrownByHealing is a gateway's memory for copies, however large they are.
-const maxGrownByHealing = 32 << 10 // KiB
+// maxHealingMemory is a gateway's memory for copies, however large they are.
+const maxHealingMemory = 32 << 10 // KiB
 
 // TestHealLarge: a layer is on a sibling when its manifest comes to the owner. FAIRLEAD_HEAL_MIB is the layer's size.
 func TestHealLarge(t *testing.T) {
@@ -44,7 +44,7 @@ func TestHealLarge(t *testing.T) {
 	took, grown := time.Since(began), g.peakKiB(t)-before
 	t.Logf("figure: %d MiB healed in %v, the gateway's peak of memory from %d to %d MiB", size>>20,
 		took.Round(time.Millisecond), before>>10, (before+grown)>>10)
-	if grown > maxGrownByHealing {
+	if grown > maxHealingMemory {
 		t.Errorf("healing took %d KiB of memory", grown)
 	}
 	if n := g.metric(t, "fairlead_proxy_healed_total", `result="copied"`); n != 1 {

@@ -98,14 +98,14 @@ func TestAudit(t *testing.T) {
 			}
 			east, west, europe := registries[1], registries[0], registries[2]
 			lost, older, dead := push(client, "app", "lost"), push(client, "app", "moved"), push(client, "app", "dead")
-			newer, holey, ours := push(client, "app", "moved"), push(client, "app", "holey"),
+			newer, incomplete, ours := push(client, "app", "moved"), push(client, "app", "incomplete"),
 				push(client, "app", "ours")
 			everywhere := func(repository, tag, digest string) {
 				t.Helper()
 				waitFor(t, startBound, tag+" everywhere",
 					func() error { return wholeEverywhere(t, registries, repository, tag, digest) })
 			}
-			for tag, of := range map[string]descriptor{"lost": lost, "moved": newer, "dead": dead, "holey": holey,
+			for tag, of := range map[string]descriptor{"lost": lost, "moved": newer, "dead": dead, "incomplete": incomplete,
 				"ours": ours} {
 				everywhere("app", tag, of.Digest)
 			}
@@ -140,7 +140,7 @@ func TestAudit(t *testing.T) {
 			must(t, err)
 			must(t, east.put("/v2/app/manifests/moved", typeManifest, olderBody))
 			must(t, east.put("/v2/app/manifests/dead", typeManifest, deadBody))
-			_, doc, err := getManifest(east.url(), "app", "holey")
+			_, doc, err := getManifest(east.url(), "app", "incomplete")
 			must(t, err)
 			_, err = behind.send(http.MethodDelete, "/v2/app/blobs/"+doc.Layers[0].Digest, "", nil, http.StatusAccepted)
 			must(t, err)
@@ -148,7 +148,7 @@ func TestAudit(t *testing.T) {
 			theirs := push(direct(t, west), "app", "ours")
 
 			want := []string{
-				"incomplete eastus app " + holey.Digest, "missing eastus app lost", "out_of_band westus app ours",
+				"incomplete eastus app " + incomplete.Digest, "missing eastus app lost", "out_of_band westus app ours",
 				"stale eastus app moved",
 				"undeleted eastus app dead", "undeleted eastus app " + dead.Digest, "unknown westeurope stray v1",
 			}
@@ -166,7 +166,7 @@ func TestAudit(t *testing.T) {
 				t.Errorf("repaired: exit code %d, %+v", code, a)
 			}
 			g.same(t, "--deep")
-			for tag, of := range map[string]descriptor{"lost": lost, "moved": newer, "holey": holey, "ours": theirs} {
+			for tag, of := range map[string]descriptor{"lost": lost, "moved": newer, "incomplete": incomplete, "ours": theirs} {
 				everywhere("app", tag, of.Digest)
 			}
 			everywhere("stray", "v1", stray.Digest)

@@ -186,7 +186,7 @@ func TestReplicaAway(t *testing.T) {
 		clients = append(clients, newRegional(t, i+1, g))
 	}
 	away := registries[2]
-	tags := newShelf()
+	tags := newTagTable()
 	path := func(n int, reference string) string { return fmt.Sprintf("/v2/away-%d/manifests/%s", n%10, reference) }
 	push := func(via, n int) {
 		tag := fmt.Sprintf("v%d", n)
@@ -198,7 +198,7 @@ func TestReplicaAway(t *testing.T) {
 		digest := tags.get(n)
 		_, err := clients[via].send(http.MethodDelete, path(n, digest), "", nil, http.StatusAccepted)
 		must(t, err)
-		tags.bury(n)
+		tags.delete(n)
 	}
 	old := images / 3
 	for n := range old {
@@ -246,7 +246,7 @@ func TestReplicaAway(t *testing.T) {
 			pace := time.NewTicker(5 * time.Millisecond)
 			defer pace.Stop()
 			for {
-				for _, gone := range tags.buried() {
+				for _, gone := range tags.deleted() {
 					select {
 					case <-watching:
 						return
@@ -271,53 +271,53 @@ func TestReplicaAway(t *testing.T) {
 	stop()
 	watch.Wait()
 	t.Logf("figure: away while %d images were pushed, retagged or deleted; %d deleted ones asked for %d times meanwhile, given out %d times; the same everywhere %v after its return",
-		images, len(tags.buried()), asked.Load(), reappeared.Load(), took.Round(100*time.Millisecond))
+		images, len(tags.deleted()), asked.Load(), reappeared.Load(), took.Round(100*time.Millisecond))
 	if reappeared.Load() > 0 || asked.Load() == 0 {
 		t.Error("what was deleted has reappeared")
 	}
 }
 
-// shelf is what TestReplicaAway has pushed and deleted: v1 to vN, in ten repositories.
-type shelf struct {
+// tagTable is what TestReplicaAway has pushed and deleted: v1 to vN, in ten repositories.
+type tagTable struct {
 	mu   sync.Mutex
 	tags map[int]string // Guarded by mu; "" is a deleted one
-	gone []grave        // Guarded by mu.
+	gone []deletedTag   // Guarded by mu.
 }
 
-type grave struct {
+type deletedTag struct {
 	n      int
 	digest string
 }
 
-func newShelf() *shelf { return &shelf{tags: map[int]string{}} }
+func newTagTable() *tagTable { return &tagTable{tags: map[int]string{}} }
 
-func (s *shelf) set(n int, digest string) {
+func (s *tagTable) set(n int, digest string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tags[n] = digest
 }
 
-func (s *shelf) get(n int) string {
+func (s *tagTable) get(n int) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.tags[n]
 }
 
-func (s *shelf) bury(n int) {
+func (s *tagTable) delete(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.gone = append(s.gone, grave{n, s.tags[n]})
+	s.gone = append(s.gone, deletedTag{n, s.tags[n]})
 	s.tags[n] = ""
 }
 
-func (s *shelf) buried() []grave {
+func (s *tagTable) deleted() []deletedTag {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.gone)
 }
 
 // compare asks all registries directly. Deleted content must be gone from each.
-func (s *shelf) compare(registries []*registry) error {
+func (s *tagTable) compare(registries []*registry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range registries {

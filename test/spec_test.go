@@ -282,9 +282,9 @@ func (s *script) badManifests() []row {
 	}
 	nothing := put("end-7 no type", "bad", "", image)
 	nothing.header = nil
-	hole := s.putOther("end-7 blob missing", "hole",
+	incomplete := s.putOther("end-7 blob missing", "incomplete",
 		map[string]any{"layers": []descriptor{s.descriptor(typeLayer, "missing")}})
-	hole.unlike = []unlike{{
+	incomplete.unlike = []unlike{{
 		kinds: everyKind, answer: `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"` + s.digest("missing"),
 		reason: "no manifest is put whose parts are missing, and the refusal names the part, the owner and who was asked",
 	}}
@@ -303,7 +303,7 @@ func (s *script) badManifests() []row {
 			9<<19)}}),
 		put("end-7 digest in a config malformed", "bad", typeManifest,
 			[]byte(strings.ReplaceAll(string(image), s.digest("config"), "sha256:short"))),
-		hole,
+		incomplete,
 		put("end-7 child missing", "sparse", typeIndex, sparse),
 		{name: "end-3 refused", method: "GET", path: s.at + "/manifests/bad", header: manifestTypes},
 	}

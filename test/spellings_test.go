@@ -70,9 +70,9 @@ func oddNames(t *testing.T, client regional, registries []*registry) {
 				return nil
 			})
 		}
-		hole := encode(t, document{SchemaVersion: 2, MediaType: typeManifest,
+		incomplete := encode(t, document{SchemaVersion: 2, MediaType: typeManifest,
 			Layers: []descriptor{{MediaType: typeLayer, Digest: digestOf([]byte("no" + name)), Size: 2}}})
-		if _, err := client.send(http.MethodPut, "/v2/"+name+"/manifests/hole", typeManifest, hole,
+		if _, err := client.send(http.MethodPut, "/v2/"+name+"/manifests/incomplete", typeManifest, incomplete,
 			http.StatusBadRequest); err != nil {
 			t.Errorf("a manifest without its layer: %v", err)
 		}

@@ -103,8 +103,8 @@ func pushAs(t testing.TB, img image, ref string) {
 // Bounds of what many refused pushes may leave behind: what the collector's pace adds and takes away. A lease or a
 // goroutine for each of 100,000 would pass them by far.
 const (
-	maxGrownHeap       = 16 << 20
-	maxGrownResident   = 48 << 20
+	maxHeapGrowth       = 16 << 20
+	maxResidentGrowth   = 48 << 20
 	maxGrownGoroutines = 200
 )
 
@@ -151,7 +151,7 @@ func (m memory) String() string {
 }
 
 func (m memory) within(before memory) error {
-	if m.heap-before.heap > maxGrownHeap || m.resident-before.resident > maxGrownResident ||
+	if m.heap-before.heap > maxHeapGrowth || m.resident-before.resident > maxResidentGrowth ||
 		m.goroutines-before.goroutines > maxGrownGoroutines {
 		return fmt.Errorf("from %v to %v", before, m)
 	}

@@ -17,7 +17,7 @@ type Name struct {
 var ErrDeleted = errors.New("it is being deleted")
 
 // Writes keeps writes and deletions of one name apart, as far as they are our own. Several may write a name at once,
-// since all write what its digest says or the record names. A deletion is alone: otherwise a copy could end after a
+// since all write what its digest says or the ledger names. A deletion is alone: otherwise a copy could end after a
 // deletion that was taken for done. The zero value is empty. It holds as many names as there are calls in progress, and
 // maxDoubtful.
 type Writes struct {

@@ -28,7 +28,7 @@ func serve(t *testing.T, handler http.HandlerFunc) *url.URL {
 	return parseURL(t, server.URL)
 }
 
-// serveTLS serves with the certificate that writePair made under name, for registry.contoso.com.
+// serveTLS serves with the certificate that keyfilestest.WritePair made under name, for registry.contoso.com.
 func serveTLS(t *testing.T, dir, name string, clients *x509.CertPool, handler http.HandlerFunc) *url.URL {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key"))

@@ -8,7 +8,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
-var errBlind = errors.New("its login may not see all of it, so that nothing that it refuses counts as missing")
+var errPartialLogin = errors.New("its login may not see all of it, so that nothing that it refuses counts as missing")
 
 // catalog is all that a replica lists.
 type catalog struct {
@@ -50,7 +50,7 @@ func (r *run) trusts(replica string, c *catalog) bool {
 	lacks, err := r.countUnlisted(replica, c)
 	if err == nil && lacks > len(c.repositories) {
 		const form = "it lists %d repositories; at least %d that it is said to have are not among them: %w"
-		err = fmt.Errorf(form, len(c.repositories), lacks, errBlind)
+		err = fmt.Errorf(form, len(c.repositories), lacks, errPartialLogin)
 	}
 	if err != nil {
 		r.report.problem(replica, "", err)

@@ -15,7 +15,7 @@ import (
 // maxRepairs is how many repairs run at a time.
 const maxRepairs = 4
 
-var errIncomplete = errors.New("it is not recorded: the replica does not have all blobs of it")
+var errIncomplete = errors.New("it is not recorded: the replica does not have all of it")
 
 // handle reports a difference. It records what is unknown at once, leaves pending ones to replication, and keeps all
 // others for the second look. found: something new was recorded.

@@ -70,7 +70,7 @@ func printImage(w io.Writer, i admin.Image) error {
 	for _, c := range i.Children {
 		there, lacking := names(c.Replicas)
 		if !c.Known {
-			there, lacking = nil, []string{"not in the record"}
+			there, lacking = nil, []string{"not in the ledger"}
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\n", c.Digest, cmp.Or(strings.Join(there, ","), "-"),
 			cmp.Or(strings.Join(lacking, ","), "-"))

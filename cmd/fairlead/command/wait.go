@@ -29,7 +29,7 @@ func waitCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "wait REF",
 		Short: "wait until an image is on the replicas that it is wanted on",
-		Long: `Wait until an image, REPOSITORY:TAG or REPOSITORY@DIGEST, is whole on replicas: on all that are to
+		Long: `Wait until an image, REPOSITORY:TAG or REPOSITORY@DIGEST, is complete on replicas: on all that are to
 have it, on a number of them, or on those that are named. What a filter leaves out, what is offline
 and what takes no writes is not counted among all. A tag is waited for with the digest that it has
 at the time; it need not have been pushed yet. The gateway may be restarted meanwhile.

@@ -121,19 +121,19 @@ func (a *agreement) Front(replica string) (address string, ok bool) {
 	return net.JoinHostPort(front.String(), a.port), front.IsValid()
 }
 
-// End tells all that an owner is lost, if most of us have said so. A gateway that is cut off, has only just come
+// RevokeLost tells all that an owner is lost, if most of us have said so. A gateway that is cut off, has only just come
 // back, or is alone in not reaching the owner, goes elsewhere by itself and takes the lease from nobody.
-func (a *agreement) End(repository, owner string) {
+func (a *agreement) RevokeLost(repository, owner string) {
 	if a.seen.Load().MayEnd(owner, len(a.Members()), len(a.config.Peers)) {
-		a.log.Info("lease ended: its owner is lost", "repository", repository, "owner", owner)
-		a.Cluster.End(repository, owner)
+		a.log.Info("a lease was revoked: its owner is lost", "repository", repository, "owner", owner)
+		a.Revoke(repository, owner)
 	}
 }
 
-// Release ends the lease of an owner that refuses the repository's writes: any gateway would be told the same.
-func (a *agreement) Release(repository, owner string) {
-	a.log.Info("lease ended: its owner is read-only", "repository", repository, "owner", owner)
-	a.Cluster.End(repository, owner)
+// RevokeReadOnly ends the lease of an owner that refuses the repository's writes: any gateway would be told the same.
+func (a *agreement) RevokeReadOnly(repository, owner string) {
+	a.log.Info("a lease was revoked: its owner is read-only", "repository", repository, "owner", owner)
+	a.Revoke(repository, owner)
 }
 
 // joined: until the others were asked for what they know, leases would be granted that they hold.

@@ -100,6 +100,9 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 			err = errors.Join(err, g.close())
 		}
 	}()
+	if g.hooks, err = openHooks(c, release, g.ledger, g.metrics, log); err != nil {
+		return nil, err
+	}
 	checkpoint := audit.OpenCheckpoint(c.State, log)
 	if c.Cluster != nil {
 		if g.agreed, err = newAgreement(c, release, g.monitor, g.ledger, checkpoint, g.metrics, log); err != nil {
@@ -115,9 +118,6 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		ledger: ledger.Current{Ledger: g.ledger, Others: g.others()}, agreed: g.agreed, fleet: g.reached(),
 		upstreams: g.upstreams, checkpoint: checkpoint, egress: g.sent,
 	}, g.metrics, log)
-	if g.hooks, err = openHooks(c, release, g.ledger, g.metrics, log); err != nil {
-		return nil, err
-	}
 	recorder := ledger.NewRecorder(ledger.RecorderOptions{
 		Ledger: g.ledger, Others: g.others(), Copying: g.copying,
 		Unrecorded: c.Replication.Unrecorded == configs.UnrecordedAccept, Registerer: g.metrics, Log: log,
@@ -236,7 +236,7 @@ func (g *Gateway) close() error {
 func (g *Gateway) Run(ctx context.Context) error {
 	defer func() {
 		if err := g.close(); err != nil {
-			g.log.Error("the record of pushes and deletions, or the queue of webhooks, was not closed", "error", err)
+			g.log.Error("the ledger or the queue of webhooks was not closed: what was written last may be lost", "error", err)
 		}
 	}()
 	open := g.open

@@ -42,7 +42,7 @@ func openHooks(c *configs.Config, release string, l *ledger.Ledger, reg promethe
 		log.Error("webhooks that commands made, and what was not yet delivered, are lost", "error", err)
 		service, err = webhook.Open(config)
 	}
-	if err != nil && c.State != "" { // as with the record, what can go on does
+	if err != nil && c.State != "" { // as with the ledger, what can go on does
 		log.Error("webhooks that commands made, and what was not yet delivered, are not known before a restart: `state` cannot be opened", "error", err)
 		config.Dir = ""
 		service, err = webhook.Open(config)
