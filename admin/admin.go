@@ -138,7 +138,10 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("GET /egress", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Egress()) })
 	mux.Handle("GET /images", images{c, make(chan struct{}, maxPolls)})
 	mux.HandleFunc("GET /replication", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Replication()) })
-	mux.HandleFunc("GET /replication/failures", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Failures()) })
+	mux.HandleFunc("GET /replication/failures", func(w http.ResponseWriter,
+		_ *http.Request) {
+		writeJSON(w, c.Failures())
+	})
 	mux.Handle("POST /replication/retry", ownPages().Handler(http.HandlerFunc(c.retry)))
 	mux.HandleFunc("GET /replication/conflicts", c.conflicts)
 	auditRoutes(mux, c.Audit, c.AskAudit, c.Log)

@@ -27,7 +27,8 @@ func TestAdmin(t *testing.T) {
 			if repository != "team/app" {
 				return RepositoryLease{Arbiter: "gw2"}
 			}
-			return RepositoryLease{&Lease{Repository: repository, Owner: "eastus", GrantedBy: "gw1", Arbitrated: true}, "gw1"}
+			return RepositoryLease{&Lease{Repository: repository, Owner: "eastus", GrantedBy: "gw1", Arbitrated: true},
+				"gw1"}
 		},
 		Cluster: func() Cluster {
 			return Cluster{Name: "gw1", Members: []Member{{Name: "gw2", Here: "westus", Address: "127.0.0.2:7946"}}}

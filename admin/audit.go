@@ -53,7 +53,10 @@ type AuditProblem struct {
 // caller's fault.
 func auditRoutes(mux *http.ServeMux, last func() Audit, begin func(AuditRequest) (Audit, error), log *slog.Logger) {
 	guarded(mux, log)("/audit", map[string]action{
-		http.MethodGet: func(http.ResponseWriter, *http.Request) (int, any, error) { return http.StatusOK, last(), nil },
+		http.MethodGet: func(http.ResponseWriter, *http.Request) (int, any, error) {
+			return http.StatusOK, last(),
+				nil
+		},
 		http.MethodPost: func(w http.ResponseWriter, r *http.Request) (int, any, error) {
 			var q AuditRequest
 			if err := decoder(w, r)(&q); err != nil {

@@ -90,7 +90,8 @@ func TestWebhooks(t *testing.T) {
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(test.body)))
 		if w.Code != test.status || !strings.Contains(w.Body.String(), test.contains) {
-			t.Errorf("%s %.80s: %d %s, want %d with %q", test.line, test.body, w.Code, w.Body, test.status, test.contains)
+			t.Errorf("%s %.80s: %d %s, want %d with %q", test.line, test.body, w.Code, w.Body, test.status,
+				test.contains)
 		}
 		var problem struct {
 			Title  string

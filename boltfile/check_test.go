@@ -65,7 +65,8 @@ func TestDamage(t *testing.T) {
 		opened++
 		err = db.Update(func(tx *bolt.Tx) error {
 			b, err := tx.CreateBucketIfNotExists([]byte("large"))
-			for key, value := b.Cursor().First(); key != nil && value != nil && err == nil; key, value = b.Cursor().First() {
+			for key, value := b.Cursor().First(); key != nil && value != nil && err == nil; key,
+				value = b.Cursor().First() {
 				err = b.Delete(key)
 			}
 			return errors.Join(err, b.Put([]byte("key"), nil))

@@ -65,7 +65,10 @@ func TestPartitionHealsToTheEarlierGrant(t *testing.T) {
 	if first == second {
 		t.Fatalf("both %s: the cut does not cut", first)
 	}
-	poll(t, "the isolated member is alone", func() bool { return len(nodes[2].Members()) == 1 && len(nodes[0].Members()) == 2 })
+	poll(t, "the isolated member is alone", func() bool {
+		return len(nodes[2].Members()) == 1 &&
+			len(nodes[0].Members()) == 2
+	})
 	for i := range 50 {
 		nodes[i%3].Accept(t.Context(), fmt.Sprintf("more-%d", i), "at-gw1")
 	}
@@ -81,7 +84,8 @@ func TestPartitionHealsToTheEarlierGrant(t *testing.T) {
 	if got := nodes[0].Owner("app"); got != first {
 		t.Errorf("owner %s, granted first was %s", got, first)
 	}
-	if nodes[0].metric(t, "fairlead_cluster_conflicts_total", "", "")+nodes[2].metric(t, "fairlead_cluster_conflicts_total", "", "") == 0 {
+	if nodes[0].metric(t, "fairlead_cluster_conflicts_total", "", "")+nodes[2].metric(t,
+		"fairlead_cluster_conflicts_total", "", "") == 0 {
 		t.Error("no conflict was counted")
 	}
 	together(t, nodes...)
@@ -97,7 +101,8 @@ func TestAShortCutIsRepaired(t *testing.T) {
 	net.isolate(nodes[2].Cluster, plain(nodes), false)
 	poll(t, "all agree", func() bool { return agree(nodes, repository) })
 	poll(t, "nothing differs", func() bool {
-		return nodes[0].metric(t, "fairlead_cluster_divergence", "", "")+nodes[2].metric(t, "fairlead_cluster_divergence", "", "") == 0
+		return nodes[0].metric(t, "fairlead_cluster_divergence", "", "")+nodes[2].metric(t,
+			"fairlead_cluster_divergence", "", "") == 0
 	})
 }
 
@@ -159,7 +164,8 @@ func TestClocksAnHourApart(t *testing.T) {
 		repository := fmt.Sprintf("app-%d", i)
 		first, _ := nodes[i%3].Accept(t.Context(), repository, "first")
 		poll(t, "all agree", func() bool { return agree(nodes, repository) })
-		if second, _ := nodes[(i+1)%3].Accept(t.Context(), repository, "second"); first != "first" || second != "first" {
+		if second, _ := nodes[(i+1)%3].Accept(t.Context(), repository, "second"); first != "first" ||
+			second != "first" {
 			t.Errorf("%s: %s, then %s", repository, first, second)
 		}
 		nodes[(i+2)%3].Revoke(repository, "first")
@@ -169,7 +175,10 @@ func TestClocksAnHourApart(t *testing.T) {
 		if third, _ := nodes[(i+1)%3].Accept(t.Context(), repository, "third"); third != "third" {
 			t.Errorf("%s: %s, after the first owner was lost", repository, third)
 		}
-		poll(t, "all agree on the third", func() bool { return agree(nodes, repository) && nodes[0].Owner(repository) == "third" })
+		poll(t, "all agree on the third", func() bool {
+			return agree(nodes, repository) &&
+				nodes[0].Owner(repository) == "third"
+		})
 	}
 }
 
@@ -187,7 +196,10 @@ func TestAnInsaneClockPoisonsNothing(t *testing.T) {
 		t.Error("its time was taken over")
 	}
 	divergence := func(n *node) float64 { return n.metric(t, "fairlead_cluster_divergence", "", "") }
-	poll(t, "the refused grant is a bucket that differs", func() bool { return divergence(nodes[0]) > 0 && divergence(nodes[2]) > 0 })
+	poll(t, "the refused grant is a bucket that differs", func() bool {
+		return divergence(nodes[0]) > 0 &&
+			divergence(nodes[2]) > 0
+	})
 	nodes[2].stop()
 	poll(t, "who has left differs from nobody", func() bool { return divergence(nodes[0])+divergence(nodes[1]) == 0 })
 }
@@ -205,7 +217,8 @@ func TestARestartedMemberLearnsAll(t *testing.T) {
 	if got := len(again.Leases()); got != 300 || again.Held() != 300 || len(again.FleetView()) != 1 {
 		t.Errorf("%d leases, reports %v", got, again.FleetView())
 	}
-	if g, ok := again.Lease("app-7"); !ok || g.Stamp.Member != Arbiter("app-7", []string{"gw1", "gw2", "gw3"}) && !g.Alone {
+	if g, ok := again.Lease("app-7"); !ok || g.Stamp.Member != Arbiter("app-7", []string{"gw1", "gw2", "gw3"}) &&
+		!g.Alone {
 		t.Errorf("granted by %+v", g)
 	}
 	nodes[2] = again
@@ -226,7 +239,8 @@ func TestAWrongKeyChangesNothing(t *testing.T) {
 	right := options{keys: [][]byte{key(t)}}
 	net, nodes := three(t, right, right, right)
 	nodes[0].Accept(t.Context(), "app", "at-gw1")
-	stranger := start(t, net, "gw4", options{keys: [][]byte{key(t)}, peers: []string{nodes[0].Address(), nodes[1].Address()}})
+	stranger := start(t, net, "gw4", options{keys: [][]byte{key(t)}, peers: []string{nodes[0].Address(),
+		nodes[1].Address()}})
 	stranger.Accept(t.Context(), "app", "at-gw4")
 	if _, err := stranger.list().Join([]string{nodes[0].Address()}); err == nil {
 		t.Error("joined without the key")
@@ -281,12 +295,14 @@ func TestReportsReachAll(t *testing.T) {
 	t.Parallel()
 	net, nodes := three(t)
 	for i, n := range nodes {
-		n.SetReports(map[string]Report{"westus": {Upstream: i != 0, Fronts: map[string]bool{"203.0.113.1": true}}, "eastus": {Upstream: true}})
+		n.SetReports(map[string]Report{"westus": {Upstream: i != 0, Fronts: map[string]bool{"203.0.113.1": true}},
+			"eastus": {Upstream: true}})
 	}
 	all := func() bool {
 		for _, n := range nodes {
 			reports := n.FleetView()
-			if len(reports) != 3 || reports["gw1"]["westus"].Upstream || !reports["gw2"]["westus"].Upstream || !reports["gw3"]["westus"].Fronts["203.0.113.1"] {
+			if len(reports) != 3 || reports["gw1"]["westus"].Upstream || !reports["gw2"]["westus"].Upstream ||
+				!reports["gw3"]["westus"].Fronts["203.0.113.1"] {
 				return false
 			}
 		}
@@ -315,7 +331,8 @@ func TestAlone(t *testing.T) {
 	if owner, arbitrated := n.Accept(t.Context(), "app", "here"); owner != "here" || !arbitrated {
 		t.Errorf("%s %v", owner, arbitrated)
 	}
-	if got := n.Leases(); len(got) != 1 || got[0].Stamp.Member != "gw1" || n.Owner("app") != "here" || len(n.Members()) != 1 {
+	if got := n.Leases(); len(got) != 1 || got[0].Stamp.Member != "gw1" || n.Owner("app") != "here" ||
+		len(n.Members()) != 1 {
 		t.Errorf("leases %v", got)
 	}
 	n.Keep("app", "other")

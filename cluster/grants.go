@@ -22,7 +22,8 @@ func (g Grant) live(now time.Time, life time.Duration) bool {
 	return !g.Revoked && now.Sub(g.Last) < life
 }
 
-// needed: a grant is kept after its end for as long as it may live, lest somebody who did not hear of the end brings it back.
+// needed: a grant is kept after its end for as long as it may live, lest somebody who did not hear of the end brings it
+// back.
 func (g Grant) needed(now time.Time, life time.Duration) bool { return now.Sub(g.Last) < 2*life }
 
 // maxGrants bounds what is kept about a repository. More than one is live only when halves of a cluster meet again.

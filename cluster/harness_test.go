@@ -107,7 +107,8 @@ func start(t *testing.T, net *cable, name string, o options) *node {
 		o.idle = 10 * time.Minute
 	}
 	cfg := Config{
-		Name: name, Listen: "127.0.0.1:0", Peers: o.peers, Keys: o.keys, Here: "at-" + name, Version: "test", Idle: o.idle,
+		Name: name, Listen: "127.0.0.1:0", Peers: o.peers, Keys: o.keys, Here: "at-" + name, Version: "test",
+		Idle:     o.idle,
 		Hostname: o.hostname,
 		Log:      slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level})), Registerer: reg,
 	}

@@ -14,8 +14,10 @@ import (
 
 func FuzzMessage(f *testing.F) {
 	good := message{V: 1, Type: typeGrants, From: "gw1", Boot: "0123", Up: 5, ID: 7,
-		Grants:  []wireGrant{{"app", "westus", 1, 2, "gw1", true, true, 3}},
-		Reports: []memberReport{{"gw1", "0123", 1, map[string]Report{"westus": {true, map[string]bool{"203.0.113.1": false}, []string{"203.0.113.1"}, true}}}}, Digest: make([]byte, 8*buckets)}
+		Grants: []wireGrant{{"app", "westus", 1, 2, "gw1", true, true, 3}},
+		Reports: []memberReport{{"gw1", "0123", 1,
+			map[string]Report{"westus": {true, map[string]bool{"203.0.113.1": false}, []string{"203.0.113.1"}, true}}}},
+		Digest: make([]byte, 8*buckets)}
 	f.Add(good.encode())
 	f.Add([]byte(`{"v":2,"type":"later","from":"gw1","boot":"1","more":{}}`))
 	f.Add([]byte(`{"v":1,"type":"ask","from":"gw1","boot":"1","repository":"a\u0000b","replica":"x"}`))
@@ -65,12 +67,14 @@ func TestDecodeRefuses(t *testing.T) {
 }
 
 func longest(n int) wireGrant {
-	return wireGrant{strings.Repeat("r", maxRepository-6) + fmt.Sprintf("%06d", n), strings.Repeat("o", maxName), 1 << 50, 1 << 31, strings.Repeat("m", maxName), true, true, 1 << 40}
+	return wireGrant{strings.Repeat("r", maxRepository-6) + fmt.Sprintf("%06d", n), strings.Repeat("o", maxName),
+		1 << 50, 1 << 31, strings.Repeat("m", maxName), true, true, 1 << 40}
 }
 
 func TestPacketsFit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := message{V: wireVersion, Type: typeGrants, From: strings.Repeat("f", maxName), Boot: strings.Repeat("b", 16), Up: 1 << 50, ID: 1<<64 - 1}
+		m := message{V: wireVersion, Type: typeGrants, From: strings.Repeat("f", maxName),
+			Boot: strings.Repeat("b", 16), Up: 1 << 50, ID: 1<<64 - 1}
 		var want, got []wireGrant
 		for i := range rapid.IntRange(0, 40).Draw(t, "count") {
 			g := longest(i)
@@ -94,11 +98,13 @@ func TestPacketsFit(t *testing.T) {
 }
 
 func TestDigestsAndQuestionsFitAPacket(t *testing.T) {
-	m := message{V: wireVersion, Type: typeDigest, From: strings.Repeat("f", maxName), Boot: newBoot(), Up: 1 << 50, Digest: make([]byte, 8*buckets), Seen: 1 << 60}
+	m := message{V: wireVersion, Type: typeDigest, From: strings.Repeat("f", maxName), Boot: newBoot(), Up: 1 << 50,
+		Digest: make([]byte, 8*buckets), Seen: 1 << 60}
 	if n := len(m.encode()); n > maxPacket {
 		t.Errorf("digest of %d bytes", n)
 	}
-	m = message{V: wireVersion, Type: typeAsk, From: m.From, Boot: m.Boot, Up: m.Up, ID: 1<<64 - 1, Repository: longest(0).Repository, Replica: longest(0).Owner}
+	m = message{V: wireVersion, Type: typeAsk, From: m.From, Boot: m.Boot, Up: m.Up, ID: 1<<64 - 1,
+		Repository: longest(0).Repository, Replica: longest(0).Owner}
 	if n := len(m.encode()); n > maxPacket {
 		t.Errorf("question of %d bytes", n)
 	}
@@ -132,7 +138,8 @@ func TestAStateIsBounded(t *testing.T) {
 func TestMetaFits(t *testing.T) {
 	data := meta{"westus", strings.Repeat("<", 200), newBoot(), ""}.encode(512)
 	var back meta
-	if err := json.Unmarshal(data, &back); err != nil || len(data) > 512 || back.Here != "westus" || back.Version != "" {
+	if err := json.Unmarshal(data, &back); err != nil || len(data) > 512 || back.Here != "westus" ||
+		back.Version != "" {
 		t.Errorf("%v %s", err, data)
 	}
 }

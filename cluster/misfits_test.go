@@ -33,10 +33,13 @@ func TestMisfits(t *testing.T) {
 		}, []string{"192.0.2.8: its messages do not open"}},
 		{"the same name", func() { m.fits("gw", meta{Hostname: "a.test"}, "a.test") }, nil},
 		{"an older version", func() { m.fits("gw", meta{}, "a.test"); m.clock("gw", 0) }, nil},
-		{"another name", func() { m.fits("gw", meta{Hostname: "b.test"}, "a.test") }, []string{"gw: it serves b.test and this gateway a.test"}},
+		{"another name", func() { m.fits("gw", meta{Hostname: "b.test"}, "a.test") },
+			[]string{"gw: it serves b.test and this gateway a.test"}},
 		{"a clock that is near", func() { m.clock("gw", at(15*time.Second)) }, nil},
-		{"a clock that is ahead", func() { m.clock("gw", at(90*time.Second)) }, []string{"gw: its clock is 1m30s from ours"}},
-		{"a clock that is behind", func() { m.clock("gw", at(-time.Hour)) }, []string{"gw: its clock is -1h0m0s from ours"}},
+		{"a clock that is ahead", func() { m.clock("gw", at(90*time.Second)) },
+			[]string{"gw: its clock is 1m30s from ours"}},
+		{"a clock that is behind", func() { m.clock("gw", at(-time.Hour)) },
+			[]string{"gw: its clock is -1h0m0s from ours"}},
 	} {
 		step.do()
 		got := c.Misfits()

@@ -34,7 +34,8 @@ func (h *noteHandlers) handle(from string, note []byte) {
 	}
 }
 
-// Note tells a live member something that is the program's own and not the cluster's. It may be lost, and does not wait.
+// Note tells a live member something that is the program's own and not the cluster's. It may be lost, and does not
+// wait.
 func (c *Cluster) Note(kind NoteKind, to string, data []byte) {
 	if m, ok := c.members.get(to); ok && to != c.cfg.Name {
 		c.note(kind, data, m)

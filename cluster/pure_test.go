@@ -15,12 +15,14 @@ var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 const idle = time.Minute
 
 func drawStamp(t *rapid.T) hlc.Stamp {
-	return hlc.Stamp{WallMS: rapid.Int64Range(0, 3).Draw(t, "wall"), Logical: rapid.Uint32Range(0, 1).Draw(t, "logical"), Member: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "member")}
+	return hlc.Stamp{WallMS: rapid.Int64Range(0, 3).Draw(t, "wall"), Logical: rapid.Uint32Range(0, 1).Draw(t,
+		"logical"), Member: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "member")}
 }
 
 func drawGrants(t *rapid.T, label string) Grants {
 	list := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Grant {
-		return Grant{"app", rapid.SampledFrom([]string{"x", "y"}).Draw(t, "owner"), drawStamp(t), rapid.Bool().Draw(t, "alone"),
+		return Grant{"app", rapid.SampledFrom([]string{"x", "y"}).Draw(t, "owner"), drawStamp(t),
+			rapid.Bool().Draw(t, "alone"),
 			rapid.Bool().Draw(t, "ended"), epoch.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "last")) * time.Minute)}
 	}), 0, 9).Draw(t, label)
 	return Grants{}.Merge(list)
@@ -73,7 +75,8 @@ func TestOwnerIsTheEarliestLive(t *testing.T) {
 				t.Errorf("owner %q, want %q", got.Owner, tt.want)
 			}
 			if set.countLive(epoch, idle) != tt.live || len(set.collect(epoch, idle)) != tt.after {
-				t.Errorf("live %d, want %d; collected %v", set.countLive(epoch, idle), tt.live, set.collect(epoch, idle))
+				t.Errorf("live %d, want %d; collected %v", set.countLive(epoch, idle), tt.live,
+					set.collect(epoch, idle))
 			}
 		})
 	}
@@ -150,7 +153,8 @@ func TestRepairSteps(t *testing.T) {
 	var r repair
 	var due uint64
 	steps := []struct{ mask, due, lasting uint64 }{
-		{1, 0, 0}, {3, 1, 1}, {2, 2, 2}, {0, 0, 0}, {2, 0, 0}, {1, 0, 0}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1},
+		{1, 0, 0}, {3, 1, 1}, {2, 2, 2}, {0, 0, 0}, {2, 0, 0}, {1, 0, 0}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1},
+		{1, 1, 1},
 		{1, 0, 1}, {3, 0, 1}, {3, 3, 3}, {1, 0, 1}, {4, 0, 0}, {4, 0, 4}, {4, 0, 4}, {4, 4, 4}, {4, 0, 4}, {0, 0, 0},
 	}
 	for i, s := range steps {
@@ -168,7 +172,8 @@ func TestDivergence(t *testing.T) {
 		mask   uint64
 		want   int
 	}{
-		{"gw2", 0b11, 0}, {"gw2", 0b11, 2}, {"gw3", 0b110, 2}, {"gw3", 0b110, 3}, {"gw2", 0b1, 3}, {"gw2", 0, 2}, {"gw3", 0, 0},
+		{"gw2", 0b11, 0}, {"gw2", 0b11, 2}, {"gw3", 0b110, 2}, {"gw3", 0b110, 3}, {"gw2", 0b1, 3}, {"gw2", 0, 2},
+		{"gw3", 0, 0},
 		{"gw9", 0b1, 0}, {"gw9", 0b1, 0}, // of no live member
 		{"gw3", 0b1, 0}, {"gw3", 0b1, 1},
 	} {

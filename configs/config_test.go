@@ -62,9 +62,10 @@ func TestEveryKeyIsTaken(t *testing.T) {
 			TTL: 24 * time.Hour},
 		Here: "2",
 		Proxy: Proxy{
-			Listen:         []string{":443"},
-			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("2001:db8::1/128")},
-			Paths:          []string{"/service/token", "/artifacts-uploads/*"},
+			Listen: []string{":443"},
+			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"),
+				netip.MustParsePrefix("2001:db8::1/128")},
+			Paths: []string{"/service/token", "/artifacts-uploads/*"},
 			Limits: Limits{Manifest: 64 << 20, FirstByte: 500 * time.Millisecond, Lists: 10 * time.Minute,
 				Silence: 10 * time.Second},
 		},

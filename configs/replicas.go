@@ -54,7 +54,8 @@ func (d *decoder) checkUpstreamTLS(c *Config, path string, r Replica) {
 	}{
 		{clearText && len(r.CA) > 0, ca, ruleNeedsHTTPS},
 		{clearText && r.ClientCertificate != "", certificate, ruleNeedsHTTPS},
-		{r.ClientCertificate != "" && r.ClientKey == "" && !d.unread[key], certificate, fmt.Sprintf(ruleAlone, "client_key")},
+		{r.ClientCertificate != "" && r.ClientKey == "" && !d.unread[key], certificate,
+			fmt.Sprintf(ruleAlone, "client_key")},
 		{r.ClientKey != "" && r.ClientCertificate == "" && !d.unread[certificate], key,
 			fmt.Sprintf(ruleAlone, "client_certificate")},
 	} {

@@ -72,10 +72,11 @@ type Proxy struct {
 
 // Limits bound what one request may take. Every one has a default that suits most registries.
 type Limits struct {
-	Manifest  int64         `yaml:"manifest"`   // bytes of a manifest, 1 MiB to 64 MiB; a larger one is refused
-	FirstByte time.Duration `yaml:"first_byte"` // until a read is answered, or asked of the next replica, too; 500ms to 5m
-	Lists     time.Duration `yaml:"lists"`      // the same for lists of tags and repositories, 500ms to 10m
-	Silence   time.Duration `yaml:"silence"`    // of a client in the middle of a body, 10s to 24h
+	Manifest int64 `yaml:"manifest"` // bytes of a manifest, 1 MiB to 64 MiB; a larger one is refused
+	// until a read is answered, or asked of the next replica, too; 500ms to 5m
+	FirstByte time.Duration `yaml:"first_byte"`
+	Lists     time.Duration `yaml:"lists"`   // the same for lists of tags and repositories, 500ms to 10m
+	Silence   time.Duration `yaml:"silence"` // of a client in the middle of a body, 10s to 24h
 }
 
 // TLS names the files of the clients' listener. They loaded as a pair when the file was read.

@@ -86,7 +86,10 @@ var rules = map[string]rule{
 	"geo.networks[].place":   {required: true, take: place},
 	"place.lat":              {required: true, take: number(90, ruleLatitude)},
 	"place.lon":              {required: true, take: number(180, ruleLongitude)},
-	"place.name":             {take: func(d *decoder, path string, _ *yaml.Node, _ any) { d.refuse(path, rulePlaceBoth) }},
+	"place.name": {take: func(d *decoder, path string, _ *yaml.Node,
+		_ any) {
+		d.refuse(path, rulePlaceBoth)
+	}},
 
 	"lease.idle":  {take: duration(10*time.Second, 24*time.Hour)},
 	"lease.owner": {take: text(oneOf(OwnerNearest, OwnerHome))},

@@ -13,7 +13,8 @@ import (
 func urlPath(s string) (string, string) {
 	const others = "-._~!$&'()*+,;=:@/" // pchar of RFC 3986 without percent-encoding
 	for _, b := range []byte(s) {
-		if !('a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || strings.IndexByte(others, b) >= 0) {
+		if !('a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' ||
+			strings.IndexByte(others, b) >= 0) {
 			return "", rulePath
 		}
 	}

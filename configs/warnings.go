@@ -30,7 +30,8 @@ func (c *Config) Warnings() []Problem {
 	}
 	unplaced := c.privateUnplaced()
 	warn(len(unplaced) > 0, "geo.networks", fmt.Sprintf(
-		"places nothing in %s, which no database knows: clients there count as being at home", strings.Join(unplaced, ", ")))
+		"places nothing in %s, which no database knows: clients there count as being at home",
+		strings.Join(unplaced, ", ")))
 	c.warnFamily(warn, "IPv4", netip.Addr.Is4)
 	c.warnFamily(warn, "IPv6", netip.Addr.Is6)
 	writable := func(r Replica) bool { return r.Write && r.State == StateOnline }
@@ -93,7 +94,8 @@ func (c *Config) warnFamily(warn func(when bool, field, rule string), family str
 	some := slices.ContainsFunc(c.Replicas, has)
 	for i, r := range c.Replicas {
 		warn(some && !has(r), item("replicas", i)+".addresses", fmt.Sprintf(
-			"has no %s address and other replicas do: a client with %s alone may be sent where it cannot connect", family,
+			"has no %s address and other replicas do: a client with %s alone may be sent where it cannot connect",
+			family,
 			family))
 	}
 }

@@ -37,11 +37,13 @@ func TestWarnings(t *testing.T) {
 			[]string{memory, "3: geo.networks: places nothing in fc00::/7, which"}},
 		{"probes overlap", base + networks + local + "health: {interval: 3s, timeout: 2s}\n" + west,
 			[]string{memory, "5: health.interval: is shorter"}},
-		{"only upstreams probed", base + networks + local + "health: {interval: 3s, timeout: 2s, fronts: false}\n" + west,
+		{"only upstreams probed", base + networks + local + "health: {interval: 3s, timeout: 2s, fronts: false}\n" +
+			west,
 			[]string{memory}},
 		{"families", base + networks + local + west +
 			"  - {name: b, place: azure/eastus, addresses: [\"2001:db8::1\"], upstream: \"https://b\"}\n",
-			[]string{memory, "6: replicas[0].addresses: has no IPv6 address", "7: replicas[1].addresses: has no IPv4 address"}},
+			[]string{memory, "6: replicas[0].addresses: has no IPv6 address",
+				"7: replicas[1].addresses: has no IPv4 address"}},
 		{"no writer", base + networks + local + strings.Replace(west, "home: true", "state: drain", 1),
 			[]string{memory, "5: replicas: none is both"}},
 		{"home without writes", base + networks + local + "lease: {owner: home}\n" +

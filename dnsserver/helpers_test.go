@@ -72,7 +72,8 @@ func replicas() []router.Replica {
 		{Name: "eastus", Point: east, Operator: router.Online, Upstream: up,
 			Fronts: []router.Front{front("203.0.113.20", up)}},
 		{Name: "westeurope", Point: europe, Operator: router.Online, Upstream: up,
-			Fronts: []router.Front{front("203.0.113.30", down), front("203.0.113.31", up), front("2001:db8::30", down)}},
+			Fronts: []router.Front{front("203.0.113.30", down), front("203.0.113.31", up),
+				front("2001:db8::30", down)}},
 	}
 }
 

@@ -14,7 +14,8 @@ import (
 func seeds(t testing.TB) [][]byte {
 	var out [][]byte
 	for _, words := range []string{
-		"registry.example A", "ReGistry.example AAAA", "registry.example SOA", "registry.example NS", "registry.example ANY",
+		"registry.example A", "ReGistry.example AAAA", "registry.example SOA", "registry.example NS",
+		"registry.example ANY",
 		"registry.example AXFR", "westus.registry.example A", "x.registry.example A", "whoami.registry.example TXT",
 		"example A", ". NS", "registry.example TXT CH",
 	} {

@@ -155,7 +155,8 @@ func TestServeTCPGarbage(t *testing.T) {
 			wantClosed(t, c)
 		})
 	}
-	send(t, other, framed(packet(t, "beef", "0000", "0000", "0000", "0000", "0000"), wire(t, ask("registry.example A"))))
+	send(t, other, framed(packet(t, "beef", "0000", "0000", "0000", "0000", "0000"),
+		wire(t, ask("registry.example A"))))
 	if got := receive(t, other); got.Rcode != dns.RcodeFormatError {
 		t.Errorf("want FORMERR: %v", got)
 	}

@@ -89,7 +89,8 @@ func TestServeUDPGarbage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	long := append(packet(t, "beef", "0000", "0001", "0001", "0000", "0000", question, "0000010001", "00000000", "ea60"),
+	long := append(packet(t, "beef", "0000", "0001", "0001", "0000", "0000", question, "0000010001", "00000000",
+		"ea60"),
 		make([]byte, 60000)...)
 	if got := unpack(t, overUDP(t, addr, long)); got.Rcode != 1 {
 		t.Errorf("rcode %d of a packet that is longer than we read, want FORMERR", got.Rcode)

@@ -20,8 +20,8 @@ type Record struct {
 type Options struct {
 	Name  string
 	Built time.Time
-	// Bits4 is the longest prefix of IPv4 that is kept apart, 0 for 32. In a block of that length the place with the most
-	// addresses counts.
+	// Bits4 is the longest prefix of IPv4 that is kept apart, 0 for 32. In a block of that length the place with the
+	// most addresses counts.
 	Bits4 int
 }
 

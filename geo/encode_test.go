@@ -36,7 +36,8 @@ func TestEncodeAndReadTable(t *testing.T) {
 
 // sameTable is what reflect.DeepEqual says, a hundred times sooner.
 func sameTable(a, b *Table) bool {
-	return a.Name == b.Name && a.Built.Equal(b.Built) && slices.Equal(a.locations, b.locations) && sameRuns(a.v4, b.v4) &&
+	return a.Name == b.Name && a.Built.Equal(b.Built) && slices.Equal(a.locations, b.locations) &&
+		sameRuns(a.v4, b.v4) &&
 		sameRuns(a.v6, b.v6)
 }
 

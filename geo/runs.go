@@ -48,8 +48,8 @@ func (r *runs[L]) end() *runs[L] {
 // find is the run that a key is in.
 func (r *runs[L]) find(key uint64) int {
 	block, low := key>>r.rest, L(key&(1<<r.rest-1))
-	// The run before the part's own is the answer if none of those is. Behind its own are some of the next part, if not of
-	// the next block: to have as many each time, and to halve them without a branch to guess, is faster.
+	// The run before the part's own is the answer if none of those is. Behind its own are some of the next part, if not
+	// of the next block: to have as many each time, and to halve them without a branch to guess, is faster.
 	at := int(r.part(block, key)) - 1
 	n := min(r.few, int(r.index[block+1])-at)
 	for n > 1 {

@@ -23,7 +23,8 @@ func findRun(list []run, key uint64) int {
 
 // drawKey draws a key whose bits are alike but for some, so that keys meet in few blocks of the index.
 func drawKey(t *rapid.T, width uint) uint64 {
-	key := rapid.SampledFrom([]uint64{0, 0, 0x2001 << (width - 16), 1<<(width-16) - 1, 1<<(width-1)<<1 - 1}).Draw(t, "key")
+	key := rapid.SampledFrom([]uint64{0, 0, 0x2001 << (width - 16), 1<<(width-16) - 1, 1<<(width-1)<<1 - 1}).Draw(t,
+		"key")
 	if at := rapid.UintRange(0, width).Draw(t, "from bit"); at < width {
 		key ^= rapid.Uint64Range(0, 7).Draw(t, "bits") << at
 	}

@@ -307,7 +307,8 @@ func TestDivision(t *testing.T) {
 			"ffff:ffff:ffff:fffe::", 0, "ffff:ffff:ffff:fffe::/64"},
 		{"two in one half", []Network{network("2001:db8::1/128", quincy, ""), network("2001:db8::4/126", quincy, "")},
 			"2001:db8::5", 1, "2001:db8::4/126"},
-		{"between two in one half", []Network{network("2001:db8::1/128", quincy, ""), network("2001:db8::4/126", quincy, "")},
+		{"between two in one half", []Network{network("2001:db8::1/128", quincy, ""),
+			network("2001:db8::4/126", quincy, "")},
 			"2001:db8::2", 0, "2001:db8::2/127"},
 		{"two that make a whole half", []Network{network("2001:db8::/65", quincy, ""),
 			network("2001:db8:0:0:8000::/65", quincy, "")}, "2001:db8::5", 1, "2001:db8::/64"},
@@ -369,7 +370,8 @@ func TestDivisionOfBoth(t *testing.T) {
 		})
 		if class, scope := d.Find(netip.MustParseAddr(tt.addr)); class != tt.class ||
 			scope != netip.MustParsePrefix(tt.scope) {
-			t.Errorf("with %s, %s is of class %d in %v, want %d in %s", tt.own, tt.addr, class, scope, tt.class, tt.scope)
+			t.Errorf("with %s, %s is of class %d in %v, want %d in %s", tt.own, tt.addr, class, scope, tt.class,
+				tt.scope)
 		}
 	}
 }
@@ -379,7 +381,8 @@ func TestLookingUpAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	networks := NewNetworks([]Network{network("2001:db8::1/128", quincy, "US"), network("198.51.100.0/24", quincy, "US")})
+	networks := NewNetworks([]Network{network("2001:db8::1/128", quincy, "US"),
+		network("198.51.100.0/24", quincy, "US")})
 	d := Divide(networks, table, func(l Location) uint16 { return uint16(len(l.Country)) + uint16(l.Point.Lat) })
 	for _, s := range []string{"192.0.2.1", "198.51.100.1", "::ffff:203.0.113.1", "2001:db8::1", "2001:db8::2",
 		"2001:db8:ffff::", "2001:db9::"} {

@@ -32,7 +32,8 @@ func TestOwnFronts(t *testing.T) {
 			{"west", first}: {Up: c.first}, {"west", second}: {Up: c.second},
 		})
 		got := fleet.Replica("west")
-		if up := [2]bool{got.Fronts[0].Health.Up, got.Fronts[1].Health.Up}; up != c.want || got.FrontsUnseen != c.unseen {
+		if up := [2]bool{got.Fronts[0].Health.Up, got.Fronts[1].Health.Up}; up != c.want ||
+			got.FrontsUnseen != c.unseen {
 			t.Errorf("%s: %v, unseen %t", fmt.Sprint(c), up, got.FrontsUnseen)
 		}
 	}

@@ -129,13 +129,15 @@ func reaction(th Thresholds, from History, took time.Duration) (mean, worst time
 // TestDefaultThresholds keeps the promises of docs/adr/002-health-thresholds.md, and with -v prints its
 // table.
 func TestDefaultThresholds(t *testing.T) {
-	for _, th := range []Thresholds{Defaults(), {3, 2, 6}, {4, 2, 8}, {5, 3, 10}, {5, 2, 15}, {6, 3, 12}, {10, 10, 20}} {
+	for _, th := range []Thresholds{Defaults(), {3, 2, 6}, {4, 2, 8}, {5, 3, 10}, {5, 2, 15}, {6, 3, 12},
+		{10, 10, 20}} {
 		c := newChain(th)
 		refused, refusedWorst := reaction(th, steadyUp, 0)
 		hang, hangWorst := reaction(th, steadyUp, simTimeout)
 		back, backWorst := reaction(th, steadyDown, 0)
 		t.Logf("down %d, ok %d, up %d: refused noticed after %.1f s (worst %.0f), hanging %.1f (%.0f), back %.1f (%.0f)",
-			th.Down, th.OK, th.Up, refused.Seconds(), refusedWorst.Seconds(), hang.Seconds(), hangWorst.Seconds(), back.Seconds(), backWorst.Seconds())
+			th.Down, th.OK, th.Up, refused.Seconds(), refusedWorst.Seconds(), hang.Seconds(), hangWorst.Seconds(),
+			back.Seconds(), backWorst.Seconds())
 		for _, loss := range []float64{0.01, 0.05, 0.10, 0.30, 0.50} {
 			falls, up := c.longRun(loss)
 			t.Logf("    %2.0f %% lost: down %.3g times a year (%.2g an hour), up %.2f %% of the time",
@@ -166,7 +168,8 @@ func TestDefaultThresholds(t *testing.T) {
 		{"hanging", steadyUp, simTimeout, 12500 * time.Millisecond, 15 * time.Second},
 		{"back", steadyDown, 0, 11500 * time.Millisecond, 14 * time.Second},
 	} {
-		if mean, worst := reaction(Defaults(), promise.from, promise.took); mean > promise.mean || worst > promise.worst {
+		if mean, worst := reaction(Defaults(), promise.from, promise.took); mean > promise.mean ||
+			worst > promise.worst {
 			t.Errorf("%s: noticed after %v, at worst %v; promised %v, %v", promise.name, mean, worst, promise.mean,
 				promise.worst)
 		}

@@ -118,13 +118,15 @@ func TestHealth(t *testing.T) {
 		next    time.Duration
 		want    router.Health
 	}{
-		{"unknown: the next decides", "", 300 * time.Millisecond, router.Health{Up: true, ChangeIn: 300 * time.Millisecond}},
+		{"unknown: the next decides", "", 300 * time.Millisecond, router.Health{Up: true,
+			ChangeIn: 300 * time.Millisecond}},
 		{"unknown, asked now: not steady", "", 0, router.Health{Up: true, ChangeIn: time.Millisecond}},
 		{"steady up", ".", interval, router.Health{Up: true}},
 		{"steady down", "x", interval, router.Health{}},
 		{"one failure: four to go", ".x", time.Second, router.Health{Up: true, ChangeIn: 4 * time.Second}},
 		{"timed out: the next is due", ".x", 0, router.Health{Up: true, ChangeIn: 3 * time.Second}},
-		{"a success between takes nothing back", ".x.", time.Second, router.Health{Up: true, ChangeIn: 4 * time.Second}},
+		{"a success between takes nothing back", ".x.", time.Second, router.Health{Up: true,
+			ChangeIn: 4 * time.Second}},
 		{"one left", ".xxxx", time.Second, router.Health{Up: true, ChangeIn: time.Second}},
 		{"one left, due now: not steady", ".xxxx", 0, router.Health{Up: true, ChangeIn: time.Millisecond}},
 		{"forgiven", ".x..", interval, router.Health{Up: true}},

@@ -11,7 +11,8 @@ import (
 var epoch = time.Unix(1_700_000_000, 0)
 
 func drawStamp(t *rapid.T) Stamp {
-	return Stamp{rapid.Int64Range(0, 3).Draw(t, "wall"), rapid.Uint32Range(0, 1).Draw(t, "logical"), rapid.SampledFrom([]string{"a", "b"}).Draw(t, "member")}
+	return Stamp{rapid.Int64Range(0, 3).Draw(t, "wall"), rapid.Uint32Range(0, 1).Draw(t, "logical"),
+		rapid.SampledFrom([]string{"a", "b"}).Draw(t, "member")}
 }
 
 func TestStampOrderIsTotal(t *testing.T) {
@@ -48,14 +49,16 @@ func TestClockFollowsWhatItHeard(t *testing.T) {
 
 func TestClockBounds(t *testing.T) {
 	c := Clock{Member: "a"}
-	if err := c.Observe(Stamp{WallMS: epoch.Add(MaxAhead).UnixMilli(), Logical: math.MaxUint32, Member: "b"}, epoch); err != nil {
+	if err := c.Observe(Stamp{WallMS: epoch.Add(MaxAhead).UnixMilli(), Logical: math.MaxUint32, Member: "b"},
+		epoch); err != nil {
 		t.Fatalf("24 h ahead: %v", err)
 	}
 	if got := c.Now(epoch); got != (Stamp{epoch.Add(MaxAhead).UnixMilli() + 1, 0, "a"}) {
 		t.Errorf("after the last logical tick: %v", got)
 	}
 	before := c
-	if c.Observe(Stamp{WallMS: epoch.Add(MaxAhead).UnixMilli() + 1, Member: "b"}, epoch) == nil || c.Last != before.Last {
+	if c.Observe(Stamp{WallMS: epoch.Add(MaxAhead).UnixMilli() + 1, Member: "b"}, epoch) == nil ||
+		c.Last != before.Last {
 		t.Error("a stamp further ahead was believed")
 	}
 	if c.Observe(Stamp{WallMS: math.MaxInt64}, epoch) == nil {

@@ -43,7 +43,8 @@ func BenchmarkGet(b *testing.B) {
 	const many = 10_000
 	must(b, l.submit(func(t *tx) error {
 		for i := range many {
-			e := Entry{Reference: tag(fmt.Sprint("v", i)), Digest: digest(i), MediaType: mediaType, Replica: "east", Stamp: l.clock.Now(epoch)}
+			e := Entry{Reference: tag(fmt.Sprint("v", i)), Digest: digest(i), MediaType: mediaType, Replica: "east",
+				Stamp: l.clock.Now(epoch)}
 			if _, err := t.record(e); err != nil {
 				return err
 			}

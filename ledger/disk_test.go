@@ -42,7 +42,8 @@ func TestFullDisk(t *testing.T) {
 	written := 0
 	fill := func() {
 		for ; ; written++ {
-			if _, err := l.Push(tag(fmt.Sprint("v", written)), Content{Digest: digest(written), MediaType: mediaType, Size: 1}, "east", Request{}); err != nil {
+			if _, err := l.Push(tag(fmt.Sprint("v", written)), Content{Digest: digest(written), MediaType: mediaType,
+				Size: 1}, "east", Request{}); err != nil {
 				wantError(t, err, ErrUnavailable)
 				wantError(t, err, syscall.ENOSPC)
 				return
@@ -181,8 +182,14 @@ func TestDamagedFile(t *testing.T) {
 		"a few bytes":     func([]byte) []byte { return []byte("x") },
 		"zeros":           func(d []byte) []byte { return make([]byte, len(d)) },
 		"zeros but metas": func(d []byte) []byte { return append(d[:8192:8192], make([]byte, len(d)-8192)...) },
-		"ones but metas":  func(d []byte) []byte { return append(d[:8192:8192], bytes.Repeat([]byte{0xff}, len(d)-8192)...) },
-		"pages in a row":  func(d []byte) []byte { return append(d[:8192:8192], bytes.Repeat(d[8192:12288], len(d)/4096-2)...) },
+		"ones but metas": func(d []byte) []byte {
+			return append(d[:8192:8192],
+				bytes.Repeat([]byte{0xff}, len(d)-8192)...)
+		},
+		"pages in a row": func(d []byte) []byte {
+			return append(d[:8192:8192],
+				bytes.Repeat(d[8192:12288], len(d)/4096-2)...)
+		},
 		"a circle": func(d []byte) []byte {
 			id := pageOf(d, flagBranch)
 			order.PutUint64(d[id*4096+pageHeader+8:], uint64(id)) // its first child

@@ -41,7 +41,8 @@ func TestElsewhere(t *testing.T) {
 		all := three(t, n)
 		v1, image, standIn := tag("v1"), digest(1), digest(2)
 		for i, w := range []Write{
-			{Act: ActPush, Reference: v1, Content: Content{Digest: image, MediaType: mediaType, Size: 1}, Replica: "east", By: Request{Method: "PUT"}},
+			{Act: ActPush, Reference: v1, Content: Content{Digest: image, MediaType: mediaType, Size: 1},
+				Replica: "east", By: Request{Method: "PUT"}},
 			{Act: ActUntag, Reference: v1, StandIn: standIn, Replica: "east"},
 			{Act: ActDelete, Reference: tag(image), Replica: "east"},
 		} {
@@ -49,8 +50,10 @@ func TestElsewhere(t *testing.T) {
 			must(t, n.of["gw1"].Elsewhere(t.Context(), w))
 			after := n.changes(t, "gw2") + n.changes(t, "gw3")
 			here := n.changes(t, "gw1")
-			if wrote := map[Act]uint64{ActPush: 2, ActUntag: 2, ActDelete: 1}[w.Act]; after-before != wrote || here != 0 {
-				t.Errorf("%d of a hundred packets lost, write %d: %d changes, want %d; %d here", lose, i, after-before, wrote, here)
+			if wrote := map[Act]uint64{ActPush: 2, ActUntag: 2, ActDelete: 1}[w.Act]; after-before != wrote ||
+				here != 0 {
+				t.Errorf("%d of a hundred packets lost, write %d: %d changes, want %d; %d here", lose, i, after-before,
+					wrote, here)
 			}
 		}
 		// All that can learn of a deletion have when it counts as recorded.
@@ -69,7 +72,8 @@ func TestElsewhere(t *testing.T) {
 }
 
 func TestElsewhereFails(t *testing.T) {
-	push := Write{Act: ActPush, Reference: tag("v1"), Content: Content{Digest: digest(1), MediaType: mediaType, Size: 1}, Replica: "east"}
+	push := Write{Act: ActPush, Reference: tag("v1"), Content: Content{Digest: digest(1), MediaType: mediaType,
+		Size: 1}, Replica: "east"}
 	for _, c := range []struct {
 		name      string
 		cut, full string
@@ -149,7 +153,8 @@ func TestManyElsewhere(t *testing.T) {
 		responses[string(<-told)]++
 	}
 	running.Wait()
-	if want := fmt.Sprintf(`{"recorded":{"id":%d}}`, mostRecording-1); len(responses) != mostRecording || responses[want] != 1 {
+	if want := fmt.Sprintf(`{"recorded":{"id":%d}}`, mostRecording-1); len(responses) != mostRecording ||
+		responses[want] != 1 {
 		t.Errorf("told %v", maps.Clone(responses))
 	}
 	record(1, "gw1", long) // its response was lost

@@ -116,7 +116,8 @@ func TestAnyOrderConverges(t *testing.T) {
 				find(t, some(), r, d, rapid.SampledFrom(regions).Draw(t, "replica"))
 			},
 			"delete": func(t *rapid.T) {
-				for _, e := range remove(t, some(), what.Draw(t, "what"), rapid.SampledFrom(regions).Draw(t, "replica")) {
+				for _, e := range remove(t, some(), what.Draw(t, "what"), rapid.SampledFrom(regions).Draw(t,
+					"replica")) {
 					wrote(e)
 				}
 			},
@@ -138,9 +139,12 @@ func TestAnyOrderConverges(t *testing.T) {
 					maps.Copy(vector, p.UpTo)
 				}
 			},
-			"late":  func(t *rapid.T) { late = append(late, must1(some().Since(nil, 2))(t)) },
-			"again": func(t *rapid.T) { must1(some().MergePage(rapid.SampledFrom(append(late, Page{})).Draw(t, "page")))(t) },
-			"time":  func(t *rapid.T) { w.advance(time.Millisecond) },
+			"late": func(t *rapid.T) { late = append(late, must1(some().Since(nil, 2))(t)) },
+			"again": func(t *rapid.T) {
+				must1(some().MergePage(rapid.SampledFrom(append(late, Page{})).Draw(t,
+					"page")))(t)
+			},
+			"time": func(t *rapid.T) { w.advance(time.Millisecond) },
 		})
 		together(t, all)
 		agree(t, all)
@@ -180,7 +184,8 @@ func TestConflicts(t *testing.T) {
 		_, err := l.MergePage(Page{Rows: []Row{{Entry: lost}}}) // told again
 		must(t, err)
 		found, total, err := l.Conflicts(0, 9)
-		if err != nil || total != 1 || len(found) != 1 || found[0].Loser.Stamp != lost.Stamp || found[0].Loser.Digest != digest(2) || found[0].Winner.Stamp != won.Stamp {
+		if err != nil || total != 1 || len(found) != 1 || found[0].Loser.Stamp != lost.Stamp ||
+			found[0].Loser.Digest != digest(2) || found[0].Winner.Stamp != won.Stamp {
 			t.Errorf("%d conflicts: %v, %v", total, found, err)
 		}
 	}
@@ -207,7 +212,8 @@ func TestTagsOfWhatWasDeletedElsewhere(t *testing.T) {
 			remove(t, all[1], tag(digest(1)), "west")
 			pull(t, all[first], all[2], 10)
 			got := pull(t, all[1-first], all[2], 10)
-			if e := get(t, all[2], tag("v1")); !e.Deleted || !slices.ContainsFunc(got.News, func(e Entry) bool { return e.Name == "v1" && e.Deleted }) {
+			if e := get(t, all[2], tag("v1")); !e.Deleted || !slices.ContainsFunc(got.News,
+				func(e Entry) bool { return e.Name == "v1" && e.Deleted }) {
 				t.Errorf("got %v; heard %v", e, got)
 			}
 			together(t, all)
@@ -403,7 +409,8 @@ func TestOriginsAreBounded(t *testing.T) {
 	for i := range maxOrigins + 10 {
 		must1(l.MergePage(Page{UpTo: map[string]uint64{fmt.Sprintf("gw2/%016x", i): 5}}))(t)
 	}
-	if got := must1(l.Vector())(t); len(got) > maxOrigins || got[l.origin(t)] == 0 || got[fmt.Sprintf("gw2/%016x", maxOrigins+9)] != 5 {
+	if got := must1(l.Vector())(t); len(got) > maxOrigins || got[l.origin(t)] == 0 ||
+		got[fmt.Sprintf("gw2/%016x", maxOrigins+9)] != 5 {
 		t.Errorf("%d origins", len(got))
 	}
 	for half := range 2 {
@@ -429,7 +436,8 @@ func TestBadPages(t *testing.T) {
 	for i := range maxOrigins + 1 {
 		many[fmt.Sprint(i)] = 1
 	}
-	for _, p := range []Page{{Rows: make([]Row, maxPageRows+1)}, {UpTo: many}, {From: many}, {UpTo: map[string]uint64{"": 1}}} {
+	for _, p := range []Page{{Rows: make([]Row, maxPageRows+1)}, {UpTo: many}, {From: many},
+		{UpTo: map[string]uint64{"": 1}}} {
 		_, err := l.MergePage(p)
 		wantError(t, err, ErrInvalid)
 	}

@@ -21,7 +21,8 @@ func TestFound(t *testing.T) {
 	l, _ := one(t)
 	e := find(t, l, tag("v1"), digest(1), "east")
 	want := Entry{
-		Reference: tag("v1"), Digest: digest(1), MediaType: mediaType, Size: 1234, Replica: "east", Stamp: found(digest(1)), Confirmed: []string{"east"},
+		Reference: tag("v1"), Digest: digest(1), MediaType: mediaType, Size: 1234, Replica: "east",
+		Stamp: found(digest(1)), Confirmed: []string{"east"},
 	}
 	if !reflect.DeepEqual(e, want) || !reflect.DeepEqual(get(t, l, tag("v1")), want) {
 		t.Errorf("found %v, got %v", e, get(t, l, tag("v1")))
@@ -84,7 +85,8 @@ func TestPushOver(t *testing.T) {
 		return e, done
 	}
 	e, done := over(old, digest(2))
-	if !done || e.Digest != digest(2) || e.Stamp.Compare(old.Stamp) <= 0 || !slices.Equal(get(t, l, tag("v1")).Confirmed, []string{"west"}) {
+	if !done || e.Digest != digest(2) || e.Stamp.Compare(old.Stamp) <= 0 ||
+		!slices.Equal(get(t, l, tag("v1")).Confirmed, []string{"west"}) {
 		t.Errorf("%v, now %v", e, get(t, l, tag("v1")))
 	}
 	if _, done := over(old, digest(3)); done || get(t, l, tag("v1")).Digest != digest(2) {
@@ -122,7 +124,8 @@ func TestFoundGivesWay(t *testing.T) {
 		has := map[string]bool{}      // tag, digest and replica
 		t.Repeat(map[string]func(*rapid.T){
 			"find": func(t *rapid.T) {
-				name, d, replica := rapid.SampledFrom(names).Draw(t, "tag"), digest(rapid.IntRange(1, 3).Draw(t, "digest")), rapid.SampledFrom(regions).Draw(t, "replica")
+				name, d, replica := rapid.SampledFrom(names).Draw(t, "tag"),
+					digest(rapid.IntRange(1, 3).Draw(t, "digest")), rapid.SampledFrom(regions).Draw(t, "replica")
 				find(t, rapid.SampledFrom(all).Draw(t, "at"), tag(name), d, replica)
 				has[name+d+replica] = true
 			},
@@ -146,7 +149,8 @@ func TestFoundGivesWay(t *testing.T) {
 		agree(t, all)
 		for _, l := range all {
 			for name, e := range written {
-				if got := get(t, l, tag(name)); got.Stamp != e.Stamp || got.Digest != e.Digest || got.Deleted != e.Deleted {
+				if got := get(t, l, tag(name)); got.Stamp != e.Stamp || got.Digest != e.Digest ||
+					got.Deleted != e.Deleted {
 					t.Fatalf("%s: %s is %v, written %v", l.member, name, got, e)
 				}
 			}

@@ -61,7 +61,8 @@ func (n *net) join(t *testing.T, ctx context.Context, name string, members []str
 	}
 	t.Cleanup(func() { l.Close() })
 	others := slices.DeleteFunc(slices.Clone(members), func(m string) bool { return m == name })
-	g := NewGossip(l, fakeWire{func(to string, data []byte) { n.tell(name, to, data) }, others}, slog.New(slog.DiscardHandler))
+	g := NewGossip(l, fakeWire{func(to string, data []byte) { n.tell(name, to, data) }, others},
+		slog.New(slog.DiscardHandler))
 	g.recordHere = func(w Write, _ time.Duration) ([]Entry, error) { return n.record(name, l, w) }
 	n.mu.Lock()
 	n.of[name] = g
@@ -72,7 +73,8 @@ func (n *net) join(t *testing.T, ctx context.Context, name string, members []str
 
 func pushTag(t *testing.T, l *Ledger, tag string, i int) {
 	t.Helper()
-	if _, err := l.Push(Reference{Repository: "app", Name: tag}, Content{Digest: fmt.Sprintf("sha256:%064x", i), Size: 1}, "west", Request{}); err != nil {
+	if _, err := l.Push(Reference{Repository: "app", Name: tag}, Content{Digest: fmt.Sprintf("sha256:%064x", i),
+		Size: 1}, "west", Request{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -175,7 +175,8 @@ func checkIntegrity(t failer, l *Ledger) {
 			}
 		}
 		if !maps.Equal(want, got) {
-			t.Fatal(fmt.Sprintf("indexes hold %v, want %v", slices.Collect(maps.Keys(got)), slices.Collect(maps.Keys(want))))
+			t.Fatal(fmt.Sprintf("indexes hold %v, want %v", slices.Collect(maps.Keys(got)),
+				slices.Collect(maps.Keys(want))))
 		}
 	}))
 	file, err := os.Open(l.path)

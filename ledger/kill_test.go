@@ -34,7 +34,8 @@ func writeUntilKilled(dir string) {
 		go func() {
 			for n := range 100_000 {
 				name := fmt.Sprintf("v%d-%d-%d", os.Getpid(), i, n)
-				e, err := l.Push(tag(name), Content{Digest: digest(os.Getpid()<<32 + i<<24 + n), MediaType: mediaType, Size: 1}, "east", Request{})
+				e, err := l.Push(tag(name), Content{Digest: digest(os.Getpid()<<32 + i<<24 + n), MediaType: mediaType,
+					Size: 1}, "east", Request{})
 				if err != nil {
 					name = "error " + err.Error()
 				}

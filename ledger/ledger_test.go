@@ -28,10 +28,12 @@ func TestPush(t *testing.T) {
 		t.Error("known what nobody pushed")
 	}
 	again := push(t, l, tag("v1"), digest(2), "west")
-	if again.Stamp.Compare(e.Stamp) <= 0 || get(t, l, tag("v1")).Digest != digest(2) || get(t, l, tag(digest(1))).Deleted {
+	if again.Stamp.Compare(e.Stamp) <= 0 || get(t, l, tag("v1")).Digest != digest(2) ||
+		get(t, l, tag(digest(1))).Deleted {
 		t.Errorf("moved to %v", get(t, l, tag("v1")))
 	}
-	for _, what := range []Reference{{}, {"app", "", false}, {"a b", "v1", false}, {"app", "sha256:", false}, {"app", "v1", true}} {
+	for _, what := range []Reference{{}, {"app", "", false}, {"a b", "v1", false}, {"app", "sha256:", false},
+		{"app", "v1", true}} {
 		_, err := l.Push(what, Content{Digest: digest(1)}, "east", Request{})
 		wantError(t, err, ErrInvalid)
 		_, err = l.Delete(what, "east", Request{})
@@ -45,7 +47,8 @@ func TestPush(t *testing.T) {
 
 func TestTagged(t *testing.T) {
 	l, _ := one(t)
-	for name, d := range map[string]string{"v1": digest(1), "v2": digest(1), "v3": digest(3), "moved": digest(1), "gone": digest(1)} {
+	for name, d := range map[string]string{"v1": digest(1), "v2": digest(1), "v3": digest(3), "moved": digest(1),
+		"gone": digest(1)} {
 		push(t, l, tag(name), d, "east")
 	}
 	push(t, l, tag("moved"), digest(3), "east")
@@ -81,10 +84,12 @@ func TestDelete(t *testing.T) {
 	if !slices.Equal(names, []string{digest(1), "v1", "v2"}) {
 		t.Errorf("deleted %v", names)
 	}
-	if get(t, l, tag("other")).Deleted || get(t, l, tag("v3")).Deleted || get(t, l, Reference{Repository: "elsewhere", Name: "v1"}).Deleted {
+	if get(t, l, tag("other")).Deleted || get(t, l, tag("v3")).Deleted || get(t, l,
+		Reference{Repository: "elsewhere", Name: "v1"}).Deleted {
 		t.Error("what names another was deleted")
 	}
-	if e := remove(t, l, tag("v3"), "west"); len(e) != 1 || e[0].Digest != digest(3) || get(t, l, tag(digest(3))).Deleted {
+	if e := remove(t, l, tag("v3"), "west"); len(e) != 1 || e[0].Digest != digest(3) ||
+		get(t, l, tag(digest(3))).Deleted {
 		t.Errorf("a tag's deletion took %v", e)
 	}
 	if e := remove(t, l, tag("unknown"), "west"); len(e) != 1 || e[0].Digest != "" {
@@ -309,7 +314,8 @@ func TestEventsOfOneWrite(t *testing.T) {
 	must(t, err)
 	var got []string
 	for _, e := range must1(l.Events(0, 9))(t) {
-		got = append(got, fmt.Sprintf("%s %.9s %s %s %d", e.Kind, e.Entry.Name, e.Entry.Config, e.Request.Method, len(e.Request.UserAgent)))
+		got = append(got, fmt.Sprintf("%s %.9s %s %s %d", e.Kind, e.Entry.Name, e.Entry.Config, e.Request.Method,
+			len(e.Request.UserAgent)))
 	}
 	want := []string{"pushed v1 " + chart + " PUT 255", "confirmed v1 " + chart + "  0",
 		"deleted sha256:00 " + chart + " DELETE 0", "deleted v1 " + chart + " DELETE 0"}

@@ -13,7 +13,8 @@ import (
 func at(wall int64, member string) hlc.Stamp { return hlc.Stamp{WallMS: wall, Member: member} }
 
 func live(wall int64, member string, n int, confirmed ...string) Row {
-	return Row{Entry: Entry{Reference: tag("v1"), Digest: digest(n), Replica: "east", Stamp: at(wall, member), Confirmed: confirmed}}
+	return Row{Entry: Entry{Reference: tag("v1"), Digest: digest(n), Replica: "east", Stamp: at(wall, member),
+		Confirmed: confirmed}}
 }
 
 func dead(r Row) Row {
@@ -43,14 +44,21 @@ func TestMerge(t *testing.T) {
 	}{
 		{"later wins", live(1, "a", 1, "east"), live(2, "b", 2, "west"), live(2, "b", 2, "west")},
 		{"same time, by name", live(1, "b", 1, "east"), live(1, "a", 2, "west"), live(1, "b", 1, "east")},
-		{"a tombstone is a write", live(1, "a", 1, "east"), dead(live(2, "a", 1, "west")), dead(live(2, "a", 1, "west"))},
+		{"a tombstone is a write", live(1, "a", 1, "east"), dead(live(2, "a", 1, "west")),
+			dead(live(2, "a", 1, "west"))},
 		{"a push after it beats it", dead(live(2, "a", 1, "west")), live(3, "b", 1, "east"), live(3, "b", 1, "east")},
-		{"confirmations of one write", live(1, "a", 1, "east", "west"), live(1, "a", 1, "east", "north"), live(1, "a", 1, "east", "north", "west")},
-		{"not those of an earlier one", live(1, "a", 1, "east", "west"), live(2, "a", 1, "east"), live(2, "a", 1, "east")},
-		{"changes of one write", changed(live(1, "a", 1), "o", 3), changed(live(1, "a", 1), "o", 2), changed(live(1, "a", 1), "o", 3)},
-		{"nothing of an earlier write's changes", changed(live(1, "a", 1), "o", 3), changed(live(2, "a", 1), "p", 1), changed(live(2, "a", 1), "p", 1)},
-		{"the last of each member", seen(live(9, "a", 1), at(1, "b"), at(2, "c")), seen(live(9, "a", 1), at(3, "b")), seen(live(9, "a", 1), at(2, "c"), at(3, "b"))},
-		{"the later of two deletions of its digest", deletedWithDigestAt(dead(live(1, "a!", 1)), 5), deletedWithDigestAt(dead(live(1, "a!", 1)), 7), deletedWithDigestAt(dead(live(1, "a!", 1)), 7)},
+		{"confirmations of one write", live(1, "a", 1, "east", "west"), live(1, "a", 1, "east", "north"),
+			live(1, "a", 1, "east", "north", "west")},
+		{"not those of an earlier one", live(1, "a", 1, "east", "west"), live(2, "a", 1, "east"),
+			live(2, "a", 1, "east")},
+		{"changes of one write", changed(live(1, "a", 1), "o", 3), changed(live(1, "a", 1), "o", 2),
+			changed(live(1, "a", 1), "o", 3)},
+		{"nothing of an earlier write's changes", changed(live(1, "a", 1), "o", 3), changed(live(2, "a", 1), "p", 1),
+			changed(live(2, "a", 1), "p", 1)},
+		{"the last of each member", seen(live(9, "a", 1), at(1, "b"), at(2, "c")), seen(live(9, "a", 1), at(3, "b")),
+			seen(live(9, "a", 1), at(2, "c"), at(3, "b"))},
+		{"the later of two deletions of its digest", deletedWithDigestAt(dead(live(1, "a!", 1)), 5),
+			deletedWithDigestAt(dead(live(1, "a!", 1)), 7), deletedWithDigestAt(dead(live(1, "a!", 1)), 7)},
 		{"one stamp, two digests", live(1, "a", 1), live(1, "a", 2), live(1, "a", 2)},
 		{"one stamp, deleted or not", dead(live(1, "a", 1)), live(1, "a", 2), dead(live(1, "a", 1))},
 	}
@@ -66,17 +74,24 @@ func TestMerge(t *testing.T) {
 }
 
 func drawStamp(t *rapid.T, label string) hlc.Stamp {
-	return hlc.Stamp{WallMS: rapid.Int64Range(0, 3).Draw(t, label), Logical: rapid.Uint32Range(0, 1).Draw(t, "logical"), Member: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "member")}
+	return hlc.Stamp{WallMS: rapid.Int64Range(0, 3).Draw(t, label), Logical: rapid.Uint32Range(0, 1).Draw(t, "logical"),
+		Member: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "member")}
 }
 
 func drawRow(t *rapid.T, label string) Row {
 	names := func(most int, label string) []string {
-		return union(rapid.SliceOfN(rapid.Custom(func(t *rapid.T) string { return fmt.Sprintf("%s%03d", label, rapid.IntRange(0, 400).Draw(t, "n")) }), 0, most).Draw(t, label), nil)
+		return union(rapid.SliceOfN(rapid.Custom(func(t *rapid.T) string {
+			return fmt.Sprintf("%s%03d", label,
+				rapid.IntRange(0, 400).Draw(t, "n"))
+		}), 0, most).Draw(t, label), nil)
 	}
-	r := Row{Entry: Entry{Reference: tag("v1"), Digest: digest(rapid.IntRange(1, 2).Draw(t, "digest")), MediaType: rapid.SampledFrom([]string{"", "x"}).Draw(t, "type"),
-		Config: rapid.SampledFrom([]string{"", "x"}).Draw(t, "config"), Implied: rapid.Bool().Draw(t, "implied"),
-		Size: rapid.Int64Range(0, 1).Draw(t, "size"), Replica: rapid.SampledFrom(regions).Draw(t, "replica"), Stamp: drawStamp(t, label), Deleted: rapid.Bool().Draw(t, "deleted"), DigestDeletedMS: rapid.Int64Range(0, 2).Draw(t, "digest deleted"),
-		Confirmed: bounded(names(300, "r"), maxConfirmed)}}
+	r := Row{Entry: Entry{Reference: tag("v1"), Digest: digest(rapid.IntRange(1, 2).Draw(t, "digest")),
+		MediaType: rapid.SampledFrom([]string{"", "x"}).Draw(t, "type"),
+		Config:    rapid.SampledFrom([]string{"", "x"}).Draw(t, "config"), Implied: rapid.Bool().Draw(t, "implied"),
+		Size: rapid.Int64Range(0, 1).Draw(t, "size"), Replica: rapid.SampledFrom(regions).Draw(t, "replica"),
+		Stamp: drawStamp(t, label), Deleted: rapid.Bool().Draw(t, "deleted"),
+		DigestDeletedMS: rapid.Int64Range(0, 2).Draw(t, "digest deleted"),
+		Confirmed:       bounded(names(300, "r"), maxConfirmed)}}
 	for _, m := range bounded(names(100, "m"), maxSeen) {
 		r.Seen = append(r.Seen, at(rapid.Int64Range(0, 3).Draw(t, "seen"), m))
 	}
@@ -109,7 +124,8 @@ func TestMergeIsAJoin(t *testing.T) {
 // Nobody's write comes between a tag's and its tombstone.
 func TestBuriedFollowsAtOnce(t *testing.T) {
 	s := at(5, "gw")
-	for _, next := range []hlc.Stamp{at(5, "gw-1"), at(5, "gw1"), at(5, "h"), {WallMS: 5, Logical: 1, Member: "a"}, at(6, "a")} {
+	for _, next := range []hlc.Stamp{at(5, "gw-1"), at(5, "gw1"), at(5, "h"), {WallMS: 5, Logical: 1, Member: "a"},
+		at(6, "a")} {
 		e := Entry{Stamp: tombstoneStamp(s)}
 		if b := e.Stamp; b.Compare(s) <= 0 || b.Compare(next) >= 0 || !e.DeletedWithDigest() || e.Gateway() != "gw" {
 			t.Errorf("%v is not between %v and %v", e.Stamp, s, next)
@@ -169,11 +185,14 @@ func TestIndexed(t *testing.T) {
 		row  Row
 		want []indexKey
 	}{
-		{"a tag", named, []indexKey{{bucketChanges, "gw1/01\x00" + number(3) + key(named)}, {bucketPending, "north\x00" + key(named)}, {bucketTags, "team/app\x00" + digest(1) + "\x00v1"}}},
-		{"a manifest", manifest, []indexKey{{bucketPending, "north\x00" + key(manifest)}, {bucketPending, "west\x00" + key(manifest)}}},
+		{"a tag", named, []indexKey{{bucketChanges, "gw1/01\x00" + number(3) + key(named)},
+			{bucketPending, "north\x00" + key(named)}, {bucketTags, "team/app\x00" + digest(1) + "\x00v1"}}},
+		{"a manifest", manifest, []indexKey{{bucketPending, "north\x00" + key(manifest)},
+			{bucketPending, "west\x00" + key(manifest)}}},
 		{"a tombstone", dead(live(7, "a", 1, regions...)), []indexKey{{bucketOld, number(7) + "team/app\x00v1"}}},
 		{"a blob", blob, []indexKey{{bucketOld, number(7) + "team/app\x01" + digest(1)}}},
-		{"a blob's tombstone", dead(blob), []indexKey{{bucketPending, "north\x00" + key(blob)}, {bucketPending, "west\x00" + key(blob)}, {bucketOld, number(7) + key(blob)}}},
+		{"a blob's tombstone", dead(blob), []indexKey{{bucketPending, "north\x00" + key(blob)},
+			{bucketPending, "west\x00" + key(blob)}, {bucketOld, number(7) + key(blob)}}},
 	}
 	for _, tt := range tests {
 		if got := indexed(tt.row, regions); !reflect.DeepEqual(got, tt.want) {
@@ -190,8 +209,9 @@ func TestIndexed(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	long := func(n int) string { return string(make([]byte, 0, n)) + fmt.Sprintf("%0*d", n, 0) }
-	good := Row{Entry: Entry{Reference: Reference{"app", "v1", false}, Digest: digest(1), MediaType: mediaType, Size: 1, Replica: "east",
-		Stamp: at(1, "a"), Confirmed: []string{"east"}}, Changes: map[string]uint64{"gw1/01": 1}}
+	good := Row{Entry: Entry{Reference: Reference{"app", "v1", false}, Digest: digest(1), MediaType: mediaType, Size: 1,
+		Replica: "east",
+		Stamp:   at(1, "a"), Confirmed: []string{"east"}}, Changes: map[string]uint64{"gw1/01": 1}}
 	must(t, good.check())
 	for name, spoil := range map[string]func(*Row){
 		"no repository":       func(r *Row) { r.Repository = "" },

@@ -40,7 +40,8 @@ type RecorderOptions struct {
 	Log        *slog.Logger
 }
 
-// Recorder records what replicas have accepted from clients, here or by another gateway (ADR 022), and says what is known.
+// Recorder records what replicas have accepted from clients, here or by another gateway (ADR 022), and says what is
+// known.
 type Recorder struct {
 	RecorderOptions
 	elsewhere *prometheus.CounterVec // writes of which that was tried
@@ -137,14 +138,15 @@ func (r *Recorder) Confirm(what Reference, replica string) {
 		err = r.Ledger.Confirm(e, replica)
 	}
 	if err != nil {
-		r.Log.Warn("what a replica has cannot be recorded; the audit finds it", "replica", replica, "repository", what.Repository,
+		r.Log.Warn("what a replica has cannot be recorded; the audit finds it", "replica", replica, "repository",
+			what.Repository,
 			"reference", what.Name, "error", err)
 	}
 }
 
-// Gone takes note of a replica that, asked to delete what was deleted elsewhere, does not have it any more. The gateway that
-// copies to it may not have heard of the deletion yet, and undo it. Once it has, it deletes what it may have brought meanwhile,
-// and confirms. If it was pushed again meanwhile, the deletion may have taken that along.
+// Gone takes note of a replica that, asked to delete what was deleted elsewhere, does not have it any more. The gateway
+// that copies to it may not have heard of the deletion yet, and undo it. Once it has, it deletes what it may have
+// brought meanwhile, and confirms. If it was pushed again meanwhile, the deletion may have taken that along.
 func (r *Recorder) Gone(what Reference, replica string) {
 	if !current(r.Ledger, r.Others) { // another gateway may have recorded it
 		return
@@ -158,8 +160,8 @@ func (r *Recorder) Gone(what Reference, replica string) {
 	}
 }
 
-// Known is what the ledger says of a reference. What cannot be read is not known: requests go on without it, and that the
-// ledger is not available it says by itself.
+// Known is what the ledger says of a reference. What cannot be read is not known: requests go on without it, and that
+// the ledger is not available it says by itself.
 func (r *Recorder) Known(what Reference) (Entry, bool) {
 	e, known, err := r.Ledger.Get(what)
 	if err != nil {

@@ -24,7 +24,8 @@ func (c *copiesTo) Verify(e Entry, replica string) {
 
 func newTestRecorder(l *Ledger, others Others, to *copiesTo) *Recorder {
 	return NewRecorder(RecorderOptions{
-		Ledger: l, Others: others, Copying: to, Registerer: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		Ledger: l, Others: others, Copying: to, Registerer: prometheus.NewRegistry(),
+		Log: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -81,7 +82,8 @@ func TestRecorder(t *testing.T) {
 		{name: "not here", closed: true, what: tag("v1"), want: ErrUnavailable},
 		{name: "not here, and accepted all the same", closed: true, accept: true, what: tag("v1")},
 		{name: "by another gateway", closed: true, others: &elsewhere{}, what: tag("v1"), asked: 1},
-		{name: "by nobody", closed: true, others: &elsewhere{problem: errNobody}, what: tag("v1"), want: ErrUnavailable, asked: 1},
+		{name: "by nobody", closed: true, others: &elsewhere{problem: errNobody}, what: tag("v1"), want: ErrUnavailable,
+			asked: 1},
 		{name: "here, so that nobody is asked", others: &elsewhere{problem: errNobody}, what: tag("v1")},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -21,8 +21,8 @@ type wait struct {
 	over   chan struct{} // closed when there are none left
 }
 
-// Told returns when all other live members know what was recorded here until now, or 400 ms have passed. Who is told by then that
-// something is deleted does not get it through another one.
+// Told returns when all other live members know what was recorded here until now, or 400 ms have passed. Who is told by
+// then that something is deleted does not get it through another one.
 func (g *Gossip) Told(ctx context.Context) { g.told(ctx, g.wire.Others()) }
 
 func (g *Gossip) told(ctx context.Context, members []string) {

@@ -32,7 +32,8 @@ func TestEventOf(t *testing.T) {
 	client := ledger.Request{Host: "registry.contoso.com:443", Method: "PUT", UserAgent: "docker/27"}
 	entry := func(name, config string) ledger.Entry {
 		return ledger.Entry{
-			Reference: ledger.Reference{Repository: "app", Name: name}, Digest: digest(1), MediaType: typeImage, Config: config,
+			Reference: ledger.Reference{Repository: "app", Name: name}, Digest: digest(1), MediaType: typeImage,
+			Config:  config,
 			Size:    524,
 			Replica: "west", Stamp: hlc.Stamp{WallMS: 1, Member: "gw1"}, Confirmed: []string{"west"},
 		}
@@ -58,14 +59,16 @@ func TestEventOf(t *testing.T) {
 			"chart_push east v1 524 registry.contoso.com PUT fairlead/1"},
 		"deletion": {ledger.Event{Kind: ledger.Deleted, Entry: deleted(entry(digest(1), "")), Replica: "west",
 			Request: ledger.Request{Method: "DELETE"}}, "delete west  524  DELETE "},
-		"deletion elsewhere": {ledger.Event{Kind: ledger.Confirmed, Entry: deleted(entry(digest(1), "")), Replica: "east"},
+		"deletion elsewhere": {ledger.Event{Kind: ledger.Confirmed, Entry: deleted(entry(digest(1), "")),
+			Replica: "east"},
 			"delete east  524 registry.contoso.com DELETE fairlead/1"},
 		"deletion of a chart": {ledger.Event{Kind: ledger.Deleted, Entry: deleted(entry(digest(1), typeChart)),
 			Replica: "west"}, "chart_delete west  524 registry.contoso.com DELETE fairlead/1"},
 		"deleted tag": {ledger.Event{Kind: ledger.Deleted, Entry: deleted(entry("v1", "")), Replica: "west",
 			Request: client}, ""},
-		"deleted tag there": {ledger.Event{Kind: ledger.Confirmed, Entry: deleted(entry("v1", "")), Replica: "east"}, ""},
-		"blob":              {ledger.Event{Kind: ledger.Pushed, Entry: blob, Replica: "west", Request: client}, ""},
+		"deleted tag there": {ledger.Event{Kind: ledger.Confirmed, Entry: deleted(entry("v1", "")), Replica: "east"},
+			""},
+		"blob": {ledger.Event{Kind: ledger.Pushed, Entry: blob, Replica: "west", Request: client}, ""},
 		"deleted blob": {ledger.Event{Kind: ledger.Deleted, Entry: deleted(blob), Replica: "west", Request: client},
 			""},
 	} {
@@ -73,7 +76,8 @@ func TestEventOf(t *testing.T) {
 		got := ""
 		if ok {
 			r := told.Request
-			got = fmt.Sprintf("%s %s %s %d %s %s %s", told.Action, told.Region, told.Target.Tag, told.Target.Size, r.Host,
+			got = fmt.Sprintf("%s %s %s %d %s %s %s", told.Action, told.Region, told.Target.Tag, told.Target.Size,
+				r.Host,
 				r.Method, r.UserAgent)
 		}
 		if got != test.want {
@@ -142,7 +146,8 @@ func TestProgress(t *testing.T) {
 		"deleted": {ledger.Entry{Stamp: hlc.Stamp{WallMS: 3}, Deleted: true}, nil, overtaken},
 		"what was before": {ledger.Entry{Stamp: hlc.Stamp{WallMS: 1}, Confirmed: []string{"east", "west"}},
 			[]string{"east", "west"}, underWay},
-		"one stamp, deleted": {ledger.Entry{Stamp: pushed, Deleted: true, Confirmed: []string{"west"}}, []string{"west"},
+		"one stamp, deleted": {ledger.Entry{Stamp: pushed, Deleted: true, Confirmed: []string{"west"}},
+			[]string{"west"},
 			overtaken},
 	} {
 		if got := progressOf(pushed, test.now, test.takers); got != test.want {
@@ -249,7 +254,8 @@ func (s *site) told(seen map[string]bool) (list []string) {
 		s.must(json.Unmarshal(d.Request.Content, &p))
 		if !seen[d.ID] {
 			seen[d.ID] = true
-			list = append(list, fmt.Sprintf("%s %s %s %s", p.Action, p.Target.Repository, p.Target.Tag, p.Target.Digest[70:]))
+			list = append(list, fmt.Sprintf("%s %s %s %s", p.Action, p.Target.Repository, p.Target.Tag,
+				p.Target.Digest[70:]))
 		}
 	}
 	return list

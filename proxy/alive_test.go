@@ -86,7 +86,8 @@ func TestCopyingGivesSignsOfLife(t *testing.T) {
 	var s signs
 	upstreams := map[string]http.HandlerFunc{"west": status(200), "east": breakOff}
 	g := newRig(t, upstreams, func(c *rigConfig) { c.way.Alive = s.give })
-	if there, err := g.proxy.Upstreams.Reach("west").Repository("app").HasBlob(t.Context(), digest); !there || err != nil {
+	if there, err := g.proxy.Upstreams.Reach("west").Repository("app").HasBlob(t.Context(), digest); !there ||
+		err != nil {
 		t.Fatal(there, err)
 	}
 	store := httptest.NewServer(status(200))

@@ -142,7 +142,8 @@ func (x *exchange) bringHome(digest, at, owner string) {
 	if digest == "" || owner == at || x.decided.fleet.Replica(owner) == nil {
 		return
 	}
-	_, _, _ = x.proxy.healer.begin(x.pushing(owner), manifest.Descriptor{Digest: digest}, at, 0) // else the manifest waits
+	// else the manifest waits
+	_, _, _ = x.proxy.healer.begin(x.pushing(owner), manifest.Descriptor{Digest: digest}, at, 0)
 }
 
 // refuseIncomplete answers a manifest that would be damaged if it were committed. What may be repaired by time, and by

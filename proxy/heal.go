@@ -200,7 +200,8 @@ func (h *healer) askOwner(ctx context.Context, p pushing, need manifest.Descript
 	}
 }
 
-func (h *healer) ask(ctx context.Context, p pushing, replica string, need manifest.Descriptor) (router.Presence, error) {
+func (h *healer) ask(ctx context.Context, p pushing, replica string, need manifest.Descriptor) (router.Presence,
+	error) {
 	bounded, cancel := context.WithTimeout(ctx, askBound)
 	defer cancel()
 	has := transfer.Repository.HasBlob

@@ -148,7 +148,8 @@ func (l *leases) open(repository, owner string, now time.Time) (done func(), hel
 	}, true
 }
 
-// revoke takes the lease from an owner that is lost or read-only, when another replica has accepted a write in its place.
+// revoke takes the lease from an owner that is lost or read-only, when another replica has accepted a write in its
+// place.
 func (l *leases) revoke(repository, owner string, known *router.Replica) {
 	if known != nil && known.ReadOnly {
 		l.agreed.RevokeReadOnly(repository, owner)

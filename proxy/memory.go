@@ -39,8 +39,8 @@ func (m Memory) complete() Memory {
 }
 
 const (
-	// smallManifest is twice what manifests of images have at most, in bytes: that much room is taken for one. They have room of their own, so that large ones
-	// that come slowly keep nobody from pushing an image.
+	// smallManifest is twice what manifests of images have at most, in bytes: that much room is taken for one. They
+	// have room of their own, so that large ones that come slowly keep nobody from pushing an image.
 	smallManifest = 64 << 10
 	// maxWaiting is how many large ones may wait for room at once.
 	maxWaiting = 32

@@ -132,7 +132,8 @@ func (b *blobs) copyWhenFree(key blobKey, size int64, sources []string, slots ch
 func (b *blobs) copyFrom(ctx context.Context, key blobKey, size int64, from string) error {
 	to := b.reach(key.target)
 	to.Commits = func(context.Context) error { return b.checkNotDeleted(key.reference()) }
-	return transfer.CopyBlob(ctx, b.source(from, key.target).Repository(key.repository), to.Repository(key.repository), key.digest, size)
+	return transfer.CopyBlob(ctx, b.source(from, key.target).Repository(key.repository), to.Repository(key.repository),
+		key.digest, size)
 }
 
 // present reports whether the target has the blob, if need be mounted from another of its repositories. Mounting is

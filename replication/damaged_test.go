@@ -32,7 +32,8 @@ func TestDamaged(t *testing.T) {
 		} else {
 			x.eventually(func() bool { return len(x.Failures()) == 1 })
 		}
-		if got := sum(b.get("/v2/app/manifests/" + digest)); (got == digest) != takes || (x.pending("b") == 0) != takes {
+		if got := sum(b.get("/v2/app/manifests/" + digest)); (got == digest) != takes ||
+			(x.pending("b") == 0) != takes {
 			t.Errorf("takes it %v: it has %s, %d pending, %v", takes, got, x.pending("b"), x.Failures())
 		}
 	}

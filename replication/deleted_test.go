@@ -79,7 +79,8 @@ func TestDeletedWhileItIsCopied(t *testing.T) {
 		{"before a manifest is put", "b", http.MethodPut, "/manifests/", false, true},
 		{"after a manifest is put", "b", http.MethodPut, "/manifests/", true, true},
 	} {
-		for name, heard := range map[string]word{"in time": inTime, "confirmed": confirmed, "late": late, "never": never} {
+		for name, heard := range map[string]word{"in time": inTime, "confirmed": confirmed, "late": late,
+			"never": never} {
 			t.Run(c.name+", heard "+name, func(t *testing.T) {
 				x := newRegion(t, func(o *Options) { o.UnseenDeletes = heard == never })
 				only := three(func(f *Fleet) { f.Assigned = []string{"b"} })

@@ -31,8 +31,8 @@ type Gateway interface {
 	Fleet() Fleet
 	// Reach is how to reach a replica, with a transport that logs in.
 	Reach(replica string) transfer.Replica
-	// Current reports whether the ledger can be written and knows what other gateways know. Nothing begins while it does
-	// not.
+	// Current reports whether the ledger can be written and knows what other gateways know. Nothing begins while it
+	// does not.
 	Current() bool
 	// Surveyed reports whether the ledger has what was on the replica before there was a ledger.
 	Surveyed(replica string) bool
@@ -89,8 +89,9 @@ func New(o Options) *Engine {
 	return &Engine{
 		Options: o, metrics: newMetrics(o.Metrics),
 		wake: make(chan struct{}, 1), earlyBlobs: make(chan struct{}, maxEarlyBlobs),
-		workers: map[string]*worker{}, meters: map[string]*meter{}, taskEnded: make(chan struct{}), recentWrites: recent,
-		rechecks: map[string]*rechecks{}, catalogs: map[string]catalog{},
+		workers: map[string]*worker{}, meters: map[string]*meter{}, taskEnded: make(chan struct{}),
+		recentWrites: recent,
+		rechecks:     map[string]*rechecks{}, catalogs: map[string]catalog{},
 	}
 }
 

@@ -42,7 +42,8 @@ func TestPush(t *testing.T) {
 		if s.requests("POST ") != 6 || s.requests("PUT /v2/app/manifests/") != 2 {
 			t.Errorf("%s: %q", name, s.log)
 		}
-		if last := s.log[len(s.log)-2:]; last[0] != "PUT /v2/app/manifests/"+digest || last[1] != "PUT /v2/app/manifests/v1" {
+		if last := s.log[len(s.log)-2:]; last[0] != "PUT /v2/app/manifests/"+digest ||
+			last[1] != "PUT /v2/app/manifests/v1" {
 			t.Errorf("%s: %q", name, s.log)
 		}
 	}
@@ -107,7 +108,8 @@ func TestSparse(t *testing.T) {
 	x.push("v1", sum(index), "a")
 	x.run()
 	x.settled("b")
-	if !x.at["b"].complete(sum(imageOf("config of one", "one"))) || x.at["b"].requests("PUT /v2/app/manifests/v1") != 1 {
+	if !x.at["b"].complete(sum(imageOf("config of one", "one"))) ||
+		x.at["b"].requests("PUT /v2/app/manifests/v1") != 1 {
 		t.Errorf("%q", x.at["b"].log)
 	}
 	x.failed(1) // c takes no index whose children are missing
@@ -129,7 +131,10 @@ func has(path string, content []byte) func(w http.ResponseWriter, r *http.Reques
 func takes(references ...string) func(w http.ResponseWriter, r *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPut &&
-			slices.ContainsFunc(references, func(s string) bool { return strings.HasSuffix(r.URL.Path, "/manifests/"+s) }) {
+			slices.ContainsFunc(references, func(s string) bool {
+				return strings.HasSuffix(r.URL.Path,
+					"/manifests/"+s)
+			}) {
 			w.WriteHeader(http.StatusCreated)
 			return true
 		}
@@ -278,7 +283,8 @@ func TestDeletions(t *testing.T) {
 	x.push("v1", digest, "a")
 	x.remove("v1", digest, "a")
 	x.remove(digest, digest, "a")
-	x.write(ledger.Reference{Repository: "app", Name: sum([]byte("layer")), Blob: true}, sum([]byte("layer")), "a", true)
+	x.write(ledger.Reference{Repository: "app", Name: sum([]byte("layer")), Blob: true}, sum([]byte("layer")), "a",
+		true)
 	x.write(ledger.Reference{Repository: "app", Name: sum([]byte("never there")), Blob: true},
 		sum([]byte("never there")), "a", true)
 	c.breaks(func(w http.ResponseWriter, r *http.Request) bool {

@@ -23,12 +23,14 @@ func TestRecheckFailsOnce(t *testing.T) {
 		b := x.at["b"]
 		var once, fail, failed atomic.Bool
 		b.breaks(func(w http.ResponseWriter, r *http.Request) bool {
-			if (r.Method != http.MethodPut && r.Method != http.MethodDelete) || !strings.HasSuffix(r.URL.Path, "/manifests/v1") {
+			if (r.Method != http.MethodPut && r.Method != http.MethodDelete) ||
+				!strings.HasSuffix(r.URL.Path, "/manifests/v1") {
 				return false
 			}
 			if once.CompareAndSwap(false, true) { // the client is first
 				if deletes {
-					b.registry.ServeHTTP(&discard{}, httptest.NewRequest(http.MethodDelete, "/v2/app/manifests/v1", nil))
+					b.registry.ServeHTTP(&discard{}, httptest.NewRequest(http.MethodDelete, "/v2/app/manifests/v1",
+						nil))
 				} else {
 					b.image("v1", "other")
 				}

@@ -41,7 +41,8 @@ func TestPushedBeforeItIsUndone(t *testing.T) {
 		a.drop(path)
 		if anew {
 			a.breaks(func(_ http.ResponseWriter, r *http.Request) bool {
-				if r.Method == http.MethodHead && strings.HasSuffix(r.URL.Path, path) && asked.CompareAndSwap(false, true) {
+				if r.Method == http.MethodHead && strings.HasSuffix(r.URL.Path, path) &&
+					asked.CompareAndSwap(false, true) {
 					x.write(blob, blob.Name, "b", false)
 				}
 				return false
@@ -122,7 +123,8 @@ func TestRecheckWhileItIsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, writing := range []bool{true, false} {
-		if err := x.recheckName(t.Context(), "b", entry.Reference); err != nil || x.mayBeOverwritten("b", entry) != writing {
+		if err := x.recheckName(t.Context(), "b", entry.Reference); err != nil ||
+			x.mayBeOverwritten("b", entry) != writing {
 			t.Errorf("written meanwhile: %v, to be rechecked: %v, %v", writing, x.mayBeOverwritten("b", entry), err)
 		}
 		done()
@@ -142,7 +144,8 @@ func TestDeletionDoesNotWaitForEver(t *testing.T) {
 		defer done()
 		x.Enqueue(entry)
 		x.until(func(failures []Failure) bool { return len(failures) > 0 })
-		if failures := x.Failures(); len(failures) != 1 || failures[0].Reason != errBusy.Error() || x.asked.Load() != 0 {
+		if failures := x.Failures(); len(failures) != 1 || failures[0].Reason != errBusy.Error() ||
+			x.asked.Load() != 0 {
 			t.Errorf("%v, asked %d", failures, x.asked.Load())
 		}
 	})
@@ -225,7 +228,11 @@ func TestACommitComesAboutLate(t *testing.T) {
 				done(unsaid)
 				time.Sleep(time.Minute)
 				x.Enqueue(kept.write(blob, blob.Name, "a", true))
-				x.until(func([]Failure) bool { now, _, _ := kept.Get(blob); return slices.Contains(now.Confirmed, "b") })
+				x.until(func([]Failure) bool {
+					now, _, _ := kept.Get(blob)
+					return slices.Contains(now.Confirmed,
+						"b")
+				})
 			}
 			for _, after := range []time.Duration{2 * time.Minute, 5 * time.Minute} {
 				time.Sleep(after)

@@ -89,7 +89,8 @@ func TestListedOnce(t *testing.T) {
 		return true
 	})
 	for range 3 {
-		if got := x.catalogOf(t.Context(), "b"); !got.complete || fmt.Sprint(got.names) != "[a b]" || asked.Load() != 1 {
+		if got := x.catalogOf(t.Context(), "b"); !got.complete || fmt.Sprint(got.names) != "[a b]" ||
+			asked.Load() != 1 {
 			t.Errorf("%+v, asked %d times", got, asked.Load())
 		}
 	}

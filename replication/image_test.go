@@ -115,10 +115,12 @@ func TestDeletedMeanwhile(t *testing.T) {
 			var once atomic.Bool
 			b.breaks(func(w http.ResponseWriter, r *http.Request) bool {
 				if r.Method == c.method && strings.HasSuffix(r.URL.Path, c.path) && once.CompareAndSwap(false, true) {
-					b.registry.ServeHTTP(&discard{}, httptest.NewRequest(http.MethodDelete, "/v2/app/manifests/"+c.gone, nil))
+					b.registry.ServeHTTP(&discard{}, httptest.NewRequest(http.MethodDelete, "/v2/app/manifests/"+c.gone,
+						nil))
 					if c.gone == sum(index) {
 						_ = x.Confirm(x.remove("v1", c.gone, "a"), "b")
-						b.registry.ServeHTTP(&discard{}, httptest.NewRequest(http.MethodDelete, "/v2/app/manifests/v1", nil))
+						b.registry.ServeHTTP(&discard{}, httptest.NewRequest(http.MethodDelete, "/v2/app/manifests/v1",
+							nil))
 					}
 					_ = x.Confirm(x.remove(c.gone, c.gone, "a"), "b")
 					return false

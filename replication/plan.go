@@ -200,7 +200,8 @@ func planBlob(b Blob, fleet Fleet) (targets []string) {
 	for i := range fleet.Replicas {
 		to := &fleet.Replicas[i]
 		leftOut := to.LeftOut != nil && to.LeftOut(b.Repository)
-		if to.Up && fleet.serves(to) && !leftOut && !fleet.sameStorage(from, to) && slices.Contains(to.Sources, b.Replica) {
+		if to.Up && fleet.serves(to) && !leftOut && !fleet.sameStorage(from, to) &&
+			slices.Contains(to.Sources, b.Replica) {
 			targets = append(targets, to.Name)
 		}
 	}

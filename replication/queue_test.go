@@ -63,7 +63,8 @@ func TestQueueOrder(t *testing.T) {
 		var q queue
 		keys := map[taskKey]bool{}
 		for range rapid.IntRange(0, 40).Draw(t, "tasks") {
-			task := copyOf(fmt.Sprint("d:", rapid.IntRange(0, 9).Draw(t, "digest")), rapid.Int64Range(0, 9).Draw(t, "at"))
+			task := copyOf(fmt.Sprint("d:", rapid.IntRange(0, 9).Draw(t, "digest")),
+				rapid.Int64Range(0, 9).Draw(t, "at"))
 			if rapid.Bool().Draw(t, "tagged") {
 				task.Entries[0].Name = rapid.SampledFrom([]string{"v1", "v2"}).Draw(t, "tag")
 			}

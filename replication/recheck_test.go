@@ -50,26 +50,34 @@ func TestLaterWriteHeardLate(t *testing.T) {
 		want   string // what b has by the name, "" for nothing
 	}{
 		{
-			"a tag is pushed", func(x *region) { x.push("v1", x.at["a"].image("v1", "layer"), "a") }, http.MethodPut, "v1",
+			"a tag is pushed", func(x *region) { x.push("v1", x.at["a"].image("v1", "layer"), "a") }, http.MethodPut,
+			"v1",
 			func(b *store) { b.image("v1", "other") }, func(x *region) { x.push("v1", sum(other), "b") },
 			[]string{"v1", sum(other)}, sum(other),
 		},
 		{
-			"a tag is deleted", func(x *region) { x.push("v1", x.at["a"].image("v1", "layer"), "a") }, http.MethodPut, "v1",
+			"a tag is deleted", func(x *region) { x.push("v1", x.at["a"].image("v1", "layer"), "a") }, http.MethodPut,
+			"v1",
 			func(b *store) { gone(b, "v1") }, func(x *region) { x.remove("v1", digest, "b") }, []string{"v1"}, "",
 		},
 		{
-			"a manifest is deleted", func(x *region) { x.push(digest, x.at["a"].image("", "layer"), "a") }, http.MethodPut,
+			"a manifest is deleted", func(x *region) { x.push(digest, x.at["a"].image("", "layer"), "a") },
+			http.MethodPut,
 			digest,
 			func(b *store) { gone(b, digest) }, func(x *region) { x.remove(digest, digest, "b") }, []string{digest}, "",
 		},
 		{
 			"a deleted tag is pushed", func(x *region) { x.at["b"].image("v1", "layer"); x.remove("v1", digest, "a") },
 			http.MethodDelete, "v1",
-			func(b *store) { b.image("v1", "layer") }, func(x *region) { x.push("v1", digest, "b") }, []string{"v1"}, digest,
+			func(b *store) { b.image("v1", "layer") }, func(x *region) { x.push("v1", digest, "b") }, []string{"v1"},
+			digest,
 		},
 		{
-			"a deleted manifest is pushed", func(x *region) { x.at["b"].image("", "layer"); x.remove(digest, digest, "a") },
+			"a deleted manifest is pushed", func(x *region) {
+				x.at["b"].image("", "layer")
+				x.remove(digest, digest,
+					"a")
+			},
 			http.MethodDelete, digest,
 			func(b *store) { b.image("", "layer") },
 			func(x *region) { x.at["c"].image("", "layer"); _ = x.Confirm(x.push(digest, digest, "b"), "c") },
@@ -85,7 +93,8 @@ func TestLaterWriteHeardLate(t *testing.T) {
 				b := x.at["b"]
 				var once atomic.Bool
 				b.breaks(func(_ http.ResponseWriter, r *http.Request) bool {
-					if r.Method == c.method && strings.HasSuffix(r.URL.Path, "/manifests/"+c.of) && once.CompareAndSwap(false, true) {
+					if r.Method == c.method && strings.HasSuffix(r.URL.Path, "/manifests/"+c.of) &&
+						once.CompareAndSwap(false, true) {
 						c.client(b)
 					}
 					return false

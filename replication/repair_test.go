@@ -113,7 +113,8 @@ func TestRepairOfThePast(t *testing.T) {
 	x.remove("v1", second, "b")
 	c := x.at["c"] // to which the second may be under way, until the engine hears that it is gone
 	err := x.Repair(t.Context(), seen, "c")
-	if err != nil || c.requests("PUT /v2/app/manifests/v1") != 0 || c.requests("PUT /v2/app/manifests/"+seen.Digest) != 0 {
+	if err != nil || c.requests("PUT /v2/app/manifests/v1") != 0 ||
+		c.requests("PUT /v2/app/manifests/"+seen.Digest) != 0 {
 		t.Errorf("brought back: %v, %q", err, c.log)
 	}
 }
@@ -132,8 +133,10 @@ func TestRepairByNobody(t *testing.T) {
 		"another serves it": three(func(f *Fleet) { f.Assigned = []string{"a", "c"} }),
 		"it is down":        three(on("b", func(r *Replica) { r.Up = false })),
 		"left out":          three(on("b", func(r *Replica) { r.LeftOut = func(string) bool { return true } })),
-		"no source is up":   three(on("a", func(r *Replica) { r.Up = false }), on("c", func(r *Replica) { r.Up = false })),
-		"one storage": three(on("a", func(r *Replica) { r.Storage = "s" }), on("b", func(r *Replica) { r.Storage = "s" }),
+		"no source is up": three(on("a", func(r *Replica) { r.Up = false }),
+			on("c", func(r *Replica) { r.Up = false })),
+		"one storage": three(on("a", func(r *Replica) { r.Storage = "s" }),
+			on("b", func(r *Replica) { r.Storage = "s" }),
 			on("c", func(r *Replica) { r.Up = false })),
 	} {
 		x.fleet.Store(&fleet)

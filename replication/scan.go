@@ -19,7 +19,8 @@ func (e *Engine) scanDue(w *worker, fleet Fleet, incoming, overflowed bool, now 
 	if changed {
 		w.breaker.until = now
 	}
-	w.dirty = w.dirty || incoming // nothing may have come of it yet, or another gateway may have brought what is pending
+	// nothing may have come of it yet, or another gateway may have brought what is pending
+	w.dirty = w.dirty || incoming
 	return overflowed || changed || w.scanOverdue(now) || w.moreInLedger && w.queue.len() == 0
 }
 

@@ -90,15 +90,20 @@ func TestSupersedes(t *testing.T) {
 			[]ledger.Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")}, false},
 		{"some of it", []ledger.Entry{digest("d:1", 5, "b"), tag("v1", "d:1", 5, "b")},
 			[]ledger.Entry{tag("v1", "d:1", 5, "b")}, false},
-		{"an earlier copy of it", []ledger.Entry{tag("v1", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 4, "b")}, false},
-		{"its tag, of the same push", []ledger.Entry{digest("d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 5, "b")}, true},
-		{"another tag, pushed before", []ledger.Entry{tag("v2", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 4, "b")},
+		{"an earlier copy of it", []ledger.Entry{tag("v1", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 4, "b")},
+			false},
+		{"its tag, of the same push", []ledger.Entry{digest("d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 5, "b")},
 			true},
-		{"it was pushed again", []ledger.Entry{tag("v1", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 6, "b")}, true},
+		{"another tag, pushed before", []ledger.Entry{tag("v2", "d:1", 5, "b")},
+			[]ledger.Entry{tag("v1", "d:1", 4, "b")},
+			true},
+		{"it was pushed again", []ledger.Entry{tag("v1", "d:1", 5, "b")}, []ledger.Entry{tag("v1", "d:1", 6, "b")},
+			true},
 	} {
 		w, now := newWorker("a"), time.Unix(10_000, 0)
 		task := func(entries []ledger.Entry) Task {
-			return Task{Action: Copy, Target: "a", Repository: "app", Digest: "d:1", Entries: entries, Sources: []string{"b"}}
+			return Task{Action: Copy, Target: "a", Repository: "app", Digest: "d:1", Entries: entries,
+				Sources: []string{"b"}}
 		}
 		w.begin(task(c.running))
 		w.enqueue(task(c.told), told, now)

@@ -105,8 +105,9 @@ func TestAudit(t *testing.T) {
 				waitFor(t, startBound, tag+" everywhere",
 					func() error { return wholeEverywhere(t, registries, repository, tag, digest) })
 			}
-			for tag, of := range map[string]descriptor{"lost": lost, "moved": newer, "dead": dead, "incomplete": incomplete,
-				"ours": ours} {
+			for tag, of := range map[string]descriptor{"lost": lost, "moved": newer, "dead": dead,
+				"incomplete": incomplete,
+				"ours":       ours} {
 				everywhere("app", tag, of.Digest)
 			}
 			deadBody, _, err := getManifest(east.url(), "app", "dead")
@@ -166,7 +167,8 @@ func TestAudit(t *testing.T) {
 				t.Errorf("repaired: exit code %d, %+v", code, a)
 			}
 			g.same(t, "--deep")
-			for tag, of := range map[string]descriptor{"lost": lost, "moved": newer, "incomplete": incomplete, "ours": theirs} {
+			for tag, of := range map[string]descriptor{"lost": lost, "moved": newer, "incomplete": incomplete,
+				"ours": theirs} {
 				everywhere("app", tag, of.Digest)
 			}
 			everywhere("stray", "v1", stray.Digest)

@@ -103,8 +103,8 @@ func pushAs(t testing.TB, img image, ref string) {
 // Bounds of what many refused pushes may leave behind: what the collector's pace adds and takes away. A lease or a
 // goroutine for each of 100,000 would pass them by far.
 const (
-	maxHeapGrowth       = 16 << 20
-	maxResidentGrowth   = 48 << 20
+	maxHeapGrowth      = 16 << 20
+	maxResidentGrowth  = 48 << 20
 	maxGrownGoroutines = 200
 )
 

@@ -48,7 +48,8 @@ func NewEgress(here string, now time.Time, reg prometheus.Registerer) *Egress {
 	return e
 }
 
-// Pulled counts what a client got. Without `here` the gateway counts as standing where its client does, as it does for reads.
+// Pulled counts what a client got. Without `here` the gateway counts as standing where its client does, as it does for
+// reads.
 func (e *Egress) Pulled(replica string, nearest bool, bytes int) {
 	scope := scopeRemote
 	if replica == e.Here || e.Here == "" && nearest {
@@ -90,6 +91,7 @@ func (e *Egress) Describe(out chan<- *prometheus.Desc) { out <- egressMetric }
 
 func (e *Egress) Collect(out chan<- prometheus.Metric) {
 	for f, n := range e.Snapshot() {
-		out <- prometheus.MustNewConstMetric(egressMetric, prometheus.CounterValue, float64(n), f.Replica, f.Path, f.To, f.Scope, f.Nearest)
+		out <- prometheus.MustNewConstMetric(egressMetric, prometheus.CounterValue, float64(n), f.Replica, f.Path, f.To,
+			f.Scope, f.Nearest)
 	}
 }

@@ -49,7 +49,8 @@ func versionCommand() *cobra.Command {
 			table, built := world.Origin()
 			fmt.Fprintf(cmd.OutOrStdout(),
 				"fairlead %s\ncommit   %s\ngo       %s\ngeo      round-trip times of %s; places of %s of %s (%s)\n",
-				v.release, v.commit, runtime.Version(), geo.RTTDate, table, built.Format(time.DateOnly), world.Attribution)
+				v.release, v.commit, runtime.Version(), geo.RTTDate, table, built.Format(time.DateOnly),
+				world.Attribution)
 		},
 	}
 }

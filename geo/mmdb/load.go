@@ -24,7 +24,8 @@ const maxSize = 1 << 30
 // read and checked: what is damaged, cut short, over 1 GiB or in none of the schemas is an error. Nothing is mapped,
 // and nothing of a file is used later, so it may be replaced or cut in place at any time.
 func Load(bits4 int, paths ...string) (t *geo.Table, r geo.Report, err error) {
-	defer func() { // no file, whatever it holds, may end the program: the library promises no bounds for what is damaged
+	// no file, whatever it holds, may end the program: the library promises no bounds for what is damaged
+	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%s: damaged: %v", strings.Join(paths, ", "), p)
 		}
@@ -49,7 +50,8 @@ func load(bits4 int, paths []string) (*geo.Table, geo.Report, error) {
 		}
 		m, err := add(b, data)
 		if errors.Is(err, geo.ErrOrder) && i > 0 { // within one tree there is no other order
-			err = fmt.Errorf("it has networks of a family of which %s has some: %w", strings.Join(paths[:i], " or "), err)
+			err = fmt.Errorf("it has networks of a family of which %s has some: %w", strings.Join(paths[:i], " or "),
+				err)
 		}
 		if err != nil {
 			return nil, geo.Report{}, fmt.Errorf("%s: %w", path, err)

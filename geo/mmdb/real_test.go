@@ -81,7 +81,8 @@ func BenchmarkRealDatabase(t *testing.B) {
 				}
 			}
 			got := table.Locate(a)
-			if got.Country != want.Country || got.Source == geo.SourceDatabase && geo.Distance(got.Point, want.Point) > 160 {
+			if got.Country != want.Country || got.Source == geo.SourceDatabase &&
+				geo.Distance(got.Point, want.Point) > 160 {
 				t.Errorf("%s: %+v, want %+v", a, got, want)
 			}
 		}

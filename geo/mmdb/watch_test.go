@@ -100,11 +100,12 @@ func TestWatched(t *testing.T) {
 			{nothing, 1, "NL"},
 			{nothing, 10, ""},
 		}},
-		{"behind a symlink", func(f *folder) { f.mount("..1", inGB); f.do(os.Symlink("..data/db", f.path("db"))) }, []step{
-			{func(f *folder) { f.mount("..2", inNL); f.do(os.RemoveAll(f.path("..1"))) }, 10, "NL"},
-			{func(f *folder) { f.mount("..3", spoilt); f.do(os.RemoveAll(f.path("..2"))) }, 10, "failed"},
-			{func(f *folder) { f.mount("..4", inJP) }, 10, "JP"},
-		}},
+		{"behind a symlink", func(f *folder) { f.mount("..1", inGB); f.do(os.Symlink("..data/db", f.path("db"))) },
+			[]step{
+				{func(f *folder) { f.mount("..2", inNL); f.do(os.RemoveAll(f.path("..1"))) }, 10, "NL"},
+				{func(f *folder) { f.mount("..3", spoilt); f.do(os.RemoveAll(f.path("..2"))) }, 10, "failed"},
+				{func(f *folder) { f.mount("..4", inJP) }, 10, "JP"},
+			}},
 		{"to a file cut short, and mended", func(f *folder) { f.write("db", inGB) }, []step{
 			{func(f *folder) { f.write("db", inNL[:len(inNL)/2]) }, 10, "failed"},
 			{func(f *folder) { f.write("db", inNL) }, 10, "NL"},
@@ -202,7 +203,8 @@ func TestWatchedCannotBeRead(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		calls := ""
-		go w.Run(ctx, time.Second, func(*geo.Table, geo.Report) { calls += "changed " }, func(error) { calls += "failed " })
+		go w.Run(ctx, time.Second, func(*geo.Table, geo.Report) { calls += "changed " },
+			func(error) { calls += "failed " })
 		time.Sleep(time.Minute)
 		cancel()
 		synctest.Wait()

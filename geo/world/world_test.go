@@ -51,8 +51,10 @@ var wellKnown = []struct {
 func TestWellKnownAddresses(t *testing.T) {
 	for _, tt := range wellKnown {
 		got := Table().Locate(netip.MustParseAddr(tt.addr))
-		if km := geo.Distance(got.Point, tt.at); got.Country != tt.country || got.Source != geo.SourceDatabase || km > 1000 {
-			t.Errorf("%s: %s is taken to be at %v in %s (%s), %.0f km from %v", tt.name, tt.addr, got.Point, got.Country,
+		if km := geo.Distance(got.Point, tt.at); got.Country != tt.country || got.Source != geo.SourceDatabase ||
+			km > 1000 {
+			t.Errorf("%s: %s is taken to be at %v in %s (%s), %.0f km from %v", tt.name, tt.addr, got.Point,
+				got.Country,
 				got.Source, km, tt.at)
 		}
 	}

@@ -32,7 +32,8 @@ func TestBackoff(t *testing.T) {
 
 func TestBackoffIsBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		failed, random := rapid.IntRange(1, 1_000_000).Draw(t, "failed"), rapid.Float64Range(0, 0.999999).Draw(t, "random")
+		failed, random := rapid.IntRange(1, 1_000_000).Draw(t, "failed"), rapid.Float64Range(0, 0.999999).Draw(t,
+			"random")
 		wait, again := retry(failed, random)
 		if again != (failed < maxAttempts) || again && (wait < firstWait/2 || wait > maxWait) {
 			t.Errorf("%v %v", wait, again)

@@ -75,8 +75,9 @@ func TestChange(t *testing.T) {
 	sub.CustomHeaders = map[string]string{"A": "b"}
 	s.create(t, sub)
 	uri, none, off := "http://b", "", subscription.Disabled
-	got, err := s.Update("hook1", Change{ServiceURI: &uri, Scope: &none, Status: &off, CustomHeaders: map[string]string{},
-		Actions: []subscription.Action{subscription.Delete}})
+	got, err := s.Update("hook1", Change{ServiceURI: &uri, Scope: &none, Status: &off,
+		CustomHeaders: map[string]string{},
+		Actions:       []subscription.Action{subscription.Delete}})
 	if err != nil || got.ServiceURI != uri || got.Status != subscription.Disabled || len(got.CustomHeaders) != 0 ||
 		len(got.Actions) != 1 {
 		t.Errorf("%+v %v", got, err)

@@ -13,9 +13,11 @@ const digest = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b
 // image is a push of app:v1 in westus.
 func image(id string) Event {
 	return Event{
-		ID: id, Time: time.Date(2026, 11, 17, 16, 52, 1, 343145347, time.UTC), Action: subscription.Push, Region: "westus",
-		Target: Target{MediaType: "application/vnd.oci.image.manifest.v1+json", Size: 524, Digest: digest, Repository: "app",
-			Tag: "v1"},
+		ID: id, Time: time.Date(2026, 11, 17, 16, 52, 1, 343145347, time.UTC), Action: subscription.Push,
+		Region: "westus",
+		Target: Target{MediaType: "application/vnd.oci.image.manifest.v1+json", Size: 524, Digest: digest,
+			Repository: "app",
+			Tag:        "v1"},
 		Request: Request{ID: "r1", Host: "registry.contoso.com", Method: "PUT", UserAgent: "docker/27 (linux; <a&b>)"},
 	}
 }

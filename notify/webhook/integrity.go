@@ -48,7 +48,8 @@ func checkQueues(tx *bolt.Tx, queues, total *bolt.Bucket) error {
 		if q.pending == nil || q.ended == nil || q.due == nil || q.ids == nil {
 			return errors.New("a part of a queue is missing")
 		}
-		if count := root.Get(keyCount); count != nil && len(count) != 8 || countOf(root) != int64(q.pending.Stats().KeyN) {
+		if count := root.Get(keyCount); count != nil && len(count) != 8 ||
+			countOf(root) != int64(q.pending.Stats().KeyN) {
 			return errors.New("a queue's count is wrong")
 		}
 		pending += countOf(root)

@@ -48,10 +48,12 @@ func TestMatches(t *testing.T) {
 		{"tag deleted", func(*subscription.Subscription) {}, func(e *Event) { e.Action = subscription.Delete }, false},
 		{"tag deleted, digest unknown", func(*subscription.Subscription) {},
 			func(e *Event) { e.Action, e.Target.Digest = subscription.Delete, "" }, false},
-		{"chart deleted", func(*subscription.Subscription) {}, func(e *Event) { e.Action = subscription.ChartDelete }, true},
+		{"chart deleted", func(*subscription.Subscription) {}, func(e *Event) { e.Action = subscription.ChartDelete },
+			true},
 		{"chart's tag deleted", func(*subscription.Subscription) {},
 			func(e *Event) { e.Action, e.Target.Digest = subscription.ChartDelete, "" }, false},
-		{"nobody subscribes to pings", func(*subscription.Subscription) {}, func(e *Event) { e.Action = subscription.Ping },
+		{"nobody subscribes to pings", func(*subscription.Subscription) {},
+			func(e *Event) { e.Action = subscription.Ping },
 			false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -44,7 +44,10 @@ func TestLogIsBounded(t *testing.T) {
 	s.run(t)
 	for i := range 6 {
 		s.publish(t, fmt.Sprint("e", i))
-		poll(t, "delivered", func() bool { return strings.HasPrefix(s.states(t, "hook1"), fmt.Sprintf("e%d delivered", i)) })
+		poll(t, "delivered", func() bool {
+			return strings.HasPrefix(s.states(t, "hook1"),
+				fmt.Sprintf("e%d delivered", i))
+		})
 	}
 	if got := s.states(t, "hook1"); got != "e5 delivered 1, e4 delivered 1, e3 delivered 1" {
 		t.Error(got)

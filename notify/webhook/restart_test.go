@@ -37,8 +37,9 @@ func TestReopened(t *testing.T) {
 	s.run(t)
 	for _, name := range []string{"stays", "made1", "made2"} {
 		poll(t, name, func() bool {
-			return s.states(t, name) == "e3 delivered 1, e2 delivered 1, e1 delivered 1" || len(s.events(t, name)) == 3 &&
-				s.store.pending() == 0
+			return s.states(t, name) == "e3 delivered 1, e2 delivered 1, e1 delivered 1" ||
+				len(s.events(t, name)) == 3 &&
+					s.store.pending() == 0
 		})
 	}
 	if got := box.ids(); !maps.Equal(got, map[string]int{"e1": 3, "e2": 3, "e3": 3}) {

@@ -75,7 +75,8 @@ func (s *Service) attempt(ctx context.Context, sub subscription.Subscription, d 
 	}
 	s.metrics.attempts.WithLabelValues(string(o.result)).Inc()
 	d.Delivery = d.after(o, s.now(), rand.Float64())
-	s.log.Debug("webhook", "webhook", sub.Name, "id", d.ID, "result", o.result, "attempts", d.Attempts, "state", d.State,
+	s.log.Debug("webhook", "webhook", sub.Name, "id", d.ID, "result", o.result, "attempts", d.Attempts, "state",
+		d.State,
 		"error", d.Error)
 	if !s.saveAttempt(ctx, key, d) || d.State == Pending {
 		return

@@ -62,7 +62,8 @@ func TestSlowReceiver(t *testing.T) {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	})
-	o := setup{inFile: []subscription.Subscription{named("slowhook", "http://slow"), named("quickhook", "http://quick")}}
+	o := setup{inFile: []subscription.Subscription{named("slowhook", "http://slow"),
+		named("quickhook", "http://quick")}}
 	bubble(t, o, network, func(t *testing.T, s *site) {
 		begin := time.Now()
 		for i := range 20 {

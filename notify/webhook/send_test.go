@@ -39,7 +39,8 @@ func TestDelivered(t *testing.T) {
 		t.Errorf("body %s", got.body)
 	}
 	if names := slices.Sorted(maps.Keys(got.header)); !slices.Equal(names, []string{
-		"Authorization", "Connection", "Content-Length", "Content-Type", "Fairlead-Delivery", "Fairlead-Signature", "User-Agent", "X-Team",
+		"Authorization", "Connection", "Content-Length", "Content-Type", "Fairlead-Delivery", "Fairlead-Signature",
+		"User-Agent", "X-Team",
 	}) {
 		t.Errorf("headers %v", names)
 	}
@@ -100,7 +101,10 @@ func TestUndelivered(t *testing.T) {
 		result result
 		err    string
 	}{
-		"wrong": {answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+		"wrong": {answer: func(w http.ResponseWriter,
+			_ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+		},
 			result: resultStatus, err: "answered 500"},
 		"gone": {answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) },
 			result: resultStatus, err: "answered 410"},

@@ -36,18 +36,19 @@ type Ledger interface {
 
 // Replica is a replica as an audit sees it.
 type Replica struct {
-	Name              string
-	Up                bool                         // it can be asked now
-	Served            bool                         // this gateway copies to it
-	Survey            bool                         // this gateway, and no other, records what was there before any gateway
+	Name   string
+	Up     bool // it can be asked now
+	Served bool // this gateway copies to it
+	// this gateway, and no other, records what was there before any gateway
+	Survey            bool
 	SurveyedElsewhere bool                         // another gateway has done that
 	LeftOut           func(repository string) bool // a filter: those are neither copied nor looked at
 }
 
 // Gateway is what an audit asks the gateway that runs it.
 type Gateway interface {
-	// Replicas are all but those that the operator took out. If replicas have a tag in different ways, and nothing of it
-	// is recorded, the first one's is recorded.
+	// Replicas are all but those that the operator took out. If replicas have a tag in different ways, and nothing of
+	// it is recorded, the first one's is recorded.
 	Replicas() []Replica
 	// Reach is how to reach a replica, with a transport that logs in.
 	Reach(replica string) transfer.Replica

@@ -82,6 +82,7 @@ func (c *Checkpoint) update(change func(m *checkpoint)) {
 		err = os.Rename(c.file+".new", c.file)
 	}
 	if err != nil {
-		c.log.Warn("the progress of an audit cannot be written: after a restart it begins anew", "file", c.file, "error", err)
+		c.log.Warn("the progress of an audit cannot be written: after a restart it begins anew", "file", c.file,
+			"error", err)
 	}
 }

@@ -113,7 +113,8 @@ func (a *Audit) perform(
 		"differences", s.Total, "remaining", s.Remaining, "problems", s.Unsure,
 		"took", s.Ended.Sub(s.Started).Round(time.Millisecond))
 	for _, p := range s.Problems[:min(len(s.Problems), 10)] {
-		a.Log.Warn("an audit could not find out all", "replica", p.Replica, "repository", p.Repository, "problem", p.Text)
+		a.Log.Warn("an audit could not find out all", "replica", p.Replica, "repository", p.Repository, "problem",
+			p.Text)
 	}
 	return complete
 }

@@ -27,7 +27,8 @@ func (r *run) handle(d Difference, on Replica, h holding) (found bool) {
 		_, looked := h.lacks[d.Has]
 		err := errIncomplete
 		if looked && len(d.Lacks) == 0 {
-			err = r.Ledger.Found(ledger.Reference{Repository: d.Repository, Name: d.Name}, recordable(h.has[d.Name]), d.Replica)
+			err = r.Ledger.Found(ledger.Reference{Repository: d.Repository, Name: d.Name}, recordable(h.has[d.Name]),
+				d.Replica)
 			found = err == nil
 		}
 		d.end(Recorded, err)
@@ -35,7 +36,8 @@ func (r *run) handle(d Difference, on Replica, h holding) (found bool) {
 		d.Outcome = Pending
 		if lacks, looked := h.lacks[d.Has]; d.Reason == Stale && looked && len(lacks) == 0 {
 			// Replication is about to move the tag: the digest that it names is kept.
-			found = r.Ledger.Found(ledger.Reference{Repository: d.Repository, Name: d.Has}, recordable(h.has[d.Name]), d.Replica) == nil
+			found = r.Ledger.Found(ledger.Reference{Repository: d.Repository, Name: d.Has}, recordable(h.has[d.Name]),
+				d.Replica) == nil
 		}
 	default:
 		place := r.report.add(d)

@@ -222,7 +222,8 @@ func (x *world) Enqueue(...ledger.Entry) {}
 func newWorld(t *testing.T, state string) *world {
 	x := &world{
 		fakeLedger: &fakeLedger{entries: map[ledger.Reference]ledger.Entry{}},
-		t:          t, at: map[string]*store{}, servers: map[string]*httptest.Server{}, repaired: make(chan string, 100),
+		t:          t, at: map[string]*store{}, servers: map[string]*httptest.Server{},
+		repaired: make(chan string, 100),
 	}
 	for _, name := range []string{"a", "b"} {
 		x.at[name] = &store{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0)),
@@ -232,7 +233,8 @@ func newWorld(t *testing.T, state string) *world {
 	}
 	x.up.Store(&[]string{"a", "b"})
 	x.Audit = New(Options{
-		Gateway: x, Ledger: x.fakeLedger, Checkpoint: OpenCheckpoint(state, slog.New(slog.DiscardHandler)), Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		Gateway: x, Ledger: x.fakeLedger, Checkpoint: OpenCheckpoint(state, slog.New(slog.DiscardHandler)),
+		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 		secondLookDelay: 1, retryDelay: 1,
 	})
 	return x
@@ -321,9 +323,10 @@ func TestDamaged(t *testing.T) {
 // TestSecondLook: what has been settled since the first one is left alone.
 func TestSecondLook(t *testing.T) {
 	for _, c := range []struct {
-		name     string
-		reason   Reason
-		since    func(x *world, b *store, digest string) // what happens to v1, which both have, after the first look at b
+		name   string
+		reason Reason
+		// what happens to v1, which both have, after the first look at b
+		since    func(x *world, b *store, digest string)
 		outcome  Outcome
 		repaired string
 	}{
@@ -345,7 +348,8 @@ func TestSecondLook(t *testing.T) {
 			x.write("app", "v1", digest, true, []string{"a", "b"})
 		}, Repaired, "b v1"},
 		{"pushed anew", Undeleted, func(*world, *store, string) {}, Settled, ""},
-		{"pushed out of band", OutOfBand, func(_ *world, b *store, _ string) { b.put("app", "v1", "theirs") }, Recorded, ""},
+		{"pushed out of band", OutOfBand, func(_ *world, b *store, _ string) { b.put("app", "v1", "theirs") }, Recorded,
+			""},
 		{"pushed out of band, and deleted", OutOfBand, func(x *world, b *store, _ string) {
 			digest := b.put("app", "v1", "theirs")
 			x.write("app", digest, digest, true, []string{"a"})
@@ -439,7 +443,8 @@ func TestWhatCannotBeAsked(t *testing.T) {
 		t.Errorf("%+v, %v", s.Problems, complete)
 	}
 	refuse("/v2/known/", http.StatusForbidden)
-	if s, complete = x.work(Request{}, false); s.Unsure != 1 || len(complete) != 2 || s.Problems[0].Repository != "known" {
+	if s, complete = x.work(Request{}, false); s.Unsure != 1 || len(complete) != 2 ||
+		s.Problems[0].Repository != "known" {
 		t.Errorf("%+v, %v", s.Problems, complete)
 	}
 	refuse("/v2/_catalog", http.StatusServiceUnavailable)
@@ -510,7 +515,8 @@ func goesOn(t *testing.T, interrupt func(x *world, stop func())) {
 	if len(asked) != batchSize {
 		t.Errorf("%d repositories were looked at: %v", len(asked), asked)
 	}
-	if !again.Checkpoint.Surveyed("a") || !again.Checkpoint.Surveyed("b") || history["a"].retrySoon || history["a"].began.IsZero() {
+	if !again.Checkpoint.Surveyed("a") || !again.Checkpoint.Surveyed("b") || history["a"].retrySoon ||
+		history["a"].began.IsZero() {
 		t.Errorf("%v %+v", again.Checkpoint.read(), history)
 	}
 	if !newWorld(t, state).Checkpoint.Surveyed("a") {

@@ -201,20 +201,6 @@ func (a *agreement) tell(own *router.Fleet) {
 	a.SetReports(all)
 }
 
-// every runs do once in each pause, until ctx ends.
-func every(ctx context.Context, pause time.Duration, do func()) {
-	tick := time.NewTicker(pause)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			do()
-		}
-	}
-}
-
 // probeUnreachable probes out of turn what only this gateway cannot reach: the way to it may be repaired by now.
 func (a *agreement) probeUnreachable() {
 	s := a.seen.Load()

@@ -18,7 +18,6 @@ import (
 	"github.com/fairlead-gateway/fairlead/replication/audit"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
-	"github.com/fairlead-gateway/fairlead/transfer/auth"
 	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
@@ -111,33 +110,6 @@ func (c *copying) Current() bool { return c.ledger.IsCurrent() }
 
 // Surveyed reports whether the ledger has what was on the replica before there was a ledger.
 func (c *copying) Surveyed(replica string) bool { return c.checkpoint.Surveyed(replica) }
-
-// ownReach is how a gateway reaches replicas in its own name.
-func ownReach(c *configs.Config, u *upstream.Transports) map[string]transfer.Replica {
-	reached := map[string]transfer.Replica{}
-	for _, r := range c.Replicas {
-		to := u.Reach(r.Name)
-		if r.Credentials != "" {
-			to.Transport = auth.Authorize(to.Transport, u.Direct(r.Name), r.Upstream,
-				auth.DockerConfig(r.Credentials, r.Upstream.Host))
-		}
-		reached[r.Name] = to
-	}
-	return reached
-}
-
-// sourcesOf depends on the file alone.
-func sourcesOf(c *configs.Config) map[string][]string {
-	fleet, all := router.NewFleet(Replicas(c)), map[string][]string{}
-	for _, r := range c.Replicas {
-		for _, from := range fleet.OrderHere(r.Name) {
-			if from.Name != r.Name {
-				all[r.Name] = append(all[r.Name], from.Name)
-			}
-		}
-	}
-	return all
-}
 
 // Fleet is the fleet as planning sees it now.
 func (c *copying) Fleet() replication.Fleet {

@@ -6,19 +6,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/fairlead-gateway/fairlead/admin"
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/configs/keyfiles"
 	"github.com/fairlead-gateway/fairlead/dnsserver"
@@ -73,8 +67,8 @@ func New(ctx context.Context, c *configs.Config, release string, log *slog.Logge
 	return g, nil
 }
 
-// newGateway makes each part once what it is handed is there: the ledger, then the gateways that keep theirs alike,
-// then the ways to replicas, then who copies, then who tells, and last those that clients reach.
+// newGateway makes each part once what it is handed is there: the ledger, then who tells subscribers, then the gateways
+// that keep their ledgers alike, then the ways to replicas, then who copies, and last those that clients reach.
 func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logger) (_ *Gateway, err error) {
 	g := &Gateway{config: c, log: log, open: open, metrics: prometheus.NewRegistry()}
 	g.metrics.MustRegister(collectors.NewGoCollector(),
@@ -124,12 +118,26 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	})
 	g.memory = memory
 	g.limiter = proxy.NewConnLimiter(min(may.clients, g.memory.clients), g.metrics)
-	g.dns = dnsserver.New(dnsserver.Config{
+	g.dns = g.newDNS(may)
+	g.proxy = g.newProxy(recorder)
+	if g.misplaced = misplaced(c, listened(c.Proxy.Listen)); g.misplaced != "" {
+		log.Error("here is not where this gateway stands: " + g.misplaced)
+	}
+	return g, nil
+}
+
+func (g *Gateway) newDNS(may descriptors) *dnsserver.Server {
+	c := g.config
+	return dnsserver.New(dnsserver.Config{
 		Hostname: c.Hostname, Nameservers: c.DNS.Nameservers, TTL: c.DNS.TTL, MaxConns: may.dns,
 		Locate: g.geo.Locate, Map: g.geo.Orders, Fleet: g.named(),
-		Registerer: g.metrics, Log: log,
+		Registerer: g.metrics, Log: g.log,
 	})
-	g.proxy = proxy.New(proxy.Config{
+}
+
+func (g *Gateway) newProxy(recorder *ledger.Recorder) *proxy.Proxy {
+	c := g.config
+	return proxy.New(proxy.Config{
 		Hostname: c.Hostname, Here: c.Here, Upstreams: g.upstreams,
 		Paths: c.Proxy.Paths, TrustedProxies: c.Proxy.TrustedProxies,
 		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
@@ -138,12 +146,8 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
 		Ledger: recorder, Agreement: g.agreement(),
 		Traffic: g.sent, Replication: clientWrites{g.copying}, Writes: g.copying.Writes, Unheard: c.Cluster == nil,
-		Registerer: g.metrics, Log: log,
+		Registerer: g.metrics, Log: g.log,
 	})
-	if g.misplaced = misplaced(c, listened(c.Proxy.Listen)); g.misplaced != "" {
-		log.Error("here is not where this gateway stands: " + g.misplaced)
-	}
-	return g, nil
 }
 
 func newMonitor(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) (*health.Monitor, error) {
@@ -229,178 +233,4 @@ func (g *Gateway) close() error {
 		return g.ledger.Close()
 	}
 	return errors.Join(g.hooks.Close(), g.ledger.Close())
-}
-
-// Run serves until ctx ends. Then the gateway takes its leave: DNS and the admin listener go on until requests under
-// way have finished. Run returns when all has stopped, and is called once.
-func (g *Gateway) Run(ctx context.Context) error {
-	defer func() {
-		if err := g.close(); err != nil {
-			g.log.Error("the ledger or the queue of webhooks was not closed: what was written last may be lost", "error", err)
-		}
-	}()
-	open := g.open
-	defer open.close()
-	// What must outlive the drain runs under serving, which ends when draining has.
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	all, failed := errgroup.WithContext(serving)
-	all.Go(func() error { g.monitor.Run(failed); return nil })
-	all.Go(func() error { g.monitor.Remember(failed, healthFile(g.config)); return nil })
-	if g.agreed != nil {
-		all.Go(func() error { return g.agreed.run(failed) })
-	}
-	all.Go(func() error { return g.copying.run(failed, g.monitor.Ready()) })
-	all.Go(func() error { g.hooks.run(failed); return nil })
-	all.Go(func() error { return g.geo.run(failed, g.log) })
-	// DNS ends after all else: who asks a nameserver that is gone waits for seconds.
-	answering, silence := context.WithCancel(context.WithoutCancel(ctx))
-	defer silence()
-	names, unanswered := errgroup.WithContext(answering)
-	for _, conn := range open.udp {
-		names.Go(func() error { return g.dns.ServeUDP(unanswered, conn) })
-	}
-	for _, l := range open.tcp {
-		names.Go(func() error { return g.dns.ServeTCP(unanswered, l) })
-	}
-	all.Go(func() error {
-		select {
-		case <-unanswered.Done():
-			return context.Cause(unanswered)
-		case <-failed.Done():
-			return nil
-		}
-	})
-	clients := proxy.NewServer(http.HandlerFunc(g.serveClient), g.tls, g.limiter, g.memory.proxy, g.log)
-	var doors []net.Listener
-	for _, l := range open.proxy {
-		doors = append(doors, l)
-		bounded := proxy.Listener(l, g.limiter, g.config.Proxy.TrustedProxies)
-		all.Go(func() error { return g.serveHTTP(clients, bounded) })
-	}
-	operators := &http.Server{
-		Handler:           g.adminHandler(),
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute,
-		WriteTimeout:      time.Minute,
-		IdleTimeout:       time.Minute,
-		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
-	}
-	all.Go(func() error { return served(operators.Serve(open.admin)) })
-	all.Go(func() error {
-		select {
-		case <-ctx.Done():
-			g.leave(failed)
-			g.drain(clients, doors)
-		case <-failed.Done():
-		}
-		_ = clients.Close()
-		_ = operators.Close()
-		g.proxy.Close()
-		g.upstreams.Close()
-		stop()
-		return nil
-	})
-	err := all.Wait()
-	silence()
-	return errors.Join(err, names.Wait())
-}
-
-func (g *Gateway) serveHTTP(s *http.Server, l net.Listener) error {
-	if g.tls != nil {
-		return served(s.ServeTLS(l, "", ""))
-	}
-	return served(s.Serve(l))
-}
-
-func served(err error) error {
-	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
-}
-
-func (g *Gateway) adminHandler() http.Handler {
-	return admin.New(admin.Config{
-		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members,
-		Egress: g.egress,
-		Image:  g.image, Changed: g.ledger.Changed,
-		Replication: g.replicationStatus, Failures: g.failures, Retry: g.retry, Conflicts: g.conflicts,
-		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service}, Log: g.log,
-	})
-}
-
-func (g *Gateway) checks() []admin.Check {
-	probed, stopping := admin.Check{Name: "every target probed once"}, admin.Check{Name: "not stopping"}
-	select {
-	case <-g.monitor.Ready():
-	default:
-		probed.Problem = "not yet"
-	}
-	if g.draining.Load() {
-		stopping.Problem = "it takes its leave: no new client should come"
-	}
-	checks := []admin.Check{probed, stopping, {Name: "here is where this gateway stands", Note: g.misplaced}}
-	if g.agreed != nil {
-		checks = append(checks, g.agreed.joined(), g.agreed.fitting())
-	}
-	return checks
-}
-
-func (g *Gateway) fleet() admin.Fleet {
-	out := admin.Fleet{Hostname: g.config.Hostname, Here: g.config.Here, Gateway: ownAddress(g.config),
-		Replicas: []admin.Replica{}}
-	probes := map[string][]admin.Probe{}
-	for _, s := range g.monitor.Status() {
-		p := admin.Probe{Target: "upstream", URL: s.URL, Up: s.Up, Known: s.Known, Result: s.Result, Probed: s.Probed,
-			Since: s.Since}
-		if s.Front.IsValid() {
-			p.Target, p.URL = "front", fmt.Sprintf("%s at %s", s.URL, s.Front)
-		}
-		probes[s.Replica] = append(probes[s.Replica], p)
-	}
-	urls := map[string]string{}
-	for _, r := range g.config.Replicas {
-		urls[r.Name] = r.Upstream.String()
-	}
-	for _, r := range g.monitor.Fleet().Replicas() {
-		shown := admin.Replica{
-			Name: r.Name, Home: r.Home, Lat: r.Point.Lat, Lon: r.Point.Lon, Country: r.Country, BiasMS: r.Bias,
-			State: string(r.Operator), Write: r.Writable, Up: r.Upstream.Up, Fronts: []admin.Front{},
-			Probes: probes[r.Name], Upstream: urls[r.Name],
-		}
-		for _, f := range r.Fronts {
-			shown.Fronts = append(shown.Fronts, admin.Front{Address: f.Addr.String(), Up: f.Health.Up})
-		}
-		out.Replicas = append(out.Replicas, shown)
-	}
-	return out
-}
-
-// ownAddress is the clients' listener as a URL for programs on this machine.
-func ownAddress(c *configs.Config) string {
-	scheme := "http"
-	if c.Proxy.TLS != nil {
-		scheme = "https"
-	}
-	host, port, err := net.SplitHostPort(c.Proxy.Listen[0])
-	if err != nil {
-		return ""
-	}
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return scheme + "://" + net.JoinHostPort(host, port)
-}
-
-func (g *Gateway) members() admin.Cluster {
-	out := admin.Cluster{Members: []admin.Member{}}
-	if g.agreed == nil {
-		return out
-	}
-	out.Name = g.config.Cluster.Name
-	for _, m := range g.agreed.Members() {
-		out.Members = append(out.Members, admin.Member(m))
-	}
-	return out
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/health"
 	"github.com/fairlead-gateway/fairlead/proxy"
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/transfer/auth"
 	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
@@ -127,4 +129,31 @@ func clientsTLS(certificate func() *tls.Certificate) *tls.Config {
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(), nil },
 		MinVersion:     tls.VersionTLS12, CipherSuites: suites,
 	}
+}
+
+// ownReach is how a gateway reaches replicas in its own name.
+func ownReach(c *configs.Config, u *upstream.Transports) map[string]transfer.Replica {
+	reached := map[string]transfer.Replica{}
+	for _, r := range c.Replicas {
+		to := u.Reach(r.Name)
+		if r.Credentials != "" {
+			to.Transport = auth.Authorize(to.Transport, u.Direct(r.Name), r.Upstream,
+				auth.DockerConfig(r.Credentials, r.Upstream.Host))
+		}
+		reached[r.Name] = to
+	}
+	return reached
+}
+
+// sourcesOf depends on the file alone.
+func sourcesOf(c *configs.Config) map[string][]string {
+	fleet, all := router.NewFleet(Replicas(c)), map[string][]string{}
+	for _, r := range c.Replicas {
+		for _, from := range fleet.OrderHere(r.Name) {
+			if from.Name != r.Name {
+				all[r.Name] = append(all[r.Name], from.Name)
+			}
+		}
+	}
+	return all
 }

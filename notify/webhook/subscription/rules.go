@@ -38,7 +38,8 @@ var (
 func (s Subscription) Check(regions []string) error {
 	errs := []error{CheckName(s.Name)}
 	if s.Location != "" && !slices.Contains(regions, s.Location) {
-		errs = append(errs, fmt.Errorf("location %.60q must be one of %v, or none for all of them", s.Location, regions))
+		errs = append(errs, fmt.Errorf("location %.60q must be one of %v, or none for all of them", s.Location,
+			regions))
 	}
 	errs = append(errs,
 		CheckURI(s.ServiceURI), checkActions(s.Actions), checkHeaders(s.CustomHeaders), CheckScope(s.Scope))

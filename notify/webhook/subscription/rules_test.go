@@ -78,8 +78,10 @@ func TestCheckURI(t *testing.T) {
 		}
 	}
 	for _, uri := range []string{
-		"", "a", "//a", "ftp://a", "file:///etc/passwd", "http:", "http://", "http:///a", "http:a", "http://:80", "http://u@a", "http://u:p@a", "http://a:0",
-		"http://a:65536", "http://a:b", "http://a:", "http://a b", "http://a/#b", "http://[fe80::1%25eth0]/", "http://[::1", "http://a/\n", "http://" + strings.Repeat("a", MaxURI),
+		"", "a", "//a", "ftp://a", "file:///etc/passwd", "http:", "http://", "http:///a", "http:a", "http://:80",
+		"http://u@a", "http://u:p@a", "http://a:0",
+		"http://a:65536", "http://a:b", "http://a:", "http://a b", "http://a/#b", "http://[fe80::1%25eth0]/",
+		"http://[::1", "http://a/\n", "http://" + strings.Repeat("a", MaxURI),
 	} {
 		if CheckURI(uri) == nil {
 			t.Errorf("%s was taken", uri)

@@ -88,7 +88,8 @@ func MaskHeaders(headers map[string]string) map[string]string {
 
 func isSecretHeader(name string) bool {
 	name = strings.ToLower(name)
-	return slices.ContainsFunc([]string{"auth", "cookie", "key", "password", "secret", "token"}, func(word string) bool {
-		return strings.Contains(name, word)
-	})
+	return slices.ContainsFunc([]string{"auth", "cookie", "key", "password", "secret", "token"},
+		func(word string) bool {
+			return strings.Contains(name, word)
+		})
 }

@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+
+	"github.com/fairlead-gateway/fairlead/admin"
+	"github.com/fairlead-gateway/fairlead/configs"
+)
+
+func (g *Gateway) adminHandler() http.Handler {
+	return admin.New(admin.Config{
+		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members,
+		Egress: g.egress,
+		Image:  g.image, Changed: g.ledger.Changed,
+		Replication: g.replicationStatus, Failures: g.failures, Retry: g.retry, Conflicts: g.conflicts,
+		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service}, Log: g.log,
+	})
+}
+
+func (g *Gateway) checks() []admin.Check {
+	probed, stopping := admin.Check{Name: "every target probed once"}, admin.Check{Name: "not stopping"}
+	select {
+	case <-g.monitor.Ready():
+	default:
+		probed.Problem = "not yet"
+	}
+	if g.draining.Load() {
+		stopping.Problem = "it takes its leave: no new client should come"
+	}
+	checks := []admin.Check{probed, stopping, {Name: "here is where this gateway stands", Note: g.misplaced}}
+	if g.agreed != nil {
+		checks = append(checks, g.agreed.joined(), g.agreed.fitting())
+	}
+	return checks
+}
+
+func (g *Gateway) fleet() admin.Fleet {
+	out := admin.Fleet{Hostname: g.config.Hostname, Here: g.config.Here, Gateway: ownAddress(g.config),
+		Replicas: []admin.Replica{}}
+	probes := map[string][]admin.Probe{}
+	for _, s := range g.monitor.Status() {
+		p := admin.Probe{Target: "upstream", URL: s.URL, Up: s.Up, Known: s.Known, Result: s.Result, Probed: s.Probed,
+			Since: s.Since}
+		if s.Front.IsValid() {
+			p.Target, p.URL = "front", fmt.Sprintf("%s at %s", s.URL, s.Front)
+		}
+		probes[s.Replica] = append(probes[s.Replica], p)
+	}
+	urls := map[string]string{}
+	for _, r := range g.config.Replicas {
+		urls[r.Name] = r.Upstream.String()
+	}
+	for _, r := range g.monitor.Fleet().Replicas() {
+		shown := admin.Replica{
+			Name: r.Name, Home: r.Home, Lat: r.Point.Lat, Lon: r.Point.Lon, Country: r.Country, BiasMS: r.Bias,
+			State: string(r.Operator), Write: r.Writable, Up: r.Upstream.Up, Fronts: []admin.Front{},
+			Probes: probes[r.Name], Upstream: urls[r.Name],
+		}
+		for _, f := range r.Fronts {
+			shown.Fronts = append(shown.Fronts, admin.Front{Address: f.Addr.String(), Up: f.Health.Up})
+		}
+		out.Replicas = append(out.Replicas, shown)
+	}
+	return out
+}
+
+// ownAddress is the clients' listener as a URL for programs on this machine.
+func ownAddress(c *configs.Config) string {
+	scheme := "http"
+	if c.Proxy.TLS != nil {
+		scheme = "https"
+	}
+	host, port, err := net.SplitHostPort(c.Proxy.Listen[0])
+	if err != nil {
+		return ""
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+func (g *Gateway) members() admin.Cluster {
+	out := admin.Cluster{Members: []admin.Member{}}
+	if g.agreed == nil {
+		return out
+	}
+	out.Name = g.config.Cluster.Name
+	for _, m := range g.agreed.Members() {
+		out.Members = append(out.Members, admin.Member(m))
+	}
+	return out
+}
