@@ -90,7 +90,7 @@ type Lease struct {
 	Repository string    `json:"repository"`
 	Owner      string    `json:"owner"`
 	Granted    time.Time `json:"granted"` // by the clock of the gateway that did
-	Last       time.Time `json:"last"`    // accepted write, or end of a request that belonged to it
+	Last       time.Time `json:"last"`    // accepted write
 	Open       int       `json:"open"`    // requests under way through this gateway
 	// GrantedBy is the gateway that did; "" if only this one knows of the lease, as without a cluster
 	GrantedBy  string `json:"granted_by"`

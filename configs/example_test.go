@@ -39,7 +39,7 @@ dns: {ttl: 60, listne: [":53"]}
 	fmt.Println(err)
 	// Output:
 	// fairlead.yaml:1: replicas: is missing
-	// fairlead.yaml:2: hostname: must be a full host name of two labels or more, the last of them no number (got
-	// "registry") fairlead.yaml:3: dns.ttl: needs a duration with a unit, such as 90s or 5m (got "60") fairlead.yaml:3:
-	// dns.listne: unknown key; did you mean listen?
+	// fairlead.yaml:2: hostname: must be a full host name of two labels or more, the last of them no number (got "registry")
+	// fairlead.yaml:3: dns.ttl: needs a duration with a unit, such as 90s or 5m (got "60")
+	// fairlead.yaml:3: dns.listne: unknown key; did you mean listen?
 }

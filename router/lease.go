@@ -6,7 +6,7 @@ import "time"
 type Lease struct {
 	Owner   string
 	Granted time.Time
-	Last    time.Time // the last accepted write, or the end of the last request that belonged to it
+	Last    time.Time // the last accepted write
 	Open    int       // requests belonging to writing that are under way
 }
 

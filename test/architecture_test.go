@@ -9,13 +9,17 @@ import (
 
 var hop = regexp.MustCompile("`([a-z/_]+\\.go):([A-Za-z]+)`")
 
-// TestWalks: each hop of the walks in docs/architecture.md is there.
+// TestWalks: each function that the pages for maintainers name is there.
 func TestWalks(t *testing.T) {
-	page, err := os.ReadFile("../docs/architecture.md")
-	must(t, err)
-	hops := hop.FindAllStringSubmatch(string(page), -1)
-	if len(hops) < 30 {
-		t.Errorf("only %d hops", len(hops))
+	var hops [][]string
+	for _, name := range []string{"architecture.md", "where.md"} {
+		page, err := os.ReadFile(filepath.Join("..", "docs", name))
+		must(t, err)
+		found := hop.FindAllStringSubmatch(string(page), -1)
+		if len(found) < 30 {
+			t.Errorf("%s names only %d", name, len(found))
+		}
+		hops = append(hops, found...)
 	}
 	for _, h := range hops {
 		code, err := os.ReadFile(filepath.Join("..", h[1]))

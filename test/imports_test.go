@@ -238,3 +238,32 @@ func uses(t *testing.T, file, of string, wrong func(name string) string) {
 		return true
 	})
 }
+
+// TestNothingIsCompleted: what the gateway hands to a part it hands to its constructor. No field of another part is
+// assigned afterwards.
+func TestNothingIsCompleted(t *testing.T) {
+	files, err := filepath.Glob("../cmd/fairlead/gateway/*.go")
+	must(t, err)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		set := token.NewFileSet()
+		parsed, err := parser.ParseFile(set, file, nil, parser.SkipObjectResolution)
+		must(t, err)
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			assigned, ok := n.(*ast.AssignStmt)
+			if !ok || assigned.Tok != token.ASSIGN {
+				return true
+			}
+			for _, to := range assigned.Lhs {
+				if field, ok := to.(*ast.SelectorExpr); ok {
+					if _, nested := field.X.(*ast.SelectorExpr); nested {
+						t.Errorf("%s: a part is completed after it was made", set.Position(to.Pos()))
+					}
+				}
+			}
+			return true
+		})
+	}
+}

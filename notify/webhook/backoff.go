@@ -13,9 +13,9 @@ const (
 	maxWait     = time.Hour
 )
 
-// retry is how long to wait after so many failed attempts, and whether to try again at all. random is from [0, 1):
+// waitAfter is how long to wait after so many failed attempts, and whether to try again at all. random is from [0, 1):
 // the last half of each wait is drawn, so that receivers that were down together are not asked together.
-func retry(failed int, random float64) (wait time.Duration, again bool) {
+func waitAfter(failed int, random float64) (wait time.Duration, again bool) {
 	if failed >= maxAttempts {
 		return 0, false
 	}

@@ -24,7 +24,7 @@ func TestBackoff(t *testing.T) {
 		{maxAttempts, 0, 0, false},
 		{maxAttempts + 1, 0.9, 0, false},
 	} {
-		if wait, again := retry(test.failed, test.random); wait != test.wait || again != test.again {
+		if wait, again := waitAfter(test.failed, test.random); wait != test.wait || again != test.again {
 			t.Errorf("%d, %v: %v %v", test.failed, test.random, wait, again)
 		}
 	}
@@ -34,7 +34,7 @@ func TestBackoffIsBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		failed, random := rapid.IntRange(1, 1_000_000).Draw(t, "failed"), rapid.Float64Range(0, 0.999999).Draw(t,
 			"random")
-		wait, again := retry(failed, random)
+		wait, again := waitAfter(failed, random)
 		if again != (failed < maxAttempts) || again && (wait < firstWait/2 || wait > maxWait) {
 			t.Errorf("%v %v", wait, again)
 		}

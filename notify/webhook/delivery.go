@@ -58,7 +58,7 @@ func (d Delivery) after(o outcome, now time.Time, random float64) Delivery {
 		return d
 	}
 	d.Error = o.err.Error()
-	wait, again := retry(d.Attempts, random)
+	wait, again := waitAfter(d.Attempts, random)
 	if !again {
 		d.State = Dead
 		return d
