@@ -64,11 +64,11 @@ type rigConfig struct {
 
 // told is who is told what the proxy does; nil hears nothing.
 type told struct {
-	committed      func(repository, digest, replica string)
-	brought, doubt func(what ledger.Reference, replica string)
-	missed         func(what ledger.Reference, replica string)
-	pulled         func(replica string, nearest bool, bytes int)
-	healed         func(source, target string, bytes int)
+	committed        func(repository, digest, replica string)
+	brought, recheck func(what ledger.Reference, replica string)
+	missed           func(what ledger.Reference, replica string)
+	pulled           func(replica string, nearest bool, bytes int)
+	healed           func(source, target string, bytes int)
 }
 
 func (t *told) Committed(repository, digest, replica string) {
@@ -89,9 +89,9 @@ func (t *told) Brought(what ledger.Reference, replica string) {
 	}
 }
 
-func (t *told) Doubt(what ledger.Reference, replica string) {
-	if t.doubt != nil {
-		t.doubt(what, replica)
+func (t *told) Recheck(what ledger.Reference, replica string) {
+	if t.recheck != nil {
+		t.recheck(what, replica)
 	}
 }
 

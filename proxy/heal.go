@@ -33,18 +33,18 @@ const (
 // pushed to, and writes only with the credential of the client that pushes.
 type healer struct {
 	// Static after newHealer.
-	reach       func(replica, host string) transfer.Replica
-	traffic     Traffic
-	replication Replication
-	writes      *transfer.Writes
-	unheard     bool
-	room        *room
-	known       func(ledger.Reference) (ledger.Entry, bool)
-	metrics     *metrics
-	log         *slog.Logger
-	ctx         context.Context
-	cancel      context.CancelFunc
-	slots       chan struct{}
+	reach         func(replica, host string) transfer.Replica
+	traffic       Traffic
+	replication   Replication
+	writes        *transfer.Writes
+	unseenDeletes bool
+	room          *room
+	known         func(ledger.Reference) (ledger.Entry, bool)
+	metrics       *metrics
+	log           *slog.Logger
+	ctx           context.Context
+	cancel        context.CancelFunc
+	slots         chan struct{}
 
 	mu   sync.Mutex
 	jobs map[jobKey]*job // Guarded by mu. At most maxCopyJobs.
@@ -70,7 +70,7 @@ func newHealer(p *Proxy) *healer {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &healer{
 		reach: p.Upstreams.ReachAs, traffic: p.Traffic,
-		replication: p.Replication, writes: p.Writes, unheard: p.Unheard,
+		replication: p.Replication, writes: p.Writes, unseenDeletes: p.UnseenDeletes,
 		room: p.room, known: p.Ledger.Known, metrics: p.metrics, log: p.Log,
 		ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxCopies), jobs: map[jobKey]*job{},
 	}

@@ -18,7 +18,7 @@ import (
 // meanwhile by a gateway that does not tell us.
 func (x *exchange) unsettled(replica *router.Replica) bool {
 	of := x.target
-	return x.proxy.Unheard && (of.blob || of.manifest) && x.proxy.Writes.Writing(transfer.Name{
+	return x.proxy.UnseenDeletes && (of.blob || of.manifest) && x.proxy.Writes.Writing(transfer.Name{
 		Replica: replica.Name, Repository: of.repository, Reference: of.reference, Blob: of.blob,
 	})
 }
@@ -89,7 +89,7 @@ func (o ownWrite) write(ctx context.Context, do func(context.Context) error) err
 	}
 	o.replication.Brought(o.what(), o.owner)
 	err = do(cut)
-	kept := err != nil || !o.unheard || o.sourceHasIt(ctx)
+	kept := err != nil || !o.unseenDeletes || o.sourceHasIt(ctx)
 	done(err)
 	switch {
 	case o.gone(o.need):
@@ -124,11 +124,11 @@ func (o ownWrite) sourceHasIt(ctx context.Context) bool {
 	return there || err != nil
 }
 
-// undo has the right to delete that the client has, which may be none. Whoever is told by Doubt deletes what is left.
+// undo has the right to delete that the client has, which may be none. Whoever is told by Recheck deletes what is left.
 func (o ownWrite) undo(ctx context.Context, recorded bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoBound)
 	defer cancel()
-	defer o.replication.Doubt(o.what(), o.owner)
+	defer o.replication.Recheck(o.what(), o.owner)
 	err := func() error {
 		done, _, err := o.writes.Delete(ctx, o.name())
 		if err != nil {

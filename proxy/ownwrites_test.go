@@ -68,7 +68,7 @@ func TestDeletedWhileItIsHealed(t *testing.T) {
 				var mu sync.Mutex
 				var brought []string
 				g := newRig(t, handlers, func(c *rigConfig) {
-					c.Unheard = !heard
+					c.UnseenDeletes = !heard
 					c.told.brought = func(what ledger.Reference, replica string) {
 						mu.Lock()
 						defer mu.Unlock()
@@ -148,7 +148,7 @@ func TestATagThatIsDeletedByAStandIn(t *testing.T) {
 // not count as there: it may have been deleted by another one.
 func TestACopyIsNotReadBeforeItIsSure(t *testing.T) {
 	for unheard, by := range map[bool]string{false: "west; reason=nearest", true: "europe; reason=fallthrough"} {
-		s := newScattered(t, func(c *rigConfig) { c.Unheard = unheard })
+		s := newScattered(t, func(c *rigConfig) { c.UnseenDeletes = unheard })
 		digest := sha256Of([]byte("config"))
 		s.at["west"].blob("config")
 		s.at["europe"].blob("config")
@@ -275,7 +275,7 @@ func TestABlobThatWasDeletedIsAskedFor(t *testing.T) {
 func TestWhatCannotBeUndoneIsLookedAt(t *testing.T) {
 	blob := ledger.Reference{Repository: "app", Name: sha256Of([]byte("config")), Blob: true}
 	for _, pushed := range []bool{false, true} {
-		var doubted []ledger.Reference
+		var rechecked []ledger.Reference
 		deletions := 0
 		g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodDelete {
@@ -283,9 +283,9 @@ func TestWhatCannotBeUndoneIsLookedAt(t *testing.T) {
 			}
 			w.WriteHeader(http.StatusForbidden)
 		}}, func(c *rigConfig) {
-			c.told.doubt = func(what ledger.Reference, replica string) {
+			c.told.recheck = func(what ledger.Reference, replica string) {
 				if replica == "west" {
-					doubted = append(doubted, what)
+					rechecked = append(rechecked, what)
 				}
 			}
 		})
@@ -295,8 +295,8 @@ func TestWhatCannotBeUndoneIsLookedAt(t *testing.T) {
 		p := pushing{repository: "app", owner: "west", host: "registry.contoso.com",
 			gone: func(manifest.Descriptor) bool { return false }}
 		ownWrite{g.proxy.healer, p, manifest.Descriptor{Digest: blob.Name}, "east"}.undo(t.Context(), false)
-		if !slices.Equal(doubted, []ledger.Reference{blob}) || deletions > 0 == pushed {
-			t.Errorf("pushed: %v, deletions: %d, to be looked at: %v", pushed, deletions, doubted)
+		if !slices.Equal(rechecked, []ledger.Reference{blob}) || deletions > 0 == pushed {
+			t.Errorf("pushed: %v, deletions: %d, to be looked at: %v", pushed, deletions, rechecked)
 		}
 	}
 }

@@ -24,7 +24,7 @@ import (
 )
 
 // Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome, Memory,
-// Unheard and Agreement are required.
+// UnseenDeletes and Agreement are required.
 type Config struct {
 	Hostname       string
 	Here           string // the replica beside this gateway; "" if there is none
@@ -43,7 +43,7 @@ type Config struct {
 	Ledger         Ledger
 	Replication    Replication
 	Writes         *transfer.Writes // of all who write to replicas in this gateway's name
-	Unheard        bool             // other gateways delete, and the ledger does not hear of it
+	UnseenDeletes  bool             // other gateways delete, and the ledger does not hear of it
 	Agreement      Agreement        // nil: this gateway decides alone
 	Traffic        Traffic
 	Registerer     prometheus.Registerer
@@ -59,8 +59,8 @@ type Replication interface {
 	// Brought tells that something is about to be written to a replica, so that it is looked at again when word of its
 	// deletion comes late.
 	Brought(what ledger.Reference, replica string)
-	// Doubt has looked at, now and for a while, what we have taken back at a replica, or could not.
-	Doubt(what ledger.Reference, replica string)
+	// Recheck has a replica asked, now and for a while, about what we have taken back there, or could not.
+	Recheck(what ledger.Reference, replica string)
 }
 
 // Traffic counts the bytes of bodies. No method blocks.

@@ -95,12 +95,12 @@ func (e *Engine) deleteEntry(ctx context.Context, t Task) error {
 	entry := t.Entries[0]
 	waits, cancel := context.WithTimeoutCause(ctx, deleteWait, errBusy)
 	defer cancel()
-	done, doubtful, err := e.Writes.Delete(waits, writeName(t.Target, entry.Reference))
+	done, uncertain, err := e.Writes.Delete(waits, writeName(t.Target, entry.Reference))
 	if err != nil {
 		return err
 	}
 	defer done()
-	if doubtful {
+	if uncertain {
 		e.recheckLater(t.Target, entry.Reference)
 	}
 	if !e.wanted(entry, t) {
@@ -111,7 +111,7 @@ func (e *Engine) deleteEntry(ctx context.Context, t Task) error {
 	if transfer.Hidden(err) {
 		err = e.judgeHidden(ctx, t.Target, entry, err)
 	}
-	if err == nil && doubtful {
+	if err == nil && uncertain {
 		err = errMayReappear
 	}
 	if err == nil {

@@ -85,7 +85,7 @@ func unchangedSince(before hlc.Stamp) mayDelete {
 func (e *Engine) undo(ctx context.Context, target string, what ledger.Reference, may mayDelete, wrote error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoBound)
 	defer cancel()
-	done, doubtful, err := e.Writes.Delete(ctx, writeName(target, what))
+	done, uncertain, err := e.Writes.Delete(ctx, writeName(target, what))
 	if err == nil {
 		err = e.deleteAt(ctx, target, what, may)
 		done()
@@ -95,7 +95,7 @@ func (e *Engine) undo(ctx context.Context, target string, what ledger.Reference,
 			"replica", target, "repository", what.Repository, "name", what.Name, "error", err)
 	}
 	e.Recheck(target, what)
-	if err != nil || doubtful || transfer.Uncertain(wrote) {
+	if err != nil || uncertain || transfer.Uncertain(wrote) {
 		e.recheckLater(target, what)
 	}
 }

@@ -97,7 +97,7 @@ func TestDecideHolds(t *testing.T) {
 			ok   bool
 		}{
 			{"nowhere to go only when an upload is lost", (len(d.Tries) == 0) == (d.Reason == UploadLost)},
-			{"the reason is of the closed set", slices.Contains(Reasons(), d.Reason)},
+			{"the reason is of the closed set", slices.Contains(closedSet, d.Reason)},
 			{"only an answer tells a fall-through", d.Reason != Fallthrough},
 			{"nobody is asked twice",
 				len(slices.Compact(slices.Sorted(slices.Values(names(d.Tries))))) == len(d.Tries)},

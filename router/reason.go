@@ -37,11 +37,3 @@ const (
 	// would be an image with a blob missing.
 	Scattered Reason = "scattered"
 )
-
-// Reasons lists the closed set, which tests and docs are held to.
-func Reasons() []Reason {
-	return []Reason{
-		Nearest, Failover, Home, Leased, Bound, Owner, Named, Fallthrough, Followed, Deleted, HolderDown, LastResort,
-		UploadLost, Healing, Scattered,
-	}
-}

@@ -11,37 +11,42 @@ import (
 	"testing"
 )
 
-// TestReasonsIsClosed: all reasons are listed, and each is explained to operators.
-func TestReasonsIsClosed(t *testing.T) {
+// closedSet is every reason that reason.go declares.
+var closedSet = declaredReasons()
+
+func declaredReasons() (all []Reason) {
 	file, err := parser.ParseFile(token.NewFileSet(), "reason.go", nil, 0)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
-	var declared []string
 	ast.Inspect(file, func(n ast.Node) bool {
 		if v, ok := n.(*ast.ValueSpec); ok {
 			word, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
 			if err != nil {
-				t.Error(err)
+				panic(err)
 			}
-			declared = append(declared, word)
+			all = append(all, Reason(word))
 		}
 		return true
 	})
+	return all
+}
+
+// TestReasons: no word means two reasons, and each is explained to operators.
+func TestReasons(t *testing.T) {
 	page, err := os.ReadFile("../docs/request-handling.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var listed []string
-	for _, r := range Reasons() {
+	for i, r := range closedSet {
 		if !strings.Contains(string(page), "`"+string(r)+"`") {
 			t.Errorf("docs/request-handling.md does not explain %s", r)
 		}
-		listed = append(listed, string(r))
+		if slices.Contains(closedSet[:i], r) {
+			t.Errorf("%s means two reasons", r)
+		}
 	}
-	sameNames(t, listed, declared...)
-	slices.Sort(declared)
-	if len(slices.Compact(declared)) != len(listed) {
-		t.Errorf("a word means two reasons: %v", listed)
+	if len(closedSet) < 15 {
+		t.Errorf("only %v were found", closedSet)
 	}
 }

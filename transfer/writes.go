@@ -19,29 +19,29 @@ var ErrDeleted = errors.New("it is being deleted")
 // Writes keeps writes and deletions of one name apart, as far as they are our own. Several may write a name at once,
 // since all write what its digest says or the ledger names. A deletion is alone: otherwise a copy could end after a
 // deletion that was taken for done. The zero value is empty. It holds as many names as there are calls in progress, and
-// maxDoubtful.
+// maxUncertain.
 type Writes struct {
 	mu   sync.Mutex
 	of   map[Name]*writers // Guarded by mu.
-	kept int               // Guarded by mu: names that are kept because they are doubtful.
+	kept int               // Guarded by mu: names that are kept because they are uncertain.
 }
 
 // Bounds of the names that are remembered because a write ended that may yet take effect: for longer than a replica may
 // take for a commit.
 const (
-	maxDoubtful = 16_384
-	doubtLasts  = 20 * time.Minute
+	maxUncertain = 16_384
+	uncertainFor = 20 * time.Minute
 )
 
 // writers are guarded by the mu of Writes.
 type writers struct {
-	cuts     map[*int]context.CancelCauseFunc // of each who writes
-	held     int                              // by clients
-	deleting bool
-	doubtful bool        // a write ended, and may yet come about
-	kept     *time.Timer // ends that; nil: nothing keeps it
-	waiting  int
-	freed    chan struct{}
+	cuts      map[*int]context.CancelCauseFunc // of each who writes
+	held      int                              // by clients
+	deleting  bool
+	uncertain bool        // a write ended, and may yet come about
+	kept      *time.Timer // ends that; nil: nothing keeps it
+	waiting   int
+	freed     chan struct{}
 }
 
 // Write waits until nobody deletes the name. The context that it returns ends with ErrDeleted when somebody wants to
@@ -63,7 +63,7 @@ func (w *Writes) Write(ctx context.Context, n Name) (cut context.Context, done f
 			w.leave(n, at, func() {
 				delete(at.cuts, me)
 				if Uncertain(err) {
-					w.doubt(n, at)
+					w.markUncertain(n, at)
 				}
 			})
 		})
@@ -95,9 +95,9 @@ func (w *Writes) undeleted(ctx context.Context, n Name) (*writers, error) {
 	return at, nil
 }
 
-// Delete cuts writes of the name short, and waits until nobody writes, holds or deletes it. doubtful means that a write
+// Delete cuts writes of the name short, and waits until nobody writes, holds or deletes it. uncertain means that a write
 // has ended which may yet take effect, without further notice. That is reported once.
-func (w *Writes) Delete(ctx context.Context, n Name) (done func(), doubtful bool, err error) {
+func (w *Writes) Delete(ctx context.Context, n Name) (done func(), uncertain bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	at := w.at(n)
@@ -110,20 +110,20 @@ func (w *Writes) Delete(ctx context.Context, n Name) (done func(), doubtful bool
 			return nil, false, context.Cause(ctx)
 		}
 	}
-	at.deleting, doubtful = true, at.doubtful
+	at.deleting, uncertain = true, at.uncertain
 	w.believe(at)
-	return sync.OnceFunc(func() { w.leave(n, at, func() { at.deleting = false }) }), doubtful, nil
+	return sync.OnceFunc(func() { w.leave(n, at, func() { at.deleting = false }) }), uncertain, nil
 }
 
-// doubt is called with mu.
-func (w *Writes) doubt(n Name, at *writers) {
-	at.doubtful = true
-	if at.kept != nil || w.kept == maxDoubtful {
+// markUncertain keeps a name whose write has ended and may yet come about. It is called with mu held.
+func (w *Writes) markUncertain(n Name, at *writers) {
+	at.uncertain = true
+	if at.kept != nil || w.kept == maxUncertain {
 		return
 	}
 	w.kept++
 	var mine *time.Timer
-	mine = time.AfterFunc(doubtLasts, func() {
+	mine = time.AfterFunc(uncertainFor, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if at.kept == mine {
@@ -136,7 +136,7 @@ func (w *Writes) doubt(n Name, at *writers) {
 
 // believe is called with mu.
 func (w *Writes) believe(at *writers) {
-	at.doubtful = false
+	at.uncertain = false
 	if at.kept != nil {
 		at.kept.Stop()
 		at.kept = nil

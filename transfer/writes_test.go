@@ -30,16 +30,16 @@ func TestWrites(t *testing.T) {
 		if !w.Writing(blob) || w.Writing(manifest) {
 			t.Error(w.Writing(blob), w.Writing(manifest))
 		}
-		other, doubtful, err := w.Delete(t.Context(), manifest)
-		if err != nil || doubtful {
-			t.Fatal(doubtful, err)
+		other, uncertain, err := w.Delete(t.Context(), manifest)
+		if err != nil || uncertain {
+			t.Fatal(uncertain, err)
 		}
 		other()
 		deleted, over := make(chan struct{}), make(chan struct{})
 		go func() {
-			done, doubtful, err := w.Delete(context.Background(), blob)
-			if err != nil || !doubtful || !w.Writing(blob) {
-				t.Error(doubtful, err, w.Writing(blob))
+			done, uncertain, err := w.Delete(context.Background(), blob)
+			if err != nil || !uncertain || !w.Writing(blob) {
+				t.Error(uncertain, err, w.Writing(blob))
 			}
 			close(deleted)
 			<-over
@@ -84,9 +84,9 @@ func TestWrites(t *testing.T) {
 			t.Error(err)
 		}
 		third(nil)
-		done, doubtful, err := w.Delete(t.Context(), blob)
-		if err != nil || doubtful {
-			t.Error(doubtful, err)
+		done, uncertain, err := w.Delete(t.Context(), blob)
+		if err != nil || uncertain {
+			t.Error(uncertain, err)
 		}
 		done()
 		if len(w.of) != 0 {
@@ -162,16 +162,16 @@ func TestHold(t *testing.T) {
 	})
 }
 
-// TestDoubtLasts: that a write may yet come about is said to who deletes, once, also if he comes when nobody writes
+// TestUncertaintyLasts: that a write may yet come about is said to who deletes, once, also if he comes when nobody writes
 // any more, but not for ever.
-func TestDoubtLasts(t *testing.T) {
+func TestUncertaintyLasts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w Writes
 		n := Name{Replica: "west", Repository: "app", Reference: "v1"}
 		for _, c := range []struct {
 			after time.Duration
 			want  []bool
-		}{{doubtLasts - time.Second, []bool{true, false}}, {doubtLasts + time.Second, []bool{false}}} {
+		}{{uncertainFor - time.Second, []bool{true, false}}, {uncertainFor + time.Second, []bool{false}}} {
 			for range 2 {
 				_, done, err := w.Write(t.Context(), n)
 				if err != nil {
@@ -181,9 +181,9 @@ func TestDoubtLasts(t *testing.T) {
 			}
 			time.Sleep(c.after)
 			for i, want := range c.want {
-				done, doubtful, err := w.Delete(t.Context(), n)
-				if err != nil || doubtful != want {
-					t.Errorf("after %v, %d: %v, %v", c.after, i, doubtful, err)
+				done, uncertain, err := w.Delete(t.Context(), n)
+				if err != nil || uncertain != want {
+					t.Errorf("after %v, %d: %v, %v", c.after, i, uncertain, err)
 				}
 				done()
 			}
@@ -191,14 +191,14 @@ func TestDoubtLasts(t *testing.T) {
 				t.Error("remembered: ", len(w.of), w.kept)
 			}
 		}
-		for i := range maxDoubtful + 1 {
+		for i := range maxUncertain + 1 {
 			_, done, err := w.Write(t.Context(), Name{Reference: strconv.Itoa(i)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			done(&Error{Method: http.MethodPut})
 		}
-		if len(w.of) != maxDoubtful {
+		if len(w.of) != maxUncertain {
 			t.Error("remembered: ", len(w.of))
 		}
 	})

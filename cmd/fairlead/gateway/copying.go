@@ -153,8 +153,8 @@ func (c clientWrites) Missed(what ledger.Reference, replica string) { c.RecheckM
 // Brought remembers a copy for a client's push as one of this gateway's own writes.
 func (c clientWrites) Brought(what ledger.Reference, replica string) { c.RememberWrite(replica, what) }
 
-// Doubt has such a copy looked at that broke off, and may yet be committed.
-func (c clientWrites) Doubt(what ledger.Reference, replica string) {
+// Recheck has a replica asked, now and for a while, about a copy that broke off, and may yet be committed.
+func (c clientWrites) Recheck(what ledger.Reference, replica string) {
 	c.RecheckRepeatedly(replica, what)
 }
 

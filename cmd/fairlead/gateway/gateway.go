@@ -145,7 +145,7 @@ func (g *Gateway) newProxy(recorder *ledger.Recorder) *proxy.Proxy {
 		Map: g.geo.Orders, Fleet: g.reached(),
 		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
 		Ledger: recorder, Agreement: g.agreement(),
-		Traffic: g.sent, Replication: clientWrites{g.copying}, Writes: g.copying.Writes, Unheard: c.Cluster == nil,
+		Traffic: g.sent, Replication: clientWrites{g.copying}, Writes: g.copying.Writes, UnseenDeletes: c.Cluster == nil,
 		Registerer: g.metrics, Log: g.log,
 	})
 }
