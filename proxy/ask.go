@@ -7,23 +7,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// ask sends a request to the replicas of its decision, as far as it is safe to, and returns
-// the answer that the client gets. It is the transport of the ReverseProxy.
-func ask(out *http.Request) (*http.Response, error) {
-	x := exchangeOf(out)
-	if x == nil {
-		return nil, errNoExchange
-	}
-	response, err := x.ask(out)
-	if err != nil {
-		return nil, err
-	}
-	x.progress.phase.Store(int32(receiving))
-	x.status = response.StatusCode
-	return response, nil
-}
-
-// ask is the story of a request from its decision to the answer.
+// ask sends a request to the replicas of its decision, as far as it is safe to, and returns the answer that the client
+// gets. It is the story of a request from its decision to the answer.
 func (x *exchange) ask(out *http.Request) (*http.Response, error) {
 	deadline := time.Now().Add(x.patience())
 	defer x.allowDeletes()

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/fairlead-gateway/fairlead/upstream"
+	"github.com/fairlead-gateway/fairlead/upstream/h1"
 )
 
 // awaitHealth waits, where only one replica may take a write that could be sent again and that one did not answer,
@@ -14,7 +14,7 @@ import (
 // anew. Who only asks is waited for until its deadline.
 func (x *exchange) awaitHealth(got answer, deadline time.Time) bool {
 	only := x.repeatable() && len(x.decided.Tries) == 1 && x.decided.asksOwner()
-	if got.err == nil || got.Refused || errors.Is(got.err, upstream.ErrNonsense) || !only {
+	if got.err == nil || got.Refused || errors.Is(got.err, h1.ErrNonsense) || !only {
 		return false
 	}
 	until := deadline

@@ -3,6 +3,7 @@ package proxy
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -144,6 +145,24 @@ func (l *boundListener) Close() error {
 type boundConn struct {
 	net.Conn
 	leave func()
+}
+
+// TCP is the connection to which bytes can be moved inside the kernel; nil: there is none.
+func (c *boundConn) TCP() *net.TCPConn {
+	inner := c.Conn
+	if behind, ok := inner.(*proxyproto.Conn); ok {
+		inner = behind.Raw()
+	}
+	tcp, _ := inner.(*net.TCPConn)
+	return tcp
+}
+
+// ReadFrom is how net/http hands over a body that is not chunked.
+func (c *boundConn) ReadFrom(from io.Reader) (int64, error) {
+	if whole, ok := from.(io.WriterTo); ok {
+		return whole.WriteTo(c)
+	}
+	return io.Copy(struct{ io.Writer }{c}, from)
 }
 
 // CloseWrite is how a server says goodbye to a client that still sends: after a Close the client may lose the answer.

@@ -14,7 +14,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/oci"
 	"github.com/fairlead-gateway/fairlead/router"
-	"github.com/fairlead-gateway/fairlead/upstream"
+	"github.com/fairlead-gateway/fairlead/upstream/h1"
 )
 
 // digestHeader is optional in the distribution spec. Some registries, and proxies before them, leave it out, while
@@ -49,7 +49,7 @@ func (x *exchange) identify(replica string, out *http.Request, response *http.Re
 		x.boundByDigest(response)
 		return nil
 	case isPage(response.Header) && (x.target.manifest || x.target.kind == router.Fresh):
-		return fmt.Errorf("%w: a page for people", upstream.ErrNonsense)
+		return fmt.Errorf("%w: a page for people", h1.ErrNonsense)
 	case !x.target.manifest:
 		return nil
 	case x.in.Method == http.MethodHead:
@@ -75,7 +75,7 @@ func (x *exchange) identifyPush(header http.Header) error {
 	case !oci.IsDigest(said):
 		header.Set(digestHeader, oci.Digest(x.put.body))
 	case !names(said, x.put.body):
-		return fmt.Errorf("%w: it took the manifest for %s", upstream.ErrNonsense, said)
+		return fmt.Errorf("%w: it took the manifest for %s", h1.ErrNonsense, said)
 	}
 	return nil
 }
@@ -153,12 +153,12 @@ func (x *exchange) identifyManifest(response *http.Response) error {
 	switch {
 	case !ok:
 	case oci.IsDigest(said) && !names(said, content):
-		return fmt.Errorf("%w: what it sends for %s is something else", upstream.ErrNonsense, said)
+		return fmt.Errorf("%w: what it sends for %s is something else", h1.ErrNonsense, said)
 	case oci.Verifies(content, response.Header.Get(digestHeader)): // by another algorithm, perhaps
 	case oci.IsDigest(said):
 		response.Header.Set(digestHeader, said)
 	case !isObject(content):
-		return fmt.Errorf("%w: what it sends is no manifest", upstream.ErrNonsense)
+		return fmt.Errorf("%w: what it sends is no manifest", h1.ErrNonsense)
 	default:
 		response.Header.Set(digestHeader, oci.Digest(content))
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
-	"github.com/fairlead-gateway/fairlead/upstream"
+	"github.com/fairlead-gateway/fairlead/upstream/h1"
 )
 
 // ociError is one error of the OCI error envelope (distribution spec, "Error Codes").
@@ -65,16 +65,11 @@ func writeError(w http.ResponseWriter, status int, e ociError) {
 func (x *exchange) losesUpload(err error) bool {
 	r := x.decided.request
 	return r.Kind == router.Upload && r.URLOwner != "" && r.Named == "" && !x.progress.clientFailed.Load() &&
-		!errors.Is(x.cause(err), errStalled) && !errors.Is(err, upstream.ErrNonsense) && !unpassable(err)
+		!errors.Is(x.cause(err), errStalled) && !errors.Is(err, h1.ErrNonsense) && !unpassable(err)
 }
 
 // handleError says in the registry's own form what went wrong between gateway and replica.
-func handleError(w http.ResponseWriter, r *http.Request, err error) {
-	x := exchangeOf(r)
-	if x == nil {
-		writeError(w, http.StatusInternalServerError, ociError{Code: codeUnavailable, Message: err.Error()})
-		return
-	}
+func (x *exchange) handleError(err error) {
 	if x.clientGone() {
 		x.status = statusClientGone
 		panic(http.ErrAbortHandler) // a plain return would be an empty 200
@@ -100,7 +95,7 @@ func (x *exchange) errorOf(err error) (status int, e ociError) {
 	case unpassable(err):
 		e.Code = codeUnsupported
 		return http.StatusBadGateway, e
-	case errors.Is(err, upstream.ErrNonsense):
+	case errors.Is(err, h1.ErrNonsense):
 		return http.StatusBadGateway, e
 	case x.proxy.OwnShortage(err):
 		e.Message = "this gateway has run out of descriptors, ports or memory"

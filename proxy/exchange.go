@@ -37,6 +37,7 @@ type exchange struct {
 	status    int
 	begun     bool // the answer's status and fields go to the client
 
+	hints    hints
 	progress progress
 }
 
@@ -71,6 +72,7 @@ func (p *Proxy) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 		urlOwner: m.owner,
 		target:   classify(r.Method, strings.Clone(r.URL.Path)), // what is remembered must not keep the whole request
 		decided:  &decision{},
+		hints:    hints{none: !r.ProtoAtLeast(1, 1)},
 	}
 	if readableOutside(r.URL.Path) && m.owner != "" && m.repository != "" && oci.IsRepository(m.repository) {
 		x.target, x.hinted = target{kind: router.Upload, repository: strings.Clone(m.repository)}, true
@@ -102,59 +104,6 @@ func (x *exchange) reads() bool {
 func (x *exchange) belongsToWriting() bool {
 	return x.decided.request.Named == "" && x.target.repository != "" &&
 		(x.target.kind == router.Write || x.target.kind == router.Upload)
-}
-
-// forward asks replicas and streams both ways, watched until it returns: what watch does to the
-// client's connection must not meet the next request on it.
-func (x *exchange) forward(prolongLease func()) {
-	ctx, cut := context.WithCancelCause(context.WithValue(x.in.Context(), exchangeKey{}, x))
-	x.ctx = ctx
-	// The copy gets the counting body: net/http knows the original by its type, and answers a client
-	// that waits for 100 Continue only while it does.
-	in := x.in.WithContext(ctx)
-	if in.Body == nil || in.Body == http.NoBody || x.reads() {
-		x.progress.phase.Store(int32(waiting)) // what body there may be with a GET is not passed on
-	} else {
-		in.Body = &clientBody{in.Body, x}
-	}
-	watched := make(chan struct{})
-	go func() { defer close(watched); x.watch(ctx, cut, prolongLease) }()
-	defer func() { cut(nil); <-watched }()
-	defer x.passOnTheBeginning()
-	x.proxy.reverse.ServeHTTP(finalOnly(x.w, in), in)
-}
-
-// finalOnly keeps interim answers from clients of HTTP/1.0, which would take one for the answer (RFC 9110, 15.2).
-func finalOnly(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
-	if r.ProtoAtLeast(1, 1) {
-		return w
-	}
-	return withoutInterim{w}
-}
-
-type withoutInterim struct{ http.ResponseWriter }
-
-func (w withoutInterim) WriteHeader(status int) {
-	if status >= http.StatusOK {
-		w.ResponseWriter.WriteHeader(status)
-	}
-}
-
-func (w withoutInterim) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// passOnTheBeginning flushes what had come of an answer that breaks off. ReverseProxy panics then, and net/http drops
-// what is in its buffer. For the client that may be all of the answer that matters.
-func (x *exchange) passOnTheBeginning() {
-	why := recover()
-	if why == nil {
-		return
-	}
-	aborted, _ := why.(error)
-	// Where nothing was begun nothing was meant to be sent, and a flush would send 200.
-	if x.begun && errors.Is(aborted, http.ErrAbortHandler) {
-		_ = http.NewResponseController(x.w).Flush()
-	}
-	panic(why)
 }
 
 // boundTheRest bounds what net/http does after the handler has returned: it reads on for what is left

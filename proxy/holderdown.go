@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
-	"github.com/fairlead-gateway/fairlead/upstream"
+	"github.com/fairlead-gateway/fairlead/upstream/h1"
 )
 
 // errHolderDown means that what is asked for is not absent, and cannot be had now.
@@ -19,7 +19,7 @@ var errHolderDown = errors.New("what is asked for is only at replicas that canno
 // asked. A build takes a 404 of a tag for "not there yet" and overwrites it; after a 503 it comes again.
 func (x *exchange) unlessHolderDown(got answer, said *round) answer {
 	isAnswer := got.err == nil && !got.Absent() || errors.Is(got.err, errOlder) ||
-		errors.Is(got.err, upstream.ErrNonsense)
+		errors.Is(got.err, h1.ErrNonsense)
 	if isAnswer || x.decided.request.Named != "" || !x.reads() || x.asksToPush() {
 		return got
 	}

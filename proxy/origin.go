@@ -1,9 +1,12 @@
 package proxy
 
 import (
+	"cmp"
+	"net"
 	"net/http"
-	"net/http/httputil"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // overrides are fields that some frameworks read another method or path from than the request's own.
@@ -28,24 +31,28 @@ func drop(h http.Header, names []string) {
 }
 
 // forwardOrigin tells the replica whose request it is: what a trusted proxy says, and that we pass it on.
-func (x *exchange) forwardOrigin(pr *httputil.ProxyRequest) {
-	drop(pr.Out.Header, overrides)
-	addVia(pr.Out.Header, pr.In.ProtoMajor, pr.In.ProtoMinor)
-	if !isTrusted(addrOf(pr.In.RemoteAddr), x.proxy.TrustedProxies) {
-		drop(pr.Out.Header, claims)
-		pr.SetXForwarded()
-		return
+func (x *exchange) forwardOrigin(header http.Header) {
+	drop(header, overrides)
+	addVia(header, x.in.ProtoMajor, x.in.ProtoMinor)
+	before, said := x.in.Header["X-Forwarded-For"], origin{proto: "http", host: x.in.Host}
+	if x.in.TLS != nil {
+		said.proto = "https"
 	}
-	pr.Out.Header["X-Forwarded-For"] = pr.In.Header["X-Forwarded-For"]
-	if len(pr.In.Header.Values("X-Forwarded-For")) == 0 && x.client != addrOf(pr.In.RemoteAddr) {
-		pr.Out.Header.Set("X-Forwarded-For", x.client.String())
-	}
-	pr.SetXForwarded()
-	said := forwardedBy(pr.In.Header)
-	for name, value := range map[string]string{"X-Forwarded-Proto": said.proto, "X-Forwarded-Host": said.host} {
-		if value != "" {
-			pr.Out.Header.Set(name, value)
+	if isTrusted(addrOf(x.in.RemoteAddr), x.proxy.TrustedProxies) {
+		if len(before) == 0 && x.client != addrOf(x.in.RemoteAddr) {
+			before = []string{x.client.String()}
 		}
+		by := forwardedBy(x.in.Header)
+		said.proto, said.host = cmp.Or(by.proto, said.proto), cmp.Or(by.host, said.host)
+	} else {
+		drop(header, claims)
+		before = nil
+	}
+	delete(header, "Forwarded")
+	header["X-Forwarded-Proto"], header["X-Forwarded-Host"] = []string{said.proto}, []string{said.host}
+	delete(header, "X-Forwarded-For")
+	if sender, _, err := net.SplitHostPort(x.in.RemoteAddr); err == nil {
+		header["X-Forwarded-For"] = []string{strings.Join(append(slices.Clone(before), sender), ", ")}
 	}
 }
 

@@ -5,14 +5,11 @@ package proxy
 
 import (
 	"cmp"
-	"errors"
 	"log/slog"
 	"net/http"
-	"net/http/httputil"
 	"net/netip"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -75,7 +72,6 @@ type Traffic interface {
 type Proxy struct {
 	// Static after New.
 	Config
-	reverse *httputil.ReverseProxy
 	metrics *metrics
 	room    *room
 
@@ -99,29 +95,8 @@ func New(c Config) *Proxy {
 	p.room = newRoom(c.Memory.complete(), c.Limits.FirstByte, c.Registerer)
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	p.healer = newHealer(p)
-	p.reverse = &httputil.ReverseProxy{
-		Rewrite:        rewrite,
-		Transport:      roundTripper(ask),
-		ModifyResponse: modifyResponse,
-		ErrorHandler:   handleError,
-		BufferPool:     newBuffers(),
-		ErrorLog:       slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
-	}
 	return p
 }
-
-// bufferSize is what an answer is copied with, while it is: fewer, larger copies, since a layer has megabytes. The
-// buffers that a connection to a replica keeps are net/http's small ones: what is larger passes them by.
-const bufferSize = 128 << 10
-
-type buffers struct{ pool sync.Pool }
-
-func newBuffers() *buffers {
-	return &buffers{sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }}}
-}
-
-func (b *buffers) Get() []byte  { return *b.pool.Get().(*[]byte) }
-func (b *buffers) Put(s []byte) { b.pool.Put(&s) }
 
 // Leases lists this gateway's own live leases, for people; Lease is that of one repository, or the zero value.
 func (p *Proxy) Leases() []LeaseInfo               { return p.leases.list(time.Now()) }
@@ -170,16 +145,3 @@ func (p *Proxy) namedBy(host string, fleet *router.Fleet) string {
 	}
 	return label
 }
-
-type exchangeKey struct{}
-
-var errNoExchange = errors.New("request outside an exchange")
-
-func exchangeOf(r *http.Request) *exchange {
-	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
-	return x
-}
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -3,41 +3,15 @@ package proxy
 import (
 	"errors"
 	"net/http"
-	"net/http/httputil"
 
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
-// rewrite makes the request that replicas get. ReverseProxy has stripped hop-by-hop and forwarding
-// headers before; where the request goes, ask decides.
-func rewrite(pr *httputil.ProxyRequest) {
-	x := exchangeOf(pr.In)
-	pr.Out.URL.RawQuery = x.query
-	if x.target.manifest && x.target.isDigest() && pr.Out.Method == http.MethodPut {
-		pr.Out.URL.RawQuery = withoutTags(x.query)
-	}
-	x.target.spell(pr.Out.URL)
-	if pr.Out.Method == http.MethodGet || pr.Out.Method == http.MethodHead {
-		pr.Out.Body, pr.Out.ContentLength = nil, 0 // it means nothing there, and could not be sent twice
-		pr.Out.Header.Del("Expect")
-	}
-	pr.Out.Header.Del("Connection") // no upgrade to another protocol: the registry API has none
-	pr.Out.Header.Del("Upgrade")
-	pr.Out.Header.Del(upstream.HopHeader) // is between gateways
-	if x.target.kind == router.Fresh && x.target.isDigest() {
-		pr.Out.Header.Del("Accept-Encoding") // a list of referrers is looked into (emptyIndex), and short
-	}
-	x.forwardOrigin(pr)
-}
-
-// modifyResponse rewrites what names a place: an upload's Location, the next page of a list.
-func modifyResponse(response *http.Response) error {
-	x := exchangeOf(response.Request)
-	if x == nil {
-		return errNoExchange
-	}
+// fitForClient rewrites what names a place: an upload's Location, the next page of a list.
+func (x *exchange) fitForClient(response *http.Response) {
 	replica := x.progress.asked.Load().Name
+	dropHopByHop(response.Header)
 	response.Header.Del(upstream.HopHeader) // a replica's answer is never a gateway's own
 	if links := response.Header.Values("Link"); len(links) > 0 && router.Accepted(response.StatusCode) {
 		for i := range links {
@@ -52,9 +26,6 @@ func modifyResponse(response *http.Response) error {
 	if len(response.Header["Content-Type"]) == 0 {
 		x.w.Header()["Content-Type"] = nil // else net/http guesses one, which may be HTML
 	}
-	x.countPulled(response, replica)
-	x.begun = true
-	return nil
 }
 
 var errPushRedirected = errors.New("the replica redirects a push")

@@ -11,6 +11,8 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/upstream"
+	"github.com/fairlead-gateway/fairlead/upstream/h1"
+	"github.com/fairlead-gateway/fairlead/upstream/splice"
 )
 
 // askOne asks one replica for a write, which watch may cut short, too.
@@ -45,7 +47,8 @@ func (x *exchange) try(
 ) (got answer) {
 	response, err := x.obtain(replica.Name, out.WithContext(ctx))
 	if err == nil {
-		response.Body = &answerBody{ReadCloser: response.Body, x: x, replica: replica, cancel: cancel}
+		inKernel, _ := response.Body.(*h1.Body)
+		response.Body = &answerBody{response.Body, inKernel, x, replica, cancel}
 		got, err = x.weigh(d, replica, response)
 	}
 	if err == nil && cutOff(ctx) {
@@ -78,7 +81,7 @@ func withBody(out *http.Request, body []byte) *http.Request {
 
 // send puts a request to a replica.
 func (x *exchange) send(replica string, out *http.Request) (*http.Response, error) {
-	return x.proxy.Upstreams.Send(replica, out, x.in.Header.Get(upstream.HopHeader) != "")
+	return x.proxy.Upstreams.Send(replica, out, x.in.Header.Get(upstream.HopHeader) != "", x.hints.pass)
 }
 
 // never is longer than any request lasts.
@@ -103,20 +106,32 @@ func (x *exchange) trouble(replica *router.Replica, err error) {
 // answerBody counts the bytes of an answer, and reports a replica that breaks off in its middle.
 type answerBody struct {
 	io.ReadCloser
-	x       *exchange
-	replica *router.Replica
-	cancel  context.CancelCauseFunc
+	inKernel *h1.Body // the same, where it may be moved inside the kernel; or nil
+	x        *exchange
+	replica  *router.Replica
+	cancel   context.CancelCauseFunc
 }
 
 func (b *answerBody) Read(buf []byte) (int, error) {
 	b.x.progress.answering.Store(true)
 	n, err := b.ReadCloser.Read(buf)
+	return n, b.took(n, err)
+}
+
+// fill is a Read into a pipe.
+func (b *answerBody) fill(pipe *splice.Pipe) (int, error) {
+	b.x.progress.answering.Store(true)
+	n, err := b.inKernel.Fill(pipe, splice.Size)
+	return n, b.took(n, err)
+}
+
+func (b *answerBody) took(n int, err error) error {
 	b.x.progress.answering.Store(false)
 	b.x.progress.moved.Add(int64(n))
 	if err != nil && err != io.EOF {
 		b.x.trouble(b.replica, err)
 	}
-	return n, err
+	return err
 }
 
 func (b *answerBody) Close() error {

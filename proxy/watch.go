@@ -3,45 +3,76 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
+	"sync"
 	"time"
 )
 
-// watch looks at the exchange until it ends. A replica that leaves a request unanswered costs only
-// the try, so that the request can go on elsewhere; a body that stalls costs the whole exchange.
-func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc, prolongLease func()) {
-	tick := time.NewTicker(max(x.proxy.Limits.Window/30, 10*time.Millisecond))
-	defer tick.Stop()
+// watch looks at an exchange until that ends. A replica that leaves a request unanswered costs only the try, so that the
+// request can go on elsewhere; a body that stalls costs the whole exchange.
+type watch struct {
+	// Static.
+	x            *exchange
+	every        time.Duration
+	cut          context.CancelCauseFunc
+	prolongLease func()
+
+	mu    sync.Mutex  // Held while it looks.
+	timer *time.Timer // Guarded by mu, as all below.
+	over  bool
+	pace  pace
+	kept  time.Time // when the lease was prolonged
+}
+
+// startWatch begins to look. Nothing is done to the client's connection once stop has returned. Most requests end before
+// the first look.
+func (x *exchange) startWatch(cut context.CancelCauseFunc, prolongLease func()) (stop func()) {
 	now := time.Now()
-	p, kept := pace{phase: phase(x.progress.phase.Load()), since: now, looked: now}, now
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			if now.Sub(kept) >= x.proxy.LeaseIdle/4 { // a large layer over a thin line takes longer than a lease lives
-				prolongLease()
-				kept = now
-			}
-			next, why := p.judge(x.proxy.Limits, now, x.snapshot())
-			switch {
-			case errors.Is(why, errStalled):
-				if x.progress.reading.Load() {
-					x.progress.clientFailed.Store(true)
-				}
-				cut(why)
-				x.free(now)
-				return
-			case why != nil:
-				if cutTry := x.progress.cutTry.Load(); cutTry != nil { // none while a manifest waits for what it needs
-					(*cutTry)(why)
-				}
-				next.since, next.slow = now, 0
-			}
-			p = next
-		}
+	w := &watch{
+		x: x, every: max(x.proxy.Limits.Window/30, 10*time.Millisecond), cut: cut, prolongLease: prolongLease,
+		pace: pace{phase: phase(x.progress.phase.Load()), since: now, looked: now}, kept: now,
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(w.every, w.look)
+	return w.stop
+}
+
+func (w *watch) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+	w.timer.Stop()
+}
+
+func (w *watch) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over || w.x.ctx.Err() != nil {
+		return
+	}
+	x, now := w.x, time.Now()
+	if now.Sub(w.kept) >= x.proxy.LeaseIdle/4 { // a large layer over a thin line takes longer than a lease lives
+		w.prolongLease()
+		w.kept = now
+	}
+	next, why := w.pace.judge(x.proxy.Limits, now, x.snapshot())
+	switch {
+	case errors.Is(why, errStalled):
+		if x.progress.reading.Load() {
+			x.progress.clientFailed.Store(true)
+		}
+		w.cut(why)
+		x.free(now)
+		return
+	case why != nil:
+		if cutTry := x.progress.cutTry.Load(); cutTry != nil { // none while a manifest waits for what it needs
+			(*cutTry)(why)
+		}
+		next.since, next.slow = now, 0
+	}
+	w.pace = next
+	w.timer.Reset(w.every)
 }
 
 // snapshot is the exchange as it is now. While a body is on its way, whoever is not read from is written to.
@@ -74,28 +105,6 @@ func (x *exchange) replicaUp() bool {
 	}
 	now := x.proxy.Fleet().Replica(asked.Name)
 	return now != nil && (now.Upstream.Up || !asked.Upstream.Up)
-}
-
-// clientBody is the request's body: it counts what is read, says when the end is reached, and whose
-// fault it is if that never comes.
-type clientBody struct {
-	io.ReadCloser
-	x *exchange
-}
-
-func (b *clientBody) Read(buf []byte) (int, error) {
-	b.x.progress.reading.Store(true)
-	n, err := b.ReadCloser.Read(buf)
-	b.x.progress.reading.Store(false)
-	b.x.progress.moved.Add(int64(n))
-	switch {
-	case err == io.EOF:
-		// An answer may have begun before the request has ended; there is no way back from that.
-		b.x.progress.phase.CompareAndSwap(int32(sending), int32(waiting))
-	case err != nil:
-		b.x.progress.clientFailed.Store(true)
-	}
-	return n, err
 }
 
 // clientGone reports whether the client has left. net/http ends the request's context when the connection can no longer

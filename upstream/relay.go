@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+
+	"github.com/fairlead-gateway/fairlead/upstream/h1"
 )
 
 // Relay is the way to a replica whose upstream this gateway cannot reach while others can: through its
@@ -20,13 +22,13 @@ type Relay struct {
 const HopHeader = "Fairlead-Hop"
 
 // send puts a request to a replica: to its upstream, or through its front.
-func (t *Transports) send(replica string, out *http.Request) (*http.Response, error) {
+func (t *Transports) send(replica string, out *http.Request, hint h1.Hint) (*http.Response, error) {
 	w, front, unreachable := t.to[replica], "", false
 	if t.relay.Front != nil {
 		front, unreachable = t.relay.Front(replica)
 	}
 	if !unreachable {
-		return w.send(out)
+		return w.send(out, hint)
 	}
 	exposed := w.URL.Scheme == "https" && t.relay.Scheme != "https"
 	if exposed && out.Header.Get("Authorization") != "" {
@@ -40,7 +42,7 @@ func (t *Transports) send(replica string, out *http.Request) (*http.Response, er
 	out.URL, out.Header = &address, out.Header.Clone()
 	out.Host = replica + "." + t.hostname // that replica and no other, whatever that gateway thinks
 	out.Header.Set(HopHeader, "1")
-	response, err := t.relaying.RoundTrip(out)
+	response, err := t.relaying.Do(out, hint)
 	if err == nil && exposed && response.StatusCode == http.StatusUnauthorized {
 		response.Body.Close()
 		return nil, ErrExposed // who is asked for a login in clear text cannot know by whom

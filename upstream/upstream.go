@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/transfer"
+	"github.com/fairlead-gateway/fairlead/upstream/h1"
 )
 
 // Endpoint is where a replica is, and how it wants to be spoken to.
@@ -51,55 +52,47 @@ type Transports struct {
 	maxManifest int64
 	to          map[string]*way
 	relay       Relay
-	relaying    validating
+	relaying    *h1.Client
 }
 
 // way is how this gateway itself reaches one replica.
 type way struct {
 	Endpoint
-	transport validating
-	piece     *transfer.Piece
+	client *h1.Client
+	signs  *signs
+	piece  *transfer.Piece
 }
 
 // New makes the ways to the replicas that the file names. It opens no connection.
 func New(c Config) *Transports {
 	c.MaxConns, c.MaxIdleConns = cmp.Or(c.MaxConns, MaxConns), cmp.Or(c.MaxIdleConns, MaxIdleConns)
-	relaying := c.transport(c.Relay.TLS)
+	dial := (&net.Dialer{Timeout: c.Dial}).DialContext
 	t := &Transports{
 		hostname: c.Hostname, maxManifest: cmp.Or(c.MaxManifest, transfer.DefaultMaxManifest),
-		to: map[string]*way{}, relay: c.Relay, relaying: validating{relaying},
+		to: map[string]*way{}, relay: c.Relay, relaying: c.client(c.Relay.TLS, dial),
 	}
-	useFramedConns(relaying.pool)
 	for _, e := range c.Endpoints {
-		observed := newObserving(c.transport(e.TLS), e, c.Patience, c.Alive)
-		useFramedConns(observed.pool)
-		t.to[e.Name] = &way{e, validating{observed}, &transfer.Piece{}}
+		signs := newSigns(dial, e, c.Patience, c.Alive)
+		t.to[e.Name] = &way{e, c.client(e.TLS, signs.dial), signs, &transfer.Piece{}}
 	}
 	return t
 }
 
-// transport keeps to HTTP/1.1, which costs half the CPU per byte of HTTP/2, and never asks for
-// compression that the client did not ask for: digests are over the bytes as stored. Idle
-// connections go before the 60 s after which common load balancers drop them without a word.
-func (c *Config) transport(t *tls.Config) *resending {
-	return newResending(&http.Transport{
-		DialContext:            (&net.Dialer{Timeout: c.Dial}).DialContext,
-		TLSClientConfig:        t,
-		TLSHandshakeTimeout:    c.Patience, // whoever takes a connection is there
-		DisableCompression:     true,
-		MaxIdleConnsPerHost:    c.MaxIdleConns,
-		MaxConnsPerHost:        c.MaxConns,
-		IdleConnTimeout:        30 * time.Second,
-		ExpectContinueTimeout:  time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
-	}, c.Dial)
+// client keeps to HTTP/1.1, which costs half the CPU per byte of HTTP/2. Idle connections go before the 60 s after which
+// common load balancers drop them without a word.
+func (c *Config) client(t *tls.Config, dial dialFunc) *h1.Client {
+	return &h1.Client{
+		Dial: dial, TLS: t,
+		HandshakeTimeout: c.Patience, // whoever takes a connection is there
+		MaxConns:         c.MaxConns, MaxIdle: c.MaxIdleConns,
+		IdleTimeout: 30 * time.Second, ContinueTimeout: time.Second, Within: c.Dial,
+	}
 }
 
 // Close drops idle connections.
 func (t *Transports) Close() {
 	for _, w := range t.to {
-		w.transport.CloseIdleConnections()
+		w.client.CloseIdleConnections()
 	}
 	t.relaying.CloseIdleConnections()
 }
@@ -108,12 +101,12 @@ func (t *Transports) Close() {
 func (t *Transports) Endpoint(replica string) Endpoint { return t.to[replica].Endpoint }
 
 // Send puts a client's request to a replica: to its upstream, or through its front. What has come through another
-// gateway already is not relayed once more.
-func (t *Transports) Send(replica string, out *http.Request, relayed bool) (*http.Response, error) {
+// gateway already is not relayed once more. hint may be nil.
+func (t *Transports) Send(replica string, out *http.Request, relayed bool, hint h1.Hint) (*http.Response, error) {
 	if w := t.to[replica]; relayed {
-		return w.send(out)
+		return w.send(out, hint)
 	}
-	return t.send(replica, out)
+	return t.send(replica, out, hint)
 }
 
 // Reach is a replica as requests reach it, for what is done there in the gateway's own name.
@@ -126,9 +119,9 @@ func (t *Transports) ReachAs(replica, host string) transfer.Replica {
 		Name: replica, URL: w.URL, Host: cmp.Or(w.Host, host), MaxManifest: t.maxManifest, Piece: w.piece,
 		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			if r.URL.Host != w.URL.Host {
-				return w.transport.RoundTrip(r) // redirected, to an object store
+				return w.client.RoundTrip(r) // redirected, to an object store
 			}
-			return t.send(replica, r.Clone(r.Context()))
+			return t.send(replica, r.Clone(r.Context()), nil)
 		}),
 	}
 }
@@ -138,19 +131,23 @@ func (t *Transports) Direct(replica string) http.RoundTripper {
 	w := t.to[replica]
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		if r.URL.Host == w.URL.Host && r.URL.Scheme == w.URL.Scheme {
-			return w.send(r.Clone(r.Context()))
+			return w.send(r.Clone(r.Context()), nil)
 		}
-		return w.transport.RoundTrip(r)
+		return w.client.RoundTrip(r)
 	})
 }
 
 // send puts a request to the replica's upstream. It changes out.
-func (w *way) send(out *http.Request) (*http.Response, error) {
+func (w *way) send(out *http.Request, hint h1.Hint) (*http.Response, error) {
 	address := *out.URL
 	address.Scheme, address.Host = w.URL.Scheme, w.URL.Host
 	out.URL = &address
 	out.Host = cmp.Or(w.Host, out.Host)
-	return w.transport.RoundTrip(out)
+	response, err := w.client.Do(out, hint)
+	if err == nil {
+		w.signs.hear(response)
+	}
+	return response, err
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)

@@ -1,83 +1,24 @@
-package upstream
+package h1
 
 import (
-	"errors"
-	"fmt"
-	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
 	"strconv"
 	"strings"
-	"sync/atomic"
 )
 
-// ErrNonsense means that what came is no answer to what was asked. Nothing can be said of what the replica did.
-var ErrNonsense = errors.New("the replica's answer makes no sense")
-
-// maxHints is how many answers below 200 may come before the one that counts.
-const maxHints = 16
-
-// validating is a transport that takes for an answer only what may answer the request that it sent. All that comes from
-// a replica, or through another gateway, comes through one.
-type validating struct{ transport }
-
-// transport is what validating looks at the answers of.
-type transport interface {
-	http.RoundTripper
-	CloseIdleConnections()
-}
-
-// RoundTrip closes the connection of what is no answer: nobody knows where the next one begins.
-func (s validating) RoundTrip(r *http.Request) (*http.Response, error) {
-	var of used
-	trace := &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) { of.conn.Store(&info.Conn) },
-		Got1xxResponse: func(int, textproto.MIMEHeader) error {
-			if of.hints.Add(1) > maxHints { // net/http does not bound what it hands on
-				of.close()
-			}
-			return nil
-		},
-	}
-	response, err := s.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
-	if err != nil {
-		return nil, err
-	}
-	if err := validate(r, response); err != nil {
-		of.close()
-		_ = response.Body.Close()
-		return nil, err
-	}
-	return response, nil
-}
-
-// used is what a request was sent on. Where net/http has sent it again, word may still come of the connection before.
-type used struct {
-	conn  atomic.Pointer[net.Conn]
-	hints atomic.Int32
-}
-
-func (u *used) close() {
-	if conn := u.conn.Load(); conn != nil {
-		_ = (*conn).Close()
-	}
-}
-
-// validate compares an answer with its request. net/http takes any three digits for the status of a final answer, and
-// does not compare it with the request. To be passed on a status must be one (RFC 9110, 15), and what depends on a
-// field of the request must have been asked for.
+// validate compares an answer with its request. To be passed on a status must be one (RFC 9110, 15), and what depends on
+// a field of the request must have been asked for.
 func validate(r *http.Request, response *http.Response) error {
 	switch status := response.StatusCode; {
 	case status < 200 || status > 599:
-		return fmt.Errorf("%w: no request ends in %03d", ErrNonsense, status)
+		return nonsense("no request ends in %03d", status)
 	case status == http.StatusNotModified && !isConditional(r):
-		return fmt.Errorf("%w: 304, and nobody asked whether something has changed", ErrNonsense)
+		return nonsense("304, and nobody asked whether something has changed")
 	case status == http.StatusPartialContent && !answersRange(r, response.Header):
-		return fmt.Errorf("%w: 206 with Content-Range %q, asked for %q", ErrNonsense,
-			response.Header.Get("Content-Range"), r.Header.Get("Range"))
+		return nonsense("206 with Content-Range %q, asked for %q", response.Header.Get("Content-Range"),
+			r.Header.Get("Range"))
 	case status == http.StatusPartialContent && !hasLengthOfRange(response):
-		return fmt.Errorf("%w: %d bytes for Content-Range %q", ErrNonsense, response.ContentLength,
+		return nonsense("%d bytes for Content-Range %q", response.ContentLength,
 			response.Header.Get("Content-Range"))
 	}
 	return nil

@@ -1,0 +1,98 @@
+package proxy
+
+import (
+	"io"
+	"net"
+	"sync"
+
+	"github.com/fairlead-gateway/fairlead/upstream/h1"
+	"github.com/fairlead-gateway/fairlead/upstream/splice"
+)
+
+// minSplice is from how many bytes on a body is moved inside the kernel: for less the pipe costs more than it saves.
+const minSplice = 64 << 10
+
+// bufferSize is what a body is copied with that cannot be moved: fewer, larger copies, since a layer has megabytes.
+const bufferSize = 128 << 10
+
+var copyBuffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }}
+
+// passing is an answer's body on its way to the client.
+type passing struct {
+	io.Reader
+	count func(bytes int) // what the client gets; nil: nobody wants to know
+}
+
+func (p *passing) Read(to []byte) (int, error) {
+	n, err := p.Reader.Read(to)
+	p.took(n)
+	return n, err
+}
+
+func (p *passing) took(n int) {
+	if n > 0 && p.count != nil {
+		p.count(n)
+	}
+}
+
+// spliceable is how much of the body may be moved inside the kernel, once what is buffered here has been read.
+func (p *passing) spliceable() int64 {
+	if from, ok := p.Reader.(*answerBody); ok && from.inKernel != nil {
+		return from.inKernel.Spliceable()
+	}
+	return 0
+}
+
+// WriteTo moves the body inside the kernel, where it is handed a TCP connection.
+func (p *passing) WriteTo(w io.Writer) (n int64, err error) {
+	to, ok := w.(h1.TCPWriter)
+	if !ok || to.TCP() == nil || p.spliceable() < minSplice {
+		return p.copyTo(w)
+	}
+	pipe, err := splice.Get()
+	if err != nil {
+		return p.copyTo(w)
+	}
+	defer splice.Put(pipe)
+	for from := p.Reader.(*answerBody); p.spliceable() >= minSplice; {
+		var moved int64
+		if from.inKernel.Buffered() > 0 {
+			moved, err = p.copyBuffered(w)
+		} else {
+			moved, err = p.move(to.TCP(), from, pipe)
+		}
+		if n += moved; err != nil {
+			return n, err
+		}
+	}
+	rest, err := p.copyTo(w)
+	return n + rest, err
+}
+
+// copyBuffered copies what one read gives.
+func (p *passing) copyBuffered(w io.Writer) (int64, error) {
+	var buffer [4 << 10]byte
+	n, err := p.Read(buffer[:])
+	if err != nil {
+		return 0, err
+	}
+	n, err = w.Write(buffer[:n])
+	return int64(n), err
+}
+
+// move fills and drains the pipe once.
+func (p *passing) move(to *net.TCPConn, from *answerBody, pipe *splice.Pipe) (int64, error) {
+	n, err := from.fill(pipe)
+	if err != nil {
+		return 0, err
+	}
+	p.took(n)
+	return int64(n), pipe.Drain(to)
+}
+
+// copyTo copies what is left, or as much as is held here before the rest can be moved.
+func (p *passing) copyTo(w io.Writer) (n int64, err error) {
+	buffer := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(buffer)
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{p}, *buffer)
+}

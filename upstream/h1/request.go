@@ -1,0 +1,165 @@
+package h1
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+var errBadRequest = errors.New("the request has a character that none may have")
+
+// appendHead writes a request's line and fields. What says how its body ends, and what belongs to the connection, is
+// written by the letter of what is sent, whatever the fields say.
+func appendHead(to []byte, r *http.Request, body *outgoing) ([]byte, error) {
+	uri, host := r.URL.RequestURI(), cmp.Or(r.Host, r.URL.Host)
+	if !isToken(r.Method) || !isVisible(uri) || !isVisible(host) {
+		return nil, errBadRequest
+	}
+	to = append(to, r.Method...)
+	to = append(to, ' ')
+	to = append(to, uri...)
+	to = append(to, " HTTP/1.1\r\nHost: "...)
+	to = append(to, host...)
+	to = append(to, "\r\n"...)
+	for name, values := range r.Header {
+		if isOurs(name) {
+			continue
+		}
+		for _, value := range values {
+			if !isToken(name) || !isText(value) {
+				return nil, errBadRequest
+			}
+			to = append(to, name...)
+			to = append(to, ": "...)
+			to = append(to, value...)
+			to = append(to, "\r\n"...)
+		}
+	}
+	switch {
+	case body.length < 0:
+		to = append(to, "Transfer-Encoding: chunked\r\n"...)
+	case body.length > 0, r.Method == http.MethodPost, r.Method == http.MethodPut, r.Method == http.MethodPatch:
+		to = append(to, "Content-Length: "...)
+		to = strconv.AppendInt(to, body.length, 10)
+		to = append(to, "\r\n"...)
+	}
+	return append(to, "\r\n"...), nil
+}
+
+// isOurs reports whether a field is not taken from the request's.
+func isOurs(name string) bool {
+	switch name {
+	case "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Connection", "Keep-Alive", "Te", "Upgrade":
+		return true
+	}
+	return false
+}
+
+// isVisible reports whether something can stand in a request line: no blank, no control character.
+func isVisible(s string) bool {
+	return s != "" && strings.IndexFunc(s, func(c rune) bool { return c <= ' ' || c == 0x7f }) < 0
+}
+
+// bufferSize is what a body is copied with, where it cannot be moved inside the kernel.
+const bufferSize = 64 << 10
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }}
+
+// TCPWriter is what a body is written to that can move itself (io.WriterTo).
+type TCPWriter interface {
+	io.Writer
+	// TCP is the connection to move bytes to inside the kernel; nil: they have to be written.
+	TCP() *net.TCPConn
+}
+
+// sink is a connection that takes a body of a length.
+type sink struct {
+	*conn
+	broken error // what writing said
+}
+
+func (s *sink) TCP() *net.TCPConn { return s.tcp }
+
+func (s *sink) Write(p []byte) (int, error) {
+	n, err := s.conn.Write(p)
+	s.broken = cmp.Or(s.broken, err)
+	return n, err
+}
+
+// send writes a body. What breaks because of the body, and not of the connection, ends whoever waits for the answer.
+func (c *conn) send(from *attempt) error {
+	to := &sink{conn: c}
+	var err error
+	if from.of.length < 0 {
+		err = sendChunks(to, from)
+	} else {
+		err = sendLength(to, from)
+	}
+	if err != nil && to.broken == nil {
+		c.fail(err)
+	}
+	return err
+}
+
+// sendLength sends exactly as much as was said.
+func sendLength(to *sink, from *attempt) error {
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	for left := from.of.length; left > 0; {
+		if whole, ok := from.of.body.(io.WriterTo); ok && from.passes() {
+			n, err := whole.WriteTo(to)
+			if err == nil && n != left {
+				err = errBodyShort
+			}
+			return err
+		}
+		n, err := from.Read((*buffer)[:min(left, bufferSize)])
+		left -= int64(n)
+		if n > 0 {
+			if _, err := to.Write((*buffer)[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == io.EOF && left > 0:
+			return errBodyShort
+		case err != nil && err != io.EOF:
+			return err
+		}
+	}
+	return nil
+}
+
+// chunkHead is room for the line before a chunk.
+const chunkHead = 16
+
+// sendChunks sends each read as a chunk, in one write.
+func sendChunks(to *sink, from *attempt) error {
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	b := *buffer
+	for {
+		n, err := from.Read(b[chunkHead : bufferSize-2])
+		if n > 0 {
+			line := append(strconv.AppendInt(b[:0:chunkHead], int64(n), 16), "\r\n"...)
+			begin := chunkHead - len(line)
+			copy(b[begin:], line)
+			copy(b[chunkHead+n:], "\r\n")
+			if _, err := to.Write(b[begin : chunkHead+n+2]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			_, err = to.Write([]byte("0\r\n\r\n"))
+			return err
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
