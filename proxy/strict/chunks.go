@@ -196,7 +196,7 @@ var notTrailing = []string{
 
 func mayTrail(name []byte) bool {
 	for _, forbidden := range notTrailing {
-		if named(name, forbidden) {
+		if len(name) == len(forbidden) && isBehindCGI(name, forbidden) {
 			return false
 		}
 	}

@@ -140,22 +140,26 @@ func (h *head) field(line []byte) *Refusal {
 			return errTrailer
 		}
 	case len("content-length"):
-		if named(name, "content-length") {
+		switch {
+		case is(name, "content-length"):
 			return h.contentLength(value)
+		case isBehindCGI(name, "content-length"):
+			return errLookalike
 		}
 	case len("transfer-encoding"):
-		if named(name, "transfer-encoding") {
+		switch {
+		case is(name, "transfer-encoding"):
 			return h.transferEncoding(value)
+		case isBehindCGI(name, "transfer-encoding"):
+			return errLookalike
 		}
 	}
 	return nil
 }
 
-// named is `is`, and takes an underscore for a hyphen as registries do that get their fields by CGI's rules (RFC 3875,
-// 4.1.18).
-func named(name []byte, lower string) bool {
-	return is(name, lower) || len(name) == len(lower) && bytes.IndexByte(name, '_') >= 0 &&
-		is(bytes.ReplaceAll(name, []byte("_"), []byte("-")), lower)
+// isBehindCGI takes an underscore for a hyphen, as registries do that get their fields by CGI's rules (RFC 3875, 4.1.18).
+func isBehindCGI(name []byte, lower string) bool {
+	return is(bytes.ReplaceAll(name, []byte("_"), []byte("-")), lower)
 }
 
 // contentLength is RFC 9112, 6.3, without its leniencies.

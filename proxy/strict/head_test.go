@@ -137,6 +137,7 @@ var bad = []struct {
 	// framing
 	{400, head1 + "Content-Length: 5\r\nContent-Length: 5\r\n\r\n"},
 	{400, head1 + "Content-Length: 5\r\nContent_Length: 6\r\n\r\n"},
+	{400, head1 + "Content_Length: 6\r\n\r\n"},
 	{400, head1 + "Content-Length: 5, 5\r\n\r\n"},
 	{400, head1 + "Content-Length: +5\r\n\r\n"},
 	{400, head1 + "Content-Length: -5\r\n\r\n"},

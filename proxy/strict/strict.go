@@ -61,6 +61,7 @@ var (
 	errCodings     = malformed("the request has more than one Transfer-Encoding")
 	errCoding      = &Refusal{http.StatusNotImplemented, "the only Transfer-Encoding is chunked"}
 	errOldCoding   = malformed("HTTP/1.0 has no Transfer-Encoding")
+	errLookalike   = malformed("a field's name is that of the framing, but for an underscore")
 	errFraming     = malformed("the request has a Content-Length and a Transfer-Encoding")
 	errExpect      = &Refusal{http.StatusExpectationFailed, "nothing but 100-continue can be expected"}
 	errTooLarge    = tooLarge("the request's head is larger than %d KiB", MaxHead>>10)
