@@ -295,14 +295,6 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// CloseWrite is how a server says goodbye to a client that still sends.
-func (c *Conn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
-}
-
 // ReadFrom lets the kernel move an answer's body where the inner connection can have it do so.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	if to, ok := c.Conn.(io.ReaderFrom); ok {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"time"
 )
@@ -33,9 +34,14 @@ func (c *Conn) answerRefusal() {
 	if c.refused != nil {
 		c.refused(why)
 	}
-	_ = c.Conn.SetWriteDeadline(time.Now().Add(lingerTime))
-	if _, err := c.Conn.Write(why.answer()); err == nil {
-		c.linger()
+	Refuse(c.Conn, why)
+}
+
+// Refuse answers what is no request. Only closing is left to do then.
+func Refuse(conn net.Conn, why *Refusal) {
+	_ = conn.SetWriteDeadline(time.Now().Add(lingerTime))
+	if _, err := conn.Write(why.answer()); err == nil {
+		linger(conn)
 	}
 }
 
@@ -66,16 +72,26 @@ func (c *Conn) breakOff(why *Refusal) {
 }
 
 // linger says goodbye, and reads what the client still sends.
-func (c *Conn) linger() {
-	_ = c.CloseWrite()
-	_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
-	_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
+func linger(conn net.Conn) {
+	_ = closeWrite(conn)
+	_ = conn.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.CopyN(io.Discard, conn, lingerBytes)
+}
+
+// CloseWrite is how a server says goodbye to a client that still sends.
+func (c *Conn) CloseWrite() error { return closeWrite(c.Conn) }
+
+func closeWrite(conn net.Conn) error {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }
 
 // Close lingers where a body was broken off.
 func (c *Conn) Close() error {
 	if c.broken.Swap(false) {
-		c.linger()
+		linger(c.Conn)
 	}
 	return c.Conn.Close()
 }
