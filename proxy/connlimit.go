@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -108,7 +107,7 @@ func (l *ConnLimiter) state(c net.Conn, s http.ConnState) {
 // close does not say goodbye in TLS, which may wait for a client that reads nothing.
 func (l *ConnLimiter) close(c net.Conn) {
 	l.shed.Inc()
-	if t, ok := c.(*tls.Conn); ok {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
 		c = t.NetConn()
 	}
 	_ = c.Close()
@@ -175,6 +174,14 @@ func (c *boundConn) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return nil
+}
+
+// ReadFrom has the kernel move an answer's body, as the socket can.
+func (c *boundConn) ReadFrom(r io.Reader) (int64, error) {
+	if to, ok := c.Conn.(io.ReaderFrom); ok {
+		return to.ReadFrom(r)
+	}
+	return io.Copy(struct{ io.Writer }{c.Conn}, r)
 }
 
 func (c *boundConn) Close() error {

@@ -18,11 +18,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// limited is a server with few connections. A request to /waits ends when the test says so.
+// limited is a server with few connections. A request to /waits ends when the test says so, one to /tls is told whether
+// it came so.
 type limited struct {
 	t       *testing.T
 	limiter *ConnLimiter
 	address string
+	inner   net.Listener
 	trust   *tls.Config // nil: clear text
 	arrived chan bool
 	goOn    chan bool
@@ -32,25 +34,32 @@ func newLimited(t *testing.T, most int, secure bool, trusted ...netip.Prefix) *l
 	t.Helper()
 	l := &limited{t: t, arrived: make(chan bool), goOn: make(chan bool)}
 	l.limiter = NewConnLimiter(most, prometheus.NewRegistry())
-	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/waits" {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/waits":
 			l.arrived <- true
 			<-l.goOn
+		case "/tls":
+			fmt.Fprint(w, r.TLS != nil)
 		}
 	})
-	s := httptest.NewUnstartedServer(nil)
-	s.Config = NewServer(handler, nil, l.limiter, Memory{}, slog.New(slog.DiscardHandler))
-	s.Listener = Listener(s.Listener, l.limiter, trusted)
+	var offered *tls.Config
 	if secure {
-		s.EnableHTTP2 = true
-		s.StartTLS()
+		s := httptest.NewTLSServer(nil)
+		t.Cleanup(s.Close)
+		offered = s.TLS
 		l.trust = s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 		l.trust.ServerName, l.trust.NextProtos = "example.com", nil
-	} else {
-		s.Start()
 	}
-	t.Cleanup(s.Close)
-	l.address = s.Listener.Addr().String()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	s := NewServer(handler, offered, l.limiter, Memory{}, log)
+	go func() { _ = s.Serve(Listener(inner, offered, l.limiter, trusted, log)) }()
+	t.Cleanup(func() { _ = s.Close() })
+	l.address, l.inner = inner.Addr().String(), inner
 	return l
 }
 

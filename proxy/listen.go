@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/pires/go-proxyproto"
+
+	"github.com/fairlead-gateway/fairlead/proxy/strict"
 )
 
 // Bounds of the clients' listener. Headers have no reason to take longer; bodies are judged by pace,
@@ -16,7 +18,6 @@ import (
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
 )
 
 // Bounds of HTTP/2: streams of one connection (docker and containerd have below ten, and a page of a browser some
@@ -27,16 +28,17 @@ const (
 	maxReadFrame = 16 << 10
 )
 
-// NewServer makes the clients' server around a handler. Its listeners are to have the same limiter.
+// NewServer makes the clients' server around a handler. Its listeners are Listener's, of the same limiter and t, which is
+// nil for clear text: what they accept is to be served as it is.
 func NewServer(handler http.Handler, t *tls.Config, limiter *ConnLimiter, m Memory, log *slog.Logger) *http.Server {
 	m = m.complete()
 	return &http.Server{
 		Handler:           handler,
-		TLSConfig:         t,
+		TLSConfig:         offering(t),
 		ConnState:         limiter.state,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
+		MaxHeaderBytes:    strict.MaxHead,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          m.Streams,
 			MaxReadFrameSize:              maxReadFrame,
@@ -47,14 +49,25 @@ func NewServer(handler http.Handler, t *tls.Config, limiter *ConnLimiter, m Memo
 	}
 }
 
-// Listener bounds the connections of l by the limiter, and reads the PROXY header (haproxy's proxy-protocol.txt,
-// versions 1 and 2) of those that come from trusted proxies. From anybody else such a header is
-// garbage before a request, and refused as that.
-func Listener(l net.Listener, limiter *ConnLimiter, trusted []netip.Prefix) net.Listener {
-	if len(trusted) == 0 {
-		return limiter.bound(l)
+// Listener bounds the connections of l by the limiter, makes TLS of them where t is not nil, and has every byte of
+// HTTP/1.x read strictly before the server gets it.
+func Listener(
+	l net.Listener, t *tls.Config, limiter *ConnLimiter, trusted []netip.Prefix, log *slog.Logger,
+) net.Listener {
+	bounded := limiter.bound(behindProxies(l, trusted))
+	if t == nil {
+		return &strictListener{bounded, log}
 	}
-	return limiter.bound(&proxyproto.Listener{
+	return newTLSListener(bounded, offering(t), limiter, log)
+}
+
+// behindProxies reads the PROXY header (haproxy's proxy-protocol.txt, versions 1 and 2) of connections that come from
+// trusted proxies. From anybody else such a header is garbage before a request, and refused as that.
+func behindProxies(l net.Listener, trusted []netip.Prefix) net.Listener {
+	if len(trusted) == 0 {
+		return l
+	}
+	return &proxyproto.Listener{
 		Listener:          l,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ConnPolicy: func(o proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
@@ -63,5 +76,26 @@ func Listener(l net.Listener, limiter *ConnLimiter, trusted []netip.Prefix) net.
 			}
 			return proxyproto.SKIP, nil
 		},
+	}
+}
+
+// strictListener is for clear text.
+type strictListener struct {
+	net.Listener
+	log *slog.Logger
+}
+
+func (l *strictListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return readStrictly(c, l.log), nil
+}
+
+// readStrictly is for a connection in clear text, or within TLS.
+func readStrictly(c net.Conn, log *slog.Logger) *strict.Conn {
+	return strict.New(c, readHeaderTimeout, func(why *strict.Refusal) {
+		log.Debug("no good HTTP", "client", c.RemoteAddr(), "status", why.Status, "error", why)
 	})
 }

@@ -58,8 +58,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	var doors []net.Listener
 	for _, l := range open.proxy {
 		doors = append(doors, l)
-		bounded := proxy.Listener(l, g.limiter, g.config.Proxy.TrustedProxies)
-		all.Go(func() error { return g.serveHTTP(clients, bounded) })
+		bounded := proxy.Listener(l, g.tls, g.limiter, g.config.Proxy.TrustedProxies, g.log)
+		all.Go(func() error { return served(clients.Serve(bounded)) })
 	}
 	operators := &http.Server{
 		Handler:           g.adminHandler(),
@@ -87,13 +87,6 @@ func (g *Gateway) Run(ctx context.Context) error {
 	err := all.Wait()
 	silence()
 	return errors.Join(err, names.Wait())
-}
-
-func (g *Gateway) serveHTTP(s *http.Server, l net.Listener) error {
-	if g.tls != nil {
-		return served(s.ServeTLS(l, "", ""))
-	}
-	return served(s.Serve(l))
 }
 
 func served(err error) error {
