@@ -176,14 +176,6 @@ func (c *boundConn) CloseWrite() error {
 	return nil
 }
 
-// ReadFrom has the kernel move an answer's body, as the socket can.
-func (c *boundConn) ReadFrom(r io.Reader) (int64, error) {
-	if to, ok := c.Conn.(io.ReaderFrom); ok {
-		return to.ReadFrom(r)
-	}
-	return io.Copy(struct{ io.Writer }{c.Conn}, r)
-}
-
 func (c *boundConn) Close() error {
 	defer c.leave()
 	return c.Conn.Close()

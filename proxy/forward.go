@@ -181,7 +181,7 @@ func (x *exchange) outgoing(ctx context.Context) *http.Request {
 	if x.reads() { // a body means nothing there, and could not be sent twice
 		delete(header, "Expect")
 	} else if x.in.Body != nil && x.in.Body != http.NoBody {
-		out.Body, out.ContentLength = newClientBody(x), x.in.ContentLength
+		out.Body, out.ContentLength = &clientBody{x: x}, x.in.ContentLength
 	}
 	if x.target.kind == router.Fresh && x.target.isDigest() {
 		delete(header, "Accept-Encoding") // a list of referrers is looked into (emptyIndex), and short

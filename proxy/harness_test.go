@@ -166,7 +166,11 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*ri
 	c.Upstreams = upstream.New(c.way)
 	t.Cleanup(c.Upstreams.Close)
 	g.proxy = New(c.Config)
-	g.gateway = httptest.NewServer(g.proxy)
+	limiter := NewConnLimiter(1000, prometheus.NewRegistry())
+	g.gateway = httptest.NewUnstartedServer(nil)
+	g.gateway.Config = NewServer(g.proxy, nil, limiter, Memory{}, c.Log)
+	g.gateway.Listener = Listener(g.gateway.Listener, nil, limiter, c.TrustedProxies, c.Log)
+	g.gateway.Start()
 	t.Cleanup(g.gateway.Close)
 	t.Cleanup(g.proxy.Close)
 	return g

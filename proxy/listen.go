@@ -36,6 +36,7 @@ func NewServer(handler http.Handler, t *tls.Config, limiter *ConnLimiter, m Memo
 		Handler:           handler,
 		TLSConfig:         offering(t),
 		ConnState:         limiter.state,
+		ConnContext:       withConn,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    strict.MaxHead,

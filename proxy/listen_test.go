@@ -4,14 +4,11 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // TestAllIsReadStrictly: in clear text and within TLS, what net/http would take is refused before it.
@@ -129,32 +126,3 @@ func (g *gate) Read(p []byte) (int, error) {
 	}
 	return g.Conn.Read(p)
 }
-
-// kernel is a socket that can move bytes by itself.
-type kernel struct {
-	net.Conn
-	moved int
-}
-
-func (k *kernel) ReadFrom(io.Reader) (int64, error) { k.moved++; return 1, nil }
-
-// TestAnswersReachTheSocket: nothing in between keeps the kernel from moving an answer's body.
-func TestAnswersReachTheSocket(t *testing.T) {
-	socket := &kernel{}
-	l := NewConnLimiter(1, prometheus.NewRegistry()).bound(one{conn: socket})
-	c, err := (&strictListener{l, slog.New(slog.DiscardHandler)}).Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.(io.ReaderFrom).ReadFrom(strings.NewReader("x")); err != nil || socket.moved != 1 {
-		t.Errorf("the socket was asked %d times: %v", socket.moved, err)
-	}
-}
-
-// one is a listener with a single connection.
-type one struct {
-	net.Listener
-	conn net.Conn
-}
-
-func (o one) Accept() (net.Conn, error) { return o.conn, nil }

@@ -5,7 +5,6 @@ import (
 	"net"
 	"sync"
 
-	"github.com/fairlead-gateway/fairlead/upstream/h1"
 	"github.com/fairlead-gateway/fairlead/upstream/splice"
 )
 
@@ -45,7 +44,7 @@ func (p *passing) spliceable() int64 {
 
 // WriteTo moves the body inside the kernel, where it is handed a TCP connection.
 func (p *passing) WriteTo(w io.Writer) (n int64, err error) {
-	to, ok := w.(h1.TCPWriter)
+	to, ok := w.(interface{ TCP() *net.TCPConn })
 	if !ok || to.TCP() == nil || p.spliceable() < minSplice {
 		return p.copyTo(w)
 	}

@@ -22,9 +22,9 @@ type turns struct {
 	bound   time.Duration // within which all get their turn, and those that are down have to answer
 	alone   time.Duration // within which those that are up have to
 	answers chan turn     // not buffered: what nobody waits for any more is dropped by who brings it
-	over    chan struct{}
+	over    chan struct{} // closed when there is a choice
 
-	// Owned by run.
+	// Owned by run, or by wait in its place.
 	asked []*asked
 	next  int       // of the decision's tries
 	ends  time.Time // the turn of the last one asked
@@ -64,11 +64,30 @@ func (x *exchange) readInTurn(out *http.Request, bound time.Duration) (answer, *
 	return t.said.chosen(), t.said
 }
 
+// run asks the first one itself, since most answer at once. Where that one takes longer, wait goes on beside it.
 func (t *turns) run() {
+	first := t.prepare()
+	if first == nil {
+		close(t.over)
+		return
+	}
+	slow := time.AfterFunc(fleetEvery, t.wait)
+	got := t.try(0, first)
+	if slow.Stop() {
+		t.hear(got)
+		t.wait()
+		return
+	}
+	t.bring(got)
+	<-t.over
+}
+
+// wait hears answers, and has others asked, until there is a choice.
+func (t *turns) wait() {
 	defer t.end()
 	look := time.NewTicker(fleetEvery)
 	defer look.Stop()
-	for t.begin(); t.waiting() && !t.said.choice.Final; {
+	for t.waiting() && !t.said.choice.Final {
 		select {
 		case got := <-t.answers:
 			t.hear(got)
@@ -78,8 +97,17 @@ func (t *turns) run() {
 	}
 }
 
-// begin asks the next one, unless it has the same content as one that does not have it.
+// begin asks the next one.
 func (t *turns) begin() {
+	if next := t.prepare(); next != nil {
+		place := t.next - 1
+		go func() { t.bring(t.try(place, next)) }()
+	}
+}
+
+// prepare is for the next one to be asked, unless that has the same content as one that does not have it; nil: there is
+// none.
+func (t *turns) prepare() *asked {
 	for ; t.next < len(t.tries) && t.x.ctx.Err() == nil; t.next++ {
 		if slices.ContainsFunc(t.said.absentAt(), t.tries[t.next].Shares) {
 			continue
@@ -88,17 +116,22 @@ func (t *turns) begin() {
 		a := &asked{replica: t.tries[t.next], ctx: ctx, cancel: cancel}
 		t.asked = append(t.asked, a)
 		t.x.progress.asked.Store(a.replica)
-		go t.ask(ctx, t.next, a)
 		t.next++
 		now := time.Now()
 		t.ends = now.Add(max(t.begun.Add(t.bound).Sub(now)/2, time.Millisecond)) // half of what is left
-		return
+		return a
 	}
+	return nil
 }
 
-func (t *turns) ask(ctx context.Context, try int, a *asked) {
-	got := turn{a, t.x.try(ctx, a.cancel, t.said.of, t.out, a.replica)}
-	got.Try = try
+func (t *turns) try(place int, a *asked) turn {
+	got := turn{a, t.x.try(a.ctx, a.cancel, t.said.of, t.out, a.replica)}
+	got.Try = place
+	return got
+}
+
+// bring hands an answer to who waits for it.
+func (t *turns) bring(got turn) {
 	select {
 	case t.answers <- got:
 	case <-t.over:
@@ -151,10 +184,10 @@ func (t *turns) look(now time.Time) {
 
 // end lets go of whoever is still asked.
 func (t *turns) end() {
-	close(t.over)
 	for _, a := range t.asked {
 		if !a.done {
 			a.cancel(errNotNeeded)
 		}
 	}
+	close(t.over)
 }

@@ -33,7 +33,8 @@ type Conn struct {
 	refusal  *Refusal // of a head, to be answered
 	finished error    // of all reads to come
 
-	broken atomic.Bool // in the middle of a body
+	broken    atomic.Bool // in the middle of a body
+	diversion atomic.Pointer[diversion]
 
 	mu       sync.Mutex
 	deadline time.Time // of reads, as it was set from outside. Guarded by mu.
@@ -69,6 +70,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 	for {
 		switch {
+		case isNowhere(p):
+			return c.divert(p)
 		case c.given < c.ready:
 			return c.handOn(p), nil
 		case c.refusal != nil:

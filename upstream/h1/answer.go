@@ -193,9 +193,10 @@ func framingOf(method string, h head) (f framing, length int64, err error) {
 		}
 	}
 	switch {
-	case method == http.MethodHead, h.status < 200, h.status == http.StatusNoContent,
-		h.status == http.StatusNotModified, length == 0:
+	case method == http.MethodHead:
 		return noBody, length, nil
+	case h.status < 200, h.status == http.StatusNoContent, h.status == http.StatusNotModified, length == 0:
+		return noBody, 0, nil
 	case len(codings) > 0:
 		return byChunks, -1, nil
 	case length > 0:

@@ -214,7 +214,7 @@ func newResponse(r *http.Request, h head, length int64) *http.Response {
 func (c *conn) attach(response *http.Response, f framing, release func(reuse bool)) {
 	keep := !response.Close
 	if f == noBody {
-		response.Body = http.NoBody
+		response.Body, response.Trailer = http.NoBody, nil
 		release(keep)
 		return
 	}

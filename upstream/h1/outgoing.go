@@ -129,10 +129,13 @@ func (a *attempt) keep(read []byte, err error) {
 	}
 }
 
-// passes reports whether nothing of the body has to be held any more: it can take another way than Read.
+// passes reports whether nothing of the body has to be held any more, and nobody else reads it: it can take another way
+// than Read.
 func (a *attempt) passes() bool {
 	o := a.of
+	o.reading.Lock()
+	defer o.reading.Unlock()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return a.at >= len(o.held) && (!o.hold || o.lost) && !o.ended
+	return o.now == a && a.at >= len(o.held) && (!o.hold || o.lost) && !o.ended
 }

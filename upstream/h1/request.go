@@ -54,7 +54,7 @@ func appendHead(to []byte, r *http.Request, body *outgoing) ([]byte, error) {
 // isOurs reports whether a field is not taken from the request's.
 func isOurs(name string) bool {
 	switch name {
-	case "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Connection", "Keep-Alive", "Te", "Upgrade":
+	case "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Connection", "Keep-Alive", "Upgrade":
 		return true
 	}
 	return false
@@ -75,6 +75,8 @@ type TCPWriter interface {
 	io.Writer
 	// TCP is the connection to move bytes to inside the kernel; nil: they have to be written.
 	TCP() *net.TCPConn
+	// Broke is told why moving bytes to TCP has ended.
+	Broke(err error)
 }
 
 // sink is a connection that takes a body of a length.
@@ -84,6 +86,7 @@ type sink struct {
 }
 
 func (s *sink) TCP() *net.TCPConn { return s.tcp }
+func (s *sink) Broke(err error)   { s.broken = err }
 
 func (s *sink) Write(p []byte) (int, error) {
 	n, err := s.conn.Write(p)
