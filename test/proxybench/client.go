@@ -1,16 +1,11 @@
 package main
 
 import (
-	"bufio"
-	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -18,47 +13,11 @@ import (
 // requestBound is how long one request may take, with its body.
 const requestBound = 2 * time.Minute
 
-// client is one connection that speaks HTTP/1.1, with as little between it and the socket as can be.
-type client struct {
-	conn   net.Conn
-	reader *bufio.Reader
-}
-
-// dial connects to a front, in clear text or TLS, and asks it once, so that what a connection costs is not measured.
-func dial(ctx context.Context, f *front) (*client, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", f.setup.listen)
-	if err != nil {
-		return nil, err
-	}
-	if f.setup.tls != nil {
-		secure := tls.Client(conn, tlsConfig(f, "http/1.1"))
-		if err := secure.HandshakeContext(ctx); err != nil {
-			conn.Close()
-			return nil, err
-		}
-		conn = secure
-	}
-	c := &client{conn: conn, reader: bufio.NewReaderSize(conn, 32<<10)}
-	if _, err := c.do(http.MethodGet, "/v2/", nil, want{http.StatusOK, 0, ""}); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
-// cipherSuite is what all peers are set up to use; a connection with another one fails.
-const cipherSuite = tls.TLS_AES_128_GCM_SHA256
-
-func tlsConfig(f *front, protocol string) *tls.Config {
-	return &tls.Config{RootCAs: f.setup.tls.roots, ServerName: hostname, MinVersion: tls.VersionTLS13,
-		NextProtos: []string{protocol},
-		VerifyConnection: func(s tls.ConnectionState) error {
-			if s.CipherSuite != cipherSuite || s.NegotiatedProtocol != protocol {
-				return fmt.Errorf("%s negotiates %s and %q", f.peer.name, tls.CipherSuiteName(s.CipherSuite),
-					s.NegotiatedProtocol)
-			}
-			return nil
-		}}
+// client is one connection.
+type client interface {
+	// do sends a request, with a body unless it is nil, and reads the answer to its end.
+	do(method, target string, body []byte, w want) (http.Header, error)
+	close()
 }
 
 // want is what an answer must be.
@@ -66,51 +25,6 @@ type want struct {
 	status int
 	length int64 // of the body; of what a HEAD would get; -1: any
 	digest string
-}
-
-// do sends a request, with a body unless it is nil, and reads the answer to its end.
-func (c *client) do(method, target string, body []byte, w want) (http.Header, error) {
-	if err := c.conn.SetDeadline(time.Now().Add(requestBound)); err != nil {
-		return nil, err
-	}
-	if err := c.send(method, target, body); err != nil {
-		return nil, err
-	}
-	response, err := http.ReadResponse(c.reader, &http.Request{Method: method})
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", method, target, err)
-	}
-	defer response.Body.Close()
-	if err := w.check(response); err != nil {
-		return nil, fmt.Errorf("%s %s: %w", method, target, err)
-	}
-	if response.Close {
-		return nil, fmt.Errorf("%s %s: the connection is closed after it", method, target)
-	}
-	return response.Header, nil
-}
-
-func (c *client) send(method, target string, body []byte) error {
-	var head strings.Builder
-	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: proxybench\r\n", method, target, hostname)
-	if method == http.MethodGet || method == http.MethodHead {
-		head.WriteString("Accept: " + manifestType + "\r\n")
-	} else {
-		head.WriteString("Content-Type: application/octet-stream\r\nContent-Length: " + strconv.Itoa(len(body)) +
-			"\r\n")
-	}
-	head.WriteString("\r\n")
-	if _, err := io.WriteString(c.conn, head.String()); err != nil {
-		return err
-	}
-	for len(body) > 0 {
-		n, err := c.conn.Write(body[:min(len(body), bufferSize)])
-		if err != nil {
-			return fmt.Errorf("%s %s: %w", method, target, err)
-		}
-		body = body[n:]
-	}
-	return nil
 }
 
 // check reads the body.
@@ -136,8 +50,8 @@ func (w want) check(response *http.Response) error {
 }
 
 // push is what clients do: an upload is begun, sent in one part to the address that it was given, and committed.
-func (c *client) push(body []byte, digest string) error {
-	location, err := c.beginUpload()
+func push(c client, body []byte, digest string) error {
+	location, err := beginUpload(c)
 	if err != nil {
 		return err
 	}
@@ -148,19 +62,19 @@ func (c *client) push(body []byte, digest string) error {
 	if location, err = uploadTarget(header); err != nil {
 		return err
 	}
-	return c.commit(location, nil, digest)
+	return commit(c, location, nil, digest)
 }
 
 // pushAtOnce sends all of a blob with its commit.
-func (c *client) pushAtOnce(body []byte, digest string) error {
-	location, err := c.beginUpload()
+func pushAtOnce(c client, body []byte, digest string) error {
+	location, err := beginUpload(c)
 	if err != nil {
 		return err
 	}
-	return c.commit(location, body, digest)
+	return commit(c, location, body, digest)
 }
 
-func (c *client) beginUpload() (target string, err error) {
+func beginUpload(c client) (target string, err error) {
 	header, err := c.do(http.MethodPost, uploadsPath, nil, want{http.StatusAccepted, -1, ""})
 	if err != nil {
 		return "", err
@@ -168,7 +82,7 @@ func (c *client) beginUpload() (target string, err error) {
 	return uploadTarget(header)
 }
 
-func (c *client) commit(target string, body []byte, digest string) error {
+func commit(c client, target string, body []byte, digest string) error {
 	separator := "?"
 	if strings.Contains(target, "?") {
 		separator = "&"

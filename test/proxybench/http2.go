@@ -1,0 +1,61 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+
+	"golang.org/x/net/http2"
+)
+
+// http2Client is one connection whose streams can be used at once. It is golang.org/x/net's, with the windows and frame
+// sizes of its defaults: those of every client in Go, such as containerd's and BuildKit's.
+type http2Client struct {
+	conn *http2.ClientConn
+}
+
+// dialHTTP2 connects to a front and asks it once.
+func dialHTTP2(ctx context.Context, f *front) (client, error) {
+	conn, err := dial(ctx, f, "h2")
+	if err != nil {
+		return nil, err
+	}
+	over, err := (&http2.Transport{DisableCompression: true}).NewClientConn(conn)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	c := &http2Client{over}
+	if _, err := c.do(http.MethodGet, "/v2/", nil, want{http.StatusOK, 0, ""}); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *http2Client) close() { c.conn.Close() }
+
+func (c *http2Client) do(method, target string, body []byte, w want) (http.Header, error) {
+	ctx, stop := context.WithTimeout(context.Background(), requestBound)
+	defer stop()
+	request, err := http.NewRequestWithContext(ctx, method, "https://"+hostname+target, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("User-Agent", "proxybench")
+	if method == http.MethodGet || method == http.MethodHead {
+		request.Header.Set("Accept", manifestType)
+	} else {
+		request.Header.Set("Content-Type", "application/octet-stream")
+	}
+	response, err := c.conn.RoundTrip(request)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, target, err)
+	}
+	defer response.Body.Close()
+	if err := w.check(response); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, target, err)
+	}
+	return response.Header, nil
+}
