@@ -19,28 +19,31 @@ import (
 // what is pushed is thrown away. It runs in the process of the load, which is not measured.
 type backend struct {
 	content
+	address string
 	file    *os.File // the blob, in memory
 	uploads atomic.Int64
+	bodies  atomic.Int64 // that are being received
 }
 
-// startBackend returns its address; it ends with the context.
-func startBackend(ctx context.Context, c content) (address string, err error) {
+// startBackend's ends with the context.
+func startBackend(ctx context.Context, c content) (*backend, error) {
 	fd, err := unix.MemfdCreate("blob", unix.MFD_CLOEXEC)
 	if err != nil {
-		return "", fmt.Errorf("memfd_create: %w", err)
+		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
-	b := &backend{content: c, file: os.NewFile(uintptr(fd), "blob")}
-	if _, err := b.file.Write(c.blob); err != nil {
-		return "", err
+	file := os.NewFile(uintptr(fd), "blob")
+	if _, err := file.Write(c.blob); err != nil {
+		return nil, err
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	b := &backend{content: c, address: l.Addr().String(), file: file}
 	server := &http.Server{Handler: b, ReadHeaderTimeout: time.Minute, IdleTimeout: 5 * time.Minute}
 	go func() { _ = server.Serve(l) }()
 	context.AfterFunc(ctx, func() { server.Close() })
-	return l.Addr().String(), nil
+	return b, nil
 }
 
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -57,11 +60,11 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case ours && path == "/blobs/uploads/" && r.Method == http.MethodPost:
 		b.location(w, strconv.FormatInt(b.uploads.Add(1), 10), 0)
 	case ours && strings.HasPrefix(path, "/blobs/uploads/") && r.Method == http.MethodPatch:
-		if n, ok := discard(w, r); ok {
+		if n, ok := b.discard(w, r); ok {
 			b.location(w, strings.TrimPrefix(path, "/blobs/uploads/"), n)
 		}
 	case ours && strings.HasPrefix(path, "/blobs/uploads/") && r.Method == http.MethodPut:
-		if _, ok := discard(w, r); ok {
+		if _, ok := b.discard(w, r); ok {
 			digest := r.URL.Query().Get("digest")
 			w.Header().Set("Docker-Content-Digest", digest)
 			w.Header().Set("Location", "/v2/"+repository+"/blobs/"+digest)
@@ -109,7 +112,9 @@ func (b *backend) location(w http.ResponseWriter, id string, have int64) {
 }
 
 // discard reads a body to its end. Of one that breaks off nothing is confirmed.
-func discard(w http.ResponseWriter, r *http.Request) (int64, bool) {
+func (b *backend) discard(w http.ResponseWriter, r *http.Request) (int64, bool) {
+	b.bodies.Add(1)
+	defer b.bodies.Add(-1)
 	n, err := drain(r.Body)
 	if err != nil || r.ContentLength >= 0 && n != r.ContentLength {
 		http.Error(w, "the body is not whole", http.StatusBadRequest)

@@ -15,9 +15,19 @@ const requestBound = 2 * time.Minute
 
 // client is one connection.
 type client interface {
-	// do sends a request, with a body unless it is nil, and reads the answer to its end.
+	// do sends a request and reads the answer to its end.
 	do(method, target string, body []byte, w want) (http.Header, error)
 	close()
+}
+
+// hasBody: or one of length 0.
+func hasBody(method string) bool { return method != http.MethodGet && method != http.MethodHead }
+
+func contentType(target string) string {
+	if strings.Contains(target, "/manifests/") {
+		return manifestType
+	}
+	return "application/octet-stream"
 }
 
 // want is what an answer must be.

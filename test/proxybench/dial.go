@@ -22,13 +22,19 @@ func tlsConfig(f *front, protocol string) *tls.Config {
 		}}
 }
 
-// dial connects to a front, in clear text or in TLS for a protocol.
-func dial(ctx context.Context, f *front, protocol string) (net.Conn, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", f.setup.listen)
+// dial connects to a front from an address, in clear text or in TLS for a protocol.
+func dial(ctx context.Context, f *front, from net.IP, protocol string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: startBound}
+	if from != nil {
+		dialer.LocalAddr = &net.TCPAddr{IP: from}
+	}
+	conn, err := dialer.DialContext(ctx, "tcp", f.setup.listen)
 	if err != nil || f.setup.tls == nil {
 		return conn, err
 	}
 	secure := tls.Client(conn, tlsConfig(f, protocol))
+	ctx, stop := context.WithTimeout(ctx, startBound)
+	defer stop()
 	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()
 		return nil, err

@@ -2,13 +2,12 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -19,13 +18,16 @@ type http1Client struct {
 }
 
 // dialHTTP1 connects to a front, in clear text or TLS, and asks it once, so that what a connection costs is not measured.
-func dialHTTP1(ctx context.Context, f *front) (client, error) {
-	conn, err := dial(ctx, f, "http/1.1")
+func dialHTTP1(ctx context.Context, f *front) (*http1Client, error) { return dialFrom(ctx, f, nil) }
+
+// dialFrom does so from an address; nil: any.
+func dialFrom(ctx context.Context, f *front, from net.IP) (*http1Client, error) {
+	conn, err := dial(ctx, f, from, "http/1.1")
 	if err != nil {
 		return nil, err
 	}
 	c := &http1Client{conn: conn, reader: bufio.NewReaderSize(conn, 32<<10)}
-	if _, err := c.do(http.MethodGet, "/v2/", nil, want{http.StatusOK, 0, ""}); err != nil {
+	if _, err := c.do(http.MethodGet, "/v2/", nil, want{http.StatusOK, -1, ""}); err != nil {
 		conn.Close()
 		return nil, err
 	}
@@ -35,11 +37,17 @@ func dialHTTP1(ctx context.Context, f *front) (client, error) {
 func (c *http1Client) close() { c.conn.Close() }
 
 func (c *http1Client) do(method, target string, body []byte, w want) (http.Header, error) {
-	if err := c.conn.SetDeadline(time.Now().Add(requestBound)); err != nil {
+	return c.stream(method, target, bytes.NewReader(body), int64(len(body)), w, requestBound)
+}
+
+// stream sends a body of a known length as it comes.
+func (c *http1Client) stream(method, target string, body io.Reader, length int64, w want,
+	bound time.Duration) (http.Header, error) {
+	if err := c.conn.SetDeadline(time.Now().Add(bound)); err != nil {
 		return nil, err
 	}
-	if err := c.send(method, target, body); err != nil {
-		return nil, err
+	if err := c.send(method, target, body, length); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, target, err)
 	}
 	response, err := http.ReadResponse(c.reader, &http.Request{Method: method})
 	if err != nil {
@@ -55,25 +63,15 @@ func (c *http1Client) do(method, target string, body []byte, w want) (http.Heade
 	return response.Header, nil
 }
 
-func (c *http1Client) send(method, target string, body []byte) error {
-	var head strings.Builder
-	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: proxybench\r\n", method, target, hostname)
-	if method == http.MethodGet || method == http.MethodHead {
-		head.WriteString("Accept: " + manifestType + "\r\n")
-	} else {
-		head.WriteString("Content-Type: application/octet-stream\r\nContent-Length: " + strconv.Itoa(len(body)) +
-			"\r\n")
+func (c *http1Client) send(method, target string, body io.Reader, length int64) error {
+	more := "Accept: " + manifestType
+	if hasBody(method) {
+		more = fmt.Sprintf("Content-Type: %s\r\nContent-Length: %d", contentType(target), length)
 	}
-	head.WriteString("\r\n")
-	if _, err := io.WriteString(c.conn, head.String()); err != nil {
+	if _, err := fmt.Fprintf(c.conn, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: proxybench\r\n%s\r\n\r\n", method,
+		target, hostname, more); err != nil {
 		return err
 	}
-	for len(body) > 0 {
-		n, err := c.conn.Write(body[:min(len(body), bufferSize)])
-		if err != nil {
-			return fmt.Errorf("%s %s: %w", method, target, err)
-		}
-		body = body[n:]
-	}
-	return nil
+	_, err := io.Copy(c.conn, body)
+	return err
 }

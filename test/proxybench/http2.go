@@ -17,7 +17,7 @@ type http2Client struct {
 
 // dialHTTP2 connects to a front and asks it once.
 func dialHTTP2(ctx context.Context, f *front) (client, error) {
-	conn, err := dial(ctx, f, "h2")
+	conn, err := dial(ctx, f, nil, "h2")
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func dialHTTP2(ctx context.Context, f *front) (client, error) {
 		return nil, err
 	}
 	c := &http2Client{over}
-	if _, err := c.do(http.MethodGet, "/v2/", nil, want{http.StatusOK, 0, ""}); err != nil {
+	if _, err := c.do(http.MethodGet, "/v2/", nil, want{http.StatusOK, -1, ""}); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -44,10 +44,10 @@ func (c *http2Client) do(method, target string, body []byte, w want) (http.Heade
 		return nil, err
 	}
 	request.Header.Set("User-Agent", "proxybench")
-	if method == http.MethodGet || method == http.MethodHead {
-		request.Header.Set("Accept", manifestType)
+	if hasBody(method) {
+		request.Header.Set("Content-Type", contentType(target))
 	} else {
-		request.Header.Set("Content-Type", "application/octet-stream")
+		request.Header.Set("Accept", manifestType)
 	}
 	response, err := c.conn.RoundTrip(request)
 	if err != nil {

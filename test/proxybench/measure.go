@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 )
 
@@ -13,7 +14,9 @@ type bench struct {
 	peers  []peer
 	rounds int
 	load   amounts
-	out    io.Writer // what is going on
+	// Where CPU profiles of gateways go, which then have to be built for that; "": there are none.
+	profiles string
+	out      io.Writer // what is going on
 }
 
 // amounts are the sizes that the flags give.
@@ -68,7 +71,7 @@ func (b bench) run(ctx context.Context, dir, backend string, tls *identity) (res
 		for _, c := range b.cases {
 			for i := range b.peers {
 				f := fronts[c.secure][(i+round)%len(b.peers)]
-				cpu, err := b.measure(ctx, c, f)
+				cpu, err := b.measure(ctx, c, f, round)
 				if err != nil {
 					return nil, fmt.Errorf("%s: %s: %w", f.peer.name, c.name, err)
 				}
@@ -84,7 +87,7 @@ func (b bench) run(ctx context.Context, dir, backend string, tls *identity) (res
 const warmth = 10
 
 // measure is the CPU time of a front per GiB, or per request.
-func (b bench) measure(ctx context.Context, c benchCase, f *front) (time.Duration, error) {
+func (b bench) measure(ctx context.Context, c benchCase, f *front, round int) (time.Duration, error) {
 	l := b.load.of(c)
 	s, err := c.open(ctx, f, l)
 	if err != nil {
@@ -94,18 +97,15 @@ func (b bench) measure(ctx context.Context, c benchCase, f *front) (time.Duratio
 	if err := s.run(l.times / warmth); err != nil {
 		return 0, err
 	}
-	before, err := f.running.cpu()
+	used, err := f.running.cpuFor(func() error {
+		if b.profiles == "" || !f.peer.gateway {
+			return s.run(l.times)
+		}
+		return f.profile(ctx, filepath.Join(b.profiles, profileName(c, round)), func() error { return s.run(l.times) })
+	})
 	if err != nil {
 		return 0, err
 	}
-	if err := s.run(l.times); err != nil {
-		return 0, err
-	}
-	after, err := f.running.cpu()
-	if err != nil {
-		return 0, err
-	}
-	used := after - before
 	if c.small {
 		return used / time.Duration(l.times), nil
 	}

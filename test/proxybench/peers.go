@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // peer is a proxy that is measured: a program and how it is set up.
@@ -22,9 +25,10 @@ type setup struct {
 	dir     string
 	listen  string    // IP:PORT
 	backend string    // IP:PORT
-	admin   string    // IP:PORT, of those that need one
-	dns     string    // IP:PORT, of those that answer it
 	tls     *identity // nil: clear text
+
+	// Of fairlead alone, IP:PORT.
+	admin, dns, profiler string
 }
 
 // haproxyPeer has the threads that it takes by default, one for each processor. It is told to splice always: with
@@ -164,7 +168,7 @@ func (p peer) start(ctx context.Context, dir, backend string, tls *identity) (*f
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		return nil, err
 	}
-	for _, address := range []*string{&s.listen, &s.admin, &s.dns} {
+	for _, address := range []*string{&s.listen, &s.admin, &s.dns, &s.profiler} {
 		var err error
 		if *address, err = freeAddress(ctx, "127.0.0.1"); err != nil {
 			return nil, err
@@ -174,9 +178,43 @@ func (p peer) start(ctx context.Context, dir, backend string, tls *identity) (*f
 	if err != nil {
 		return nil, err
 	}
-	running, err := begin(ctx, s.dir, "proxy", command...)
+	running, err := begin(ctx, s.dir, "proxy", []string{profilerVariable + "=" + s.profiler}, command...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.name, err)
 	}
-	return &front{p, s, running}, running.waitFor(ctx, s.listen)
+	f := &front{p, s, running}
+	if err := running.waitFor(ctx, s.listen); err != nil || !p.gateway {
+		return f, err
+	}
+	return f, f.waitReady(ctx)
+}
+
+// waitReady returns when a gateway has done what it does once.
+func (f *front) waitReady(ctx context.Context) error {
+	for end := time.Now().Add(startBound); ; time.Sleep(10 * time.Millisecond) {
+		err := ask(ctx, http.MethodGet, "http://"+f.setup.admin+"/readyz", io.Discard)
+		if err == nil || time.Now().After(end) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// ask is for what is not measured.
+func ask(ctx context.Context, method, url string, into io.Writer) error {
+	ctx, stop := context.WithTimeout(ctx, startBound)
+	defer stop()
+	request, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", url, response.Status)
+	}
+	_, err = io.Copy(into, response.Body)
+	return err
 }

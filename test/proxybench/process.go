@@ -24,7 +24,7 @@ type program struct {
 }
 
 // begin starts a program in a folder of its own, where its log is, too.
-func begin(ctx context.Context, dir, name string, command ...string) (*program, error) {
+func begin(ctx context.Context, dir, name string, env []string, command ...string) (*program, error) {
 	log, err := os.Create(filepath.Join(dir, name+".log"))
 	if err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func begin(ctx context.Context, dir, name string, command ...string) (*program, 
 	defer log.Close()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
-	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none") // distribution's; it would look for a collector
+	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
@@ -87,6 +87,19 @@ func (p *program) cpu() (time.Duration, error) {
 	return cpuOf(p.pid)
 }
 
+// cpuFor is what it has spent while something was done.
+func (p *program) cpuFor(something func() error) (time.Duration, error) {
+	before, err := p.cpu()
+	if err != nil {
+		return 0, err
+	}
+	if err := something(); err != nil {
+		return 0, err
+	}
+	after, err := p.cpu()
+	return after - before, err
+}
+
 func cpuOf(pid int) (time.Duration, error) {
 	// The clock of another process, as clock_getcpuclockid(3) makes it: the sum of utime and stime of proc(5), of all
 	// threads, those that have ended too, in nanoseconds and not in steps of 10 ms.
@@ -133,6 +146,20 @@ func childrenOf(pid int) ([]int, error) {
 		}
 	}
 	return children, nil
+}
+
+// memoryKiB is a figure of proc_pid_status(5), such as VmHWM, the most that was ever resident.
+func (p *program) memoryKiB(field string) (int, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, field+":"); ok {
+			return strconv.Atoi(strings.Fields(rest)[0])
+		}
+	}
+	return 0, fmt.Errorf("process %d has no %s", p.pid, field)
 }
 
 // freeAddress is IP:PORT, free on TCP and UDP a moment ago.
