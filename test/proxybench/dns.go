@@ -75,7 +75,7 @@ func (q queries) ask(ctx context.Context, server string) (took []time.Duration, 
 	}
 	defer conn.Close()
 	began := time.Now()
-	if err := conn.SetDeadline(began.Add(q.time + 2*time.Second)); err != nil {
+	if err := conn.SetDeadline(began.Add(q.time + 10*dnsBound)); err != nil {
 		return nil, 0, err
 	}
 	sent := make([]atomic.Int64, ids) // by the query's id: nanoseconds since 1970; 0: none, or answered

@@ -4,29 +4,27 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
-
-	"golang.org/x/net/http2"
 )
 
-// http2Client is one connection whose streams can be used at once. It is golang.org/x/net's, with the windows and frame
-// sizes of its defaults: those of every client in Go, such as containerd's and BuildKit's.
+// http2Client is one connection whose streams can be used at once. It is net/http's, with the windows and frame sizes of
+// its defaults: those of every client in Go, such as containerd's and BuildKit's.
 type http2Client struct {
-	conn *http2.ClientConn
+	conn *http.ClientConn
 }
 
 // dialHTTP2 connects to a front and asks it once.
 func dialHTTP2(ctx context.Context, f *front) (client, error) {
-	conn, err := dial(ctx, f, nil, "h2")
+	var only http.Protocols
+	only.SetHTTP2(true)
+	transport := &http.Transport{Protocols: &only, DisableCompression: true,
+		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, f, nil, "h2") }}
+	conn, err := transport.NewClientConn(ctx, "https", f.setup.listen)
 	if err != nil {
 		return nil, err
 	}
-	over, err := (&http2.Transport{DisableCompression: true}).NewClientConn(conn)
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	c := &http2Client{over}
+	c := &http2Client{conn}
 	if _, err := c.do(http.MethodGet, "/v2/", nil, want{http.StatusOK, -1, ""}); err != nil {
 		c.close()
 		return nil, err
@@ -54,6 +52,9 @@ func (c *http2Client) do(method, target string, body []byte, w want) (http.Heade
 		return nil, fmt.Errorf("%s %s: %w", method, target, err)
 	}
 	defer response.Body.Close()
+	if response.ProtoMajor != 2 {
+		return nil, fmt.Errorf("%s %s: answered in %s", method, target, response.Proto)
+	}
 	if err := w.check(response); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, target, err)
 	}
