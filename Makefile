@@ -35,6 +35,10 @@ lab: build ## what is missing of test/lab/results.jsonl, and its tables (docs/la
 bench-geo: ## how often expected round-trip times choose the best replica, beside great circle (docs/benchmarks.md)
 	@FAIRLEAD_CHOICES=600 go test -count=1 -v -run '^TestChoice$$' ./geo
 
+.PHONY: bench-proxy
+bench-proxy: build ## CPU time of a byte and a request, beside HAProxy and nginx (docs/benchmarks.md); ARGS are passed to it
+	@go run -C test ./proxybench $(ARGS)
+
 .PHONY: lint
 lint: $(LINTER) ## gofmt, go vet, and the linters that .golangci.yml names
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt would change these files'; exit 1; }
