@@ -47,11 +47,7 @@ func TestSmuggling(t *testing.T) {
 			t.Parallel()
 			all := hostiles()
 			slices.SortFunc(all, func(a, b hostile) int { return strings.Compare(a.text, b.text) })
-			var some []hostile
-			for i := 0; i < len(all); i += few(4, 1) {
-				some = append(some, all[i])
-			}
-			newSmuggling(t, secure).run(t, some)
+			newSmuggling(t, secure).run(t, every(few(4, 1), all))
 		})
 	}
 }
@@ -76,22 +72,11 @@ func newSmuggling(t *testing.T, secure bool) smuggling {
 }
 
 func (s smuggling) run(t *testing.T, all []hostile) {
-	work := make(chan int)
-	var workers sync.WaitGroup
-	for range 16 {
-		workers.Go(func() {
-			for i := range work {
-				if err := s.try(all[i], i); err != nil {
-					t.Errorf("%.300q: %v", all[i].text, err)
-				}
-			}
-		})
-	}
-	for i := range all {
-		work <- i
-	}
-	close(work)
-	workers.Wait()
+	inParallel(len(all), func(i int) {
+		if err := s.try(all[i], i); err != nil {
+			t.Errorf("%.300q: %v", all[i].text, err)
+		}
+	})
 	came, wrong := s.upstream.seen()
 	for _, w := range wrong {
 		t.Errorf("the upstream cannot read: %.300s", w)
@@ -114,6 +99,32 @@ func (s smuggling) run(t *testing.T, all []hostile) {
 		}
 	}
 	t.Logf("figure: %d hostile requests; %d requests came to the upstream", len(all), len(came))
+}
+
+// every is one of so many.
+func every[T any](n int, all []T) (some []T) {
+	for i := 0; i < len(all); i += n {
+		some = append(some, all[i])
+	}
+	return some
+}
+
+// inParallel does as many things, a few at a time.
+func inParallel(n int, do func(i int)) {
+	work := make(chan int)
+	var workers sync.WaitGroup
+	for range 16 {
+		workers.Go(func() {
+			for i := range work {
+				do(i)
+			}
+		})
+	}
+	for i := range n {
+		work <- i
+	}
+	close(work)
+	workers.Wait()
 }
 
 // arrived judges what came to the upstream of one.
