@@ -75,6 +75,7 @@ var rules = map[string]rule{
 	"proxy.trusted_proxies[]": {take: text(prefix), distinct: itself},
 	"proxy.paths":             {most: maxPaths},
 	"proxy.paths[]":           {take: text(proxyPath), distinct: itself},
+	"proxy.access_log":        {take: beside((*decoder).logName)},
 	"proxy.limits.manifest":   {take: size(leastManifest, mostManifest)},
 	"proxy.limits.first_byte": {take: duration(500*time.Millisecond, 5*time.Minute)},
 	"proxy.limits.lists":      {take: duration(500*time.Millisecond, 10*time.Minute)},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httputil"
+	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/upstream"
@@ -25,6 +26,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Header.Del("Connection") // no upgrade to another protocol: the registry API has none
 	pr.Out.Header.Del("Upgrade")
 	pr.Out.Header.Del(upstream.HopHeader) // is between gateways
+	pr.Out.Header.Del("Cookie")           // one replica's would be shown to all: they have one name
 	if x.target.kind == router.Fresh && x.target.isDigest() {
 		pr.Out.Header.Del("Accept-Encoding") // a list of referrers is looked into (emptyIndex), and short
 	}
@@ -39,6 +41,7 @@ func modifyResponse(response *http.Response) error {
 	}
 	replica := x.progress.asked.Load().Name
 	response.Header.Del(upstream.HopHeader) // a replica's answer is never a gateway's own
+	response.Header.Del("Set-Cookie")
 	if links := response.Header.Values("Link"); len(links) > 0 && router.Accepted(response.StatusCode) {
 		for i := range links {
 			links[i] = linksWithOwner(links[i], response.Request.URL, x.ownHosts(replica), replica)
@@ -53,7 +56,8 @@ func modifyResponse(response *http.Response) error {
 		x.w.Header()["Content-Type"] = nil // else net/http guesses one, which may be HTML
 	}
 	x.countPulled(response, replica)
-	x.begun = true
+	x.countSent(response)
+	x.begun, x.answered = true, time.Now()
 	return nil
 }
 

@@ -88,6 +88,7 @@ func (b *clientBody) Read(buf []byte) (int, error) {
 	n, err := b.ReadCloser.Read(buf)
 	b.x.progress.reading.Store(false)
 	b.x.progress.moved.Add(int64(n))
+	b.x.progress.received.Add(int64(n))
 	switch {
 	case err == io.EOF:
 		// An answer may have begun before the request has ended; there is no way back from that.
