@@ -42,7 +42,7 @@ func (s validating) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	response, err := s.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
 	if err != nil {
-		return nil, err
+		return nil, unquoted(err)
 	}
 	if err := validate(r, response); err != nil {
 		of.close()
