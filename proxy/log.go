@@ -67,9 +67,11 @@ func (x *exchange) failure() string {
 	return "the answer broke off"
 }
 
-// countSent counts what the client gets of an answer.
+// countSent counts what the client gets of an answer, for the access log.
 func (x *exchange) countSent(response *http.Response) {
-	response.Body = sentBody{response.Body, x}
+	if x.proxy.AccessLog != nil {
+		response.Body = sentBody{response.Body, x}
+	}
 }
 
 type sentBody struct {

@@ -63,8 +63,15 @@ func TestTraceGoesAlong(t *testing.T) {
 			if got := heard(); len(got["GET"]) == 0 || !all(got["GET"], test.asked) {
 				t.Errorf("a read bears %q, want %q", got, test.asked)
 			}
+			s.do("HEAD /v2/app/blobs/"+digest, nil, test.headers...)
+			s.do("DELETE /v2/app/manifests/v2", nil, test.headers...)
+			for method, got := range heard() { // on all replicas
+				if len(got) < 3 || !all(got, test.asked) {
+					t.Errorf("%s bears %q, want %q", method, got, test.asked)
+				}
+			}
 			got := s.do("PUT /v2/app/manifests/v1", strings.NewReader(string(imageOf("config"))), test.headers...)
-			s.want(got, 201, "west; reason=nearest")
+			s.want(got, 201, "west; reason=bound")
 			bears := heard()
 			if !all(bears["PUT manifests"], test.asked) {
 				t.Errorf("the manifest bears %q, want %q", bears["PUT manifests"], test.asked)
