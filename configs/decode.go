@@ -169,8 +169,12 @@ func (d *decoder) take(path string, line int, n *yaml.Node, to field) {
 // item is the path of an item of a list.
 func item(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
 
-// join appends a key to a path; one that is no plain word is quoted and cut, since it ends in a log line.
+// join appends a key to a path; one that is no plain word is quoted and cut, since it ends in a log line. What follows
+// a colon is a header's value, pasted with its name.
 func join(path, key string) string {
+	if name, _, found := strings.Cut(key, ":"); found {
+		key = name + ":***"
+	}
 	unfit := func(r rune) bool { return r <= ' ' || r > '~' || r == '.' || r == '[' }
 	if len(key) > 64 || key == "" || strings.ContainsFunc(key, unfit) {
 		key = strconv.QuoteToASCII(shown(key))

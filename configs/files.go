@@ -39,6 +39,22 @@ func (d *decoder) folderName(s string) (string, string) {
 	return name, ""
 }
 
+// logName takes the name of a file that is there or will be made, relative to the folder of the configuration, or the
+// word for standard output, or nothing. What is there may be a device or a named pipe, too.
+func (d *decoder) logName(s string) (string, string) {
+	if s == "" || s == AccessLogStdout {
+		return s, ""
+	}
+	name := d.absolute(s)
+	if _, err := os.Stat(filepath.Dir(name) + "/."); err != nil {
+		return "", fmt.Sprintf(ruleLogFile, keyfiles.Unwrapped(err))
+	}
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return "", fmt.Sprintf(ruleLogFile, "it is a folder")
+	}
+	return name, ""
+}
+
 func (d *decoder) absolute(name string) string {
 	if filepath.IsAbs(name) {
 		return name

@@ -42,6 +42,7 @@ const (
 	rulePrefix        = "must be an address prefix such as 10.20.0.0/16, or a single address"
 	ruleHostBits      = "has bits set beyond its length: write %s"
 	ruleFile          = "must name a regular file: %s"
+	ruleLogFile       = "must be stdout, or name a file in a folder that is there: %s"
 	ruleFolder        = "must name a folder, which is made if it is not there: %s"
 	ruleNoCertificate = "holds no certificate in PEM form"
 	rulePair          = "certificate and key do not load as a pair: %s"

@@ -69,10 +69,13 @@ func beside(parse func(d *decoder, name string) (string, string)) taker {
 // unshown takes a value that no problem may repeat.
 func unshown(take taker) taker {
 	return func(d *decoder, path string, n *yaml.Node, to any) {
-		d.written[path] = written{line: d.written[path].line}
+		d.hide(path)
 		take(d, path, n, to)
 	}
 }
+
+// hide forgets how a field was written.
+func (d *decoder) hide(path string) { d.written[path] = written{line: d.written[path].line} }
 
 // passes takes text that has to pass a check.
 func passes(check func(string) error, rule string) taker {

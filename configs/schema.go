@@ -68,7 +68,11 @@ type Proxy struct {
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
 	Paths          []string       `yaml:"paths"` // absolute, clean, outside /v2/; with /* at its end all below
 	Limits         Limits         `yaml:"limits"`
+	AccessLog      string         `yaml:"access_log"` // a file, or AccessLogStdout; empty: there is none
 }
+
+// AccessLogStdout is the value of Proxy.AccessLog that stands for standard output.
+const AccessLogStdout = "stdout"
 
 // Limits bound what one request may take. Every one has a default that suits most registries.
 type Limits struct {

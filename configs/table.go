@@ -41,6 +41,7 @@ type rule struct {
 	least, most int  // how many items a list has; most 0: any number
 	orOne       bool // one text may stand for a list; an empty one is none, and is no item of a list
 	emptyIsNone bool // a section that is left empty counts as left out
+	secret      bool // no problem may repeat what was written: it may hold a secret, or be one in the place of its file
 
 	begins   func() any          // what is there before it is read; nil: Go's zero value, or what Config begins with
 	take     taker               // how it is read; nil: by its Go type
@@ -68,13 +69,14 @@ var rules = map[string]rule{
 	"proxy.listen[]":          {take: text(listenAddress)},
 	"proxy.tls":               {check: on((*decoder).checkTLS)},
 	"proxy.tls.certificate":   {take: beside((*decoder).fileName)},
-	"proxy.tls.key":           {take: beside((*decoder).fileName)},
+	"proxy.tls.key":           {secret: true, take: beside((*decoder).fileName)},
 	"proxy.tls.ca[]":          {take: beside((*decoder).fileOrSystem)},
 	"proxy.tls.ca":            {orOne: true, check: on((*decoder).checkTrust)},
 	"proxy.tls.acme":          {take: notYet(noACME)},
 	"proxy.trusted_proxies[]": {take: text(prefix), distinct: itself},
 	"proxy.paths":             {most: maxPaths},
 	"proxy.paths[]":           {take: text(proxyPath), distinct: itself},
+	"proxy.access_log":        {take: beside((*decoder).logName)},
 	"proxy.limits.manifest":   {take: size(leastManifest, mostManifest)},
 	"proxy.limits.first_byte": {take: duration(500*time.Millisecond, 5*time.Minute)},
 	"proxy.limits.lists":      {take: duration(500*time.Millisecond, 10*time.Minute)},
@@ -114,15 +116,15 @@ var rules = map[string]rule{
 	"replicas[].ca":                 {orOne: true},
 	"replicas[].ca[]":               {take: beside((*decoder).fileOrSystem)},
 	"replicas[].client_certificate": {take: beside((*decoder).fileName)},
-	"replicas[].client_key":         {take: beside((*decoder).fileName)},
-	"replicas[].credentials":        {take: beside((*decoder).fileName)},
+	"replicas[].client_key":         {secret: true, take: beside((*decoder).fileName)},
+	"replicas[].credentials":        {secret: true, take: beside((*decoder).fileName)},
 	"replicas[].bias":               {take: number(1000, ruleBias)},
 
 	"cluster":         {emptyIsNone: true, begins: newCluster, check: on((*decoder).checkCluster)},
 	"cluster.listen":  {take: text(listenAddress)},
 	"cluster.peers":   {least: 1, most: maxPeers},
 	"cluster.peers[]": {take: text(peerAddress), distinct: itself},
-	"cluster.key":     {take: beside((*decoder).fileName)},
+	"cluster.key":     {secret: true, take: beside((*decoder).fileName)},
 	"cluster.name":    {take: text(lowerCaseLabel)},
 
 	"replication.bandwidth":                {take: integer[int64](0, maxBandwidth)},
@@ -133,8 +135,8 @@ var rules = map[string]rule{
 	"replication.filters[].repositories":   {required: true, least: 1, most: maxPatterns},
 	"replication.filters[].repositories[]": {take: text(repositoryPattern)},
 
-	"webhooks":            {most: subscription.MaxSubscriptions},
-	"webhooks[]":          {begins: newWebhook},
+	"webhooks":            {secret: true, most: subscription.MaxSubscriptions},
+	"webhooks[]":          {secret: true, begins: newWebhook},
 	"webhooks[].name":     {required: true, take: passes(subscription.CheckName, ruleWebhookName), distinct: lowerCase},
 	"webhooks[].location": {check: on((*decoder).checkReplicaName)},
 	"webhooks[].actions": {required: true, least: 1, most: len(subscription.Actions()),
@@ -142,9 +144,9 @@ var rules = map[string]rule{
 	"webhooks[].actions[]": {take: text(oneOf(subscription.Actions()...))},
 	"webhooks[].scope":     {take: passes(subscription.CheckScope, ruleScope)},
 	// With many receivers it is all that it takes.
-	"webhooks[].uri":     {required: true, take: unshown(text(webhookURI))},
-	"webhooks[].headers": {take: headers, check: on((*decoder).checkHeaders)},
-	"webhooks[].secret":  {take: unshown(passes(subscription.CheckSecret, ruleSecret))},
+	"webhooks[].uri":     {required: true, secret: true, take: text(webhookURI)},
+	"webhooks[].headers": {secret: true, take: headers, check: on((*decoder).checkHeaders)},
+	"webhooks[].secret":  {secret: true, take: passes(subscription.CheckSecret, ruleSecret)},
 	"webhooks[].status":  {take: text(oneOf(subscription.Enabled, subscription.Disabled))},
 	"webhooks_ca[]":      {take: beside((*decoder).fileOrSystem)},
 	"webhooks_ca":        {orOne: true, check: on((*decoder).checkTrust)},

@@ -19,6 +19,9 @@ func (d *decoder) value(path, key string, n *yaml.Node, to reflect.Value) {
 	if r.begins != nil {
 		to.Set(reflect.ValueOf(r.begins()))
 	}
+	if r.secret {
+		d.hide(path)
+	}
 	switch kind := to.Kind(); {
 	case r.take != nil:
 		r.take(d, path, n, to.Addr().Interface())

@@ -26,6 +26,7 @@ func (b *clientBody) Read(buf []byte) (int, error) {
 func (b *clientBody) took(n int, err error) error {
 	b.x.progress.reading.Store(false)
 	b.x.progress.moved.Add(int64(n))
+	b.x.progress.received.Add(int64(n))
 	b.read += int64(n)
 	switch {
 	case err == io.EOF, b.read == b.x.in.ContentLength:

@@ -49,7 +49,8 @@ func encodeError(e ociError) []byte {
 	return body
 }
 
-func writeError(w http.ResponseWriter, status int, e ociError) {
+// writeError returns how long the answer's body is.
+func writeError(w http.ResponseWriter, status int, e ociError) (bytes int) {
 	body := encodeError(e)
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
@@ -58,7 +59,8 @@ func writeError(w http.ResponseWriter, status int, e ociError) {
 		h.Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that is gone needs no answer; for HEAD net/http drops the body
+	bytes, _ = w.Write(body) // a client that is gone needs no answer; for HEAD net/http drops the body
+	return bytes
 }
 
 // losesUpload reports whether the replica of an upload did not answer, for no fault of the client's or of what it sent.
@@ -84,39 +86,57 @@ func (x *exchange) handleError(err error) {
 	}
 	err = x.cause(err)
 	x.proxy.Log.Debug("request failed", "path", x.in.URL.Path, "error", err)
-	status, e := x.errorOf(err)
+	status, reason, e := x.errorOf(err)
+	x.blame(reason)
 	x.refuse(status, e)
 }
 
-// errorOf is the status and the error that a client gets.
-func (x *exchange) errorOf(err error) (status int, e ociError) {
+// blame takes the gateway's own reason for a refusal, where there is one. If no replica has to do with it, none is
+// named.
+func (x *exchange) blame(reason router.Reason) {
+	switch reason {
+	case "":
+		return
+	case router.Shortage, router.NoRoom, router.Unreachable:
+		x.progress.asked.Store(nil)
+	}
+	x.reason = reason
+}
+
+// errorOf is the status and the error that a client gets, and the gateway's own reason for it; "" where it is the
+// replica's doing, and the reason is why that one was asked.
+func (x *exchange) errorOf(err error) (status int, reason router.Reason, e ociError) {
 	e = ociError{Code: codeUnavailable, Message: err.Error()}
 	switch {
 	case unpassable(err):
 		e.Code = codeUnsupported
-		return http.StatusBadGateway, e
+		return http.StatusBadGateway, "", e
 	case errors.Is(err, h1.ErrNonsense):
-		return http.StatusBadGateway, e
+		return http.StatusBadGateway, "", e
 	case x.proxy.OwnShortage(err):
 		e.Message = "this gateway has run out of descriptors, ports or memory"
-		return http.StatusServiceUnavailable, e
+		return http.StatusServiceUnavailable, router.Shortage, e
 	case errors.Is(err, errNoRoom):
-		return http.StatusServiceUnavailable, e
+		return http.StatusServiceUnavailable, router.NoRoom, e
 	case errors.Is(err, errStalled):
-		return http.StatusGatewayTimeout, e
+		return http.StatusGatewayTimeout, "", e
 	case x.progress.clientFailed.Load():
-		return http.StatusBadRequest,
+		return http.StatusBadRequest, "",
 			ociError{Code: codeUploadInvalid, Message: "the request's body broke off or is malformed"}
-	case isAny(err, errOlder, errUnrecorded, errHolderDown):
-		return http.StatusServiceUnavailable, e
+	case errors.Is(err, errUnrecorded):
+		return http.StatusServiceUnavailable, router.Unrecorded, e
+	case errors.Is(err, errOlder):
+		return http.StatusServiceUnavailable, router.Stale, e
+	case errors.Is(err, errHolderDown):
+		return http.StatusServiceUnavailable, router.HolderDown, e
 	case x.decided.Reason == router.LastResort:
 		e.Message = "no replica can be reached"
-		return http.StatusServiceUnavailable, e
+		return http.StatusServiceUnavailable, router.Unreachable, e
 	case isAny(err, errNoAnswer, errReplicaDown):
-		return http.StatusGatewayTimeout, e
+		return http.StatusGatewayTimeout, "", e
 	}
 	e.Message = "the replica cannot be reached"
-	return http.StatusBadGateway, e
+	return http.StatusBadGateway, "", e
 }
 
 func isAny(err error, of ...error) bool {

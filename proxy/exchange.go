@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -35,7 +34,10 @@ type exchange struct {
 	reserved  []func()      // each gives back what was taken of Memory
 	reason    router.Reason // of the replica that answered; "" until then
 	status    int
-	begun     bool // the answer's status and fields go to the client
+	begun     bool      // the answer's status and fields go to the client
+	answered  time.Time // when they did; zero: they have not
+	refused   ociError  // what the gateway has answered in its own name
+	brokenOff bool      // the answer, or the connection
 
 	hints    hints
 	progress progress
@@ -54,6 +56,10 @@ type progress struct {
 	cutTry atomic.Pointer[context.CancelCauseFunc]
 	phase  atomic.Int32
 	moved  atomic.Int64 // bytes, both directions
+	sent   atomic.Int64 // bytes of the answer's body, to the client
+
+	// Written by whoever reads the client's body.
+	received atomic.Int64 // bytes of it
 
 	// Written by whoever reads the client's body, or by watch.
 	reading      atomic.Bool // a read of it is under way
@@ -116,19 +122,4 @@ func (x *exchange) boundTheRest() {
 		_ = client.SetReadDeadline(now.Add(limits.Window))
 	}
 	_ = client.SetWriteDeadline(now.Add(limits.Window + limits.Silence))
-}
-
-func (x *exchange) log(start time.Time) {
-	x.proxy.metrics.observe(x.target.kind, x.reason, x.status)
-	log := x.proxy.Log
-	if !log.Enabled(context.Background(), slog.LevelDebug) {
-		return
-	}
-	replica := ""
-	if asked := x.progress.asked.Load(); asked != nil {
-		replica = asked.Name
-	}
-	log.Debug("request", "method", x.in.Method, "path", x.in.URL.Path, "client", x.client, "kind", x.target.kind,
-		"agent", x.in.UserAgent(), "repository", x.target.repository, "replica", replica, "reason", x.reason,
-		"status", x.status, "bytes", x.progress.moved.Load(), "took", time.Since(start))
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/upstream"
@@ -77,8 +78,9 @@ func (x *exchange) pass(response *http.Response) {
 	}
 	announced := len(response.Trailer)
 	x.w.WriteHeader(response.StatusCode)
-	x.begun = true
+	x.begun, x.answered = true, time.Now()
 	if err := x.passBody(response); err != nil {
+		x.brokenOff = true
 		// What has come may be all of the answer that matters, and net/http drops what is in its buffer.
 		_ = http.NewResponseController(x.w).Flush()
 		panic(http.ErrAbortHandler)
@@ -106,7 +108,7 @@ func (x *exchange) passBody(response *http.Response) error {
 	if x.in.Method == http.MethodHead || response.Body == http.NoBody {
 		return nil
 	}
-	from := &passing{response.Body, x.countPulled()}
+	from := &passing{response.Body, &x.progress.sent, x.countPulled()}
 	if to, ok := x.w.(io.ReaderFrom); ok && from.spliceable() >= minSplice {
 		_, err := to.ReadFrom(from)
 		return err
@@ -177,6 +179,7 @@ func (x *exchange) outgoing(ctx context.Context) *http.Request {
 		header["Te"] = []string{"trailers"}
 	}
 	delete(header, upstream.HopHeader) // is between gateways
+	delete(header, "Cookie")           // one replica's would be shown to all: they have one name
 	out := &http.Request{Method: x.in.Method, URL: &at, Host: x.in.Host, Header: header}
 	if x.reads() { // a body means nothing there, and could not be sent twice
 		delete(header, "Expect")

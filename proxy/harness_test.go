@@ -47,6 +47,7 @@ type rig struct {
 	mu      sync.Mutex
 	seen    []string // "west GET /v2/", in order of arrival
 	trouble []string
+	listen  func(*http.Request) // to all that replicas are asked
 }
 
 var quick = Limits{
@@ -140,6 +141,7 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*ri
 		}
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			g.note(&g.seen, name+" "+r.Method+" "+r.URL.RequestURI())
+			g.heard(r)
 			handler(w, r)
 		}))
 		t.Cleanup(server.Close)
@@ -187,6 +189,14 @@ func (g *rig) note(list *[]string, what string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	*list = append(*list, what)
+}
+
+func (g *rig) heard(r *http.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.listen != nil {
+		g.listen(r)
+	}
 }
 
 // take returns what replicas have seen since the last call.

@@ -59,11 +59,12 @@ type pushing struct {
 	host       string                         // that the client asked
 	gone       func(manifest.Descriptor) bool // it was deleted: nobody else's counts
 	credential http.Header
+	trace      http.Header // nil: it belongs to none
 }
 
-// at is the repository of a replica, asked with the right of the client.
+// at is the repository of a replica, asked with the right of the client and as a part of its trace.
 func (p pushing) at(replica transfer.Replica) transfer.Repository {
-	return transfer.Repository{Replica: replica, Name: p.repository, Credential: p.credential}
+	return transfer.Repository{Replica: traced(replica, p.trace), Name: p.repository, Credential: p.credential}
 }
 
 func newHealer(p *Proxy) *healer {

@@ -115,7 +115,8 @@ func (x *exchange) untags(replica string) bool {
 	defer cancel()
 	of := x.target
 	at := transfer.Repository{
-		Replica: x.proxy.Upstreams.ReachAs(replica, x.in.Host), Name: of.repository, Credential: credentialOf(x.in),
+		Replica: traced(x.proxy.Upstreams.ReachAs(replica, x.in.Host), traceOf(x.in.Header)),
+		Name:    of.repository, Credential: credentialOf(x.in),
 	}
 	return at.StandsForDeletion(ctx, of.reference, x.put.body)
 }

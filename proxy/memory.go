@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/fairlead-gateway/fairlead/router"
 )
 
 // Memory bounds what clients can have a proxy hold at once, in bytes. A zero stands for the field of DefaultMemory.
@@ -187,6 +189,10 @@ func (x *exchange) releaseRoom() {
 func (x *exchange) refuseForLackOfRoom(why error) {
 	if x.in.ProtoMajor < 2 {
 		x.drainUnwanted()
+	}
+	x.reason = router.Overloaded
+	if errors.Is(why, errTooManyOfOne) {
+		x.reason = router.ClientLimit
 	}
 	x.refuse(http.StatusServiceUnavailable, ociError{Code: codeUnavailable, Message: why.Error()})
 }

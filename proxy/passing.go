@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/fairlead-gateway/fairlead/upstream/splice"
 )
@@ -19,7 +20,8 @@ var copyBuffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); ret
 // passing is an answer's body on its way to the client.
 type passing struct {
 	io.Reader
-	count func(bytes int) // what the client gets; nil: nobody wants to know
+	sent  *atomic.Int64   // bytes
+	count func(bytes int) // of what was pulled; nil: nobody wants to know
 }
 
 func (p *passing) Read(to []byte) (int, error) {
@@ -29,6 +31,7 @@ func (p *passing) Read(to []byte) (int, error) {
 }
 
 func (p *passing) took(n int) {
+	p.sent.Add(int64(n))
 	if n > 0 && p.count != nil {
 		p.count(n)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fairlead-gateway/fairlead/accesslog"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
@@ -21,7 +22,7 @@ import (
 )
 
 // Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome, Memory,
-// UnseenDeletes and Agreement are required.
+// UnseenDeletes, Agreement and AccessLog are required.
 type Config struct {
 	Hostname       string
 	Here           string // the replica beside this gateway; "" if there is none
@@ -45,6 +46,7 @@ type Config struct {
 	Traffic        Traffic
 	Registerer     prometheus.Registerer
 	Log            *slog.Logger
+	AccessLog      func(accesslog.Entry) // of each request when it has ended: must not block. nil: there is none
 }
 
 // Replication brings what clients push to the other replicas, and is told what it needs to know. No method blocks.

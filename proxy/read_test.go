@@ -67,7 +67,7 @@ func TestReads(t *testing.T) {
 		{"none is up and none answers", "GET " + byDigest,
 			upstreams{"west": breakOff, "east": breakOff, "europe": breakOff},
 			map[string]func(*router.Replica){"west": down, "east": down,
-				"europe": down}, 503, "west; reason=last_resort", 3, "west"},
+				"europe": down}, 503, "-; reason=unreachable", 3, "west"},
 		{"redirects pass", "GET /v2/app/blobs/" + digest,
 			upstreams{"west": status(307,
 				"Location: https://storage.example/x?sig=1")}, nil, 307, "west; reason=nearest", 1, ""},

@@ -10,7 +10,7 @@ import (
 
 // refuse answers in the gateway's own name.
 func (x *exchange) refuse(status int, e ociError) {
-	x.status = status
+	x.status, x.refused, x.answered = status, e, time.Now()
 	if x.reason == "" {
 		x.reason = x.decided.Reason
 	}
@@ -22,7 +22,9 @@ func (x *exchange) refuse(status int, e ociError) {
 	if x.in.Header.Get(upstream.HopHeader) != "" {
 		x.w.Header().Set(upstream.HopHeader, "1")
 	}
-	writeError(x.w, status, e)
+	if bytes := writeError(x.w, status, e); x.in.Method != http.MethodHead {
+		x.progress.sent.Add(int64(bytes))
+	}
 }
 
 // refuseToAsk answers where the decision has nobody to ask.

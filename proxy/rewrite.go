@@ -13,6 +13,7 @@ func (x *exchange) fitForClient(response *http.Response) {
 	replica := x.progress.asked.Load().Name
 	dropHopByHop(response.Header)
 	response.Header.Del(upstream.HopHeader) // a replica's answer is never a gateway's own
+	response.Header.Del("Set-Cookie")
 	if links := response.Header.Values("Link"); len(links) > 0 && router.Accepted(response.StatusCode) {
 		for i := range links {
 			links[i] = linksWithOwner(links[i], response.Request.URL, x.ownHosts(replica), replica)

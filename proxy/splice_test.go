@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -212,7 +213,7 @@ func TestBodiesAreNotCopied(t *testing.T) {
 	defer response.Body.Close()
 	body := &answerBody{response.Body, response.Body.(*h1.Body), &exchange{}, nil, nil}
 	body.cancel = func(error) {}
-	if n, err := (&passing{Reader: body}).WriteTo(pulled); n != size || err != nil {
+	if n, err := (&passing{body, new(atomic.Int64), nil}).WriteTo(pulled); n != size || err != nil {
 		t.Errorf("%d bytes were pulled, %v", n, err)
 	}
 	for name, way := range map[string]*spy{"push": pushed, "pull": pulled} {

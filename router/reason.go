@@ -29,6 +29,20 @@ const (
 	HolderDown Reason = "holder_down"
 	// LastResort is a replica tried although none is known to be fit for it: fail open.
 	LastResort Reason = "last_resort"
+	// Unreachable is a request that no replica has answered, while none was up.
+	Unreachable Reason = "unreachable"
+	// Stale is a tag of which only an older digest than the last one pushed can be had.
+	Stale Reason = "stale"
+	// Overloaded is a request beyond those that the gateway's memory allows.
+	Overloaded Reason = "overloaded"
+	// ClientLimit is a request beyond those that one client may have.
+	ClientLimit Reason = "client_limit"
+	// NoRoom is a manifest beyond those that the gateway's memory allows.
+	NoRoom Reason = "no_room"
+	// Shortage is a request for which the gateway had no descriptor, port or memory left.
+	Shortage Reason = "shortage"
+	// Unrecorded is a write that its replica has accepted, and that cannot be recorded.
+	Unrecorded Reason = "unrecorded"
 	// UploadLost is an upload whose replica is down or gone: no other replica can go on with it.
 	UploadLost Reason = "upload_lost"
 	// Healing is a manifest some of whose content is still being copied to where it goes.

@@ -46,7 +46,7 @@ func TestReasons(t *testing.T) {
 			t.Errorf("%s means two reasons", r)
 		}
 	}
-	if len(closedSet) < 15 {
+	if len(closedSet) < 22 {
 		t.Errorf("only %v were found", closedSet)
 	}
 }

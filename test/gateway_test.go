@@ -23,6 +23,7 @@ type replica struct {
 	address     string // what DNS answers
 	upstream    string // URL
 	home        bool
+	more        string // keys and values, each behind a comma
 }
 
 // network places clients.
@@ -47,6 +48,8 @@ type file struct {
 	cluster   string // the mapping of the key cluster
 	state     string // a folder
 	webhooks  string // lines
+	accessLog string // a file; empty: none
+	debug     bool   // log each request
 
 	// The mapping of the key replication. Empty: nothing is copied, so that what a push has scattered stays to be seen.
 	replication string
@@ -63,8 +66,8 @@ func (f file) String() string {
 	if f.tls != "" {
 		tls = ", tls: " + f.tls
 	}
-	fmt.Fprintf(&b, "proxy: {listen: [%q], limits: %s, paths: %s, trusted_proxies: %s%s}\n",
-		f.listen, cmp.Or(f.limits, "{}"), cmp.Or(f.paths, "[]"), cmp.Or(f.trusted, "[]"), tls)
+	fmt.Fprintf(&b, "proxy: {listen: [%q], limits: %s, paths: %s, trusted_proxies: %s%s, access_log: %q}\n",
+		f.listen, cmp.Or(f.limits, "{}"), cmp.Or(f.paths, "[]"), cmp.Or(f.trusted, "[]"), tls, f.accessLog)
 	databases := f.databases
 	if databases == nil {
 		databases = []string{nextToNobody()}
@@ -76,8 +79,8 @@ func (f file) String() string {
 	fmt.Fprintf(&b, "health: %s\n", f.health)
 	b.WriteString("replicas:\n")
 	for _, r := range f.replicas {
-		fmt.Fprintf(&b, "  - {name: %s, place: %s, addresses: [%s], upstream: %q, home: %t}\n", r.name, r.place,
-			r.address, r.upstream, r.home)
+		fmt.Fprintf(&b, "  - {name: %s, place: %s, addresses: [%s], upstream: %q, home: %t%s}\n", r.name, r.place,
+			r.address, r.upstream, r.home, r.more)
 	}
 	if f.state != "" {
 		fmt.Fprintf(&b, "state: %q\n", f.state)
@@ -125,7 +128,8 @@ func startCommand(t testing.TB, command []string, name, ip string, f file) *gate
 	writeFile(t, config, f.String())
 	g := &gateway{file: f, at: placeOf(ip)}
 	g.restart = func() {
-		args := append(command[1:len(command):len(command)], "serve", "--config", config)
+		args := append(command[1:len(command):len(command)], "serve", "--config", config,
+			"--debug="+strconv.FormatBool(f.debug))
 		g.process = startAt(t, g.at, name, nil, command[0], args...)
 		g.waitReady(t)
 	}

@@ -68,8 +68,8 @@ func TestDatabaseReplaced(t *testing.T) {
 	g := startGateway(t, "gateway", "127.0.0.1", file{
 		health: "{fronts: false}", databases: []string{path},
 		replicas: []replica{
-			{"westeurope", "azure/westeurope", "127.0.0.22", "http://127.0.0.1:1", true},
-			{"westus", "azure/westus", "127.0.0.21", "http://127.0.0.1:2", false},
+			{"westeurope", "azure/westeurope", "127.0.0.22", "http://127.0.0.1:1", true, ""},
+			{"westus", "azure/westus", "127.0.0.21", "http://127.0.0.1:2", false, ""},
 		},
 	})
 	sees := func(how, want string) {
@@ -124,8 +124,8 @@ func TestDatabaseReplaced(t *testing.T) {
 func TestScopeOnTheWire(t *testing.T) {
 	t.Parallel()
 	replicas := []replica{
-		{"westeurope", "azure/westeurope", "127.0.0.22", "http://127.0.0.1:1", true},
-		{"westus", "azure/westus", "127.0.0.21", "http://127.0.0.1:2", false},
+		{"westeurope", "azure/westeurope", "127.0.0.22", "http://127.0.0.1:1", true, ""},
+		{"westus", "azure/westus", "127.0.0.21", "http://127.0.0.1:2", false, ""},
 	}
 	type asked struct {
 		subnet, address string

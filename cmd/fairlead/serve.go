@@ -34,6 +34,7 @@ func serveCommand() *cobra.Command {
 			log, end := newLog(debug)
 			defer end()
 			ignoreHangups(log)
+			signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // nobody who stops reading our output ends a gateway
 			for _, w := range c.Warnings() {
 				log.Warn(w.String())
 			}

@@ -67,9 +67,12 @@ func (s *Service) send(ctx context.Context, sub subscription.Subscription, d Del
 	// What comes of the body is kept; a success that breaks off in it is one all the same, or it would be sent twice.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 	out.response = &ResponseMessage{
-		Content: strings.ToValidUTF8(string(body), "�"), Headers: flat(resp.Header),
+		Content: sub.MaskText(strings.ToValidUTF8(string(body), "�")), Headers: flat(resp.Header),
 		StatusCode:   strconv.Itoa(resp.StatusCode),
 		ReasonPhrase: http.StatusText(resp.StatusCode), Version: fmt.Sprintf("%d.%d", resp.ProtoMajor, resp.ProtoMinor),
+	}
+	for name, value := range out.response.Headers {
+		out.response.Headers[name] = sub.MaskText(value)
 	}
 	switch resp.StatusCode / 100 {
 	case 2:

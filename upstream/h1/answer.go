@@ -16,6 +16,7 @@ import (
 // is no answer to what was asked. Nothing can be said of what the server did, and its connection is not used again.
 var ErrNonsense = errors.New("the replica's answer makes no sense")
 
+// nonsense quotes nothing of the answer: a field may be a cookie, and errors are logged.
 func nonsense(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrNonsense, fmt.Sprintf(format, args...))
 }
@@ -99,11 +100,11 @@ func parseStatusLine(line string) (status, minor int, reason string, err error) 
 		minor = 1
 	case "HTTP/1.0":
 	default:
-		return 0, 0, "", nonsense("it begins with %.40q", line)
+		return 0, 0, "", nonsense("it does not begin with HTTP/1")
 	}
 	status, err = strconv.Atoi(code)
 	if err != nil || len(code) != 3 || !isDigits(code) || !isText(reason) {
-		return 0, 0, "", nonsense("its status line is %.40q", line)
+		return 0, 0, "", nonsense("its status line has no status, or a character that none may have")
 	}
 	return status, minor, reason, nil
 }
@@ -120,10 +121,10 @@ func parseFields(text string) (http.Header, error) {
 		line, text, _ = strings.Cut(text, "\r\n")
 		name, value, ok := strings.Cut(line, ":")
 		if !ok || !isToken(name) {
-			return nil, nonsense("a field is %.40q", line)
+			return nil, nonsense("a field has no name")
 		}
 		if value = strings.Trim(value, " \t"); !isText(value) {
-			return nil, nonsense("the field %q has a character that no field may have", name)
+			return nil, nonsense("a field has a character that none may have")
 		}
 		key := textproto.CanonicalMIMEHeaderKey(name)
 		if known := header[key]; known != nil {
@@ -186,7 +187,7 @@ func framingOf(method string, h head) (f framing, length int64, err error) {
 	case len(codings) > 0 && (len(lengths) > 0 || h.minor == 0):
 		return 0, 0, nonsense("it has Transfer-Encoding beside Content-Length, or in HTTP/1.0")
 	case len(codings) > 1 || len(codings) == 1 && !strings.EqualFold(codings[0], "chunked"):
-		return 0, 0, nonsense("its Transfer-Encoding is %.40q", codings)
+		return 0, 0, nonsense("its Transfer-Encoding is not chunked")
 	case len(lengths) > 0:
 		if length, err = parseLength(lengths); err != nil {
 			return 0, 0, err
@@ -209,11 +210,11 @@ func framingOf(method string, h head) (f framing, length int64, err error) {
 func parseLength(lengths []string) (int64, error) {
 	n, err := strconv.ParseInt(lengths[0], 10, 64)
 	if err != nil || !isDigits(lengths[0]) {
-		return 0, nonsense("its Content-Length is %.40q", lengths[0])
+		return 0, nonsense("its Content-Length is no length")
 	}
 	for _, other := range lengths {
 		if other != lengths[0] {
-			return 0, nonsense("its Content-Length is %.40q and %.40q", lengths[0], other)
+			return 0, nonsense("it has two Content-Lengths")
 		}
 	}
 	return n, nil

@@ -69,7 +69,7 @@ func expectLineEnd(from *bufio.Reader) error {
 		return unexpected(err)
 	}
 	if end != [2]byte{'\r', '\n'} {
-		return nonsense("%q stands behind a chunk", end[:])
+		return nonsense("no line end stands behind a chunk")
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func parseChunkLine(line []byte) (int64, error) {
 	size, extensions, _ := bytes.Cut(text, []byte(";"))
 	n, err := strconv.ParseUint(string(size), 16, 60)
 	if !ok || err != nil || !isHex(size) || !isText(string(extensions)) {
-		return 0, nonsense("the line before a chunk is %.40q", line)
+		return 0, nonsense("the line before a chunk is none")
 	}
 	return int64(n), nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/fairlead-gateway/fairlead/accesslog"
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/configs/keyfiles"
 	"github.com/fairlead-gateway/fairlead/dnsserver"
@@ -45,6 +47,7 @@ type Gateway struct {
 	open    *sockets
 
 	upstreams *upstream.Transports
+	access    *accesslog.Log // nil: there is none
 
 	misplaced string // why `here` is not where this gateway stands; "": nothing says so
 
@@ -116,6 +119,9 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		Ledger: g.ledger, Others: g.others(), Copying: g.copying,
 		Unrecorded: c.Replication.Unrecorded == configs.UnrecordedAccept, Registerer: g.metrics, Log: log,
 	})
+	if g.access, err = openAccessLog(c, g.metrics, log); err != nil {
+		return nil, err
+	}
 	g.memory = memory
 	g.limiter = proxy.NewConnLimiter(min(may.clients, g.memory.clients), g.metrics)
 	g.dns = g.newDNS(may)
@@ -146,8 +152,32 @@ func (g *Gateway) newProxy(recorder *ledger.Recorder) *proxy.Proxy {
 		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
 		Ledger: recorder, Agreement: g.agreement(),
 		Traffic: g.sent, Replication: clientWrites{g.copying}, Writes: g.copying.Writes, UnseenDeletes: c.Cluster == nil,
-		Registerer: g.metrics, Log: g.log,
+		Registerer: g.metrics, Log: g.log, AccessLog: g.accessLog(),
 	})
+}
+
+// openAccessLog opens what the file names; nil: nothing.
+func openAccessLog(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) (*accesslog.Log, error) {
+	name := c.Proxy.AccessLog
+	switch name {
+	case "":
+		return nil, nil
+	case configs.AccessLogStdout:
+		name = accesslog.Stdout
+	}
+	opened, err := accesslog.Open(name, reg, log)
+	if err != nil {
+		return nil, fmt.Errorf("proxy.access_log: %w", err)
+	}
+	return opened, nil
+}
+
+// accessLog is where the proxy's requests are logged; nil: nowhere.
+func (g *Gateway) accessLog() func(accesslog.Entry) {
+	if g.access == nil {
+		return nil
+	}
+	return g.access.Add
 }
 
 func newMonitor(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) (*health.Monitor, error) {
@@ -229,6 +259,9 @@ func (g *Gateway) agreement() proxy.Agreement {
 
 // close ends what writes to the disk.
 func (g *Gateway) close() error {
+	if g.access != nil {
+		g.access.Close()
+	}
 	if g.hooks == nil {
 		return g.ledger.Close()
 	}

@@ -136,6 +136,27 @@ func TestMasked(t *testing.T) {
 	}
 }
 
+// TestMaskText: what a receiver sends back of what it was sent is no less secret for that.
+func TestMaskText(t *testing.T) {
+	s := Subscription{
+		ServiceURI: "https://hooks.contoso.com/services/T0?code=letmein&a=b", Secret: "0123456789abcdef",
+		CustomHeaders: map[string]string{"Authorization": "Bearer token", "X-Api-Key": "abcd", "X-Team": "blue"},
+	}
+	for text, want := range map[string]string{
+		"ok": "ok",
+		"POST /services/T0?code=letmein&a=b Authorization: Bearer token": "POST ***** Authorization: *****",
+		`{"path":"/services/T0","args":{"code":"letmein"}}`:              `{"path":"*****","args":{"code":"*****"}}`,
+		"token abcd 0123456789abcdef blue, a=b":                          "***** ***** ***** blue, a=b",
+	} {
+		if got := s.MaskText(text); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+	if got := (Subscription{ServiceURI: "https://hooks.contoso.com/"}).MaskText("a/b"); got != "a/b" {
+		t.Error(got)
+	}
+}
+
 // TestRulesOfOneField: what a field may be, and what it may not.
 func TestRulesOfOneField(t *testing.T) {
 	long := strings.Repeat("a", 300)

@@ -74,6 +74,33 @@ func MaskURI(uri string) string {
 	return shown
 }
 
+// leastSecret is how many bytes of a text may be a secret: fewer stand in any other text as well.
+const leastSecret = 4
+
+// MaskText takes out of a text what is secret of a subscription: some receivers answer with what they were sent.
+func (s Subscription) MaskText(text string) string {
+	secrets := []string{s.Secret}
+	for name, value := range s.CustomHeaders {
+		if isSecretHeader(name) {
+			_, credentials, _ := strings.Cut(value, " ") // behind the scheme
+			secrets = append(secrets, value, credentials)
+		}
+	}
+	if u, err := url.Parse(s.ServiceURI); err == nil {
+		secrets = append(secrets, u.RequestURI(), u.Path, u.RawQuery)
+		for _, values := range u.Query() {
+			secrets = append(secrets, values...)
+		}
+	}
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // one may stand in another
+	for _, secret := range secrets {
+		if len(secret) >= leastSecret {
+			text = strings.ReplaceAll(text, secret, Mask)
+		}
+	}
+	return text
+}
+
 // MaskHeaders leaves the values of headers whose names do not say that they are secret.
 func MaskHeaders(headers map[string]string) map[string]string {
 	out := make(map[string]string, len(headers))
