@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -108,7 +109,7 @@ func (l *tlsListener) shakeHands(c net.Conn) {
 func (l *tlsListener) secure(c net.Conn) (net.Conn, error) {
 	t := tls.Server(tlsbuf.Under(c), l.config)
 	_ = c.SetDeadline(time.Now().Add(handshakeTimeout))
-	if err := t.Handshake(); err != nil {
+	if err := t.HandshakeContext(context.Background()); err != nil {
 		if header := (tls.RecordHeaderError{}); errors.As(err, &header) && isClearText(header.RecordHeader) {
 			strict.Refuse(c, &strict.Refusal{Status: http.StatusBadRequest, Why: "here only HTTPS is spoken"})
 		}

@@ -41,6 +41,11 @@ func notAllowed(more ...string) *refusal {
 
 // refusal is why this request is answered here; nil: a replica gets it.
 func (x *exchange) refusal() *refusal {
+	if x.in.ProtoMajor == 2 {
+		if why := refusalOfHTTP2(x.in); why != nil {
+			return why
+		}
+	}
 	switch {
 	case x.in.Host == "" && x.in.ProtoAtLeast(1, 1): // RFC 9112, 3.2; the checks of balancers speak 1.0
 		return noHost

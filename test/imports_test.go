@@ -68,6 +68,7 @@ func bans() []ban {
 			"who looks knows neither who records nor who copies"},
 		{[]string{"upstream"}, module + "/...", false, []string{"oci", "transfer"},
 			"a way to a replica knows neither who goes it nor why"},
+		{[]string{"proxy/strict"}, module + "/...", false, nil, "HTTP's grammar knows nothing of registries"},
 		{[]string{"router"}, module + "/...", false, []string{"geo"}, "router knows places and nothing else"},
 		{[]string{"cmd/fairlead/gateway"}, module + "/cmd/...", false, nil,
 			"a gateway knows nothing of how it was called"},
@@ -124,7 +125,7 @@ func productPackages(t *testing.T) []listed {
 func TestImports(t *testing.T) {
 	packages := productPackages(t)
 	for _, want := range append([]string{"cmd/fairlead", "cmd/fairlead/command", "cmd/fairlead/gateway", "dnsserver",
-		"proxy", "health", "admin", "configs", "transfer", "upstream"}, pure...) {
+		"proxy", "proxy/strict", "health", "admin", "configs", "transfer", "upstream"}, pure...) {
 		if !slices.ContainsFunc(packages, func(p listed) bool { return p.ImportPath == module+"/"+want }) {
 			t.Errorf("there is no package %s: a ban on it would hold nothing", want)
 		}

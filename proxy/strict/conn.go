@@ -2,6 +2,7 @@ package strict
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -150,7 +151,7 @@ func (c *Conn) take() error {
 	switch {
 	case n > 0:
 		return nil
-	case err == io.EOF && c.phase == inHead && c.held.len() > 0:
+	case errors.Is(err, io.EOF) && c.phase == inHead && c.held.len() > 0:
 		c.refuse(errCut)
 		return nil
 	}
@@ -255,7 +256,7 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	if err := c.SetReadDeadline(t); err != nil {
 		return err
 	}
-	return c.Conn.SetWriteDeadline(t)
+	return c.SetWriteDeadline(t)
 }
 
 // SetReadDeadline holds as well as the deadline of a head that has begun.

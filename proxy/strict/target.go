@@ -58,6 +58,11 @@ func escaped(path []byte) bool {
 	}
 }
 
+// ValidPath reports whether this is a target that begins with a path, of characters that may be in one (RFC 9112, 3.2.1).
+func ValidPath(target string) bool {
+	return target != "" && target[0] == '/' && all(inTarget, target)
+}
+
 // ValidHost reports whether this is what a Host may be: a name or address, and perhaps a port (RFC 9110, 7.2). What
 // RFC 3986 allows beyond that in names (percent-encoding, sub-delims) is in no host's.
 func ValidHost[S string | []byte](h S) bool {
