@@ -56,7 +56,7 @@ func newLimited(t *testing.T, most int, secure bool, trusted ...netip.Prefix) *l
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	s := NewServer(handler, offered, l.limiter, Memory{}, log)
+	s := NewServer(handler, offered, l.limiter, Memory{}, DefaultLimits(), log)
 	go func() { _ = s.Serve(Listener(inner, offered, l.limiter, trusted, log)) }()
 	t.Cleanup(func() { _ = s.Close() })
 	l.address, l.inner = inner.Addr().String(), inner

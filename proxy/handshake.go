@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/proxy/strict"
+	"github.com/fairlead-gateway/fairlead/proxy/tlsbuf"
 )
 
 // handshakeTimeout is what a client has for its TLS handshake.
@@ -106,7 +107,7 @@ func (l *tlsListener) shakeHands(c net.Conn) {
 
 // secure makes the handshake, and returns what net/http is to serve.
 func (l *tlsListener) secure(c net.Conn) (net.Conn, error) {
-	t := tls.Server(c, l.config)
+	t := tls.Server(tlsbuf.Under(c), l.config)
 	_ = c.SetDeadline(time.Now().Add(handshakeTimeout))
 	if err := t.HandshakeContext(context.Background()); err != nil {
 		if header := (tls.RecordHeaderError{}); errors.As(err, &header) && isClearText(header.RecordHeader) {
@@ -118,7 +119,7 @@ func (l *tlsListener) secure(c net.Conn) (net.Conn, error) {
 	if t.ConnectionState().NegotiatedProtocol == protocolHTTP2 {
 		return t, nil
 	}
-	return &securedConn{readStrictly(t, l.log), t}, nil
+	return &securedConn{readStrictly(tlsbuf.Over(t), l.log), t}, nil
 }
 
 // isClearText reports whether a request in clear text came in the place of a handshake: methods begin with a capital.

@@ -30,9 +30,11 @@ const (
 
 // NewServer makes the clients' server around a handler. Its listeners are Listener's, of the same limiter and t, which is
 // nil for clear text: what they accept is to be served as it is.
-func NewServer(handler http.Handler, t *tls.Config, limiter *ConnLimiter, m Memory, log *slog.Logger) *http.Server {
+func NewServer(
+	handler http.Handler, t *tls.Config, limiter *ConnLimiter, m Memory, limits Limits, log *slog.Logger,
+) *http.Server {
 	m = m.complete()
-	return &http.Server{
+	s := &http.Server{
 		Handler:           handler,
 		TLSConfig:         offering(t),
 		ConnState:         limiter.state,
@@ -48,6 +50,10 @@ func NewServer(handler http.Handler, t *tls.Config, limiter *ConnLimiter, m Memo
 		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	if t != nil {
+		serveHTTP2(s, limits.Silence)
+	}
+	return s
 }
 
 // Listener bounds the connections of l by the limiter, makes TLS of them where t is not nil, and has every byte of

@@ -85,6 +85,7 @@ func buildFairlead(name string, flags ...string) (string, error) {
 // Programs of other projects. `go tool -n` builds what go.mod pins, keeps it in Go's build cache and names the file.
 var (
 	craneProgram    = tool("crane")
+	h2specProgram   = tool("h2spec")
 	olaregProgram   = tool("olareg")
 	regctlProgram   = tool("regctl")
 	registryProgram = tool("registry") // distribution's

@@ -47,7 +47,7 @@ func TestSmuggling(t *testing.T) {
 			t.Parallel()
 			all := hostiles()
 			slices.SortFunc(all, func(a, b hostile) int { return strings.Compare(a.text, b.text) })
-			newSmuggling(t, secure).run(t, every(few(4, 1), all))
+			newSmuggling(t, secure).run(t, oneOf(few(4, 1), all))
 		})
 	}
 }
@@ -101,8 +101,8 @@ func (s smuggling) run(t *testing.T, all []hostile) {
 	t.Logf("figure: %d hostile requests; %d requests came to the upstream", len(all), len(came))
 }
 
-// every is one of so many.
-func every[T any](n int, all []T) (some []T) {
+// oneOf takes one of so many.
+func oneOf[T any](n int, all []T) (some []T) {
 	for i := 0; i < len(all); i += n {
 		some = append(some, all[i])
 	}

@@ -54,7 +54,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 			return nil
 		}
 	})
-	clients := proxy.NewServer(http.HandlerFunc(g.serveClient), g.tls, g.limiter, g.memory.proxy, g.log)
+	clients := proxy.NewServer(http.HandlerFunc(g.serveClient), g.tls, g.limiter, g.memory.proxy,
+		limits(g.config.Proxy.Limits), g.log)
 	var doors []net.Listener
 	for _, l := range open.proxy {
 		doors = append(doors, l)
