@@ -22,6 +22,7 @@ import (
 type limited struct {
 	t       *testing.T
 	limiter *ConnLimiter
+	server  *httptest.Server
 	address string
 	trust   *tls.Config // nil: clear text
 	arrived chan bool
@@ -30,9 +31,19 @@ type limited struct {
 
 func newLimited(t *testing.T, most int, secure bool, trusted ...netip.Prefix) *limited {
 	t.Helper()
-	l := &limited{t: t, arrived: make(chan bool), goOn: make(chan bool)}
-	l.limiter = NewConnLimiter(most, prometheus.NewRegistry())
-	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	return newShared(t, NewConnLimiter(most, 1, prometheus.NewRegistry()), secure, trusted...)
+}
+
+func newShared(t *testing.T, limiter *ConnLimiter, secure bool, trusted ...netip.Prefix) *limited {
+	t.Helper()
+	l := &limited{t: t, limiter: limiter, arrived: make(chan bool), goOn: make(chan bool)}
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// as exchange.admit does
+		if conn := connOf(r); conn == nil || !conn.admit(r.Context(), addrOf(r.RemoteAddr), trusted) {
+			w.Header().Set("Connection", "close")
+			writeError(w, tooManyConns.status, tooManyConns.error)
+			return
+		}
 		if r.URL.Path == "/waits" {
 			l.arrived <- true
 			<-l.goOn
@@ -50,7 +61,7 @@ func newLimited(t *testing.T, most int, secure bool, trusted ...netip.Prefix) *l
 		s.Start()
 	}
 	t.Cleanup(s.Close)
-	l.address = s.Listener.Addr().String()
+	l.server, l.address = s, s.Listener.Addr().String()
 	return l
 }
 
@@ -190,12 +201,12 @@ func TestNoSlotStaysTaken(t *testing.T) {
 			t.Fatalf("%d slots are taken", len(l.limiter.slots))
 		}
 	}
-	full := NewConnLimiter(1, prometheus.NewRegistry())
+	full := NewConnLimiter(1, 1, prometheus.NewRegistry())
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	bound := full.bound(inner)
+	bound := full.bound(inner, nil)
 	full.slots <- struct{}{}
 	ended := make(chan error)
 	go func() {

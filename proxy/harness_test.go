@@ -297,7 +297,7 @@ func read(response *http.Response) reply {
 // serve puts the clients' server as it is in production in the place of the plain one. start starts it.
 func (g *rig) serve(start func(*httptest.Server)) {
 	s := httptest.NewUnstartedServer(nil)
-	s.Config = NewServer(g.proxy, nil, NewConnLimiter(100, prometheus.NewRegistry()), Memory{}, g.proxy.Log)
+	s.Config = NewServer(g.proxy, nil, NewConnLimiter(100, 1, prometheus.NewRegistry()), Memory{}, g.proxy.Log)
 	start(s)
 	g.t.Cleanup(s.Close)
 	g.gateway = s

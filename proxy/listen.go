@@ -34,6 +34,7 @@ func NewServer(handler http.Handler, t *tls.Config, limiter *ConnLimiter, m Memo
 		Handler:           handler,
 		TLSConfig:         t,
 		ConnState:         limiter.state,
+		ConnContext:       limiter.context,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -52,7 +53,7 @@ func NewServer(handler http.Handler, t *tls.Config, limiter *ConnLimiter, m Memo
 // garbage before a request, and refused as that.
 func Listener(l net.Listener, limiter *ConnLimiter, trusted []netip.Prefix) net.Listener {
 	if len(trusted) == 0 {
-		return limiter.bound(l)
+		return limiter.bound(l, nil)
 	}
 	return limiter.bound(&proxyproto.Listener{
 		Listener:          l,
@@ -63,5 +64,5 @@ func Listener(l net.Listener, limiter *ConnLimiter, trusted []netip.Prefix) net.
 			}
 			return proxyproto.SKIP, nil
 		},
-	})
+	}, trusted)
 }

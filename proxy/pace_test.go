@@ -42,6 +42,30 @@ func TestJudge(t *testing.T) {
 		{"both are slow: each its own time",
 			[]look{{20, sending, 0, true, ""}, {40, sending, 0, true, client}, {49, sending, 0, true, ""},
 				{50, sending, 0, true, ""}}, errStalled},
+		{"a client that drips is cut before a silent one",
+			[]look{{30, sending, 10, true, client}, {60, sending, 20, true, client},
+				{90, sending, 30, true, client}}, errStalled},
+		{"so is one that takes little",
+			[]look{{1, receiving, 5000, true, client}, {31, receiving, 5010, true, client},
+				{61, receiving, 5020, true, client}, {91, receiving, 5030, true, client}}, errStalled},
+		{"two windows are not enough", []look{{30, sending, 10, true, client}, {60, sending, 20, true, client},
+			{89, sending, 30, true, client}}, nil},
+		{"nor is a silent one between them",
+			[]look{{30, sending, 10, true, client}, {60, sending, 10, true, client},
+				{90, sending, 20, true, client}}, nil},
+		{"which takes none of them back",
+			[]look{{30, sending, 400, true, client}, {60, sending, 400, true, client},
+				{90, sending, 900, true, client}, {99, sending, 900, true, client},
+				{120, sending, 1300, true, client}}, errStalled},
+		{"a good window does", []look{{30, sending, 10, true, client}, {60, sending, 20, true, client},
+			{90, sending, 2000, true, client}, {120, sending, 2010, true, client},
+			{150, sending, 2020, true, client}}, nil},
+		{"20 KB/s", []look{{30, sending, 600_000, true, client}, {60, sending, 1_200_000, true, client},
+			{90, sending, 1_800_000, true, client}, {120, sending, 2_400_000, true, client}}, nil},
+		{"what was moved before an answer counts for nothing in it",
+			[]look{{30, sending, 10, true, client}, {60, sending, 20, true, client},
+				{61, waiting, 20, true, ""}, {62, receiving, 20, true, client},
+				{92, receiving, 30, true, client}}, nil},
 		{"a replica that is down may still take bytes", []look{{10, sending, 10, false, ""}}, nil},
 		{"a commit may take long", []look{{10, waiting, 5000, true, ""}, {50, waiting, 5000, true, ""},
 			{69, waiting, 5000, true, ""}}, nil},
@@ -58,7 +82,7 @@ func TestJudge(t *testing.T) {
 			[]look{{29, waiting, 5, true, ""}, {31, receiving, 5, true, ""}, {60, receiving, 5, true, ""}}, nil},
 	} {
 		start := time.Unix(1000, 0)
-		p := pace{phase: sending, since: start, looked: start}
+		p := newPace(sending, start)
 		for i, look := range test.looks {
 			var err error
 			p, err = p.judge(l, start.Add(time.Duration(look.at)*time.Second),

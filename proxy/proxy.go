@@ -24,7 +24,7 @@ import (
 )
 
 // Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome, Memory,
-// UnseenDeletes and Agreement are required.
+// ClientShare, UnseenDeletes and Agreement are required.
 type Config struct {
 	Hostname       string
 	Here           string // the replica beside this gateway; "" if there is none
@@ -36,6 +36,7 @@ type Config struct {
 	Limits         Limits
 	MaxManifest    int64 // bytes; a larger one is refused. 0 is transfer.DefaultMaxManifest
 	Memory         Memory
+	ClientShare    float64            // of the room for requests, that one client may have; 0 is DefaultShare
 	Map            func() *router.Map // of the fleet's replicas
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string) // must not block
@@ -81,6 +82,7 @@ type Proxy struct {
 
 	leases      *leases
 	pushes      *pushes
+	uploads     *openUploads
 	resolutions *resolutions
 	anonymous   *anonymousAccess
 	readOnly    *readOnly
@@ -93,10 +95,11 @@ func New(c Config) *Proxy {
 	c.MaxManifest = cmp.Or(c.MaxManifest, transfer.DefaultMaxManifest)
 	p := &Proxy{
 		Config: c, leases: newLeases(c.LeaseIdle, c.Agreement), pushes: newPushes(c.LeaseIdle),
+		uploads:     newOpenUploads(c.LeaseIdle),
 		resolutions: newResolutions(), anonymous: newAnonymousAccess(), readOnly: newReadOnly(),
 		brokenOff: newBrokenOff(c.LeaseIdle),
 	}
-	p.room = newRoom(c.Memory.complete(), c.Limits.FirstByte, c.Registerer)
+	p.room = newRoom(c.Memory.complete(), cmp.Or(c.ClientShare, DefaultShare), c.Limits.FirstByte, c.Registerer)
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	p.healer = newHealer(p)
 	p.reverse = &httputil.ReverseProxy{
@@ -134,9 +137,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := p.newExchange(w, r)
 	defer x.log(time.Now())
 	defer x.boundTheRest()
-	leave, err := p.room.enter(x.client, p.room.needs(r), x.target.kind == router.Ping && x.reads())
-	if err != nil {
-		x.refuseForLackOfRoom(err)
+	leave, why := x.admit()
+	if why != nil {
+		x.refuseAdmission(why)
 		return
 	}
 	defer leave()

@@ -63,6 +63,13 @@ func (p *pushes) live(k pushKey, now time.Time) *push {
 	return of
 }
 
+// running reports whether a push has left content anywhere.
+func (p *pushes) running(k pushKey, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.live(k, now) != nil
+}
+
 // replicas lists those that have content of the push.
 func (p *pushes) replicas(k pushKey, now time.Time) []string {
 	p.mu.Lock()

@@ -14,7 +14,7 @@ func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc, prolo
 	tick := time.NewTicker(max(x.proxy.Limits.Window/30, 10*time.Millisecond))
 	defer tick.Stop()
 	now := time.Now()
-	p, kept := pace{phase: phase(x.progress.phase.Load()), since: now, looked: now}, now
+	p, kept := newPace(phase(x.progress.phase.Load()), now), now
 	for {
 		select {
 		case <-ctx.Done():
@@ -54,6 +54,9 @@ func (x *exchange) snapshot() snapshot {
 		s.client = x.progress.reading.Load()
 	case receiving:
 		s.client = !x.progress.answering.Load()
+		if taken, known := x.taken(); known {
+			s.moved = taken
+		}
 	}
 	return s
 }
