@@ -14,27 +14,35 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Memory bounds what clients can have a proxy hold at once, in bytes. A zero stands for the field of DefaultMemory.
+// Memory bounds what clients can have a proxy hold at once, in bytes, and remember. A zero stands for the field of DefaultMemory.
 type Memory struct {
 	Requests int64 // of requests under way, at RequestMemory each
 	Held     int64 // of manifests, to be put or answered, that are taken in whole
 	Streams  int   // of one HTTP/2 connection, not in bytes
-	Receive  int   // of a body over HTTP/2 that was sent and that nobody has read; 64 KiB to 4 MiB
+	// Remembered is how many entries the largest tables have, and eight times as many as the others; 8 at least.
+	Remembered int
+	Receive    int // of a body over HTTP/2 that was sent and that nobody has read; 64 KiB to 4 MiB
 }
 
 // RequestMemory is what a request under way needs beside a body that is held: an upload over TLS that is passed on.
 const RequestMemory = 144 << 10
 
-// DefaultMemory is for a machine where memory is not short.
-var DefaultMemory = Memory{Requests: 32_768 * RequestMemory, Held: 1 << 30, Streams: maxStreams, Receive: 1 << 20}
+// maxRemembered is for a machine where memory is not short. With names of 200 bytes the tables of leases and bindings
+// take some 50 MB then.
+const maxRemembered = 32_768
+
+// DefaultMemory is for such a machine, too.
+var DefaultMemory = Memory{Requests: 32_768 * RequestMemory, Held: 1 << 30, Streams: maxStreams, Receive: 1 << 20,
+	Remembered: maxRemembered}
 
 // complete puts defaults in the place of zeros.
 func (m Memory) complete() Memory {
 	return Memory{
-		Requests: cmp.Or(m.Requests, DefaultMemory.Requests),
-		Held:     cmp.Or(m.Held, DefaultMemory.Held),
-		Streams:  cmp.Or(m.Streams, DefaultMemory.Streams),
-		Receive:  cmp.Or(m.Receive, DefaultMemory.Receive),
+		Requests:   cmp.Or(m.Requests, DefaultMemory.Requests),
+		Held:       cmp.Or(m.Held, DefaultMemory.Held),
+		Streams:    cmp.Or(m.Streams, DefaultMemory.Streams),
+		Receive:    cmp.Or(m.Receive, DefaultMemory.Receive),
+		Remembered: cmp.Or(m.Remembered, DefaultMemory.Remembered),
 	}
 }
 

@@ -93,13 +93,14 @@ type Proxy struct {
 // New makes a proxy over the replicas that the file names.
 func New(c Config) *Proxy {
 	c.MaxManifest = cmp.Or(c.MaxManifest, transfer.DefaultMaxManifest)
+	memory := c.Memory.complete()
+	most := memory.Remembered
 	p := &Proxy{
-		Config: c, leases: newLeases(c.LeaseIdle, c.Agreement), pushes: newPushes(c.LeaseIdle),
-		uploads:     newOpenUploads(c.LeaseIdle),
-		resolutions: newResolutions(), anonymous: newAnonymousAccess(), readOnly: newReadOnly(),
-		brokenOff: newBrokenOff(c.LeaseIdle),
+		Config: c, leases: newLeases(c.LeaseIdle, c.Agreement, most), pushes: newPushes(c.LeaseIdle, most/8),
+		uploads: newOpenUploads(c.LeaseIdle, most/8), resolutions: newResolutions(most / 8),
+		anonymous: newAnonymousAccess(), readOnly: newReadOnly(most / 8), brokenOff: newBrokenOff(c.LeaseIdle),
 	}
-	p.room = newRoom(c.Memory.complete(), cmp.Or(c.ClientShare, DefaultShare), c.Limits.FirstByte, c.Registerer)
+	p.room = newRoom(memory, cmp.Or(c.ClientShare, DefaultShare), c.Limits.FirstByte, c.Registerer)
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	p.healer = newHealer(p)
 	p.reverse = &httputil.ReverseProxy{

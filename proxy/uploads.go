@@ -10,12 +10,9 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// Bounds of uploads: how many one client may have begun to one repository and not finished, and of how many clients and
-// repositories that is remembered. Docker has five at once for each push.
-const (
-	maxBegun   = 4096
-	maxPushing = 4096
-)
+// maxBegun is how many uploads one client may have begun to one repository and not finished. Docker has five at once
+// for each push.
+const maxBegun = 4096
 
 // openUploads counts those that replicas have begun for a client and that it has not finished: a registry keeps them for
 // days. What is finished through another gateway is not heard of, so that all are forgotten in the course of life.
@@ -26,8 +23,9 @@ type openUploads struct {
 	of *simplelru.LRU[pushKey, begun] // Guarded by mu.
 }
 
-func newOpenUploads(life time.Duration) *openUploads {
-	return &openUploads{life: life, of: newLRU[pushKey, begun](maxPushing)}
+// newOpenUploads has room for so many clients that push to a repository.
+func newOpenUploads(life time.Duration, most int) *openUploads {
+	return &openUploads{life: life, of: newLRU[pushKey, begun](most)}
 }
 
 // begun is how many were unfinished, at a time.

@@ -8,8 +8,9 @@ import (
 // TestOpenUploads: a client is full of what it has begun and not finished, in one repository, and what is not heard of
 // is forgotten.
 func TestOpenUploads(t *testing.T) {
+	const maxPushing = 100
 	alices, bobs, elsewhere := pushKey{alice, "app"}, pushKey{bob, "app"}, pushKey{alice, "other"}
-	u, now := newOpenUploads(time.Minute), start
+	u, now := newOpenUploads(time.Minute, maxPushing), start
 	for range maxBegun {
 		if u.full(alices, now) {
 			t.Fatal("full too soon")
