@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -49,6 +50,7 @@ const (
 
 var (
 	errStalled     = errors.New("too few bytes moved")
+	errSlowClient  = fmt.Errorf("%w by the client", errStalled)
 	errReplicaDown = errors.New("the replica went down while its answer was awaited")
 	errNoAnswer    = errors.New("the replica did not answer in time")
 )
@@ -123,11 +125,13 @@ func (p pace) judge(l Limits, now time.Time, s snapshot) (pace, error) {
 	case s.phase == waiting:
 		return p, nil
 	case s.client && p.drip.few >= mostDrips:
-		return p, errStalled
+		return p, errSlowClient
 	case s.moved-p.moved >= l.Least:
 		return next, nil
-	case slow >= l.Window, elapsed >= l.Silence:
+	case slow >= l.Window:
 		return p, errStalled
+	case elapsed >= l.Silence:
+		return p, errSlowClient
 	}
 	return p, nil
 }

@@ -24,11 +24,15 @@ func (x *exchange) watch(ctx context.Context, cut context.CancelCauseFunc, prolo
 				prolongLease()
 				kept = now
 			}
-			next, why := p.judge(x.proxy.Limits, now, x.snapshot())
+			seen := x.snapshot()
+			next, why := p.judge(x.proxy.Limits, now, seen)
 			switch {
 			case errors.Is(why, errStalled):
-				if x.progress.reading.Load() {
+				if errors.Is(why, errSlowClient) || x.progress.reading.Load() {
 					x.progress.clientFailed.Store(true)
+				}
+				if errors.Is(why, errSlowClient) && seen.phase == receiving {
+					x.resetOnClose()
 				}
 				cut(why)
 				x.free(now)

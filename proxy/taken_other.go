@@ -1,7 +1,0 @@
-//go:build !linux
-
-package proxy
-
-import "syscall"
-
-func acknowledged(syscall.Conn) (bytes int64, known bool) { return 0, false }
