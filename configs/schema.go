@@ -81,6 +81,8 @@ type Limits struct {
 	FirstByte time.Duration `yaml:"first_byte"`
 	Lists     time.Duration `yaml:"lists"`   // the same for lists of tags and repositories, 500ms to 10m
 	Silence   time.Duration `yaml:"silence"` // of a client in the middle of a body, 10s to 24h
+	// of connections and of requests under way that one client may have, in percent, 1 to 100
+	ClientShare int `yaml:"client_share"`
 }
 
 // TLS names the files of the clients' listener. They loaded as a pair when the file was read.

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"io"
 	"net"
 
@@ -106,11 +105,4 @@ func socketOf(c *strict.Conn) *net.TCPConn {
 	}
 	tcp, _ := bound.Conn.(*net.TCPConn)
 	return tcp
-}
-
-// connKey is for the connection that a request came on, in its context.
-type connKey struct{}
-
-func withConn(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, c)
 }

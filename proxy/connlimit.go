@@ -1,45 +1,49 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/pires/go-proxyproto"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
+// DefaultShare is the part of the connections and of the room for requests that one client may have.
+const DefaultShare = 0.8
+
 // ConnLimiter bounds the clients' connections, of all listeners together. Where there is no room for one more, the
 // one that has been without a request for longest is closed: who connects and asks nothing shuts nobody out. Where
 // all are busy, the next one waits in the kernel's queue.
+//
+// One client has a share of them (connshare.go).
 type ConnLimiter struct {
 	slots chan struct{} // one for each connection, and for each Accept that has room
 	// A connection without its first request is let alone for so long, one after a request for a quarter of it. Static.
 	young time.Duration
 	shed  prometheus.Counter
+	share share
 
-	mu    sync.Mutex
-	idle  *simplelru.LRU[net.Conn, time.Time] // Guarded by mu: between requests; since when.
-	fresh *simplelru.LRU[net.Conn, time.Time] // Guarded by mu: before the first one; since when.
+	mu  sync.Mutex
+	all unused // Guarded by mu.
 }
 
-// NewConnLimiter is for at most so many connections, one for each listener at least.
-func NewConnLimiter(most int, registerer prometheus.Registerer) *ConnLimiter {
-	idle, err := simplelru.NewLRU[net.Conn, time.Time](most+1, nil)
-	fresh, err2 := simplelru.NewLRU[net.Conn, time.Time](most+1, nil)
-	if err = errors.Join(err, err2); err != nil {
-		panic(err) // only for a size below 1
-	}
+// NewConnLimiter is for at most so many connections, one for each listener at least. One client has that share of them,
+// above 0 and at most 1.
+func NewConnLimiter(most int, part float64, registerer prometheus.Registerer) *ConnLimiter {
 	return &ConnLimiter{
 		slots: make(chan struct{}, most),
 		young: time.Second,
-		idle:  idle, fresh: fresh,
+		share: newShare(most, part, registerer),
+		all:   newUnused(most + 1),
 		shed: promauto.With(registerer).NewCounter(prometheus.CounterOpts{
 			Name: "fairlead_proxy_idle_connections_closed_total",
 			Help: "Clients' connections that were closed without a request under way, to make room for others.",
@@ -70,71 +74,73 @@ func (l *ConnLimiter) enter(gone <-chan struct{}) bool {
 	}
 }
 
-// unused is the connection that has been without a request for longest; nil: none has for long enough. Over HTTP/2
-// one counts as idle before its first request comes, and before the end of its last answer has left.
-func (l *ConnLimiter) unused(now time.Time) net.Conn {
+func (l *ConnLimiter) unused(now time.Time) *boundConn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	idle, left, found := l.idle.GetOldest()
-	found = found && now.Sub(left) >= l.young/4
-	if silent, since, ok := l.fresh.GetOldest(); ok && now.Sub(since) >= l.young && (!found || since.Before(left)) {
-		l.fresh.Remove(silent)
-		return silent
-	}
-	if !found {
-		return nil
-	}
-	l.idle.Remove(idle)
-	return idle
+	return l.all.longest(now, l.young)
 }
-
-func (l *ConnLimiter) leave() { <-l.slots }
 
 // state is told by the server what becomes of a connection.
 func (l *ConnLimiter) state(c net.Conn, s http.ConnState) {
+	bound, now := boundUnder(c), time.Now()
+	if bound == nil {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.idle.Remove(c)
-	l.fresh.Remove(c)
-	switch s {
-	case http.StateNew:
-		l.fresh.Add(c, time.Now())
-	case http.StateIdle:
-		l.idle.Add(c, time.Now())
-	case http.StateActive, http.StateHijacked, http.StateClosed:
+	l.all.note(bound, s, now)
+	if bound.of != nil && !bound.over {
+		bound.of.unused.note(bound, s, now)
 	}
 }
 
 // close does not say goodbye in TLS, which may wait for a client that reads nothing.
-func (l *ConnLimiter) close(c net.Conn) {
+func (l *ConnLimiter) close(c *boundConn) {
 	l.shed.Inc()
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
-		c = t.NetConn()
-	}
 	_ = c.Close()
 }
 
-func (l *ConnLimiter) bound(inner net.Listener) net.Listener {
-	return &boundListener{Listener: inner, limiter: l, gone: make(chan struct{})}
+// withConn lets a request's handler know its connection.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+type connKey struct{}
+
+// connOf is the connection that a request came by; nil: its server's listener is not a limiter's.
+func connOf(r *http.Request) *boundConn {
+	c, _ := r.Context().Value(connKey{}).(net.Conn)
+	return boundUnder(c)
+}
+
+func (l *ConnLimiter) bound(inner net.Listener, trusted []netip.Prefix) net.Listener {
+	return &boundListener{Listener: inner, limiter: l, trusted: trusted, gone: make(chan struct{})}
 }
 
 type boundListener struct {
 	net.Listener
 	limiter *ConnLimiter
-	gone    chan struct{} // closed by Close
+	trusted []netip.Prefix // proxies, which are nobody's connections
+	gone    chan struct{}  // closed by Close
 	once    sync.Once
 }
 
 func (l *boundListener) Accept() (net.Conn, error) {
-	if !l.limiter.enter(l.gone) {
-		return nil, net.ErrClosed
+	for {
+		if !l.limiter.enter(l.gone) {
+			return nil, net.ErrClosed
+		}
+		c, err := l.Listener.Accept()
+		if err != nil {
+			<-l.limiter.slots
+			return nil, err
+		}
+		bound := &boundConn{Conn: c, limiter: l.limiter}
+		if l.limiter.take(bound, l.trusted) {
+			return bound, nil
+		}
+		_ = bound.Close()
 	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		l.limiter.leave()
-		return nil, err
-	}
-	return &boundConn{Conn: c, leave: sync.OnceFunc(l.limiter.leave)}, nil
 }
 
 func (l *boundListener) Close() error {
@@ -144,16 +150,26 @@ func (l *boundListener) Close() error {
 
 type boundConn struct {
 	net.Conn
-	leave func()
+	limiter *ConnLimiter
+	left    sync.Once
+	within  atomic.Bool // it is within its client's share, or is no client's
+
+	// Guarded by limiter.mu.
+	of   *clientConns // nil: no client's
+	over bool         // it is beyond its client's share
+}
+
+// socket is the kernel's connection below what reads a PROXY header.
+func (c *boundConn) socket() net.Conn {
+	if behind, ok := c.Conn.(*proxyproto.Conn); ok {
+		return behind.Raw()
+	}
+	return c.Conn
 }
 
 // TCP is the connection to which bytes can be moved inside the kernel; nil: there is none.
 func (c *boundConn) TCP() *net.TCPConn {
-	inner := c.Conn
-	if behind, ok := inner.(*proxyproto.Conn); ok {
-		inner = behind.Raw()
-	}
-	tcp, _ := inner.(*net.TCPConn)
+	tcp, _ := c.socket().(*net.TCPConn)
 	return tcp
 }
 
@@ -167,18 +183,14 @@ func (c *boundConn) ReadFrom(from io.Reader) (int64, error) {
 
 // CloseWrite is how a server says goodbye to a client that still sends: after a Close the client may lose the answer.
 func (c *boundConn) CloseWrite() error {
-	inner := c.Conn
-	if behind, ok := inner.(*proxyproto.Conn); ok {
-		inner = behind.Raw()
-	}
-	if half, ok := inner.(interface{ CloseWrite() error }); ok {
+	if half, ok := c.socket().(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return nil
 }
 
 func (c *boundConn) Close() error {
-	defer c.leave()
+	defer c.left.Do(func() { c.limiter.leave(c) })
 	return c.Conn.Close()
 }
 
@@ -188,4 +200,18 @@ func (c *boundConn) SyscallConn() (syscall.RawConn, error) {
 		return inner.SyscallConn()
 	}
 	return nil, errors.ErrUnsupported
+}
+
+// boundUnder is the limiter's connection below what was put on top of it, such as TLS; nil: there is none.
+func boundUnder(c net.Conn) *boundConn {
+	for {
+		if bound, ok := c.(*boundConn); ok {
+			return bound
+		}
+		above, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		c = above.NetConn()
+	}
 }

@@ -23,6 +23,7 @@ import (
 type limited struct {
 	t       *testing.T
 	limiter *ConnLimiter
+	server  *http.Server
 	address string
 	inner   net.Listener
 	trust   *tls.Config // nil: clear text
@@ -32,9 +33,19 @@ type limited struct {
 
 func newLimited(t *testing.T, most int, secure bool, trusted ...netip.Prefix) *limited {
 	t.Helper()
-	l := &limited{t: t, arrived: make(chan bool), goOn: make(chan bool)}
-	l.limiter = NewConnLimiter(most, prometheus.NewRegistry())
+	return newShared(t, NewConnLimiter(most, 1, prometheus.NewRegistry()), secure, trusted...)
+}
+
+func newShared(t *testing.T, limiter *ConnLimiter, secure bool, trusted ...netip.Prefix) *limited {
+	t.Helper()
+	l := &limited{t: t, limiter: limiter, arrived: make(chan bool), goOn: make(chan bool)}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// as exchange.admit does
+		if conn := connOf(r); conn == nil || !conn.admit(r.Context(), addrOf(r.RemoteAddr), trusted) {
+			w.Header().Set("Connection", "close")
+			writeError(w, tooManyConns.status, tooManyConns.error)
+			return
+		}
 		switch r.URL.Path {
 		case "/waits":
 			l.arrived <- true
@@ -59,7 +70,7 @@ func newLimited(t *testing.T, most int, secure bool, trusted ...netip.Prefix) *l
 	s := NewServer(handler, offered, l.limiter, Memory{}, DefaultLimits(), log)
 	go func() { _ = s.Serve(Listener(inner, offered, l.limiter, trusted, log)) }()
 	t.Cleanup(func() { _ = s.Close() })
-	l.address, l.inner = inner.Addr().String(), inner
+	l.server, l.address, l.inner = s, inner.Addr().String(), inner
 	return l
 }
 
@@ -199,12 +210,12 @@ func TestNoSlotStaysTaken(t *testing.T) {
 			t.Fatalf("%d slots are taken", len(l.limiter.slots))
 		}
 	}
-	full := NewConnLimiter(1, prometheus.NewRegistry())
+	full := NewConnLimiter(1, 1, prometheus.NewRegistry())
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	bound := full.bound(inner)
+	bound := full.bound(inner, nil)
 	full.slots <- struct{}{}
 	ended := make(chan error)
 	go func() {

@@ -22,6 +22,7 @@ type ociError struct {
 // codeUnavailable is not in the spec's list; distribution answers so, and clients show its message.
 const (
 	codeUnavailable   = "UNAVAILABLE"
+	codeTooMany       = "TOOMANYREQUESTS"
 	codeUploadUnknown = "BLOB_UPLOAD_UNKNOWN"
 	codeUploadInvalid = "BLOB_UPLOAD_INVALID"
 	codeNameUnknown   = "NAME_UNKNOWN"
@@ -55,7 +56,7 @@ func writeError(w http.ResponseWriter, status int, e ociError) (bytes int) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		h.Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 	}
 	w.WriteHeader(status)

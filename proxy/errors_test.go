@@ -24,9 +24,9 @@ func TestReasonsOf503(t *testing.T) {
 	}
 	enter := func(client string, requests int64) func(*rig) {
 		return func(g *rig) {
-			leave, err := g.proxy.room.enter(netip.MustParseAddr(client), requests*RequestMemory, false)
-			if err != nil {
-				g.t.Fatal(err)
+			leave, why := g.proxy.room.enter(netip.MustParseAddr(client), requests*RequestMemory, continuing)
+			if why != nil {
+				g.t.Fatal(why)
 			}
 			g.t.Cleanup(leave)
 		}
@@ -43,9 +43,9 @@ func TestReasonsOf503(t *testing.T) {
 		{"the registry says so", put, status(503), nil, nil, "west; reason=nearest"},
 		{"the registry says so, and none was up", put, status(503), nil, allDown, "west; reason=last_resort"},
 		{"none is up, and none answers", put, breakOff, nil, allDown, "-; reason=unreachable"},
-		{"requests", put, accepts, nil, func(g *rig) { enter("192.0.2.1", 7)(g); enter("192.0.2.2", 1)(g) },
+		{"requests", put, accepts, nil, func(g *rig) { enter("192.0.2.1", 4)(g); enter("192.0.2.2", 4)(g) },
 			"-; reason=overloaded"},
-		{"requests of one", put, accepts, nil, enter("127.0.0.1", 7), "-; reason=client_limit"},
+		{"requests of one", put, accepts, nil, enter("127.0.0.1", 5), "-; reason=client_limit"},
 		{"manifests", put, accepts, nil, func(g *rig) {
 			done, err := g.proxy.room.reserve(t.Context(), smallManifest)
 			if err != nil {
@@ -81,8 +81,12 @@ func TestReasonsOf503(t *testing.T) {
 				test.before(g)
 			}
 			got := g.do(test.line, strings.NewReader("{}"))
-			g.want(reply{status: got.status, by: got.by}, 503, test.by)
 			_, reason, _ := strings.Cut(test.by, "=")
+			want := http.StatusServiceUnavailable
+			if reason == "client_limit" {
+				want = http.StatusTooManyRequests
+			}
+			g.want(reply{status: got.status, by: got.by}, want, test.by)
 			if series := g.series(); len(series) != 1 || !strings.Contains(series[0], "reason="+reason+" ") {
 				t.Errorf("counted as %q", series)
 			}

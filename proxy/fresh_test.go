@@ -387,7 +387,7 @@ func TestWhatIsPushedAnewIsThere(t *testing.T) {
 					t.Fatal(path, got)
 				}
 			}
-			s.proxy.leases = newLeases(time.Minute, nil)
+			s.proxy.leases = newLeases(time.Minute, nil, maxRemembered)
 			s.set("east", func(r *router.Replica) { r.Upstream.Up = true })
 			s.set("west", down)
 			s.set("europe", down)

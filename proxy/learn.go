@@ -54,6 +54,7 @@ func (x *exchange) learnWrite(replica string, response *http.Response, now time.
 		p.leases.revoke(repository, d.request.Lease, d.fleet.Replica(d.request.Lease))
 		p.Log.Info("lease moved", "repository", repository, "from", d.request.Lease, "to", replica)
 	}
+	x.noteUpload(response, now)
 	owner = p.leases.accept(x.ctx, repository, replica, x.client, now)
 	if x.beginsAgain(replica, d.fleet.Replica(owner)) {
 		return owner, nil // what counts is what that one accepts

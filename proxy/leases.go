@@ -12,12 +12,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// Bounds of the tables, in entries. The oldest untouched goes first.
-const (
-	maxLeases   = 65_536
-	maxBindings = 65_536
-	bindingLife = time.Minute
-)
+const bindingLife = time.Minute
 
 // leases remembers who owns which repository's writes, and which replica a client was just told
 // about a repository by. Decisions about them are router's.
@@ -43,18 +38,19 @@ type binding struct {
 	until   time.Time
 }
 
-func newLeases(idle time.Duration, agreed Agreement) *leases {
+// newLeases has room for so many leases and so many bindings. The oldest untouched goes first.
+func newLeases(idle time.Duration, agreed Agreement, most int) *leases {
 	if agreed == nil {
 		agreed = alone{}
 	}
-	quotas := newQuotas(maxPerClient)
-	byName, err := simplelru.NewLRU(maxLeases, func(repository string, _ *router.Lease) { quotas.release(repository) })
+	quotas := newQuotas(max(most/perClient, 1))
+	byName, err := simplelru.NewLRU(most, func(repository string, _ *router.Lease) { quotas.release(repository) })
 	if err != nil {
 		panic(err) // only for a size below one
 	}
 	return &leases{
 		idle: idle, agreed: agreed,
-		byName: byName, quotas: quotas, bindings: newLRU[pushKey, binding](maxBindings),
+		byName: byName, quotas: quotas, bindings: newLRU[pushKey, binding](most),
 	}
 }
 

@@ -18,7 +18,7 @@ var (
 
 func TestLeases(t *testing.T) {
 	at := func(d time.Duration) time.Time { return start.Add(d) }
-	l := newLeases(10*time.Minute, nil)
+	l := newLeases(10*time.Minute, nil, maxRemembered)
 	if got := l.owner("app", start); got != "" {
 		t.Errorf("owner before any write: %q", got)
 	}
@@ -57,7 +57,7 @@ func TestLeases(t *testing.T) {
 
 // What is under way elsewhere says nothing about the owner's writes.
 func TestOpenIsForTheOwnersRequests(t *testing.T) {
-	l := newLeases(time.Minute, nil)
+	l := newLeases(time.Minute, nil, maxRemembered)
 	open(l, "west", start)()
 	l.accept(t.Context(), "app", "west", alice, start)
 	defer open(l, "east", start)()
@@ -70,7 +70,7 @@ func TestOpenIsForTheOwnersRequests(t *testing.T) {
 }
 
 func TestLeaseEnds(t *testing.T) {
-	l := newLeases(time.Minute, nil)
+	l := newLeases(time.Minute, nil, maxRemembered)
 	l.accept(t.Context(), "app", "west", alice, start)
 	release, _ := l.open("app", "west", start)
 	l.revoke("app", "east", nil)
@@ -89,7 +89,7 @@ func TestLeaseEnds(t *testing.T) {
 }
 
 func TestOneLeaseForPeople(t *testing.T) {
-	l := newLeases(time.Minute, nil)
+	l := newLeases(time.Minute, nil, maxRemembered)
 	l.accept(t.Context(), "app", "west", alice, start)
 	if got := l.info("app", start); got != l.list(start)[0] {
 		t.Errorf("%+v, listed is %+v", got, l.list(start))
@@ -112,7 +112,7 @@ func TestLeasesAreCountedAsAgreedOn(t *testing.T) {
 		agreed Agreement
 		want   int
 	}{{nil, 1}, {several{}, 7}} {
-		l := newLeases(time.Minute, test.agreed)
+		l := newLeases(time.Minute, test.agreed, maxRemembered)
 		l.accept(t.Context(), "app", "west", alice, start)
 		if got := l.countHeld(); got != test.want {
 			t.Errorf("%T: %d leases, want %d", test.agreed, got, test.want)
@@ -121,7 +121,7 @@ func TestLeasesAreCountedAsAgreedOn(t *testing.T) {
 }
 
 func TestBindings(t *testing.T) {
-	l := newLeases(time.Minute, nil)
+	l := newLeases(time.Minute, nil, maxRemembered)
 	l.bind("app", "west", alice, start)
 	for _, test := range []struct {
 		repository string
@@ -141,16 +141,16 @@ func TestBindings(t *testing.T) {
 }
 
 func TestTablesAreBounded(t *testing.T) {
-	l := newLeases(time.Hour, nil)
-	for i := range maxLeases + 1000 {
+	l := newLeases(time.Hour, nil, maxRemembered)
+	for i := range maxRemembered + 1000 {
 		name := strconv.Itoa(i)
 		l.accept(t.Context(), name, "west", alice, start)
 		l.bind(name, "west", bob, start)
 	}
-	if l.byName.Len() > maxLeases || l.bindings.Len() > maxBindings {
+	if l.byName.Len() > maxRemembered || l.bindings.Len() > maxRemembered {
 		t.Errorf("%d leases, %d bindings", l.byName.Len(), l.bindings.Len())
 	}
-	if got := l.owner(strconv.Itoa(maxLeases+999), start); got != "west" {
+	if got := l.owner(strconv.Itoa(maxRemembered+999), start); got != "west" {
 		t.Errorf("the newest was dropped: %q", got)
 	}
 }

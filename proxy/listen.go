@@ -61,7 +61,7 @@ func NewServer(
 func Listener(
 	l net.Listener, t *tls.Config, limiter *ConnLimiter, trusted []netip.Prefix, log *slog.Logger,
 ) net.Listener {
-	bounded := limiter.bound(behindProxies(l, trusted))
+	bounded := limiter.bound(behindProxies(l, trusted), trusted)
 	if t == nil {
 		return &strictListener{bounded, log}
 	}

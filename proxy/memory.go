@@ -12,31 +12,37 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"golang.org/x/sync/semaphore"
-
-	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// Memory bounds what clients can have a proxy hold at once, in bytes. A zero stands for the field of DefaultMemory.
+// Memory bounds what clients can have a proxy hold at once, in bytes, and remember. A zero stands for the field of DefaultMemory.
 type Memory struct {
 	Requests int64 // of requests under way, at RequestMemory each
 	Held     int64 // of manifests, to be put or answered, that are taken in whole
 	Streams  int   // of one HTTP/2 connection, not in bytes
-	Receive  int   // of a body over HTTP/2 that was sent and that nobody has read; 64 KiB to 4 MiB
+	// Remembered is how many entries the largest tables have, and eight times as many as the others; 8 at least.
+	Remembered int
+	Receive    int // of a body over HTTP/2 that was sent and that nobody has read; 64 KiB to 4 MiB
 }
 
 // RequestMemory is what a request under way needs beside a body that is held: an upload over TLS that is passed on.
 const RequestMemory = 144 << 10
 
-// DefaultMemory is for a machine where memory is not short.
-var DefaultMemory = Memory{Requests: 32_768 * RequestMemory, Held: 1 << 30, Streams: maxStreams, Receive: 1 << 20}
+// maxRemembered is for a machine where memory is not short. With names of 200 bytes the tables of leases and bindings
+// take some 50 MB then.
+const maxRemembered = 32_768
+
+// DefaultMemory is for such a machine, too.
+var DefaultMemory = Memory{Requests: 32_768 * RequestMemory, Held: 1 << 30, Streams: maxStreams, Receive: 1 << 20,
+	Remembered: maxRemembered}
 
 // complete puts defaults in the place of zeros.
 func (m Memory) complete() Memory {
 	return Memory{
-		Requests: cmp.Or(m.Requests, DefaultMemory.Requests),
-		Held:     cmp.Or(m.Held, DefaultMemory.Held),
-		Streams:  cmp.Or(m.Streams, DefaultMemory.Streams),
-		Receive:  cmp.Or(m.Receive, DefaultMemory.Receive),
+		Requests:   cmp.Or(m.Requests, DefaultMemory.Requests),
+		Held:       cmp.Or(m.Held, DefaultMemory.Held),
+		Streams:    cmp.Or(m.Streams, DefaultMemory.Streams),
+		Receive:    cmp.Or(m.Receive, DefaultMemory.Receive),
+		Remembered: cmp.Or(m.Remembered, DefaultMemory.Remembered),
 	}
 }
 
@@ -44,15 +50,14 @@ const (
 	// smallManifest is twice what manifests of images have at most, in bytes: that much room is taken for one. They
 	// have room of their own, so that large ones that come slowly keep nobody from pushing an image.
 	smallManifest = 64 << 10
+	// leastManifest is what one counts as at least, in bytes, which bounds their number, too: what is read out of a
+	// small one takes more than the manifest.
+	leastManifest = 16 << 10
 	// maxWaiting is how many large ones may wait for room at once.
 	maxWaiting = 32
 )
 
-var (
-	errNoRoom       = errors.New("this gateway holds as many manifests as its memory allows")
-	errTooMany      = errors.New("this gateway has as many requests under way as its memory allows")
-	errTooManyOfOne = errors.New("this client has as many requests under way at this gateway as one may")
-)
+var errNoRoom = errors.New("this gateway holds as many manifests as its memory allows")
 
 // room is what is left of Memory.
 type room struct {
@@ -61,7 +66,10 @@ type room struct {
 	wait      time.Duration // for room
 	mostSmall int64
 	mostLarge int64
+	share     float64 // of one client
 	refused   prometheus.Counter
+
+	tooManyOfOne prometheus.Counter
 
 	small, large *semaphore.Weighted
 	waiting      chan struct{}
@@ -71,37 +79,42 @@ type room struct {
 	by   map[netip.Prefix]int64 // by client prefixes. Guarded by mu.
 }
 
-func newRoom(m Memory, wait time.Duration, reg prometheus.Registerer) *room {
+func newRoom(m Memory, share float64, wait time.Duration, reg prometheus.Registerer) *room {
 	mostSmall := max(m.Held/4, 1)
 	mostLarge := max(m.Held-mostSmall, 1)
 	return &room{
-		of: m, wait: wait, mostSmall: mostSmall, mostLarge: mostLarge,
+		of: m, share: share, wait: wait, mostSmall: mostSmall, mostLarge: mostLarge,
 		small: semaphore.NewWeighted(mostSmall), large: semaphore.NewWeighted(mostLarge),
 		waiting: make(chan struct{}, maxWaiting), by: map[netip.Prefix]int64{},
 		refused: promauto.With(reg).NewCounter(prometheus.CounterOpts{
 			Name: "fairlead_proxy_no_room_total",
 			Help: "Requests that were refused because this gateway held as much for others as its memory allows.",
 		}),
+		tooManyOfOne: promauto.With(reg).NewCounter(prometheus.CounterOpts{
+			Name: "fairlead_proxy_client_over_share_total",
+			Help: "Requests that were refused because their client had as many under way as one may.",
+		}),
 	}
 }
 
-// enter is for a request of a client. One clientPrefix has seven eighths at most. A sixteenth beyond all is for pings:
-// a gateway that is full is not down, and who probes it must not send its clients to the next one, which would be full
-// then.
-func (r *room) enter(client netip.Addr, bytes int64, ping bool) (leave func(), err error) {
+// enter is for a request of a client. What begins something has seven eighths, what carries on a push all of it, and
+// pings a sixteenth beyond. Of each one clientPrefix has its share.
+func (r *room) enter(client netip.Addr, bytes int64, class priority) (leave func(), why *refusal) {
 	who := clientPrefix(client)
+	all := r.of.Requests
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case ping && r.used+bytes <= r.of.Requests/16*17:
-	case r.used+bytes > r.of.Requests:
-		err = errTooMany
-	case r.by[who]+bytes > r.of.Requests/8*7:
-		err = errTooManyOfOne
+	if class == newcomer {
+		all -= all / 8
 	}
-	if err != nil {
+	switch {
+	case class == ping && r.used+bytes <= all/16*17:
+	case r.used+bytes > all:
 		r.refused.Inc()
-		return nil, err
+		return nil, tooMany
+	case r.by[who]+bytes > int64(r.share*float64(all)):
+		r.tooManyOfOne.Inc()
+		return nil, tooManyOfOne
 	}
 	r.used += bytes
 	r.by[who] += bytes
@@ -159,8 +172,9 @@ func (r *room) tryReserve(bytes int64) (done func(), ok bool) {
 	return sync.OnceFunc(func() { of.Release(bytes) }), true
 }
 
-// class is the room for so many bytes, and how much of it they are at most.
-func (r *room) class(bytes int64) (of *semaphore.Weighted, most int64) {
+// class is the room for so many bytes, and how much of it they are.
+func (r *room) class(bytes int64) (of *semaphore.Weighted, counted int64) {
+	bytes = max(bytes, leastManifest)
 	if bytes <= smallManifest {
 		return r.small, min(bytes, r.mostSmall)
 	}
@@ -182,17 +196,4 @@ func (x *exchange) releaseRoom() {
 	for _, done := range x.reserved {
 		done()
 	}
-}
-
-// refuseForLackOfRoom answers what comes beyond Memory.Requests. Over HTTP/2 an answer needs no end of the request,
-// whose fields would be held meanwhile.
-func (x *exchange) refuseForLackOfRoom(why error) {
-	if x.in.ProtoMajor < 2 {
-		x.drainUnwanted()
-	}
-	x.reason = router.Overloaded
-	if errors.Is(why, errTooManyOfOne) {
-		x.reason = router.ClientLimit
-	}
-	x.refuse(http.StatusServiceUnavailable, ociError{Code: codeUnavailable, Message: why.Error()})
 }

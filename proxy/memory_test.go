@@ -16,37 +16,39 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-func roomFor(m Memory) *room { return newRoom(m.complete(), time.Second, prometheus.NewRegistry()) }
+func roomFor(m Memory) *room {
+	return newRoom(m.complete(), DefaultShare, time.Second, prometheus.NewRegistry())
+}
 
-// TestRoomForRequests: no more than there is room for, and one clientPrefix leaves some to others.
+// TestRoomForRequests: what carries on a push finds room where what begins something does not, one clientPrefix leaves
+// some to others, and pings pass where all is full.
 func TestRoomForRequests(t *testing.T) {
-	one, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	r := roomFor(Memory{Requests: 16})
+	one, other, third := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.3")
+	r := roomFor(Memory{Requests: 80})
 	var leave []func()
-	enter := func(client netip.Addr, want error) {
-		t.Helper()
-		out, err := r.enter(client, 1, false)
-		if !errors.Is(err, want) {
-			t.Errorf("after %d: %v, want %v", len(leave), err, want)
-		}
-		if err == nil {
+	for _, step := range []struct {
+		client netip.Addr
+		class  priority
+		enter  int // so many do
+		then   *refusal
+	}{
+		{one, newcomer, 56, tooManyOfOne},
+		{one, continuing, 8, tooManyOfOne},
+		{other, newcomer, 6, tooMany},
+		{third, newcomer, 0, tooMany},
+		{other, continuing, 10, tooMany},
+		{third, ping, 5, tooMany},
+	} {
+		for range step.enter {
+			out, why := r.enter(step.client, 1, step.class)
+			if why != nil {
+				t.Fatalf("%+v: after %d: %v", step, len(leave), why.error)
+			}
 			leave = append(leave, out)
 		}
-	}
-	for range 14 {
-		enter(one, nil)
-	}
-	enter(one, errTooManyOfOne)
-	enter(other, nil)
-	enter(other, nil)
-	enter(other, errTooMany)
-	if out, err := r.enter(one, 1, true); err != nil {
-		t.Error("a ping:", err)
-	} else {
-		if _, err := r.enter(other, 1, true); err == nil {
-			t.Error("pings have no bound")
+		if _, why := r.enter(step.client, 1, step.class); why != step.then {
+			t.Errorf("%+v: after %d: %v", step, len(leave), why)
 		}
-		out()
 	}
 	for _, out := range leave {
 		out()
@@ -105,6 +107,21 @@ func TestRoomForManifests(t *testing.T) {
 	})
 }
 
+// TestManifestsAreBoundedInNumber: small ones count as more than their bytes, and large ones have other room.
+func TestManifestsAreBoundedInNumber(t *testing.T) {
+	r := roomFor(Memory{Held: 4 << 20})
+	held := 0
+	for _, ok := r.tryReserve(1); ok; _, ok = r.tryReserve(1) {
+		held++
+	}
+	if held != (1<<20)/leastManifest {
+		t.Errorf("%d manifests of a byte are held", held)
+	}
+	if _, ok := r.tryReserve(1 << 20); !ok {
+		t.Error("no room for a large one")
+	}
+}
+
 // TestLackOfRoom: a push or request that there is no room for is 503, which is no replica's trouble, a pull passes
 // without being looked at, and nothing stays taken.
 func TestLackOfRoom(t *testing.T) {
@@ -120,7 +137,7 @@ func TestLackOfRoom(t *testing.T) {
 		_, _ = io.WriteString(w, large)
 	}
 	g := newRig(t, map[string]http.HandlerFunc{"west": serve, "east": serve, "europe": serve}, func(c *rigConfig) {
-		c.Memory = Memory{Held: 4 << 20, Requests: 8 * RequestMemory}
+		c.Memory = Memory{Held: 4 << 20, Requests: 16 * RequestMemory}
 	})
 	g.proxy.room.wait = 100 * time.Millisecond
 	ask := func(method string) int {
@@ -159,17 +176,18 @@ func TestLackOfRoom(t *testing.T) {
 	expect("without room for a large manifest", map[string]int{http.MethodPut: 503, http.MethodGet: 200})
 	done()
 	expect("with room again", served)
-	leave, err := g.proxy.room.enter(netip.Addr{}, 7*RequestMemory, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := g.proxy.room.enter(netip.MustParseAddr("192.0.2.1"), RequestMemory, false)
-	if err != nil {
-		t.Fatal(err)
+	var leave []func()
+	for i, n := range []int64{11, 3} {
+		out, why := g.proxy.room.enter(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), n*RequestMemory, newcomer)
+		if why != nil {
+			t.Fatal(why.error)
+		}
+		leave = append(leave, out)
 	}
 	expect("without room for a request", map[string]int{http.MethodPut: 503, http.MethodGet: 503})
-	leave()
-	other()
+	for _, out := range leave {
+		out()
+	}
 	expect("with room at last", served)
 	for _, name := range []string{"west", "east", "europe"} {
 		if g.troubled(name) {

@@ -22,7 +22,7 @@ import (
 )
 
 // Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome, Memory,
-// UnseenDeletes, Agreement and AccessLog are required.
+// ClientShare, UnseenDeletes, Agreement and AccessLog are required.
 type Config struct {
 	Hostname       string
 	Here           string // the replica beside this gateway; "" if there is none
@@ -34,6 +34,7 @@ type Config struct {
 	Limits         Limits
 	MaxManifest    int64 // bytes; a larger one is refused. 0 is transfer.DefaultMaxManifest
 	Memory         Memory
+	ClientShare    float64            // of the room for requests, that one client may have; 0 is DefaultShare
 	Map            func() *router.Map // of the fleet's replicas
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string) // must not block
@@ -79,6 +80,7 @@ type Proxy struct {
 
 	leases      *leases
 	pushes      *pushes
+	uploads     *openUploads
 	resolutions *resolutions
 	anonymous   *anonymousAccess
 	readOnly    *readOnly
@@ -89,12 +91,14 @@ type Proxy struct {
 // New makes a proxy over the replicas that the file names.
 func New(c Config) *Proxy {
 	c.MaxManifest = cmp.Or(c.MaxManifest, transfer.DefaultMaxManifest)
+	memory := c.Memory.complete()
+	most := memory.Remembered
 	p := &Proxy{
-		Config: c, leases: newLeases(c.LeaseIdle, c.Agreement), pushes: newPushes(c.LeaseIdle),
-		resolutions: newResolutions(), anonymous: newAnonymousAccess(), readOnly: newReadOnly(),
-		brokenOff: newBrokenOff(c.LeaseIdle),
+		Config: c, leases: newLeases(c.LeaseIdle, c.Agreement, most), pushes: newPushes(c.LeaseIdle, most/8),
+		uploads: newOpenUploads(c.LeaseIdle, most/8), resolutions: newResolutions(most / 8),
+		anonymous: newAnonymousAccess(), readOnly: newReadOnly(most / 8), brokenOff: newBrokenOff(c.LeaseIdle),
 	}
-	p.room = newRoom(c.Memory.complete(), c.Limits.FirstByte, c.Registerer)
+	p.room = newRoom(memory, cmp.Or(c.ClientShare, DefaultShare), c.Limits.FirstByte, c.Registerer)
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	p.healer = newHealer(p)
 	return p
@@ -111,9 +115,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := p.newExchange(w, r)
 	defer x.log(time.Now())
 	defer x.boundTheRest()
-	leave, err := p.room.enter(x.client, p.room.needs(r), x.target.kind == router.Ping && x.reads())
-	if err != nil {
-		x.refuseForLackOfRoom(err)
+	leave, why := x.admit()
+	if why != nil {
+		x.refuseAdmission(why)
 		return
 	}
 	defer leave()

@@ -9,7 +9,7 @@ import (
 )
 
 func TestPushes(t *testing.T) {
-	p := newPushes(10 * time.Minute)
+	p := newPushes(10*time.Minute, 16)
 	k := pushKey{alice, "app"}
 	at := func(now time.Time) string {
 		names := p.replicas(k, now)
@@ -44,7 +44,8 @@ func TestPushes(t *testing.T) {
 }
 
 func TestPushesAreBounded(t *testing.T) {
-	p := newPushes(time.Hour)
+	const maxPushes = 100
+	p := newPushes(time.Hour, maxPushes)
 	for i := range maxPushes + 100 {
 		p.note(pushKey{alice, strconv.Itoa(i)}, "sha256:1", "west", start)
 	}

@@ -6,9 +6,9 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// maxPerClient is how many leases one client may have made through one gateway, so that none can push everybody else's
-// out.
-const maxPerClient = maxLeases / 4
+// perClient is the part of all leases, one in so many, that one client may have made through one gateway, so that none
+// can push everybody else's out.
+const perClient = 4
 
 // quotas counts leases by the client whose write made them. The lock of the table of leases guards it.
 type quotas struct {

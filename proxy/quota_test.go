@@ -22,7 +22,7 @@ func (c *counting) Accept(_ context.Context, repository, replica string) string 
 // One client's leases push out its own and nobody else's, and are not told to other gateways beyond its share.
 func TestAClientHasAShareOfTheLeases(t *testing.T) {
 	agreed := &counting{asked: map[string]bool{}}
-	l := newLeases(time.Minute, agreed)
+	l := newLeases(time.Minute, agreed, maxRemembered)
 	l.quotas.most = 3
 	now := start
 	accept := func(client netip.Addr, repository string) {

@@ -24,8 +24,9 @@ type readOnly struct {
 	of *simplelru.LRU[string, map[string]time.Time] // until when, by replica, by whose writes. Guarded by mu.
 }
 
-func newReadOnly() *readOnly {
-	return &readOnly{of: newLRU[string, map[string]time.Time](maxRepositories)}
+// newReadOnly has room for so many repositories, and clients that push to one.
+func newReadOnly(most int) *readOnly {
+	return &readOnly{of: newLRU[string, map[string]time.Time](most)}
 }
 
 func (r *readOnly) note(whose, replica string, now time.Time) {

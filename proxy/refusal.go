@@ -18,6 +18,7 @@ type refusal struct {
 	status int
 	allow  []string // methods, of a 405 (RFC 9110, 15.5.6)
 	error  ociError
+	reason router.Reason // "": the decision's
 }
 
 var (

@@ -7,11 +7,8 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// Bounds of a perRepositoryLRU. What one repository has pushes out nothing of another's.
-const (
-	maxRepositories  = 4096
-	maxPerRepository = 256 // references of one
-)
+// maxPerRepository bounds a perRepositoryLRU, in references. What one repository has pushes out nothing of another's.
+const maxPerRepository = 256
 
 // perRepositoryLRU remembers something of tags or digests, by repository.
 type perRepositoryLRU[V any] struct {
@@ -19,8 +16,8 @@ type perRepositoryLRU[V any] struct {
 	of *simplelru.LRU[string, *simplelru.LRU[string, V]] // Guarded by mu.
 }
 
-func newPerRepositoryLRU[V any]() *perRepositoryLRU[V] {
-	return &perRepositoryLRU[V]{of: newLRU[string, *simplelru.LRU[string, V]](maxRepositories)}
+func newPerRepositoryLRU[V any](most int) *perRepositoryLRU[V] {
+	return &perRepositoryLRU[V]{of: newLRU[string, *simplelru.LRU[string, V]](most)}
 }
 
 func newLRU[K comparable, V any](size int) *simplelru.LRU[K, V] {

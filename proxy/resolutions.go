@@ -17,7 +17,8 @@ type resolved struct {
 	until   time.Time
 }
 
-func newResolutions() *resolutions { return &resolutions{newPerRepositoryLRU[resolved]()} }
+// newResolutions has room for so many repositories.
+func newResolutions(most int) *resolutions { return &resolutions{newPerRepositoryLRU[resolved](most)} }
 
 func (r *resolutions) note(digest ledger.Reference, replica string, now time.Time) {
 	r.of.set(digest, resolved{replica, now.Add(followLife)})

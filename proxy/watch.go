@@ -30,7 +30,7 @@ func (x *exchange) startWatch(cut context.CancelCauseFunc, prolongLease func()) 
 	now := time.Now()
 	w := &watch{
 		x: x, every: max(x.proxy.Limits.Window/30, 10*time.Millisecond), cut: cut, prolongLease: prolongLease,
-		pace: pace{phase: phase(x.progress.phase.Load()), since: now, looked: now}, kept: now,
+		pace: newPace(phase(x.progress.phase.Load()), now), kept: now,
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -56,11 +56,15 @@ func (w *watch) look() {
 		w.prolongLease()
 		w.kept = now
 	}
-	next, why := w.pace.judge(x.proxy.Limits, now, x.snapshot())
+	seen := x.snapshot()
+	next, why := w.pace.judge(x.proxy.Limits, now, seen)
 	switch {
 	case errors.Is(why, errStalled):
-		if x.progress.reading.Load() {
+		if errors.Is(why, errSlowClient) || x.progress.reading.Load() {
 			x.progress.clientFailed.Store(true)
+		}
+		if errors.Is(why, errSlowClient) && seen.phase == receiving {
+			x.resetOnClose()
 		}
 		w.cut(why)
 		x.free(now)
@@ -85,6 +89,9 @@ func (x *exchange) snapshot() snapshot {
 		s.client = x.progress.reading.Load()
 	case receiving:
 		s.client = !x.progress.answering.Load()
+		if taken, known := x.taken(); known {
+			s.moved = taken
+		}
 	}
 	return s
 }

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs the packages that it is called with, or what the tests take from Debian, clients, a registry and iproute2, and CI insists on.
+# Installs the packages that it is called with, or what the tests take from Debian, clients, a registry, iproute2 and slowhttptest, and CI insists on.
 # It may be run again: what is there already is left alone.
 set -eu
 
-packages="${*:-skopeo podman bind9-dnsutils knot-dnsutils docker-registry curl iproute2}"
+packages="${*:-skopeo podman bind9-dnsutils knot-dnsutils docker-registry curl iproute2 slowhttptest}"
 
 missing=""
 for package in $packages; do

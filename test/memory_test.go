@@ -29,40 +29,13 @@ import (
 // littleMemory is what the gateway may have.
 const littleMemory = 256 << 20
 
-// inLittleMemory is how a program is started that the kernel kills when it takes more, in a cgroup of its own. Where
-// none can be made only the collector is told, of nine tenths, which is what a program makes of its cgroup.
-func inLittleMemory(t testing.TB, program string) (command []string) {
-	t.Helper()
-	for _, c := range []struct{ parent, limit string }{
-		{"/sys/fs/cgroup", "memory.max"},                   // version 2
-		{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, // version 1
-	} {
-		dir := filepath.Join(c.parent, fmt.Sprintf("fairlead-test-%d", os.Getpid()))
-		if os.Mkdir(dir, 0o700) != nil {
-			continue
-		}
-		t.Cleanup(func() { _ = os.Remove(dir) })                               // as soon as the program has ended
-		limit, err := os.OpenFile(filepath.Join(dir, c.limit), os.O_WRONLY, 0) // the kernel makes it
-		if err != nil {
-			continue
-		}
-		_, err = fmt.Fprint(limit, littleMemory)
-		if limit.Close(); err == nil {
-			t.Log("figure: the kernel kills what takes more than the limit of", dir)
-			return []string{"sh", "-c", `echo $$ >"$1/cgroup.procs" && shift && exec "$@"`, "sh", dir, program}
-		}
-	}
-	t.Log("figure: no memory cgroup can be made here: only the collector is told of the limit")
-	return []string{"env", fmt.Sprintf("GOMEMLIMIT=%d", littleMemory/10*9), program}
-}
-
 // TestLittleMemory: whoever has not even logged in makes a gateway hold no more than it has. What there is no room
 // for is 503, and who pushes meanwhile goes on.
 func TestLittleMemory(t *testing.T) {
 	long(t)
 	sink := startSink(t)
 	certificate, key := selfSigned(t)
-	g := startCommand(t, inLittleMemory(t, built(t, shippedProgram)), "gateway", "127.0.0.1", file{
+	g := startCommand(t, confined(t, built(t, shippedProgram), confinement{memory: littleMemory}), "gateway", "127.0.0.1", file{
 		health: "{fronts: false}", networks: splitNetworks, databases: []string{},
 		tls:      fmt.Sprintf("{certificate: %q, key: %q}", certificate, key),
 		replicas: []replica{{name: "westus", place: "azure/westus", address: "127.0.0.1", upstream: sink, home: true}},
@@ -171,8 +144,10 @@ func (g *gateway) watchMemory(t testing.TB) func() int64 {
 	return func() int64 { close(end); <-ended; return most }
 }
 
-// startSink is a registry that keeps nothing: it takes every push but those to `flood`, which it refuses.
+// startSink is a registry that keeps nothing: it takes every push but those to `flood`, which it refuses, and has 32 MiB
+// at every path of `large`.
 func startSink(t testing.TB) string {
+	large := make([]byte, 32<<20)
 	l, err := net.Listen("tcp", freeAddress(t, "127.0.0.1"))
 	must(t, err)
 	server := &http.Server{ReadHeaderTimeout: time.Minute, ErrorLog: silent,
@@ -181,6 +156,8 @@ func startSink(t testing.TB) string {
 			switch {
 			case strings.HasPrefix(r.URL.Path, "/v2/flood/"):
 				w.WriteHeader(http.StatusUnauthorized)
+			case strings.HasPrefix(r.URL.Path, "/v2/large/") && r.Method == http.MethodGet:
+				_, _ = w.Write(large)
 			case r.Method == http.MethodPost:
 				w.Header().Set("Location", r.URL.Path+"1")
 				w.WriteHeader(http.StatusAccepted)

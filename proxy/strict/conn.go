@@ -254,6 +254,9 @@ func (c *Conn) Delivered() int64 { return max(0, c.judged-int64(c.ready-c.given)
 // Buffered is how many bytes were taken from the socket and not handed on. Those of the current body come first.
 func (c *Conn) Buffered() int { return c.held.len() - c.given }
 
+// NetConn is the client's connection.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
+
 // SetDeadline is for reads and writes.
 func (c *Conn) SetDeadline(t time.Time) error {
 	if err := c.SetReadDeadline(t); err != nil {

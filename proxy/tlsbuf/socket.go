@@ -38,5 +38,8 @@ func Under(c net.Conn) net.Conn {
 	return s
 }
 
+// NetConn is the connection that Under wrapped.
+func (s *socket) NetConn() net.Conn { return s.Conn }
+
 func (s *socket) Read(p []byte) (int, error)  { return s.in.read(p) }
 func (s *socket) Write(p []byte) (int, error) { return s.out.write(p) }

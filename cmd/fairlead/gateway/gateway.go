@@ -123,7 +123,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		return nil, err
 	}
 	g.memory = memory
-	g.limiter = proxy.NewConnLimiter(min(may.clients, g.memory.clients), g.metrics)
+	g.limiter = proxy.NewConnLimiter(min(may.clients, g.memory.clients), clientShare(c), g.metrics)
 	g.dns = g.newDNS(may)
 	g.proxy = g.newProxy(recorder)
 	if g.misplaced = misplaced(c, listened(c.Proxy.Listen)); g.misplaced != "" {
@@ -147,7 +147,8 @@ func (g *Gateway) newProxy(recorder *ledger.Recorder) *proxy.Proxy {
 		Hostname: c.Hostname, Here: c.Here, Upstreams: g.upstreams,
 		Paths: c.Proxy.Paths, TrustedProxies: c.Proxy.TrustedProxies,
 		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
-		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest, Memory: g.memory.proxy,
+		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest,
+		Memory: g.memory.proxy, ClientShare: clientShare(c),
 		Map: g.geo.Orders, Fleet: g.reached(),
 		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
 		Ledger: recorder, Agreement: g.agreement(),

@@ -15,6 +15,7 @@ const mib = 1 << 20
 const (
 	ownMemory     = 64 * mib // of a gateway that nobody asks, with its table of places
 	perConnection = 28 << 10 // that waits for a request, in TLS
+	perEntry      = 10 << 10 // of what is remembered: of all tables together, one entry of the largest, full
 )
 
 // allotment is what a gateway may hold for its clients.
@@ -32,10 +33,11 @@ func allot(limit int64) allotment {
 	return allotment{
 		clients: int(min(maxClients, free/16*3/perConnection+requests/proxy.RequestMemory)),
 		proxy: proxy.Memory{
-			Requests: requests,
-			Held:     min(most.Held, free/16*3),
-			Streams:  int(min(int64(most.Streams), max(free/(5*mib), 16))),
-			Receive:  int(min(int64(most.Receive), max(free/512, 64<<10))),
+			Requests:   requests,
+			Held:       min(most.Held, free/16*3),
+			Streams:    int(min(int64(most.Streams), max(free/(5*mib), 16))),
+			Receive:    int(min(int64(most.Receive), max(free/512, 64<<10))),
+			Remembered: int(min(int64(most.Remembered), max(free/perEntry, 1024))),
 		},
 	}
 }

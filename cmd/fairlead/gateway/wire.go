@@ -116,6 +116,9 @@ func limits(of configs.Limits) proxy.Limits {
 	return l
 }
 
+// clientShare is what part of connections and requests one client may have.
+func clientShare(c *configs.Config) float64 { return float64(c.Proxy.Limits.ClientShare) / 100 }
+
 // clientsTLS is what clients are offered. Of TLS 1.2 only suites whose records are authenticated as a whole (RFC
 // 9325, 4.2): no CBC.
 func clientsTLS(certificate func() *tls.Certificate) *tls.Config {
