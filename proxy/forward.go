@@ -54,6 +54,8 @@ func (h *hints) pass(status int, fields http.Header) error {
 	}
 	to := h.w.Header()
 	before := maps.Clone(to)
+	dropHopByHop(fields)
+	delete(fields, "Set-Cookie")
 	maps.Copy(to, fields)
 	h.w.WriteHeader(status)
 	clear(to)
@@ -99,7 +101,9 @@ func passTrailer(w http.ResponseWriter, trailer http.Header, announced int) {
 		prefix = http.TrailerPrefix
 	}
 	for name, values := range trailer {
-		w.Header()[prefix+name] = values
+		if name != "Set-Cookie" {
+			w.Header()[prefix+name] = values
+		}
 	}
 }
 
