@@ -131,6 +131,42 @@ func TestHeadTime(t *testing.T) {
 	})
 }
 
+// TestBodyTime: a head's deadline ends with the head.
+func TestBodyTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, inner := net.Pipe()
+		defer client.Close()
+		c := New(inner, 10*time.Second, nil)
+		go func() {
+			_, _ = io.WriteString(client, head1)
+			_, _ = io.WriteString(client, "Content-Length: 2\r\n\r\n")
+			time.Sleep(time.Minute)
+			_, _ = io.WriteString(client, "hi")
+		}()
+		buf := make([]byte, 4096)
+		if n, err := c.Read(buf); n == 0 || err != nil {
+			t.Fatal(n, err)
+		}
+		if n, err := c.Read(buf); n != 2 || err != nil {
+			t.Errorf("%d bytes of the body, %v", n, err)
+		}
+	})
+}
+
+// TestBufferIsUsedAgain: what was dropped makes room.
+func TestBufferIsUsedAgain(t *testing.T) {
+	var b buffer
+	for i := range 100 {
+		b.add(bytes.Repeat([]byte{byte(i)}, 1000))
+		if i > 0 {
+			b.drop(1000)
+		}
+	}
+	if cap(b.all) > bufferSize || b.len() != 1000 || b.bytes()[0] != 99 {
+		t.Errorf("%d bytes in %d", b.len(), cap(b.all))
+	}
+}
+
 // TestDeadlineLosesNothing: net/http ends its read ahead by a deadline.
 func TestDeadlineLosesNothing(t *testing.T) {
 	client, inner := net.Pipe()
