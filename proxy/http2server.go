@@ -13,7 +13,10 @@ import (
 )
 
 // serveHTTP2 has a server speak HTTP/2 over connections of its TLS listener. It is the server of net/http, as
-// golang.org/x/net has it: only there may what it writes go through something of ours, which joins frames.
+// golang.org/x/net has it: only there may what it writes go through something of ours, which joins frames. Its
+// replacement, http.Server.Protocols, takes no TLS but *tls.Conn.
+//
+//nolint:staticcheck // see above
 func serveHTTP2(s *http.Server, silence time.Duration) {
 	server := &http2.Server{}
 	if err := http2.ConfigureServer(s, server); err != nil {

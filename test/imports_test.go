@@ -73,6 +73,7 @@ func bans() []ban {
 		{[]string{"upstream"}, module + "/...", false, []string{"oci", "transfer", "upstream/h1"},
 			"a way to a replica knows neither who goes it nor why"},
 		{[]string{"proxy/strict"}, module + "/...", false, nil, "HTTP's grammar knows nothing of registries"},
+		{[]string{"proxy/tlsbuf"}, module + "/...", false, nil, "buffers know nothing of what is in them"},
 		{[]string{"router"}, module + "/...", false, []string{"geo"}, "router knows places and nothing else"},
 		{[]string{"cmd/fairlead/gateway"}, module + "/cmd/...", false, nil,
 			"a gateway knows nothing of how it was called"},

@@ -43,7 +43,7 @@ func (m *Merged) Write(p []byte) (n int, err error) {
 		if n == len(p) || m.failed != nil {
 			return n, m.failed
 		}
-		if m.held == nil {
+		if m.held == nil && (m.leaving || len(p) >= recordData) {
 			m.held = merges.get()
 		}
 		if m.held == nil {
@@ -58,7 +58,8 @@ func (m *Merged) Write(p []byte) (n int, err error) {
 	}
 }
 
-// writeAtOnce is for when there is no buffer. It is called with mu held, and gives it up meanwhile.
+// writeAtOnce is for what is small and alone, and for when there is no buffer. It is called with mu held, and gives it up
+// meanwhile.
 func (m *Merged) writeAtOnce(p []byte) error {
 	for m.leaving {
 		m.changed.Wait()
@@ -71,7 +72,10 @@ func (m *Merged) writeAtOnce(p []byte) error {
 	_, err := m.over.writeTogether(p)
 	m.mu.Lock()
 	m.failed = err
-	go m.writeOut() // what may have been written meanwhile
+	if m.leaving = m.held != nil; m.leaving { // written meanwhile
+		go m.writeOut()
+	}
+	m.changed.Broadcast()
 	return err
 }
 
