@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs the packages that it is called with, or what the tests take from Debian, clients, a registry and iproute2, and CI insists on.
+# Installs the packages that it is called with, or what the tests take from Debian and CI insists on: clients, a
+# registry, iproute2 and other proxies.
 # It may be run again: what is there already is left alone.
 set -eu
 
-packages="${*:-skopeo podman bind9-dnsutils knot-dnsutils docker-registry curl iproute2}"
+packages="${*:-skopeo podman bind9-dnsutils knot-dnsutils docker-registry curl iproute2 haproxy nginx}"
 
 missing=""
 for package in $packages; do

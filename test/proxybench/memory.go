@@ -63,7 +63,7 @@ const opening = 8
 
 // run returns when all are committed.
 func (u pacedUploads) run(ctx context.Context, f *front) error {
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithTimeout(ctx, u.time+requestBound)
 	defer stop()
 	line := queue{room: make(chan struct{}, opening), all: make(chan struct{})}
 	line.left.Store(int64(u.count))
