@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs the packages that it is called with, or what the tests take from Debian, clients, a registry, iproute2 and slowhttptest, and CI insists on.
+# Installs the packages that it is called with, or what the tests take from Debian and CI insists on: clients, a
+# registry, iproute2, other proxies and slowhttptest.
 # It may be run again: what is there already is left alone.
 set -eu
 
-packages="${*:-skopeo podman bind9-dnsutils knot-dnsutils docker-registry curl iproute2 slowhttptest}"
+packages="${*:-skopeo podman bind9-dnsutils knot-dnsutils docker-registry curl iproute2 haproxy nginx slowhttptest}"
 
 missing=""
 for package in $packages; do

@@ -30,63 +30,104 @@ type queries struct {
 	time time.Duration
 }
 
-// beside sends the queries while blobs are pulled through the same gateway as fast as it can.
-func (q queries) beside(ctx context.Context, f *front, l load, out io.Writer) error {
-	s, err := overHTTP1(pullBlob)(ctx, f, l)
+// beside sends the queries to a gateway while blobs are pulled through it as fast as it can, and as many to an idle one
+// at the same time: what those wait for is the machine.
+func (q queries) beside(ctx context.Context, f, idle *front, l load, out io.Writer) error {
+	pulls, err := startPulls(ctx, f, l)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	var pulls atomic.Int64
-	pulled, stopped := make(chan error, 1), make(chan struct{})
+	type asked struct {
+		answers
+		err error
+	}
+	control := make(chan asked, 1)
+	go func() {
+		a, err := q.ask(ctx, idle.setup.dns)
+		control <- asked{a, err}
+	}()
+	loaded, err := q.ask(ctx, f.setup.dns)
+	without := <-control
+	blobs, pullErr := pulls.end()
+	if err := errors.Join(err, without.err, pullErr); err != nil {
+		return err
+	}
+	mib := float64(blobs) * float64(len(l.blob)) / (1 << 20)
+	fmt.Fprintf(out, "%s%s%s", dnsHead, q.line(fmt.Sprintf("the gateway of the pulls, %.0f MiB/s",
+		mib/q.time.Seconds()), loaded), q.line("an idle one at the same time", without.answers))
+	return nil
+}
+
+// pulls go on until they are ended.
+type pulls struct {
+	session session
+	blobs   atomic.Int64
+	stop    chan struct{}
+	done    chan error
+}
+
+func startPulls(ctx context.Context, f *front, l load) (*pulls, error) {
+	s, err := overHTTP1(pullBlob)(ctx, f, l)
+	if err != nil {
+		return nil, err
+	}
+	p := &pulls{session: s, stop: make(chan struct{}), done: make(chan error, 1)}
 	go func() {
 		for {
 			select {
-			case <-stopped:
-				pulled <- nil
+			case <-p.stop:
+				p.done <- nil
 				return
 			default:
 			}
 			if err := s.run(l.at); err != nil {
-				pulled <- err
+				p.done <- err
 				return
 			}
-			pulls.Add(int64(l.at))
+			p.blobs.Add(int64(l.at))
 		}
 	}()
-	took, late, err := q.ask(ctx, f.setup.dns)
-	mib := float64(pulls.Load()) * float64(len(l.blob)) / (1 << 20)
-	close(stopped)
-	if err := errors.Join(err, <-pulled); err != nil {
-		return err
-	}
-	fmt.Fprint(out, q.table(took, late, mib/q.time.Seconds()))
-	return nil
+	return p, nil
+}
+
+// end returns how many blobs were pulled whole before it was called.
+func (p *pulls) end() (int64, error) {
+	defer p.session.close()
+	blobs := p.blobs.Load()
+	close(p.stop)
+	return blobs, <-p.done
+}
+
+// answers are what became of queries.
+type answers struct {
+	took []time.Duration // of those that were answered, sorted
+	late time.Duration   // that one was sent at most
 }
 
 // ids is how many queries can be told apart.
 const ids = 1 << 16
 
-// ask returns how long each query took that was answered, and how late one was sent at most.
-func (q queries) ask(ctx context.Context, server string) (took []time.Duration, late time.Duration, err error) {
+func (q queries) ask(ctx context.Context, server string) (a answers, err error) {
 	conn, err := dialUDP(ctx, server)
 	if err != nil {
-		return nil, 0, err
+		return a, err
 	}
 	defer conn.Close()
 	began := time.Now()
 	if err := conn.SetDeadline(began.Add(q.time + 10*dnsBound)); err != nil {
-		return nil, 0, err
+		return a, err
 	}
 	sent := make([]atomic.Int64, ids) // by the query's id: nanoseconds since 1970; 0: none, or answered
 	received := make(chan error, 1)
 	go func() {
 		var err error
-		took, err = receive(conn, sent)
+		a.took, err = receive(conn, sent)
 		received <- err
 	}()
-	late, err = q.send(conn, began, sent)
-	return took, late, errors.Join(err, <-received)
+	a.late, err = q.send(conn, began, sent)
+	err = errors.Join(err, <-received)
+	slices.Sort(a.took)
+	return a, err
 }
 
 // dialUDP has the kernel say when each answer came: what reads them has to wait for its turn beside the pulls.
@@ -173,10 +214,12 @@ func arrival(control []byte) (int64, error) {
 	return 0, errors.New("an answer without the time of its arrival")
 }
 
-func (q queries) table(took []time.Duration, late time.Duration, mibPerSecond float64) string {
-	slices.Sort(took)
+var dnsHead = fmt.Sprintf("| queries to | sent | a second | answered | within %v | 50 %% | 99 %% | 99.9 %% | longest | "+
+	"sent late by at most | target | |\n|%s\n", dnsBound, strings.Repeat(" --- |", 12))
+
+func (q queries) line(to string, a answers) string {
 	inTime := 0
-	for _, t := range took {
+	for _, t := range a.took {
 		if t <= dnsBound {
 			inTime++
 		}
@@ -187,11 +230,9 @@ func (q queries) table(took []time.Duration, late time.Duration, mibPerSecond fl
 		verdict = "FAIL"
 	}
 	ms := func(d time.Duration) string { return fmt.Sprintf("%.1f ms", d.Seconds()*1000) }
-	return fmt.Sprintf("| queries | a second | answered | within %v | 50 %% | 99 %% | 99.9 %% | longest | "+
-		"sent late by at most | pulled beside | target | |\n|%s\n| %d | %d | %d | %.3f %% | %s | %s | %s | %s | %s | "+
-		"%.0f MiB/s | ≥ %.1f %% | %s |\n", dnsBound, strings.Repeat(" --- |", 12), q.count(), q.rate, len(took),
-		100*share, ms(quantile(took, 0.5)), ms(quantile(took, 0.99)), ms(quantile(took, 0.999)), ms(quantile(took, 1)),
-		ms(late), mibPerSecond, 100*dnsTarget, verdict)
+	return fmt.Sprintf("| %s | %d | %d | %d | %.3f %% | %s | %s | %s | %s | %s | ≥ %.1f %% | %s |\n", to, q.count(), q.rate,
+		len(a.took), 100*share, ms(quantile(a.took, 0.5)), ms(quantile(a.took, 0.99)), ms(quantile(a.took, 0.999)),
+		ms(quantile(a.took, 1)), ms(a.late), 100*dnsTarget, verdict)
 }
 
 // quantile of what is sorted; of nothing it is 0.

@@ -17,7 +17,7 @@ type http1Client struct {
 	reader *bufio.Reader
 }
 
-// dialHTTP1 connects to a front, in clear text or TLS, and asks it once, so that what a connection costs is not measured.
+// dialHTTP1 connects to a front, in clear text or TLS, and asks it once: what a connection costs is not measured.
 func dialHTTP1(ctx context.Context, f *front) (*http1Client, error) { return dialFrom(ctx, f, nil) }
 
 // dialFrom does so from an address; nil: any.

@@ -8,8 +8,8 @@ import (
 	"net/http"
 )
 
-// http2Client is one connection whose streams can be used at once. It is net/http's, with the windows and frame sizes of
-// its defaults: those of every client in Go, such as containerd's and BuildKit's.
+// http2Client is one connection whose streams can be used at once. It is net/http's, with the windows and frame sizes
+// of its defaults: those of every client in Go, such as containerd's and BuildKit's.
 type http2Client struct {
 	conn *http.ClientConn
 }

@@ -5,42 +5,14 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"syscall"
-	"time"
 )
-
-type options struct {
-	fairlead []string // paths
-	backend  string   // cheap or distribution
-	cases    *regexp.Regexp
-	rounds   int
-	blobMiB  int
-	mib      int
-	streams  int
-	requests int
-
-	profiles string // a folder
-	source   string // a folder, of what is profiled
-
-	memory    bool
-	uploads   int
-	uploadMiB int
-
-	dns  bool
-	rate int // queries a second
-
-	time   time.Duration // of -memory and -dns
-	secure bool          // in -memory and -dns
-}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -54,44 +26,6 @@ func main() {
 		stop()
 		os.Exit(1)
 	}
-}
-
-func parse(args []string) (options, error) {
-	o := options{fairlead: []string{"../bin/fairlead"}}
-	f := flag.NewFlagSet("proxybench", flag.ExitOnError)
-	f.Func("fairlead", "paths of one or more builds of fairlead, comma-separated, from the folder test on",
-		func(s string) error { o.fairlead = strings.Split(s, ","); return nil })
-	cases := f.String("cases", "", "a regular expression; only cases whose name it matches, as in '^TLS|HEAD'")
-	f.StringVar(&o.backend, "backend", "cheap", "cheap: throws away what is pushed; distribution: a real registry")
-	f.IntVar(&o.rounds, "rounds", 5, "how often all is measured")
-	f.IntVar(&o.blobMiB, "blob", 64, "size of a blob, MiB")
-	f.IntVar(&o.mib, "mib", 512, "MiB that one measurement moves")
-	f.IntVar(&o.streams, "streams", 4, "connections that move blobs, at once")
-	f.IntVar(&o.requests, "requests", 10_000, "small requests of one measurement")
-	f.StringVar(&o.profiles, "profile", "", "a folder for CPU profiles of fairlead, which is built for it from -source")
-	f.StringVar(&o.source, "source", "..", "the folder of fairlead's go.mod")
-	f.BoolVar(&o.memory, "memory", false, "instead of the cases: what paced uploads at once have fairlead hold")
-	f.IntVar(&o.uploads, "uploads", 500, "of -memory: how many")
-	f.IntVar(&o.uploadMiB, "upload", 64, "of -memory: size of each, MiB")
-	f.BoolVar(&o.dns, "dns", false, "instead of the cases: whether DNS answers in time beside pulls")
-	f.IntVar(&o.rate, "rate", 2000, "of -dns: queries a second")
-	f.DurationVar(&o.time, "time", 2*time.Minute, "how long the uploads of -memory take, and the queries of -dns")
-	f.BoolVar(&o.secure, "tls", false, "-memory and -dns in TLS")
-	if err := f.Parse(args); err != nil {
-		return o, err
-	}
-	for name, n := range map[string]int{"rounds": o.rounds, "blob": o.blobMiB, "mib": o.mib, "streams": o.streams,
-		"requests": o.requests, "uploads": o.uploads, "upload": o.uploadMiB, "rate": o.rate} {
-		if n < 1 {
-			return o, fmt.Errorf("-%s: %d is not a positive number", name, n)
-		}
-	}
-	if o.backend != "cheap" && o.backend != "distribution" {
-		return o, fmt.Errorf("-backend: there is no %q", o.backend)
-	}
-	var err error
-	o.cases, err = regexp.Compile(*cases)
-	return o, err
 }
 
 func (o options) run(ctx context.Context, out io.Writer) error {
@@ -163,7 +97,7 @@ func (o options) measureMemory(ctx context.Context, dir string, own identity, ou
 	if err != nil {
 		return err
 	}
-	f, err := o.startGateway(ctx, dir, b.address, own)
+	f, err := o.startGateway(ctx, "fairlead", dir, b.address, own)
 	if err != nil {
 		return err
 	}
@@ -176,15 +110,19 @@ func (o options) measureDNS(ctx context.Context, dir string, own identity, out i
 	if err != nil {
 		return err
 	}
-	f, err := o.startGateway(ctx, dir, b.address, own)
+	f, err := o.startGateway(ctx, "fairlead", dir, b.address, own)
 	if err != nil {
 		return err
 	}
-	return queries{o.rate, o.time}.beside(ctx, f, load{content: c, at: o.streams}, out)
+	idle, err := o.startGateway(ctx, "idle", dir, b.address, own)
+	if err != nil {
+		return err
+	}
+	return queries{o.rate, o.time}.beside(ctx, f, idle, load{content: c, at: o.streams}, out)
 }
 
 // startGateway is for what is measured of fairlead alone: of the first build.
-func (o options) startGateway(ctx context.Context, dir, backend string, own identity) (*front, error) {
+func (o options) startGateway(ctx context.Context, name, dir, backend string, own identity) (*front, error) {
 	program, err := filepath.Abs(o.fairlead[0])
 	if err != nil {
 		return nil, err
@@ -193,7 +131,7 @@ func (o options) startGateway(ctx context.Context, dir, backend string, own iden
 	if !o.secure {
 		secure = nil
 	}
-	return fairleadPeer("fairlead", program).start(ctx, dir, backend, secure)
+	return fairleadPeer(name, program).start(ctx, dir, backend, secure)
 }
 
 // peers are the builds of fairlead and what else is installed.

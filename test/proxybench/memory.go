@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,8 +16,7 @@ import (
 // memoryTarget is what a gateway may have had resident at most.
 const memoryTarget = 256 << 10 // KiB
 
-// pacedUploads push at once, each over a connection and from an address of its own, so that all are under way together
-// for all of the time.
+// pacedUploads push at once, each over a connection and from an address of its own. None ends before all have begun.
 type pacedUploads struct {
 	count int
 	size  int
@@ -51,38 +51,47 @@ func (u pacedUploads) memory(ctx context.Context, f *front, b *backend, out io.W
 	return nil
 }
 
-// run returns when all are committed. Their bodies begin together, once each has its upload.
+// queue lets uploads begin a few at once.
+type queue struct {
+	room chan struct{}
+	left atomic.Int64  // that have not begun
+	all  chan struct{} // closed when all have
+}
+
+// opening is how many uploads are begun at once: what is measured is what they hold, not how they begin.
+const opening = 8
+
+// run returns when all are committed.
 func (u pacedUploads) run(ctx context.Context, f *front) error {
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithTimeout(ctx, u.time+requestBound)
 	defer stop()
-	var begun, all sync.WaitGroup
-	begun.Add(u.count)
+	line := queue{room: make(chan struct{}, opening), all: make(chan struct{})}
+	line.left.Store(int64(u.count))
 	errs := make([]error, u.count)
+	var all sync.WaitGroup
 	for i := range u.count {
 		all.Go(func() {
-			if errs[i] = u.one(ctx, f, i, &begun); errs[i] != nil {
+			if errs[i] = u.one(ctx, f, i, &line); errs[i] != nil {
 				stop()
 			}
 		})
 	}
 	all.Wait()
-	return errors.Join(errs...)
+	// The others only heard of it.
+	err := errors.Join(slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, context.Canceled) })...)
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, f.running.output())
+	}
+	return nil
 }
 
-func (u pacedUploads) one(ctx context.Context, f *front, i int, begun *sync.WaitGroup) error {
-	c, err := dialFrom(ctx, f, net.IPv4(127, 1, byte(i/250), byte(1+i%250)))
+func (u pacedUploads) one(ctx context.Context, f *front, i int, line *queue) error {
+	c, location, err := u.begin(ctx, f, net.IPv4(127, 1, byte(i/250), byte(1+i%250)), line)
 	if err != nil {
-		begun.Done()
 		return err
 	}
 	defer c.close()
-	location, err := beginUpload(c)
-	begun.Done()
-	if err != nil {
-		return err
-	}
-	begun.Wait()
-	body := &pacedBody{ctx: ctx, size: u.size, time: u.time, began: time.Now()}
+	body := &pacedBody{ctx: ctx, size: u.size, time: u.time, began: time.Now(), all: line.all}
 	header, err := c.stream(http.MethodPatch, location, body, int64(u.size), want{http.StatusAccepted, -1, ""},
 		u.time+requestBound)
 	if err != nil {
@@ -94,6 +103,24 @@ func (u pacedUploads) one(ctx context.Context, f *front, i int, begun *sync.Wait
 	return commit(c, location, nil, digestOf(nil)) // the backend believes any
 }
 
+// begin connects from an address, and has an upload.
+func (u pacedUploads) begin(ctx context.Context, f *front, from net.IP, line *queue) (c *http1Client,
+	location string, err error) {
+	line.room <- struct{}{}
+	defer func() { <-line.room }()
+	if c, err = dialFrom(ctx, f, from); err != nil {
+		return nil, "", err
+	}
+	if location, err = beginUpload(c); err != nil {
+		c.close()
+		return nil, "", err
+	}
+	if line.left.Add(-1) == 0 {
+		close(line.all)
+	}
+	return c, location, nil
+}
+
 // pacedBody gives its bytes out evenly.
 type pacedBody struct {
 	ctx   context.Context
@@ -101,6 +128,7 @@ type pacedBody struct {
 	sent  int
 	time  time.Duration // for all of them
 	began time.Time
+	all   <-chan struct{} // the last bytes are held back until it is closed
 }
 
 func (b *pacedBody) Read(p []byte) (int, error) {
@@ -114,6 +142,13 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	case <-time.After(time.Until(due)):
 	}
 	n := min(len(p), b.size-b.sent)
+	if b.sent+n == b.size {
+		select {
+		case <-b.ctx.Done():
+			return 0, b.ctx.Err()
+		case <-b.all:
+		}
+	}
 	b.sent += n
 	return n, nil
 }

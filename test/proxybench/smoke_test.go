@@ -59,7 +59,7 @@ func TestAlone(t *testing.T) {
 	}{
 		"memory":          {[]string{"-memory"}, "| http: 20 uploads of 1 MiB in 500ms, "},
 		"memory in TLS":   {[]string{"-memory", "-tls"}, "| https: 20 uploads of 1 MiB in 500ms, "},
-		"DNS":             {[]string{"-dns"}, "| 50 | 100 | "},
+		"DNS":             {[]string{"-dns"}, "| an idle one at the same time | 50 | 100 | "},
 		"a real registry": {[]string{"-backend", "distribution", "-cases", "^pull|^push|tag"}, "| pull | fairlead | "},
 	} {
 		t.Run(name, func(t *testing.T) {
