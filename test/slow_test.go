@@ -113,10 +113,12 @@ func (g *gateway) slowPush(ctx context.Context, rate int) func() (pushed int64, 
 		if err == nil {
 			body, layer := io.Pipe()
 			go func() {
-				for err := error(nil); err == nil && ctx.Err() == nil; pause(ctx, 100*time.Millisecond) {
-					n := 0
-					n, err = layer.Write(make([]byte, rate/10))
+				for part := make([]byte, rate/10); ctx.Err() == nil; pause(ctx, 100*time.Millisecond) {
+					n, err := layer.Write(part)
 					pushed.Add(int64(n))
+					if err != nil {
+						break
+					}
 				}
 				layer.Close()
 			}()
