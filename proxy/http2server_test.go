@@ -15,8 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// TestHTTP2Server is for what net/http's server does by itself where it is not ours to wire: bodies both ways, a handler's
-// deadlines, interim answers, trailers, and a goodbye to clients that wait.
+// TestHTTP2Server is for what net/http's server does by itself where it is not ours to wire: bodies both ways, a
+// handler's deadlines, interim answers, trailers, and a goodbye to clients that wait.
 func TestHTTP2Server(t *testing.T) {
 	t.Parallel()
 	blob := random(1 << 20)

@@ -16,12 +16,12 @@ import (
 
 // missedOfH2spec are the cases of h2spec 2.2.1 that a gateway does otherwise, and why that is as good.
 var missedOfH2spec = map[string]string{
-	"http2/6.5.3: Sends multiple values of SETTINGS_INITIAL_WINDOW_SIZE": "a setting twice in one frame is an error of the " +
-		"connection: no client sends that",
-	"http2/8.1.2.2: Sends a HEADERS frame that contains the connection-specific header field": "is answered with 400, which " +
-		"RFC 9113, 8.1.1, allows, and is passed on to nobody",
-	"http2/8.1.2.2: Sends a HEADERS frame that contains the TE header field with any value other than \"trailers\"": "as " +
-		"the one before",
+	"http2/6.5.3: Sends multiple values of SETTINGS_INITIAL_WINDOW_SIZE": "" +
+		"a setting twice in one frame is an error of the connection: no client sends that",
+	"http2/8.1.2.2: Sends a HEADERS frame that contains the connection-specific header field": "" +
+		"is answered with 400, which RFC 9113, 8.1.1, allows, and is passed on to nobody",
+	"http2/8.1.2.2: Sends a HEADERS frame that contains the TE header field with any value other than " +
+		`"trailers"`: "as the one before",
 }
 
 // TestH2spec: HTTP/2 is spoken by the letter, but for what missedOfH2spec explains.

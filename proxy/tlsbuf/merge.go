@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Merged is a connection for a server of HTTP/2, which writes a frame at a time (of 16 KiB, unless the client wants larger
-// ones), each from a goroutine of its own. What it writes while earlier bytes are leaving leaves together. A write
-// tells of the failure of an earlier one.
+// Merged is a connection for a server of HTTP/2, which writes a frame at a time (of 16 KiB, unless the client wants
+// larger ones), each from a goroutine of its own. What it writes while earlier bytes are leaving leaves together. A
+// write tells of the failure of an earlier one.
 type Merged struct {
 	*tls.Conn
 	over *Conn
@@ -58,8 +58,8 @@ func (m *Merged) Write(p []byte) (n int, err error) {
 	}
 }
 
-// writeAtOnce is for what is small and alone, and for when there is no buffer. It is called with mu held, and gives it up
-// meanwhile.
+// writeAtOnce is for what is small and alone, and for when there is no buffer. It is called with mu held, and gives it
+// up meanwhile.
 func (m *Merged) writeAtOnce(p []byte) error {
 	for m.leaving {
 		m.changed.Wait()
