@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net"
 
@@ -28,7 +29,7 @@ func (b *clientBody) took(n int, err error) error {
 	b.x.progress.received.Add(int64(n))
 	b.read += int64(n)
 	switch {
-	case err == io.EOF, b.read == b.x.in.ContentLength:
+	case errors.Is(err, io.EOF), b.read == b.x.in.ContentLength:
 		// An answer may have begun before the request has ended; there is no way back from that.
 		b.x.progress.phase.CompareAndSwap(int32(sending), int32(waiting))
 	case err != nil:

@@ -128,7 +128,7 @@ func (b *answerBody) fill(pipe *splice.Pipe) (int, error) {
 func (b *answerBody) took(n int, err error) error {
 	b.x.progress.answering.Store(false)
 	b.x.progress.moved.Add(int64(n))
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		b.x.trouble(b.replica, err)
 	}
 	return err

@@ -55,7 +55,8 @@ func readHead(from *bufio.Reader, scratch []byte) (h head, kept []byte, begun bo
 // readLines appends lines until an empty one, which is not appended.
 func readLines(from *bufio.Reader, to []byte, most int) ([]byte, error) {
 	for {
-		begin, err := len(to), error(nil)
+		begin := len(to)
+		var err error
 		if to, err = readLine(from, to, most); err != nil {
 			return to, err
 		}
@@ -73,7 +74,7 @@ func readLine(from *bufio.Reader, to []byte, most int) ([]byte, error) {
 		switch {
 		case len(to) > most:
 			return to, nonsense("more than %d bytes of fields", most)
-		case err == bufio.ErrBufferFull:
+		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case err != nil:
 			return to, unexpected(err)
@@ -85,7 +86,7 @@ func readLine(from *bufio.Reader, to []byte, most int) ([]byte, error) {
 }
 
 func unexpected(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -54,7 +54,7 @@ func (b *Body) took(n int, err error) error {
 	}
 	ends := b.framing == byLength && b.left == 0
 	switch {
-	case ends, err == io.EOF && b.framing != byLength:
+	case ends, errors.Is(err, io.EOF) && b.framing != byLength:
 		b.err = io.EOF
 		b.end(b.framing != byClose)
 	case err != nil:

@@ -3,6 +3,7 @@ package h1
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -42,7 +43,7 @@ func (c *chunked) next(from *bufio.Reader) error {
 	}
 	line, err := from.ReadSlice('\n')
 	switch {
-	case err == bufio.ErrBufferFull, len(line) > maxChunkLine:
+	case errors.Is(err, bufio.ErrBufferFull), len(line) > maxChunkLine:
 		return nonsense("the line before a chunk has more than %d bytes", maxChunkLine)
 	case err != nil:
 		return unexpected(err)

@@ -131,7 +131,7 @@ func sendLength(to *sink, from *attempt) error {
 		switch {
 		case err == io.EOF && left > 0:
 			return errBodyShort
-		case err != nil && err != io.EOF:
+		case err != nil && !errors.Is(err, io.EOF):
 			return err
 		}
 	}

@@ -39,7 +39,7 @@ func (p *Pipe) Fill(from *net.TCPConn, most int64) (n int, err error) {
 	}
 	waited := raw.Read(func(fd uintptr) bool {
 		n, err = p.move(int(fd), p.write, min(most, Size))
-		return err != unix.EAGAIN
+		return !errors.Is(err, unix.EAGAIN)
 	})
 	switch {
 	case waited != nil:
@@ -65,7 +65,7 @@ func (p *Pipe) Drain(to *net.TCPConn) (err error) {
 			n, err = p.move(p.read, int(fd), int64(p.held))
 			p.held -= n
 		}
-		if err == unix.EAGAIN {
+		if errors.Is(err, unix.EAGAIN) {
 			err = nil
 			return false
 		}
@@ -81,7 +81,7 @@ func (p *Pipe) Drain(to *net.TCPConn) (err error) {
 func (p *Pipe) move(from, to int, most int64) (int, error) {
 	for {
 		n, err := unix.Splice(from, nil, to, nil, int(most), unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
-		if err != unix.EINTR {
+		if !errors.Is(err, unix.EINTR) {
 			return int(max(n, 0)), err
 		}
 	}
