@@ -172,10 +172,11 @@ func TestDeadlineLosesNothing(t *testing.T) {
 	client, inner := net.Pipe()
 	defer client.Close()
 	c := New(inner, time.Minute, nil)
-	sent := make(chan bool)
+	sent, goOn := make(chan bool), make(chan bool)
 	go func() {
 		_, _ = io.WriteString(client, "\r")
 		sent <- true
+		<-goOn
 		_, _ = io.WriteString(client, "\nGET /v2/ HTTP/1.1\r\n"+host)
 		sent <- true
 		_, _ = io.WriteString(client, "\r\n")
@@ -189,6 +190,7 @@ func TestDeadlineLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = c.SetReadDeadline(time.Time{})
+	close(goOn)
 	if n, err := c.Read(one); n != 1 || one[0] != 'G' || err != nil {
 		t.Fatal(n, err, one)
 	}

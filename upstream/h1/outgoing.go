@@ -116,7 +116,7 @@ func (a *attempt) keep(read []byte, err error) {
 	o := a.of
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.last, o.ended = time.Now(), err == io.EOF
+	o.last, o.ended = time.Now(), errors.Is(err, io.EOF)
 	if err != nil && !o.ended {
 		o.err = err
 	}

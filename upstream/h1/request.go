@@ -129,7 +129,7 @@ func sendLength(to *sink, from *attempt) error {
 			}
 		}
 		switch {
-		case err == io.EOF && left > 0:
+		case errors.Is(err, io.EOF) && left > 0:
 			return errBodyShort
 		case err != nil && !errors.Is(err, io.EOF):
 			return err
@@ -157,7 +157,7 @@ func sendChunks(to *sink, from *attempt) error {
 				return err
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			_, err = to.Write([]byte("0\r\n\r\n"))
 			return err
 		}
