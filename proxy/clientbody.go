@@ -48,11 +48,15 @@ func (b *clientBody) WriteTo(w io.Writer) (n int64, err error) {
 		return b.copyTo(w)
 	}
 	socket := socketOf(from)
-	pipe, err := splice.Get()
-	if err != nil || socket == nil {
+	if socket == nil {
 		return b.copyTo(w)
 	}
-	defer splice.Put(pipe)
+	pipes := b.x.proxy.Pipes
+	pipe, err := pipes.Get()
+	if err != nil {
+		return b.copyTo(w)
+	}
+	defer pipes.Put(pipe)
 	for b.x.in.ContentLength-b.read >= minSplice {
 		before := b.read
 		if from.Divertible(b.read) > 0 {

@@ -112,8 +112,8 @@ func (x *exchange) passBody(response *http.Response) error {
 	if x.in.Method == http.MethodHead || response.Body == http.NoBody {
 		return nil
 	}
-	from := &passing{response.Body, &x.progress.sent, x.countPulled()}
-	if to, ok := x.w.(io.ReaderFrom); ok && from.spliceable() >= minSplice {
+	from := &passing{response.Body, x.proxy.Pipes, &x.progress.sent, x.countPulled()}
+	if to, ok := x.w.(io.ReaderFrom); ok && x.in.TLS == nil && from.spliceable() >= minSplice {
 		_, err := to.ReadFrom(from)
 		return err
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/upstream"
+	"github.com/fairlead-gateway/fairlead/upstream/splice"
 )
 
 var points = map[string]geo.Point{
@@ -128,6 +129,7 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*ri
 	c.way = upstream.Config{Hostname: "registry.contoso.com", Dial: patience, Alive: func(string, time.Time) {}}
 	c.Config = Config{
 		Hostname: "registry.contoso.com", LeaseIdle: time.Minute, Limits: quick, Ledger: newMemoryLedger(),
+		Pipes:       splice.NewPool(100),
 		Fleet:       g.fleet.Load,
 		Trouble:     func(name string) { g.note(&g.trouble, name) },
 		OwnShortage: func(error) bool { return false },

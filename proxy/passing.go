@@ -20,6 +20,7 @@ var copyBuffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); ret
 // passing is an answer's body on its way to the client.
 type passing struct {
 	io.Reader
+	pipes *splice.Pool
 	sent  *atomic.Int64   // bytes
 	count func(bytes int) // of what was pulled; nil: nobody wants to know
 }
@@ -51,11 +52,11 @@ func (p *passing) WriteTo(w io.Writer) (n int64, err error) {
 	if !ok || to.TCP() == nil || p.spliceable() < minSplice {
 		return p.copyTo(w)
 	}
-	pipe, err := splice.Get()
+	pipe, err := p.pipes.Get()
 	if err != nil {
 		return p.copyTo(w)
 	}
-	defer splice.Put(pipe)
+	defer p.pipes.Put(pipe)
 	for from := p.Reader.(*answerBody); p.spliceable() >= minSplice; {
 		var moved int64
 		if from.inKernel.Buffered() > 0 {

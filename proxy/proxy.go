@@ -19,6 +19,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/upstream"
+	"github.com/fairlead-gateway/fairlead/upstream/splice"
 )
 
 // Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome, Memory,
@@ -34,6 +35,7 @@ type Config struct {
 	Limits         Limits
 	MaxManifest    int64 // bytes; a larger one is refused. 0 is transfer.DefaultMaxManifest
 	Memory         Memory
+	Pipes          *splice.Pool
 	ClientShare    float64            // of the room for requests, that one client may have; 0 is DefaultShare
 	Map            func() *router.Map // of the fleet's replicas
 	Fleet          func() *router.Fleet
@@ -109,7 +111,10 @@ func (p *Proxy) Leases() []LeaseInfo               { return p.leases.list(time.N
 func (p *Proxy) Lease(repository string) LeaseInfo { return p.leases.info(repository, time.Now()) }
 
 // Close ends what is being copied between replicas.
-func (p *Proxy) Close() { p.healer.close() }
+func (p *Proxy) Close() {
+	p.healer.close()
+	p.Pipes.Close()
+}
 
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := p.newExchange(w, r)

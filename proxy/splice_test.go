@@ -23,6 +23,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/upstream"
 	"github.com/fairlead-gateway/fairlead/upstream/h1"
+	"github.com/fairlead-gateway/fairlead/upstream/splice"
 )
 
 // noise is so many bytes that look like nothing else.
@@ -178,10 +179,11 @@ func TestBodiesAreNotCopied(t *testing.T) {
 		t.Skip("only Linux moves bytes between sockets")
 	}
 	const size = 4 << 20
-	pushed, pulled := sink(t), sink(t)
+	pushed, pulled, pipes := sink(t), sink(t), splice.NewPool(2)
+	defer pipes.Close()
 	mux := http.NewServeMux()
 	mux.HandleFunc("PATCH /", func(_ http.ResponseWriter, r *http.Request) {
-		n, err := (&clientBody{x: &exchange{in: r}}).WriteTo(pushed)
+		n, err := (&clientBody{x: &exchange{in: r, proxy: &Proxy{Config: Config{Pipes: pipes}}}}).WriteTo(pushed)
 		if n != size || err != nil {
 			t.Errorf("%d bytes were pushed, %v", n, err)
 		}
@@ -213,7 +215,7 @@ func TestBodiesAreNotCopied(t *testing.T) {
 	defer response.Body.Close()
 	body := &answerBody{response.Body, response.Body.(*h1.Body), &exchange{}, nil, nil}
 	body.cancel = func(error) {}
-	if n, err := (&passing{body, new(atomic.Int64), nil}).WriteTo(pulled); n != size || err != nil {
+	if n, err := (&passing{body, pipes, new(atomic.Int64), nil}).WriteTo(pulled); n != size || err != nil {
 		t.Errorf("%d bytes were pulled, %v", n, err)
 	}
 	for name, way := range map[string]*spy{"push": pushed, "pull": pulled} {

@@ -111,31 +111,42 @@ func (c *conn) send(from *attempt) error {
 
 // sendLength sends exactly as much as was said.
 func sendLength(to *sink, from *attempt) error {
-	buffer := buffers.Get().(*[]byte)
-	defer buffers.Put(buffer)
-	for left := from.of.length; left > 0; {
-		if whole, ok := from.of.body.(io.WriterTo); ok && from.passes() {
-			n, err := whole.WriteTo(to)
-			if err == nil && n != left {
-				err = errBodyShort
-			}
+	whole, moves := from.of.body.(io.WriterTo)
+	left := from.of.length
+	if !moves || !from.passes() {
+		var err error
+		if left, err = copyHeld(to, from, moves); err != nil || left == 0 {
 			return err
 		}
+	}
+	n, err := whole.WriteTo(to)
+	if err == nil && n != left {
+		err = errBodyShort
+	}
+	return err
+}
+
+// copyHeld copies a body until all that is left may move itself, if it does that, or to its end. It returns how much is
+// left.
+func copyHeld(to *sink, from *attempt, moves bool) (left int64, err error) {
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	for left = from.of.length; left > 0 && (!moves || !from.passes()); {
 		n, err := from.Read((*buffer)[:min(left, bufferSize)])
 		left -= int64(n)
 		if n > 0 {
 			if _, err := to.Write((*buffer)[:n]); err != nil {
-				return err
+				return left, err
 			}
 		}
 		switch {
 		case errors.Is(err, io.EOF) && left > 0:
-			return errBodyShort
+			return left, errBodyShort
 		case err != nil && !errors.Is(err, io.EOF):
-			return err
+			return left, err
 		}
 	}
-	return nil
+	return left, nil
 }
 
 // chunkHead is room for the line before a chunk.

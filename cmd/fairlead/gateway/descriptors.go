@@ -10,12 +10,16 @@ import (
 // maxClients bounds the clients' connections where descriptors are not short.
 const maxClients = 16_384
 
+// maxPipes bounds what the kernel holds of bodies that move slowly: 128 MiB.
+const maxPipes = 512
+
 // descriptors are how many connections of each kind may be open at once. What is left of the limit is for files,
 // probes, the admin listener, other gateways and copies.
 type descriptors struct {
 	clients                int
 	dns                    int // over TCP, for each listener
 	toReplica, idleReplica int // for each replica
+	pipes                  int // through which bodies move inside the kernel, two descriptors each
 }
 
 // share divides what this process may have open. Each client may have a connection to a replica, and another one
@@ -24,12 +28,14 @@ type descriptors struct {
 func share(limit uint64, replicas, dnsListeners int) descriptors {
 	n := int(min(limit, 1<<20)) //nolint:gosec // bounded
 	eighth := max(n/8, 1)
-	third := max((n-eighth-max(eighth, 48))/3, 4)
+	pipes := min(maxPipes, n/32)
+	third := max((n-eighth-max(eighth, 48)-2*pipes)/3, 4)
 	return descriptors{
 		clients:     min(maxClients, third),
 		dns:         min(dnsserver.MostConns, max(eighth/dnsListeners, 1)),
 		toReplica:   min(upstream.MaxConns, third),
 		idleReplica: min(upstream.MaxIdleConns, max(third/replicas, 1)),
+		pipes:       pipes,
 	}
 }
 

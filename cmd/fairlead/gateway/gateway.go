@@ -24,6 +24,7 @@ import (
 	"github.com/fairlead-gateway/fairlead/replication/audit"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/upstream"
+	"github.com/fairlead-gateway/fairlead/upstream/splice"
 )
 
 // Gateway is one running `fairlead serve`.
@@ -125,7 +126,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	g.memory = memory
 	g.limiter = proxy.NewConnLimiter(min(may.clients, g.memory.clients), clientShare(c), g.metrics)
 	g.dns = g.newDNS(may)
-	g.proxy = g.newProxy(recorder)
+	g.proxy = g.newProxy(recorder, may)
 	if g.misplaced = misplaced(c, listened(c.Proxy.Listen)); g.misplaced != "" {
 		log.Error("here is not where this gateway stands: " + g.misplaced)
 	}
@@ -141,14 +142,14 @@ func (g *Gateway) newDNS(may descriptors) *dnsserver.Server {
 	})
 }
 
-func (g *Gateway) newProxy(recorder *ledger.Recorder) *proxy.Proxy {
+func (g *Gateway) newProxy(recorder *ledger.Recorder, may descriptors) *proxy.Proxy {
 	c := g.config
 	return proxy.New(proxy.Config{
 		Hostname: c.Hostname, Here: c.Here, Upstreams: g.upstreams,
 		Paths: c.Proxy.Paths, TrustedProxies: c.Proxy.TrustedProxies,
 		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
 		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest,
-		Memory: g.memory.proxy, ClientShare: clientShare(c),
+		Memory: g.memory.proxy, ClientShare: clientShare(c), Pipes: splice.NewPool(min(may.pipes, g.memory.pipes)),
 		Map: g.geo.Orders, Fleet: g.reached(),
 		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
 		Ledger: recorder, Agreement: g.agreement(),

@@ -7,6 +7,7 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"github.com/fairlead-gateway/fairlead/proxy"
+	"github.com/fairlead-gateway/fairlead/upstream/splice"
 )
 
 const mib = 1 << 20
@@ -21,6 +22,7 @@ const (
 // allotment is what a gateway may hold for its clients.
 type allotment struct {
 	clients int // connections
+	pipes   int // full of bytes that move inside the kernel, which a cgroup counts as well
 	proxy   proxy.Memory
 }
 
@@ -32,6 +34,7 @@ func allot(limit int64) allotment {
 	requests := min(most.Requests, free/16*10)
 	return allotment{
 		clients: int(min(maxClients, free/16*3/perConnection+requests/proxy.RequestMemory)),
+		pipes:   int(min(maxPipes, free/16/splice.Size)),
 		proxy: proxy.Memory{
 			Requests:   requests,
 			Held:       min(most.Held, free/16*3),
