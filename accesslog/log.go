@@ -34,7 +34,9 @@ type Log struct {
 	stop    chan struct{}
 	stopped chan struct{}
 
-	out output // owned by run
+	// Owned by run.
+	out       output
+	saidStuck time.Time // that the file cannot be opened again
 
 	mu      sync.Mutex
 	waiting []byte // lines. Guarded by mu.
@@ -161,7 +163,8 @@ func (l *Log) write(batch []byte) {
 	if len(batch) == 0 {
 		return
 	}
-	if err := l.out.follow(); err != nil {
+	if err := l.out.follow(); err != nil && time.Since(l.saidStuck) >= sayEvery {
+		l.saidStuck = time.Now()
 		l.log.Error("the access log cannot be opened again; lines go to the file that was there", "error", err)
 	}
 	if n, err := l.out.write(batch); err != nil {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
@@ -47,13 +48,19 @@ const (
 
 func (x *exchange) priority(now time.Time) priority {
 	switch {
-	case x.target.kind == router.Ping && x.reads():
+	case x.target.kind == router.Ping && x.reads() && isProbe(x.in):
 		return ping
 	case x.target.kind == router.Upload && x.urlOwner != "",
 		x.target.manifest && x.in.Method == http.MethodPut && x.proxy.pushes.running(x.pushKey(), now):
 		return continuing
 	}
 	return newcomer
+}
+
+// isProbe reports whether a request may be one of those who look whether the gateway is there. It has no body, which
+// would come as slowly as its sender likes.
+func isProbe(r *http.Request) bool {
+	return strings.TrimSuffix(r.URL.Path, "/") == "/v2" && (r.Body == nil || r.Body == http.NoBody)
 }
 
 // admit has a request take its room, until leave is called, or says why it may not.
@@ -66,7 +73,7 @@ func (x *exchange) admit() (leave func(), why *refusal) {
 		x.w.Header().Set("Connection", "close")
 		return nil, tooManyConns
 	}
-	if x.postsUpload() && x.proxy.uploads.full(x.pushKey(), now) {
+	if x.postsUpload() && x.proxy.uploads.full(x.uploadsKey(), now) {
 		return nil, tooManyUploads
 	}
 	return x.proxy.room.enter(x.client, x.proxy.room.needs(x.in), x.priority(now))

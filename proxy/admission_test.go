@@ -89,7 +89,7 @@ func TestOneClientsExcessIs429(t *testing.T) {
 	refused("requests", g.do("POST "+uploads, nil))
 	own()
 	location := g.do("POST "+uploads, nil).header.Get("Location")
-	k := pushKey{netip.MustParseAddr("127.0.0.1"), "app"}
+	k := uploadsKey{clientPrefix(netip.MustParseAddr("127.0.0.1")), "app"}
 	g.proxy.uploads.note(k, 2*maxBegun, time.Now())
 	refused("uploads", g.do("POST "+uploads, nil))
 	if got := g.do("POST /v2/other/blobs/uploads/", nil); got.status != 202 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 
 	"github.com/fairlead-gateway/fairlead/proxy/strict"
 	"github.com/fairlead-gateway/fairlead/upstream/h1"
@@ -13,8 +14,23 @@ import (
 // clientBody is the request's body: it counts what is read, says when the end is reached, and whose fault it is if that
 // never comes. Closing it is net/http's, once the handler has returned: it may read on for what is left.
 type clientBody struct {
-	x    *exchange
-	read int64
+	x     *exchange
+	which uint64 // of its connection
+	read  int64
+}
+
+func (x *exchange) clientBody() *clientBody {
+	b := &clientBody{x: x}
+	if from := strictConnOf(x.in); from != nil {
+		b.which = from.Body()
+	}
+	return b
+}
+
+// strictConnOf is the connection of a request that came in clear text over HTTP/1.x; nil: it did not.
+func strictConnOf(r *http.Request) *strict.Conn {
+	c, _ := r.Context().Value(connKey{}).(*strict.Conn)
+	return c
 }
 
 func (b *clientBody) Read(buf []byte) (int, error) {
@@ -43,7 +59,7 @@ func (b *clientBody) Close() error { return nil }
 // WriteTo moves the body inside the kernel, where it comes in clear text, with a length, and is handed a TCP connection.
 func (b *clientBody) WriteTo(w io.Writer) (n int64, err error) {
 	to, ok := w.(h1.TCPWriter)
-	from, _ := b.x.in.Context().Value(connKey{}).(*strict.Conn)
+	from := strictConnOf(b.x.in)
 	if !ok || to.TCP() == nil || from == nil || b.x.in.ContentLength < minSplice {
 		return b.copyTo(w)
 	}
@@ -75,7 +91,9 @@ func (b *clientBody) WriteTo(w io.Writer) (n int64, err error) {
 // move fills and drains the pipe once.
 func (b *clientBody) move(from *strict.Conn, socket *net.TCPConn, pipe *splice.Pipe, to h1.TCPWriter) error {
 	b.x.progress.reading.Store(true)
-	n, err := from.Divert(b.x.in.Body, func(most int64) (int, error) { return pipe.Fill(socket, most) })
+	n, err := from.Divert(b.x.in.Body, b.which, func(most int64) (int, error) {
+		return pipe.Fill(socket, most, func() {})
+	})
 	if err = b.took(n, err); err != nil && n == 0 {
 		return err
 	}

@@ -157,6 +157,7 @@ type boundConn struct {
 	// Guarded by limiter.mu.
 	of   *clientConns // nil: no client's
 	over bool         // it is beyond its client's share
+	gone bool         // it is closed, and counts no more
 }
 
 // socket is the kernel's connection below what reads a PROXY header.

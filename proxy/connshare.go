@@ -63,7 +63,7 @@ func (l *ConnLimiter) belongs(c *boundConn, client netip.Addr) {
 	who := clientPrefix(client)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c.of != nil {
+	if c.of != nil || c.gone {
 		return
 	}
 	of := l.share.of[who]
@@ -91,6 +91,8 @@ func (l *ConnLimiter) trySettle(c *boundConn, now time.Time) (within bool, goes 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
+	case c.gone:
+		return false, nil
 	case !c.over:
 		return true, nil
 	case c.of.open >= l.share.most:
@@ -118,6 +120,7 @@ func (l *ConnLimiter) mayStay() bool {
 // leave forgets a connection that is closed.
 func (l *ConnLimiter) leave(c *boundConn) {
 	l.mu.Lock()
+	c.gone = true
 	l.share.forget(c)
 	l.mu.Unlock()
 	<-l.slots

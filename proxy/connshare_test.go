@@ -182,3 +182,21 @@ func TestBeyondTheShareOverHTTP2(t *testing.T) {
 		t.Errorf("with room again: %d", got)
 	}
 }
+
+// A connection that was closed before its client was known counts as nobody's.
+func TestClosedBeforeItIsKnown(t *testing.T) {
+	limiter := NewConnLimiter(10, 0.5, prometheus.NewRegistry())
+	for range 20 {
+		near, far := net.Pipe()
+		defer far.Close()
+		limiter.slots <- struct{}{}
+		c := &boundConn{Conn: near, limiter: limiter}
+		_ = c.Close()
+		_ = c.admit(t.Context(), netip.MustParseAddr("192.0.2.1"), nil)
+	}
+	limiter.mu.Lock()
+	defer limiter.mu.Unlock()
+	if limiter.share.over != 0 || len(limiter.share.of) != 0 {
+		t.Errorf("%d beyond their share, of %d clients", limiter.share.over, len(limiter.share.of))
+	}
+}

@@ -187,8 +187,8 @@ func (x *exchange) outgoing(ctx context.Context) *http.Request {
 	out := &http.Request{Method: x.in.Method, URL: &at, Host: x.in.Host, Header: header}
 	if x.reads() { // a body means nothing there, and could not be sent twice
 		delete(header, "Expect")
-	} else if x.in.Body != nil && x.in.Body != http.NoBody {
-		out.Body, out.ContentLength = &clientBody{x: x}, x.in.ContentLength
+	} else if x.in.ContentLength != 0 && x.in.Body != http.NoBody {
+		out.Body, out.ContentLength = x.clientBody(), x.in.ContentLength
 	}
 	if x.target.kind == router.Fresh && x.target.isDigest() {
 		delete(header, "Accept-Encoding") // a list of referrers is looked into (emptyIndex), and short

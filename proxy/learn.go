@@ -16,6 +16,9 @@ import (
 func (x *exchange) learnOwner(got answer) (owner string, err error) {
 	p, now, replica, response := x.proxy, time.Now(), got.Replica.Name, got.response
 	accepted := got.Accepted()
+	if accepted {
+		x.noteUpload(response, now)
+	}
 	if x.decided.request.Named != "" {
 		if accepted && changes(x.in.Method) {
 			x.trust(replica, response)
@@ -54,7 +57,6 @@ func (x *exchange) learnWrite(replica string, response *http.Response, now time.
 		p.leases.revoke(repository, d.request.Lease, d.fleet.Replica(d.request.Lease))
 		p.Log.Info("lease moved", "repository", repository, "from", d.request.Lease, "to", replica)
 	}
-	x.noteUpload(response, now)
 	owner = p.leases.accept(x.ctx, repository, replica, x.client, now)
 	if x.beginsAgain(replica, d.fleet.Replica(owner)) {
 		return owner, nil // what counts is what that one accepts

@@ -98,17 +98,20 @@ func newRoom(m Memory, share float64, wait time.Duration, reg prometheus.Registe
 }
 
 // enter is for a request of a client. What begins something has seven eighths, what carries on a push all of it, and
-// pings a sixteenth beyond. Of each one clientPrefix has its share.
+// pings a sixteenth beyond. Of each one clientPrefix has its share, pings included.
 func (r *room) enter(client netip.Addr, bytes int64, class priority) (leave func(), why *refusal) {
 	who := clientPrefix(client)
 	all := r.of.Requests
+	switch class {
+	case newcomer:
+		all -= all / 8
+	case ping:
+		all += all / 16
+	case continuing:
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if class == newcomer {
-		all -= all / 8
-	}
 	switch {
-	case class == ping && r.used+bytes <= all/16*17:
 	case r.used+bytes > all:
 		r.refused.Inc()
 		return nil, tooMany

@@ -58,6 +58,23 @@ func TestRoomForRequests(t *testing.T) {
 	}
 }
 
+// One client's pings are within its share: they keep no others out.
+func TestPingsHaveAShare(t *testing.T) {
+	one, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	r := roomFor(Memory{Requests: 80})
+	for range 2 * 80 {
+		_, _ = r.enter(one, 1, ping)
+	}
+	if r.used >= 80 {
+		t.Errorf("one client has %d of 80", r.used)
+	}
+	for _, class := range []priority{newcomer, continuing, ping} {
+		if _, why := r.enter(other, 1, class); why != nil && class != newcomer {
+			t.Errorf("another one, %v: %v", class, why.error)
+		}
+	}
+}
+
 func TestRoomForManifests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := roomFor(Memory{Held: 4 << 20})

@@ -183,7 +183,7 @@ func TestBodiesAreNotCopied(t *testing.T) {
 	defer pipes.Close()
 	mux := http.NewServeMux()
 	mux.HandleFunc("PATCH /", func(_ http.ResponseWriter, r *http.Request) {
-		n, err := (&clientBody{x: &exchange{in: r, proxy: &Proxy{Config: Config{Pipes: pipes}}}}).WriteTo(pushed)
+		n, err := (&exchange{in: r, proxy: &Proxy{Config: Config{Pipes: pipes}}}).clientBody().WriteTo(pushed)
 		if n != size || err != nil {
 			t.Errorf("%d bytes were pushed, %v", n, err)
 		}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -20,12 +21,22 @@ type openUploads struct {
 	life time.Duration // Static.
 
 	mu sync.Mutex
-	of *simplelru.LRU[pushKey, begun] // Guarded by mu.
+	of *simplelru.LRU[uploadsKey, begun] // Guarded by mu.
+}
+
+// uploadsKey is a client, which has a whole prefix, and a repository.
+type uploadsKey struct {
+	client     netip.Prefix
+	repository string
+}
+
+func (x *exchange) uploadsKey() uploadsKey {
+	return uploadsKey{clientPrefix(x.client), x.target.repository}
 }
 
 // newOpenUploads has room for so many clients that push to a repository.
 func newOpenUploads(life time.Duration, most int) *openUploads {
-	return &openUploads{life: life, of: newLRU[pushKey, begun](most)}
+	return &openUploads{life: life, of: newLRU[uploadsKey, begun](most)}
 }
 
 // begun is how many were unfinished, at a time.
@@ -39,7 +50,7 @@ func (b begun) left(life time.Duration, now time.Time) float64 {
 	return max(b.n-maxBegun*float64(now.Sub(b.at))/float64(life), 0)
 }
 
-func (u *openUploads) full(k pushKey, now time.Time) bool {
+func (u *openUploads) full(k uploadsKey, now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	b, _ := u.of.Peek(k)
@@ -47,7 +58,7 @@ func (u *openUploads) full(k pushKey, now time.Time) bool {
 }
 
 // note adds uploads that were begun, or, below 0, finished.
-func (u *openUploads) note(k pushKey, n float64, now time.Time) {
+func (u *openUploads) note(k uploadsKey, n float64, now time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	b, known := u.of.Get(k)
@@ -69,8 +80,8 @@ func (x *exchange) postsUpload() bool {
 func (x *exchange) noteUpload(response *http.Response, now time.Time) {
 	switch {
 	case x.postsUpload() && x.inProgress(response):
-		x.proxy.uploads.note(x.pushKey(), 1, now)
+		x.proxy.uploads.note(x.uploadsKey(), 1, now)
 	case x.target.kind == router.Upload && (x.in.Method == http.MethodDelete || x.commits(response)):
-		x.proxy.uploads.note(x.pushKey(), -1, now)
+		x.proxy.uploads.note(x.uploadsKey(), -1, now)
 	}
 }

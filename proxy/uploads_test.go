@@ -9,7 +9,8 @@ import (
 // is forgotten.
 func TestOpenUploads(t *testing.T) {
 	const maxPushing = 100
-	alices, bobs, elsewhere := pushKey{alice, "app"}, pushKey{bob, "app"}, pushKey{alice, "other"}
+	a, b := clientPrefix(alice), clientPrefix(bob)
+	alices, bobs, elsewhere := uploadsKey{a, "app"}, uploadsKey{b, "app"}, uploadsKey{a, "other"}
 	u, now := newOpenUploads(time.Minute, maxPushing), start
 	for range maxBegun {
 		if u.full(alices, now) {
@@ -34,7 +35,7 @@ func TestOpenUploads(t *testing.T) {
 		t.Error("who has finished all is remembered")
 	}
 	for i := range 2 * maxPushing {
-		u.note(pushKey{alice, string(rune(i))}, 1, now)
+		u.note(uploadsKey{a, string(rune(i))}, 1, now)
 	}
 	if u.of.Len() > maxPushing {
 		t.Errorf("%d are remembered", u.of.Len())

@@ -119,9 +119,9 @@ func (t *Transports) ReachAs(replica, host string) transfer.Replica {
 		Name: replica, URL: w.URL, Host: cmp.Or(w.Host, host), MaxManifest: t.maxManifest, Piece: w.piece,
 		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			if r.URL.Host != w.URL.Host {
-				return w.client.RoundTrip(r) // redirected, to an object store
+				return w.client.RoundTrip(own(r)) // redirected, to an object store
 			}
-			return t.send(replica, r.Clone(r.Context()), nil)
+			return t.send(replica, own(r), nil)
 		}),
 	}
 }
@@ -131,10 +131,25 @@ func (t *Transports) Direct(replica string) http.RoundTripper {
 	w := t.to[replica]
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		if r.URL.Host == w.URL.Host && r.URL.Scheme == w.URL.Scheme {
-			return w.send(r.Clone(r.Context()), nil)
+			return w.send(own(r), nil)
 		}
-		return w.client.RoundTrip(r)
+		return w.client.RoundTrip(own(r))
 	})
+}
+
+// userAgent names who asks in its own name: some firewalls refuse whoever says nothing.
+const userAgent = "fairlead"
+
+// own is a copy of a request in the gateway's own name.
+func own(r *http.Request) *http.Request {
+	r = r.Clone(r.Context())
+	if r.Header == nil {
+		r.Header = http.Header{}
+	}
+	if len(r.Header["User-Agent"]) == 0 {
+		r.Header["User-Agent"] = []string{userAgent}
+	}
+	return r
 }
 
 // send puts a request to the replica's upstream. It changes out.

@@ -35,7 +35,9 @@ type Conn struct {
 	finished error    // of all reads to come
 
 	broken    atomic.Bool // in the middle of a body
-	diversion atomic.Pointer[diversion]
+	seen      seen        // of what comes next, by who does not read
+	diverting sync.Mutex
+	diversion *diversion // Guarded by diverting, which who reads into nowhere holds.
 
 	mu       sync.Mutex
 	deadline time.Time // of reads, as it was set from outside. Guarded by mu.
@@ -66,6 +68,13 @@ const chunkAhead = 4 << 10
 // Read hands on what is valid. One call never hands on bytes of two requests, nor of a head and a body: who has parsed a
 // head has nothing of its body in his buffer. All of p may be written to.
 func (c *Conn) Read(p []byte) (int, error) {
+	n, err := c.read(p)
+	c.seen.judged.Store(c.judged)
+	c.seen.divertible.Store(c.divertible())
+	return n, err
+}
+
+func (c *Conn) read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -228,6 +237,7 @@ func (c *Conn) beginBody() {
 		c.phase, c.left = inBody, c.head.length
 	}
 	c.head, c.judged, c.emptied = head{}, 0, false
+	c.seen.bodies.Add(1)
 }
 
 // drop forgets the first bytes of what is held.
@@ -235,24 +245,6 @@ func (c *Conn) drop(n int) {
 	c.held.drop(n)
 	c.given, c.ready = 0, 0
 }
-
-// Remaining is how many bytes of the current request's body are still to come from the socket; -1: it is chunked, and
-// nobody knows. It counts once the head has been read.
-func (c *Conn) Remaining() int64 {
-	switch c.phase {
-	case inBody:
-		return c.left - min(c.left, int64(c.held.len()-c.ready))
-	case inChunks:
-		return -1
-	}
-	return 0
-}
-
-// Delivered is how many bytes of the current request's body, chunk sizes included, have been handed on.
-func (c *Conn) Delivered() int64 { return max(0, c.judged-int64(c.ready-c.given)) }
-
-// Buffered is how many bytes were taken from the socket and not handed on. Those of the current body come first.
-func (c *Conn) Buffered() int { return c.held.len() - c.given }
 
 // NetConn is the client's connection.
 func (c *Conn) NetConn() net.Conn { return c.Conn }

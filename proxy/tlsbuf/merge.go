@@ -14,6 +14,8 @@ type Merged struct {
 	*tls.Conn
 	over *Conn
 
+	silence time.Duration // static
+
 	mu      sync.Mutex
 	changed sync.Cond
 	held    *[mergeSize]byte // nil: nothing is waiting
@@ -27,8 +29,8 @@ const mergeSize = 256 << 10
 
 // Merge wraps c. Writing fails once the client takes no byte for so long.
 func Merge(c *Conn, silence time.Duration) *Merged {
-	c.socket.out.silence = silence
-	m := &Merged{Conn: c.Conn, over: c}
+	c.socket.out.silence.Store(int64(silence))
+	m := &Merged{Conn: c.Conn, over: c, silence: silence}
 	m.changed.L = &m.mu
 	return m
 }
@@ -117,13 +119,14 @@ func (m *Merged) fail(err error) {
 	m.failed = err
 }
 
-// goodbye is how long Close waits for what is leaving, as TLS does for its alert.
+// goodbye is how long Close waits for a client that takes nothing, as TLS does for its alert.
 const goodbye = 5 * time.Second
 
-// Close has what was written leave first.
+// Close has what was written leave first, as long as some of it does, and for silence at most.
 func (m *Merged) Close() error {
-	bound := time.AfterFunc(goodbye, func() { _ = m.NetConn().Close() })
+	bound := time.AfterFunc(m.silence, func() { _ = m.NetConn().Close() })
 	defer bound.Stop()
+	m.over.socket.out.hurry(goodbye)
 	m.mu.Lock()
 	for m.leaving {
 		m.changed.Wait()

@@ -5,15 +5,15 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // output keeps records back while more are to come, so that they leave in one call. It has a buffer only then.
 type output struct {
 	to net.Conn // static
-	// How long the socket may take nothing before writing fails. 0: that is for the deadlines of who writes. Set before
-	// the first write that is gathered.
-	silence time.Duration
+	// How long the socket may take nothing before writing fails. 0: that is for the deadlines of who writes.
+	silence atomic.Int64
 
 	mu        sync.Mutex
 	gathering bool              // between gather and release
@@ -94,14 +94,20 @@ func (o *output) leave() {
 	o.leaving, o.n = false, 0
 }
 
+// hurry has what is leaving, and all that follows, fail once the socket takes nothing for so long.
+func (o *output) hurry(silence time.Duration) {
+	o.silence.Store(int64(silence))
+	_ = o.to.SetWriteDeadline(time.Now().Add(silence))
+}
+
 // writeAll has a write that is not done in time go on as long as something moves.
 func (o *output) writeAll(p []byte) error {
-	if o.silence == 0 {
+	if o.silence.Load() == 0 {
 		_, err := o.to.Write(p)
 		return err
 	}
 	for {
-		_ = o.to.SetWriteDeadline(time.Now().Add(o.silence))
+		_ = o.to.SetWriteDeadline(time.Now().Add(time.Duration(o.silence.Load())))
 		n, err := o.to.Write(p)
 		p = p[n:]
 		switch {

@@ -43,3 +43,9 @@ func (s *socket) NetConn() net.Conn { return s.Conn }
 
 func (s *socket) Read(p []byte) (int, error)  { return s.in.read(p) }
 func (s *socket) Write(p []byte) (int, error) { return s.out.write(p) }
+
+func (s *socket) Close() error {
+	err := s.Conn.Close()
+	s.in.close()
+	return err
+}

@@ -339,9 +339,17 @@ func TestMergedFailsAfterSilence(t *testing.T) {
 }
 
 // Close has what was written arrive, and waits for no client for ever.
+// slow waits before each read.
+type slow struct{ io.Reader }
+
+func (s slow) Read(p []byte) (int, error) {
+	time.Sleep(goodbye / 8)
+	return s.Reader.Read(p[:min(len(p), 4<<10)]) // a record takes half of goodbye
+}
+
 func TestMergedClose(t *testing.T) {
 	certificate := keys()
-	for _, takes := range []bool{true, false} {
+	for _, takes := range []string{"all", "a little now and then", "nothing"} {
 		synctest.Test(t, func(t *testing.T) {
 			_ = certificate
 			ours, theirs := net.Pipe()
@@ -352,19 +360,41 @@ func TestMergedClose(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := make(chan []byte, 1)
-			if takes {
+			switch takes {
+			case "all":
 				go func() { b, _ := io.ReadAll(client); got <- b }()
+			case "a little now and then":
+				go func() { b, _ := io.ReadAll(slow{client}); got <- b }()
 			}
 			began := time.Now()
 			_ = m.Close()
-			if takes {
+			if takes != "nothing" {
 				if b := <-got; !bytes.Equal(b, want) {
-					t.Errorf("%d of %d bytes", len(b), len(want))
+					t.Errorf("%s: %d of %d bytes", takes, len(b), len(want))
 				}
 			} else if took := time.Since(began); took > 2*goodbye {
 				t.Errorf("it took %v", took)
 			}
 			theirs.Close()
 		})
+	}
+}
+
+// TestBuffersComeBack: from connections that end in the middle of what has come, as well.
+func TestBuffersComeBack(t *testing.T) {
+	before := buffers.lent.Load()
+	for range 20 {
+		server, client, _ := overTCP(t, tls.VersionTLS13)
+		if _, err := client.Write(random(40_000)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := server.Read(make([]byte, 10)); err != nil {
+			t.Fatal(err)
+		}
+		_ = server.NetConn().Close()
+		_, _ = server.Read(make([]byte, 10))
+	}
+	if n := buffers.lent.Load() - before; n != 0 {
+		t.Errorf("%d buffers are lent", n)
 	}
 }

@@ -193,6 +193,7 @@ func framingOf(method string, h head) (f framing, length int64, err error) {
 		if length, err = parseLength(lengths); err != nil {
 			return 0, 0, err
 		}
+		h.header["Content-Length"] = lengths[:1]
 	}
 	switch {
 	case method == http.MethodHead:

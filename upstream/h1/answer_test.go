@@ -80,12 +80,15 @@ func TestAnswers(t *testing.T) {
 	} {
 		answer := strings.ReplaceAll(test.answer, "\n", "\r\n")
 		for _, from := range []io.Reader{strings.NewReader(answer), iotest.OneByteReader(strings.NewReader(answer))} {
-			_, body, err := readAnswer(test.method, from)
+			response, body, err := readAnswer(test.method, from)
 			if err != nil {
 				body = "ERR"
 			}
 			if body != test.want {
 				t.Errorf("%s: %q %v, want %q", test.name, body, err, test.want)
+			}
+			if err == nil && len(response.Header["Content-Length"]) > 1 {
+				t.Errorf("%s: Content-Length is %q", test.name, response.Header["Content-Length"])
 			}
 		}
 		if test.want != "ERR" {

@@ -114,8 +114,8 @@ func (b *Body) Fill(pipe *splice.Pipe, most int64) (n int, err error) {
 		return 0, b.err
 	}
 	most = min(most, b.left, splice.Size)
-	n, err = pipe.Fill(b.conn.tcp, most)
-	b.conn.line.took(n, int64(n) < most)
+	n, err = pipe.Fill(b.conn.tcp, most, b.conn.line.isEmpty)
+	b.conn.line.took(n)
 	b.left -= int64(n)
 	return n, b.took(n, err)
 }

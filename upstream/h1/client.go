@@ -64,7 +64,7 @@ func (c *Client) Do(r *http.Request, hint Hint) (*http.Response, error) {
 			within = math.MaxInt64
 		}
 		broke := err != nil && reused && !conn.answered.Load() && ctx.Err() == nil &&
-			body.repeatable(within, time.Now())
+			!errors.Is(err, errBadRequest) && body.repeatable(within, time.Now())
 		if reused && (err == nil || broke) {
 			p.noteRested(rested, broke)
 		}
@@ -180,6 +180,7 @@ func (c *conn) exchange(r *http.Request, s *sending, hint Hint) (head, error) {
 		case h.status == http.StatusSwitchingProtocols || h.status < 100:
 			return head{}, nonsense("its status is %03d", h.status)
 		case h.status >= 200:
+			s.say(false)
 			return h, nil
 		}
 		if h.status == http.StatusContinue {

@@ -40,10 +40,10 @@ func (p *pool) take(ctx context.Context, mayRest time.Duration) (*conn, error) {
 			return c, nil
 		}
 		p.open--
-		_ = c.Close()
+		c.kill()
 	}
 	if p.open >= p.client.MaxConns && len(p.idle) > 0 { // none that will do; one of them makes room
-		_ = p.idle[0].Close()
+		p.idle[0].kill()
 		p.idle = slices.Delete(p.idle, 0, 1)
 		p.open--
 	}
@@ -62,11 +62,11 @@ func (p *pool) take(ctx context.Context, mayRest time.Duration) (*conn, error) {
 func (p *pool) await(ctx context.Context, turn chan *conn, mayRest time.Duration) (*conn, error) {
 	select {
 	case c := <-turn:
-		if c != nil && mayRest > 0 {
+		if c != nil && mayRest > 0 && isOpen(c) {
 			return c, nil
 		}
 		if c != nil {
-			_ = c.Close()
+			c.kill()
 		}
 		return p.dial(ctx)
 	case <-ctx.Done():
@@ -88,7 +88,7 @@ func (p *pool) put(c *conn, reuse bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if c != nil && !reuse {
-		_ = c.Close()
+		c.kill()
 		c = nil
 	}
 	if c != nil {
@@ -102,7 +102,7 @@ func (p *pool) put(c *conn, reuse bool) {
 		p.open--
 	case len(p.idle) >= p.client.MaxIdle || p.client.closed.Load():
 		p.open--
-		_ = c.Close()
+		c.kill()
 	default:
 		p.idle = append(p.idle, c)
 		if p.sweep == nil {
@@ -129,7 +129,7 @@ func (p *pool) sweepIdle() {
 // closeFirst needs mu.
 func (p *pool) closeFirst(n int) {
 	for _, c := range p.idle[:n] {
-		_ = c.Close()
+		c.kill()
 	}
 	p.idle, p.open = slices.Delete(p.idle, 0, n), p.open-n
 }

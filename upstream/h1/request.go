@@ -4,12 +4,16 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 )
+
+// errBodyLong is a body that has more than its length: the rest would be the next request.
+var errBodyLong = errors.New("the request's body is longer than its length")
 
 var errBadRequest = errors.New("the request has a character that none may have")
 
@@ -82,6 +86,7 @@ type TCPWriter interface {
 // sink is a connection that takes a body of a length.
 type sink struct {
 	*conn
+	left   int64 // what may be written of a body of a length
 	broken error // what writing said
 }
 
@@ -89,6 +94,9 @@ func (s *sink) TCP() *net.TCPConn { return s.tcp }
 func (s *sink) Broke(err error)   { s.broken = err }
 
 func (s *sink) Write(p []byte) (int, error) {
+	if s.left -= int64(len(p)); s.left < 0 {
+		return 0, errBodyLong
+	}
 	n, err := s.conn.Write(p)
 	s.broken = cmp.Or(s.broken, err)
 	return n, err
@@ -96,9 +104,10 @@ func (s *sink) Write(p []byte) (int, error) {
 
 // send writes a body. What breaks because of the body, and not of the connection, ends whoever waits for the answer.
 func (c *conn) send(from *attempt) error {
-	to := &sink{conn: c}
+	to := &sink{conn: c, left: from.of.length}
 	var err error
 	if from.of.length < 0 {
+		to.left = math.MaxInt64
 		err = sendChunks(to, from)
 	} else {
 		err = sendLength(to, from)

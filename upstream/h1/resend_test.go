@@ -190,7 +190,7 @@ func TestRestedConnections(t *testing.T) {
 		defer near.Close()
 		defer far.Close()
 		rested := &conn{line: &line{Conn: near}, pool: p, idle: time.Now().Add(-test.rested)}
-		rested.Conn = rested.line
+		rested.Conn, rested.in = rested.line, bufio.NewReader(rested.line)
 		p.idle, p.open = []*conn{rested}, 1
 		out, _ := http.NewRequest(http.MethodPatch, "http://west", strings.NewReader("abc"))
 		out.ContentLength = test.length

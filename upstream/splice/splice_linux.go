@@ -30,16 +30,20 @@ func (p *Pipe) close() {
 	_ = unix.Close(p.write)
 }
 
-// Fill waits until from has bytes, and takes what there is, most at most, into an empty pipe. io.EOF: there will be
-// none. It keeps to from's read deadline.
-func (p *Pipe) Fill(from *net.TCPConn, most int64) (n int, err error) {
+// Fill waits until from has bytes, and takes what there is, most at most, into an empty pipe. It may be less than there
+// is. io.EOF: there will be none. It keeps to from's read deadline. waits is called when nothing was there.
+func (p *Pipe) Fill(from *net.TCPConn, most int64, waits func()) (n int, err error) {
 	raw, err := from.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
 	waited := raw.Read(func(fd uintptr) bool {
 		n, err = p.move(int(fd), p.write, min(most, Size))
-		return !errors.Is(err, unix.EAGAIN)
+		if errors.Is(err, unix.EAGAIN) {
+			waits()
+			return false
+		}
+		return true
 	})
 	switch {
 	case waited != nil:

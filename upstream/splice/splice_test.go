@@ -52,7 +52,7 @@ func TestMoves(t *testing.T) {
 	got := make(chan []byte)
 	go func() { all, _ := io.ReadAll(server); got <- all }()
 	for {
-		n, err := pipe.Fill(in, 1<<30)
+		n, err := pipe.Fill(in, 1<<30, func() {})
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -80,14 +80,14 @@ func TestDeadlines(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = in.SetReadDeadline(time.Unix(1, 0))
-	if _, err := pipe.Fill(in, 1); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := pipe.Fill(in, 1, func() {}); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a read gave %v", err)
 	}
 	_ = in.SetReadDeadline(time.Time{})
 	if _, err := client.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := pipe.Fill(in, 10); n != 1 || err != nil {
+	if n, err := pipe.Fill(in, 10, func() {}); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
 	_ = out.SetWriteDeadline(time.Unix(1, 0))
