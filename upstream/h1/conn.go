@@ -39,7 +39,7 @@ func (c *conn) fail(why error) {
 }
 
 // kill closes the line without a goodbye in TLS, for which a server that takes nothing would be waited.
-func (c *conn) kill() { _ = c.line.Conn.Close() }
+func (c *conn) kill() { _ = c.line.Close() }
 
 // why is the reason that fail was given, or what reading said.
 func (c *conn) why(err error) error {
