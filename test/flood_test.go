@@ -18,7 +18,8 @@ const flooder = "127.0.0.9"
 // TestFloodOfUploads: whoever begins uploads without end, each to another repository with a long name, from one address
 // or from many, makes the gateway remember no more than it has room for; 100 clients push beside that.
 func TestFloodOfUploads(t *testing.T) {
-	posts := number(t, "FAIRLEAD_FLOOD_POSTS", few(10_000, 50_000))
+	long(t)
+	posts := number(t, "FAIRLEAD_FLOOD_POSTS", 50_000)
 	for _, addresses := range []int{1, 10_000} {
 		t.Run(fmt.Sprintf("from %d", addresses), func(t *testing.T) {
 			f := file{

@@ -16,8 +16,9 @@ import (
 // many clients as it has room for. What there is no room for is refused or waits, every name is answered, and once the
 // clients are gone all is as before, without anybody's help.
 func TestShortOfEverything(t *testing.T) {
+	long(t)
 	t.Parallel()
-	lasts := time.Duration(number(t, "FAIRLEAD_OVERLOAD_SECONDS", few(4, 30))) * time.Second
+	lasts := time.Duration(number(t, "FAIRLEAD_OVERLOAD_SECONDS", 30)) * time.Second
 	program := confined(t, built(t, shippedProgram), confinement{memory: littleMemory, processor: 20, files: 256})
 	g := startCommand(t, program, "gateway", "127.0.0.1", file{
 		health: "{interval: 1s, timeout: 1s, fronts: false}", networks: splitNetworks,

@@ -15,6 +15,7 @@ import (
 // 10 s, to be done soon; with FAIRLEAD_SLOW_CONNECTIONS after as long as everywhere, which is 5 min, and those that drip
 // after 90 s.
 func TestSlowClients(t *testing.T) {
+	long(t)
 	t.Parallel()
 	tool := installed(t, "slowhttptest")
 	connections := number(t, "FAIRLEAD_SLOW_CONNECTIONS", 0)

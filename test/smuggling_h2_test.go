@@ -95,7 +95,7 @@ func hostileStreams() []hostileStream {
 func TestSmugglingHTTP2(t *testing.T) {
 	t.Parallel()
 	s := newSmuggling(t, true)
-	all := oneOf(few(3, 1), hostileStreams())
+	all := oneOf(few(9, 1), hostileStreams())
 	inParallel(len(all), func(i int) {
 		if err := s.tryStream(all[i], i); err != nil {
 			t.Errorf("%.300q: %v", all[i].fields, err)

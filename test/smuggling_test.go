@@ -47,7 +47,7 @@ func TestSmuggling(t *testing.T) {
 			t.Parallel()
 			all := hostiles()
 			slices.SortFunc(all, func(a, b hostile) int { return strings.Compare(a.text, b.text) })
-			newSmuggling(t, secure).run(t, oneOf(few(4, 1), all))
+			newSmuggling(t, secure).run(t, oneOf(few(12, 1), all))
 		})
 	}
 }
