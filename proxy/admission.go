@@ -16,10 +16,13 @@ const maxFields = 100
 var (
 	tooManyFields = refused(http.StatusRequestHeaderFieldsTooLarge, codeUnsupported,
 		"the request has more than 100 header fields")
-	tooManyConns   = tooManyOfOneClient("this client has as many connections to this gateway as one may (proxy.limits.client_share)")
-	tooManyUploads = tooManyOfOneClient("this client has begun as many uploads to this repository as one may without finishing them")
-	tooManyOfOne   = tooManyOfOneClient("this client has as many requests under way at this gateway as one may (proxy.limits.client_share)")
-	tooMany        = &refusal{
+	tooManyConns = tooManyOfOneClient(
+		"this client has as many connections to this gateway as one may (proxy.limits.client_share)")
+	tooManyUploads = tooManyOfOneClient(
+		"this client has begun as many uploads to this repository as one may without finishing them")
+	tooManyOfOne = tooManyOfOneClient(
+		"this client has as many requests under way at this gateway as one may (proxy.limits.client_share)")
+	tooMany = &refusal{
 		status: http.StatusServiceUnavailable, reason: router.Overloaded,
 		error: ociError{
 			Code: codeUnavailable, Message: "this gateway has as many requests under way as its memory allows",
@@ -69,14 +72,21 @@ func (x *exchange) admit() (leave func(), why *refusal) {
 	if countFields(x.in) > maxFields {
 		return nil, tooManyFields
 	}
-	if conn := connOf(x.in); conn != nil && !conn.admit(x.in.Context(), addrOf(x.in.RemoteAddr), x.proxy.TrustedProxies) {
-		x.w.Header().Set("Connection", "close")
-		return nil, tooManyConns
-	}
 	if x.postsUpload() && x.proxy.uploads.full(x.uploadsKey(), now) {
 		return nil, tooManyUploads
 	}
-	return x.proxy.room.enter(x.client, x.proxy.room.needs(x.in), x.priority(now))
+	leave, why = x.proxy.room.enter(x.client, x.proxy.room.needs(x.in), x.priority(now))
+	if why != nil {
+		return nil, why
+	}
+	// What waits here for its connection has its room already.
+	conn, peer := connOf(x.in), addrOf(x.in.RemoteAddr)
+	if conn != nil && !conn.admit(x.in.Context(), peer, x.proxy.TrustedProxies) {
+		leave()
+		x.w.Header().Set("Connection", "close")
+		return nil, tooManyConns
+	}
+	return leave, nil
 }
 
 // countFields is how many lines of fields a request has, with those that it says come after its body.

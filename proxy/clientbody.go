@@ -56,7 +56,8 @@ func (b *clientBody) took(n int, err error) error {
 
 func (b *clientBody) Close() error { return nil }
 
-// WriteTo moves the body inside the kernel, where it comes in clear text, with a length, and is handed a TCP connection.
+// WriteTo moves the body inside the kernel, where it comes in clear text, with a length, and is handed a TCP
+// connection.
 func (b *clientBody) WriteTo(w io.Writer) (n int64, err error) {
 	to, ok := w.(h1.TCPWriter)
 	from := strictConnOf(b.x.in)

@@ -15,6 +15,8 @@ import (
 	"github.com/pires/go-proxyproto"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/fairlead-gateway/fairlead/proxy/strict"
 )
 
 // DefaultShare is the part of the connections and of the room for requests that one client may have.
@@ -29,6 +31,7 @@ type ConnLimiter struct {
 	slots chan struct{} // one for each connection, and for each Accept that has room
 	// A connection without its first request is let alone for so long, one after a request for a quarter of it. Static.
 	young time.Duration
+	heads *strict.Heads // of all connections together. Static.
 	shed  prometheus.Counter
 	share share
 
@@ -37,10 +40,11 @@ type ConnLimiter struct {
 }
 
 // NewConnLimiter is for at most so many connections, one for each listener at least. One client has that share of them,
-// above 0 and at most 1.
-func NewConnLimiter(most int, part float64, registerer prometheus.Registerer) *ConnLimiter {
+// above 0 and at most 1. Together they may hold so many bytes of large heads that are not whole (strict.Heads).
+func NewConnLimiter(most int, part float64, heads int64, registerer prometheus.Registerer) *ConnLimiter {
 	return &ConnLimiter{
 		slots: make(chan struct{}, most),
+		heads: strict.NewHeads(heads),
 		young: time.Second,
 		share: newShare(most, part, registerer),
 		all:   newUnused(most + 1),

@@ -33,7 +33,7 @@ type limited struct {
 
 func newLimited(t *testing.T, most int, secure bool, trusted ...netip.Prefix) *limited {
 	t.Helper()
-	return newShared(t, NewConnLimiter(most, 1, prometheus.NewRegistry()), secure, trusted...)
+	return newShared(t, NewConnLimiter(most, 1, 1<<20, prometheus.NewRegistry()), secure, trusted...)
 }
 
 func newShared(t *testing.T, limiter *ConnLimiter, secure bool, trusted ...netip.Prefix) *limited {
@@ -210,7 +210,7 @@ func TestNoSlotStaysTaken(t *testing.T) {
 			t.Fatalf("%d slots are taken", len(l.limiter.slots))
 		}
 	}
-	full := NewConnLimiter(1, 1, prometheus.NewRegistry())
+	full := NewConnLimiter(1, 1, 1<<20, prometheus.NewRegistry())
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 
 // shared is for so many connections, of which one client has a part. What is unused may go soon.
 func shared(most int, part float64) *ConnLimiter {
-	l := NewConnLimiter(most, part, prometheus.NewRegistry())
+	l := NewConnLimiter(most, part, 1<<20, prometheus.NewRegistry())
 	l.young = 200 * time.Millisecond
 	return l
 }
@@ -185,7 +185,7 @@ func TestBeyondTheShareOverHTTP2(t *testing.T) {
 
 // A connection that was closed before its client was known counts as nobody's.
 func TestClosedBeforeItIsKnown(t *testing.T) {
-	limiter := NewConnLimiter(10, 0.5, prometheus.NewRegistry())
+	limiter := NewConnLimiter(10, 0.5, 1<<20, prometheus.NewRegistry())
 	for range 20 {
 		near, far := net.Pipe()
 		defer far.Close()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"maps"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -126,8 +125,7 @@ func (x *exchange) passBody(response *http.Response) error {
 }
 
 func isEventStream(header http.Header) bool {
-	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
-	return mediaType == "text/event-stream"
+	return strings.HasPrefix(strings.ToLower(header.Get("Content-Type")), "text/event-stream")
 }
 
 // flushing sends each write at once.

@@ -119,7 +119,7 @@ func (l *tlsListener) secure(c net.Conn) (net.Conn, error) {
 	if t.ConnectionState().NegotiatedProtocol == protocolHTTP2 {
 		return t, nil
 	}
-	return &securedConn{readStrictly(tlsbuf.Over(t), l.log), t}, nil
+	return &securedConn{readStrictly(tlsbuf.Over(t), l.limiter.heads, l.log), t}, nil
 }
 
 // isClearText reports whether a request in clear text came in the place of a handshake: methods begin with a capital.

@@ -170,7 +170,7 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*ri
 	c.Upstreams = upstream.New(c.way)
 	t.Cleanup(c.Upstreams.Close)
 	g.proxy = New(c.Config)
-	limiter := NewConnLimiter(1000, 1, prometheus.NewRegistry())
+	limiter := NewConnLimiter(1000, 1, 1<<20, prometheus.NewRegistry())
 	g.gateway = httptest.NewUnstartedServer(nil)
 	g.gateway.Config = NewServer(g.proxy, nil, limiter, Memory{}, DefaultLimits(), c.Log)
 	g.gateway.Listener = Listener(g.gateway.Listener, nil, limiter, c.TrustedProxies, c.Log)
@@ -313,7 +313,8 @@ func read(response *http.Response) reply {
 // serve puts the clients' server as it is in production in the place of the plain one. start starts it.
 func (g *rig) serve(start func(*httptest.Server)) {
 	s := httptest.NewUnstartedServer(nil)
-	s.Config = NewServer(g.proxy, nil, NewConnLimiter(100, 1, prometheus.NewRegistry()), Memory{}, DefaultLimits(), g.proxy.Log)
+	limiter := NewConnLimiter(100, 1, 1<<20, prometheus.NewRegistry())
+	s.Config = NewServer(g.proxy, nil, limiter, Memory{}, DefaultLimits(), g.proxy.Log)
 	start(s)
 	g.t.Cleanup(s.Close)
 	g.gateway = s

@@ -81,7 +81,7 @@ func serveTLS(t *testing.T, handler http.Handler) (*http.Client, *http.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limiter, log := NewConnLimiter(10, 1, prometheus.NewRegistry()), slog.New(slog.DiscardHandler)
+	limiter, log := NewConnLimiter(10, 1, 1<<20, prometheus.NewRegistry()), slog.New(slog.DiscardHandler)
 	s := NewServer(handler, keys.TLS, limiter, Memory{}, DefaultLimits(), log)
 	go func() { _ = s.Serve(Listener(inner, keys.TLS, limiter, nil, log)) }()
 	t.Cleanup(func() { _ = s.Close() })

@@ -28,8 +28,8 @@ const (
 	maxReadFrame = 16 << 10
 )
 
-// NewServer makes the clients' server around a handler. Its listeners are Listener's, of the same limiter and t, which is
-// nil for clear text: what they accept is to be served as it is.
+// NewServer makes the clients' server around a handler. Its listeners are Listener's, of the same limiter and t, which
+// is nil for clear text: what they accept is to be served as it is.
 func NewServer(
 	handler http.Handler, t *tls.Config, limiter *ConnLimiter, m Memory, limits Limits, log *slog.Logger,
 ) *http.Server {
@@ -63,7 +63,7 @@ func Listener(
 ) net.Listener {
 	bounded := limiter.bound(behindProxies(l, trusted), trusted)
 	if t == nil {
-		return &strictListener{bounded, log}
+		return &strictListener{bounded, limiter.heads, log}
 	}
 	return newTLSListener(bounded, offering(t), limiter, log)
 }
@@ -89,7 +89,8 @@ func behindProxies(l net.Listener, trusted []netip.Prefix) net.Listener {
 // strictListener is for clear text.
 type strictListener struct {
 	net.Listener
-	log *slog.Logger
+	heads *strict.Heads
+	log   *slog.Logger
 }
 
 func (l *strictListener) Accept() (net.Conn, error) {
@@ -97,12 +98,12 @@ func (l *strictListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readStrictly(c, l.log), nil
+	return readStrictly(c, l.heads, l.log), nil
 }
 
 // readStrictly is for a connection in clear text, or within TLS.
-func readStrictly(c net.Conn, log *slog.Logger) *strict.Conn {
-	return strict.New(c, readHeaderTimeout, func(why *strict.Refusal) {
+func readStrictly(c net.Conn, heads *strict.Heads, log *slog.Logger) *strict.Conn {
+	return strict.New(c, readHeaderTimeout, heads, func(why *strict.Refusal) {
 		log.Debug("no good HTTP", "client", c.RemoteAddr(), "status", why.Status, "error", why)
 	})
 }

@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/fairlead-gateway/fairlead/accesslog"
+	"github.com/fairlead-gateway/fairlead/proxy/accesslog"
 )
 
 // log says of a request that has ended what became of it: in the metrics, the log and the access log.

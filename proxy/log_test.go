@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fairlead-gateway/fairlead/accesslog"
+	"github.com/fairlead-gateway/fairlead/proxy/accesslog"
 )
 
 // TestAccessLog: each request is one entry, which says what became of it and what was moved.

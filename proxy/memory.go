@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Memory bounds what clients can have a proxy hold at once, in bytes, and remember. A zero stands for the field of DefaultMemory.
+// Memory bounds what clients can have a proxy hold at once, in bytes, and remember. A zero stands for the field of
+// DefaultMemory.
 type Memory struct {
 	Requests int64 // of requests under way, at RequestMemory each
 	Held     int64 // of manifests, to be put or answered, that are taken in whole

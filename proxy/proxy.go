@@ -14,8 +14,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/fairlead-gateway/fairlead/accesslog"
 	"github.com/fairlead-gateway/fairlead/ledger"
+	"github.com/fairlead-gateway/fairlead/proxy/accesslog"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/upstream"

@@ -192,7 +192,7 @@ func TestBodiesAreNotCopied(t *testing.T) {
 		w.Header().Set("Content-Length", strconv.Itoa(size))
 		_, _ = w.Write(make([]byte, size))
 	})
-	limiter, log := NewConnLimiter(9, 1, prometheus.NewRegistry()), slog.New(slog.DiscardHandler)
+	limiter, log := NewConnLimiter(9, 1, 1<<20, prometheus.NewRegistry()), slog.New(slog.DiscardHandler)
 	s := httptest.NewUnstartedServer(nil)
 	s.Config = NewServer(mux, nil, limiter, Memory{}, DefaultLimits(), log)
 	s.Listener = Listener(s.Listener, nil, limiter, nil, log)

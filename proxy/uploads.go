@@ -15,8 +15,8 @@ import (
 // for each push.
 const maxBegun = 4096
 
-// openUploads counts those that replicas have begun for a client and that it has not finished: a registry keeps them for
-// days. What is finished through another gateway is not heard of, so that all are forgotten in the course of life.
+// openUploads counts those that replicas have begun for a client and that it has not finished: a registry keeps them
+// for days. What is finished through another gateway is not heard of, so that all are forgotten in the course of life.
 type openUploads struct {
 	life time.Duration // Static.
 

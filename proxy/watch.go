@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// watch looks at an exchange until that ends. A replica that leaves a request unanswered costs only the try, so that the
-// request can go on elsewhere; a body that stalls costs the whole exchange.
+// watch looks at an exchange until that ends. A replica that leaves a request unanswered costs only the try, so that
+// the request can go on elsewhere; a body that stalls costs the whole exchange.
 type watch struct {
 	// Static.
 	x            *exchange
@@ -24,8 +24,8 @@ type watch struct {
 	kept  time.Time // when the lease was prolonged
 }
 
-// startWatch begins to look. Nothing is done to the client's connection once stop has returned. Most requests end before
-// the first look.
+// startWatch begins to look. Nothing is done to the client's connection once stop has returned. Most requests end
+// before the first look.
 func (x *exchange) startWatch(cut context.CancelCauseFunc, prolongLease func()) (stop func()) {
 	now := time.Now()
 	w := &watch{

@@ -50,7 +50,7 @@ func bans() []ban {
 		{[]string{"configs/keyfiles"}, module + "/...", false, nil,
 			"certificates and keys know nothing of who shows them"},
 		{all, module + "/configs/keyfiles/keyfilestest", false, nil, "no test helper is a dependency of the product"},
-		{[]string{"accesslog"}, module + "/...", false, nil, "a log knows nothing of what is logged"},
+		{[]string{"proxy/accesslog"}, module + "/...", false, nil, "a log knows nothing of what is logged"},
 		{[]string{"backoff"}, module + "/...", false, nil, "a delay knows nothing of what is tried again"},
 		{[]string{"boltfile"}, module + "/...", false, nil, "a file knows nothing of what is kept in it"},
 		{[]string{"notify/webhook/subscription"}, module + "/...", false, []string{"oci"},

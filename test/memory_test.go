@@ -52,6 +52,7 @@ func TestLittleMemory(t *testing.T) {
 		{"2000 clients that stay", idlers},
 		{"500 slow uploads", slowUploads},
 		{"200 HTTP/2 connections that open streams and send", streams},
+		{"1000 heads of 60 KiB that do not end", largeHeads},
 	} {
 		t.Run(load.name, func(t *testing.T) {
 			var codes statuses
@@ -239,6 +240,42 @@ func each(n int, do func(i int)) {
 		all.Go(func() { do(i) })
 	}
 	all.Wait()
+}
+
+// largeHeads are sent anew, once in a second, as they are refused or cut.
+func largeHeads(g *gateway, hold <-chan struct{}, code func(int)) {
+	head := fmt.Sprintf("GET /v2/ HTTP/1.1\r\nHost: %s\r\nAuthorization: %s", hostname, strings.Repeat("a", 60<<10))
+	each(1000, func(int) {
+		again := time.NewTicker(time.Second)
+		defer again.Stop()
+		for {
+			select {
+			case <-hold:
+				return
+			case <-again.C:
+			}
+			conn, err := g.dialTLS()
+			if err != nil {
+				code(0)
+				continue
+			}
+			answered := make(chan struct{})
+			go func() {
+				select {
+				case <-hold:
+				case <-answered:
+				}
+				conn.Close()
+			}()
+			_, _ = io.WriteString(conn, head)
+			status := 0
+			if response, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
+				status = response.StatusCode
+			}
+			code(status)
+			close(answered)
+		}
+	})
 }
 
 func manifests(g *gateway, hold <-chan struct{}, code func(int)) {

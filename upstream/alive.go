@@ -12,8 +12,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/upstream/h1"
 )
 
-// signs are those that a replica's upstream gives of its life: an answer, or a body that moves. What comes from where it
-// redirects to, or through another gateway, which has a client of its own, is none.
+// signs are those that a replica's upstream gives of its life: an answer, or a body that moves. What comes from where
+// it redirects to, or through another gateway, which has a client of its own, is none.
 type signs struct {
 	// Static after newSigns.
 	address  string // of the upstream, to connect to

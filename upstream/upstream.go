@@ -78,8 +78,8 @@ func New(c Config) *Transports {
 	return t
 }
 
-// client keeps to HTTP/1.1, which costs half the CPU per byte of HTTP/2. Idle connections go before the 60 s after which
-// common load balancers drop them without a word.
+// client keeps to HTTP/1.1, which costs half the CPU per byte of HTTP/2. Idle connections go before the 60 s after
+// which common load balancers drop them without a word.
 func (c *Config) client(t *tls.Config, dial dialFunc) *h1.Client {
 	return &h1.Client{
 		Dial: dial, TLS: t,

@@ -51,12 +51,20 @@ func (b *buffer) add(p []byte) {
 	}
 }
 
-func (b *buffer) drop(n int) {
-	if b.from += n; b.from == len(b.all) {
-		release(b.all)
-		*b = buffer{}
+// drop forgets the first n bytes. It reports whether nothing is left.
+func (b *buffer) drop(n int) bool {
+	if b.from += n; b.from < len(b.all) {
+		return false
 	}
+	release(b.all)
+	*b = buffer{}
+	return true
 }
+
+// isFull reports whether space needs a larger buffer.
+func (b *buffer) isFull() bool { return b.all != nil && b.from == 0 && len(b.all) == cap(b.all) }
+
+func (b *buffer) hasGrown() bool { return cap(b.all) > bufferSize }
 
 // release gives a buffer to the next connection. One that has grown is left to the collector.
 func release(b []byte) {

@@ -10,15 +10,19 @@ import (
 	"time"
 )
 
-// Conn is a client's connection that net/http's server reads. What it hands on is valid up to there: a head only when it
-// is whole, a body as it comes. What breaks the rules is answered here, in turn with the answers before it.
+// Conn is a client's connection that net/http's server reads. What it hands on is valid up to there: a head only when
+// it is whole, a body as it comes. What breaks the rules is answered here, in turn with the answers before it.
 //
 // One goroutine reads at a time, as net/http does; deadlines, writes and Close may come from others.
+//
+// Of what is held the first ready bytes are valid, and the first given of those have been handed on. After lookAhead
+// one byte was handed on before it was judged: given is 1 then, and ready 0.
 type Conn struct {
 	net.Conn // the client's, in clear text
 
 	// Static.
 	headTime time.Duration
+	heads    *Heads
 	refused  func(*Refusal)
 
 	// Owned by whoever reads.
@@ -42,6 +46,8 @@ type Conn struct {
 	mu       sync.Mutex
 	deadline time.Time // of reads, as it was set from outside. Guarded by mu.
 	headEnd  time.Time // when the head that has begun must be whole; zero: none has. Guarded by mu.
+	grown    int64     // what was taken of heads, in bytes. Guarded by mu.
+	closed   bool      // Guarded by mu.
 }
 
 // phase is what comes next.
@@ -53,10 +59,10 @@ const (
 	inChunks
 )
 
-// New wraps a connection before anything was read from it. A head that has begun must be whole within headTime; refused,
-// which may be nil, hears of each request that is none.
-func New(inner net.Conn, headTime time.Duration, refused func(*Refusal)) *Conn {
-	return &Conn{Conn: inner, headTime: headTime, refused: refused}
+// New wraps a connection before anything was read from it. A head that has begun must be whole within headTime, and
+// what large ones hold is taken of heads. refused, which may be nil, hears of each request that is none.
+func New(inner net.Conn, headTime time.Duration, heads *Heads, refused func(*Refusal)) *Conn {
+	return &Conn{Conn: inner, headTime: headTime, heads: heads, refused: refused}
 }
 
 // scratch is the least that a reader must have room for, so that its room is read into before it is judged.
@@ -65,8 +71,8 @@ const scratch = 512
 // chunkAhead bounds what is read behind a chunk's data, in bytes.
 const chunkAhead = 4 << 10
 
-// Read hands on what is valid. One call never hands on bytes of two requests, nor of a head and a body: who has parsed a
-// head has nothing of its body in his buffer. All of p may be written to.
+// Read hands on what is valid. One call never hands on bytes of two requests, nor of a head and a body: who has parsed
+// a head has nothing of its body in his buffer. All of p may be written to.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.read(p)
 	c.seen.judged.Store(c.judged)
@@ -158,6 +164,10 @@ func (c *Conn) take() error {
 	if c.phase == inHead && c.held.len() > 0 {
 		c.hurry()
 	}
+	if c.phase == inHead && c.held.isFull() && !c.mayGrow() {
+		c.refuse(errNoRoom)
+		return nil
+	}
 	n, err := c.Conn.Read(c.held.space())
 	c.held.extend(n)
 	switch {
@@ -242,7 +252,9 @@ func (c *Conn) beginBody() {
 
 // drop forgets the first bytes of what is held.
 func (c *Conn) drop(n int) {
-	c.held.drop(n)
+	if grown := c.held.hasGrown(); c.held.drop(n) && grown {
+		c.giveBack()
+	}
 	c.given, c.ready = 0, 0
 }
 

@@ -48,7 +48,7 @@ type played struct {
 
 func play(text string, step, room int) (got played) {
 	s := &script{pieces: pieces(text, step)}
-	c := New(s, time.Second, nil)
+	c := New(s, time.Second, NewHeads(1<<20), nil)
 	out, err := drain(c, room)
 	return played{out: out, err: err, answer: s.written.String()}
 }

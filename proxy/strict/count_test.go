@@ -17,7 +17,7 @@ func TestDivertible(t *testing.T) {
 	const headText = "PUT /v2/ HTTP/1.1\r\n" + host + "Content-Length: 100000\r\n\r\n"
 	body := strings.Repeat("x", 100_000)
 	s := &script{pieces: [][]byte{[]byte(headText + body[:1000]), []byte(body[1000:2000]), []byte(body[2000:])}}
-	c := New(s, 0, nil)
+	c := New(s, 0, NewHeads(1<<20), nil)
 	buf, got := make([]byte, 128<<10), int64(0)
 	for i, want := range []struct {
 		read, handed int
@@ -51,7 +51,7 @@ func (i *into) Read(p []byte) (int, error) { i.at = p; return i.script.Read(p) }
 func TestBodiesAreReadInPlace(t *testing.T) {
 	for _, head := range []string{head1 + "Content-Length: 100000\r\n\r\n", chunkedHead + "186a0\r\n"} {
 		s := &into{script: script{pieces: [][]byte{[]byte(head), make([]byte, 100_000)}}}
-		c := New(s, 0, nil)
+		c := New(s, 0, NewHeads(1<<20), nil)
 		buf := make([]byte, 128<<10)
 		for s.pieces = s.pieces[:1:1]; c.judged == 0 && len(s.pieces) > 0; {
 			_, _ = c.Read(buf)
@@ -80,14 +80,14 @@ const small = "HEAD /v2/library/app/blobs/sha256:6c3c624b58dbbcd3c0dd82b4c53f041
 	"Docker-Distribution-Api-Version: registry/2.0\r\nAccept-Encoding: gzip\r\n\r\n"
 
 func TestNothingIsAllocated(t *testing.T) {
-	c, buf := New(&endless{text: []byte(small)}, 0, nil), make([]byte, 4096)
+	c, buf := New(&endless{text: []byte(small)}, 0, NewHeads(1<<20), nil), make([]byte, 4096)
 	if n := testing.AllocsPerRun(100, func() { _, _ = c.Read(buf) }); n > 0 {
 		t.Errorf("%v allocations for a request", n)
 	}
 }
 
 func BenchmarkSmallRequest(b *testing.B) {
-	c, buf := New(&endless{text: []byte(small)}, 0, nil), make([]byte, 4096)
+	c, buf := New(&endless{text: []byte(small)}, 0, NewHeads(1<<20), nil), make([]byte, 4096)
 	b.SetBytes(int64(len(small)))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -102,7 +102,7 @@ func TestHeadTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, inner := net.Pipe()
 		defer client.Close()
-		c := New(inner, 10*time.Second, nil)
+		c := New(inner, 10*time.Second, NewHeads(1<<20), nil)
 		buf := make([]byte, 4096)
 		begun := time.Now()
 		_ = c.SetReadDeadline(begun.Add(2 * time.Minute))
@@ -129,7 +129,7 @@ func TestBodyTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, inner := net.Pipe()
 		defer client.Close()
-		c := New(inner, 10*time.Second, nil)
+		c := New(inner, 10*time.Second, NewHeads(1<<20), nil)
 		go func() {
 			_, _ = io.WriteString(client, head1)
 			_, _ = io.WriteString(client, "Content-Length: 2\r\n\r\n")
@@ -164,7 +164,7 @@ func TestBufferIsUsedAgain(t *testing.T) {
 func TestDeadlineLosesNothing(t *testing.T) {
 	client, inner := net.Pipe()
 	defer client.Close()
-	c := New(inner, time.Minute, nil)
+	c := New(inner, time.Minute, NewHeads(1<<20), nil)
 	sent, goOn := make(chan bool), make(chan bool)
 	go func() {
 		_, _ = io.WriteString(client, "\r")

@@ -12,8 +12,8 @@ type diversion struct {
 	taken int
 }
 
-// nowhere is what Divert has a body read into: net/http hands it on to Conn.Read, which knows it and puts nothing there.
-// It is large, since the reader of net/http passes by its own buffer for what is larger than that.
+// nowhere is what Divert has a body read into: net/http hands it on to Conn.Read, which knows it and puts nothing
+// there. It is large, since the reader of net/http passes by its own buffer for what is larger than that.
 var nowhere [1 << 20]byte
 
 func isNowhere(p []byte) bool { return len(p) > 0 && &p[0] == &nowhere[0] }
@@ -49,8 +49,8 @@ func (c *Conn) divertible() int64 {
 }
 
 // Divert has take move bytes of a body from the socket, up to most, in place of a read of body itself. net/http counts
-// them as read, so that it knows where the next request begins. which says which body it is: a sender may be late, since
-// net/http reads on for what is left of a body when its handler has returned, and then for the next request.
+// them as read, so that it knows where the next request begins. which says which body it is: a sender may be late,
+// since net/http reads on for what is left of a body when its handler has returned, and then for the next request.
 func (c *Conn) Divert(body io.Reader, which uint64, take func(most int64) (int, error)) (int, error) {
 	c.diverting.Lock()
 	defer c.diverting.Unlock()

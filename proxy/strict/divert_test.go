@@ -12,7 +12,7 @@ func TestDivertIsOfOneBody(t *testing.T) {
 	const length = "Content-Length: 100000\r\n\r\n"
 	s := &script{pieces: [][]byte{[]byte(head1 + length), []byte(strings.Repeat("a", 100_000)), []byte(head1 + length),
 		[]byte(strings.Repeat("b", 100_000))}}
-	c := New(s, 0, nil)
+	c := New(s, 0, NewHeads(1<<20), nil)
 	buf := make([]byte, 100_000)
 	read := func(want int) {
 		t.Helper()
@@ -34,7 +34,8 @@ func TestDivertIsOfOneBody(t *testing.T) {
 	if n, err := c.Divert(c, first, take); n != 0 || !errors.Is(err, errNoDiversion) || taken != 1 {
 		t.Fatalf("late: %d bytes, %v", n, err)
 	}
-	if n, err := c.Divert(strings.NewReader("buffered elsewhere"), c.Body(), take); n != 0 || !errors.Is(err, errNoDiversion) {
+	elsewhere := strings.NewReader("buffered elsewhere")
+	if n, err := c.Divert(elsewhere, c.Body(), take); n != 0 || !errors.Is(err, errNoDiversion) {
 		t.Fatalf("of a body that does not come from here: %d bytes, %v", n, err)
 	}
 	if n, err := c.Divert(c, c.Body(), take); n != 100_000 || err != nil || buf[0] != 'b' {

@@ -204,7 +204,7 @@ func FuzzStrict(f *testing.F) {
 				}
 				s.pieces, rest = append(s.pieces, rest[:n]), rest[n:]
 			}
-			c := New(s, 0, nil)
+			c := New(s, 0, NewHeads(1<<20), nil)
 			out, _ := drain(c, room)
 			if out != want.out {
 				t.Fatalf("by %d: handed on %q, want %q", room, out, want.out)

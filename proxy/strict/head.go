@@ -157,7 +157,8 @@ func (h *head) field(line []byte) *Refusal {
 	return nil
 }
 
-// isBehindCGI takes an underscore for a hyphen, as registries do that get their fields by CGI's rules (RFC 3875, 4.1.18).
+// isBehindCGI takes an underscore for a hyphen, as registries do that get their fields by CGI's rules (RFC 3875,
+// 4.1.18).
 func isBehindCGI(name []byte, lower string) bool {
 	return is(bytes.ReplaceAll(name, []byte("_"), []byte("-")), lower)
 }

@@ -51,12 +51,16 @@ func (r *Refusal) answer() []byte {
 		Code    string `json:"code"`
 		Message string `json:"message"`
 	}
-	body, err := json.Marshal(map[string][]ociError{"errors": {{"UNSUPPORTED", r.Why}}})
+	code, more := "UNSUPPORTED", ""
+	if r.Status == http.StatusServiceUnavailable {
+		code, more = "UNAVAILABLE", "Retry-After: 5\r\n"
+	}
+	body, err := json.Marshal(map[string][]ociError{"errors": {{code, r.Why}}})
 	if err != nil {
 		body = []byte(`{"errors":[]}`)
 	}
 	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"+
-		"Connection: close\r\n\r\n%s", r.Status, http.StatusText(r.Status), len(body), body)
+		"%sConnection: close\r\n\r\n%s", r.Status, http.StatusText(r.Status), len(body), more, body)
 }
 
 // breakOff is for the middle of a body, whose request has been handed on.
@@ -90,6 +94,10 @@ func closeWrite(conn net.Conn) error {
 
 // Close lingers where a body was broken off.
 func (c *Conn) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.giveBack()
 	if c.broken.Swap(false) {
 		linger(c.Conn)
 	}

@@ -22,7 +22,7 @@ func (l strictListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(c, patience, nil), nil
+	return New(c, patience, NewHeads(1<<20), nil), nil
 }
 
 // serve is net/http's server behind this package, and a connection to it.

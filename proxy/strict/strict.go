@@ -1,6 +1,6 @@
-// Package strict reads HTTP/1.x requests by the letter of RFC 9112 before net/http does, which takes more than that: bare
-// line feeds, folded lines, several Content-Lengths. What two servers read differently is how one request is smuggled
-// behind another; here it is refused.
+// Package strict reads HTTP/1.x requests by the letter of RFC 9112 before net/http does, which takes more than that:
+// bare line feeds, folded lines, several Content-Lengths. What two servers read differently is how one request is
+// smuggled behind another; here it is refused.
 package strict
 
 import (
@@ -43,12 +43,12 @@ func tooLarge(why string, most int) *Refusal {
 var (
 	errBareLF      = malformed("a line ends with a line feed alone")
 	errMethod      = malformed("the request begins with no method")
-	errRequestLine = malformed("the request line is not a method, a target and a version, with one space between each")
+	errRequestLine = malformed("the request line is not a method, a target and a version, one space between each")
 	errTarget      = malformed("the request's target has no valid form")
 	errCharacter   = malformed("the request's target has a character that has to be percent-encoded")
 	errEscape      = malformed("the request's target has a percent sign without two hexadecimal digits")
 	errConnect     = malformed("this is no tunnel")
-	errVersion     = &Refusal{http.StatusHTTPVersionNotSupported, "only HTTP/1.0 and HTTP/1.1 are spoken here in clear text"}
+	errVersion     = &Refusal{http.StatusHTTPVersionNotSupported, "only HTTP/1.0 and HTTP/1.1 are spoken here"}
 	errAuthority   = malformed("the request's target and its Host name different hosts")
 	errNoHost      = malformed("the request names no host")
 	errHosts       = malformed("the request has more than one Host")
@@ -67,6 +67,8 @@ var (
 	errTooLarge    = tooLarge("the request's head is larger than %d KiB", MaxHead>>10)
 	errTooMany     = tooLarge("the request has more than %d field lines", MaxFields)
 	errCut         = malformed("the request breaks off in its head")
+	errNoRoom      = &Refusal{http.StatusServiceUnavailable,
+		"this gateway holds as much of requests that are not whole as its memory allows"}
 
 	errChunkSize  = malformed("a chunk has no valid size")
 	errExtension  = malformed("a chunk has no valid extension")

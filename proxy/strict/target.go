@@ -58,7 +58,8 @@ func escaped(path []byte) bool {
 	}
 }
 
-// ValidPath reports whether this is a target that begins with a path, of characters that may be in one (RFC 9112, 3.2.1).
+// ValidPath reports whether this is a target that begins with a path, of characters that may be in one (RFC 9112,
+// 3.2.1).
 func ValidPath(target string) bool {
 	return target != "" && target[0] == '/' && all(inTarget, target)
 }

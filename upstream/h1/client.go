@@ -33,7 +33,7 @@ type Client struct {
 
 	closed atomic.Bool
 	mu     sync.Mutex
-	pools  map[string]*pool // by address. Guarded by mu.
+	pools  map[server]*pool // Guarded by mu.
 }
 
 // Hint is handed what comes before an answer (1xx). An error ends the request.
@@ -78,11 +78,12 @@ func (c *Client) Do(r *http.Request, hint Hint) (*http.Response, error) {
 	}
 }
 
+// server is one, as URLs name it.
+type server struct{ scheme, host string }
+
 // poolOf is the pool of a URL's server.
 func (c *Client) poolOf(u *url.URL) *pool {
-	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
-	address := net.JoinHostPort(u.Hostname(), port)
-	key := u.Scheme + "://" + address
+	key := server{u.Scheme, u.Host}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.pools[key]
@@ -90,10 +91,19 @@ func (c *Client) poolOf(u *url.URL) *pool {
 		if c.pools == nil || len(c.pools) >= maxPools {
 			c.forgetUnused()
 		}
-		p = &pool{client: c, address: address, secure: u.Scheme == "https"}
+		p = &pool{client: c, address: addressOf(u), secure: u.Scheme == "https"}
 		c.pools[key] = p
 	}
 	return p
+}
+
+// addressOf is where a URL's server is to be dialled.
+func addressOf(u *url.URL) string {
+	port := "80"
+	if u.Scheme == "https" {
+		port = "443"
+	}
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port))
 }
 
 // maxPools is for how many servers pools are kept: replicas redirect to object stores by many names.
@@ -101,7 +111,7 @@ const maxPools = 64
 
 // forgetUnused needs mu.
 func (c *Client) forgetUnused() {
-	kept := map[string]*pool{}
+	kept := map[server]*pool{}
 	for key, p := range c.pools {
 		if p.isUsed() {
 			kept[key] = p

@@ -51,8 +51,8 @@ func (c *conn) why(err error) error {
 	return err
 }
 
-// isOpen looks, without waiting, whether a connection that rests was closed, or has bytes that nobody has asked for: those
-// would be taken for the next answer. Within TLS there may be records that are none of HTTP's (RFC 8446, 4.6).
+// isOpen looks, without waiting, whether a connection that rests was closed, or has bytes that nobody has asked for:
+// those would be taken for the next answer. Within TLS there may be records that are none of HTTP's (RFC 8446, 4.6).
 func isOpen(c *conn) bool {
 	c.line.noWait = true
 	defer func() { c.line.noWait = false }()
@@ -60,8 +60,8 @@ func isOpen(c *conn) bool {
 	return errors.Is(err, errNothing)
 }
 
-// nothingThere is what a read gets instead of a wait. For crypto/tls it is temporary: the next read goes on where this one
-// ended.
+// nothingThere is what a read gets instead of a wait. For crypto/tls it is temporary: the next read goes on where this
+// one ended.
 type nothingThere struct{}
 
 func (nothingThere) Error() string   { return "nothing has come" }

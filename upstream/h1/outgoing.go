@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// maxHeld is how much of a body is held until there is an answer, in bytes: what is handed over before a write can fail.
+// maxHeld is how much of a body is held until there is an answer, in bytes: what is handed over before a write can
+// fail.
 const maxHeld = 72 << 10
 
 // outgoing is the body of a request. What was read of it is held as long as it may have to be sent again: once more, on
@@ -49,7 +50,8 @@ func (o *outgoing) fits() bool {
 	return o.body == nil || 0 <= o.length && o.length <= maxHeld || o.expect
 }
 
-// begin is told that a connection was got, and whether it may turn out to be closed.
+// begin is told that a connection was got, and whether it may turn out to be closed. A second attempt is always on a
+// new one, and the last: what it reads need not be held, and may move itself (passes).
 func (o *outgoing) begin(mayBeClosed bool, now time.Time) *attempt {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -118,7 +118,7 @@ func (c *conn) send(from *attempt) error {
 	return err
 }
 
-// sendLength sends exactly as much as was said.
+// sendLength sends exactly as much as was said. A body that does not move itself is copied to its end.
 func sendLength(to *sink, from *attempt) error {
 	whole, moves := from.of.body.(io.WriterTo)
 	left := from.of.length

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// validate compares an answer with its request. To be passed on a status must be one (RFC 9110, 15), and what depends on
-// a field of the request must have been asked for.
+// validate compares an answer with its request. To be passed on a status must be one (RFC 9110, 15), and what depends
+// on a field of the request must have been asked for.
 func validate(r *http.Request, response *http.Response) error {
 	switch status := response.StatusCode; {
 	case status < 200 || status > 599:

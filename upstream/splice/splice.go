@@ -1,6 +1,6 @@
 // Package splice moves bytes from one TCP connection to another inside the kernel (splice(2)), through a pipe: no byte
-// of a layer is copied into this process. Filling and draining are two steps, so that whoever moves bytes can tell which
-// side is waited for.
+// of a layer is copied into this process. Filling and draining are two steps, so that whoever moves bytes can tell
+// which side is waited for.
 package splice
 
 import (
@@ -27,8 +27,8 @@ type Pool struct {
 	kept []*Pipe // empty ones. Guarded by mu.
 }
 
-// NewPool is for at most so many bodies at once. Each takes two descriptors, and Size bytes of the kernel's memory while
-// whoever takes them is slow.
+// NewPool is for at most so many bodies at once. Each takes two descriptors, and Size bytes of the kernel's memory
+// while whoever takes them is slow.
 func NewPool(most int) *Pool { return &Pool{most: most} }
 
 // Get returns an empty pipe. It fails where there is none to be had: bytes can be copied then.

@@ -14,13 +14,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"github.com/fairlead-gateway/fairlead/accesslog"
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/configs/keyfiles"
 	"github.com/fairlead-gateway/fairlead/dnsserver"
 	"github.com/fairlead-gateway/fairlead/health"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/proxy"
+	"github.com/fairlead-gateway/fairlead/proxy/accesslog"
 	"github.com/fairlead-gateway/fairlead/replication/audit"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/upstream"
@@ -124,7 +124,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		return nil, err
 	}
 	g.memory = memory
-	g.limiter = proxy.NewConnLimiter(min(may.clients, g.memory.clients), clientShare(c), g.metrics)
+	g.limiter = proxy.NewConnLimiter(min(may.clients, g.memory.clients), clientShare(c), g.memory.heads, g.metrics)
 	g.dns = g.newDNS(may)
 	g.proxy = g.newProxy(recorder, may)
 	if g.misplaced = misplaced(c, listened(c.Proxy.Listen)); g.misplaced != "" {

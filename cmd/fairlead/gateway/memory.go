@@ -16,24 +16,27 @@ const mib = 1 << 20
 const (
 	ownMemory     = 64 * mib // of a gateway that nobody asks, with its table of places
 	perConnection = 28 << 10 // that waits for a request, in TLS
+	maxHeads      = 64 * mib // where memory is not short: a thousand of 64 KiB
 	perEntry      = 10 << 10 // of what is remembered: of all tables together, one entry of the largest, full
 )
 
 // allotment is what a gateway may hold for its clients.
 type allotment struct {
-	clients int // connections
-	pipes   int // full of bytes that move inside the kernel, which a cgroup counts as well
+	clients int   // connections
+	heads   int64 // bytes of large heads of requests that are not whole
+	pipes   int   // full of bytes that move inside the kernel, which a cgroup counts as well
 	proxy   proxy.Memory
 }
 
 // allot divides what memory this process may have, in bytes: ten sixteenths are for requests under way, three for
-// manifests, three for connections that wait. Seldom all are needed at a time, which leaves some for copies and for
-// the collector.
+// manifests, two for connections that wait, one for large heads. Seldom all are needed at a time, which leaves some for
+// copies and for the collector.
 func allot(limit int64) allotment {
 	free, most := max(limit-ownMemory, limit/4), proxy.DefaultMemory
 	requests := min(most.Requests, free/16*10)
 	return allotment{
-		clients: int(min(maxClients, free/16*3/perConnection+requests/proxy.RequestMemory)),
+		clients: int(min(maxClients, free/16*2/perConnection+requests/proxy.RequestMemory)),
+		heads:   min(maxHeads, free/16),
 		pipes:   int(min(maxPipes, free/16/splice.Size)),
 		proxy: proxy.Memory{
 			Requests:   requests,
