@@ -86,6 +86,7 @@ type Proxy struct {
 	resolutions *resolutions
 	anonymous   *anonymousAccess
 	readOnly    *readOnly
+	throttled   *throttled
 	brokenOff   *brokenOff
 	healer      *healer
 }
@@ -98,7 +99,8 @@ func New(c Config) *Proxy {
 	p := &Proxy{
 		Config: c, leases: newLeases(c.LeaseIdle, c.Agreement, most), pushes: newPushes(c.LeaseIdle, most/8),
 		uploads: newOpenUploads(c.LeaseIdle, most/8), resolutions: newResolutions(most / 8),
-		anonymous: newAnonymousAccess(), readOnly: newReadOnly(most / 8), brokenOff: newBrokenOff(c.LeaseIdle),
+		anonymous: newAnonymousAccess(), readOnly: newReadOnly(most / 8), throttled: newThrottled(most / 8),
+		brokenOff: newBrokenOff(c.LeaseIdle),
 	}
 	p.room = newRoom(memory, cmp.Or(c.ClientShare, DefaultShare), c.Limits.FirstByte, c.Registerer)
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })

@@ -81,7 +81,12 @@ func withBody(out *http.Request, body []byte) *http.Request {
 
 // send puts a request to a replica.
 func (x *exchange) send(replica string, out *http.Request) (*http.Response, error) {
-	return x.proxy.Upstreams.Send(replica, out, x.in.Header.Get(upstream.HopHeader) != "", x.hints.pass)
+	relayed := x.in.Header.Get(upstream.HopHeader) != ""
+	response, err := x.proxy.Upstreams.Send(replica, out, relayed, x.hints.pass)
+	if err == nil {
+		x.noteThrottled(replica, response)
+	}
+	return response, err
 }
 
 // never is longer than any request lasts.
