@@ -36,7 +36,7 @@ type Config struct {
 	MaxManifest    int64 // bytes; a larger one is refused. 0 is transfer.DefaultMaxManifest
 	Memory         Memory
 	Pipes          *splice.Pool
-	ClientShare    float64            // of the room for requests, that one client may have; 0 is DefaultShare
+	ClientShare    float64            // of room and connections to a replica, that one client may have; 0 is DefaultShare
 	Map            func() *router.Map // of the fleet's replicas
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string) // must not block
@@ -79,6 +79,7 @@ type Proxy struct {
 	Config
 	metrics *metrics
 	room    *room
+	places  *places
 
 	leases      *leases
 	pushes      *pushes
@@ -102,7 +103,9 @@ func New(c Config) *Proxy {
 		anonymous: newAnonymousAccess(), readOnly: newReadOnly(most / 8), throttled: newThrottled(most / 8),
 		brokenOff: newBrokenOff(c.LeaseIdle),
 	}
-	p.room = newRoom(memory, cmp.Or(c.ClientShare, DefaultShare), c.Limits.FirstByte, c.Registerer)
+	share := cmp.Or(c.ClientShare, DefaultShare)
+	p.room = newRoom(memory, share, c.Limits.FirstByte, c.Registerer)
+	p.places = newPlaces(int(share * float64(c.Upstreams.MaxConns())))
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	p.healer = newHealer(p)
 	return p

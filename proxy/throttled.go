@@ -28,15 +28,9 @@ type throttled struct {
 	last atomic.Int64 // when the last of all waits ends, in nanoseconds since 1970: most requests need not look further
 
 	mu   sync.Mutex
-	of   *simplelru.LRU[throttledKey, time.Time] // until when. Guarded by mu, as all below.
-	ends map[string][]throttledEnd               // by replica: the last ones, of throttledClients clients, latest first
-	told map[string]time.Time                    // by replica, when it was said last that all are to wait
-}
-
-// throttledKey is a replica, and a client, which has a whole prefix.
-type throttledKey struct {
-	replica string
-	client  netip.Prefix
+	of   *simplelru.LRU[placeKey, time.Time] // until when. Guarded by mu, as all below.
+	ends map[string][]throttledEnd           // by replica: the last ones, of throttledClients clients, latest first
+	told map[string]time.Time                // by replica, when it was said last that all are to wait
 }
 
 type throttledEnd struct {
@@ -47,7 +41,7 @@ type throttledEnd struct {
 // newThrottled has room for so many clients of a replica.
 func newThrottled(most int) *throttled {
 	return &throttled{
-		of:   newLRU[throttledKey, time.Time](most),
+		of:   newLRU[placeKey, time.Time](most),
 		ends: map[string][]throttledEnd{}, told: map[string]time.Time{},
 	}
 }
@@ -57,7 +51,7 @@ func (t *throttled) note(replica string, client netip.Prefix, wait time.Duration
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	until := now.Add(wait)
-	t.of.Add(throttledKey{replica, client}, until)
+	t.of.Add(placeKey{replica, client}, until)
 	ends := slices.DeleteFunc(t.ends[replica], func(e throttledEnd) bool { return e.client == client })
 	ends = append(ends, throttledEnd{client, until})
 	slices.SortFunc(ends, func(a, b throttledEnd) int { return b.at.Compare(a.at) })
@@ -78,7 +72,7 @@ func (t *throttled) names(client netip.Prefix, now time.Time) (names []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for replica := range t.ends {
-		until, _ := t.of.Peek(throttledKey{replica, client})
+		until, _ := t.of.Peek(placeKey{replica, client})
 		if now.Before(until) || t.isForAll(replica, now) {
 			names = append(names, replica)
 		}

@@ -287,6 +287,41 @@ func TestWaitEndsWithItsClient(t *testing.T) {
 	}
 }
 
+// TestGuardIsThrottled: a replica that does not say what it has of a manifest because it is asked too much is in no
+// trouble, and its pusher is told to come again.
+func TestGuardIsThrottled(t *testing.T) {
+	g := newRig(t, map[string]http.HandlerFunc{"west": func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		accepts(w, r)
+	}}, nil)
+	got := g.do("PUT /v2/app/manifests/v1", strings.NewReader(`{"config":{"digest":"`+digest+`","size":2}}`))
+	g.want(got, 429, "west; reason=nearest")
+	if got.header.Get("Retry-After") == "" || g.troubled("west") {
+		t.Errorf("%v %q", got.header, g.trouble)
+	}
+}
+
+// TestThrottledSaysNothingOfItsDoor: whether it lets anybody in is asked again.
+func TestThrottledSaysNothingOfItsDoor(t *testing.T) {
+	var busy atomic.Bool
+	busy.Store(true)
+	g := newRig(t, map[string]http.HandlerFunc{"east": status(200), "west": func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path != "/v2/":
+			w.WriteHeader(http.StatusUnauthorized)
+		case busy.Load():
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+	}}, nil)
+	blob := "GET /v2/app/blobs/" + digest
+	g.want(g.do(blob, nil), 401, "west; reason=nearest")
+	busy.Store(false)
+	g.want(g.do(blob, nil), 200, "east; reason=fallthrough")
+}
+
 // TestWaitsOut: which answers are waited for.
 func TestWaitsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

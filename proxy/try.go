@@ -7,9 +7,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/upstream"
 	"github.com/fairlead-gateway/fairlead/upstream/h1"
 	"github.com/fairlead-gateway/fairlead/upstream/splice"
@@ -45,6 +47,12 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 func (x *exchange) try(
 	ctx context.Context, cancel context.CancelCauseFunc, d *decision, out *http.Request, replica *router.Replica,
 ) (got answer) {
+	leave, err := x.proxy.places.enter(ctx, placeKey{replica.Name, clientPrefix(x.client)})
+	if err != nil {
+		cancel(nil)
+		return failed(replica, err)
+	}
+	cancel = leaving(cancel, leave)
 	response, err := x.obtain(replica.Name, out.WithContext(ctx))
 	if err == nil {
 		inKernel, _ := response.Body.(*h1.Body)
@@ -62,6 +70,12 @@ func (x *exchange) try(
 		return failed(replica, err)
 	}
 	return got
+}
+
+// leaving is a cancel that gives a place back, too, once.
+func leaving(cancel context.CancelCauseFunc, leave func()) context.CancelCauseFunc {
+	leave = sync.OnceFunc(leave)
+	return func(cause error) { cancel(cause); leave() }
 }
 
 // cutOff reports whether a request was ended before its time. A body that was closed, because it was short and has been
@@ -95,7 +109,8 @@ const never = 365 * 24 * time.Hour
 // trouble tells the monitor, unless it was the client who went away, or its body that broke or stalled, or nobody waits
 // any more. What this gateway itself has run out of is for its operator.
 func (x *exchange) trouble(replica *router.Replica, err error) {
-	if x.clientGone() || x.progress.clientFailed.Load() || errors.Is(err, errNotNeeded) || errors.Is(err, errNoRoom) {
+	if x.clientGone() || x.progress.clientFailed.Load() || errors.Is(err, errNotNeeded) || errors.Is(err, errNoRoom) ||
+		transfer.Throttled(err) {
 		return
 	}
 	if x.proxy.OwnShortage(err) {
