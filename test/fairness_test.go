@@ -2,18 +2,14 @@ package test
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // TestPullsBesideAPush: one client has hundreds of pulls under way, most of which it does not read and some as fast as
@@ -24,14 +20,9 @@ func TestPullsBesideAPush(t *testing.T) {
 	certificate, key := selfSigned(t)
 	const fast = 2
 	files, slow := few(512, 1024), few(200, 400)
-	for _, c := range []struct {
-		name, scheme, tls string
-		transport         func() http.RoundTripper
-	}{
-		{"in clear text", "http", "", func() http.RoundTripper {
-			return &http.Transport{DialContext: from("127.0.2.1").DialContext}
-		}},
-		{"over HTTP2 and TLS", "https", fmt.Sprintf("{certificate: %q, key: %q}", certificate, key), overHTTP2},
+	for _, c := range []struct{ name, scheme, tls string }{
+		{"in clear text", "http", ""},
+		{"over HTTP2 and TLS", "https", fmt.Sprintf("{certificate: %q, key: %q}", certificate, key)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sink := startLarge(t)
@@ -49,7 +40,7 @@ func TestPullsBesideAPush(t *testing.T) {
 			var over sync.WaitGroup
 			defer over.Wait()
 			defer stop()
-			slowly := &http.Client{Transport: c.transport()}
+			slowly, quickly := largePuller(), largePuller()
 			for range slow {
 				over.Go(func() { pullLarge(ctx, slowly, base, false) })
 			}
@@ -62,7 +53,6 @@ func TestPullsBesideAPush(t *testing.T) {
 				return nil
 			})
 			under := sink.pulls.Load()
-			quickly := &http.Client{Transport: c.transport()}
 			for range fast {
 				over.Go(func() { pullLarge(ctx, quickly, base, true) })
 			}
@@ -83,20 +73,10 @@ func TestPullsBesideAPush(t *testing.T) {
 	}
 }
 
-// overHTTP2 opens as many connections as its streams need.
-func overHTTP2() http.RoundTripper {
-	dial := from("127.0.2.1")
-	return &http2.Transport{
-		TLSClientConfig: insecure,
-		DialTLSContext: func(ctx context.Context, network, address string, c *tls.Config) (net.Conn, error) {
-			conn, err := dial.DialContext(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			secure := tls.Client(conn, c)
-			return secure, secure.HandshakeContext(ctx)
-		},
-	}
+// largePuller has an address of its own, and as many connections as its pulls need.
+func largePuller() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DialContext: from("127.0.2.1").DialContext, TLSClientConfig: insecure.Clone(), ForceAttemptHTTP2: true}}
 }
 
 // pullLarge pulls until ctx ends, one after the other where it reads what it gets. What is refused is asked for again.
