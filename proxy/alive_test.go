@@ -60,7 +60,7 @@ func TestAnswersAreSignsOfLife(t *testing.T) {
 		{"a blob", status(200), nil, "GET " + byDigest, []string{"west"}},
 		{"an answer without a body", status(200), nil, "HEAD " + byDigest, []string{"west"}},
 		{"a login is asked for", status(401), nil, "GET " + byDigest, []string{"west"}},
-		{"busy with others", status(429), nil, "GET " + byDigest, []string{"west"}},
+		{"busy with others", status(429), nil, "GET " + byDigest, []string{"east", "west"}},
 		{"not here, but there", status(404), status(200), "GET " + byDigest, []string{"east", "west"}},
 		{"fails", status(500), status(200), "GET " + byDigest, []string{"east"}},
 		{"somebody says that it is gone", status(503), status(200), "GET " + byDigest, []string{"east"}},

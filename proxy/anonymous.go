@@ -65,6 +65,7 @@ func (p *Proxy) allowsAnonymous(replica string) bool {
 			return false, false
 		}
 		response.Body.Close()
-		return response.StatusCode == http.StatusOK, response.StatusCode < http.StatusInternalServerError
+		says := response.StatusCode < http.StatusInternalServerError && response.StatusCode != http.StatusTooManyRequests
+		return response.StatusCode == http.StatusOK, says
 	})
 }

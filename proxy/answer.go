@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/transfer"
 )
 
 // answer is what came of asking one replica: a response or an error, and what router makes of it.
@@ -21,7 +22,7 @@ type answer struct {
 func failed(replica *router.Replica, err error) answer {
 	return answer{err: err, Heard: router.Heard{
 		Replica: replica, Older: errors.Is(err, errOlder),
-		Refused: errors.As(err, new(guardError)) && !errors.Is(err, errUnsaid),
+		Refused: errors.As(err, new(guardError)) && (!errors.Is(err, errUnsaid) || transfer.Throttled(err)),
 	}}
 }
 

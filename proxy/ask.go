@@ -10,7 +10,8 @@ import (
 // ask sends a request to the replicas of its decision, as far as it is safe to, and returns the answer that the client
 // gets. It is the story of a request from its decision to the answer.
 func (x *exchange) ask(out *http.Request) (*http.Response, error) {
-	deadline := time.Now().Add(x.patience())
+	begun := time.Now()
+	deadline := begun.Add(x.patience())
 	defer x.allowDeletes()
 	if x.putsManifest() {
 		if err := x.readManifest(out); err != nil {
@@ -24,6 +25,7 @@ func (x *exchange) ask(out *http.Request) (*http.Response, error) {
 		got.drop()
 		got, said = x.askInTurn(out, deadline)
 	}
+	got, said = x.waitOut(out, got, said, begun)
 	if x.awaitHealth(got, deadline) {
 		if x.decided = x.decide(); len(x.decided.Tries) > 0 {
 			got, said = x.askInTurn(out, later(deadline, time.Now().Add(time.Second)))

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 // anew. Who only asks is waited for until its deadline.
 func (x *exchange) awaitHealth(got answer, deadline time.Time) bool {
 	only := x.repeatable() && len(x.decided.Tries) == 1 && x.decided.asksOwner()
-	if got.err == nil || got.Refused || errors.Is(got.err, h1.ErrNonsense) || !only {
+	if got.err == nil || got.Refused || isAny(got.err, h1.ErrNonsense, errTooManyThere) || !only {
 		return false
 	}
 	until := deadline

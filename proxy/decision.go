@@ -35,6 +35,7 @@ func (x *exchange) decide() *decision {
 		Client:    client,
 		Gateway:   gateway,
 		OwnerHome: p.OwnerHome,
+		Throttled: p.throttled.names(clientPrefix(x.client), now),
 	}
 	if x.target.manifest || x.target.blob {
 		r.URLOwner = "" // it stands in the URLs of uploads and pages only; clients of mirrors copy it from there

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/upstream/h1"
 )
 
@@ -77,6 +78,10 @@ func (x *exchange) handleError(err error) {
 		x.status = statusClientGone
 		panic(http.ErrAbortHandler) // a plain return would be an empty 200
 	}
+	if transfer.Throttled(err) {
+		x.refuse(http.StatusTooManyRequests, ociError{Code: codeTooMany, Message: err.Error()})
+		return
+	}
 	if refused := (guardError{}); errors.As(err, &refused) {
 		x.refuseIncomplete(refused)
 		return
@@ -98,7 +103,7 @@ func (x *exchange) blame(reason router.Reason) {
 	switch reason {
 	case "":
 		return
-	case router.Shortage, router.NoRoom, router.Unreachable:
+	case router.Shortage, router.NoRoom, router.ClientLimit, router.Unreachable:
 		x.progress.asked.Store(nil)
 	}
 	x.reason = reason
@@ -117,6 +122,9 @@ func (x *exchange) errorOf(err error) (status int, reason router.Reason, e ociEr
 	case x.proxy.OwnShortage(err):
 		e.Message = "this gateway has run out of descriptors, ports or memory"
 		return http.StatusServiceUnavailable, router.Shortage, e
+	case errors.Is(err, errTooManyThere):
+		e.Code = codeTooMany
+		return http.StatusTooManyRequests, router.ClientLimit, e
 	case errors.Is(err, errNoRoom):
 		return http.StatusServiceUnavailable, router.NoRoom, e
 	case errors.Is(err, errStalled):

@@ -176,9 +176,19 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*ri
 	g.gateway.Config = NewServer(g.proxy, nil, limiter, Memory{}, DefaultLimits(), c.Log)
 	g.gateway.Listener = Listener(g.gateway.Listener, nil, limiter, c.TrustedProxies, c.Log)
 	g.gateway.Start()
+	t.Cleanup(func() { g.proxy.wantNoPlaces(t) })
 	t.Cleanup(g.gateway.Close)
 	t.Cleanup(g.proxy.Close)
 	return g
+}
+
+// wantNoPlaces: a place that is not given back is lost for its client.
+func (p *Proxy) wantNoPlaces(t *testing.T) {
+	p.places.mu.Lock()
+	defer p.places.mu.Unlock()
+	for who, own := range p.places.of {
+		t.Errorf("%v still has %d places, %d wait", who, own.taken, len(own.waiting))
+	}
 }
 
 type testWriter struct{ t *testing.T }

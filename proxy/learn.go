@@ -39,7 +39,8 @@ func (x *exchange) learnOwner(got answer) (owner string, err error) {
 		p.leases.bind(repository, cmp.Or(got.pushTo, replica), x.client, now)
 	case x.target.manifest && accepted && x.reads() && replica != x.decided.request.Gateway[0].Name:
 		p.resolutions.note(x.reader(), replica, now)
-		if digest := response.Header.Get(digestHeader); digest != "" {
+		digest := response.Header.Get(digestHeader)
+		if digest != "" && got.reason != router.Throttled { // else one client's limit would move all others
 			p.resolutions.note(ledger.Reference{Repository: repository, Name: strings.Clone(digest)}, replica, now)
 		}
 	case x.target.kind == router.Ping && accepted:

@@ -12,6 +12,7 @@ import (
 type metrics struct {
 	requests   *prometheus.CounterVec
 	trouble    *prometheus.CounterVec
+	throttled  *prometheus.CounterVec
 	begunAgain prometheus.Counter
 	copies     *prometheus.CounterVec
 	deletes    *prometheus.CounterVec
@@ -32,6 +33,9 @@ func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
 		}, []string{"kind", "reason", "code"}),
 		trouble: with.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_proxy_trouble_total", Help: "Requests that a replica did not answer or broke off.",
+		}, []string{"replica"}),
+		throttled: with.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_proxy_throttled_total", Help: "Answers of a replica that it wants to be asked less (429).",
 		}, []string{"replica"}),
 		begunAgain: with.NewCounter(prometheus.CounterOpts{
 			Name: "fairlead_proxy_begun_again_total",

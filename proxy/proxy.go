@@ -37,7 +37,7 @@ type Config struct {
 	Memory         Memory
 	Pipes          *splice.Pool
 	Own            map[string]transfer.Replica // as the gateway logs in there itself, where the file has a login
-	ClientShare    float64                     // of the room for requests, that one client may have; 0 is DefaultShare
+	ClientShare    float64                     // of room and connections to a replica, that one client may have; 0 is DefaultShare
 	Map            func() *router.Map          // of the fleet's replicas
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string) // must not block
@@ -80,6 +80,7 @@ type Proxy struct {
 	Config
 	metrics *metrics
 	room    *room
+	places  *places
 
 	leases      *leases
 	pushes      *pushes
@@ -87,6 +88,7 @@ type Proxy struct {
 	resolutions *resolutions
 	anonymous   *anonymousAccess
 	readOnly    *readOnly
+	throttled   *throttled
 	brokenOff   *brokenOff
 	speeds      *speeds
 	healer      *healer
@@ -100,10 +102,13 @@ func New(c Config) *Proxy {
 	p := &Proxy{
 		Config: c, leases: newLeases(c.LeaseIdle, c.Agreement, most), pushes: newPushes(c.LeaseIdle, most/8),
 		uploads: newOpenUploads(c.LeaseIdle, most/8), resolutions: newResolutions(most / 8),
-		anonymous: newAnonymousAccess(), readOnly: newReadOnly(most / 8), brokenOff: newBrokenOff(c.LeaseIdle),
-		speeds: &speeds{of: map[string]speed{}},
+		anonymous: newAnonymousAccess(), readOnly: newReadOnly(most / 8), throttled: newThrottled(most / 8),
+		brokenOff: newBrokenOff(c.LeaseIdle),
+		speeds:    &speeds{of: map[string]speed{}},
 	}
-	p.room = newRoom(memory, cmp.Or(c.ClientShare, DefaultShare), c.Limits.FirstByte, c.Registerer)
+	share := cmp.Or(c.ClientShare, DefaultShare)
+	p.room = newRoom(memory, share, c.Limits.FirstByte, c.Registerer)
+	p.places = newPlaces(int(share * float64(c.Upstreams.MaxConns())))
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	p.healer = newHealer(p)
 	return p

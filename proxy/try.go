@@ -7,9 +7,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
@@ -43,6 +45,12 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 func (x *exchange) try(
 	ctx context.Context, cancel context.CancelCauseFunc, d *decision, out *http.Request, replica *router.Replica,
 ) (got answer) {
+	leave, err := x.proxy.places.enter(ctx, placeKey{replica.Name, clientPrefix(x.client)})
+	if err != nil {
+		cancel(nil)
+		return failed(replica, err)
+	}
+	cancel = leaving(cancel, leave)
 	response, err := x.obtain(replica.Name, out.WithContext(ctx))
 	if err == nil {
 		response.Body = newAnswerBody(ctx, cancel, x, replica, response.Body)
@@ -59,6 +67,12 @@ func (x *exchange) try(
 		return failed(replica, err)
 	}
 	return got
+}
+
+// leaving is a cancel that gives a place back, too, once.
+func leaving(cancel context.CancelCauseFunc, leave func()) context.CancelCauseFunc {
+	leave = sync.OnceFunc(leave)
+	return func(cause error) { cancel(cause); leave() }
 }
 
 // cutOff reports whether a request was ended before its time. A body that was closed, because it was short and has been
@@ -78,7 +92,12 @@ func withBody(out *http.Request, body []byte) *http.Request {
 
 // send puts a request to a replica.
 func (x *exchange) send(replica string, out *http.Request) (*http.Response, error) {
-	return x.proxy.Upstreams.Send(replica, out, x.in.Header.Get(upstream.HopHeader) != "", x.hints.pass)
+	relayed := x.in.Header.Get(upstream.HopHeader) != ""
+	response, err := x.proxy.Upstreams.Send(replica, out, relayed, x.hints.pass)
+	if err == nil {
+		x.noteThrottled(replica, response)
+	}
+	return response, err
 }
 
 // never is longer than any request lasts.
@@ -87,7 +106,8 @@ const never = 365 * 24 * time.Hour
 // trouble tells the monitor, unless it was the client who went away, or its body that broke or stalled, or nobody waits
 // any more. What this gateway itself has run out of is for its operator.
 func (x *exchange) trouble(replica *router.Replica, err error) {
-	if x.clientGone() || x.progress.clientFailed.Load() || errors.Is(err, errNotNeeded) || errors.Is(err, errNoRoom) {
+	if x.clientGone() || x.progress.clientFailed.Load() || errors.Is(err, errNotNeeded) || errors.Is(err, errNoRoom) ||
+		transfer.Throttled(err) {
 		return
 	}
 	if x.proxy.OwnShortage(err) {

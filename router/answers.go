@@ -21,11 +21,15 @@ type Heard struct {
 const (
 	firstRefusal = 400
 	notFound     = 404
+	throttled    = 429
 	firstFailure = 500
 )
 
 // Absent reports whether the replica says that it does not have what is asked for.
 func (h Heard) Absent() bool { return h.Status == notFound }
+
+// Throttled reports whether the replica wants to be asked less, and says nothing of what is asked for.
+func (h Heard) Throttled() bool { return h.Status == throttled }
 
 // Accepted reports whether the replica did what was asked.
 func (h Heard) Accepted() bool { return Accepted(h.Status) }
@@ -42,15 +46,15 @@ type Choice struct {
 }
 
 // Choose is the choice among what was heard until now, in the order in which it came. A success is the answer; else
-// what a replica said that is not a 404, because it may be the one that has it; a 404 only if every replica asked has
-// said so. Of these the one that counts is that of the lease's owner: others may never have heard of the repository. A
-// denial may mean that the repository is not there, or that the client may not have it: the latter if it comes from one
-// that has it, or if no replica let the client look.
+// a 429; else what a replica said that is not a 404, because it may be the one that has it; a 404 only if every replica
+// asked has said so. Of these the one that counts is that of the lease's owner: others may never have heard of the
+// repository. A denial may mean that the repository is not there, or that the client may not have it: the latter if it
+// comes from one that has it, or if no replica let the client look.
 func (d Decision) Choose(heard []Heard) Choice {
-	best, absent, denials, reasons := -1, false, []int(nil), make([]Reason, len(heard))
+	best, absent, spilled, denials, reasons := -1, false, false, []int(nil), make([]Reason, len(heard))
 	for i, h := range heard {
 		lesser := best >= 0 && heard[best].Lesser
-		reasons[i] = d.reasonOf(h, absent || lesser || len(denials) > 0)
+		reasons[i] = d.reasonOf(h, absent || lesser || len(denials) > 0, spilled)
 		switch {
 		case d.ends(h, lesser) && !d.suffices(h):
 			return Choice{Index: i, Reason: reasons[i], Final: true, Candidates: []int{i}}
@@ -59,7 +63,7 @@ func (d Decision) Choose(heard []Heard) Choice {
 		case best < 0 || d.betters(h, heard[best]):
 			best = i
 		}
-		absent = absent || h.Absent()
+		absent, spilled = absent || h.Absent(), spilled || h.Throttled()
 	}
 	c := Choice{Index: best, Candidates: denials}
 	if best >= 0 {
@@ -74,20 +78,21 @@ func (d Decision) Choose(heard []Heard) Choice {
 	return c
 }
 
-// reasonOf is why a replica was asked; another said before that it does not have it, or may not.
-func (d Decision) reasonOf(h Heard, another bool) Reason {
+// reasonOf is why a replica was asked: another said before that it does not have it, or may not, or that it wants to
+// be asked less.
+func (d Decision) reasonOf(h Heard, absent, spilled bool) Reason {
 	switch {
 	case h.Try == 0 || d.Reason == LastResort:
 		return d.Reason
-	case another:
+	case absent:
 		return Fallthrough
+	case spilled:
+		return Throttled
 	}
 	return Failover
 }
 
-// ends reports whether nothing better is to be had by asking on, where a lesser success was heard before or not. 429
-// means that the replica is alive and wants to be asked less; asking the others in its place would only carry the load
-// over.
+// ends reports whether nothing better is to be had by asking on, where a lesser success was heard before or not.
 func (d Decision) ends(h Heard, lesser bool) bool {
 	switch {
 	case h.Status == 0:
@@ -96,6 +101,8 @@ func (d Decision) ends(h Heard, lesser bool) bool {
 		return h.succeeds() && !h.Lesser
 	case h.Absent(), h.Denied:
 		return !d.OnAbsent
+	case h.Throttled():
+		return !d.OnThrottled || h.Right && d.OwnerKnows
 	}
 	return h.Status < firstFailure && !h.Lesser
 }
@@ -110,7 +117,8 @@ func (d Decision) betters(h, best Heard) bool {
 }
 
 // rank is higher for what the client should rather hear of. Trouble outranks a 404: what could not be asked
-// may have it. Who is right about a tag knows that it is gone, whatever older ones there are.
+// may have it. So may who is throttled, and it says when to come again. Who is right about a tag knows that it is gone,
+// whatever older ones there are.
 func (d Decision) rank(h Heard) int {
 	switch {
 	case d.suffices(h):
@@ -124,6 +132,8 @@ func (d Decision) rank(h Heard) int {
 	case h.Status == 0:
 		return 3
 	case h.succeeds():
+		return 6
+	case h.Throttled():
 		return 5
 	}
 	return 4

@@ -6,7 +6,10 @@ import (
 )
 
 func TestChoose(t *testing.T) {
-	pull, ping := Decision{Reason: Nearest, OnAbsent: true}, Decision{Reason: Nearest}
+	pull, ping := Decision{Reason: Nearest, OnAbsent: true, OnThrottled: true}, Decision{Reason: Nearest}
+	push, leased := Decision{Reason: Leased}, Decision{Reason: Leased, OnAbsent: true, OnThrottled: true}
+	unknown := leased
+	unknown.OwnerKnows = true
 	resort := Decision{Reason: LastResort, OnAbsent: true}
 	says := func(try, status int) Heard { return Heard{Try: try, Status: status} }
 	right := func(h Heard) Heard { h.Right = true; return h }
@@ -27,7 +30,36 @@ func TestChoose(t *testing.T) {
 		{"nothing", pull, nil, -1, "", false, false, nil},
 		{"a success", pull, []Heard{says(0, 200)}, 0, Nearest, true, false, []int{0}},
 		{"a redirect", pull, []Heard{says(0, 307)}, 0, Nearest, true, false, []int{0}},
-		{"asked too much", pull, []Heard{says(0, 429)}, 0, Nearest, true, false, []int{0}},
+		{"throttled", pull, []Heard{says(0, 429)}, 0, Nearest, false, false, []int{0}},
+		{"throttled, then a success", pull, []Heard{says(0, 429), says(1, 200)}, 1, Throttled, true, false, []int{1}},
+		{"throttled, then absent", pull, []Heard{says(0, 429), says(1, 404)}, 0, Nearest, false, false, []int{0}},
+		{"absent, then throttled", pull, []Heard{says(0, 404), says(1, 429)}, 1, Fallthrough, false, false, []int{1}},
+		{"throttled, absent, then a success", pull, []Heard{says(0, 429), says(1, 404), says(2, 200)}, 2, Fallthrough,
+			true, false, []int{2}},
+		{"throttled, then absent at who is right", pull, []Heard{says(0, 429), right(says(1, 404))}, 0, Nearest, false,
+			false, []int{0}},
+		{"throttled, then trouble", pull, []Heard{says(0, 429), says(1, 0)}, 0, Nearest, false, false, []int{0}},
+		{"trouble, then throttled", pull, []Heard{says(0, 0), says(1, 429)}, 1, Failover, false, false, []int{1}},
+		{"a failure, then throttled", pull, []Heard{says(0, 500), says(1, 429)}, 1, Failover, false, false, []int{1}},
+		{"throttled, then a failure, and a success", pull, []Heard{says(0, 429), says(1, 503), says(2, 200)}, 2,
+			Throttled, true, false, []int{2}},
+		{"an older tag, then throttled", pull, []Heard{{Older: true}, says(1, 429)}, 1, Failover, false, false,
+			[]int{1}},
+		{"throttled, then an older tag", pull, []Heard{says(0, 429), {Try: 1, Older: true}}, 0, Nearest, false, false,
+			[]int{0}},
+		{"throttled everywhere", pull, []Heard{says(0, 429), says(1, 429)}, 0, Nearest, false, false, []int{0}},
+		{"throttled, then a refusal", pull, []Heard{says(0, 429), says(1, 400)}, 1, Throttled, true, false, []int{1}},
+		{"throttled, then a denial that may mean absence", pull, []Heard{says(0, 429), denied(says(1, 401))}, 1,
+			Throttled, false, false, []int{0, 1}},
+		{"throttled, then a lesser success", pull, []Heard{says(0, 429), lesser(says(1, 200))}, 1, Throttled, false,
+			false, []int{1}},
+		{"throttled, as a write", push, []Heard{says(0, 429)}, 0, Leased, true, false, []int{0}},
+		{"the owner is throttled, and others may know", leased, []Heard{right(says(0, 429))}, 0, Leased, false, false,
+			[]int{0}},
+		{"the owner is throttled, and it alone knows", unknown, []Heard{right(says(0, 429))}, 0, Leased, true, false,
+			[]int{0}},
+		{"the owner does not have it, and the next is throttled", unknown,
+			[]Heard{right(says(0, 404)), says(1, 429), says(2, 200)}, 2, Fallthrough, true, false, []int{2}},
 		{"absent", pull, []Heard{says(0, 404)}, 0, Nearest, false, false, []int{0}},
 		{"absent, where that is the answer", ping, []Heard{says(0, 404)}, 0, Nearest, true, false, []int{0}},
 		{"the same, while one is awaited", ping, []Heard{early(says(1, 404))}, 0, Failover, false, true, []int{0}},

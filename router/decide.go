@@ -8,7 +8,7 @@ func Decide(r Request) Decision {
 	if r.Named != "" {
 		return only(Named, r.Client.find(r.Named))
 	}
-	return r.byKind().without(r.Barred)
+	return r.sparing().without(r.Barred)
 }
 
 func (r Request) byKind() Decision {
@@ -28,7 +28,7 @@ func (r Request) byKind() Decision {
 			// the replica that the rest of the push goes to may say so.
 			return r.writing()
 		}
-		return r.follow(pull(r.Gateway))
+		return r.spare(r.follow(pull(r.Gateway)))
 	}
 	// The next page of a list goes on where the page before it came from.
 	if page := r.Gateway.find(r.URLOwner); page.Readable() {
@@ -37,7 +37,7 @@ func (r Request) byKind() Decision {
 	if r.Kind == Fresh {
 		return r.fresh()
 	}
-	d := pull(r.Gateway)
+	d := r.spare(pull(r.Gateway))
 	d.OnAbsent = false
 	return d
 }
@@ -132,11 +132,13 @@ func (r Request) bound(to *Replica) Decision {
 }
 
 // fresh asks the lease's owner first: while it holds, that knows the tags, for everyone. What it has never heard of may
-// have been pushed elsewhere before the lease, so its 404 falls through.
+// have been pushed elsewhere before the lease, so its 404 falls through. One that is throttled is asked first all the
+// same where nobody else is known to be up to date.
 func (r Request) fresh() Decision {
-	d := pull(r.Gateway)
-	d = r.follow(d)
-	if owner := r.Gateway.find(r.Lease); owner.Readable() {
+	d := r.spare(r.follow(pull(r.Gateway)))
+	owner := r.Gateway.find(r.Lease)
+	d.OwnerKnows = owner.Readable() && len(r.Holders) == 0
+	if owner.Readable() && (d.OwnerKnows || !r.throttles(owner)) {
 		d.Reason, d.Tries = Leased, toFront(d.Tries, slices.Index(d.Tries, owner))
 	}
 	return d
@@ -169,7 +171,7 @@ func pull(order Order) Decision {
 	if !tries[0].Readable() {
 		reason = LastResort
 	}
-	return Decision{Reason: reason, Tries: tries, OnAbsent: true}
+	return Decision{Reason: reason, Tries: tries, OnAbsent: true, OnThrottled: true}
 }
 
 // only is the decision for one replica and no other; for none, if x is nil.

@@ -8,10 +8,11 @@ import "slices"
 func (r Request) follow(d Decision) Decision {
 	to := r.Gateway.find(r.Follow)
 	holders := r.holders()
-	if i := slices.IndexFunc(holders, (*Replica).Readable); i >= 0 {
+	asks := func(x *Replica) bool { return x.Readable() && !r.throttles(x) }
+	if i := slices.IndexFunc(holders, asks); i >= 0 {
 		to = holders[i]
 	}
-	if to.Readable() && to != d.Tries[0] {
+	if asks(to) && to != d.Tries[0] {
 		d.Reason, d.Tries = Followed, toFront(d.Tries, slices.Index(d.Tries, to))
 	}
 	for _, x := range holders {

@@ -110,6 +110,9 @@ func (d Decision) String() string {
 	if d.OnAbsent {
 		s += "; 404 asks on"
 	}
+	if d.OwnerKnows {
+		s += "; the owner knows"
+	}
 	if len(d.Elsewhere) > 0 {
 		s += "; elsewhere: " + strings.Join(names(d.Elsewhere), ", ")
 	}

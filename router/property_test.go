@@ -60,6 +60,7 @@ func drawRequest(t *rapid.T, f *Fleet) Request {
 		Lease:     name.Draw(t, "lease"),
 		Bound:     name.Draw(t, "bound"),
 		OwnerHome: rapid.Bool().Draw(t, "ownerHome"),
+		Throttled: rapid.SliceOfN(name, 0, 3).Draw(t, "throttled"),
 	}
 	if rapid.IntRange(0, 9).Draw(t, "isNamed") == 0 {
 		r.Named = rapid.SampledFrom(known).Draw(t, "named")
@@ -108,6 +109,9 @@ func TestDecideHolds(t *testing.T) {
 				r.Named == ""},
 			{"a lease that ends does not go where it was", !d.LeaseEnds || !slices.Contains(names(d.Tries), r.Lease)},
 			{"no write falls through", !d.OnAbsent || !isWrite(r)},
+			{"a 429 of what writes is told", !d.OnThrottled || !isWrite(r) && r.Named == ""},
+			{"what is throttled moves no write", !isWrite(r) || sameDecision(d, Decide(unthrottled(r)))},
+			{"to be throttled takes nobody out", samePlaces(d, Decide(unthrottled(r)))},
 			{"last resort only when nothing fits", d.Reason != LastResort || !d.Tries[0].startable()},
 		} {
 			if !law.ok {
@@ -130,6 +134,17 @@ func TestDecideHolds(t *testing.T) {
 			}
 		}
 	})
+}
+
+func unthrottled(r Request) Request {
+	r.Throttled = nil
+	return r
+}
+
+func sameDecision(a, b Decision) bool { return a.String() == b.String() }
+
+func samePlaces(a, b Decision) bool {
+	return slices.Equal(slices.Sorted(slices.Values(names(a.Tries))), slices.Sorted(slices.Values(names(b.Tries))))
 }
 
 func all(replicas []*Replica, fits func(*Replica) bool) bool {

@@ -9,6 +9,8 @@ const (
 	Nearest Reason = "nearest"
 	// Failover is the next in order, because a nearer one is down, draining, offline or read-only.
 	Failover Reason = "failover"
+	// Throttled is the next in order, because a nearer one has told this client, or several, by 429 to come again later.
+	Throttled Reason = "throttled"
 	// Home is the home replica, because the file says `lease: {owner: home}`.
 	Home Reason = "home"
 	// Leased is the owner of the repository's lease.

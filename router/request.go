@@ -26,6 +26,7 @@ type Request struct {
 	Follow    string   // the replica that lately resolved a tag to the digest that is asked about
 	Holders   []string // replicas that the ledger knows to have what is asked for; some may be gone
 	Barred    []string // replicas that have not confirmed a deletion of what is asked for: their word does not count
+	Throttled []string // replicas that want to be asked less, by this client or by all
 	OwnerHome bool     // the file's `lease: {owner: home}`
 }
 
@@ -37,6 +38,10 @@ type Decision struct {
 	Tries []*Replica
 	// OnAbsent: a 404 of one try is not the answer, the next is asked.
 	OnAbsent bool
+	// OnThrottled: a 429 of one try is not the answer, the next is asked.
+	OnThrottled bool
+	// OwnerKnows: what is asked for may be new, and only the lease's owner is known to have it as it is now.
+	OwnerKnows bool
 	// Elsewhere are the replicas that may be asked whether something exists when the first says that it does not: what
 	// they have is copied before a manifest needs it.
 	Elsewhere []*Replica

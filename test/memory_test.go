@@ -147,31 +147,37 @@ func (g *gateway) watchMemory(t testing.TB) func() int64 {
 
 // startSink is a registry that keeps nothing: it takes every push but those to `flood`, which it refuses, and has 32 MiB
 // at every path of `large`.
-func startSink(t testing.TB) string {
+func startSink(t testing.TB) string { return "http://" + serveOn(t, sinkHandler()) }
+
+func sinkHandler() http.HandlerFunc {
 	large := make([]byte, 32<<20)
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/v2/flood/"):
+			w.WriteHeader(http.StatusUnauthorized)
+		case strings.HasPrefix(r.URL.Path, "/v2/large/") && r.Method == http.MethodGet:
+			_, _ = w.Write(large)
+		case r.Method == http.MethodPost:
+			w.Header().Set("Location", r.URL.Path+"1")
+			w.WriteHeader(http.StatusAccepted)
+		case r.Method == http.MethodPatch:
+			w.Header().Set("Location", r.URL.Path)
+			w.WriteHeader(http.StatusAccepted)
+		case r.Method == http.MethodPut:
+			w.WriteHeader(http.StatusCreated)
+		}
+	}
+}
+
+// serveOn is the address of an upstream that ends with the test.
+func serveOn(t testing.TB, handler http.HandlerFunc) string {
 	l, err := net.Listen("tcp", freeAddress(t, "127.0.0.1"))
 	must(t, err)
-	server := &http.Server{ReadHeaderTimeout: time.Minute, ErrorLog: silent,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
-			switch {
-			case strings.HasPrefix(r.URL.Path, "/v2/flood/"):
-				w.WriteHeader(http.StatusUnauthorized)
-			case strings.HasPrefix(r.URL.Path, "/v2/large/") && r.Method == http.MethodGet:
-				_, _ = w.Write(large)
-			case r.Method == http.MethodPost:
-				w.Header().Set("Location", r.URL.Path+"1")
-				w.WriteHeader(http.StatusAccepted)
-			case r.Method == http.MethodPatch:
-				w.Header().Set("Location", r.URL.Path)
-				w.WriteHeader(http.StatusAccepted)
-			case r.Method == http.MethodPut:
-				w.WriteHeader(http.StatusCreated)
-			}
-		})}
+	server := &http.Server{ReadHeaderTimeout: time.Minute, ErrorLog: silent, Handler: handler}
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() { _ = server.Close() })
-	return "http://" + l.Addr().String()
+	return l.Addr().String()
 }
 
 // selfSigned is a certificate that nobody trusts, and its key, in files.

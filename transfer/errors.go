@@ -69,6 +69,9 @@ func Uncertain(err error) bool {
 // request that broke off.
 func Damaged(err error) bool { return errors.Is(err, errDigest) }
 
+// Throttled reports whether the replica wants to be asked less.
+func Throttled(err error) bool { return hasStatus(err, http.StatusTooManyRequests) }
+
 // Unsupported reports whether the replica does not support the request at all.
 func Unsupported(err error) bool { return hasStatus(err, http.StatusMethodNotAllowed) }
 

@@ -50,6 +50,7 @@ type Transports struct {
 	// Static after New.
 	hostname    string
 	maxManifest int64
+	maxConns    int
 	to          map[string]*way
 	relay       Relay
 	relaying    *h1.Client
@@ -69,7 +70,7 @@ func New(c Config) *Transports {
 	dial := (&net.Dialer{Timeout: c.Dial}).DialContext
 	t := &Transports{
 		hostname: c.Hostname, maxManifest: cmp.Or(c.MaxManifest, transfer.DefaultMaxManifest),
-		to: map[string]*way{}, relay: c.Relay, relaying: c.client(c.Relay.TLS, dial),
+		maxConns: c.MaxConns, to: map[string]*way{}, relay: c.Relay, relaying: c.client(c.Relay.TLS, dial),
 	}
 	for _, e := range c.Endpoints {
 		signs := newSigns(dial, e, c.Patience, c.Alive)
@@ -96,6 +97,9 @@ func (t *Transports) Close() {
 	}
 	t.relaying.CloseIdleConnections()
 }
+
+// MaxConns is how many connections there may be to each replica at once.
+func (t *Transports) MaxConns() int { return t.maxConns }
 
 // Endpoint is where a replica of the file is.
 func (t *Transports) Endpoint(replica string) Endpoint { return t.to[replica].Endpoint }
