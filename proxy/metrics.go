@@ -15,6 +15,8 @@ type metrics struct {
 	begunAgain prometheus.Counter
 	copies     *prometheus.CounterVec
 	deletes    *prometheus.CounterVec
+	damaged    *prometheus.CounterVec
+	hashed     prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
@@ -46,6 +48,14 @@ func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
 			Help: "Replicas that a deletion on another was passed on to, " +
 				"by whether they no longer have what was deleted.",
 		}, []string{"result"}),
+		damaged: with.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_proxy_damaged_blobs_total",
+			Help: "Blobs that a replica gave out as something else than their digest says.",
+		}, []string{"replica"}),
+		hashed: with.NewCounter(prometheus.CounterOpts{
+			Name: "fairlead_proxy_hashed_bytes_total",
+			Help: "Bytes of blobs that were compared with their digest on their way to clients.",
+		}),
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 )
 
 // Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome, Memory,
-// ClientShare, UnseenDeletes, Agreement and AccessLog are required.
+// ClientShare, Hashing, UnseenDeletes, Agreement and AccessLog are required.
 type Config struct {
 	Hostname       string
 	Here           string // the replica beside this gateway; "" if there is none
@@ -37,6 +37,7 @@ type Config struct {
 	Memory         Memory
 	Pipes          *splice.Pool
 	ClientShare    float64            // of the room for requests, that one client may have; 0 is DefaultShare
+	Hashing        float64            // of one core, that may go into comparing blobs with their digests; 0: none is
 	Map            func() *router.Map // of the fleet's replicas
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string) // must not block
@@ -87,6 +88,7 @@ type Proxy struct {
 	anonymous   *anonymousAccess
 	readOnly    *readOnly
 	brokenOff   *brokenOff
+	looks       *looks
 	healer      *healer
 }
 
@@ -99,6 +101,7 @@ func New(c Config) *Proxy {
 		Config: c, leases: newLeases(c.LeaseIdle, c.Agreement, most), pushes: newPushes(c.LeaseIdle, most/8),
 		uploads: newOpenUploads(c.LeaseIdle, most/8), resolutions: newResolutions(most / 8),
 		anonymous: newAnonymousAccess(), readOnly: newReadOnly(most / 8), brokenOff: newBrokenOff(c.LeaseIdle),
+		looks: newLooks(c.Hashing, most, time.Now()),
 	}
 	p.room = newRoom(memory, cmp.Or(c.ClientShare, DefaultShare), c.Limits.FirstByte, c.Registerer)
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
@@ -109,6 +112,9 @@ func New(c Config) *Proxy {
 // Leases lists this gateway's own live leases, for people; Lease is that of one repository, or the zero value.
 func (p *Proxy) Leases() []LeaseInfo               { return p.leases.list(time.Now()) }
 func (p *Proxy) Lease(repository string) LeaseInfo { return p.leases.info(repository, time.Now()) }
+
+// Damaged lists what replicas gave out as something else than its digest says, for people.
+func (p *Proxy) Damaged() []Damaged { return p.looks.list() }
 
 // Close ends what is being copied between replicas.
 func (p *Proxy) Close() {
