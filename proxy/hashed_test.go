@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"crypto/sha512"
@@ -50,7 +49,7 @@ func (g *rig) damagedCounted(replica string) float64 {
 // has mended it can see that at once.
 func TestDamagedBlob(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{heldBack + 1, 1<<20 + 3} {
+	for _, size := range []int{heldBack + 1, 200<<10 + 3} {
 		content := noise(size, 1)
 		var west atomic.Pointer[[]byte]
 		bad := flipped(content)
@@ -129,7 +128,7 @@ func TestDamagedAtAll(t *testing.T) {
 		for range 2 {
 			got := g.do("GET "+blobPath(content), nil)
 			g.want(got, http.StatusBadGateway, "-; reason=damaged")
-			if !strings.Contains(got.body, "UNAVAILABLE") || !strings.Contains(got.body, ": "+first(at)) {
+			if !strings.Contains(got.body, "UNAVAILABLE") || !strings.Contains(got.body, first(at)) {
 				t.Errorf("%s: %s", name, got.body)
 			}
 			g.take()
@@ -242,7 +241,7 @@ func flush(w http.ResponseWriter) error { return http.NewResponseController(w).F
 // the next.
 func TestHashedOnce(t *testing.T) {
 	t.Parallel()
-	content := noise(1<<20, 6)
+	content := noise(256<<10, 6)
 	g := newRig(t, upstreams{"west": gives(content), "east": gives(content)}, looking)
 	hashed := func(want float64, when string) {
 		t.Helper()
@@ -256,25 +255,35 @@ func TestHashedOnce(t *testing.T) {
 			t.Errorf("got %d bytes, %v", len(got.body), got.err)
 		}
 	}
-	hashed(1<<20, "three pulls")
+	hashed(256<<10, "three pulls")
 	g.do("GET "+path, nil, "Host: east.registry.contoso.com")
 	g.do("GET "+path, nil, "Host: east.registry.contoso.com")
-	hashed(2<<20, "of another replica")
+	hashed(512<<10, "of another replica")
 	other := "/v2/app/blobs/sha512:" + fmt.Sprintf("%x", sha512.Sum512(content))
 	for range 2 {
 		if got := g.do("GET "+other, nil); got.body != string(content) {
 			t.Errorf("sha512: %d bytes, %v", len(got.body), got.err)
 		}
 	}
-	hashed(3<<20, "by sha512")
+	hashed(768<<10, "by sha512")
 }
 
 func TestALookThatEndsEarly(t *testing.T) {
 	t.Parallel()
-	content := noise(16<<20, 7)
-	g := newRig(t, upstreams{"west": gives(content)}, looking)
+	content := noise(2*heldBack, 7)
+	var asked atomic.Int32
+	g := newRig(t, upstreams{"west": func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) > 1 {
+			gives(content)(w, r)
+			return
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+		_, _ = w.Write(content[:heldBack])
+		_ = flush(w)
+		<-r.Context().Done()
+	}}, looking)
 	conn := g.send(plain("GET "+blobPath(content), ""))
-	if _, err := io.ReadFull(bufio.NewReader(conn), make([]byte, 1000)); err != nil {
+	if _, err := io.ReadFull(conn, make([]byte, 100)); err != nil {
 		t.Fatal(err)
 	}
 	conn.Close()
@@ -282,9 +291,6 @@ func TestALookThatEndsEarly(t *testing.T) {
 		g.proxy.looks.mu.Lock()
 		defer g.proxy.looks.mu.Unlock()
 		return g.proxy.looks.good.Len()
-	}
-	if found() != 0 {
-		t.Fatal("all has come at once")
 	}
 	for end := time.Now().Add(patience); found() == 0; { // until the gateway has seen that the first client left
 		if got := g.do("GET "+blobPath(content), nil); got.body != string(content) || time.Now().After(end) {
