@@ -53,7 +53,7 @@ func (o options) run(ctx context.Context, out io.Writer) error {
 func (o options) measureCases(ctx context.Context, dir string, own identity, out io.Writer) error {
 	b := bench{rounds: o.rounds, out: out, profiles: o.profiles, load: o.amounts(newContent(o.blobMiB << 20))}
 	for _, one := range allCases() {
-		if o.cases.MatchString(one.name) {
+		if o.cases.MatchString(one.name) && (!one.cheap || o.backend == "cheap") {
 			b.cases = append(b.cases, one)
 		}
 	}
@@ -131,7 +131,7 @@ func (o options) startGateway(ctx context.Context, name, dir, backend string, ow
 	if !o.secure {
 		secure = nil
 	}
-	return fairleadPeer(name, program).start(ctx, dir, backend, secure)
+	return fairleadPeer(name, program, o.hashing[0]).start(ctx, dir, backend, secure)
 }
 
 // peers are the builds of fairlead and what else is installed.
@@ -156,7 +156,13 @@ func (o options) peers(ctx context.Context, dir string, out io.Writer) ([]peer, 
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, fairleadPeer(name, path))
+		for _, percent := range o.hashing {
+			if len(o.hashing) > 1 {
+				all = append(all, fairleadPeer(name+", hashing "+percent, path, percent))
+			} else {
+				all = append(all, fairleadPeer(name, path, percent))
+			}
+		}
 	}
 	for _, other := range []struct {
 		program string

@@ -10,6 +10,7 @@ import (
 
 type options struct {
 	fairlead []string // paths
+	hashing  []string // percent of a core; "": the default
 	backend  string   // cheap or distribution
 	cases    *regexp.Regexp
 	rounds   int
@@ -33,10 +34,12 @@ type options struct {
 }
 
 func parse(args []string) (options, error) {
-	o := options{fairlead: []string{"../bin/fairlead"}}
+	o := options{fairlead: []string{"../bin/fairlead"}, hashing: []string{""}}
 	f := flag.NewFlagSet("proxybench", flag.ExitOnError)
 	f.Func("fairlead", "paths of one or more builds of fairlead, comma-separated, from the folder test on",
 		func(s string) error { o.fairlead = strings.Split(s, ","); return nil })
+	f.Func("hashing", "values of proxy.limits.hashing, comma-separated: each build is measured with each of them",
+		func(s string) error { o.hashing = strings.Split(s, ","); return nil })
 	cases := f.String("cases", "", "a regular expression; only cases whose name it matches, as in '^TLS|HEAD'")
 	f.StringVar(&o.backend, "backend", "cheap", "cheap: throws away what is pushed; distribution: a real registry")
 	f.IntVar(&o.rounds, "rounds", 5, "how often all is measured")

@@ -122,12 +122,16 @@ http {
 	}}
 }
 
-// fairleadPeer is a gateway with one replica, which copies nothing: it does what the others do.
-func fairleadPeer(name, program string) peer {
+// fairleadPeer is a gateway with one replica, which copies nothing: it does what the others do, and hashes by so many
+// percent of a core; "": as many as it does by default.
+func fairleadPeer(name, program, hashing string) peer {
 	return peer{name, program, true, func(p peer, s setup) ([]string, error) {
-		secure := ""
+		more := ""
+		if hashing != "" {
+			more = fmt.Sprintf(", limits: {hashing: %s}", hashing)
+		}
 		if s.tls != nil {
-			secure = fmt.Sprintf(", tls: {certificate: %q, key: %q}", s.tls.certificate, s.tls.key)
+			more += fmt.Sprintf(", tls: {certificate: %q, key: %q}", s.tls.certificate, s.tls.key)
 		}
 		return []string{p.program, "serve", "--config", s.file("fairlead.yaml")},
 			s.write("fairlead.yaml", fmt.Sprintf(`hostname: %s
@@ -137,7 +141,7 @@ health: {fronts: false}
 replicas:
   - {name: westus, place: azure/westus, addresses: [127.0.0.1], upstream: "http://%s", home: true}
 admin: {listen: %q}
-`, hostname, s.dns, s.listen, secure, s.backend, s.admin))
+`, hostname, s.dns, s.listen, more, s.backend, s.admin))
 	}}
 }
 
@@ -161,7 +165,7 @@ type front struct {
 
 // start runs a peer in front of a backend, and returns when it listens.
 func (p peer) start(ctx context.Context, dir, backend string, tls *identity) (*front, error) {
-	s := setup{dir: filepath.Join(dir, strings.ReplaceAll(p.name, "/", "-")), backend: backend, tls: tls}
+	s := setup{dir: filepath.Join(dir, strings.NewReplacer("/", "-", ", ", "-", " ", "-").Replace(p.name)), backend: backend, tls: tls}
 	if tls != nil {
 		s.dir += "-tls"
 	}
