@@ -70,7 +70,7 @@ func (l *looks) begin(of blobAt, bytes int64, now time.Time) (taken time.Duratio
 	return taken, ok
 }
 
-// end is for a look that came to nothing.
+// end is for a look that was begun, whatever came of it.
 func (l *looks) end(of blobAt) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

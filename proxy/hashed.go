@@ -14,9 +14,14 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// heldBack is how many of a blob's last bytes are handed on only when its hash is right. What has no more is taken in
-// before the client hears of it, so that another replica can be asked: most images' configs.
-const heldBack = 64 << 10
+const (
+	// heldBack is how many of a blob's last bytes are handed on only when its hash is right: less than a replica has to
+	// move in each window (Limits.Least).
+	heldBack = 4 << 10
+	// smallBlob is how many bytes are taken in before the client hears of them, so that another replica can be asked:
+	// most images' configs.
+	smallBlob = 64 << 10
+)
 
 // errDamaged means that a replica gave out other bytes than the digest says.
 var errDamaged = errors.New("the blob is damaged at the replicas that have it: its bytes are not what its digest says")
@@ -41,7 +46,10 @@ func (x *exchange) look(replica string, response *http.Response) error {
 	if !ok {
 		return nil
 	}
-	held := min(length, heldBack)
+	held := int64(heldBack)
+	if length <= smallBlob {
+		held = length
+	}
 	body := &hashedBody{
 		ReadCloser: response.Body, of: of, x: x, hash: h, want: want, left: length - held, held: held, taken: taken,
 	}
@@ -55,18 +63,20 @@ func (x *exchange) look(replica string, response *http.Response) error {
 // hashedBody is an answer that is hashed as it is handed on.
 type hashedBody struct {
 	io.ReadCloser
-	of    blobAt
-	x     *exchange
-	hash  hash.Hash
-	want  []byte
-	left  int64  // bytes before those that are held back
-	held  int64  // bytes that are held back
-	tail  []byte // of those, what is not handed on yet. Nil: they have not come
-	err   error  // what became of it, if not nil
-	ended bool
+	of   blobAt
+	x    *exchange
+	hash hash.Hash
+	want []byte
+	left int64  // bytes before those that are held back
+	held int64  // bytes that are held back
+	tail []byte // of those, what is not handed on yet. Nil: they have not come
+	err  error  // what became of it, if not nil
 
 	taken, spent time.Duration // of the budget
 	hashed       int64         // bytes
+	settled      bool
+
+	closed bool
 }
 
 func (b *hashedBody) Read(to []byte) (int, error) {
@@ -100,36 +110,38 @@ func (b *hashedBody) add(p []byte) {
 // compare takes in what is held back, and finds out whether all is as it should be.
 func (b *hashedBody) compare() error {
 	tail := make([]byte, b.held)
-	if _, err := io.ReadFull(b.ReadCloser, tail); errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	} else if err != nil {
+	if _, err := io.ReadFull(b.ReadCloser, tail); err != nil {
 		return err
 	}
 	b.add(tail)
 	if !bytes.Equal(b.hash.Sum(nil), b.want) {
 		b.x.foundDamaged(b.of)
-		b.end()
+		b.settle()
 		return damagedError(b.of.replica)
 	}
 	b.tail = tail
 	b.x.foundGood(b.of)
-	b.end()
+	b.settle()
 	return nil
 }
 
-// end settles what the look has cost.
-func (b *hashedBody) end() {
-	if b.ended {
+// settle says what the look has cost, once.
+func (b *hashedBody) settle() {
+	if b.settled {
 		return
 	}
-	b.ended = true
-	b.x.proxy.looks.end(b.of)
+	b.settled = true
 	b.x.proxy.looks.budget.settle(b.taken, b.spent, b.hashed)
 	b.x.proxy.metrics.hashed.Add(float64(b.hashed))
 }
 
+// Close ends the look, which counts among maxLooks for as long as something is held back.
 func (b *hashedBody) Close() error {
-	b.end()
+	if !b.closed {
+		b.closed = true
+		b.settle()
+		b.x.proxy.looks.end(b.of)
+	}
 	return b.ReadCloser.Close()
 }
 

@@ -49,7 +49,7 @@ func (g *rig) damagedCounted(replica string) float64 {
 // has mended it can see that at once.
 func TestDamagedBlob(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{heldBack + 1, 200<<10 + 3} {
+	for _, size := range []int{smallBlob + 1, 200<<10 + 3} {
 		content := noise(size, 1)
 		var west atomic.Pointer[[]byte]
 		bad := flipped(content)
@@ -99,7 +99,7 @@ func TestDamagedBlob(t *testing.T) {
 // Of a small blob no client sees that one replica has it damaged.
 func TestDamagedSmallBlob(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{1, 2000, heldBack} {
+	for _, size := range []int{1, 2000, smallBlob} {
 		content := noise(size, 2)
 		g := newRig(t, upstreams{"west": gives(flipped(content)), "east": gives(content)}, looking)
 		for range 2 {
@@ -201,7 +201,7 @@ func TestDamagedIsNotCopied(t *testing.T) {
 // What is not all of a blob's bytes as its digest names them says nothing of the replica, and passes as it is.
 func TestNotHashed(t *testing.T) {
 	t.Parallel()
-	content := noise(heldBack+100, 5)
+	content := noise(smallBlob+100, 5)
 	bad := flipped(content)
 	var packed bytes.Buffer
 	zip := gzip.NewWriter(&packed)
@@ -270,7 +270,7 @@ func TestHashedOnce(t *testing.T) {
 
 func TestALookThatEndsEarly(t *testing.T) {
 	t.Parallel()
-	content := noise(2*heldBack, 7)
+	content := noise(2*smallBlob, 7)
 	var asked atomic.Int32
 	g := newRig(t, upstreams{"west": func(w http.ResponseWriter, r *http.Request) {
 		if asked.Add(1) > 1 {
@@ -278,7 +278,7 @@ func TestALookThatEndsEarly(t *testing.T) {
 			return
 		}
 		w.Header().Set("Content-Length", strconv.Itoa(len(content)))
-		_, _ = w.Write(content[:heldBack])
+		_, _ = w.Write(content[:smallBlob])
 		_ = flush(w)
 		<-r.Context().Done()
 	}}, looking)
@@ -302,11 +302,12 @@ func TestALookThatEndsEarly(t *testing.T) {
 // A replica that breaks off in what is held back has said nothing, and does not look complete.
 func TestALookThatBreaksOff(t *testing.T) {
 	t.Parallel()
-	content := noise(2*heldBack, 8)
-	for _, sent := range []int{heldBack / 2, heldBack, heldBack + 10} {
+	content := noise(smallBlob+1000, 8)
+	for _, sent := range []int{500, len(content) - heldBack, len(content) - heldBack + 10} {
 		g := newRig(t, upstreams{"west": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 			_, _ = w.Write(content[:sent])
+			_ = flush(w)
 			panic(http.ErrAbortHandler)
 		}}, looking)
 		if got := g.do("GET "+blobPath(content), nil); got.err == nil || len(got.body) > sent {
