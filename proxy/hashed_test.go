@@ -318,3 +318,23 @@ func TestALookThatBreaksOff(t *testing.T) {
 		}
 	}
 }
+
+// An answer that is let go of twice ends one look, not the next one of the same blob.
+func TestALookEndsOnce(t *testing.T) {
+	g := newRig(t, nil, looking)
+	of, looks := blobAt{"sha256:a", "west"}, g.proxy.looks
+	begin := func() bool {
+		_, ok := looks.begin(of, 0, time.Now())
+		return ok
+	}
+	begin()
+	body := &hashedBody{ReadCloser: http.NoBody, of: of, x: &exchange{proxy: g.proxy}}
+	_ = body.Close()
+	if !begin() {
+		t.Fatal("it has not ended")
+	}
+	_ = body.Close()
+	if begin() {
+		t.Error("it has ended the next one")
+	}
+}
