@@ -34,12 +34,12 @@ func damagedError(replicas ...string) error {
 func (x *exchange) look(replica string, response *http.Response) error {
 	header := response.Header
 	if x.in.Method != http.MethodGet || response.ContentLength < 0 || header.Get("Content-Encoding") != "" ||
-		isPage(header) {
+		isPage(header) || !oci.IsDigest(x.target.reference) {
 		return nil
 	}
 	h, want, err := oci.ParseDigest(x.target.reference)
 	if err != nil {
-		return nil // by an algorithm that cannot be computed here
+		return err
 	}
 	of, length := blobAt{x.target.reference, replica}, response.ContentLength
 	taken, ok := x.proxy.looks.begin(of, length, time.Now())
