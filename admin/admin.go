@@ -23,6 +23,7 @@ type Config struct {
 	Lease    func(repository string) RepositoryLease
 	Cluster  func() Cluster
 	Egress   func() Egress
+	Damaged  func() []Damaged
 	Audit    func() Audit
 	AskAudit func(AuditRequest) (Audit, error)
 	Webhooks Webhooks
@@ -118,6 +119,14 @@ type Member struct {
 	Since   time.Time `json:"since"`
 }
 
+// Damaged is one entry of /damaged: a blob that a replica gave out as something else than its digest says.
+type Damaged struct {
+	Replica    string    `json:"replica"`
+	Repository string    `json:"repository"` // that it was asked for in
+	Digest     string    `json:"digest"`
+	Found      time.Time `json:"found"` // the last time
+}
+
 // New makes the handler.
 func New(c Config) http.Handler {
 	mux := http.NewServeMux()
@@ -136,6 +145,7 @@ func New(c Config) http.Handler {
 	})
 	mux.HandleFunc("GET /cluster", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Cluster()) })
 	mux.HandleFunc("GET /egress", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Egress()) })
+	mux.HandleFunc("GET /damaged", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Damaged()) })
 	mux.Handle("GET /images", images{c, make(chan struct{}, maxPolls)})
 	mux.HandleFunc("GET /replication", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Replication()) })
 	mux.HandleFunc("GET /replication/failures", func(w http.ResponseWriter,
@@ -191,7 +201,7 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "GET, HEAD")
 	}
 	writeProblem(w,
-		Problem{status, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster, /egress, /images, " +
+		Problem{status, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster, /egress, /damaged, /images, " +
 			"/replication, /audit and /webhooks"})
 }
 

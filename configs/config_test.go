@@ -32,7 +32,7 @@ func TestDefaults(t *testing.T) {
 		Hostname: "registry.contoso.com",
 		DNS:      DNS{Listen: []string{":53"}, TTL: time.Minute},
 		Proxy: Proxy{Listen: []string{":443"}, Limits: Limits{Manifest: 8 << 20, FirstByte: 4500 * time.Millisecond,
-			Lists: 30 * time.Second, Resume: 30 * time.Second, Silence: 5 * time.Minute, ClientShare: 80}},
+			Lists: 30 * time.Second, Resume: 30 * time.Second, Silence: 5 * time.Minute, ClientShare: 80, Hashing: 10}},
 		Lease:       Lease{Idle: 10 * time.Minute, Owner: OwnerNearest},
 		Health:      Health{Interval: 5 * time.Second, Timeout: 2 * time.Second, Path: "/v2/", Fronts: true},
 		Replication: Replication{Concurrency: 4, Unrecorded: UnrecordedRefuse},

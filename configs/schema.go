@@ -84,6 +84,7 @@ type Limits struct {
 	Silence   time.Duration `yaml:"silence"` // of a client in the middle of a body, 10s to 24h
 	// of connections and of requests under way that one client may have, in percent, 1 to 100
 	ClientShare int `yaml:"client_share"`
+	Hashing     int `yaml:"hashing"` // of one core, for comparing blobs with their digests, in percent, 0 to 100
 }
 
 // TLS names the files of the clients' listener. They loaded as a pair when the file was read.

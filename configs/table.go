@@ -84,6 +84,7 @@ var rules = map[string]rule{
 	"proxy.limits.silence":    {take: duration(10*time.Second, 24*time.Hour)},
 	// 100 for a gateway that a balancer without a PROXY header makes one client of all.
 	"proxy.limits.client_share": {take: integer(1, 100)},
+	"proxy.limits.hashing":      {take: integer(0, 100)},
 
 	"geo.database":           {orOne: true},
 	"geo.database[]":         {take: beside((*decoder).fileName)},

@@ -34,7 +34,7 @@ func (x *exchange) ask(out *http.Request) (*http.Response, error) {
 	x.noteDiskFull(got)
 	x.reportMissed(said.absentAt())
 	got = x.existsElsewhere(out, got)
-	got = x.unlessHolderDown(got, said)
+	got = x.unlessHolderDown(x.unlessDamaged(got), said)
 	x.progress.asked.Store(got.Replica)
 	x.reason = got.reason
 	switch {

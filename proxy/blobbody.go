@@ -142,6 +142,9 @@ type stuck struct {
 // goOn has the rest come from elsewhere, or says why it cannot. An answer that ends too early is one that broke.
 func (b *blobBody) goOn(broke error) error {
 	x := b.x
+	if errors.Is(broke, errDamaged) { // so may be what the client has already
+		return broke
+	}
 	x.progress.phase.Store(int32(resuming))
 	defer x.progress.phase.Store(int32(receiving))
 	for x.ctx.Err() == nil {

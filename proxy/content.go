@@ -26,7 +26,7 @@ const digestHeader = "Docker-Content-Digest"
 const maxCompared = 256 << 10
 
 // obtain sends a request to a replica, and sees to it that a manifest's answer names its digest, and is about what it
-// names.
+// names, and that a blob is what it names.
 func (x *exchange) obtain(replica string, out *http.Request) (*http.Response, error) {
 	response, err := x.send(replica, out)
 	if err != nil {
@@ -47,7 +47,7 @@ func (x *exchange) identify(replica string, out *http.Request, response *http.Re
 		return nil
 	case x.target.blob:
 		x.boundByDigest(response)
-		return nil
+		return x.look(replica, response)
 	case isPage(response.Header) && (x.target.manifest || x.target.kind == router.Fresh):
 		return fmt.Errorf("%w: a page for people", h1.ErrNonsense)
 	case !x.target.manifest:

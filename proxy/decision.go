@@ -50,13 +50,16 @@ func (x *exchange) decide() *decision {
 	return &decision{router.Decide(r), fleet, r}
 }
 
-// consultLedger fills in what the decision about a read needs of the ledger, which is asked once.
+// consultLedger fills in what the decision about a read needs of what is known of that: the ledger is asked once.
 func (x *exchange) consultLedger(fleet *router.Fleet, r *router.Request) {
 	if digest := x.target.belongsTo(); digest != "" {
 		r.Follow = x.proxy.resolutions.follow(ledger.Reference{Repository: x.target.repository, Name: digest})
 	}
 	if !x.target.manifest && !x.target.blob {
 		return
+	}
+	if x.target.blob {
+		r.Damaged = x.proxy.looks.damagedAt(x.target.reference, time.Now())
 	}
 	known, ok := x.proxy.Ledger.Known(x.reference())
 	switch {

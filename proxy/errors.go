@@ -103,7 +103,7 @@ func (x *exchange) blame(reason router.Reason) {
 	switch reason {
 	case "":
 		return
-	case router.Shortage, router.NoRoom, router.ClientLimit, router.Unreachable:
+	case router.Shortage, router.NoRoom, router.ClientLimit, router.Unreachable, router.Damaged:
 		x.progress.asked.Store(nil)
 	}
 	x.reason = reason
@@ -119,6 +119,8 @@ func (x *exchange) errorOf(err error) (status int, reason router.Reason, e ociEr
 		return http.StatusBadGateway, "", e
 	case errors.Is(err, h1.ErrNonsense):
 		return http.StatusBadGateway, "", e
+	case errors.Is(err, errDamaged):
+		return http.StatusBadGateway, router.Damaged, e
 	case x.proxy.OwnShortage(err):
 		e.Message = "this gateway has run out of descriptors, ports or memory"
 		return http.StatusServiceUnavailable, router.Shortage, e

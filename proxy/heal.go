@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,6 +41,7 @@ type healer struct {
 	unseenDeletes bool
 	room          *room
 	known         func(ledger.Reference) (ledger.Entry, bool)
+	looks         *looks
 	metrics       *metrics
 	log           *slog.Logger
 	ctx           context.Context
@@ -72,7 +74,7 @@ func newHealer(p *Proxy) *healer {
 	return &healer{
 		reach: p.Upstreams.ReachAs, traffic: p.Traffic,
 		replication: p.Replication, writes: p.Writes, unseenDeletes: p.UnseenDeletes,
-		room: p.room, known: p.Ledger.Known, metrics: p.metrics, log: p.Log,
+		room: p.room, known: p.Ledger.Known, looks: p.looks, metrics: p.metrics, log: p.Log,
 		ctx: ctx, cancel: cancel, slots: make(chan struct{}, maxCopies), jobs: map[jobKey]*job{},
 	}
 }
@@ -153,11 +155,11 @@ func (h *healer) ensure(ctx context.Context, p pushing, need manifest.Descriptor
 	if err != nil || at != router.Lacks {
 		return at == router.Has, err
 	}
-	gone := p.gone(need)
+	gone, damagedAt := p.gone(need), h.looks.damagedAt(need.Digest, time.Now())
 	others := make([]router.Holder, len(p.others))
 	var group sync.WaitGroup
 	for i, name := range p.others {
-		if gone {
+		if gone || slices.Contains(damagedAt, name) { // what is damaged there cannot be copied
 			others[i] = router.Holder{Replica: name, Presence: router.Lacks}
 			continue
 		}

@@ -18,7 +18,8 @@ var errHolderDown = errors.New("what is asked for is only at replicas that canno
 // unlessHolderDown puts trouble in the place of a 404 about what the ledger knows to be at replicas that could not be
 // asked. A build takes a 404 of a tag for "not there yet" and overwrites it; after a 503 it comes again.
 func (x *exchange) unlessHolderDown(got answer, said *round) answer {
-	isAnswer := got.err == nil && !got.Absent() || isAny(got.err, errOlder, errTooManyThere, h1.ErrNonsense)
+	isAnswer := got.err == nil && !got.Absent() ||
+		isAny(got.err, errOlder, errTooManyThere, errDamaged, h1.ErrNonsense)
 	if isAnswer || x.decided.request.Named != "" || !x.reads() || x.asksToPush() {
 		return got
 	}

@@ -17,6 +17,8 @@ type metrics struct {
 	copies     *prometheus.CounterVec
 	deletes    *prometheus.CounterVec
 	resumed    *prometheus.CounterVec
+	damaged    *prometheus.CounterVec
+	hashed     prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
@@ -56,6 +58,14 @@ func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
 			Help: "Pulls of blobs that went on at another replica in their middle, or over another connection, " +
 				"by why: broken, stalled, down, slow.",
 		}, []string{"from", "to", "why"}),
+		damaged: with.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_proxy_damaged_blobs_total",
+			Help: "Blobs that a replica gave out as something else than their digest says.",
+		}, []string{"replica"}),
+		hashed: with.NewCounter(prometheus.CounterOpts{
+			Name: "fairlead_proxy_hashed_bytes_total",
+			Help: "Bytes of blobs that were compared with their digest on their way to clients.",
+		}),
 	}
 }
 

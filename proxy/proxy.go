@@ -23,7 +23,7 @@ import (
 )
 
 // Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome, Memory,
-// ClientShare, Own, UnseenDeletes, Agreement and AccessLog are required.
+// ClientShare, Own, Hashing, UnseenDeletes, Agreement and AccessLog are required.
 type Config struct {
 	Hostname       string
 	Here           string // the replica beside this gateway; "" if there is none
@@ -39,6 +39,7 @@ type Config struct {
 	Own            map[string]transfer.Replica // as the gateway logs in there itself, where the file has a login
 	ClientShare    float64                     // of room and connections to a replica, that one client may have; 0 is DefaultShare
 	Map            func() *router.Map          // of the fleet's replicas
+	Hashing        float64                     // of one core, that may go into comparing blobs with their digests; 0: none is
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string) // must not block
 	OwnShortage    func(error) bool     // it comes of what this gateway has run out of
@@ -91,6 +92,7 @@ type Proxy struct {
 	throttled   *throttled
 	brokenOff   *brokenOff
 	speeds      *speeds
+	looks       *looks
 	healer      *healer
 }
 
@@ -105,6 +107,7 @@ func New(c Config) *Proxy {
 		anonymous: newAnonymousAccess(), readOnly: newReadOnly(most / 8), throttled: newThrottled(most / 8),
 		brokenOff: newBrokenOff(c.LeaseIdle),
 		speeds:    &speeds{of: map[string]speed{}},
+		looks:     newLooks(c.Hashing, most, time.Now()),
 	}
 	share := cmp.Or(c.ClientShare, DefaultShare)
 	p.room = newRoom(memory, share, c.Limits.FirstByte, c.Registerer)
@@ -117,6 +120,9 @@ func New(c Config) *Proxy {
 // Leases lists this gateway's own live leases, for people; Lease is that of one repository, or the zero value.
 func (p *Proxy) Leases() []LeaseInfo               { return p.leases.list(time.Now()) }
 func (p *Proxy) Lease(repository string) LeaseInfo { return p.leases.info(repository, time.Now()) }
+
+// Damaged lists what replicas gave out as something else than its digest says, for people.
+func (p *Proxy) Damaged() []Damaged { return p.looks.list() }
 
 // Close ends what is being copied between replicas.
 func (p *Proxy) Close() {

@@ -29,8 +29,14 @@ func (x *exchange) refuse(status int, e ociError) {
 
 // refuseToAsk answers where the decision has nobody to ask.
 func (x *exchange) refuseToAsk() {
-	if x.decided.Reason == router.Deleted {
+	switch x.decided.Reason {
+	case router.Deleted:
 		x.refuse(http.StatusNotFound, x.unknown())
+		return
+	case router.Damaged:
+		status, reason, e := x.errorOf(damagedError(x.decided.request.Damaged...))
+		x.blame(reason)
+		x.refuse(status, e)
 		return
 	}
 	x.refuseLostUpload()

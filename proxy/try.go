@@ -104,9 +104,10 @@ func (x *exchange) send(replica string, out *http.Request) (*http.Response, erro
 const never = 365 * 24 * time.Hour
 
 // trouble tells the monitor, unless it was the client who went away, or its body that broke or stalled, or nobody waits
-// any more. What this gateway itself has run out of is for its operator.
+// any more. What this gateway itself has run out of is for its operator, and so is what is damaged: no probe would see
+// it.
 func (x *exchange) trouble(replica *router.Replica, err error) {
-	if x.clientGone() || x.progress.clientFailed.Load() || errors.Is(err, errNotNeeded) || errors.Is(err, errNoRoom) ||
+	if x.clientGone() || x.progress.clientFailed.Load() || isAny(err, errNotNeeded, errNoRoom, errDamaged) ||
 		transfer.Throttled(err) {
 		return
 	}

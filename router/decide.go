@@ -28,7 +28,7 @@ func (r Request) byKind() Decision {
 			// the replica that the rest of the push goes to may say so.
 			return r.writing()
 		}
-		return r.spare(r.follow(pull(r.Gateway)))
+		return r.pull()
 	}
 	// The next page of a list goes on where the page before it came from.
 	if page := r.Gateway.find(r.URLOwner); page.Readable() {
@@ -62,9 +62,9 @@ func (r Request) upload() Decision {
 	return Decision{Reason: UploadLost}
 }
 
-// elsewhere are those that are up and have content of their own.
+// elsewhere are those that are up and have content of their own. What is damaged there cannot be copied.
 func (r Request) elsewhere(asked *Replica) (others []*Replica) {
-	for _, x := range r.Gateway {
+	for _, x := range r.Gateway.without(r.Damaged) {
 		if x.Readable() && !x.Shares(asked) {
 			others = append(others, x)
 		}
@@ -140,6 +140,21 @@ func (r Request) fresh() Decision {
 	d.OwnerKnows = owner.Readable() && len(r.Holders) == 0
 	if owner.Readable() && (d.OwnerKnows || !r.throttles(owner)) {
 		d.Reason, d.Tries = Leased, toFront(d.Tries, slices.Index(d.Tries, owner))
+	}
+	return d
+}
+
+// pull asks nobody who has the blob damaged: its client compares the digest, and can do nothing with the bytes. A
+// replica that is down may have it whole.
+func (r Request) pull() Decision {
+	nearest := r.Gateway[0]
+	r.Gateway = r.Gateway.without(r.Damaged)
+	if len(r.Gateway) == 0 {
+		return Decision{Reason: Damaged}
+	}
+	d := r.spare(r.follow(pull(r.Gateway)))
+	if d.Reason == Nearest && d.Tries[0] != nearest {
+		d.Reason = Failover
 	}
 	return d
 }

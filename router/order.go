@@ -95,6 +95,14 @@ func (o Order) find(name string) *Replica {
 	return nil
 }
 
+// without is the order without those of these names.
+func (o Order) without(names []string) Order {
+	if len(names) == 0 {
+		return o
+	}
+	return slices.DeleteFunc(slices.Clone(o), func(x *Replica) bool { return slices.Contains(names, x.Name) })
+}
+
 // usable is what may be asked at all: what is up; if nothing is, all that the operator did not take
 // offline, since it is likelier that the probes are wrong (fail open); if he took all, all.
 func (o Order) usable() []*Replica {

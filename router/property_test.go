@@ -62,6 +62,9 @@ func drawRequest(t *rapid.T, f *Fleet) Request {
 		OwnerHome: rapid.Bool().Draw(t, "ownerHome"),
 		Throttled: rapid.SliceOfN(name, 0, 3).Draw(t, "throttled"),
 	}
+	if r.Kind == Pull && !r.Head && rapid.Bool().Draw(t, "isDamaged") {
+		r.Damaged = rapid.SliceOf(name).Draw(t, "damaged")
+	}
 	if rapid.IntRange(0, 9).Draw(t, "isNamed") == 0 {
 		r.Named = rapid.SampledFrom(known).Draw(t, "named")
 	}
@@ -80,6 +83,9 @@ func anyOf(f *Fleet, fits func(*Replica) bool) bool {
 	return false
 }
 
+// whole reports whether a replica is not known to have what is asked for damaged.
+func (r Request) whole(x *Replica) bool { return !slices.Contains(r.Damaged, x.Name) }
+
 func inService(r *Replica) bool { return r.Operator != Offline }
 
 func isWrite(r Request) bool {
@@ -97,7 +103,10 @@ func TestDecideHolds(t *testing.T) {
 			name string
 			ok   bool
 		}{
-			{"nowhere to go only when an upload is lost", (len(d.Tries) == 0) == (d.Reason == UploadLost)},
+			{"nowhere to go only when an upload is lost, or all have the blob damaged",
+				(len(d.Tries) == 0) == (d.Reason == UploadLost || d.Reason == Damaged)},
+			{"damaged only where nobody else is left", d.Reason != Damaged || !anyOf(fleet, r.whole)},
+			{"nobody is asked who has it damaged", r.Named != "" || r.Kind != Pull || all(d.Tries, r.whole)},
 			{"the reason is of the closed set", slices.Contains(closedSet, d.Reason)},
 			{"only an answer tells a fall-through", d.Reason != Fallthrough},
 			{"nobody is asked twice",
@@ -121,14 +130,15 @@ func TestDecideHolds(t *testing.T) {
 		if r.Named != "" {
 			return
 		}
-		if anyOf(fleet, inService) && !all(d.Tries, inService) {
+		if anyOf(fleet, func(x *Replica) bool { return inService(x) && r.whole(x) }) && !all(d.Tries, inService) {
 			t.Errorf("an offline replica is asked while another is left: %s", d)
 		}
-		if !isWrite(r) && anyOf(fleet, up) && !all(d.Tries, up) {
+		upAndWhole := func(x *Replica) bool { return up(x) && r.whole(x) }
+		if !isWrite(r) && anyOf(fleet, upAndWhole) && !all(d.Tries, up) {
 			t.Errorf("a read goes to a replica that is down while another is up: %s", d)
 		}
 		if d.OnAbsent && anyOf(fleet, up) {
-			missed := anyOf(fleet, func(x *Replica) bool { return up(x) && !slices.Contains(d.Tries, x) })
+			missed := anyOf(fleet, func(x *Replica) bool { return upAndWhole(x) && !slices.Contains(d.Tries, x) })
 			if missed {
 				t.Errorf("content may be where nobody asks: %s", d)
 			}

@@ -7,7 +7,8 @@ type Reason string
 const (
 	// Nearest is the replica with the least expected round-trip time.
 	Nearest Reason = "nearest"
-	// Failover is the next in order, because a nearer one is down, draining, offline or read-only.
+	// Failover is the next in order, because a nearer one is down, draining, offline or read-only, or has the blob
+	// damaged.
 	Failover Reason = "failover"
 	// Throttled is the next in order, because a nearer one has told this client, or several, by 429 to come again later.
 	Throttled Reason = "throttled"
@@ -27,6 +28,8 @@ const (
 	Followed Reason = "followed"
 	// Deleted is content that was deleted, asked of replicas none of which has confirmed that it is gone.
 	Deleted Reason = "deleted"
+	// Damaged is a blob that only replicas have which gave out other bytes under its digest.
+	Damaged Reason = "damaged"
 	// HolderDown is what the ledger knows, asked for while none of those that have it can be asked.
 	HolderDown Reason = "holder_down"
 	// LastResort is a replica tried although none is known to be fit for it: fail open.

@@ -27,6 +27,7 @@ type Request struct {
 	Holders   []string // replicas that the ledger knows to have what is asked for; some may be gone
 	Barred    []string // replicas that have not confirmed a deletion of what is asked for: their word does not count
 	Throttled []string // replicas that want to be asked less, by this client or by all
+	Damaged   []string // replicas that gave out other bytes under the digest of the blob that is asked for
 	OwnerHome bool     // the file's `lease: {owner: home}`
 }
 
@@ -34,7 +35,7 @@ type Request struct {
 type Decision struct {
 	Reason Reason
 	// Tries are the replicas to ask, in order. The first is the one chosen; the others are for when
-	// it cannot be reached and the request can safely be sent again. Empty for UploadLost and Deleted.
+	// it cannot be reached and the request can safely be sent again. Empty for UploadLost, Deleted and Damaged.
 	Tries []*Replica
 	// OnAbsent: a 404 of one try is not the answer, the next is asked.
 	OnAbsent bool

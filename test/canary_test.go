@@ -438,8 +438,8 @@ func (s *canarySet) look() {
 	}
 	for _, path := range []string{
 		"/", "/metrics", "/healthz", "/readyz?verbose", "/fleet", "/leases", "/leases?repository=app", "/cluster",
-		"/egress", "/images?repository=app&reference=v1", "/images?ref=app:v1", "/replication", "/replication/failures",
-		"/replication/conflicts", "/audit", "/webhooks", "/webhooks/failing", "/webhooks/failing/events",
+		"/egress", "/damaged", "/images?repository=app&reference=v1", "/images?ref=app:v1", "/replication",
+		"/replication/failures", "/replication/conflicts", "/audit", "/webhooks", "/webhooks/failing", "/webhooks/failing/events",
 		"/webhooks/unreachable", "/webhooks/unreachable/events",
 	} {
 		_, body, err := s.g.askAdmin(path)

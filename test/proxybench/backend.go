@@ -54,7 +54,9 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/v2/" && read:
 		w.WriteHeader(http.StatusOK)
 	case ours && path == "/blobs/"+b.blobDigest && read:
-		b.serveBlob(w, r)
+		b.serveBlob(w, r, b.blobDigest, nil)
+	case ours && r.URL.Query().Has("variant") && r.Method == http.MethodGet:
+		b.serveVariant(w, r, strings.TrimPrefix(path, "/blobs/"))
 	case ours && (path == "/manifests/"+b.manifestDigest || path == "/manifests/"+tag) && read:
 		b.serveManifest(w)
 	case ours && path == "/blobs/uploads/" && r.Method == http.MethodPost:
@@ -75,12 +77,13 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (b *backend) serveBlob(w http.ResponseWriter, r *http.Request) {
+// serveBlob sends the blob, or a variant of it that ends with end.
+func (b *backend) serveBlob(w http.ResponseWriter, r *http.Request, digest string, end []byte) {
 	h := w.Header()
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Content-Length", strconv.Itoa(len(b.blob)))
-	h.Set("Docker-Content-Digest", b.blobDigest)
-	h.Set("Etag", strconv.Quote(b.blobDigest))
+	h.Set("Docker-Content-Digest", digest)
+	h.Set("Etag", strconv.Quote(digest))
 	if r.Method == http.MethodHead {
 		return
 	}
@@ -90,7 +93,18 @@ func (b *backend) serveBlob(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer own.Close()
-	_, _ = io.CopyN(w, own, int64(len(b.blob))) // an error is the client's, who sees it
+	_, _ = io.CopyN(w, own, int64(len(b.blob)-len(end))) // an error is the client's, who sees it
+	_, _ = w.Write(end)
+}
+
+func (b *backend) serveVariant(w http.ResponseWriter, r *http.Request, asked string) {
+	n, err := strconv.ParseInt(r.URL.Query().Get("variant"), 10, 64)
+	digest, end, failed := b.variant(n)
+	if err != nil || failed != nil || digest != asked {
+		http.Error(w, "no such variant", http.StatusBadRequest)
+		return
+	}
+	b.serveBlob(w, r, digest, end)
 }
 
 func (b *backend) serveManifest(w http.ResponseWriter) {

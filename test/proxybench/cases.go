@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ type benchCase struct {
 	secure bool    // TLS 1.3
 	target float64 // at most so many times what HAProxy needs; 0: no target
 	small  bool    // counted in requests, not in bytes
+	cheap  bool    // only with the backend that has variants of a blob
 	at     int     // connections at once, or streams; 0: as many as the flag says
 	open   opener
 }
@@ -40,9 +42,11 @@ type session struct {
 func allCases() []benchCase {
 	return []benchCase{
 		{name: "pull", target: 0.8, open: overHTTP1(pullBlob)},
+		{name: "first pull", cheap: true, open: overHTTP1(pullVariant)},
 		{name: "push, PATCH and PUT", target: 1.2, open: overHTTP1(pushBlob)},
 		{name: "push, one PUT", target: 1.2, open: overHTTP1(pushBlobAtOnce)},
 		{name: "TLS pull", secure: true, target: 0.95, open: overHTTP1(pullBlob)},
+		{name: "TLS first pull", secure: true, cheap: true, open: overHTTP1(pullVariant)},
 		{name: "TLS push, PATCH and PUT", secure: true, target: 1, open: overHTTP1(pushBlob)},
 		{name: "HTTP/2 pull, 1 stream", secure: true, target: 1.2, at: 1, open: overHTTP2(pullBlob)},
 		{name: "HTTP/2 pull, 4 streams", secure: true, target: 1.2, at: 4, open: overHTTP2(pullBlob)},
@@ -57,6 +61,18 @@ func allCases() []benchCase {
 
 func pullBlob(c client, l load) error {
 	_, err := c.do(http.MethodGet, blobPath(l.content), nil, want{http.StatusOK, int64(len(l.blob)), l.blobDigest})
+	return err
+}
+
+// pullVariant pulls what nobody has pulled before.
+func pullVariant(c client, l load) error {
+	n := l.variants.Add(1)
+	digest, _, err := l.variant(n)
+	if err != nil {
+		return err
+	}
+	path := fmt.Sprintf("/v2/%s/blobs/%s?variant=%d", repository, digest, n)
+	_, err = c.do(http.MethodGet, path, nil, want{http.StatusOK, int64(len(l.blob)), digest})
 	return err
 }
 

@@ -2,9 +2,12 @@ package main
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"hash"
 	"math/rand/v2"
+	"sync/atomic"
 )
 
 const (
@@ -15,10 +18,12 @@ const (
 	manifestType = "application/vnd.oci.image.manifest.v1+json"
 )
 
-// content is what the backend has: one blob, and a manifest.
+// content is what the backend has: one blob, as many variants of it as are asked for, and a manifest.
 type content struct {
 	blob           []byte
 	blobDigest     string
+	beginning      hash.Cloner // of all variants
+	variants       *atomic.Int64
 	manifest       []byte
 	manifestDigest string
 }
@@ -26,10 +31,26 @@ type content struct {
 func newContent(size int) content {
 	blob := make([]byte, size)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(blob) // the same in every run
-	c := content{blob: blob, blobDigest: digestOf(blob)}
+	c := content{blob: blob, blobDigest: digestOf(blob), variants: new(atomic.Int64)}
+	beginning := sha256.New()
+	beginning.Write(blob[:max(size-variantBytes, 0)])
+	c.beginning = beginning.(hash.Cloner)
 	c.manifest = manifestOf(c.blobDigest, size)
 	c.manifestDigest = digestOf(c.manifest)
 	return c
+}
+
+// variantBytes are those at a blob's end that say which variant of it that is.
+const variantBytes = 8
+
+func (c content) variant(n int64) (digest string, end []byte, err error) {
+	end = binary.BigEndian.AppendUint64(nil, uint64(n))
+	whole, err := c.beginning.Clone()
+	if err != nil {
+		return "", nil, err
+	}
+	whole.Write(end)
+	return "sha256:" + hex.EncodeToString(whole.Sum(nil)), end, nil
 }
 
 func digestOf(b []byte) string {

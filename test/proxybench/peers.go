@@ -162,7 +162,7 @@ type front struct {
 
 // start runs a peer in front of a backend, and returns when it listens.
 func (p peer) start(ctx context.Context, dir, backend string, tls *identity) (*front, error) {
-	s := setup{dir: filepath.Join(dir, strings.ReplaceAll(p.name, "/", "-")), backend: backend, tls: tls}
+	s := setup{dir: filepath.Join(dir, strings.NewReplacer("/", "-", ", ", "-", " ", "-").Replace(p.name)), backend: backend, tls: tls}
 	if tls != nil {
 		s.dir += "-tls"
 	}

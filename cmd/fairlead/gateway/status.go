@@ -13,8 +13,8 @@ import (
 func (g *Gateway) adminHandler() http.Handler {
 	return admin.New(admin.Config{
 		Gatherer: g.metrics, Ready: g.checks, Fleet: g.fleet, Leases: g.leases, Lease: g.lease, Cluster: g.members,
-		Egress: g.egress,
-		Image:  g.image, Changed: g.ledger.Changed,
+		Egress: g.egress, Damaged: g.damaged,
+		Image: g.image, Changed: g.ledger.Changed,
 		Replication: g.replicationStatus, Failures: g.failures, Retry: g.retry, Conflicts: g.conflicts,
 		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service}, Log: g.log,
 	})
@@ -63,6 +63,14 @@ func (g *Gateway) fleet() admin.Fleet {
 			shown.Fronts = append(shown.Fronts, admin.Front{Address: f.Addr.String(), Up: f.Health.Up})
 		}
 		out.Replicas = append(out.Replicas, shown)
+	}
+	return out
+}
+
+func (g *Gateway) damaged() []admin.Damaged {
+	out := []admin.Damaged{}
+	for _, d := range g.proxy.Damaged() {
+		out = append(out, admin.Damaged(d))
 	}
 	return out
 }
