@@ -15,6 +15,8 @@ type metrics struct {
 	begunAgain prometheus.Counter
 	copies     *prometheus.CounterVec
 	deletes    *prometheus.CounterVec
+
+	uploadsBegunAgain *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
@@ -46,6 +48,11 @@ func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
 			Help: "Replicas that a deletion on another was passed on to, " +
 				"by whether they no longer have what was deleted.",
 		}, []string{"result"}),
+		uploadsBegunAgain: with.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_proxy_uploads_begun_again_total",
+			Help: "Uploads that were begun again at another replica, unseen, because theirs was lost: " +
+				"empty ones, ones whose content was kept, and blobs that had been committed.",
+		}, []string{"why"}),
 	}
 }
 

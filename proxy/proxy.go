@@ -87,6 +87,8 @@ type Proxy struct {
 	anonymous   *anonymousAccess
 	readOnly    *readOnly
 	brokenOff   *brokenOff
+	cache       *contentCache
+	written     *written
 	healer      *healer
 }
 
@@ -99,6 +101,7 @@ func New(c Config) *Proxy {
 		Config: c, leases: newLeases(c.LeaseIdle, c.Agreement, most), pushes: newPushes(c.LeaseIdle, most/8),
 		uploads: newOpenUploads(c.LeaseIdle, most/8), resolutions: newResolutions(most / 8),
 		anonymous: newAnonymousAccess(), readOnly: newReadOnly(most / 8), brokenOff: newBrokenOff(c.LeaseIdle),
+		cache: newContentCache(memory.Kept, c.LeaseIdle), written: newWritten(),
 	}
 	p.room = newRoom(memory, cmp.Or(c.ClientShare, DefaultShare), c.Limits.FirstByte, c.Registerer)
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
@@ -113,6 +116,7 @@ func (p *Proxy) Lease(repository string) LeaseInfo { return p.leases.info(reposi
 // Close ends what is being copied between replicas.
 func (p *Proxy) Close() {
 	p.healer.close()
+	p.cache.close()
 	p.Pipes.Close()
 }
 
@@ -138,7 +142,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.decided = x.decide()
-	if len(x.decided.Tries) == 0 {
+	x.part = x.newPart()
+	if len(x.decided.Tries) == 0 && !x.mayMove() {
 		x.refuseToAsk()
 		return
 	}
