@@ -20,7 +20,7 @@ import (
 const (
 	whyEmpty     = "empty"     // nothing of it had been sent
 	whyKept      = "kept"      // what had been sent is kept here
-	whyCommitted = "committed" // it is a blob of the push that only a lost replica has
+	whyCommitted = "committed" // it is content of the push that only a lost replica has
 )
 
 var (

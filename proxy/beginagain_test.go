@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,7 @@ type shelf struct {
 	uploads   map[string][]byte // by id. Guarded by mu, as all below.
 	blobs     map[string][]byte
 	manifests map[string][]byte
+	begun     int
 	dead      bool
 	diesAfter int // bytes of the next body that it reads before it dies; -1: all, and dies without an answer. 0: never
 }
@@ -58,7 +60,8 @@ func (s *shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.manifests[id] = body
 		w.WriteHeader(http.StatusCreated)
 	case strings.Contains(of, "/blobs/uploads/") && r.Method == http.MethodPost:
-		id = fmt.Sprintf("%s-%d", s.name, len(s.uploads))
+		id = fmt.Sprintf("%s-%d", s.name, s.begun)
+		s.begun++
 		s.uploads[id] = nil
 		if digest := r.URL.Query().Get("digest"); digest != "" {
 			s.commit(w, id, digest, body)
@@ -67,10 +70,10 @@ func (s *shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.goesOn(w, id)
 	case strings.Contains(of, "/blobs/uploads/"):
 		s.part(w, r, id, body)
-	case s.blobs[id] == nil:
+	case s.blobs[id] == nil && s.manifests[id] == nil:
 		http.NotFound(w, r)
 	default:
-		_, _ = w.Write(s.blobs[id])
+		_, _ = w.Write(slices.Concat(s.blobs[id], s.manifests[id]))
 	}
 }
 

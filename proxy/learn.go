@@ -92,8 +92,11 @@ func (x *exchange) notePushed(replica string, response *http.Response, now time.
 	pushes := x.proxy.pushes
 	switch {
 	case x.putsManifest() && !x.target.isDigest():
-		pushes.end(x.pushKey())
-	case x.putsManifest(), x.target.kind == router.Exists, x.decided.saysManifestExists():
+		x.proxy.forgetPush(x.pushKey(), pushes.end(x.pushKey()))
+	case x.putsManifest():
+		pushes.note(x.pushKey(), x.target.reference, replica, now)
+		x.keepManifest(now)
+	case x.target.kind == router.Exists, x.decided.saysManifestExists():
 		pushes.note(x.pushKey(), x.target.reference, replica, now)
 	case x.belongsToWriting() && x.commits(response):
 		pushes.note(x.pushKey(), committed(x.values()), replica, now)

@@ -24,9 +24,9 @@ type part struct {
 // uploadName is how an upload is remembered: its registry's name for it is of use only with the replica.
 func uploadName(replica, path string) string { return "upload " + replica + " " + path }
 
-// blobName is how a blob is remembered that a client has committed: it is for its own push alone.
-func blobName(k pushKey, digest string) string {
-	return "blob " + k.client.String() + " " + k.repository + " " + digest
+// contentName is how a blob or manifest is remembered that a client has put: it is for its own push alone.
+func contentName(k pushKey, digest string) string {
+	return "content " + k.client.String() + " " + k.repository + " " + digest
 }
 
 // newPart is what this request adds; nil if it is no part, or one of an upload whose content is not known here.
@@ -125,7 +125,7 @@ func (x *exchange) notePart(response *http.Response, now time.Time) {
 	switch {
 	case !known || x.hinted:
 	case x.commits(response):
-		cache.put(blobName(x.pushKey(), committed(x.values())), content, now)
+		cache.put(contentName(x.pushKey(), committed(x.values())), content, now)
 	case x.inProgress(response):
 		if at, err := url.Parse(response.Header.Get("Location")); err == nil {
 			owner, _ := cutOwner(at.RawQuery)
