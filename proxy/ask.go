@@ -29,8 +29,8 @@ func (x *exchange) ask(out *http.Request) (*http.Response, error) {
 			got, said = x.askInTurn(out, later(deadline, time.Now().Add(time.Second)))
 		}
 	}
-	x.noteDiskFull(got)
 	got = x.begunAgain(out, got)
+	x.noteDiskFull(got)
 	x.reportMissed(said.absentAt())
 	got = x.existsElsewhere(out, got)
 	got = x.unlessHolderDown(got, said)
