@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/url"
@@ -53,6 +54,27 @@ func cached(content []byte) transfer.Replica {
 			return answer, nil
 		}),
 	}
+}
+
+// putKept puts a blob of the client's own push, which only a lost replica has, to the one that was asked for it, and asks
+// that again. Some clients look for what they have just committed, and give up where it is not.
+func (x *exchange) putKept(out *http.Request, got answer) answer {
+	p, need := x.pushing(got.Replica.Name), manifest.Descriptor{Digest: x.target.reference}
+	if !got.Absent() || !p.hasKept(need) {
+		return got
+	}
+	ctx, cancel := context.WithTimeout(x.ctx, x.proxy.Limits.FirstByte)
+	defer cancel()
+	if x.proxy.healer.copied(ctx, p, need, ownCache, 0) != nil {
+		return got
+	}
+	again := x.askOneOf(out, got.Replica)
+	if again.Status != http.StatusOK {
+		return got
+	}
+	got.drop()
+	again.reason = got.reason
+	return again
 }
 
 // keepManifest keeps a part of an index to come.

@@ -54,6 +54,15 @@ func TestCommittedBlobsAreKept(t *testing.T) {
 			t.Errorf("%d bytes are kept of a push that is finished", s.proxy.cache.kept)
 		}
 	})
+	t.Run("its client looks for them", func(t *testing.T) {
+		s := pushed(t, nil)
+		digest := oci.Digest([]byte(layer))
+		s.want(s.do("HEAD /v2/other/blobs/"+digest, nil), 404, "east; reason=failover")
+		s.want(s.do("HEAD /v2/app/blobs/"+digest, nil), 200, "east; reason=failover")
+		if s.east.blob(digest) == nil {
+			t.Error("it is said to be there, and is not")
+		}
+	})
 	t.Run("with what its index names", func(t *testing.T) {
 		s := newShelves(t, nil)
 		s.push([]byte(config), "west; reason=owner")
