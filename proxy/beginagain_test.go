@@ -408,13 +408,13 @@ func TestBegunAgainInItsOwnRight(t *testing.T) {
 	s.setDown("west")
 	var mu sync.Mutex
 	var shown []string
-	s.rig.mu.Lock()
+	s.mu.Lock()
 	s.listen = func(r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		shown = append(shown, r.Method+" "+r.Header.Get("Authorization")+" "+r.Header.Get("Content-Range"))
 	}
-	s.rig.mu.Unlock()
+	s.mu.Unlock()
 	s.want(s.do("PUT "+at+"&digest="+oci.Digest(blob), nil, "Authorization: Bearer alices"), 201,
 		"east; reason=failover")
 	mu.Lock()

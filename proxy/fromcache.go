@@ -13,7 +13,8 @@ import (
 )
 
 // A small blob of a push, or a manifest of its index, may be only at a replica that is lost since. As long as the push
-// goes on it is here as well, and is put to the owner as if a replica had it. That verifies its digest, too.
+// goes on it is here as well, and is put to the owner as if a replica had it. That verifies its digest, too. Where all
+// replicas say that they do not have it, somebody has deleted it, and it is not put again.
 
 // ownCache is where a copy comes from that this gateway itself has.
 const ownCache = "this gateway"
@@ -60,7 +61,8 @@ func cached(content []byte) transfer.Replica {
 // that again. Some clients look for what they have just committed, and give up where it is not.
 func (x *exchange) putKept(out *http.Request, got answer) answer {
 	p, need := x.pushing(got.Replica.Name), manifest.Descriptor{Digest: x.target.reference}
-	if !got.Absent() || !p.hasKept(need) {
+	took := x.decided.fleet.Replica(x.proxy.pushes.replicaOf(x.pushKey(), need.Digest, time.Now()))
+	if !got.Absent() || took.Readable() || !p.hasKept(need) {
 		return got
 	}
 	ctx, cancel := context.WithTimeout(x.ctx, x.proxy.Limits.FirstByte)

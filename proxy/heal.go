@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -172,7 +173,7 @@ func (h *healer) ensure(ctx context.Context, p pushing, need manifest.Descriptor
 	case repair.From != "":
 		err := h.copied(ctx, p, need, repair.From, nesting)
 		return err == nil, err
-	case !gone && p.hasKept(need):
+	case slices.ContainsFunc(others, router.Holder.MayHave) && p.hasKept(need):
 		err := h.copied(ctx, p, need, ownCache, nesting)
 		return err == nil, err
 	case repair.Unsure:
