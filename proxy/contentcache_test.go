@@ -141,8 +141,16 @@ func TestAReadOutlivesItsTurn(t *testing.T) {
 			if _, err := first.Read(buffer); err != errGaveWay {
 				t.Errorf("the first turn goes on: %v", err)
 			}
-			if phase := phase(x.progress.phase.Load()); length > 0 && phase != waiting {
-				t.Errorf("phase %v", phase)
+			x.progress.phase.Store(int32(sending)) // as it was when the other replica was lost
+			third := b.begin()
+			if length < 0 {
+				return
+			}
+			if _, err := io.ReadFull(third, make([]byte, 8)); err != nil {
+				t.Error(err)
+			}
+			if phase := phase(x.progress.phase.Load()); phase != waiting {
+				t.Errorf("all was sent again, and the phase is %v", phase)
 			}
 		})
 	}
