@@ -31,6 +31,7 @@ func (x *exchange) ask(out *http.Request) (*http.Response, error) {
 			got, said = x.askInTurn(out, later(deadline, time.Now().Add(time.Second)))
 		}
 	}
+	got = x.begunAgain(out, got)
 	x.noteDiskFull(got)
 	x.reportMissed(said.absentAt())
 	got = x.existsElsewhere(out, got)
@@ -61,7 +62,10 @@ func (x *exchange) lists() bool {
 
 // askInTurn asks the replicas of the decision, each once, until one has the answer.
 func (x *exchange) askInTurn(out *http.Request, deadline time.Time) (answer, *round) {
-	if x.reads() {
+	switch {
+	case len(x.decided.Tries) == 0: // the upload is begun again
+		return failed(nil, errUploadLost), newRound(x.decided)
+	case x.reads():
 		return x.readInTurn(out, time.Until(deadline))
 	}
 	return x.writeInTurn(out)
@@ -70,12 +74,12 @@ func (x *exchange) askInTurn(out *http.Request, deadline time.Time) (answer, *ro
 // writeInTurn asks one after the other, as far as that does no harm. Those that are down share what one would be given:
 // it is likelier that they are than that all the probes are wrong.
 func (x *exchange) writeInTurn(out *http.Request) (answer, *round) {
-	d, repeatable, said := x.decided, x.repeatable(), newRound(x.decided)
+	d, said := x.decided, newRound(x.decided)
 	lastResort := time.Now().Add(x.proxy.Limits.Alone)
 	for i, replica := range d.Tries {
 		wait := never
 		switch {
-		case d.Reason == router.LastResort && repeatable:
+		case d.Reason == router.LastResort && x.repeatable() && x.part == nil: // its client may be slow
 			wait = max(time.Until(lastResort)/time.Duration(len(d.Tries)-i), time.Millisecond)
 		case x.beginsUpload():
 			wait = x.proxy.Limits.Alone
@@ -83,7 +87,7 @@ func (x *exchange) writeInTurn(out *http.Request) (answer, *round) {
 		got := x.askOne(out, replica, wait)
 		got.Try = i
 		said.add(got)
-		if said.choice.Final || !repeatable || x.ctx.Err() != nil {
+		if said.choice.Final || !x.repeatable() || x.ctx.Err() != nil {
 			break
 		}
 	}
@@ -97,9 +101,10 @@ func (x *exchange) beginsUpload() bool {
 }
 
 // repeatable reports whether the request can be sent again elsewhere without harm. Reads do none; an upload that was
-// started and not used is swept up by its registry; a manifest is what its digest says wherever it is put.
+// started and not used is swept up by its registry; a manifest, and a blob that comes with its POST, is what its digest
+// says wherever it is put.
 func (x *exchange) repeatable() bool {
-	return x.put.body != nil || x.reads() || x.beginsUpload()
+	return x.put.body != nil || x.reads() || x.beginsUpload() || x.postsUpload() && x.part != nil && x.part.isWhole()
 }
 
 // acceptOnce makes an answer the client's. Where two pushes began at once at two replicas, the first accepted

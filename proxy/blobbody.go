@@ -66,7 +66,7 @@ type blobBody struct {
 	slow    int         // how often because they were slow
 	leaving leaveReason // why now was ended; "": it was not
 	seeking bool        // another replica is looked for
-	found   *part       // it was
+	found   *restBody       // it was
 	closed  bool
 }
 
@@ -174,7 +174,7 @@ func (b *blobBody) goOn(broke error) error {
 }
 
 // leave gives up the replica that the body came from, and takes what was found meanwhile.
-func (b *blobBody) leave() (why leaveReason, found *part) {
+func (b *blobBody) leave() (why leaveReason, found *restBody) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	why, found = cmp.Or(b.leaving, leaveBroken), b.found
@@ -187,7 +187,7 @@ func (b *blobBody) leave() (why leaveReason, found *part) {
 }
 
 // switchTo reads on from another replica.
-func (b *blobBody) switchTo(next *part, why leaveReason) {
+func (b *blobBody) switchTo(next *restBody, why leaveReason) {
 	x, now, old, at, whole := b.x, time.Now(), b.now, b.at.Load(), *b.whole.Load()
 	old.Close()
 	b.noteSpeed(now)
@@ -228,7 +228,7 @@ func (b *blobBody) noteSpeed(now time.Time) {
 const mostSkipped = 1 << 20
 
 // skip reads what was had already.
-func (b *blobBody) skip(next *part) error {
+func (b *blobBody) skip(next *restBody) error {
 	if n := b.at.Load() - next.at; n > 0 {
 		_, err := io.CopyN(io.Discard, next.answerBody, n)
 		return err

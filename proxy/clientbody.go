@@ -45,13 +45,21 @@ func (b *clientBody) took(n int, err error) error {
 	b.x.progress.received.Add(int64(n))
 	b.read += int64(n)
 	switch {
-	case errors.Is(err, io.EOF), b.read == b.x.in.ContentLength:
-		// An answer may have begun before the request has ended; there is no way back from that.
-		b.x.progress.phase.CompareAndSwap(int32(sending), int32(waiting))
+	case errors.Is(err, io.EOF), b.isWhole():
+		b.allTaken()
 	case err != nil:
 		b.x.progress.clientFailed.Store(true)
 	}
 	return err
+}
+
+// isWhole reports whether all of a body with a length was read.
+func (b *clientBody) isWhole() bool { return b.read == b.x.in.ContentLength }
+
+// allTaken has it that it is for the replica to answer. An answer may have begun before the request has ended; there is
+// no way back from that.
+func (b *clientBody) allTaken() {
+	b.x.progress.phase.CompareAndSwap(int32(sending), int32(waiting))
 }
 
 func (b *clientBody) Close() error { return nil }

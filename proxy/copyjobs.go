@@ -57,6 +57,11 @@ func (h *healer) begin(p pushing, need manifest.Descriptor, from string, nesting
 		defer cancel()
 		j.err = h.copy(ctx, p, need, from, nesting)
 		h.metrics.healed(j.err)
+		if from == ownCache && j.err == nil {
+			h.metrics.uploadsBegunAgain.WithLabelValues(whyCommitted).Inc()
+			h.log.Info("what only a lost replica has is put to another one", "to", p.owner,
+				"repository", p.repository, "digest", need.Digest, "bytes", need.Size)
+		}
 		h.mu.Lock()
 		delete(h.jobs, key)
 		h.mu.Unlock()
@@ -66,9 +71,8 @@ func (h *healer) begin(p pushing, need manifest.Descriptor, from string, nesting
 }
 
 func (h *healer) copy(ctx context.Context, p pushing, need manifest.Descriptor, from string, nesting int) error {
-	source := h.reach(from, p.host).Counted(func(n int) { h.traffic.Healed(from, p.owner, n) })
-	target := h.reach(p.owner, p.host)
-	w := ownWrite{h, p, need, from}
+	source, target := h.source(p, need, from), h.reach(p.owner, p.host)
+	w := ownWrite{h, p, need, source}
 	if !need.Manifest {
 		select {
 		case h.slots <- struct{}{}:

@@ -21,15 +21,17 @@ type exchange struct {
 	w        http.ResponseWriter
 	in       *http.Request
 	client   netip.Addr
-	query    string // the raw query without what is ours in it
-	urlOwner string // the replica that the URL names
+	urlEmpty bool // it says that nothing of its upload has been sent
 
 	// Owned by the handler's goroutine.
+	urlOwner  string // the replica that the URL names; another one once its upload is begun again
+	query     string // the raw query without what is ours in it; the new upload's then
 	target    target // static, but for a repository that only the URL says: see adoptRepository
 	hinted    bool   // the repository is what the URL says, not the path
 	ctx       context.Context
 	decided   *decision // replaced as a whole where a request is decided anew
 	put       manifestPut
+	part      *part         // nil: what is sent to an upload, if anything, is not kept
 	noDeletes []func()      // each lets in again who deletes
 	reserved  []func()      // each gives back what was taken of Memory
 	reason    router.Reason // of the replica that answered; "" until then
@@ -77,6 +79,7 @@ func (p *Proxy) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 		client:   clientAddr(r, p.TrustedProxies),
 		query:    query,
 		urlOwner: m.owner,
+		urlEmpty: m.upload == uploadEmpty,
 		target:   classify(r.Method, strings.Clone(r.URL.Path)), // what is remembered must not keep the whole request
 		decided:  &decision{},
 		hints:    hints{none: !r.ProtoAtLeast(1, 1)},
@@ -93,7 +96,7 @@ func (x *exchange) pushKey() pushKey { return pushKey{x.client, x.target.reposit
 // keepLease keeps the lease from ending while a request that belongs to writing is under way, until done is called.
 // prolong has it last longer.
 func (x *exchange) keepLease() (prolong, done func()) {
-	if !x.belongsToWriting() {
+	if !x.belongsToWriting() || len(x.decided.Tries) == 0 {
 		return func() {}, func() {}
 	}
 	leases, repository, owner := x.proxy.leases, x.target.repository, x.decided.Tries[0].Name

@@ -16,8 +16,8 @@ const maxBorrowed = 128 << 20
 // that has it answers. If a push is under way, it is copied at once. What was deleted nobody has until it is pushed
 // again.
 func (x *exchange) existsElsewhere(out *http.Request, got answer) answer {
-	if !got.Absent() && !got.Denied || len(x.decided.Elsewhere) == 0 ||
-		x.gone(manifest.Descriptor{Digest: x.target.reference}) {
+	asksOwner := x.decided.request.Kind == router.Exists && x.decided.request.Named == ""
+	if !got.Absent() && !got.Denied || !asksOwner || x.gone(manifest.Descriptor{Digest: x.target.reference}) {
 		return got
 	}
 	for _, a := range x.askAll(out, x.decided.Elsewhere) {
@@ -31,5 +31,5 @@ func (x *exchange) existsElsewhere(out *http.Request, got answer) answer {
 		a.pushTo, a.reason = got.Replica.Name, router.Fallthrough
 		return a
 	}
-	return got
+	return x.putKept(out, got)
 }

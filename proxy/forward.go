@@ -187,7 +187,7 @@ func (x *exchange) outgoing(ctx context.Context) *http.Request {
 	if x.reads() { // a body means nothing there, and could not be sent twice
 		delete(header, "Expect")
 	} else if x.in.ContentLength != 0 && x.in.Body != http.NoBody {
-		out.Body, out.ContentLength = x.clientBody(), x.in.ContentLength
+		out.Body, out.ContentLength = x.clientBody(), x.in.ContentLength // askOne has that of a part instead
 	}
 	if x.target.kind == router.Fresh && x.target.isDigest() {
 		delete(header, "Accept-Encoding") // a list of referrers is looked into (emptyIndex), and short

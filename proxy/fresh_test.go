@@ -495,8 +495,16 @@ func TestReadOnlyReplicas(t *testing.T) {
 		}
 	})
 	t.Run("what cannot be sent twice", func(t *testing.T) {
-		g := newRig(t, map[string]http.HandlerFunc{"west": readOnly, "east": accepts}, nil)
-		g.want(g.do("POST "+uploads+"?digest="+digest, bytes.NewReader([]byte("x"))), 405, "west; reason=nearest")
+		reads := func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			readOnly(w, r)
+		}
+		g := newRig(t, map[string]http.HandlerFunc{"west": reads, "east": accepts}, nil)
+		post := func(size int) reply {
+			return g.do("POST "+uploads+"?digest="+digest, bytes.NewReader(random(size)))
+		}
+		g.want(post(maxKept+1), 405, "west; reason=nearest")
+		g.want(post(maxKept), 202, "east; reason=failover")
 	})
 }
 

@@ -91,7 +91,7 @@ func (x *exchange) pushing(owner string) pushing {
 	repository, to := x.target.repository, x.decided.fleet.Replica(owner)
 	p := pushing{
 		repository: repository, owner: owner, host: x.in.Host, credential: credentialOf(x.in),
-		trace: traceOf(x.in.Header), gone: x.gone,
+		trace: traceOf(x.in.Header), gone: x.gone, kept: x.proxy.keptOf(x.pushKey()),
 	}
 	// Where this push has left content it is most likely to be.
 	left := x.proxy.pushes.replicas(x.pushKey(), time.Now())

@@ -60,6 +60,7 @@ type pushing struct {
 	others     []string                       // all other replicas, in the order in which they are to be copied from
 	host       string                         // that the client asked
 	gone       func(manifest.Descriptor) bool // it was deleted: nobody else's counts
+	kept       func(digest string) []byte     // what this gateway has of the push; nil: nothing
 	credential http.Header
 	trace      http.Header // nil: it belongs to none
 }
@@ -172,6 +173,9 @@ func (h *healer) ensure(ctx context.Context, p pushing, need manifest.Descriptor
 	switch repair := router.PlanRepair(at, others, need.Optional); {
 	case repair.From != "":
 		err := h.copied(ctx, p, need, repair.From, nesting)
+		return err == nil, err
+	case slices.ContainsFunc(others, router.Holder.MayHave) && p.hasKept(need):
+		err := h.copied(ctx, p, need, ownCache, nesting)
 		return err == nil, err
 	case repair.Unsure:
 		return false, &missingBlobError{need.Digest, p.owner, p.others,

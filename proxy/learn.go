@@ -18,6 +18,7 @@ func (x *exchange) learnOwner(got answer) (owner string, err error) {
 	accepted := got.Accepted()
 	if accepted {
 		x.noteUpload(response, now)
+		x.notePart(response, now)
 	}
 	if x.decided.request.Named != "" {
 		if accepted && changes(x.in.Method) {
@@ -92,8 +93,11 @@ func (x *exchange) notePushed(replica string, response *http.Response, now time.
 	pushes := x.proxy.pushes
 	switch {
 	case x.putsManifest() && !x.target.isDigest():
-		pushes.end(x.pushKey())
-	case x.putsManifest(), x.target.kind == router.Exists, x.decided.saysManifestExists():
+		x.proxy.forgetPush(x.pushKey(), pushes.end(x.pushKey()))
+	case x.putsManifest():
+		pushes.note(x.pushKey(), x.target.reference, replica, now)
+		x.keepManifest(now)
+	case x.target.kind == router.Exists, x.decided.saysManifestExists():
 		pushes.note(x.pushKey(), x.target.reference, replica, now)
 	case x.belongsToWriting() && x.commits(response):
 		pushes.note(x.pushKey(), committed(x.values()), replica, now)

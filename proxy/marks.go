@@ -14,10 +14,14 @@ import (
 const (
 	ownerParam      = "fairlead-replica"    // the replica of an upload in progress, or of the next page of a list
 	repositoryParam = "fairlead-repository" // of an upload whose path does not name it
+	uploadParam     = "fairlead-upload"     // what is known of an upload: see uploadEmpty
 )
 
+// uploadEmpty says that nothing of an upload had been sent when its URL was given out.
+const uploadEmpty = "empty"
+
 // marks are what a URL has of ours.
-type marks struct{ owner, repository string }
+type marks struct{ owner, repository, upload string }
 
 // cutMarks takes ours out of a raw query. All else stays as it is, byte for byte: registries sign the state that they
 // keep there. Of several the first counts.
@@ -51,6 +55,8 @@ func (m *marks) field(name string) *string {
 		return &m.owner
 	case repositoryParam:
 		return &m.repository
+	case uploadParam:
+		return &m.upload
 	}
 	return nil
 }
@@ -94,6 +100,9 @@ func withMarks(u *url.URL, m marks) string {
 	_, query := cutMarks(u.RawQuery)
 	if m.repository != "" {
 		query = joined(query, repositoryParam+"="+m.repository)
+	}
+	if m.upload != "" {
+		query = joined(query, uploadParam+"="+m.upload)
 	}
 	return u.EscapedPath() + "?" + joined(query, ownerParam+"="+m.owner)
 }

@@ -29,6 +29,7 @@ func TestCutOwner(t *testing.T) {
 		{"fairlead-replica=west%", "", ""},
 		{"fairlead-repository=team/app&fairlead-replica=west?digest=sha256:1", "west", "digest=sha256:1"},
 		{"fairlead-repository=team%2Fapp&fairlead-replica=west", "west", ""},
+		{"_state=a&fairlead-upload=empty&fairlead-replica=west&digest=x", "west", "_state=a&digest=x"},
 	} {
 		if owner, rest := cutOwner(test.query); owner != test.owner || rest != test.rest {
 			t.Errorf("%q: %q %q", test.query, owner, rest)
@@ -99,16 +100,18 @@ func FuzzOwner(f *testing.F) {
 		if err != nil {
 			return
 		}
-		back, err := asked.Parse(withOwner(u, "west"))
+		back, err := asked.Parse(withMarks(u, marks{owner: "west", upload: uploadEmpty}))
 		if err != nil {
 			t.Skip("not a URL that a client could follow")
 		}
 		_, plain := cutOwner(u.RawQuery)
-		if strings.Contains(plain, ownerParam) || strings.Contains(plain, repositoryParam) {
+		if strings.Contains(plain, ownerParam) || strings.Contains(plain, repositoryParam) ||
+			strings.Contains(plain, uploadParam) {
 			t.Skip("what is appended to ours names ours again")
 		}
-		if owner, rest := cutOwner(back.RawQuery); owner != "west" || rest != plain {
-			t.Fatalf("%q: owner %q, rest %q, want %q", location, owner, rest, plain)
+		m, rest := cutMarks(back.RawQuery)
+		if m.owner != "west" || m.upload != uploadEmpty || rest != plain {
+			t.Fatalf("%q: %+v, rest %q, want %q", location, m, rest, plain)
 		}
 	})
 }

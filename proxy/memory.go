@@ -22,7 +22,8 @@ type Memory struct {
 	Streams  int   // of one HTTP/2 connection, not in bytes
 	// Remembered is how many entries the largest tables have, and eight times as many as the others; 8 at least.
 	Remembered int
-	Receive    int // of a body over HTTP/2 that was sent and that nobody has read; 64 KiB to 4 MiB
+	Receive    int   // of a body over HTTP/2 that was sent and that nobody has read; 64 KiB to 4 MiB
+	Kept       int64 // of small uploads, until they are safe without
 }
 
 // RequestMemory is what a request under way needs beside a body that is held: an upload over TLS that is passed on.
@@ -34,7 +35,7 @@ const maxRemembered = 32_768
 
 // DefaultMemory is for such a machine, too.
 var DefaultMemory = Memory{Requests: 32_768 * RequestMemory, Held: 1 << 30, Streams: maxStreams, Receive: 1 << 20,
-	Remembered: maxRemembered}
+	Remembered: maxRemembered, Kept: 64 << 20}
 
 // complete puts defaults in the place of zeros.
 func (m Memory) complete() Memory {
@@ -44,6 +45,7 @@ func (m Memory) complete() Memory {
 		Streams:    cmp.Or(m.Streams, DefaultMemory.Streams),
 		Receive:    cmp.Or(m.Receive, DefaultMemory.Receive),
 		Remembered: cmp.Or(m.Remembered, DefaultMemory.Remembered),
+		Kept:       cmp.Or(m.Kept, DefaultMemory.Kept),
 	}
 }
 

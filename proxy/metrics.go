@@ -10,15 +10,16 @@ import (
 )
 
 type metrics struct {
-	requests   *prometheus.CounterVec
-	trouble    *prometheus.CounterVec
-	throttled  *prometheus.CounterVec
-	begunAgain prometheus.Counter
-	copies     *prometheus.CounterVec
-	deletes    *prometheus.CounterVec
-	resumed    *prometheus.CounterVec
-	damaged    *prometheus.CounterVec
-	hashed     prometheus.Counter
+	requests          *prometheus.CounterVec
+	trouble           *prometheus.CounterVec
+	throttled         *prometheus.CounterVec
+	begunAgain        prometheus.Counter
+	copies            *prometheus.CounterVec
+	deletes           *prometheus.CounterVec
+	resumed           *prometheus.CounterVec
+	damaged           *prometheus.CounterVec
+	hashed            prometheus.Counter
+	uploadsBegunAgain *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
@@ -66,6 +67,11 @@ func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
 			Name: "fairlead_proxy_hashed_bytes_total",
 			Help: "Bytes of blobs that were compared with their digest on their way to clients.",
 		}),
+		uploadsBegunAgain: with.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_proxy_uploads_begun_again_total",
+			Help: "Uploads that were begun again at another replica, unseen, because theirs was lost: " +
+				"empty ones, ones whose content was kept, and blobs that had been committed.",
+		}, []string{"why"}),
 	}
 }
 

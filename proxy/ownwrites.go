@@ -73,7 +73,7 @@ type ownWrite struct {
 	*healer
 	pushing
 	need manifest.Descriptor
-	from string
+	from transfer.Replica
 }
 
 // write asks the ledger before and after, and undoes what was written if it was deleted meanwhile. The context of do
@@ -120,7 +120,7 @@ func (o ownWrite) sourceHasIt(ctx context.Context) bool {
 	if o.need.Manifest {
 		has = transfer.Repository.HasManifest
 	}
-	there, err := has(o.at(o.reach(o.from, o.host)), ctx, o.need.Digest)
+	there, err := has(o.at(o.from), ctx, o.need.Digest)
 	return there || err != nil
 }
 

@@ -294,7 +294,8 @@ func TestWhatCannotBeUndoneIsLookedAt(t *testing.T) {
 		}
 		p := pushing{repository: "app", owner: "west", host: "registry.contoso.com",
 			gone: func(manifest.Descriptor) bool { return false }}
-		ownWrite{g.proxy.healer, p, manifest.Descriptor{Digest: blob.Name}, "east"}.undo(t.Context(), false)
+		ownWrite{g.proxy.healer, p, manifest.Descriptor{Digest: blob.Name},
+			g.proxy.Upstreams.Reach("east")}.undo(t.Context(), false)
 		if !slices.Equal(rechecked, []ledger.Reference{blob}) || deletions > 0 == pushed {
 			t.Errorf("pushed: %v, deletions: %d, to be looked at: %v", pushed, deletions, rechecked)
 		}

@@ -58,7 +58,7 @@ func TestLocationByForwardedHost(t *testing.T) {
 		g := newRig(t, west, test.config)
 		got := g.do("POST "+uploads, nil, "X-Forwarded-Host: front.example")
 		if l := got.header.Get("Location"); got.status != test.status || got.status == 202 &&
-			l != uploads+"1?fairlead-replica=west" {
+			l != uploads+"1?fairlead-upload=empty&fairlead-replica=west" {
 			t.Errorf("%v, want %d; Location %q", got, test.status, l)
 		}
 	}
@@ -71,7 +71,7 @@ func TestLocations(t *testing.T) {
 		location string // HOST stands for the replica's
 		want     string
 	}{
-		{"POST " + uploads, 202, "http://HOST" + uploads + "1", uploads + "1?fairlead-replica=west"},
+		{"POST " + uploads, 202, "http://HOST" + uploads + "1", uploads + "1?fairlead-upload=empty&fairlead-replica=west"},
 		{"GET " + uploads + "1", 204, "http://HOST" + uploads + "1?_state=a%2Bb",
 			uploads + "1?_state=a%2Bb&fairlead-replica=west"},
 		{"PATCH " + uploads + "1", 416, "http://HOST" + uploads + "1", uploads + "1?fairlead-replica=west"},
@@ -91,10 +91,10 @@ func TestLocations(t *testing.T) {
 		{"PATCH " + uploads + "1", 201, "http://HOST" + uploads + "1", uploads + "1?fairlead-replica=west"},
 		{"PATCH " + uploads + "1", 200, uploads + "2", uploads + "2?fairlead-replica=west"},
 		{"PATCH " + uploads + "1", 204, uploads + "2?_state=a", uploads + "2?_state=a&fairlead-replica=west"},
-		{"POST " + uploads, 201, uploads + "2", uploads + "2?fairlead-replica=west"},
-		{"POST " + uploads, 200, uploads + "2", uploads + "2?fairlead-replica=west"},
-		{"POST " + uploads + "?digest=" + digest, 201, uploads + "2", uploads + "2?fairlead-replica=west"},
-		{"POST " + uploads + "?digest=" + digest, 202, uploads + "2", uploads + "2?fairlead-replica=west"},
+		{"POST " + uploads, 201, uploads + "2", uploads + "2?fairlead-upload=empty&fairlead-replica=west"},
+		{"POST " + uploads, 200, uploads + "2", uploads + "2?fairlead-upload=empty&fairlead-replica=west"},
+		{"POST " + uploads + "?digest=" + digest, 201, uploads + "2", uploads + "2?fairlead-upload=empty&fairlead-replica=west"},
+		{"POST " + uploads + "?digest=" + digest, 202, uploads + "2", uploads + "2?fairlead-upload=empty&fairlead-replica=west"},
 		{"POST " + uploads + "?mount=" + digest + "&from=b", 200, "http://HOST/v2/app/blobs/" + digest,
 			"/v2/app/blobs/" + digest},
 		{"PUT " + uploads + "1?digest=" + digest, 202, "http://HOST/v2/app/blobs/" + digest, "/v2/app/blobs/" + digest},

@@ -93,6 +93,8 @@ type Proxy struct {
 	brokenOff   *brokenOff
 	speeds      *speeds
 	looks       *looks
+	cache       *contentCache
+	written     *written
 	healer      *healer
 }
 
@@ -108,6 +110,7 @@ func New(c Config) *Proxy {
 		brokenOff: newBrokenOff(c.LeaseIdle),
 		speeds:    &speeds{of: map[string]speed{}},
 		looks:     newLooks(c.Hashing, most, time.Now()),
+		cache:     newContentCache(memory.Kept, c.LeaseIdle), written: newWritten(),
 	}
 	share := cmp.Or(c.ClientShare, DefaultShare)
 	p.room = newRoom(memory, share, c.Limits.FirstByte, c.Registerer)
@@ -127,6 +130,7 @@ func (p *Proxy) Damaged() []Damaged { return p.looks.list() }
 // Close ends what is being copied between replicas.
 func (p *Proxy) Close() {
 	p.healer.close()
+	p.cache.close()
 	p.Pipes.Close()
 }
 
@@ -152,7 +156,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.decided = x.decide()
-	if len(x.decided.Tries) == 0 {
+	x.part = x.newPart()
+	if len(x.decided.Tries) == 0 && !x.mayMove() {
 		x.refuseToAsk()
 		return
 	}

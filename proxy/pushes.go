@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -95,11 +96,15 @@ func (p *pushes) replicaOf(k pushKey, digest string, now time.Time) string {
 	return ""
 }
 
-// end forgets a push: it is finished, or was refused and begins anew.
-func (p *pushes) end(k pushKey) {
+// end forgets a push: it is finished, or was refused and begins anew. It returns the digests of its content.
+func (p *pushes) end(k pushKey) (digests []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if of, ok := p.all.Peek(k); ok {
+		digests = slices.Collect(maps.Keys(of.at))
+	}
 	p.all.Remove(k)
+	return digests
 }
 
 // forgetContent forgets what nobody has any more, whoever pushed it.

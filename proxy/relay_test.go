@@ -31,7 +31,7 @@ func TestRelay(t *testing.T) {
 	g := newRig(t, map[string]http.HandlerFunc{"west": breakOff, "east": status(200)}, unreachable)
 	got := g.do("POST "+uploads, nil)
 	g.want(got, 202, "west; reason=nearest")
-	if l := got.header.Get("Location"); l != uploads+"1?fairlead-replica=west" {
+	if l := got.header.Get("Location"); l != uploads+"1?fairlead-upload=empty&fairlead-replica=west" {
 		t.Errorf("Location %q", l)
 	}
 	if host != "west.registry.contoso.com" || hop == "" {

@@ -14,8 +14,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
-// part is what a replica has sent for the rest of a body.
-type part struct {
+// restBody is what a replica has sent for the rest of a body.
+type restBody struct {
 	*answerBody
 	at   int64 // of the answer, where it begins
 	size int64 // of the whole blob; -1: not said
@@ -29,7 +29,7 @@ const (
 
 // seekUntil asks all that may have the rest, again and again: replicas start again, and networks come back. again: the
 // body has just been asked for, and did not move.
-func (b *blobBody) seekUntil(at int64, until time.Time, again bool) *part {
+func (b *blobBody) seekUntil(at int64, until time.Time, again bool) *restBody {
 	pause := firstPause
 	for {
 		if !again {
@@ -59,7 +59,7 @@ func (b *blobBody) rest(pause time.Duration, until time.Time) bool {
 
 // seek asks one after the other. all: also those that it was taken from, and, when nobody else goes on, whoever knows
 // no ranges and sends all of the blob anew.
-func (b *blobBody) seek(at int64, all bool, until time.Time) *part {
+func (b *blobBody) seek(at int64, all bool, until time.Time) *restBody {
 	var anew []*router.Replica
 	for _, replica := range b.candidates(all) {
 		found, knowsNoRanges := b.ask(replica, at, false, until)
@@ -93,7 +93,7 @@ func (b *blobBody) candidates(all bool) []*router.Replica {
 
 // ask asks one replica for what begins at a byte of the answer. anew: it may send all of the blob. knowsNoRanges: it
 // would.
-func (b *blobBody) ask(replica *router.Replica, at int64, anew bool, until time.Time) (got *part, knowsNoRanges bool) {
+func (b *blobBody) ask(replica *router.Replica, at int64, anew bool, until time.Time) (got *restBody, knowsNoRanges bool) {
 	x := b.x
 	ctx, cancel := context.WithCancelCause(b.ctx)
 	timer := time.AfterFunc(min(x.proxy.Limits.FirstByte, time.Until(until)), func() { cancel(errNoAnswer) })
@@ -114,7 +114,7 @@ func (b *blobBody) ask(replica *router.Replica, at int64, anew bool, until time.
 	whole, ok := extentOf(response)
 	if ok && b.fits(whole, response, at) {
 		if response.StatusCode == http.StatusPartialContent || anew {
-			return &part{newAnswerBody(ctx, cancel, x, replica, response.Body), at, whole.size}, false
+			return &restBody{newAnswerBody(ctx, cancel, x, replica, response.Body), at, whole.size}, false
 		}
 		knowsNoRanges = true
 	}

@@ -58,7 +58,7 @@ func (x *exchange) rewriteLocation(response *http.Response, replica string) erro
 		if !routable(u.Path, x.proxy.Paths) {
 			return outsideError(u.Path)
 		}
-		response.Header.Set("Location", withMarks(u, marks{replica, x.repositoryFor(u.Path)}))
+		response.Header.Set("Location", withMarks(u, marks{replica, x.repositoryFor(u.Path), x.knownOfUpload()}))
 	case router.Accepted(status) && !routable(u.Path, x.proxy.Paths):
 		response.Header.Del("Location") // what was committed stays so; a client does well without
 	case router.Accepted(status):

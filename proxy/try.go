@@ -36,6 +36,14 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 		}
 		out = withBody(out, x.put.body)
 	}
+	if x.part != nil && x.part.body != nil {
+		turn := *out
+		if turn.Body = x.part.body.begin(); turn.Body == nil {
+			cancel(nil)
+			return failed(replica, errGaveWay)
+		}
+		out = &turn
+	}
 	x.progress.cutTry.Store(&cancel) // not while a manifest waits for what it needs
 	return x.try(ctx, cancel, x.decided, out, replica)
 }

@@ -16,6 +16,9 @@ type Holder struct {
 	Presence
 }
 
+// MayHave reports whether the replica has it, or does not say.
+func (h Holder) MayHave() bool { return h.Presence != Lacks }
+
 // Repair is what is to be done about one descriptor of a manifest before that may be committed. The zero value is
 // nothing.
 type Repair struct {
