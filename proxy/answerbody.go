@@ -19,6 +19,7 @@ type answerBody struct {
 	replica  *router.Replica
 	ctx      context.Context
 	cancel   context.CancelCauseFunc // of ctx
+	cropped  bool                    // it has more than is wanted
 	broken   bool                    // and reported
 }
 
@@ -27,7 +28,7 @@ func newAnswerBody(
 	ctx context.Context, cancel context.CancelCauseFunc, x *exchange, replica *router.Replica, body io.ReadCloser,
 ) *answerBody {
 	inKernel, _ := body.(*h1.Body)
-	return &answerBody{body, inKernel, x, replica, ctx, cancel, false}
+	return &answerBody{body, inKernel, x, replica, ctx, cancel, false, false}
 }
 
 func (b *answerBody) Read(buf []byte) (int, error) {

@@ -1,10 +1,8 @@
 package proxy
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -40,10 +38,14 @@ func extentOf(response *http.Response) (e extent, ok bool) {
 
 // blobBody is the body of a blob's GET. Where the replica that it comes from cannot go on, another one does, from the
 // same byte and unseen: a digest names its content, and clients verify it.
+//
+// It is ended in two ways. Who reads meets an error, and has the rest asked for (goOn). Or watch sees that the replica
+// lags (look): others are asked beside it, and when one has the rest, the body is ended, so that who reads meets an
+// error, and finds what was found.
 type blobBody struct {
 	// Static.
 	x      *exchange
-	digest string             // that the answer named; "" if it named none
+	digest string             // of the blob, as the client got it
 	first  string             // the replica that the answer came from
 	ctx    context.Context    // of all that is asked for the rest
 	end    context.CancelFunc // of ctx
@@ -53,21 +55,26 @@ type blobBody struct {
 	at    atomic.Int64           // how many of its bytes have been read
 
 	// Owned by who reads.
-	stuck stuck
-	began time.Time // with the replica that it comes from now
-	from  int64     // at, then
+	stuck     stuck
+	began     time.Time // with the replica that it comes from now
+	from      int64     // at, then
+	tell      func()    // of the replica that goes on, once a byte has come of it; nil: it was told
+	resumedAt []string  // the replicas that the rest came from, in order
 
 	seeks sync.WaitGroup // of seekBeside
-	lag   lag            // Owned by watch.
 
-	mu      sync.Mutex
-	now     *answerBody // what is read. Guarded by mu: replaced by who reads, ended by watch.
-	left    []string    // the replicas that it was taken from, in order. Guarded by mu, as all below.
-	slow    int         // how often because they were slow
-	leaving leaveReason // why now was ended; "": it was not
-	seeking bool        // another replica is looked for
-	found   *restBody       // it was
-	closed  bool
+	mu        sync.Mutex
+	now       *answerBody // what is read. Guarded by mu: replaced by who reads, ended by watch.
+	left      []string    // the replicas that it was taken from, in order. Guarded by mu, as all below.
+	lag       lag
+	slow      int         // how often it was taken from one because that was slow
+	leaving   leaveReason // why now was ended; "": it was not
+	seeking   bool        // another replica is looked for
+	found     *restBody   // it was
+	notBefore time.Time   // others are asked beside it
+	pause     time.Duration
+	rangeless []string // the replicas that know no ranges
+	closed    bool
 }
 
 // outliving makes the body of an answer outlive its replica, if it is a blob's that others may have.
@@ -92,13 +99,13 @@ func (b *blobBody) Read(p []byte) (int, error) {
 	for {
 		more := b.remaining()
 		if more == 0 {
-			return 0, io.EOF
+			return 0, b.finish()
 		}
 		if more > 0 {
 			p = p[:min(int64(len(p)), more)]
 		}
 		n, err := b.now.Read(p)
-		b.at.Add(int64(n))
+		b.took(n)
 		if n > 0 || err == nil {
 			return n, nil // an error stays, and is met again
 		}
@@ -111,10 +118,23 @@ func (b *blobBody) Read(p []byte) (int, error) {
 	}
 }
 
+var errBodyTooLong = errors.New("the replica's answer is longer than it said")
+
+// finish reads the end of a body of which all bytes have come: its last chunk, its trailers.
+func (b *blobBody) finish() error {
+	if b.now.cropped {
+		return io.EOF
+	}
+	if n, _ := b.now.Read(make([]byte, 1)); n > 0 {
+		return errBodyTooLong
+	}
+	return io.EOF
+}
+
 // fill is a Read into a pipe. It may take nothing without an error.
 func (b *blobBody) fill(pipe *splice.Pipe, most int64) (int, error) {
 	n, err := b.now.fill(pipe, min(most, b.remaining()))
-	b.at.Add(int64(n))
+	b.took(n)
 	if n == 0 && err != nil {
 		err = b.goOn(err)
 	}
@@ -123,6 +143,14 @@ func (b *blobBody) fill(pipe *splice.Pipe, most int64) (int, error) {
 
 func (b *blobBody) spliceable() int64 { return min(b.now.spliceable(), b.remaining()) }
 func (b *blobBody) buffered() int     { return b.now.buffered() }
+
+func (b *blobBody) took(n int) {
+	b.at.Add(int64(n))
+	if n > 0 && b.tell != nil {
+		b.tell()
+		b.tell = nil
+	}
+}
 
 // remaining is how many bytes are to come; -1: not known.
 func (b *blobBody) remaining() int64 {
@@ -133,11 +161,16 @@ func (b *blobBody) remaining() int64 {
 	return whole.end - whole.first - b.at.Load()
 }
 
-// stuck is since when a body does not move on.
+// stuck is what was spent on a body since it has moved on by Least bytes.
 type stuck struct {
-	at    int64     // the byte
-	until time.Time // when it is given up
+	at       int64         // the byte
+	asked    time.Duration // on asking for the rest
+	pause    time.Duration // before it is asked for again
+	switches int
 }
+
+// mostSwitches is how often a body that does not move on goes on elsewhere.
+const mostSwitches = 16
 
 // goOn has the rest come from elsewhere, or says why it cannot. An answer that ends too early is one that broke.
 func (b *blobBody) goOn(broke error) error {
@@ -148,20 +181,24 @@ func (b *blobBody) goOn(broke error) error {
 	x.progress.phase.Store(int32(resuming))
 	defer x.progress.phase.Store(int32(receiving))
 	for x.ctx.Err() == nil {
-		at := b.at.Load()
-		again := !b.stuck.until.IsZero() && at-b.stuck.at < x.proxy.Limits.Least
-		if !again {
-			b.stuck = stuck{at, time.Now().Add(x.proxy.Limits.Resume)}
+		began := time.Now()
+		if at := b.at.Load(); b.stuck.switches == 0 || at-b.stuck.at >= x.proxy.Limits.Least {
+			b.stuck = stuck{at: at}
 		}
-		why, next := b.leave()
-		if next == nil {
-			next = b.seekUntil(at, b.stuck.until, again)
+		until := began.Add(x.proxy.Limits.Resume - b.stuck.asked)
+		why, next, ended := b.seekUntil(until)
+		if ended && !errors.Is(broke, errCutShort) {
+			b.endHere()
+			return nil
 		}
-		if next == nil {
+		if next == nil || b.stuck.switches == mostSwitches {
+			next.drop()
 			break
 		}
 		b.switchTo(next, why)
-		err := b.skip(next)
+		err := b.skip(next, until)
+		b.stuck.asked += time.Since(began)
+		b.stuck.switches++
 		if err == nil {
 			return nil
 		}
@@ -173,67 +210,87 @@ func (b *blobBody) goOn(broke error) error {
 	return broke
 }
 
-// leave gives up the replica that the body came from, and takes what was found meanwhile.
-func (b *blobBody) leave() (why leaveReason, found *restBody) {
+// endHere is for a body that has come whole, and whose end was lost.
+func (b *blobBody) endHere() {
+	whole := *b.whole.Load()
+	whole.end = whole.first + b.at.Load()
+	b.whole.Store(&whole)
+	b.now.cropped = true
+}
+
+// takeFound is what was found beside it; nil: nothing that is of use.
+func (b *blobBody) takeFound() *restBody {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	why, found = cmp.Or(b.leaving, leaveBroken), b.found
-	b.leaving, b.found = "", nil
+	found := b.found
+	b.found = nil
 	if found != nil && found.at > b.at.Load() {
-		found.Close()
-		found = nil
+		found.drop()
+		return nil
 	}
-	return why, found
+	return found
+}
+
+// reason is why the replica is left.
+func (b *blobBody) reason() leaveReason {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.leaving != "" {
+		return b.leaving
+	}
+	return leaveBroken
 }
 
 // switchTo reads on from another replica.
 func (b *blobBody) switchTo(next *restBody, why leaveReason) {
 	x, now, old, at, whole := b.x, time.Now(), b.now, b.at.Load(), *b.whole.Load()
 	old.Close()
-	b.noteSpeed(now)
+	b.mu.Lock()
+	if why == leaveSlow {
+		b.slow++
+		x.proxy.speeds.note(old.replica.Name, b.lag.rate, now)
+	}
+	b.found.drop() // while this one was looked for
+	b.found, b.leaving, b.notBefore, b.pause = nil, "", time.Time{}, 0
+	b.now, b.left, b.lag = next.answerBody, append(b.left, old.replica.Name), newLag(now, at)
+	b.mu.Unlock()
 	if why != leaveSlow {
+		b.noteSpeed(old.replica.Name, now)
 		x.proxy.speeds.leave(old.replica.Name, now)
 	}
 	b.began, b.from = now, at
-	b.mu.Lock()
-	if b.found != nil { // while this one was looked for
-		b.found.Close()
-	}
-	b.found, b.leaving = nil, ""
-	b.now, b.left = next.answerBody, append(b.left, old.replica.Name)
-	if why == leaveSlow {
-		b.slow++
-	}
-	b.mu.Unlock()
 	if whole.end < 0 && next.size >= 0 {
 		b.whole.Store(&extent{whole.first, next.size, next.size})
 	}
 	x.progress.asked.Store(next.replica)
-	x.proxy.metrics.resumed.WithLabelValues(old.replica.Name, next.replica.Name, string(why)).Inc()
-	x.proxy.Log.Info("a pull goes on at another replica", "from", old.replica.Name, "to", next.replica.Name,
-		"why", why, "repository", x.target.repository, "digest", x.target.reference, "byte", whole.first+at)
+	b.tell = func() {
+		b.resumedAt = append(b.resumedAt, next.replica.Name)
+		x.proxy.metrics.resumed.WithLabelValues(old.replica.Name, next.replica.Name, string(why)).Inc()
+		x.proxy.Log.Info("a pull goes on at another replica", "from", old.replica.Name, "to", next.replica.Name,
+			"why", why, "repository", x.target.repository, "digest", x.target.reference, "byte", whole.first+at)
+	}
 }
 
 // minNoted is from how many bytes on a body says how fast its replica is.
 const minNoted = 1 << 20
 
-func (b *blobBody) noteSpeed(now time.Time) {
+func (b *blobBody) noteSpeed(replica string, now time.Time) {
 	n, took := b.at.Load()-b.from, now.Sub(b.began).Seconds()
 	if n >= minNoted && took > 0 {
-		b.x.proxy.speeds.note(b.now.replica.Name, float64(n)/took, now)
+		b.x.proxy.speeds.note(replica, float64(n)/took, now)
 	}
 }
 
-// mostSkipped is how many bytes may have come from elsewhere while another replica was asked, for it to be taken.
-const mostSkipped = 1 << 20
-
 // skip reads what was had already.
-func (b *blobBody) skip(next *restBody) error {
-	if n := b.at.Load() - next.at; n > 0 {
-		_, err := io.CopyN(io.Discard, next.answerBody, n)
-		return err
+func (b *blobBody) skip(next *restBody, until time.Time) error {
+	n := b.at.Load() - next.at
+	if n == 0 {
+		return nil
 	}
-	return nil
+	timer := time.AfterFunc(time.Until(until), func() { next.cancel(errNoAnswer) })
+	defer timer.Stop()
+	_, err := io.CopyN(io.Discard, next.answerBody, n)
+	return err
 }
 
 // Close ends the body and all that is asked for its rest.
@@ -243,77 +300,7 @@ func (b *blobBody) Close() error {
 	b.closed = true
 	b.mu.Unlock()
 	b.seeks.Wait()
-	if b.found != nil {
-		b.found.Close()
-	}
-	b.noteSpeed(time.Now())
+	b.found.drop()
+	b.noteSpeed(b.now.replica.Name, time.Now())
 	return b.now.Close()
-}
-
-// look is told how the exchange is by watch, and has another replica looked for where this one lags.
-func (b *blobBody) look(now time.Time, s snapshot) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return
-	}
-	if s.phase != receiving {
-		b.lag = newLag(now, b.at.Load())
-		return
-	}
-	others, left := b.x.proxy.speeds.others(b.now.replica.Name, now)
-	limits := b.x.proxy.Limits
-	next, why := b.lag.look(limits, now, bodySeen{
-		moved: b.at.Load(), client: s.client, up: s.up, others: others, left: now.Sub(left) < limits.Still,
-	})
-	b.lag = next
-	if why == "" || why == leaveSlow && b.slow >= mostSlow || b.seeking || b.found != nil {
-		return
-	}
-	b.seeking = true
-	from := b.now
-	b.seeks.Go(func() { b.seekBeside(from, why) })
-}
-
-// seekBeside looks for a replica that can go on, while the body may yet move on by itself.
-func (b *blobBody) seekBeside(now *answerBody, why leaveReason) {
-	found := b.seek(b.at.Load(), false, time.Now().Add(b.x.proxy.Limits.Resume))
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.seeking = false
-	switch {
-	case found == nil:
-	case b.closed || b.now != now || b.leaving != "" || b.at.Load()-found.at > mostSkipped:
-		found.Close()
-	default:
-		b.found, b.leaving = found, why
-		now.cancel(leftError{why})
-	}
-}
-
-// abandon ends what the body comes from now, which has not moved for as long as that may be.
-func (b *blobBody) abandon() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.leaving == "" {
-		b.leaving = leaveStalled
-		b.now.cancel(leftError{leaveStalled})
-	}
-}
-
-// leftError ends what is read from a replica that was left.
-type leftError struct{ why leaveReason }
-
-func (e leftError) Error() string {
-	return fmt.Sprintf("the body does not move on (%s), and is asked for elsewhere", e.why)
-}
-
-// resumedAt are the replicas that the rest came from.
-func (b *blobBody) resumedAt() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.left) == 0 {
-		return nil
-	}
-	return append(append([]string{}, b.left[1:]...), b.now.replica.Name)
 }

@@ -32,6 +32,7 @@ type lag struct {
 
 	since  time.Time // from when on nothing but the replica was waited for
 	before int64     // bytes that had moved then
+	rate   float64   // bytes a second from then to the last verdict
 }
 
 // bodySeen is what lag sees of a body.
@@ -68,7 +69,7 @@ func (g lag) look(l Limits, now time.Time, s bodySeen) (lag, leaveReason) {
 	}
 	rate := float64(s.moved-next.before) / now.Sub(next.since).Seconds()
 	might := max(next.rateBefore(), s.others)
-	next.since, next.before = now, s.moved
+	next.since, next.before, next.rate = now, s.moved, rate
 	if rate < slowFloor && rate < slowPart*might {
 		return next, leaveSlow
 	}

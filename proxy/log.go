@@ -45,7 +45,7 @@ func (x *exchange) entry(start time.Time, took time.Duration) accesslog.Entry {
 		e.Replica = asked.Name
 	}
 	if blob := x.progress.blob.Load(); blob != nil {
-		e.Replica, e.ResumedAt = blob.first, strings.Join(blob.resumedAt(), " ")
+		e.Replica, e.ResumedAt = blob.first, strings.Join(blob.resumedAt, " ")
 	}
 	if !x.answered.IsZero() {
 		e.FirstByte = x.answered.Sub(start)

@@ -9,7 +9,8 @@ import (
 )
 
 // watch looks at an exchange until that ends. A replica that leaves a request unanswered costs only the try, so that
-// the request can go on elsewhere; a body that stalls costs the whole exchange.
+// the request can go on elsewhere; a body that stalls costs the whole exchange, unless another replica can go on with
+// it.
 type watch struct {
 	// Static.
 	x            *exchange

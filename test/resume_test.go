@@ -35,7 +35,7 @@ func TestPullsThroughDeath(t *testing.T) {
 				long(t)
 			}
 			t.Parallel()
-			size := int64(number(t, "FAIRLEAD_PULL_MIB", few(32, 64))) << 20
+			size := int64(number(t, "FAIRLEAD_PULL_MIB", few(48, 64))) << 20
 			registries := startRegistries(t, distributionKind, splitReplicas)
 			ways, replicas := wires(t, registries)
 			blob := randomBlob(size)
@@ -214,6 +214,10 @@ func (w *wire) serve(l net.Listener, to string) {
 		if err != nil {
 			in.Close()
 			continue
+		}
+		for _, c := range []net.Conn{in, out} { // little is under way when something happens
+			_ = c.(*net.TCPConn).SetReadBuffer(64 << 10)
+			_ = c.(*net.TCPConn).SetWriteBuffer(64 << 10)
 		}
 		w.mu.Lock()
 		w.conns = append(w.conns, in, out)
