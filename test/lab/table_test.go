@@ -36,19 +36,19 @@ func TestUpperBoundIsOne(t *testing.T) {
 
 func results() []result {
 	return []result{
-		{cell: cell{"crane", "none", "request", "crane"}, Outcomes: map[string]int{ok: 1, failed: 2, damaged: 2},
+		{cell: cell{"crane", "none", "request", "crane", 0}, Outcomes: map[string]int{ok: 1, failed: 2, damaged: 2},
 			Version: "v1", Fairlead: "old"},
-		{cell: cell{"crane", "none", "flip", "crane"}, Outcomes: map[string]int{ok: 4, hung: 1}, Split: 3,
+		{cell: cell{"crane", "none", "flip", "crane", 0}, Outcomes: map[string]int{ok: 4, hung: 1}, Split: 3,
 			Version: "v1", Fairlead: "old"},
-		{cell: cell{"docker", "none", "flip", "crane"}, Outcomes: map[string]int{ok: 5}, Split: 1, Version: "20.10",
+		{cell: cell{"docker", "none", "flip", "crane", 0}, Outcomes: map[string]int{ok: 5}, Split: 1, Version: "20.10",
 			Fairlead: "old"},
-		{cell: cell{"crane", "fairlead", "flip", "distribution"}, Outcomes: map[string]int{ok: 20}, Version: "v1",
+		{cell: cell{"crane", "fairlead", "flip", "distribution", 0}, Outcomes: map[string]int{ok: 20}, Version: "v1",
 			Fairlead: "new"},
-		{cell: cell{"crane", "fairlead", "flip", "crane"}, Outcomes: map[string]int{ok: 20}, Version: "v1",
+		{cell: cell{"crane", "fairlead", "flip", "crane", 0}, Outcomes: map[string]int{ok: 20}, Version: "v1",
 			Fairlead: "new"},
-		{cell: cell{"crane", "fairlead", "kill", "distribution"}, Outcomes: map[string]int{ok: 3, failed: 1},
+		{cell: cell{"crane", "fairlead", "kill", "distribution", 0}, Outcomes: map[string]int{ok: 3, failed: 1},
 			Version: "v1", Fairlead: "new"},
-		{cell: cell{"crane", "fairlead", "kill", "distribution"}, Outcomes: map[string]int{unharmed: 2}, Version: "v1",
+		{cell: cell{"crane", "fairlead", "kill", "distribution", 0}, Outcomes: map[string]int{unharmed: 2}, Version: "v1",
 			Fairlead: "new"},
 	}
 }
