@@ -47,6 +47,39 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+func TestPlanOfSizes(t *testing.T) {
+	f := filter{modes: []string{"kill", "pull-slow", "roam"}, setups: []string{"fairlead"}}
+	small := cell{"crane", "fairlead", "kill", "distribution", 0}
+	done := []result{{cell: small, Outcomes: map[string]int{ok: 9}}}
+	w := wanted{kill: 9, pull: 3, layer: 4 << 20}
+	got := plan([]string{"crane", "helm"}, f, w, done)
+	want := []step{
+		{cell{"crane", "fairlead", "kill", "distribution", 4 << 20}, 0, 9},
+		{cell{"crane", "fairlead", "pull-slow", "distribution", 4 << 20}, 0, 3},
+		{cell{"helm", "fairlead", "kill", "distribution", 4 << 20}, 0, 9},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, not\n%v", got, want)
+	}
+	w.layer = 0
+	want = []step{
+		{cell{"crane", "fairlead", "pull-slow", "distribution", pullLayer}, 0, 3},
+		{cell{"helm", "fairlead", "kill", "distribution", 0}, 0, 9},
+	}
+	if got := plan([]string{"crane", "helm"}, f, w, done); !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, not\n%v", got, want)
+	}
+}
+
+func TestParseSize(t *testing.T) {
+	for s, want := range map[string]int{"4MiB": 4 << 20, "64KiB": 64 << 10, "256MiB": 256 << 20, "4": 0, "MiB": 0,
+		"1025MiB": 0, "-1KiB": 0, "1KiBMiB": 0, "1.5MiB": 0} {
+		if got, err := parseSize(s); got != want || (err != nil) != (want == 0) {
+			t.Errorf("%s: %d, %v", s, got, err)
+		}
+	}
+}
+
 func TestHosts(t *testing.T) {
 	all := plan([]string{"a", "b"}, filter{modes: []string{"flip", "kill"}, setups: []string{"none", "fairlead"}},
 		wanted{baseline: 1, fairlead: 1, kill: 1}, nil)
