@@ -80,6 +80,7 @@ type Limits struct {
 	// until a read is answered, or asked of the next replica, too; 500ms to 5m
 	FirstByte time.Duration `yaml:"first_byte"`
 	Lists     time.Duration `yaml:"lists"`   // the same for lists of tags and repositories, 500ms to 10m
+	Resume    time.Duration `yaml:"resume"`  // that the rest of a blob is asked for elsewhere, 0 (not) to 5m
 	Silence   time.Duration `yaml:"silence"` // of a client in the middle of a body, 10s to 24h
 	// of connections and of requests under way that one client may have, in percent, 1 to 100
 	ClientShare int `yaml:"client_share"`

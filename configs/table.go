@@ -80,6 +80,7 @@ var rules = map[string]rule{
 	"proxy.limits.manifest":   {take: size(leastManifest, mostManifest)},
 	"proxy.limits.first_byte": {take: duration(500*time.Millisecond, 5*time.Minute)},
 	"proxy.limits.lists":      {take: duration(500*time.Millisecond, 10*time.Minute)},
+	"proxy.limits.resume":     {take: duration(0, 5*time.Minute)},
 	"proxy.limits.silence":    {take: duration(10*time.Second, 24*time.Hour)},
 	// 100 for a gateway that a balancer without a PROXY header makes one client of all.
 	"proxy.limits.client_share": {take: integer(1, 100)},

@@ -27,7 +27,7 @@ func TestClientThatLeaves(t *testing.T) {
 				hang(w, r)
 			}}, func(c *rigConfig) {
 				c.Limits = Limits{time.Hour, time.Hour, time.Hour, time.Hour, time.Hour, 1, time.Hour, time.Hour,
-					time.Hour}
+					time.Hour, time.Hour, time.Hour, time.Hour}
 			})
 			conn := g.send(request)
 			await(t, arrived, "the request")

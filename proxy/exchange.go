@@ -57,6 +57,7 @@ type progress struct {
 	phase  atomic.Int32
 	moved  atomic.Int64 // bytes, both directions
 	sent   atomic.Int64 // bytes of the answer's body, to the client
+	blob   atomic.Pointer[blobBody]
 
 	// Written by whoever reads the client's body.
 	received atomic.Int64 // bytes of it

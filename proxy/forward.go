@@ -34,6 +34,7 @@ func (x *exchange) forward(prolongLease func()) {
 	x.progress.phase.Store(int32(receiving))
 	x.status = response.StatusCode
 	x.fitForClient(response)
+	x.outliving(response)
 	x.pass(response)
 }
 

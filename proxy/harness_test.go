@@ -55,6 +55,7 @@ var quick = Limits{
 	FirstByte: patience, Lists: patience, Alone: patience,
 	Window: patience, Silence: patience,
 	Least: 1000, AwaitHealth: 100 * time.Millisecond, Heal: 10 * time.Second, Commit: 5 * time.Second,
+	Still: patience, Slow: patience, Resume: 100 * time.Millisecond,
 }
 
 // rigConfig is what a test may change: what the proxy is made of, and its way to the replicas.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/proxy/accesslog"
@@ -42,6 +43,9 @@ func (x *exchange) entry(start time.Time, took time.Duration) accesslog.Entry {
 	}
 	if asked := x.progress.asked.Load(); asked != nil {
 		e.Replica = asked.Name
+	}
+	if blob := x.progress.blob.Load(); blob != nil {
+		e.Replica, e.ResumedAt = blob.first, strings.Join(blob.resumedAt(), " ")
 	}
 	if !x.answered.IsZero() {
 		e.FirstByte = x.answered.Sub(start)

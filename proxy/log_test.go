@@ -37,7 +37,7 @@ func TestAccessLog(t *testing.T) {
 				Reason: "owner"}},
 		{"an answer that breaks off", "GET /v2/app/blobs/" + digest, "", half, accesslog.Entry{
 			Method: "GET", Path: "/v2/app/blobs/" + digest, Status: 200, Sent: 4, Kind: "pull", Repository: "app",
-			Reference: digest, Replica: "west", Reason: "nearest", Error: "the answer broke off"}},
+			Reference: digest, Replica: "west", ResumedAt: "west", Reason: "nearest", Error: "the answer broke off"}},
 		{"no answer", "GET /v2/", "", nil, accesslog.Entry{
 			Method: "GET", Path: "/v2/", Status: 404, Sent: int64(len("404 page not found\n")), Kind: "ping",
 			Replica: "west", Reason: "nearest"}},

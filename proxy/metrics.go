@@ -15,6 +15,7 @@ type metrics struct {
 	begunAgain prometheus.Counter
 	copies     *prometheus.CounterVec
 	deletes    *prometheus.CounterVec
+	resumed    *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
@@ -46,6 +47,11 @@ func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
 			Help: "Replicas that a deletion on another was passed on to, " +
 				"by whether they no longer have what was deleted.",
 		}, []string{"result"}),
+		resumed: with.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_proxy_resumed_total",
+			Help: "Pulls of blobs that went on at another replica in their middle, or over another connection, " +
+				"by why: broken, stalled, down, slow.",
+		}, []string{"from", "to", "why"}),
 	}
 }
 

@@ -17,6 +17,9 @@ type Limits struct {
 	AwaitHealth time.Duration // that a write waits for the probes to decide about a replica that did not answer
 	Heal        time.Duration // that a manifest waits for what it names
 	Commit      time.Duration // from a request's last byte to its answer, while the replica is up
+	Resume      time.Duration // that the rest of a blob is asked for, while nobody goes on with it; 0: it is not
+	Still       time.Duration // without a byte of a blob, before another replica is asked for the rest
+	Slow        time.Duration // in which a replica is slow, before another one is
 }
 
 // DefaultLimits are the usual ones. What another replica may have is asked of it within 5 s, and who is alone has the
@@ -36,6 +39,9 @@ func DefaultLimits() Limits {
 		AwaitHealth: 10 * time.Second,
 		Heal:        20 * time.Second,
 		Commit:      15 * time.Minute,
+		Resume:      30 * time.Second,
+		Still:       4 * time.Second,
+		Slow:        5 * time.Second,
 	}
 }
 
@@ -46,6 +52,7 @@ const (
 	sending   phase = iota // the request's body is on its way
 	waiting                // all sent, no answer yet
 	receiving              // the answer's body is on its way
+	resuming               // its rest is asked for elsewhere
 )
 
 var (
@@ -115,7 +122,7 @@ func (p pace) judge(l Limits, now time.Time, s snapshot) (pace, error) {
 	}
 	p.looked, p.slow, p.drip = now, slow, next.drip
 	switch {
-	case s.phase != p.phase:
+	case s.phase != p.phase, s.phase == resuming:
 		next.drip = drip{since: now, moved: s.moved}
 		return next, nil
 	case s.phase == waiting && !s.up:

@@ -17,6 +17,13 @@ const bufferSize = 128 << 10
 
 var copyBuffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }}
 
+// movable is a body that may be moved inside the kernel.
+type movable interface {
+	spliceable() int64 // bytes, once what is buffered has been read
+	buffered() int     // bytes
+	fill(pipe *splice.Pipe, most int64) (int, error)
+}
+
 // passing is an answer's body on its way to the client.
 type passing struct {
 	io.Reader
@@ -40,8 +47,8 @@ func (p *passing) took(n int) {
 
 // spliceable is how much of the body may be moved inside the kernel, once what is buffered here has been read.
 func (p *passing) spliceable() int64 {
-	if from, ok := p.Reader.(*answerBody); ok && from.inKernel != nil {
-		return from.inKernel.Spliceable()
+	if from, ok := p.Reader.(movable); ok {
+		return from.spliceable()
 	}
 	return 0
 }
@@ -57,9 +64,9 @@ func (p *passing) WriteTo(w io.Writer) (n int64, err error) {
 		return p.copyTo(w)
 	}
 	defer p.pipes.Put(pipe)
-	for from := p.Reader.(*answerBody); p.spliceable() >= minSplice; {
+	for from := p.Reader.(movable); p.spliceable() >= minSplice; {
 		var moved int64
-		if from.inKernel.Buffered() > 0 {
+		if from.buffered() > 0 {
 			moved, err = p.copyBuffered(w)
 		} else {
 			moved, err = p.move(to.TCP(), from, pipe)
@@ -84,8 +91,8 @@ func (p *passing) copyBuffered(w io.Writer) (int64, error) {
 }
 
 // move fills and drains the pipe once.
-func (p *passing) move(to *net.TCPConn, from *answerBody, pipe *splice.Pipe) (int64, error) {
-	n, err := from.fill(pipe)
+func (p *passing) move(to *net.TCPConn, from movable, pipe *splice.Pipe) (int64, error) {
+	n, err := from.fill(pipe, splice.Size)
 	if err != nil {
 		return 0, err
 	}

@@ -23,7 +23,7 @@ import (
 )
 
 // Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome, Memory,
-// ClientShare, UnseenDeletes, Agreement and AccessLog are required.
+// ClientShare, Own, UnseenDeletes, Agreement and AccessLog are required.
 type Config struct {
 	Hostname       string
 	Here           string // the replica beside this gateway; "" if there is none
@@ -36,8 +36,9 @@ type Config struct {
 	MaxManifest    int64 // bytes; a larger one is refused. 0 is transfer.DefaultMaxManifest
 	Memory         Memory
 	Pipes          *splice.Pool
-	ClientShare    float64            // of the room for requests, that one client may have; 0 is DefaultShare
-	Map            func() *router.Map // of the fleet's replicas
+	Own            map[string]transfer.Replica // as the gateway logs in there itself, where the file has a login
+	ClientShare    float64                     // of the room for requests, that one client may have; 0 is DefaultShare
+	Map            func() *router.Map          // of the fleet's replicas
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string) // must not block
 	OwnShortage    func(error) bool     // it comes of what this gateway has run out of
@@ -87,6 +88,7 @@ type Proxy struct {
 	anonymous   *anonymousAccess
 	readOnly    *readOnly
 	brokenOff   *brokenOff
+	speeds      *speeds
 	healer      *healer
 }
 
@@ -99,6 +101,7 @@ func New(c Config) *Proxy {
 		Config: c, leases: newLeases(c.LeaseIdle, c.Agreement, most), pushes: newPushes(c.LeaseIdle, most/8),
 		uploads: newOpenUploads(c.LeaseIdle, most/8), resolutions: newResolutions(most / 8),
 		anonymous: newAnonymousAccess(), readOnly: newReadOnly(most / 8), brokenOff: newBrokenOff(c.LeaseIdle),
+		speeds: &speeds{of: map[string]speed{}},
 	}
 	p.room = newRoom(memory, cmp.Or(c.ClientShare, DefaultShare), c.Limits.FirstByte, c.Registerer)
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })

@@ -1,5 +1,7 @@
 package proxy
 
+import "github.com/fairlead-gateway/fairlead/router"
+
 // countPulled counts the bytes that the client gets of a repository's content: what left the replica for it. What a
 // replica said and the client does not hear is not among them, nor is what object storage sends after a redirect. nil:
 // this answer is none of that.
@@ -7,7 +9,14 @@ func (x *exchange) countPulled() func(bytes int) {
 	if !x.reads() || x.target.repository == "" {
 		return nil
 	}
-	replica := x.progress.asked.Load().Name
-	nearest := len(x.decided.request.Client) > 0 && x.decided.request.Client[0].Name == replica
-	return func(n int) { x.proxy.Traffic.Pulled(replica, nearest, n) }
+	var from *router.Replica
+	nearest := false
+	return func(n int) {
+		if asked := x.progress.asked.Load(); asked != from { // another one goes on with it
+			from = asked
+			order := x.decided.request.Client
+			nearest = len(order) > 0 && order[0].Name == from.Name
+		}
+		x.proxy.Traffic.Pulled(from.Name, nearest, n)
+	}
 }

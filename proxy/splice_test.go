@@ -22,7 +22,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-gateway/fairlead/upstream"
-	"github.com/fairlead-gateway/fairlead/upstream/h1"
 	"github.com/fairlead-gateway/fairlead/upstream/splice"
 )
 
@@ -213,8 +212,7 @@ func TestBodiesAreNotCopied(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	body := &answerBody{response.Body, response.Body.(*h1.Body), &exchange{}, nil, nil}
-	body.cancel = func(error) {}
+	body := newAnswerBody(t.Context(), func(error) {}, &exchange{}, nil, response.Body)
 	if n, err := (&passing{body, pipes, new(atomic.Int64), nil}).WriteTo(pulled); n != size || err != nil {
 		t.Errorf("%d bytes were pulled, %v", n, err)
 	}

@@ -11,8 +11,6 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/upstream"
-	"github.com/fairlead-gateway/fairlead/upstream/h1"
-	"github.com/fairlead-gateway/fairlead/upstream/splice"
 )
 
 // askOne asks one replica for a write, which watch may cut short, too.
@@ -47,8 +45,7 @@ func (x *exchange) try(
 ) (got answer) {
 	response, err := x.obtain(replica.Name, out.WithContext(ctx))
 	if err == nil {
-		inKernel, _ := response.Body.(*h1.Body)
-		response.Body = &answerBody{response.Body, inKernel, x, replica, cancel}
+		response.Body = newAnswerBody(ctx, cancel, x, replica, response.Body)
 		got, err = x.weigh(d, replica, response)
 	}
 	if err == nil && cutOff(ctx) {
@@ -101,40 +98,4 @@ func (x *exchange) trouble(replica *router.Replica, err error) {
 	x.proxy.metrics.trouble.WithLabelValues(replica.Name).Inc()
 	x.proxy.Log.Info("trouble with a replica", "replica", replica.Name, "kind", x.target.kind, "error", err)
 	x.proxy.Trouble(replica.Name)
-}
-
-// answerBody counts the bytes of an answer, and reports a replica that breaks off in its middle.
-type answerBody struct {
-	io.ReadCloser
-	inKernel *h1.Body // the same, where it may be moved inside the kernel; or nil
-	x        *exchange
-	replica  *router.Replica
-	cancel   context.CancelCauseFunc
-}
-
-func (b *answerBody) Read(buf []byte) (int, error) {
-	b.x.progress.answering.Store(true)
-	n, err := b.ReadCloser.Read(buf)
-	return n, b.took(n, err)
-}
-
-// fill is a Read into a pipe.
-func (b *answerBody) fill(pipe *splice.Pipe) (int, error) {
-	b.x.progress.answering.Store(true)
-	n, err := b.inKernel.Fill(pipe, splice.Size)
-	return n, b.took(n, err)
-}
-
-func (b *answerBody) took(n int, err error) error {
-	b.x.progress.answering.Store(false)
-	b.x.progress.moved.Add(int64(n))
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.x.trouble(b.replica, err)
-	}
-	return err
-}
-
-func (b *answerBody) Close() error {
-	defer b.cancel(nil)
-	return b.ReadCloser.Close()
 }

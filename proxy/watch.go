@@ -56,9 +56,15 @@ func (w *watch) look() {
 		w.prolongLease()
 		w.kept = now
 	}
-	seen := x.snapshot()
+	seen, blob := x.snapshot(), x.progress.blob.Load()
+	if blob != nil {
+		blob.look(now, seen)
+	}
 	next, why := w.pace.judge(x.proxy.Limits, now, seen)
 	switch {
+	case errors.Is(why, errStalled) && !errors.Is(why, errSlowClient) && seen.phase == receiving && blob != nil:
+		blob.abandon()
+		next.since, next.slow = now, 0
 	case errors.Is(why, errStalled):
 		if errors.Is(why, errSlowClient) || x.progress.reading.Load() {
 			x.progress.clientFailed.Store(true)

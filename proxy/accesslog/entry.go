@@ -27,6 +27,7 @@ type Entry struct {
 	Repository, Reference string
 	Replica               string // which answered, or was asked last
 	Reason                string // router.Reason
+	ResumedAt             string // replicas that went on with the answer's body, in order
 	UserAgent             string
 	TraceID               string // of the client's traceparent
 	Error                 string // why the gateway refused the request, or broke the answer off
@@ -73,6 +74,7 @@ func (e Entry) AppendTo(line []byte) []byte {
 	line = appendText(line, "reference", e.Reference, maxName)
 	line = appendText(line, "replica", e.Replica, maxWord)
 	line = appendText(line, "reason", e.Reason, maxWord)
+	line = appendText(line, "resumed_at", e.ResumedAt, maxText)
 	line = appendText(line, "user_agent", e.UserAgent, maxText)
 	line = appendText(line, "trace_id", e.TraceID, maxWord)
 	line = appendText(line, "error", e.Error, maxText)

@@ -131,7 +131,7 @@ func (o options) startGateway(ctx context.Context, name, dir, backend string, ow
 	if !o.secure {
 		secure = nil
 	}
-	return fairleadPeer(name, program).start(ctx, dir, backend, secure)
+	return fairleadPeer(name, program, "").start(ctx, dir, backend, secure)
 }
 
 // peers are the builds of fairlead and what else is installed.
@@ -156,7 +156,10 @@ func (o options) peers(ctx context.Context, dir string, out io.Writer) ([]peer, 
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, fairleadPeer(name, path))
+		all = append(all, fairleadPeer(name, path, ""))
+		if o.limits != "" {
+			all = append(all, fairleadPeer(name+" {"+o.limits+"}", path, o.limits))
+		}
 	}
 	for _, other := range []struct {
 		program string

@@ -11,6 +11,7 @@ import (
 type options struct {
 	fairlead []string // paths
 	backend  string   // cheap or distribution
+	limits   string   // of a second gateway of each build
 	cases    *regexp.Regexp
 	rounds   int
 	blobMiB  int
@@ -37,6 +38,7 @@ func parse(args []string) (options, error) {
 	f := flag.NewFlagSet("proxybench", flag.ExitOnError)
 	f.Func("fairlead", "paths of one or more builds of fairlead, comma-separated, from the folder test on",
 		func(s string) error { o.fairlead = strings.Split(s, ","); return nil })
+	f.StringVar(&o.limits, "limits", "", "each build once more, with these proxy.limits, as in 'resume: 0s'")
 	cases := f.String("cases", "", "a regular expression; only cases whose name it matches, as in '^TLS|HEAD'")
 	f.StringVar(&o.backend, "backend", "cheap", "cheap: throws away what is pushed; distribution: a real registry")
 	f.IntVar(&o.rounds, "rounds", 5, "how often all is measured")

@@ -122,8 +122,9 @@ http {
 	}}
 }
 
-// fairleadPeer is a gateway with one replica, which copies nothing: it does what the others do.
-func fairleadPeer(name, program string) peer {
+// fairleadPeer is a gateway with one replica, which copies nothing: it does what the others do. limits are those of the
+// key proxy.limits; empty: as they come.
+func fairleadPeer(name, program, limits string) peer {
 	return peer{name, program, true, func(p peer, s setup) ([]string, error) {
 		secure := ""
 		if s.tls != nil {
@@ -132,12 +133,12 @@ func fairleadPeer(name, program string) peer {
 		return []string{p.program, "serve", "--config", s.file("fairlead.yaml")},
 			s.write("fairlead.yaml", fmt.Sprintf(`hostname: %s
 dns: {listen: [%q], nameservers: [ns1.example.test]}
-proxy: {listen: [%q]%s}
+proxy: {listen: [%q]%s, limits: {%s}}
 health: {fronts: false}
 replicas:
   - {name: westus, place: azure/westus, addresses: [127.0.0.1], upstream: "http://%s", home: true}
 admin: {listen: %q}
-`, hostname, s.dns, s.listen, secure, s.backend, s.admin))
+`, hostname, s.dns, s.listen, secure, limits, s.backend, s.admin))
 	}}
 }
 

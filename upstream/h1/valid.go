@@ -41,37 +41,37 @@ func answersRange(r *http.Request, answer http.Header) bool {
 	if !bytes || strings.Contains(asked, ",") {
 		return true
 	}
-	got, ok := parseContentRange(answer.Get("Content-Range"))
+	got, ok := ParseContentRange(answer.Get("Content-Range"))
 	from, to, dashed := strings.Cut(asked, "-")
 	last, bounded := number(to)
 	if first, ok2 := number(from); ok2 {
-		return ok && dashed && got.first == first && (!bounded || got.last <= last)
+		return ok && dashed && got.First == first && (!bounded || got.Last <= last)
 	}
 	// The last so many bytes. How many there are is not always said.
-	return ok && dashed && bounded && got.last-got.first < last && (got.size < 0 || got.last == got.size-1)
+	return ok && dashed && bounded && got.Last-got.First < last && (got.Size < 0 || got.Last == got.Size-1)
 }
 
 func hasLengthOfRange(response *http.Response) bool {
-	got, ok := parseContentRange(response.Header.Get("Content-Range"))
+	got, ok := ParseContentRange(response.Header.Get("Content-Range"))
 	return !ok || response.ContentLength < 0 || response.Request.Method == http.MethodHead ||
-		response.ContentLength == got.last-got.first+1
+		response.ContentLength == got.Last-got.First+1
 }
 
-// contentRange is which bytes of how many an answer has; -1: not said.
-type contentRange struct{ first, last, size int64 }
+// ContentRange is which bytes of how many an answer has. Size is -1 where it is not said.
+type ContentRange struct{ First, Last, Size int64 }
 
-// parseContentRange reads `bytes 0-9/100` and `bytes 0-9/*` (RFC 9110, 14.4).
-func parseContentRange(text string) (c contentRange, ok bool) {
+// ParseContentRange reads `bytes 0-9/100` and `bytes 0-9/*` (RFC 9110, 14.4).
+func ParseContentRange(text string) (c ContentRange, ok bool) {
 	unit, text, _ := strings.Cut(text, " ")
 	span, size, _ := strings.Cut(text, "/")
 	first, last, _ := strings.Cut(span, "-")
 	var ok1, ok2 bool
-	c.first, ok1 = number(first)
-	c.last, ok2 = number(last)
-	if c.size, ok = number(size); size == "*" {
-		c.size, ok = -1, true
+	c.First, ok1 = number(first)
+	c.Last, ok2 = number(last)
+	if c.Size, ok = number(size); size == "*" {
+		c.Size, ok = -1, true
 	}
-	return c, ok && ok1 && ok2 && unit == "bytes" && c.first <= c.last && (c.size < 0 || c.last < c.size)
+	return c, ok && ok1 && ok2 && unit == "bytes" && c.First <= c.Last && (c.Size < 0 || c.Last < c.Size)
 }
 
 func number(text string) (int64, bool) {

@@ -71,17 +71,17 @@ func FuzzContentRange(f *testing.F) {
 	f.Add("bytes 0-9/100")
 	f.Add("bytes 5-9/*")
 	f.Fuzz(func(t *testing.T, text string) {
-		got, ok := parseContentRange(text)
+		got, ok := ParseContentRange(text)
 		if !ok {
 			return
 		}
-		var a contentRange
+		var a ContentRange
 		size := "*"
-		if got.size >= 0 {
-			size = fmt.Sprint(got.size)
+		if got.Size >= 0 {
+			size = fmt.Sprint(got.Size)
 		}
-		if b, ok := parseContentRange(fmt.Sprintf("bytes %d-%d/%s", got.first, got.last, size)); !ok || b != got ||
-			got.first > got.last || got.first < a.first {
+		if b, ok := ParseContentRange(fmt.Sprintf("bytes %d-%d/%s", got.First, got.Last, size)); !ok || b != got ||
+			got.First > got.Last || got.First < a.First {
 			t.Fatalf("%q: %+v, and written anew %+v %v", text, got, b, ok)
 		}
 	})

@@ -153,6 +153,7 @@ func (g *Gateway) newProxy(recorder *ledger.Recorder, may descriptors) *proxy.Pr
 		Map: g.geo.Orders, Fleet: g.reached(),
 		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
 		Ledger: recorder, Agreement: g.agreement(),
+		Own:     ownLogins(c, g.upstreams),
 		Traffic: g.sent, Replication: clientWrites{g.copying}, Writes: g.copying.Writes, UnseenDeletes: c.Cluster == nil,
 		Registerer: g.metrics, Log: g.log, AccessLog: g.accessLog(),
 	})

@@ -112,7 +112,7 @@ func relayOf(c *configs.Config, a *agreement) (upstream.Relay, error) {
 
 func limits(of configs.Limits) proxy.Limits {
 	l := proxy.DefaultLimits()
-	l.FirstByte, l.Lists, l.Silence = of.FirstByte, of.Lists, of.Silence
+	l.FirstByte, l.Lists, l.Silence, l.Resume = of.FirstByte, of.Lists, of.Silence, of.Resume
 	return l
 }
 
@@ -144,6 +144,17 @@ func ownReach(c *configs.Config, u *upstream.Transports) map[string]transfer.Rep
 				auth.DockerConfig(r.Credentials, r.Upstream.Host))
 		}
 		reached[r.Name] = to
+	}
+	return reached
+}
+
+// ownLogins are those replicas where the file has a login for the gateway.
+func ownLogins(c *configs.Config, u *upstream.Transports) map[string]transfer.Replica {
+	reached := ownReach(c, u)
+	for _, r := range c.Replicas {
+		if r.Credentials == "" {
+			delete(reached, r.Name)
+		}
 	}
 	return reached
 }
