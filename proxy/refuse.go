@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"io"
 	"net/http"
 	"time"
 
@@ -38,23 +39,40 @@ func (x *exchange) refuseToAsk() {
 
 // refuseLostUpload answers a part that the replica of its upload does not take, because that is down, did not answer,
 // or is none of the fleet's. Most clients begin the blob, or the push, anew when the connection breaks. Who comes with
-// the same upload again does not, and is told that there is none (docs/request-handling.md has what each client does).
+// the same upload again does not, and is told so in a way after which some still do (docs/request-handling.md has what
+// each client does).
 func (x *exchange) refuseLostUpload() {
 	x.reason = router.UploadLost
 	owner := x.decided.fleet.Replica(x.decided.request.URLOwner)
-	if owner != nil {
-		x.progress.asked.Store(owner)
-		if x.proxy.brokenOff.first("upload "+x.in.URL.Path, time.Now()) {
-			x.breakOff()
-		}
+	if owner == nil {
+		x.refuse(http.StatusNotFound, ociError{Code: codeUploadUnknown,
+			Message: "no replica of the fleet holds this upload: start the upload again"})
+		return
 	}
-	e := ociError{
-		Code: codeUploadUnknown, Message: "the replica that holds this upload is lost: start the upload again",
+	x.progress.asked.Store(owner)
+	if x.proxy.brokenOff.first("upload "+x.in.URL.Path, time.Now()) {
+		x.drain()
+		x.breakOff()
 	}
-	if owner != nil {
-		e.Detail = map[string]string{"replica": owner.Name}
+	x.refuse(http.StatusBadGateway, ociError{Code: codeUnavailable,
+		Message: "the replica that holds this upload is lost: start the upload again",
+		Detail:  map[string]string{"replica": owner.Name}})
+}
+
+// What is read of a part that is lost.
+const (
+	maxDrained = 256 << 20 // bytes
+	drainTime  = 10 * time.Second
+)
+
+// drain takes the rest of a body, so that the client sees its connection end while it waits for the answer. podman and
+// buildah begin anew after that, and not where they could not write. Who waits for leave to send is not given any.
+func (x *exchange) drain() {
+	if x.in.ProtoMajor > 1 || x.in.Header.Get("Expect") != "" && x.progress.received.Load() == 0 {
+		return
 	}
-	x.refuse(http.StatusNotFound, e)
+	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(drainTime))
+	_, _ = io.CopyN(io.Discard, x.clientBody(), maxDrained) // it may as well break off
 }
 
 // breakOff ends the client's connection without an answer.
