@@ -3,6 +3,7 @@ package proxy
 import (
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
@@ -50,14 +51,23 @@ func (x *exchange) refuseLostUpload() {
 		return
 	}
 	x.progress.asked.Store(owner)
+	detail := map[string]string{"replica": owner.Name}
 	if x.proxy.brokenOff.first("upload "+x.in.URL.Path, time.Now()) {
 		x.drain()
+		if strings.HasPrefix(x.in.UserAgent(), containerd1) {
+			x.refuse(http.StatusRequestTimeout, ociError{Code: codeUnavailable, Message: lostUpload, Detail: detail})
+			return
+		}
 		x.breakOff()
 	}
-	x.refuse(http.StatusBadGateway, ociError{Code: codeUnavailable,
-		Message: "the replica that holds this upload is lost: start the upload again",
-		Detail:  map[string]string{"replica": owner.Name}})
+	x.refuse(http.StatusBadGateway, ociError{Code: codeUnavailable, Message: lostUpload, Detail: detail})
 }
+
+const lostUpload = "the replica that holds this upload is lost: start the upload again"
+
+// containerd1 begins the User-Agent of a client that gives up when the connection breaks, and sends the same part again,
+// whole, after 408 (RFC 9110, 15.5.9). Later ones do after both.
+const containerd1 = "containerd/1."
 
 // What is read of a part that is lost.
 const (

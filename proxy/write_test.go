@@ -101,6 +101,10 @@ func TestLostUploads(t *testing.T) {
 	if got := part("2"); got.err == nil || g.counted("444") != 2 {
 		t.Errorf("another upload: %v, %v broken off", got, g.counted("444"))
 	}
+	for _, status := range []int{408, 502} {
+		got := g.do("PUT "+uploads+"3?fairlead-replica=east", strings.NewReader("x"), "User-Agent: containerd/1.6.20~ds1")
+		g.want(got, status, "east; reason=upload_lost")
+	}
 	got = g.do("PATCH "+uploads+"1?fairlead-replica=mars", strings.NewReader("x"))
 	g.want(got, 404, "-; reason=upload_lost")
 	if !strings.Contains(got.body, "BLOB_UPLOAD_UNKNOWN") {
