@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 )
 
 // client is a real registry client. All of them push in clear text.
@@ -131,7 +132,7 @@ var clients = []client{
 		},
 	},
 	containerd("containerd-1", "containerd", "ctr"),
-	containerd("containerd-2", "containerd2", "ctr2"),
+	containerd("containerd-2", "containerd2", "ctr2", "--local"), // its daemon unpacks for no snapshotter but its own
 	{
 		name: "buildkit", needs: []string{"buildkitd", "buildctl"}, start: startBuildkit,
 		load: func(ctx context.Context, h host, i image) error {
@@ -218,7 +219,8 @@ func startContainerd(ctx context.Context, h host, daemon string) error {
 	return h.daemon(ctx, daemon, containerdSocket(h), "--config", config)
 }
 
-func containerd(name, daemon, ctr string) client {
+// containerd pulls with more flags.
+func containerd(name, daemon, ctr string, more ...string) client {
 	return client{
 		name: name, needs: []string{daemon, ctr},
 		start: func(ctx context.Context, h host) error { return startContainerd(ctx, h, daemon) },
@@ -229,8 +231,8 @@ func containerd(name, daemon, ctr string) client {
 			return h.command(ctr, "--address", containerdSocket(h), "images", "push", "--plain-http", i.ref())
 		},
 		pull: func(h host, i image) []string {
-			return h.command(ctr, "--address", containerdSocket(h), "images", "pull", "--plain-http", "--snapshotter",
-				"native", i.ref())
+			return h.command(ctr, slices.Concat([]string{"--address", containerdSocket(h), "images", "pull",
+				"--plain-http", "--snapshotter", "native"}, more, []string{i.ref()})...)
 		},
 		drop: func(ctx context.Context, h host, i image) error {
 			return h.run(ctx, ctr, "--address", containerdSocket(h), "images", "rm", "--sync", i.ref())
