@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/router"
@@ -44,23 +46,49 @@ func (x *exchange) refuseToAsk() {
 
 // refuseLostUpload answers a part that the replica of its upload does not take, because that is down, did not answer,
 // or is none of the fleet's. Most clients begin the blob, or the push, anew when the connection breaks. Who comes with
-// the same upload again does not, and is told that there is none (docs/request-handling.md has what each client does).
+// the same upload again does not, and is told so in a way after which some still do (docs/request-handling.md has what
+// each client does).
 func (x *exchange) refuseLostUpload() {
 	x.reason = router.UploadLost
 	owner := x.decided.fleet.Replica(x.decided.request.URLOwner)
-	if owner != nil {
-		x.progress.asked.Store(owner)
-		if x.proxy.brokenOff.first("upload "+x.in.URL.Path, time.Now()) {
-			x.breakOff()
+	if owner == nil {
+		x.refuse(http.StatusNotFound, ociError{Code: codeUploadUnknown,
+			Message: "no replica of the fleet holds this upload: start the upload again"})
+		return
+	}
+	x.progress.asked.Store(owner)
+	detail := map[string]string{"replica": owner.Name}
+	if x.proxy.brokenOff.first("upload "+x.in.URL.Path, time.Now()) {
+		x.drain()
+		if strings.HasPrefix(x.in.UserAgent(), containerd1) {
+			x.refuse(http.StatusRequestTimeout, ociError{Code: codeUnavailable, Message: lostUpload, Detail: detail})
+			return
 		}
+		x.breakOff()
 	}
-	e := ociError{
-		Code: codeUploadUnknown, Message: "the replica that holds this upload is lost: start the upload again",
+	x.refuse(http.StatusBadGateway, ociError{Code: codeUnavailable, Message: lostUpload, Detail: detail})
+}
+
+const lostUpload = "the replica that holds this upload is lost: start the upload again"
+
+// containerd1 begins the User-Agent of a client that gives up when the connection breaks, and sends the same part again,
+// whole, after 408 (RFC 9110, 15.5.9). Later ones do after both.
+const containerd1 = "containerd/1."
+
+// What is read of a part that is lost.
+const (
+	maxDrained = 256 << 20 // bytes
+	drainTime  = 10 * time.Second
+)
+
+// drain takes the rest of a body, so that the client sees its connection end while it waits for the answer. podman and
+// buildah begin anew after that, and not where they could not write. Who waits for leave to send is not given any.
+func (x *exchange) drain() {
+	if x.in.ProtoMajor > 1 || x.in.Header.Get("Expect") != "" && x.progress.received.Load() == 0 {
+		return
 	}
-	if owner != nil {
-		e.Detail = map[string]string{"replica": owner.Name}
-	}
-	x.refuse(http.StatusNotFound, e)
+	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(drainTime))
+	_, _ = io.CopyN(io.Discard, x.clientBody(), maxDrained) // it may as well break off
 }
 
 // breakOff ends the client's connection without an answer.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -93,15 +94,22 @@ func TestLostUploads(t *testing.T) {
 		t.Errorf("no broken connection: %v", got)
 	}
 	got := part("1")
-	g.want(got, 404, "east; reason=upload_lost")
-	if !strings.Contains(got.body, "BLOB_UPLOAD_UNKNOWN") {
+	g.want(got, 502, "east; reason=upload_lost")
+	if !strings.Contains(got.body, "UNAVAILABLE") || !strings.Contains(got.body, `"replica":"east"`) {
 		t.Errorf("%v", got)
 	}
 	if got := part("2"); got.err == nil || g.counted("444") != 2 {
 		t.Errorf("another upload: %v, %v broken off", got, g.counted("444"))
 	}
+	for _, status := range []int{408, 502} {
+		got := g.do("PUT "+uploads+"3?fairlead-replica=east", strings.NewReader("x"), "User-Agent: containerd/1.6.20~ds1")
+		g.want(got, status, "east; reason=upload_lost")
+	}
 	got = g.do("PATCH "+uploads+"1?fairlead-replica=mars", strings.NewReader("x"))
 	g.want(got, 404, "-; reason=upload_lost")
+	if !strings.Contains(got.body, "BLOB_UPLOAD_UNKNOWN") {
+		t.Errorf("%v", got)
+	}
 	if seen := g.take(); len(seen) != 0 {
 		t.Errorf("a lost upload was rerouted silently: %q", seen)
 	}
@@ -109,7 +117,37 @@ func TestLostUploads(t *testing.T) {
 	if got := part("1"); got.err == nil {
 		t.Errorf("no broken connection: %v", got)
 	}
-	g.want(part("1"), 404, "east; reason=upload_lost")
+	g.want(part("1"), 502, "east; reason=upload_lost")
+}
+
+// A client that sends a large part of a lost upload can write all of it, and then the connection ends.
+func TestLostUploadsAreDrained(t *testing.T) {
+	const size = 32 << 20 // far more than sockets hold
+	for _, test := range []struct {
+		name string
+		east func(*rig)
+	}{
+		{"the probes know", func(g *rig) { g.set("east", down) }},
+		{"nobody has noticed yet", func(*rig) {}},
+	} {
+		g := newRig(t, map[string]http.HandlerFunc{"west": accepts, "east": breakOff}, nil)
+		test.east(g)
+		conn := g.send(fmt.Sprintf("PATCH "+uploads+"1?fairlead-replica=east HTTP/1.1\r\nHost: r\r\nContent-Length: %d\r\n\r\n",
+			size))
+		if _, err := conn.Write(random(size)); err != nil {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		if got, err := io.ReadAll(conn); len(got) > 0 || err != nil {
+			t.Errorf("%s: %q, %v", test.name, got, err)
+		}
+	}
+	g := newRig(t, map[string]http.HandlerFunc{"west": accepts, "east": accepts}, nil)
+	g.set("east", down)
+	conn := g.send("PATCH " + uploads + "1?fairlead-replica=east HTTP/1.1\r\nHost: r\r\nContent-Length: 9\r\n" +
+		"Expect: 100-continue\r\n\r\n123456789")
+	if got, err := io.ReadAll(conn); len(got) > 0 || err != nil {
+		t.Errorf("leave to send what is lost: %q, %v", got, err)
+	}
 }
 
 func TestLeaseRules(t *testing.T) {

@@ -101,6 +101,9 @@ func get(ctx context.Context, url string) (body []byte, err error) {
 	return body, err
 }
 
+// maxContent is more than any blob has that the lab pushes: a chart has all layers of an image in one.
+const maxContent = 1 << 30
+
 var errBusy = errors.New("not now")
 
 func getOnce(ctx context.Context, url string) ([]byte, error) {
@@ -116,7 +119,7 @@ func getOnce(ctx context.Context, url string) ([]byte, error) {
 	defer response.Body.Close()
 	switch response.StatusCode {
 	case http.StatusOK:
-		return io.ReadAll(io.LimitReader(response.Body, 16<<20))
+		return io.ReadAll(io.LimitReader(response.Body, maxContent))
 	case http.StatusNotFound:
 		return nil, errNotFound
 	}

@@ -34,7 +34,8 @@ func (t *inTurn) roaming() way {
 	return way{t.ends[n%uint64(len(t.ends))], []string{"127.0.0.1", elsewhere}[n/2%2]}
 }
 
-// connectionFront gives every TCP connection to the next end; with a pace, not faster than that.
+// connectionFront gives every TCP connection to the next end; with a pace, not faster than that in both
+// directions.
 func connectionFront(ctx context.Context, address string, next func() way, slow *pace) (stop func(), err error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -70,7 +71,7 @@ func forward(ctx context.Context, client net.Conn, to way, slow *pace) {
 		copyHalf(conn, slow.reader(client))
 		close(done)
 	}()
-	copyHalf(client, conn)
+	copyHalf(client, slow.reader(conn))
 	<-done
 }
 

@@ -14,11 +14,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 )
 
 const (
-	layers       = 7
-	smallest     = 64 << 10 // bytes of a layer
+	layers       = 7        // of an image that is pushed
+	smallest     = 64 << 10 // bytes of a layer, unless a cell has it otherwise
 	largest      = 200 << 10
 	imageTag     = "1.0.0" // charts insist on such versions
 	typeManifest = "application/vnd.oci.image.manifest.v1+json"
@@ -31,7 +32,8 @@ const (
 type image struct {
 	dir, archive string
 	repository   string
-	files        [][]byte // what the layers are made of
+	files        [][]byte       // what the layers are made of
+	forms        [][]descriptor // of each layer: its file, and its blob
 }
 
 // ref is where it is to be pushed.
@@ -55,15 +57,35 @@ type document struct {
 	Manifests     []descriptor `json:"manifests,omitempty"`
 }
 
-func newImage(dir, repository string) (image, error) {
+// layerSizes are those of an image that is pushed; each is 0 for as large as it comes.
+func layerSizes(each int) []int {
+	sizes := slices.Repeat([]int{each}, layers)
+	for n := range sizes {
+		if each == 0 {
+			sizes[n] = smallest + mathrand.IntN(largest-smallest)
+		}
+	}
+	return sizes
+}
+
+// size is how many bytes its files have, which are packed without getting smaller.
+func (i image) size() int {
+	sum := 0
+	for _, file := range i.files {
+		sum += len(file)
+	}
+	return sum
+}
+
+func newImage(dir, repository string, sizes []int) (image, error) {
 	i := image{dir: filepath.Join(dir, "layout"), archive: filepath.Join(dir, "image.tar"), repository: repository}
 	if err := os.MkdirAll(filepath.Join(i.dir, "blobs", "sha256"), 0o700); err != nil {
 		return i, err
 	}
 	var packed []descriptor
 	var plain, paths []string // digests of the layers before they are packed; files of the packed ones
-	for n := range layers {
-		file := make([]byte, smallest+mathrand.IntN(largest-smallest))
+	for n, size := range sizes {
+		file := make([]byte, size)
 		_, _ = rand.Read(file) // never fails
 		i.files = append(i.files, file)
 		unpacked, err := tarOf(fmt.Sprintf("file-%d", n), file)
@@ -74,6 +96,7 @@ func newImage(dir, repository string) (image, error) {
 		if err != nil {
 			return i, err
 		}
+		i.forms = append(i.forms, []descriptor{{Digest: digestOf(file), Size: size}, layer})
 		packed, plain, paths = append(packed, layer), append(plain, digestOf(unpacked)), append(paths, layer.path())
 	}
 	config, err := i.addJSON(typeConfig, map[string]any{

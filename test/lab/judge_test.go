@@ -83,7 +83,7 @@ func TestLastLine(t *testing.T) {
 }
 
 func TestPace(t *testing.T) {
-	p, now := newPace(time.Second), time.Now()
+	p, now := newPace(usualSize, time.Second), time.Now()
 	p.begin()
 	for _, c := range []struct {
 		bytes int

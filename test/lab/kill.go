@@ -32,10 +32,14 @@ func (w *worker) kill(ctx context.Context, b *bench, s step, images []image) ([]
 
 // moment is when to kill in a round, from the client's first connection on. It is the same whenever the round is run.
 func moment(client string, round int) time.Duration {
-	name := fnv.New64a()
-	_, _ = name.Write([]byte(client)) // never fails
-	seeded := rand.New(rand.NewPCG(name.Sum64(), uint64(round)))
-	return time.Duration(seeded.Int64N(int64(killPush)))
+	return time.Duration(seeded(client, round).Int64N(int64(killPush)))
+}
+
+// seeded is random, and the same for the same round of the same name.
+func seeded(name string, round int) *rand.Rand {
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte(name)) // never fails
+	return rand.New(rand.NewPCG(sum.Sum64(), uint64(round)))
 }
 
 func (w *worker) killOnce(ctx context.Context, b *bench, c cell, i image, after time.Duration) (end, error) {
@@ -53,7 +57,7 @@ func (w *worker) killOnce(ctx context.Context, b *bench, c cell, i image, after 
 		"health: {fronts: false, interval: 1s, timeout: 1s}\n"); err != nil {
 		return end{}, err
 	}
-	slow := newPace(killPush)
+	slow := newPace(i.size(), killPush)
 	began := make(chan struct{})
 	first := sync.OnceFunc(func() { close(began) })
 	gateway := func() string { first(); return replicas[0].gateway + port }

@@ -65,11 +65,30 @@ func parse() options {
 	flag.IntVar(&o.wanted.fairlead, "n", 20, "pushes of each cell with Fairlead")
 	flag.IntVar(&o.wanted.baseline, "baseline", 5, "pushes of each cell without Fairlead")
 	flag.IntVar(&o.wanted.kill, "kill", 50, "pushes of each client whose replica is killed")
+	flag.IntVar(&o.wanted.pull, "pull", 8, "pulls of each client and fault")
+	flag.Func("layer", "size of a layer of what is pushed in mode kill, or pulled, as 4MiB", func(s string) (err error) {
+		o.wanted.layer, err = parseSize(s)
+		return err
+	})
 	flag.IntVar(&o.jobs, "jobs", 4, "hosts that run at once")
 	flag.StringVar(&o.file, "results", filepath.Join("lab", "results.jsonl"), "results file, from the folder test on")
 	flag.BoolVar(&o.table, "table", false, "print the tables of what there is, and run nothing")
 	flag.Parse()
 	return o
+}
+
+// parseSize reads KiB and MiB.
+func parseSize(s string) (int, error) {
+	number, mebi := strings.CutSuffix(s, "MiB")
+	number, kibi := strings.CutSuffix(number, "KiB")
+	n, err := strconv.Atoi(number)
+	switch {
+	case err != nil || n < 1 || n > 1<<10 || mebi == kibi:
+		return 0, fmt.Errorf("%q is not 1 to 1024 KiB or MiB", s)
+	case mebi:
+		return n << 20, nil
+	}
+	return n << 10, nil
 }
 
 func clientNames() []string {

@@ -10,21 +10,31 @@ import (
 const (
 	flipPush = 8 * time.Second
 	killPush = 3 * time.Second
+	pullTime = 5 * time.Second
 )
 
-// pace lets through as much for each push that is under way as makes one last for a time, whatever the number of its
-// connections.
+// pace lets through as much for each push or pull that is under way as makes one last for a time, whatever the number
+// of its connections.
 type pace struct {
 	each int // bytes a second for one push; static after newPace
+	most int // bytes at once; static after newPace
 
 	mu     sync.Mutex
 	pushes int       // under way; guarded by mu
 	free   time.Time // when what was let through will have passed; guarded by mu
 }
 
-func newPace(push time.Duration) *pace {
-	return &pace{each: int(layers * (smallest + largest) / 2 * time.Second / push)}
+// smallestMost is how much of a small push passes at once. Of larger ones it is what passes in 5 ms.
+const smallestMost = 8 << 10
+
+// newPace makes size bytes last for a time.
+func newPace(size int, last time.Duration) *pace {
+	each := int(time.Duration(size) * time.Second / last)
+	return &pace{each: each, most: max(smallestMost, each/200)}
 }
+
+// usualSize is that of an image of usual layers.
+const usualSize = layers * (smallest + largest) / 2
 
 func (p *pace) begin() { p.count(1) }
 func (p *pace) end()   { p.count(-1) }
@@ -61,7 +71,7 @@ type slowReader struct {
 }
 
 func (s slowReader) Read(b []byte) (int, error) {
-	n, err := s.Reader.Read(b[:min(len(b), 8<<10)])
+	n, err := s.Reader.Read(b[:min(len(b), s.pace.most)])
 	time.Sleep(s.pace.take(n, time.Now()))
 	return n, err
 }

@@ -51,6 +51,9 @@ func (p *process) kill() {
 	}
 }
 
+// stop is SIGSTOP: its connections stay open, and nothing comes.
+func (p *process) stop() { _ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGSTOP) }
+
 // until waits for it to be ready.
 func (p *process) until(ctx context.Context, ready func() error) error {
 	err := waitFor(ctx, func() error {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,7 +16,7 @@ import (
 type source struct {
 	debian  string // the package; it has to be installed (see install.sh)
 	tool    string // the module, pinned by test/go.mod
-	install string // package@version for `go install`, kept in bin/lab
+	install string // package@version, built once and kept in bin/lab
 }
 
 // sources are the programs of others, by the names that the lab gives them.
@@ -32,8 +33,12 @@ var sources = map[string]source{
 	"ctr":         {debian: "containerd"},
 	"dnsmasq":     {debian: "dnsmasq-base"},
 	"helm":        {install: "helm.sh/helm/v3/cmd/helm@v3.22.0"},
+	"oras":        {install: "oras.land/oras/cmd/oras@v1.3.6"},
 	"containerd2": {install: "github.com/containerd/containerd/v2/cmd/containerd@v2.4.2"},
 	"ctr2":        {install: "github.com/containerd/containerd/v2/cmd/ctr@v2.4.2"},
+	"dockerd29":   {install: "github.com/moby/moby/v2/cmd/dockerd@v2.0.0-beta.24"},
+	"buildkitd":   {install: "github.com/moby/buildkit/cmd/buildkitd@v0.33.1"},
+	"buildctl":    {install: "github.com/moby/buildkit/cmd/buildctl@v0.33.1"},
 }
 
 // program is one that can be run.
@@ -72,6 +77,7 @@ func (s source) findTool(ctx context.Context, name string) (program, error) {
 	return program{file, version}, err
 }
 
+// findInstalled builds in a module of its own: `go install` refuses modules that exclude versions of others.
 func (s source) findInstalled(ctx context.Context, root string) (program, error) {
 	pkg, version, _ := strings.Cut(s.install, "@")
 	dir := filepath.Join(root, "bin", "lab", path.Base(pkg)+"@"+version)
@@ -79,8 +85,15 @@ func (s source) findInstalled(ctx context.Context, root string) (program, error)
 	if exists(p.Path) {
 		return p, nil
 	}
-	_, err := output(ctx, []string{"GOBIN=" + dir}, "go", "install", s.install)
-	return p, err
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+		return p, err
+	}
+	for _, args := range [][]string{{"mod", "init", "lab"}, {"get", s.install}, {"build", "-o", p.Path, pkg}} {
+		if _, err := output(ctx, []string{"CGO_ENABLED=0"}, "go", append([]string{"-C", dir}, args...)...); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
 }
 
 func exists(file string) bool {

@@ -16,16 +16,18 @@ const (
 	failed   = "failed"   // the client says so
 	damaged  = "damaged"  // the client says that all is well, and it is not
 	hung     = "hung"     // killed after pushBound
-	unharmed = "unharmed" // it was finished before its replica was killed
+	unharmed = "unharmed" // it was finished before anything happened to its replica
 )
 
-// result is a line of the results file: some pushes of a cell. Of a cell with several lines, all count.
+// result is a line of the results file: some pushes or pulls of a cell. Of a cell with several lines, all count.
 type result struct {
 	cell
 	Outcomes map[string]int `json:"outcomes"`
 	// how many of the pushes came to both ends; the others were not tried at all
-	Split   int      `json:"split"`
-	Details []string `json:"details,omitempty"` // of what went wrong, each once
+	Split   int       `json:"split"`
+	Details []string  `json:"details,omitempty"` // of what went wrong, each once
+	Fetched []float64 `json:"fetched,omitempty"` // of each whole pull: what replicas sent, as a multiple of its size
+	Took    []float64 `json:"took,omitempty"`    // seconds of each pull
 	// with the start of registries and gateways, without that of the client
 	Seconds  float64   `json:"seconds"`
 	Version  string    `json:"version"` // the client's

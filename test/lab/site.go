@@ -17,14 +17,14 @@ const (
 	authority = hostname + port
 )
 
-// replica is a region: a registry, and where it may have a gateway.
-type replica struct{ name, registry, gateway string }
+// replica is a region: a registry, where it may have a gateway, and where the lab may stand before the registry.
+type replica struct{ name, registry, gateway, link string }
 
 // The first is home. The clients, which are all of 127.0.0.0/8 but one, stand near the second.
 var replicas = []replica{
-	{"westus", "127.0.1.10", "127.0.1.1"},
-	{"westeurope", "127.0.2.10", "127.0.2.1"},
-	{"eastus", "127.0.3.10", "127.0.3.1"},
+	{"westus", "127.0.1.10", "127.0.1.1", "127.0.1.20"},
+	{"westeurope", "127.0.2.10", "127.0.2.1", "127.0.2.20"},
+	{"eastus", "127.0.3.10", "127.0.3.1", "127.0.3.20"},
 }
 
 const clientsPlace, near = "azure/northeurope", 1
@@ -43,6 +43,7 @@ func registryAddresses(list []replica) []string {
 // bench is what runs for one cell. It is closed as a whole.
 type bench struct {
 	dir      string
+	data     string // where all distributions have their content; "" is each for itself
 	fairlead string
 	programs map[string]program
 	stops    []func()
@@ -63,12 +64,16 @@ func (b *bench) startRegistry(ctx context.Context, kind string, r replica) (*pro
 	address := r.registry + port
 	program, args := b.programs["crane"].Path, []string{"registry", "serve", "--address", address}
 	if kind == "distribution" {
+		data := b.data
+		if data == "" {
+			data = b.file("data-" + r.name)
+		}
 		config := b.file("registry-" + r.name + ".yml")
 		content := fmt.Sprintf(`version: 0.1
 log: {level: info, accesslog: {disabled: false}}
 storage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}, maintenance: {uploadpurging: {enabled: false}}}
 http: {addr: %q, secret: the same everywhere}
-`, b.file("data-"+r.name), address)
+`, data, address)
 		if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
 			return nil, err
 		}

@@ -34,7 +34,7 @@ func writeTables(w io.Writer, results []result) {
 		fmt.Fprintln(w, "There are no results yet.")
 		return
 	}
-	scattered := slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.Mode == "kill" })
+	scattered := slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.Mode == "kill" || r.pulls() })
 	if len(scattered) > 0 {
 		fmt.Fprint(w, "Pushes that failed + pushes that were damaged, of all pushes; all registries, all modes but `roam`.\n\n")
 		writeTable(w, slices.DeleteFunc(slices.Clone(scattered), func(r result) bool { return r.Mode == "roam" }))
@@ -46,7 +46,16 @@ func writeTables(w io.Writer, results []result) {
 			writeTable(w, of)
 		}
 	}
-	writeKilled(w, slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.Mode != "kill" }))
+	for _, layer := range layersOf(results, func(c cell) bool { return c.Mode == "kill" }) {
+		writeKilled(w, layer, slices.DeleteFunc(slices.Clone(results), func(r result) bool {
+			return r.Mode != "kill" || r.Layer != layer
+		}))
+	}
+	for _, layer := range layersOf(results, cell.pulls) {
+		writePulled(w, layer, slices.DeleteFunc(slices.Clone(results), func(r result) bool {
+			return !r.pulls() || r.Layer != layer
+		}))
+	}
 	writeVersions(w, results)
 }
 
@@ -82,12 +91,32 @@ func writeTable(w io.Writer, results []result) {
 	row(w, split...)
 }
 
-// writeKilled: with Fairlead in front, the replica that owns the push is killed.
-func writeKilled(w io.Writer, results []result) {
-	if len(results) == 0 {
-		return
+// layersOf are the sizes of layers that there are, the smallest first.
+func layersOf(results []result, of func(cell) bool) []int {
+	var sizes []int
+	for _, r := range results {
+		if of(r.cell) {
+			sizes = append(sizes, r.Layer)
+		}
 	}
-	fmt.Fprint(w, "\nThe replica that owns the push is killed at a random moment of it; Fairlead in front of three.\n\n")
+	slices.Sort(sizes)
+	return slices.Compact(sizes)
+}
+
+func sizeOf(layer int) string {
+	switch {
+	case layer == 0:
+		return "64 to 200 KiB"
+	case layer%(1<<20) == 0:
+		return fmt.Sprintf("%d MiB", layer>>20)
+	}
+	return fmt.Sprintf("%d KiB", layer>>10)
+}
+
+// writeKilled: with Fairlead in front, the replica that owns the push is killed.
+func writeKilled(w io.Writer, layer int, results []result) {
+	fmt.Fprintf(w, "\nThe replica that owns the push is killed at a random moment of it; Fairlead in front of three, "+
+		"layers of %s.\n\n", sizeOf(layer))
 	ends := []string{ok, failed, damaged, hung, unharmed}
 	row(w, "client", "whole on another", "failed, and the client says so", "damaged", "hung", "finished before")
 	row(w, slices.Repeat([]string{"---"}, len(ends)+1)...)
@@ -106,6 +135,50 @@ func writeKilled(w io.Writer, results []result) {
 		}
 		row(w, cells...)
 	}
+}
+
+// writePulled: with Fairlead in front, something happens to the replica that serves a pull.
+func writePulled(w io.Writer, layer int, results []result) {
+	fmt.Fprintf(w, "\nPulls of %s, in the midst of which something happens to the replica that serves them: whole of all "+
+		"(failed, damaged, hung); the most that replicas sent for a whole one.\n\n", sizeOf(layer))
+	var faults []string
+	for _, mode := range modes {
+		if (cell{Mode: mode}).pulls() {
+			faults = append(faults, mode)
+		}
+	}
+	row(w, append([]string{"client"}, faults...)...)
+	row(w, slices.Repeat([]string{"---"}, len(faults)+1)...)
+	for _, client := range clientsOf(results) {
+		cells := []string{client}
+		for _, mode := range faults {
+			cells = append(cells, pulled(slices.DeleteFunc(slices.Clone(results), func(r result) bool {
+				return r.Client != client || r.Mode != mode
+			})))
+		}
+		row(w, cells...)
+	}
+}
+
+func pulled(results []result) string {
+	c, most := count{}, 0.0
+	for _, r := range results {
+		c = c.plus(r)
+		if len(r.Fetched) > 0 {
+			most = max(most, slices.Max(r.Fetched))
+		}
+	}
+	if c.n == 0 {
+		return "–"
+	}
+	s := fmt.Sprintf("%d of %d", c.n-c.bad(), c.n)
+	if c.bad() > 0 {
+		s += fmt.Sprintf(" (%d, %d, %d)", c.failed, c.damaged, c.hung)
+	}
+	if most > 0 {
+		s += fmt.Sprintf("; %.3f", most)
+	}
+	return s
 }
 
 // writeVersions says what was measured. More than one version of a thing is worth seeing.

@@ -36,20 +36,26 @@ func TestUpperBoundIsOne(t *testing.T) {
 
 func results() []result {
 	return []result{
-		{cell: cell{"crane", "none", "request", "crane"}, Outcomes: map[string]int{ok: 1, failed: 2, damaged: 2},
+		{cell: cell{"crane", "none", "request", "crane", 0}, Outcomes: map[string]int{ok: 1, failed: 2, damaged: 2},
 			Version: "v1", Fairlead: "old"},
-		{cell: cell{"crane", "none", "flip", "crane"}, Outcomes: map[string]int{ok: 4, hung: 1}, Split: 3,
+		{cell: cell{"crane", "none", "flip", "crane", 0}, Outcomes: map[string]int{ok: 4, hung: 1}, Split: 3,
 			Version: "v1", Fairlead: "old"},
-		{cell: cell{"docker", "none", "flip", "crane"}, Outcomes: map[string]int{ok: 5}, Split: 1, Version: "20.10",
+		{cell: cell{"docker", "none", "flip", "crane", 0}, Outcomes: map[string]int{ok: 5}, Split: 1, Version: "20.10",
 			Fairlead: "old"},
-		{cell: cell{"crane", "fairlead", "flip", "distribution"}, Outcomes: map[string]int{ok: 20}, Version: "v1",
+		{cell: cell{"crane", "fairlead", "flip", "distribution", 0}, Outcomes: map[string]int{ok: 20}, Version: "v1",
 			Fairlead: "new"},
-		{cell: cell{"crane", "fairlead", "flip", "crane"}, Outcomes: map[string]int{ok: 20}, Version: "v1",
+		{cell: cell{"crane", "fairlead", "flip", "crane", 0}, Outcomes: map[string]int{ok: 20}, Version: "v1",
 			Fairlead: "new"},
-		{cell: cell{"crane", "fairlead", "kill", "distribution"}, Outcomes: map[string]int{ok: 3, failed: 1},
+		{cell: cell{"crane", "fairlead", "kill", "distribution", 0}, Outcomes: map[string]int{ok: 3, failed: 1},
 			Version: "v1", Fairlead: "new"},
-		{cell: cell{"crane", "fairlead", "kill", "distribution"}, Outcomes: map[string]int{unharmed: 2}, Version: "v1",
+		{cell: cell{"crane", "fairlead", "kill", "distribution", 0}, Outcomes: map[string]int{unharmed: 2}, Version: "v1",
 			Fairlead: "new"},
+		{cell: cell{"crane", "fairlead", "kill", "distribution", 4 << 20}, Outcomes: map[string]int{failed: 7},
+			Version: "v1", Fairlead: "new"},
+		{cell: cell{"crane", "fairlead", "pull-slow", "distribution", 256 << 20},
+			Outcomes: map[string]int{ok: 2, hung: 1}, Fetched: []float64{1.001, 1.0123}, Version: "v1", Fairlead: "new"},
+		{cell: cell{"docker", "fairlead", "pull-cut", "distribution", 256 << 20}, Outcomes: map[string]int{ok: 3},
+			Fetched: []float64{1, 1, 1}, Version: "20.10", Fairlead: "new"},
 	}
 }
 
@@ -64,6 +70,9 @@ func TestTables(t *testing.T) {
 			"| came to both ends | 4 | – | – | 0 | – |\n",
 		"Mode `request`.\n\n", "| crane | 2+2 of 5 | – | – | – | – |\n",
 		"| client | whole on another | failed, and the client says so | damaged | hung | finished before |\n| --- | --- | --- | --- | --- | --- |\n| crane | 3 | 1 | 0 | 0 | 2 |\n",
+		"layers of 4 MiB.\n", "| crane | 0 | 7 | 0 | 0 | 0 |\n",
+		"| client | pull-kill | pull-stop | pull-slow | pull-cut |\n| --- | --- | --- | --- | --- |\n" +
+			"| docker | – | – | – | 3 of 3; 1.000 |\n| crane | – | – | 2 of 3 (0, 0, 1); 1.012 | – |\n",
 		"Clients: crane v1, docker 20.10. Fairlead: new.\n",
 	} {
 		if !strings.Contains(b.String(), want) {

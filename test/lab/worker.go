@@ -16,9 +16,10 @@ import (
 )
 
 const (
-	prepareBound = time.Minute
+	prepareBound = 3 * time.Minute
 	pushBound    = 3 * time.Minute // what takes longer counts as hung
 	maxDetails   = 3
+	cellPrefix   = "cell-"
 )
 
 // job is all that is to be run with one client.
@@ -71,28 +72,23 @@ type worker struct {
 
 // step runs what is missing of a cell.
 func (w *worker) step(ctx context.Context, number int, s step) (result, error) {
-	b := &bench{dir: filepath.Join(home, fmt.Sprintf("cell-%d", number)), fairlead: w.Fairlead.Path,
+	b := &bench{dir: filepath.Join(home, fmt.Sprint(cellPrefix, number)), fairlead: w.Fairlead.Path,
 		programs: w.Programs}
 	if err := os.Mkdir(b.dir, 0o700); err != nil {
 		return result{}, err
 	}
 	defer os.RemoveAll(b.dir)
 	defer b.close()
-	images := make([]image, s.Pushes)
-	err := inParallel(len(images), w.Parallel, func(i int) (err error) {
-		images[i], err = newImage(b.file(fmt.Sprintf("image-%d", i)), fmt.Sprintf("%s/c%d-p%d", w.client.name, number,
-			i))
-		if err == nil && w.client.load != nil {
-			err = w.client.load(ctx, w.host, images[i])
-		}
-		return err
-	})
+	images, err := w.images(ctx, b, number, s)
 	if err != nil {
 		return result{}, err
 	}
 	runCell := w.scatter
-	if s.Cell.Mode == "kill" {
+	switch {
+	case s.Cell.Mode == "kill":
 		runCell = w.kill
+	case s.Cell.pulls():
+		runCell = w.pullAll
 	}
 	began := time.Now()
 	ends, err := runCell(ctx, b, s, images)
@@ -109,6 +105,12 @@ func (w *worker) step(ctx context.Context, number int, s step) (result, error) {
 		if e.split {
 			r.Split++
 		}
+		if s.Cell.pulls() {
+			r.Took = append(r.Took, e.seconds)
+		}
+		if e.outcome == ok && e.fetched > 0 {
+			r.Fetched = append(r.Fetched, e.fetched)
+		}
 		if e.detail != "" && len(r.Details) < maxDetails && !slices.Contains(r.Details, e.detail) {
 			r.Details = append(r.Details, e.detail)
 		}
@@ -119,12 +121,32 @@ func (w *worker) step(ctx context.Context, number int, s step) (result, error) {
 	return r, err
 }
 
-// end is how one push ended.
+// images are one for each push, which the client has taken in, or the one that is pulled.
+func (w *worker) images(ctx context.Context, b *bench, number int, s step) ([]image, error) {
+	if s.Cell.pulls() {
+		i, err := newImage(b.file("image"), w.client.name+"/pulled", []int{s.Cell.Layer})
+		return []image{i}, err
+	}
+	images := make([]image, s.Pushes)
+	err := inParallel(len(images), w.Parallel, func(i int) (err error) {
+		images[i], err = newImage(b.file(fmt.Sprintf("image-%d", i)), fmt.Sprintf("%s/c%d-p%d", w.client.name, number,
+			i), layerSizes(s.Cell.Layer))
+		if err == nil && w.client.load != nil {
+			err = w.client.load(ctx, w.host, images[i])
+		}
+		return err
+	})
+	return images, err
+}
+
+// end is how one push or pull ended.
 type end struct {
 	outcome string
 	detail  string // one line
 	printed string // by the client
 	split   bool   // it came to both ends
+	// of a pull: what the replicas sent in all, as a multiple of what it has
+	fetched, seconds float64
 }
 
 // scatter pushes the images while their connections are thrown about.
@@ -133,7 +155,7 @@ func (w *worker) scatter(ctx context.Context, b *bench, s step, images []image) 
 	if err != nil {
 		return nil, err
 	}
-	slow := newPace(flipPush)
+	slow := newPace(usualSize, flipPush)
 	if err := b.route(ctx, s.Cell, ips, slow); err != nil {
 		return nil, err
 	}
@@ -222,7 +244,7 @@ func (w *worker) keep(b *bench, s step, images []image, ends []end) error {
 	var said strings.Builder
 	for i, e := range ends {
 		if e.outcome != ok {
-			fmt.Fprintf(&said, "--- %s %s %s\n%s\n", images[i].repository, e.outcome, e.detail, e.printed)
+			fmt.Fprintf(&said, "--- %s %s %s\n%s\n", images[min(i, len(images)-1)].repository, e.outcome, e.detail, e.printed)
 		}
 	}
 	files := map[string]string{"pushes.txt": said.String()}
