@@ -311,7 +311,7 @@ func TestUploadsThatAreLost(t *testing.T) {
 		if got := s.do(line, body, headers...); got.err == nil {
 			s.t.Errorf("%s: no broken connection: %v", line, got)
 		}
-		s.want(s.do(line, body, headers...), 404, "west; reason=upload_lost")
+		s.want(s.do(line, body, headers...), 502, "west; reason=upload_lost")
 		if seen := strings.Join(s.take(), "\n"); strings.Contains(seen, "east") {
 			s.t.Errorf("asked %s", seen)
 		}

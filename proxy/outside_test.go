@@ -206,5 +206,5 @@ func TestOutsideBelongsToThePush(t *testing.T) {
 	if got := g.do("PATCH "+location, strings.NewReader("x")); got.err == nil {
 		t.Errorf("no broken connection: %v", got)
 	}
-	g.want(g.do("PATCH "+location, strings.NewReader("x")), 404, "west; reason=upload_lost")
+	g.want(g.do("PATCH "+location, strings.NewReader("x")), 502, "west; reason=upload_lost")
 }
