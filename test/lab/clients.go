@@ -40,7 +40,7 @@ func (h host) command(name string, args ...string) []string {
 }
 
 func (h host) run(ctx context.Context, name string, args ...string) error {
-	return run(ctx, prepareBound, h.programs[name].Path, args...)
+	return run(ctx, h.programs[name].Path, args...)
 }
 
 // daemon starts a program that listens on a Unix socket.

@@ -110,9 +110,9 @@ func environment() []string {
 
 var errHung = errors.New("hung")
 
-// run runs a client's command to its end, or to its bound. The error has what it printed.
-func run(ctx context.Context, bound time.Duration, program string, args ...string) error {
-	limited, cancel := context.WithTimeout(ctx, bound)
+// run runs a client's command to its end, or to commandBound. The error has what it printed.
+func run(ctx context.Context, program string, args ...string) error {
+	limited, cancel := context.WithTimeout(ctx, commandBound)
 	defer cancel()
 	cmd := exec.CommandContext(limited, program, args...)
 	cmd.Env = environment()
@@ -127,7 +127,7 @@ func run(ctx context.Context, bound time.Duration, program string, args ...strin
 	case err == nil:
 		return nil
 	case limited.Err() != nil && ctx.Err() == nil:
-		return fmt.Errorf("%w after %v: %s", errHung, bound, out.String())
+		return fmt.Errorf("%w after %v: %s", errHung, commandBound, out.String())
 	}
 	return fmt.Errorf("%s: %w\n%s", filepath.Base(program), err, out.String())
 }

@@ -62,7 +62,7 @@ func (b *bench) fill(ctx context.Context, c cell, i image) error {
 		return err
 	}
 	defer p.kill()
-	err = run(ctx, prepareBound, b.programs["crane"].Path, "--insecure", "push", i.dir,
+	err = run(ctx, b.programs["crane"].Path, "--insecure", "push", i.dir,
 		replicas[0].registry+port+"/"+i.repository+":"+imageTag)
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (w *worker) pullOnce(ctx context.Context, b *bench, c cell, i image, round 
 	}
 	before, began := sentBy(links), time.Now()
 	line := w.client.pull(w.host, i)
-	pulled := run(ctx, pushBound, line[0], line[1:]...)
+	pulled := run(ctx, line[0], line[1:]...)
 	seconds := time.Since(began).Seconds()
 	e, err := judgePulled(home, i, pulled, f.struck.Load())
 	e.fetched = math.Round(float64(sentBy(links)-before)/float64(i.size())*1e4) / 1e4
@@ -186,8 +186,11 @@ func digestsBelow(dir string, sizes map[int]bool) (map[string]bool, error) {
 			return fs.SkipDir
 		}
 		info, err := d.Info()
-		if err != nil || !info.Mode().IsRegular() || !sizes[int(info.Size())] {
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil
+		}
+		if err != nil || !info.Mode().IsRegular() || !sizes[int(info.Size())] {
+			return err
 		}
 		content, err := os.ReadFile(path)
 		if err == nil {

@@ -15,7 +15,7 @@ const (
 	ok       = "ok"
 	failed   = "failed"   // the client says so
 	damaged  = "damaged"  // the client says that all is well, and it is not
-	hung     = "hung"     // killed after pushBound
+	hung     = "hung"     // killed after commandBound
 	unharmed = "unharmed" // it was finished before anything happened to its replica
 )
 

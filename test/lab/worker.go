@@ -16,8 +16,7 @@ import (
 )
 
 const (
-	prepareBound = 3 * time.Minute
-	pushBound    = 3 * time.Minute // what takes longer counts as hung
+	commandBound = 3 * time.Minute // what takes longer counts as hung
 	maxDetails   = 3
 	cellPrefix   = "cell-"
 )
@@ -186,7 +185,7 @@ func (w *worker) scatter(ctx context.Context, b *bench, s step, images []image) 
 
 func (w *worker) push(ctx context.Context, i image) error {
 	line := w.client.push(w.host, i)
-	return run(ctx, pushBound, line[0], line[1:]...)
+	return run(ctx, line[0], line[1:]...)
 }
 
 // split: whether requests of a push came to both ends, by what those have logged.
