@@ -84,7 +84,7 @@ func largePuller() *http.Client {
 // pullLarge pulls until ctx ends, one after the other where it reads what it gets. What is refused is asked for again.
 func pullLarge(ctx context.Context, client *http.Client, base string, reads bool) {
 	for ctx.Err() == nil {
-		request, _ := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v2/large/blobs/"+digestOf(nil), nil)
+		request, _ := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v2/large/blobs/"+zerosDigest(), nil)
 		response, err := client.Do(request)
 		if err != nil || response.StatusCode != http.StatusOK {
 			pause(ctx, 10*time.Second)

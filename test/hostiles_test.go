@@ -7,7 +7,7 @@ import (
 
 // Parts of hostile requests.
 const (
-	blobOf    = "/v2/{C}/blobs/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	blobOf    = "/v2/{C}/blobs/sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 	upload    = "/v2/{C}/blobs/uploads/1?fairlead-replica=westus"
 	arriving  = "/v2/{C}/blobs/uploads/1" // the same as the upstream sees it
 	toHost    = "Host: {H}\r\n"

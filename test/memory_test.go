@@ -145,19 +145,23 @@ func (g *gateway) watchMemory(t testing.TB) func() int64 {
 	return func() int64 { close(end); <-ended; return most }
 }
 
+// zeros are what the sink has at every path of `large`.
+var zeros = make([]byte, 32<<20)
+
+var zerosDigest = sync.OnceValue(func() string { return digestOf(zeros) })
+
 // startSink is a registry that keeps nothing: it takes every push but those to `flood`, which it refuses, and has 32 MiB
 // at every path of `large`.
 func startSink(t testing.TB) string { return "http://" + serveOn(t, sinkHandler()) }
 
 func sinkHandler() http.HandlerFunc {
-	large := make([]byte, 32<<20)
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/v2/flood/"):
 			w.WriteHeader(http.StatusUnauthorized)
 		case strings.HasPrefix(r.URL.Path, "/v2/large/") && r.Method == http.MethodGet:
-			_, _ = w.Write(large)
+			_, _ = w.Write(zeros)
 		case r.Method == http.MethodPost:
 			w.Header().Set("Location", r.URL.Path+"1")
 			w.WriteHeader(http.StatusAccepted)

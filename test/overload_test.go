@@ -67,7 +67,7 @@ func overload(ctx context.Context, g *gateway, i int, codes *statuses) {
 	defer client.CloseIdleConnections()
 	part := make([]byte, 256<<10)
 	for ctx.Err() == nil {
-		request, _ := http.NewRequestWithContext(ctx, http.MethodGet, g.url()+"/v2/large/blobs/"+digestOf(nil), nil)
+		request, _ := http.NewRequestWithContext(ctx, http.MethodGet, g.url()+"/v2/large/blobs/"+zerosDigest(), nil)
 		if i%2 == 0 {
 			request, _ = http.NewRequestWithContext(ctx, http.MethodPatch, g.url()+"/v2/app/blobs/uploads/1",
 				bytes.NewReader(part))

@@ -36,7 +36,7 @@ func TestSlowClients(t *testing.T) {
 	for _, attack := range [][]string{
 		{"-H", "-i", "1", "-u", g.url() + "/v2/"},
 		{"-B", "-i", "1", "-s", "65536", "-t", "POST", "-u", g.url() + "/v2/app/blobs/uploads/"},
-		{"-X", "-n", "1", "-z", "100", "-u", g.url() + "/v2/large/blobs/" + digestOf(nil)},
+		{"-X", "-n", "1", "-z", "100", "-u", g.url() + "/v2/large/blobs/" + zerosDigest()},
 	} {
 		start(t, "slowhttptest"+attack[0], nil, tool,
 			append(attack, "-c", fmt.Sprint(connections), "-r", "200", "-l", "600")...)

@@ -162,8 +162,8 @@ func (h hostile) arrived(came []recorded) error {
 	return nil
 }
 
-// blobPath is read and passed on without a look at what it holds.
-const blobPath = "/v2/%s/blobs/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+// blobPath is of what the recorder answers.
+const blobPath = "/v2/%s/blobs/sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 
 func innocent(name string) string {
 	return "GET " + fmt.Sprintf(blobPath, name) + " HTTP/1.1\r\nHost: " + hostname + "\r\nConnection: close\r\n\r\n"
