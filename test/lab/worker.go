@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	prepareBound = 3 * time.Minute
+	prepareBound = 2 * time.Minute
 	pushBound    = 3 * time.Minute // what takes longer counts as hung
 	maxDetails   = 3
 	cellPrefix   = "cell-"
