@@ -141,11 +141,10 @@ func (w *worker) dropPulled(ctx context.Context, i image, pulled error) error {
 	if w.client.drop == nil {
 		return os.RemoveAll(w.host.pulled())
 	}
-	dropped := w.client.drop(ctx, w.host, i)
-	if pulled != nil {
-		dropped = nil
+	if err := w.client.drop(ctx, w.host, i); pulled == nil {
+		return err
 	}
-	return dropped
+	return nil
 }
 
 // judgePulled looks for the content itself wherever the client keeps it, packed or unpacked.
@@ -200,14 +199,4 @@ func digestsBelow(dir string, sizes map[int]bool) (map[string]bool, error) {
 		return nil
 	})
 	return found, err
-}
-
-// contentOfSize has none of what has another size, is no file, or is gone by now.
-func contentOfSize(path string, d fs.DirEntry, sizes map[int]bool) (content []byte, taken bool) {
-	info, err := d.Info()
-	if err != nil || !info.Mode().IsRegular() || !sizes[int(info.Size())] {
-		return nil, false
-	}
-	content, err = os.ReadFile(path)
-	return content, err == nil
 }
