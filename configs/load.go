@@ -44,8 +44,8 @@ func Parse(file string, data []byte) (*Config, error) {
 }
 
 func defaults(file string) *Config {
-	limits := Limits{Manifest: 8 << 20, FirstByte: 4500 * time.Millisecond, Lists: 30 * time.Second, Resume: 30 * time.Second,
-		Silence: 5 * time.Minute, ClientShare: 80, Hashing: 10}
+	limits := Limits{Manifest: 8 << 20, FirstByte: 4500 * time.Millisecond, Lists: 30 * time.Second,
+		Resume: 30 * time.Second, Silence: 5 * time.Minute, ClientShare: 80, Hashing: 10}
 	return &Config{
 		File: file,
 		DNS:  DNS{Listen: []string{":53"}, TTL: time.Minute},

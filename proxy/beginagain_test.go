@@ -193,7 +193,7 @@ func (s *shelves) unsized(content []byte, waits bool) io.Reader {
 }
 
 func (s *shelves) awaitDeath([]byte) (int, error) {
-	for ; ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		s.west.mu.Lock()
 		dead := s.west.dead
 		s.west.mu.Unlock()
@@ -201,6 +201,7 @@ func (s *shelves) awaitDeath([]byte) (int, error) {
 			return 0, io.EOF
 		}
 	}
+	return 0, io.ErrUnexpectedEOF
 }
 
 type readerFunc func([]byte) (int, error)

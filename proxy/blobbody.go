@@ -178,6 +178,7 @@ func (b *blobBody) goOn(broke error) error {
 	if errors.Is(broke, errDamaged) { // so may be what the client has already
 		return broke
 	}
+	b.now.Close() // so that its place at the replica is free
 	x.progress.phase.Store(int32(resuming))
 	defer x.progress.phase.Store(int32(receiving))
 	for x.ctx.Err() == nil {

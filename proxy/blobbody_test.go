@@ -62,7 +62,7 @@ func (g *rig) resumed(from, to string, why leaveReason) float64 {
 	return testutil.ToFloat64(g.proxy.metrics.resumed.WithLabelValues(from, to, string(why)))
 }
 
-func resumes30s(c *rigConfig) { c.Limits.Resume = patience }
+func goesOn(c *rigConfig) { c.Limits.Resume = patience }
 
 // half is where answers break off.
 const half = 1 << 20
@@ -100,7 +100,7 @@ func TestAPullOutlivesItsReplica(t *testing.T) {
 				"east": func(w http.ResponseWriter, r *http.Request) {
 					ranges = append(ranges, r.Header.Get("Range"))
 					test.east(w, r)
-				}}, resumes30s)
+				}}, goesOn)
 			var headers []string
 			if test.asked != "" {
 				headers = append(headers, "Range: "+test.asked)
@@ -134,12 +134,15 @@ func TestAPullThatCannotGoOn(t *testing.T) {
 		west, east http.HandlerFunc
 		headers    []string
 	}{
-		"nobody has it":          {once(until(half, breakOff)), nil, nil},
-		"of another length":      {once(until(half, breakOff)), change("Content-Range", "bytes 1048576-3145727/3145729"), nil},
-		"of another digest":      {once(until(half, breakOff)), change(digestHeader, otherDigest), nil},
-		"from another byte":      {once(until(half, breakOff)), change("Content-Range", "bytes 1048575-3145726/3145728"), nil},
-		"encoded":                {once(until(half, breakOff)), change("Content-Encoding", "gzip"), nil},
-		"several parts":          {once(until(half, breakOff)), serveBlob, []string{"Range: bytes=0-1999999,2000001-3000000"}},
+		"nobody has it": {once(until(half, breakOff)), nil, nil},
+		"of another length": {once(until(half, breakOff)),
+			change("Content-Range", "bytes 1048576-3145727/3145729"), nil},
+		"of another digest": {once(until(half, breakOff)), change(digestHeader, otherDigest), nil},
+		"from another byte": {once(until(half, breakOff)),
+			change("Content-Range", "bytes 1048575-3145726/3145728"), nil},
+		"encoded": {once(until(half, breakOff)), change("Content-Encoding", "gzip"), nil},
+		"several parts": {once(until(half, breakOff)), serveBlob,
+			[]string{"Range: bytes=0-1999999,2000001-3000000"}},
 		"one that was encoded":   {once(zstdCoded(until(half, breakOff))), serveBlob, nil},
 		"one that is not let in": {once(until(half, breakOff)), status(401), nil},
 	} {
@@ -190,12 +193,13 @@ func TestAReplicaThatKnowsNoRanges(t *testing.T) {
 		r.Header.Del("Range")
 		serveBlob(w, r)
 	}
-	g := newRig(t, map[string]http.HandlerFunc{"west": until(half, breakOff), "east": whole}, resumes30s)
+	g := newRig(t, map[string]http.HandlerFunc{"west": until(half, breakOff), "east": whole}, goesOn)
 	got := g.do("GET "+largePath, nil, "Range: bytes=1000-2000000")
 	if got.err != nil || got.body != string(largeBlob[1000:2000001]) {
 		t.Errorf("%d bytes, %v", len(got.body), got.err)
 	}
-	g = newRig(t, map[string]http.HandlerFunc{"west": until(half, breakOff), "east": whole, "europe": serveBlob}, resumes30s)
+	g = newRig(t, map[string]http.HandlerFunc{"west": until(half, breakOff), "east": whole, "europe": serveBlob},
+		goesOn)
 	if got := g.do("GET "+largePath, nil); got.err != nil || got.body != string(largeBlob) {
 		t.Errorf("%d bytes, %v", len(got.body), got.err)
 	}
@@ -212,8 +216,12 @@ func TestTheOnlyReplicaGoesOn(t *testing.T) {
 			until(1<<19, breakOff)(w, r)
 		}
 		serveBlob(w, r)
-	}}, resumes30s)
-	if got := g.do("GET "+largePath, nil, "Host: west.registry.contoso.com"); got.err != nil || got.body != string(largeBlob) {
+	}}, func(c *rigConfig) {
+		goesOn(c)
+		c.way.MaxConns, c.ClientShare = 1, 1 // the one that broke is no longer the client's
+	})
+	got := g.do("GET "+largePath, nil, "Host: west.registry.contoso.com")
+	if got.err != nil || got.body != string(largeBlob) {
 		t.Errorf("%d bytes, %v", len(got.body), got.err)
 	}
 	if n := g.resumed("west", "west", leaveBroken); n != 3 {
@@ -233,7 +241,7 @@ func TestTheRestOfObjectStorage(t *testing.T) {
 		"east": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, strings.Replace(storage.URL, "127.0.0.1", "localhost", 1)+"/bucket/1?signature=2",
 				http.StatusTemporaryRedirect)
-		}}, resumes30s)
+		}}, goesOn)
 	got := g.do("GET "+largePath, nil, "Authorization: Bearer secret")
 	if got.err != nil || got.body != string(largeBlob) {
 		t.Errorf("%d bytes, %v", len(got.body), got.err)
@@ -252,7 +260,7 @@ func TestTheRestWithTheGatewaysLogin(t *testing.T) {
 		}
 		serveBlob(w, r)
 	}
-	g := newRig(t, map[string]http.HandlerFunc{"west": until(half, breakOff), "east": east}, resumes30s)
+	g := newRig(t, map[string]http.HandlerFunc{"west": until(half, breakOff), "east": east}, goesOn)
 	own := g.proxy.Upstreams.Reach("east")
 	own.Transport = authorized{own.Transport}
 	g.proxy.Own = map[string]transfer.Replica{"east": own}
@@ -363,7 +371,7 @@ func TestAClientThatLeavesWhileTheRestIsAskedFor(t *testing.T) {
 			asked <- true
 			<-r.Context().Done()
 			ended <- true
-		}}, resumes30s)
+		}}, goesOn)
 	ctx, leave := context.WithCancel(t.Context())
 	request, _ := http.NewRequestWithContext(ctx, http.MethodGet, g.gateway.URL+largePath, nil)
 	response, err := http.DefaultClient.Do(request)
@@ -411,7 +419,7 @@ func TestAPullOutlivesItsReplicaInTLSAndHTTP2(t *testing.T) {
 func TestTheRestIsCountedForItsReplica(t *testing.T) {
 	pulled := map[string]int{}
 	g := newRig(t, map[string]http.HandlerFunc{"west": until(half, breakOff), "east": serveBlob}, func(c *rigConfig) {
-		resumes30s(c)
+		goesOn(c)
 		c.told.pulled = func(replica string, nearest bool, n int) {
 			pulled[replica+" "+strconv.FormatBool(nearest)] += n
 		}
@@ -446,7 +454,7 @@ func end(http.ResponseWriter, *http.Request) {}
 
 func TestABodyInChunksGoesOn(t *testing.T) {
 	size := strconv.Itoa(len(largeBlob))
-	g := newRig(t, map[string]http.HandlerFunc{"west": framed(size, breakOff), "east": framed(size, end)}, resumes30s)
+	g := newRig(t, map[string]http.HandlerFunc{"west": framed(size, breakOff), "east": framed(size, end)}, goesOn)
 	if got := g.do("GET "+largePath, nil); got.err != nil || got.body != string(largeBlob) {
 		t.Errorf("%d bytes, %v", len(got.body), got.err)
 	}
@@ -510,7 +518,7 @@ func TestAReplicaThatIsBackBeforeItsProbes(t *testing.T) {
 			broke <- true
 			breakOff(w, r)
 		})(w, r)
-	}}, resumes30s)
+	}}, goesOn)
 	if got := g.do("GET "+largePath, nil); got.err != nil || got.body != string(largeBlob) {
 		t.Errorf("%d bytes, %v", len(got.body), got.err)
 	}
@@ -564,7 +572,7 @@ func TestTheRestWithoutConditions(t *testing.T) {
 		"east": func(w http.ResponseWriter, r *http.Request) {
 			got = r.Header.Clone()
 			serveBlob(w, r)
-		}}, resumes30s)
+		}}, goesOn)
 	g.do("GET "+largePath, nil, `If-None-Match: "1"`, `If-Range: "2"`, "Range: bytes=5-", "If-Modified-Since: 3",
 		"Accept-Encoding: gzip")
 	if got["If-None-Match"] != nil || got["If-Range"] != nil || got["If-Modified-Since"] != nil ||

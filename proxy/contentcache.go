@@ -14,8 +14,8 @@ const maxKept = 1 << 20
 // keptOverhead is what one content needs beside its bytes and its key, which bounds their number, too.
 const keptOverhead = 512
 
-// contentCache keeps what clients have uploaded lately, by name, so that it can be sent again where the replica that took it
-// is lost. What was touched last stays longest.
+// contentCache keeps what clients have uploaded lately, by name, so that it can be sent again where the replica that
+// took it is lost. What was touched last stays longest.
 type contentCache struct {
 	// Static after newContentCache.
 	most int64         // bytes, of what is kept and of bodies under way

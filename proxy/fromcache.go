@@ -57,8 +57,8 @@ func cached(content []byte) transfer.Replica {
 	}
 }
 
-// putKept puts a blob of the client's own push, which only a lost replica has, to the one that was asked for it, and asks
-// that again. Some clients look for what they have just committed, and give up where it is not.
+// putKept puts a blob of the client's own push, which only a lost replica has, to the one that was asked for it, and
+// asks that again. Some clients look for what they have just committed, and give up where it is not.
 func (x *exchange) putKept(out *http.Request, got answer) answer {
 	p, need := x.pushing(got.Replica.Name), manifest.Descriptor{Digest: x.target.reference}
 	took := x.decided.fleet.Replica(x.proxy.pushes.replicaOf(x.pushKey(), need.Digest, time.Now()))

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// partBody is the body of a part of an upload. What is taken of it from the client is kept, up to maxKept, as long as it
-// may have to be sent again to another replica. Of a body that is known to be longer nothing is kept, so that it moves
+// partBody is the body of a part of an upload. What is taken of it from the client is kept, up to maxKept, as long as
+// it may have to be sent again to another replica. Of a body that is known to be longer nothing is kept, so that it moves
 // inside the kernel: that goes elsewhere only before its first byte was taken.
 type partBody struct {
 	// Static.

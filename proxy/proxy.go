@@ -37,9 +37,9 @@ type Config struct {
 	Memory         Memory
 	Pipes          *splice.Pool
 	Own            map[string]transfer.Replica // as the gateway logs in there itself, where the file has a login
-	ClientShare    float64                     // of room and connections to a replica, that one client may have; 0 is DefaultShare
+	ClientShare    float64                     // of room, and of a replica's connections, for one client; 0 is DefaultShare
 	Map            func() *router.Map          // of the fleet's replicas
-	Hashing        float64                     // of one core, that may go into comparing blobs with their digests; 0: none is
+	Hashing        float64                     // of one core, for comparing blobs with their digests; 0: none is
 	Fleet          func() *router.Fleet
 	Trouble        func(replica string) // must not block
 	OwnShortage    func(error) bool     // it comes of what this gateway has run out of

@@ -71,8 +71,8 @@ func (x *exchange) refuseLostUpload() {
 
 const lostUpload = "the replica that holds this upload is lost: start the upload again"
 
-// containerd1 begins the User-Agent of a client that gives up when the connection breaks, and sends the same part again,
-// whole, after 408 (RFC 9110, 15.5.9). Later ones do after both.
+// containerd1 begins the User-Agent of a client that gives up when the connection breaks, and sends the same part
+// again, whole, after 408 (RFC 9110, 15.5.9). Later ones do after both.
 const containerd1 = "containerd/1."
 
 // What is read of a part that is lost.

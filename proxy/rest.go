@@ -35,8 +35,8 @@ const (
 	mostPause  = 2 * time.Second
 )
 
-// seekUntil asks all that may have the rest, again and again: replicas start again, and networks come back. ended: there
-// is none, all bytes have come.
+// seekUntil asks all that may have the rest, again and again: replicas start again, and networks come back. ended:
+// there is none, all bytes have come.
 func (b *blobBody) seekUntil(until time.Time) (why leaveReason, found *restBody, ended bool) {
 	why = b.reason()
 	for {
@@ -127,6 +127,13 @@ func (b *blobBody) ask(replica *router.Replica, q question) (found *restBody, en
 	}
 	ctx, cancel := context.WithCancelCause(b.ctx)
 	timer := time.AfterFunc(q.wait, func() { cancel(errNoAnswer) })
+	defer timer.Stop()
+	leave, err := x.proxy.places.enter(ctx, placeKey{replica.Name, clientPrefix(x.client)})
+	if err != nil {
+		cancel(nil)
+		return nil, false
+	}
+	cancel = leaving(cancel, leave)
 	response, err := b.fetch(ctx, replica.Name, q)
 	timer.Stop()
 	if err == nil && cutOff(ctx) {
@@ -199,9 +206,7 @@ type sender func(*http.Request) (*http.Response, error)
 func (b *blobBody) fetch(ctx context.Context, replica string, q question) (*http.Response, error) {
 	x := b.x
 	relayed := x.in.Header.Get(upstream.HopHeader) != ""
-	send := sender(func(r *http.Request) (*http.Response, error) {
-		return x.proxy.Upstreams.Send(replica, r, relayed, nil)
-	})
+	send := sender(func(r *http.Request) (*http.Response, error) { return x.send(replica, r) })
 	out := b.question(ctx, q)
 	response, err := send(out)
 	own, hasOwn := x.proxy.Own[replica]

@@ -2,10 +2,10 @@ package router
 
 import "slices"
 
-// Rest is who may have the rest of a body, in the order in which they are asked, once it could not go on at the replicas
-// that were left: all others of its decision, then those that were left, beginning with the first. Their connections may
-// have broken, and nothing else. So they are asked also where probes have called them down meanwhile, unless their word
-// does not count.
+// Rest is who may have the rest of a body, in the order in which they are asked, once it could not go on at the
+// replicas that were left: all others of its decision, then those that were left, beginning with the first. Their
+// connections may have broken, and nothing else. So they are asked also where probes have called them down meanwhile,
+// unless their word does not count.
 func (r Request) Rest(d Decision, left []string) []*Replica {
 	var others, again []*Replica
 	for _, x := range d.Tries {

@@ -29,8 +29,8 @@ type allotment struct {
 }
 
 // allot divides what memory this process may have, in bytes: ten sixteenths are for requests under way, three for
-// manifests, two for connections that wait, one for large heads, half of one for small uploads that are kept. Seldom all
-// are needed at a time, which leaves some for copies and for the collector.
+// manifests, two for connections that wait, one for large heads, half of one for small uploads that are kept. Seldom
+// all are needed at a time, which leaves some for copies and for the collector.
 func allot(limit int64) allotment {
 	free, most := max(limit-ownMemory, limit/4), proxy.DefaultMemory
 	requests := min(most.Requests, free/16*10)
