@@ -27,6 +27,7 @@ type shelf struct {
 	manifests map[string][]byte
 	begun     int
 	dead      bool
+	patches   int // that have come, however they end
 	diesAfter int // bytes of the next body that it reads before it dies; -1: all, and dies without an answer. 0: never
 }
 
@@ -49,7 +50,7 @@ func (s *shelf) blob(digest string) []byte {
 }
 
 func (s *shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body := s.read(r)
+	body := s.read(w, r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
@@ -78,8 +79,11 @@ func (s *shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // read reads a body, or dies of it.
-func (s *shelf) read(r *http.Request) []byte {
+func (s *shelf) read(w http.ResponseWriter, r *http.Request) []byte {
 	s.mu.Lock()
+	if r.Method == http.MethodPatch {
+		s.patches++
+	}
 	most := s.diesAfter
 	alive := !s.dead
 	s.mu.Unlock()
@@ -93,7 +97,14 @@ func (s *shelf) read(r *http.Request) []byte {
 		_, _ = io.CopyN(io.Discard, r.Body, int64(most))
 	}
 	s.die()
+	hangUp(w) // at once: the end of a handler waits for more of the body
 	panic(http.ErrAbortHandler)
+}
+
+func hangUp(w http.ResponseWriter) {
+	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		_ = conn.Close()
+	}
 }
 
 // part needs mu.
@@ -182,22 +193,23 @@ func (s *shelves) nothingTaken() {
 	}
 }
 
-// unsized is a body whose length nobody knows. Its end may wait until the first replica is dead.
+// unsized is a body whose length nobody knows. Its end may wait until the first replica is dead and the second one has
+// the upload: of what comes before that, too much may be lost.
 func (s *shelves) unsized(content []byte, waits bool) io.Reader {
 	body := []io.Reader{bytes.NewReader(content)}
 	if waits {
 		n := len(content) / 5
-		body = []io.Reader{bytes.NewReader(content[:n]), readerFunc(s.awaitDeath), bytes.NewReader(content[n:])}
+		body = []io.Reader{bytes.NewReader(content[:n]), readerFunc(s.awaitSecond), bytes.NewReader(content[n:])}
 	}
 	return io.MultiReader(body...)
 }
 
-func (s *shelves) awaitDeath([]byte) (int, error) {
+func (s *shelves) awaitSecond([]byte) (int, error) {
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		s.west.mu.Lock()
-		dead := s.west.dead
-		s.west.mu.Unlock()
-		if dead {
+		s.east.mu.Lock()
+		patches := s.east.patches
+		s.east.mu.Unlock()
+		if patches > 0 {
 			return 0, io.EOF
 		}
 	}
