@@ -19,6 +19,9 @@ const (
 	StateOnline  = "online"
 	StateDrain   = "drain"   // finish what is leased, start nothing
 	StateOffline = "offline" // send nothing there
+
+	// StateLeaving is of a replica that a running gateway's file has no more. No file says it.
+	StateLeaving = "leaving"
 )
 
 // Values of Lease.Owner: which replica a new push is given to.
@@ -136,7 +139,7 @@ type Replica struct {
 	Addresses []netip.Addr `yaml:"addresses"` // what DNS answers: 1 to 16, unmapped
 	Upstream  *url.URL     `yaml:"upstream"`  // scheme and host only
 	Home      bool         `yaml:"home"`
-	State     string       `yaml:"state"` // StateOnline, StateDrain or StateOffline
+	State     string       `yaml:"state"` // StateOnline, StateDrain or StateOffline; in a running gateway StateLeaving, too
 	Write     bool         `yaml:"write"` // false: a read-only replica
 	// Storage: replicas that bear the same have the same content; "" is the replica's own
 	Storage string         `yaml:"storage"`

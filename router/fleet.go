@@ -19,6 +19,8 @@ const (
 	Online  Operator = "online"
 	Drain   Operator = "drain"   // finish what is leased, start nothing
 	Offline Operator = "offline" // nothing goes there while another replica is left
+	// Leaving: the file has it no more. What was begun there may end, and what only it has is copied from it.
+	Leaving Operator = "leaving"
 )
 
 // Health is what probes say of one front or upstream at one moment.
@@ -76,15 +78,10 @@ func (r *Replica) Shares(other *Replica) bool {
 	return r == other || r != nil && other != nil && r.Storage != "" && r.Storage == other.Storage
 }
 
-// drainingLast is a sort order of replicas that are in service.
+// drainingLast is a sort order of replicas that are in service: those that leave come after those that drain.
 func drainingLast(a, b *Replica) int {
-	switch {
-	case a.Operator == b.Operator:
-		return 0
-	case a.Operator == Drain:
-		return 1
-	}
-	return -1
+	rank := func(r *Replica) int { return slices.Index([]Operator{Drain, Leaving}, r.Operator) }
+	return cmp.Compare(rank(a), rank(b))
 }
 
 // changeIn is the least time after which anything probed of this replica can change; 0: steady.

@@ -34,7 +34,7 @@ const (
 type agreement struct {
 	// Static after newAgreement.
 	*cluster.Cluster
-	config     *configs.Cluster
+	config     func() *configs.Config
 	here       string
 	port       string // of fronts
 	monitor    *health.Monitor
@@ -58,9 +58,10 @@ const (
 // newAgreement opens the cluster's sockets. It hears of others at once; they hear of the ledger, and of what is seen
 // here, once it runs.
 func newAgreement(
-	c *configs.Config, release string, m *health.Monitor, l *ledger.Ledger, checkpoint *audit.Checkpoint,
+	config func() *configs.Config, release string, m *health.Monitor, l *ledger.Ledger, checkpoint *audit.Checkpoint,
 	reg prometheus.Registerer, log *slog.Logger,
 ) (*agreement, error) {
+	c := config()
 	keys, err := keyfiles.ClusterKeys(c.Cluster.Key)
 	if err != nil {
 		return nil, err
@@ -80,7 +81,7 @@ func newAgreement(
 	gossip := ledger.NewGossip(l, wire{members, c.Cluster.Name}, log)
 	members.HandleNotes(noteLedger, gossip.Hear)
 	a := &agreement{
-		Cluster: members, config: c.Cluster, here: c.Here, port: port, monitor: m, gossip: gossip,
+		Cluster: members, config: config, here: c.Here, port: port, monitor: m, gossip: gossip,
 		checkpoint: checkpoint, log: log,
 	}
 	a.seen.Store(router.NewFleetView(m.Fleet(), nil, c.Here, &router.FleetView{}, time.Now()))
@@ -124,7 +125,7 @@ func (a *agreement) Front(replica string) (address string, ok bool) {
 // RevokeLost tells all that an owner is lost, if most of us have said so. A gateway that is cut off, has only just come
 // back, or is alone in not reaching the owner, goes elsewhere by itself and takes the lease from nobody.
 func (a *agreement) RevokeLost(repository, owner string) {
-	if a.seen.Load().MayEnd(owner, len(a.Members()), len(a.config.Peers)) {
+	if a.seen.Load().MayEnd(owner, len(a.Members()), len(a.config().Cluster.Peers)) {
 		a.log.Info("a lease was revoked: its owner is lost", "repository", repository, "owner", owner)
 		a.Revoke(repository, owner)
 	}
@@ -159,7 +160,7 @@ func (a *agreement) run(ctx context.Context) error {
 	all.Go(func() error { a.compare(ctx); return nil })
 	all.Go(func() error { every(ctx, unreachableEvery, a.probeUnreachable); return nil })
 	all.Go(func() error {
-		a.FollowKeys(ctx, func() ([][]byte, error) { return keyfiles.ClusterKeys(a.config.Key) })
+		a.FollowKeys(ctx, func() ([][]byte, error) { return keyfiles.ClusterKeys(a.config().Cluster.Key) })
 		return nil
 	})
 	return all.Wait()

@@ -39,7 +39,7 @@ type copying struct {
 	audit      *audit.Audit
 	ledger     ledger.Current
 	checkpoint *audit.Checkpoint // of audits
-	config     *configs.Config
+	config     func() *configs.Config
 	member     string     // this gateway's name
 	agreed     *agreement // nil: this gateway knows no other
 	fleet      func() *router.Fleet
@@ -58,9 +58,11 @@ type copyingParts struct {
 	egress     *upstream.Egress
 }
 
-func newCopying(c *configs.Config, with copyingParts, reg prometheus.Registerer, log *slog.Logger) *copying {
+func newCopying(config func() *configs.Config, with copyingParts, reg prometheus.Registerer,
+	log *slog.Logger) *copying {
+	c := config()
 	out := &copying{
-		ledger: with.ledger, checkpoint: with.checkpoint, config: c, member: member(c), agreed: with.agreed,
+		ledger: with.ledger, checkpoint: with.checkpoint, config: config, member: member(c), agreed: with.agreed,
 		fleet: with.fleet,
 		reach: ownReach(c, with.upstreams), sources: sourcesOf(c), log: log,
 	}
@@ -128,13 +130,13 @@ func (c *copying) Fleet() replication.Fleet {
 }
 
 func (c *copying) leftOut(replica, repository string) bool {
-	return slices.ContainsFunc(c.config.Replication.Filters,
+	return slices.ContainsFunc(c.config().Replication.Filters,
 		func(f configs.Filter) bool { return f.LeavesOut(replica, repository) })
 }
 
 // Copies reports whether what is pushed to others comes to a replica.
 func (c *copying) Copies(replica, repository string) bool {
-	return !c.leftOut(replica, repository) && slices.ContainsFunc(c.config.Replicas, func(r configs.Replica) bool {
+	return !c.leftOut(replica, repository) && slices.ContainsFunc(c.config().Replicas, func(r configs.Replica) bool {
 		return r.Name == replica && r.Write && r.State != configs.StateOffline
 	})
 }
@@ -169,7 +171,7 @@ func (c *copying) Verify(e ledger.Entry, replica string) {
 
 func (c *copying) members() []replication.Member {
 	if c.agreed == nil {
-		return []replication.Member{{Name: c.member, Here: c.config.Here}}
+		return []replication.Member{{Name: c.member, Here: c.config().Here}}
 	}
 	var all []replication.Member
 	for _, m := range c.agreed.Members() {

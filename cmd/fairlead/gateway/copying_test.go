@@ -49,7 +49,7 @@ replicas:
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newCopying(c, copyingParts{
+	return newCopying(func() *configs.Config { return c }, copyingParts{
 		ledger: ledger.Current{Ledger: l}, fleet: monitor.Fleet, upstreams: to,
 		checkpoint: audit.OpenCheckpoint("", log), egress: upstream.NewEgress("", time.Now(), metrics),
 	}, metrics, log)

@@ -29,8 +29,9 @@ import (
 
 // Gateway is one running `fairlead serve`.
 type Gateway struct {
+	live live
+
 	// Static after New.
-	config  *configs.Config
 	log     *slog.Logger
 	metrics *prometheus.Registry
 	geo     *Geo
@@ -74,7 +75,8 @@ func New(ctx context.Context, c *configs.Config, release string, log *slog.Logge
 // newGateway makes each part once what it is handed is there: the ledger, then who tells subscribers, then the gateways
 // that keep their ledgers alike, then the ways to replicas, then who copies, and last those that clients reach.
 func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logger) (_ *Gateway, err error) {
-	g := &Gateway{config: c, log: log, open: open, metrics: prometheus.NewRegistry()}
+	g := &Gateway{log: log, open: open, metrics: prometheus.NewRegistry()}
+	g.live.file.Store(c)
 	g.metrics.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if g.geo, err = NewGeo(c, g.metrics); err != nil {
@@ -103,7 +105,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	}
 	checkpoint := audit.OpenCheckpoint(c.State, log)
 	if c.Cluster != nil {
-		if g.agreed, err = newAgreement(c, release, g.monitor, g.ledger, checkpoint, g.metrics, log); err != nil {
+		if g.agreed, err = newAgreement(g.live.config, release, g.monitor, g.ledger, checkpoint, g.metrics, log); err != nil {
 			return nil, err
 		}
 	}
@@ -112,7 +114,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		return nil, err
 	}
 	g.sent = upstream.NewEgress(c.Here, time.Now(), g.metrics)
-	g.copying = newCopying(c, copyingParts{
+	g.copying = newCopying(g.live.config, copyingParts{
 		ledger: ledger.Current{Ledger: g.ledger, Others: g.others()}, agreed: g.agreed, fleet: g.reached(),
 		upstreams: g.upstreams, checkpoint: checkpoint, egress: g.sent,
 	}, g.metrics, log)
@@ -134,7 +136,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 }
 
 func (g *Gateway) newDNS(may descriptors) *dnsserver.Server {
-	c := g.config
+	c := g.live.config()
 	return dnsserver.New(dnsserver.Config{
 		Hostname: c.Hostname, Nameservers: c.DNS.Nameservers, TTL: c.DNS.TTL, MaxConns: may.dns,
 		Locate: g.geo.Locate, Map: g.geo.Orders, Fleet: g.named(),
@@ -143,7 +145,7 @@ func (g *Gateway) newDNS(may descriptors) *dnsserver.Server {
 }
 
 func (g *Gateway) newProxy(recorder *ledger.Recorder, may descriptors) *proxy.Proxy {
-	c := g.config
+	c := g.live.config()
 	return proxy.New(proxy.Config{
 		Hostname: c.Hostname, Here: c.Here, Upstreams: g.upstreams,
 		Paths: c.Proxy.Paths, TrustedProxies: c.Proxy.TrustedProxies,
@@ -216,7 +218,7 @@ func member(c *configs.Config) string {
 
 // bounds are what this gateway may use of descriptors and of memory. It says so where they are short.
 func (g *Gateway) bounds() (descriptors, allotment) {
-	may := share(maxOpenFiles(), len(g.config.Replicas), len(g.config.DNS.Listen))
+	may := share(maxOpenFiles(), len(g.live.config().Replicas), len(g.live.config().DNS.Listen))
 	if may.clients < maxClients {
 		g.log.Warn("the limit of open files bounds the connections of clients: raise it (ulimit -n, LimitNOFILE=)",
 			"limit", maxOpenFiles(), "connections", may.clients)

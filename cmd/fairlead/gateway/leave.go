@@ -34,7 +34,7 @@ const (
 // could take the clients it returns at once.
 func (g *Gateway) leave(ctx context.Context) {
 	g.draining.Store(true)
-	fronts := ownFronts(g.config)
+	fronts := ownFronts(g.live.config())
 	if len(fronts) == 0 || g.shares(fronts) {
 		return
 	}
@@ -43,10 +43,10 @@ func (g *Gateway) leave(ctx context.Context) {
 		return
 	}
 	g.monitor.Leave(fronts)
-	wait := g.config.DNS.TTL + noticed
+	wait := g.live.config().DNS.TTL + noticed
 	if g.agreed != nil {
 		g.agreed.leave(fronts)
-		wait = g.config.DNS.TTL + time.Second
+		wait = g.live.config().DNS.TTL + time.Second
 	}
 	wait = min(wait, mostLeave)
 	g.log.Info("stopping: clients are served until DNS no longer sends them here", "for", wait)
@@ -65,7 +65,7 @@ func (g *Gateway) shares(fronts []netip.Addr) bool {
 		return false
 	}
 	return slices.ContainsFunc(g.agreed.Members(), func(m cluster.Member) bool {
-		return m.Here == g.config.Here && m.Name != g.config.Cluster.Name
+		return m.Here == g.live.config().Here && m.Name != g.live.config().Cluster.Name
 	})
 }
 
@@ -75,7 +75,7 @@ func (g *Gateway) othersServe(fronts []netip.Addr) bool {
 	if g.agreed != nil {
 		fleet = g.agreed.Agreed()
 	}
-	return fleet.ServedBeside(g.config.Here, fronts)
+	return fleet.ServedBeside(g.live.config().Here, fronts)
 }
 
 func (g *Gateway) drain(clients *http.Server, doors []net.Listener) {
@@ -105,8 +105,8 @@ func (g *Gateway) serveClient(w http.ResponseWriter, r *http.Request) {
 	case probe && stopping:
 		http.Error(w, "this gateway is about to stop", http.StatusServiceUnavailable)
 	// A trusted proxy may write another host.
-	case probe && len(g.config.Proxy.TrustedProxies) == 0 && !serves(r.Host, g.config.Hostname):
-		http.Error(w, "this gateway serves "+g.config.Hostname, http.StatusMisdirectedRequest)
+	case probe && len(g.live.config().Proxy.TrustedProxies) == 0 && !serves(r.Host, g.live.config().Hostname):
+		http.Error(w, "this gateway serves "+g.live.config().Hostname, http.StatusMisdirectedRequest)
 	default:
 		g.proxy.ServeHTTP(w, r)
 	}

@@ -29,7 +29,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer stop()
 	all, failed := errgroup.WithContext(serving)
 	all.Go(func() error { g.monitor.Run(failed); return nil })
-	all.Go(func() error { g.monitor.Remember(failed, healthFile(g.config)); return nil })
+	all.Go(func() error { g.monitor.Remember(failed, healthFile(g.live.config())); return nil })
 	if g.agreed != nil {
 		all.Go(func() error { return g.agreed.run(failed) })
 	}
@@ -55,11 +55,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 	})
 	clients := proxy.NewServer(http.HandlerFunc(g.serveClient), g.tls, g.limiter, g.memory.proxy,
-		limits(g.config.Proxy.Limits), g.log)
+		limits(g.live.config().Proxy.Limits), g.log)
 	var doors []net.Listener
 	for _, l := range open.proxy {
 		doors = append(doors, l)
-		bounded := proxy.Listener(l, g.tls, g.limiter, g.config.Proxy.TrustedProxies, g.log)
+		bounded := proxy.Listener(l, g.tls, g.limiter, g.live.config().Proxy.TrustedProxies, g.log)
 		all.Go(func() error { return served(clients.Serve(bounded)) })
 	}
 	operators := &http.Server{

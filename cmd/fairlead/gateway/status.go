@@ -38,7 +38,7 @@ func (g *Gateway) checks() []admin.Check {
 }
 
 func (g *Gateway) fleet() admin.Fleet {
-	out := admin.Fleet{Hostname: g.config.Hostname, Here: g.config.Here, Gateway: ownAddress(g.config),
+	out := admin.Fleet{Hostname: g.live.config().Hostname, Here: g.live.config().Here, Gateway: ownAddress(g.live.config()),
 		Replicas: []admin.Replica{}}
 	probes := map[string][]admin.Probe{}
 	for _, s := range g.monitor.Status() {
@@ -50,7 +50,7 @@ func (g *Gateway) fleet() admin.Fleet {
 		probes[s.Replica] = append(probes[s.Replica], p)
 	}
 	urls := map[string]string{}
-	for _, r := range g.config.Replicas {
+	for _, r := range g.live.config().Replicas {
 		urls[r.Name] = r.Upstream.String()
 	}
 	for _, r := range g.monitor.Fleet().Replicas() {
@@ -96,7 +96,7 @@ func (g *Gateway) members() admin.Cluster {
 	if g.agreed == nil {
 		return out
 	}
-	out.Name = g.config.Cluster.Name
+	out.Name = g.live.config().Cluster.Name
 	for _, m := range g.agreed.Members() {
 		out.Members = append(out.Members, admin.Member(m))
 	}
