@@ -39,13 +39,15 @@ type Front struct {
 
 // Replica is one regional registry as decisions see it.
 type Replica struct {
-	Name     string
-	Point    geo.Point
-	Country  string
-	Bias     float64 // ms, added to its expected round-trip time
-	Home     bool
-	Operator Operator
-	Writable bool // the file's `write`
+	Name string
+	// Incarnation: another registry under the same name has another one.
+	Incarnation string
+	Point       geo.Point
+	Country     string
+	Bias        float64 // ms, added to its expected round-trip time
+	Home        bool
+	Operator    Operator
+	Writable    bool // the file's `write`
 	// ReadOnly: it has lately refused a write with 405, or failed at one, whatever the file says.
 	ReadOnly bool
 	// Storage: replicas that bear the same one have the same content. "" is the replica's own.

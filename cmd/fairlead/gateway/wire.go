@@ -20,16 +20,17 @@ func Replicas(c *configs.Config) []router.Replica {
 	out := make([]router.Replica, len(c.Replicas))
 	for i, r := range c.Replicas {
 		out[i] = router.Replica{
-			Name:     r.Name,
-			Point:    r.Place.Point,
-			Country:  r.Place.Country,
-			Bias:     r.Bias,
-			Home:     r.Home,
-			Operator: router.Operator(r.State),
-			Writable: r.Write,
-			Storage:  r.Storage,
-			Fronts:   fronts(r.Addresses),
-			Upstream: router.Health{Up: true},
+			Name:        r.Name,
+			Incarnation: r.Incarnation(),
+			Point:       r.Place.Point,
+			Country:     r.Place.Country,
+			Bias:        r.Bias,
+			Home:        r.Home,
+			Operator:    router.Operator(r.State),
+			Writable:    r.Write,
+			Storage:     r.Storage,
+			Fronts:      fronts(r.Addresses),
+			Upstream:    router.Health{Up: true},
 		}
 	}
 	return out
