@@ -117,6 +117,10 @@ type Member struct {
 	Address string    `json:"address"`
 	Version string    `json:"version"`
 	Since   time.Time `json:"since"`
+	// File is a hash of what its file has of what all gateways must have alike; "" if it tells none
+	File     string   `json:"file"`
+	Differs  []string `json:"differs"`  // the keys in which that differs from this gateway's; "unknown" until they have come
+	Draining bool     `json:"draining"` // it serves who comes, and has DNS send nobody
 }
 
 // Damaged is one entry of /damaged: a blob that a replica gave out as something else than its digest says.

@@ -35,6 +35,7 @@ type Cluster struct {
 	reports   *memberReports
 	members   *members
 	misfits   *misfits
+	files     *files
 	guard     *guard
 	repairs   *repairs
 	questions *questions
@@ -44,6 +45,10 @@ type Cluster struct {
 	joins     chan struct{}
 	reliable  chan largeMessage
 	tried     chan struct{}
+	updated   chan struct{} // holds at most one: the settings are others
+
+	settings atomic.Pointer[Settings]
+	draining atomic.Bool
 
 	keysMu sync.Mutex // serializes SetKeys
 
@@ -75,12 +80,15 @@ func newCluster(cfg Config, out outside) (*Cluster, error) {
 		notes:     &noteHandlers{of: map[NoteKind]func(string, []byte){}},
 		questions: newQuestions(), spreads: newSpreads(),
 		joins: make(chan struct{}, maxJoins), reliable: make(chan largeMessage, maxLarge),
-		tried: make(chan struct{}),
+		tried: make(chan struct{}), updated: make(chan struct{}, 1), files: newFiles(),
 	}
+	c.settings.Store(&cfg.Settings)
+	c.files.setOwn(cfg.Shared)
 	c.metrics = newMetrics(cfg.Registerer,
 		func() float64 { return float64(len(c.members.names())) },
 		func() float64 { return float64(c.table.count()) },
 		func() float64 { return float64(c.repairs.lasting(c.members.names())) })
+	cfg.Registerer.MustRegister(differingKeys{c})
 	c.misfits = &misfits{log: c.log, count: c.metrics.misfits, now: c.now, seen: map[string]misfit{}}
 	if len(cfg.Keys) > 0 {
 		ring, err := memberlist.NewKeyring(cfg.Keys, cfg.Keys[0])
@@ -153,12 +161,8 @@ func (c *Cluster) Tried() <-chan struct{} { return c.tried }
 // Run joins the peers, stays joined until ctx ends, then says goodbye, which takes a second at most when nobody
 // answers. Afterwards Accept and Owner still work, alone.
 func (c *Cluster) Run(ctx context.Context) error {
-	var wg, first sync.WaitGroup
-	first.Add(len(c.cfg.Peers))
-	for _, peer := range c.cfg.Peers {
-		wg.Go(func() { c.keepJoined(ctx, peer, first.Done) })
-	}
-	wg.Go(func() { first.Wait(); close(c.tried) })
+	var wg sync.WaitGroup
+	wg.Go(func() { c.keepPeers(ctx) })
 	wg.Go(func() { c.rejoinLost(ctx) })
 	wg.Go(func() { c.compare(ctx) })
 	wg.Go(func() { c.deliver(ctx) })

@@ -24,11 +24,14 @@ func (c *Cluster) compare(ctx context.Context) {
 		rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
 		m := c.message(typeDigest)
 		m.Clock = c.now().UnixMilli()
+		m.File, _ = c.files.own()
+		m.Draining = c.draining.Load()
 		if !c.table.full() { // tables that overflow differ for ever
 			m.Digest = ours.bytes()
 		}
 		for _, to := range others[:min(len(others), comparedWith)] {
 			m.Seen = c.reports.get(to.node.Name).Version
+			m.FileSeen = c.files.seen(to.node.Name)
 			c.send(to, typeDigest, m.encode())
 		}
 	}

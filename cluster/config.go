@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -23,15 +22,14 @@ const maxMembers = 256
 
 // Config is how a member takes part.
 type Config struct {
-	Name       string   // unique among the members, at most 64 bytes
-	Listen     string   // host:port, UDP and TCP; no host: all addresses, of IPv4 alone where there is no IPv6
-	Advertise  string   // the address, without a port, at which others reach us; empty: see advertise
-	Peers      []string // host or host:port, by name or address; need not be all, may hold ourselves
-	Keys       [][]byte // 16, 24 or 32 bytes each; the first encrypts, all decrypt; none: loopback alone
-	Here       string   // the replica beside us; may be empty
-	Hostname   string   // that the fleet serves, at most 253 bytes; members that serve another one are told
-	Version    string   // of the program, for people
-	Idle       time.Duration
+	Name      string   // unique among the members, at most 64 bytes
+	Listen    string   // host:port, UDP and TCP; no host: all addresses, of IPv4 alone where there is no IPv6
+	Advertise string   // the address, without a port, at which others reach us; empty: see advertise
+	Keys      [][]byte // 16, 24 or 32 bytes each; the first encrypts, all decrypt; none: loopback alone
+	Here      string   // the replica beside us; may be empty
+	Hostname  string   // that the fleet serves, at most 253 bytes; members that serve another one are told
+	Version   string   // of the program, for people
+	Settings
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }

@@ -22,6 +22,7 @@ func (e events) NotifyLeave(n *memberlist.Node) {
 		e.c.reports.forget(n.Name)
 		e.c.guard.forget(n.Name)
 		e.c.repairs.forget(n.Name)
+		e.c.files.forget(n.Name)
 		e.c.log.Info("cluster member lost", "member", n.Name, "address", n.Address())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -94,6 +95,7 @@ type options struct {
 	idle   time.Duration
 
 	hostname string
+	shared   map[string]string
 }
 
 func start(t *testing.T, net *cable, name string, o options) *node {
@@ -107,8 +109,8 @@ func start(t *testing.T, net *cable, name string, o options) *node {
 		o.idle = 10 * time.Minute
 	}
 	cfg := Config{
-		Name: name, Listen: "127.0.0.1:0", Peers: o.peers, Keys: o.keys, Here: "at-" + name, Version: "test",
-		Idle:     o.idle,
+		Name: name, Listen: "127.0.0.1:0", Keys: o.keys, Here: "at-" + name, Version: "test",
+		Settings: Settings{Peers: o.peers, Idle: o.idle, Shared: o.shared},
 		Hostname: o.hostname,
 		Log:      slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level})), Registerer: reg,
 	}
@@ -231,3 +233,5 @@ func labelled(m *dto.Metric, label, value string) bool {
 	}
 	return false
 }
+
+func textLog(to io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }

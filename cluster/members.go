@@ -18,6 +18,11 @@ type Member struct {
 	Address string // ip:port
 	Version string
 	Since   time.Time // when we saw it come to life, by our clock
+	// File is a hash of what its file has of what all must have alike; "" if it tells none.
+	File    string
+	Differs []string // in which keys that differs from ours, in their order; "unknown" until that is known
+	// Draining: it serves who comes, and has DNS send nobody.
+	Draining bool
 }
 
 // meta is what a member tells with its address. A reader leaves out what it does not know.
@@ -153,13 +158,24 @@ func (s *members) missing(now time.Time) []netip.AddrPort {
 	return out
 }
 
+// SetDraining has the others told that this member has DNS send nobody to it any more, or that it does again.
+func (c *Cluster) SetDraining(draining bool) { c.draining.Store(draining) }
+
 // Members lists the live members by name, this one included.
 func (c *Cluster) Members() []Member {
 	c.members.mu.Lock()
 	defer c.members.mu.Unlock()
 	out := make([]Member, 0, len(c.members.live))
 	for name, m := range c.members.live {
-		out = append(out, Member{name, m.meta.Here, m.address().String(), m.meta.Version, m.since})
+		told := Member{Name: name, Here: m.meta.Here, Address: m.address().String(), Version: m.meta.Version,
+			Since: m.since}
+		if name == c.cfg.Name {
+			told.File, _ = c.files.own()
+			told.Draining = c.draining.Load()
+		} else {
+			told.File, told.Differs, told.Draining = c.files.of(name)
+		}
+		out = append(out, told)
 	}
 	slices.SortFunc(out, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
 	return out

@@ -25,6 +25,7 @@ const (
 	typeReport = "report" // what I report of the replicas
 	typeState  = "state"  // all I know
 	typeNote   = "note"   // what is not the cluster's own
+	typeFile   = "file"   // what the sender's file has of what all must have alike
 )
 
 // Bounds of what is sent and taken.
@@ -55,6 +56,13 @@ type message struct {
 	Reports    []memberReport `json:"reports,omitempty"`
 	Note       []byte         `json:"note,omitempty"`
 	Clock      int64          `json:"clock,omitempty"` // the sender's, in milliseconds since 1970; in digests
+
+	// In digests, as are the next two: the hash of what the sender's file has of what all must have alike. In a file:
+	// that of Shared.
+	File     string            `json:"file,omitempty"`
+	FileSeen string            `json:"fileSeen,omitempty"` // the hash of the receiver's file whose keys the sender has
+	Draining bool              `json:"draining,omitempty"` // the sender has nobody come who is new
+	Shared   map[string]string `json:"shared,omitempty"`   // by key, the hash of its value
 }
 
 // wireGrant has short names: it makes up nearly all that is sent. An age in place of a time lets clocks differ.
@@ -120,6 +128,12 @@ func decode(data []byte) (message, error) {
 	}
 	if m.For != "" && !validName(m.For) {
 		return m, errors.New("a question of nobody")
+	}
+	if m.Type == typeFile && !validShared(m.File, m.Shared) {
+		return m, errors.New("of no file")
+	}
+	if m.File != "" && !validHash(m.File) || m.FileSeen != "" && !validHash(m.FileSeen) {
+		return m, errors.New("of a file without a hash")
 	}
 	m.Grants = keepValid(m.Grants, wireGrant.valid)
 	m.Reports = keepValid(m.Reports, memberReport.valid)

@@ -145,7 +145,7 @@ func TestMetaFits(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
-	good := Config{Name: "gw1", Listen: "127.0.0.1:0", Idle: idle}
+	good := Config{Name: "gw1", Listen: "127.0.0.1:0", Settings: Settings{Idle: idle}}
 	tests := []struct {
 		name   string
 		change func(*Config)

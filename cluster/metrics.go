@@ -71,6 +71,33 @@ func newMetrics(reg prometheus.Registerer, members, leases, divergence func() fl
 	}
 }
 
+// mostDiffering bounds the values of a label.
+const mostDiffering = 64
+
+var differingDesc = prometheus.NewDesc("fairlead_cluster_config_differs",
+	"Live members whose file has another value than this gateway's for a key that all must have alike.",
+	[]string{"key"}, nil)
+
+// differingKeys has a series only for a key that differs now.
+type differingKeys struct{ c *Cluster }
+
+func (differingKeys) Describe(to chan<- *prometheus.Desc) { to <- differingDesc }
+
+func (d differingKeys) Collect(to chan<- prometheus.Metric) {
+	members := map[string]int{}
+	for _, m := range d.c.Members() {
+		for _, key := range m.Differs {
+			if members[key] == 0 && len(members) >= mostDiffering {
+				key = "more"
+			}
+			members[key]++
+		}
+	}
+	for key, count := range members {
+		to <- prometheus.MustNewConstMetric(differingDesc, prometheus.GaugeValue, float64(count), key)
+	}
+}
+
 func (m *metrics) in(kind string, size int)  { m.count(kind, "in", size) }
 func (m *metrics) out(kind string, size int) { m.count(kind, "out", size) }
 

@@ -31,7 +31,7 @@ const maxUp = 100 * 365 * 24 * 3600 * 1000
 // known bounds the values of a label.
 func known(kind string) string {
 	switch kind {
-	case typeAsk, typeRelay, typeGrants, typeSpread, typeHeard, typeDigest, typeReport, typeState, typeNote:
+	case typeAsk, typeRelay, typeGrants, typeSpread, typeHeard, typeDigest, typeReport, typeState, typeNote, typeFile:
 		return kind
 	}
 	return "unknown"
@@ -61,7 +61,10 @@ func (c *Cluster) handle(from member, m message) {
 	case typeDigest:
 		c.misfits.clock(m.From, m.Clock)
 		c.misfits.fits(m.From, from.meta, c.cfg.Hostname)
+		c.compareFiles(from, m)
 		c.compareWith(from, m)
+	case typeFile:
+		c.files.learn(m.From, m.File, m.Shared)
 	case typeReport:
 		c.mergeReports(m.Reports)
 	case typeState:

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/hlc"
@@ -13,8 +14,7 @@ const maxRepositories = 65_536
 
 // table is our copy of what all members know about leases.
 type table struct {
-	// Static after newTable.
-	idle time.Duration
+	quiet atomic.Int64 // a time.Duration: how long until a lease ends
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -27,12 +27,18 @@ func newTable(member string, idle time.Duration) *table {
 	if err != nil {
 		panic(err) // only for a size below one
 	}
-	return &table{idle: idle, clock: hlc.Clock{Member: member}, grants: grants}
+	t := &table{clock: hlc.Clock{Member: member}, grants: grants}
+	t.setIdle(idle)
+	return t
 }
 
 // life is how long a grant lives after the last write that was announced. Not every write is, and an announcement may
 // be lost: half as long again is room for both, so that a lease never ends before idle has been quiet.
-func (t *table) life() time.Duration { return t.idle + t.idle/2 }
+func (t *table) life() time.Duration { return t.idle() + t.idle()/2 }
+
+func (t *table) idle() time.Duration { return time.Duration(t.quiet.Load()) }
+
+func (t *table) setIdle(idle time.Duration) { t.quiet.Store(int64(idle)) }
 
 // owner is the grant that holds.
 func (t *table) owner(repository string, now time.Time) (Grant, bool) {
@@ -49,7 +55,7 @@ func (t *table) keep(repository string, now time.Time) (g Grant, known, prolonge
 	defer t.mu.Unlock()
 	set, _ := t.grants.Get(repository)
 	g, known = set.Owner(now, t.life())
-	if !known || now.Sub(g.Last) < t.idle/4 {
+	if !known || now.Sub(g.Last) < t.idle()/4 {
 		return g, known, false
 	}
 	g.Last = now
@@ -108,7 +114,7 @@ func (t *table) merge(g Grant, now time.Time) mergeOutcome {
 	}
 	set, _ := t.grants.Get(g.Repository)
 	wasLive := g.live(now, t.life())
-	merged := set.collect(now, t.life()).Merge(Grants{set.adjustLast(g, t.idle/8)})
+	merged := set.collect(now, t.life()).Merge(Grants{set.adjustLast(g, t.idle()/8)})
 	t.grants.Add(g.Repository, merged)
 	before, after := set.countLive(now, t.life()), merged.countLive(now, t.life())
 	winner, ok := merged.Owner(now, t.life())

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -25,10 +26,14 @@ func printMembers(w io.Writer, c admin.Cluster) error {
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tHERE\tADDRESS\tVERSION\tSINCE")
+	fmt.Fprintln(t, "NAME\tHERE\tADDRESS\tVERSION\tSINCE\tSTATE\tFILE\tDIFFERS IN")
 	for _, m := range c.Members {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", m.Name, cmp.Or(m.Here, "-"), m.Address, m.Version,
-			m.Since.UTC().Format(time.RFC3339))
+		state := "serving"
+		if m.Draining {
+			state = "draining"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.8s\t%s\n", m.Name, cmp.Or(m.Here, "-"), m.Address, m.Version,
+			m.Since.UTC().Format(time.RFC3339), state, cmp.Or(m.File, "-"), cmp.Or(strings.Join(m.Differs, ", "), "-"))
 	}
 	return t.Flush()
 }

@@ -71,9 +71,9 @@ func newAgreement(
 		return nil, err
 	}
 	members, err := cluster.New(cluster.Config{
-		Name: c.Cluster.Name, Listen: c.Cluster.Listen, Peers: c.Cluster.Peers, Keys: keys,
+		Name: c.Cluster.Name, Listen: c.Cluster.Listen, Keys: keys,
 		Here: c.Here, Hostname: c.Hostname, Version: release,
-		Idle: c.Lease.Idle, Log: log, Registerer: reg,
+		Settings: membership(c), Log: log, Registerer: reg,
 	})
 	if err != nil {
 		return nil, err
@@ -151,6 +151,11 @@ func (a *agreement) joined() admin.Check {
 // fitting: what another gateway is wrong about keeps this one from nothing.
 func (a *agreement) fitting() admin.Check {
 	return admin.Check{Name: "all gateways fit together", Note: strings.Join(a.Misfits(), "; ")}
+}
+
+// alike: which of two files is the wrong one, neither gateway can know.
+func (a *agreement) alike() admin.Check {
+	return admin.Check{Name: "all gateways have the same file", Note: strings.Join(a.Differing(), "; ")}
 }
 
 func (a *agreement) run(ctx context.Context) error {

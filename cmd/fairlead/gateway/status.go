@@ -32,7 +32,7 @@ func (g *Gateway) checks() []admin.Check {
 	}
 	checks := []admin.Check{probed, stopping, {Name: "here is where this gateway stands", Note: g.misplaced}}
 	if g.agreed != nil {
-		checks = append(checks, g.agreed.joined(), g.agreed.fitting())
+		checks = append(checks, g.agreed.joined(), g.agreed.fitting(), g.agreed.alike())
 	}
 	return checks
 }
@@ -98,7 +98,11 @@ func (g *Gateway) members() admin.Cluster {
 	}
 	out.Name = g.live.config().Cluster.Name
 	for _, m := range g.agreed.Members() {
-		out.Members = append(out.Members, admin.Member(m))
+		shown := admin.Member(m)
+		if shown.Differs == nil {
+			shown.Differs = []string{}
+		}
+		out.Members = append(out.Members, shown)
 	}
 	return out
 }
