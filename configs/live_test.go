@@ -198,20 +198,31 @@ func TestValuesSayWhereTheyComeFrom(t *testing.T) {
 	}
 }
 
-// TestAgain: the word of the command line holds for every reading of the file.
+// TestAgain: the word of the command line holds for every reading of the file, and a gateway does not find itself
+// beside a replica that is gone.
 func TestAgain(t *testing.T) {
-	c, next := parsed(t, twoReplicas+"here: westus\n"), parsed(t, twoReplicas+"here: westus\n")
-	if err := c.Again(next); err != nil || next.Here != "westus" {
-		t.Errorf("%q, %v", next.Here, err)
-	}
-	if err := c.SetHere("eastus"); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Again(next); err != nil || next.Here != "eastus" {
-		t.Errorf("%q, %v", next.Here, err)
-	}
-	if err := c.Again(parsed(t, smallest)); err == nil {
-		t.Error("a gateway stands beside a replica that is gone")
+	for _, tt := range []struct{ name, was, flag, is, want, wantErr string }{
+		{"the file's", twoReplicas + "here: westus\n", "", twoReplicas + "here: eastus\n", "westus", ""},
+		{"the command line's", twoReplicas + "here: westus\n", "eastus", twoReplicas + "here: westus\n", "eastus", ""},
+		{"none", twoReplicas, "", twoReplicas + "here: westus\n", "", ""},
+		{"gone", twoReplicas, "eastus", smallest, "",
+			`f.yaml:1: here: is until a restart what it was at the start, and that names no replica; did you mean westus? (got "eastus")`},
+	} {
+		c, next := parsed(t, tt.was), parsed(t, tt.is)
+		if tt.flag != "" {
+			if err := c.SetHere(tt.flag); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := c.Again(next)
+		if errText(err) != tt.wantErr || err == nil && got.Here != tt.want {
+			t.Errorf("%s: %+v, %v", tt.name, got, err)
+		}
+		for _, change := range c.ChangesBy(next.Values()) {
+			if change.Field == "here" && tt.flag != "" {
+				t.Errorf("%s: %v", tt.name, change)
+			}
+		}
 	}
 }
 

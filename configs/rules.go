@@ -21,6 +21,7 @@ const (
 	ruleItems      = "at most %d, not %d"
 	ruleNotYet     = "not yet: %s"
 	ruleSame       = "is the same as %s"
+	ruleHereGone   = "is until a restart what it was at the start, and that %s"
 	ruleOneOf      = "must be one of %s"
 
 	ruleHostname      = "must be a host name: labels of letters, digits and inner hyphens, at most 63 bytes each and 253 in all"

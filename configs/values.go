@@ -248,10 +248,27 @@ func together(values []Value) string {
 // Disk reports whether there is a file that may be read again.
 func (c *Config) Disk() bool { return c.disk }
 
-// Again is another reading of the file of a gateway that goes by c: what its command line said goes on.
-func (c *Config) Again(next *Config) error {
-	if !c.told {
-		return nil
+// Again is what a gateway that goes by c takes of next, another reading of its file: what its command line said goes
+// on, as does what takes a restart. Neither is changed. An error is always Problems.
+func (c *Config) Again(next *Config) (*Config, error) {
+	out := c.Applicable(next)
+	if out.Here == "" {
+		return out, nil
 	}
-	return next.SetHere(c.Here)
+	if rule := replicaRule(out, out.Here); rule != "" {
+		p := placeOf(next.written, "here", next.File)
+		p.Value, p.Rule = out.Here, fmt.Sprintf(ruleHereGone, rule)
+		return nil, Problems{p}
+	}
+	return out, nil
+}
+
+// ChangesBy are the changes from what a gateway goes by to another reading of its file. What its command line said is
+// none of the file's.
+func (c *Config) ChangesBy(next []Value) []Change {
+	changes := Compare(c.Values(), next)
+	if c.told {
+		changes = slices.DeleteFunc(changes, func(change Change) bool { return change.Field == "here" })
+	}
+	return changes
 }
