@@ -68,6 +68,8 @@ type Replica struct {
 	Fronts   []Front `json:"fronts"`
 	Probes   []Probe `json:"probes"`
 	Upstream string  `json:"upstream"`
+
+	WriteFailing *WriteFailing `json:"write_failing"` // null: it takes uploads, as far as this gateway knows
 }
 
 // Front is one address that DNS hands out.

@@ -23,7 +23,7 @@ import (
 )
 
 // Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome, Memory,
-// ClientShare, Own, Hashing, UnseenDeletes, Agreement and AccessLog are required.
+// ClientShare, Own, Hashing, UnseenDeletes, Agreement, Writability and AccessLog are required.
 type Config struct {
 	Hostname       string
 	Here           string // the replica beside this gateway; "" if there is none
@@ -48,6 +48,7 @@ type Config struct {
 	Writes         *transfer.Writes // of all who write to replicas in this gateway's name
 	UnseenDeletes  bool             // other gateways delete, and the ledger does not hear of it
 	Agreement      Agreement        // nil: this gateway decides alone
+	Writability    Writability      // nil: replicas are judged by what each repository's writes are answered, alone
 	Traffic        Traffic
 	Registerer     prometheus.Registerer
 	Log            *slog.Logger
@@ -101,6 +102,9 @@ type Proxy struct {
 // New makes a proxy over the replicas that the file names.
 func New(c Config) *Proxy {
 	c.MaxManifest = cmp.Or(c.MaxManifest, transfer.DefaultMaxManifest)
+	if c.Writability == nil {
+		c.Writability = unjudged{}
+	}
 	memory := c.Memory.complete()
 	most := memory.Remembered
 	p := &Proxy{

@@ -37,6 +37,7 @@ type Gateway struct {
 	metrics *prometheus.Registry
 	geo     *Geo
 	monitor *health.Monitor
+	writes  *health.Writes
 	dns     *dnsserver.Server
 	proxy   *proxy.Proxy
 	ledger  *ledger.Ledger
@@ -49,8 +50,9 @@ type Gateway struct {
 	memory  allotment
 	open    *sockets
 
-	upstreams *upstream.Transports
-	access    *accesslog.Log // nil: there is none
+	upstreams   *upstream.Transports
+	writeProbes *health.WriteProbes
+	access      *accesslog.Log // nil: there is none
 
 	misplaced string // why `here` is not where this gateway stands; "": nothing says so
 
@@ -97,6 +99,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	if g.monitor, err = newMonitor(c, g.metrics, log); err != nil {
 		return nil, err
 	}
+	g.writes = health.NewWrites(writersOf(c), g.metrics, log)
 	if g.ledger, err = openLedger(c, log); err != nil {
 		return nil, err
 	}
@@ -118,6 +121,8 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	if g.upstreams, err = newUpstreams(c, g.monitor, g.agreed, may); err != nil {
 		return nil, err
 	}
+	g.writeProbes = health.NewWriteProbes(g.writes, g.metrics, log)
+	g.writeProbes.Update(g.probedWriters(c), c.Health.Timeout)
 	g.sent = upstream.NewEgress(c.Here, time.Now(), g.metrics)
 	g.copying = newCopying(g.live.config, copyingParts{
 		ledger: ledger.Current{Ledger: g.ledger, Others: g.others()}, agreed: g.agreed, fleet: g.reached(),
@@ -160,7 +165,7 @@ func (g *Gateway) newProxy(recorder *ledger.Recorder, may descriptors) *proxy.Pr
 		Pipes: splice.NewPool(min(may.pipes, g.memory.pipes)),
 		Map:   g.geo.Orders, Fleet: g.reached(),
 		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
-		Ledger: recorder, Agreement: g.agreement(),
+		Ledger: recorder, Agreement: g.agreement(), Writability: g.writes,
 		Own:     ownLogins(c, g.upstreams),
 		Traffic: g.sent, Replication: clientWrites{g.copying}, Writes: g.copying.Writes, UnseenDeletes: c.Cluster == nil,
 		Registerer: g.metrics, Log: g.log, AccessLog: g.accessLog(),

@@ -51,5 +51,6 @@ func (g *Gateway) changes() []change {
 		g.changeCluster,
 		g.changeGeo,
 		g.changeCertificate,
+		g.changeWrites, // by the ways to replicas
 	}
 }
