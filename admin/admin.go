@@ -63,7 +63,8 @@ type Replica struct {
 	BiasMS   float64 `json:"bias_ms"`
 	State    string  `json:"state"` // the operator's word: online, drain or offline
 	Write    bool    `json:"write"`
-	Up       bool    `json:"up"` // the upstream, as far as this gateway knows
+	Unshared bool    `json:"unshared"` // not all gateways know it: no push begins there
+	Up       bool    `json:"up"`       // the upstream, as far as this gateway knows
 	Fronts   []Front `json:"fronts"`
 	Probes   []Probe `json:"probes"`
 	Upstream string  `json:"upstream"`

@@ -59,6 +59,9 @@ func (g *Gateway) fleet() admin.Fleet {
 			State: string(r.Operator), Write: r.Writable, Up: r.Upstream.Up, Fronts: []admin.Front{},
 			Probes: probes[r.Name], Upstream: urls[r.Name],
 		}
+		if reached := g.reached()().Replica(r.Name); reached != nil {
+			shown.Unshared = reached.Unshared
+		}
 		for _, f := range r.Fronts {
 			shown.Fronts = append(shown.Fronts, admin.Front{Address: f.Addr.String(), Up: f.Health.Up})
 		}
