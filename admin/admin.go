@@ -24,6 +24,8 @@ type Config struct {
 	Cluster  func() Cluster
 	Egress   func() Egress
 	Damaged  func() []Damaged
+	Drained  func() Drain
+	Drain    func(on bool) error
 	Audit    func() Audit
 	AskAudit func(AuditRequest) (Audit, error)
 	Webhooks Webhooks
@@ -48,8 +50,9 @@ type Check struct {
 // Fleet is the answer of /fleet.
 type Fleet struct {
 	Hostname string    `json:"hostname"`
-	Here     string    `json:"here"`    // "" for a gateway that stands in no region
-	Gateway  string    `json:"gateway"` // how the clients' listener is reached from this machine
+	Here     string    `json:"here"`     // "" for a gateway that stands in no region
+	Gateway  string    `json:"gateway"`  // how the clients' listener is reached from this machine
+	Draining bool      `json:"draining"` // it serves who comes, and has DNS send nobody
 	Replicas []Replica `json:"replicas"`
 }
 
@@ -159,6 +162,7 @@ func New(c Config) http.Handler {
 	})
 	mux.Handle("POST /replication/retry", ownPages().Handler(http.HandlerFunc(c.retry)))
 	mux.HandleFunc("GET /replication/conflicts", c.conflicts)
+	c.drainRoutes(mux)
 	auditRoutes(mux, c.Audit, c.AskAudit, c.Log)
 	webhookRoutes(mux, c.Webhooks, c.Log)
 	mux.HandleFunc("/", notFound)
@@ -207,7 +211,7 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 	}
 	writeProblem(w,
 		Problem{status, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster, /egress, /damaged, /images, " +
-			"/replication, /audit and /webhooks"})
+			"/replication, /drain, /audit and /webhooks"})
 }
 
 // writeProblem is a problem detail (RFC 9457).

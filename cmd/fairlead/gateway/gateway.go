@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,7 +52,7 @@ type Gateway struct {
 
 	misplaced string // why `here` is not where this gateway stands; "": nothing says so
 
-	draining atomic.Bool
+	drains drains
 }
 
 // New opens the listeners, then what a gateway keeps on the disk. What clients ask meanwhile waits in the kernel

@@ -16,6 +16,7 @@ func (g *Gateway) adminHandler() http.Handler {
 		Egress: g.egress, Damaged: g.damaged,
 		Image: g.image, Changed: g.ledger.Changed,
 		Replication: g.replicationStatus, Failures: g.failures, Retry: g.retry, Conflicts: g.conflicts,
+		Drained: g.drained, Drain: g.drain,
 		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service}, Log: g.log,
 	})
 }
@@ -27,8 +28,8 @@ func (g *Gateway) checks() []admin.Check {
 	default:
 		probed.Problem = "not yet"
 	}
-	if g.draining.Load() {
-		stopping.Problem = "it takes its leave: no new client should come"
+	if g.drains.state() != nil {
+		stopping.Problem = "it drains: no new client should come"
 	}
 	checks := []admin.Check{probed, stopping, {Name: "here is where this gateway stands", Note: g.misplaced}}
 	if g.agreed != nil {
@@ -39,6 +40,7 @@ func (g *Gateway) checks() []admin.Check {
 
 func (g *Gateway) fleet() admin.Fleet {
 	out := admin.Fleet{Hostname: g.live.config().Hostname, Here: g.live.config().Here, Gateway: ownAddress(g.live.config()),
+		Draining: g.drains.state() != nil,
 		Replicas: []admin.Replica{}}
 	probes := map[string][]admin.Probe{}
 	for _, s := range g.monitor.Status() {
