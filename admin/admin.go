@@ -24,6 +24,8 @@ type Config struct {
 	Cluster  func() Cluster
 	Egress   func() Egress
 	Damaged  func() []Damaged
+	Drained  func() Drain
+	Drain    func(on bool) error
 	Audit    func() Audit
 	AskAudit func(AuditRequest) (Audit, error)
 	Webhooks Webhooks
@@ -49,8 +51,9 @@ type Check struct {
 // Fleet is the answer of /fleet.
 type Fleet struct {
 	Hostname string    `json:"hostname"`
-	Here     string    `json:"here"`    // "" for a gateway that stands in no region
-	Gateway  string    `json:"gateway"` // how the clients' listener is reached from this machine
+	Here     string    `json:"here"`     // "" for a gateway that stands in no region
+	Gateway  string    `json:"gateway"`  // how the clients' listener is reached from this machine
+	Draining bool      `json:"draining"` // it serves who comes, and has DNS send nobody
 	Replicas []Replica `json:"replicas"`
 }
 
@@ -64,7 +67,8 @@ type Replica struct {
 	BiasMS   float64 `json:"bias_ms"`
 	State    string  `json:"state"` // the operator's word: online, drain or offline
 	Write    bool    `json:"write"`
-	Up       bool    `json:"up"` // the upstream, as far as this gateway knows
+	Unshared bool    `json:"unshared"` // not all gateways know it: no push begins there
+	Up       bool    `json:"up"`       // the upstream, as far as this gateway knows
 	Fronts   []Front `json:"fronts"`
 	Probes   []Probe `json:"probes"`
 	Upstream string  `json:"upstream"`
@@ -161,6 +165,7 @@ func New(c Config) http.Handler {
 	})
 	mux.Handle("POST /replication/retry", ownPages().Handler(http.HandlerFunc(c.retry)))
 	mux.HandleFunc("GET /replication/conflicts", c.conflicts)
+	c.drainRoutes(mux)
 	auditRoutes(mux, c.Audit, c.AskAudit, c.Log)
 	webhookRoutes(mux, c.Webhooks, c.Log)
 	configRoutes(mux, c.Configs, c.Log)
@@ -210,7 +215,7 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 	}
 	writeProblem(w,
 		Problem{status, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster, /egress, /damaged, /images, " +
-			"/replication, /audit, /webhooks and /config"})
+			"/replication, /drain, /audit, /webhooks and /config"})
 }
 
 // writeProblem is a problem detail (RFC 9457).

@@ -50,6 +50,8 @@ type Replica struct {
 	Writable    bool // the file's `write`
 	// ReadOnly: it has lately refused a write with 405, or failed at one, whatever the file says.
 	ReadOnly bool
+	// Unshared: not all gateways know it. A lease there would be one that some cannot follow.
+	Unshared bool
 	// Storage: replicas that bear the same one have the same content. "" is the replica's own.
 	Storage string
 	Fronts  []Front
@@ -73,7 +75,7 @@ func (r *Replica) Readable() bool { return r != nil && r.Upstream.Up && r.inServ
 // startable reports whether a push may begin there. Nil is not.
 func (r *Replica) startable() bool { return r.Readable() && r.Operator == Online && r.takesWrites() }
 
-func (r *Replica) takesWrites() bool { return r.Writable && !r.ReadOnly }
+func (r *Replica) takesWrites() bool { return r.Writable && !r.ReadOnly && !r.Unshared }
 
 // Shares reports whether two replicas have the same content because it is the same.
 func (r *Replica) Shares(other *Replica) bool {

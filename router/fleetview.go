@@ -24,7 +24,7 @@ type GatewayView struct {
 type FleetView struct {
 	Own       *Fleet // by our own probes
 	Agreed    *Fleet // as most see it: for DNS, since one gateway that cannot reach a replica moves nobody
-	Reachable *Fleet // what requests can reach from here, if need be through a front
+	Reachable *Fleet // what requests can reach from here, if need be through a front; with what is Unshared
 
 	here        string
 	upElsewhere map[string]bool      // replicas that others see up
@@ -58,8 +58,21 @@ func NewFleetView(own *Fleet, all []GatewayView, here string, before *FleetView,
 			return own.up(replica, front)
 		}
 		return v.answersHere(replica, now) || v.RelayFront(replica).IsValid()
-	})
+	}).withUnshared(all)
 	return v
+}
+
+// withUnshared marks the replicas that a live gateway lacks, of those that have told of any: its file is an older one,
+// or a newer. What is there is read, and what was begun there goes on.
+func (f *Fleet) withUnshared(all []GatewayView) *Fleet {
+	replicas := slices.Clone(f.replicas)
+	for i := range replicas {
+		replicas[i].Unshared = slices.ContainsFunc(all, func(g GatewayView) bool {
+			_, knows := g.Sees[replicas[i].Name]
+			return !knows && len(g.Sees) > 0
+		})
+	}
+	return NewFleet(replicas)
 }
 
 // answers reports whether what is down has answered its last probe.

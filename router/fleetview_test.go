@@ -2,6 +2,7 @@ package router
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 )
@@ -51,6 +52,43 @@ func TestWhatGatewaysAgreeOn(t *testing.T) {
 		}
 		if relayed := s.RelayFront("west"); relayed.IsValid() != test.relayed {
 			t.Errorf("%s: relayed by %v", test.name, relayed)
+		}
+	}
+}
+
+// TestUnshared: what one live gateway does not know gets no lease; its health is as it was, for requests and for DNS.
+func TestUnshared(t *testing.T) {
+	sees := func(replicas ...string) GatewayView {
+		g := GatewayView{Sees: map[string]ReplicaView{}}
+		for _, name := range replicas {
+			g.Sees[name] = ReplicaView{Upstream: true}
+		}
+		return g
+	}
+	for _, test := range []struct {
+		name string
+		all  []GatewayView
+		want string
+	}{
+		{"alone", nil, ""},
+		{"all know all", []GatewayView{sees("west", "east"), sees("west", "east")}, ""},
+		{"one has told nothing yet", []GatewayView{sees("west", "east"), sees()}, ""},
+		{"one does not know it", []GatewayView{sees("west", "east"), sees("west", "east"), sees("west")}, "east"},
+		{"one knows another one", []GatewayView{sees("west", "east"), sees("west", "south")}, "east"},
+		{"one has another file altogether", []GatewayView{sees("west", "east"), sees("south")}, "east west"},
+	} {
+		v := NewFleetView(fleetOf(t, "west east"), test.all, "west", &FleetView{}, time.Now())
+		var got []string
+		for _, r := range v.Reachable.Replicas() {
+			if r.Unshared {
+				got = append(got, r.Name)
+			}
+			if !r.Readable() || !v.Agreed.Replica(r.Name).Readable() || v.Agreed.Replica(r.Name).Unshared {
+				t.Errorf("%s: %s cannot be read", test.name, r.Name)
+			}
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
 }

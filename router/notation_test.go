@@ -15,6 +15,7 @@ import (
 //
 //	home, ro, drain, offline
 //	405                   answers writes so
+//	unshared              not all gateways know it
 //	storage=S
 //	down                  fronts and upstream
 //	upstream=H, fronts=H/H…  H is up or down, and +2s with it the time until it can change
@@ -41,6 +42,8 @@ func replicaOf(t testing.TB, word string) Replica {
 			r.Writable = false
 		case "405":
 			r.ReadOnly = true
+		case "unshared":
+			r.Unshared = true
 		case "storage":
 			r.Storage = value
 		case "drain", "offline":

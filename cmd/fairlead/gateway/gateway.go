@@ -58,7 +58,7 @@ type Gateway struct {
 
 	certificate atomic.Pointer[func() *tls.Certificate] // of the clients' listener
 
-	draining atomic.Bool
+	drains drains
 }
 
 // New opens the listeners, then what a gateway keeps on the disk. What clients ask meanwhile waits in the kernel

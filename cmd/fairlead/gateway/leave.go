@@ -30,25 +30,21 @@ const (
 	lastRequests = time.Second
 )
 
-// leave has DNS name this gateway no more, and serves until what DNS has said before is forgotten. Where nobody else
-// could take the clients it returns at once.
+// leave is what a stop begins with: the gateway drains, and serves until what DNS has said before is forgotten. Where
+// nobody else could take the clients it returns at once.
 func (g *Gateway) leave(ctx context.Context) {
-	g.draining.Store(true)
-	fronts := ownFronts(g.live.config())
-	if len(fronts) == 0 || g.shares(fronts) {
+	d, err := g.drains.begin(g, true)
+	switch {
+	case err != nil:
+		g.log.Info("stopping: " + err.Error())
+		return
+	case len(d.fronts) == 0 || d.shared:
 		return
 	}
-	if !g.othersServe(fronts) {
-		g.log.Info("stopping: nobody else can take this gateway's clients")
+	wait := min(g.forgotten(), mostLeave) - time.Since(d.since)
+	if wait <= 0 {
 		return
 	}
-	g.monitor.Leave(fronts)
-	wait := g.live.config().DNS.TTL + noticed
-	if g.agreed != nil {
-		g.agreed.leave(fronts)
-		wait = g.live.config().DNS.TTL + time.Second
-	}
-	wait = min(wait, mostLeave)
 	g.log.Info("stopping: clients are served until DNS no longer sends them here", "for", wait)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -56,6 +52,15 @@ func (g *Gateway) leave(ctx context.Context) {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+}
+
+// forgotten is how long after this gateway's word no resolver has what DNS has said before: others hear of it at once,
+// or by their probes.
+func (g *Gateway) forgotten() time.Duration {
+	if g.agreed != nil {
+		return g.live.config().DNS.TTL + time.Second
+	}
+	return g.live.config().DNS.TTL + noticed
 }
 
 // shares: another gateway stands behind the region's only address, too. Whoever hands out connections there sees for
@@ -78,7 +83,7 @@ func (g *Gateway) othersServe(fronts []netip.Addr) bool {
 	return fleet.ServedBeside(g.live.config().Here, fronts)
 }
 
-func (g *Gateway) drain(clients *http.Server, doors []net.Listener) {
+func (g *Gateway) finish(clients *http.Server, doors []net.Listener) {
 	g.log.Info("stopping: requests under way may finish", "for", drainTime)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
@@ -94,16 +99,16 @@ func (g *Gateway) drain(clients *http.Server, doors []net.Listener) {
 	}
 }
 
-// serveClient tells clients of a gateway that stops to come by another connection, and other gateways' probes what
-// they would not see: that it is about to stop, or that it serves another name.
+// serveClient tells clients of a gateway that drains to come by another connection, and other gateways' probes what
+// they would not see: that it drains, or that it serves another name.
 func (g *Gateway) serveClient(w http.ResponseWriter, r *http.Request) {
-	stopping := g.draining.Load()
-	if stopping {
+	drained := g.drains.state()
+	if drained != nil {
 		w.Header().Set("Connection", "close")
 	}
 	switch probe := r.UserAgent() == health.UserAgent; {
-	case probe && stopping:
-		http.Error(w, "this gateway is about to stop", http.StatusServiceUnavailable)
+	case probe && drained != nil && !drained.shared:
+		http.Error(w, "this gateway drains, and is about to stop", http.StatusServiceUnavailable)
 	// A trusted proxy may write another host.
 	case probe && len(g.live.config().Proxy.TrustedProxies) == 0 && !serves(r.Host, g.live.config().Hostname):
 		http.Error(w, "this gateway serves "+g.live.config().Hostname, http.StatusMisdirectedRequest)

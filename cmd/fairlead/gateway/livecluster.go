@@ -7,10 +7,11 @@ import (
 )
 
 // changeCluster has this gateway look for other peers, end leases by another idle time, and compare another file with
-// those of the others. Keys are followed without it (agreement.run), also where another file has them.
+// those of the others; one that drains has the addresses leave DNS that are its own now. Keys are followed without it
+// (agreement.run), also where another file has them.
 func (g *Gateway) changeCluster(c *configs.Config) (swap func(), err error) {
-	if g.agreed == nil || c.Cluster == nil {
-		return func() {}, nil // a cluster begins and ends with a restart
+	if g.agreed == nil || c.Cluster == nil { // a cluster begins and ends with a restart
+		return func() { g.drains.fileChanged(g) }, nil
 	}
 	if _, err := keyfiles.ClusterKeys(c.Cluster.Key); err != nil {
 		return nil, err
@@ -19,7 +20,10 @@ func (g *Gateway) changeCluster(c *configs.Config) (swap func(), err error) {
 	if err := g.agreed.Check(to); err != nil {
 		return nil, err
 	}
-	return func() { g.agreed.Update(to) }, nil
+	return func() {
+		g.agreed.Update(to)
+		g.drains.fileChanged(g)
+	}, nil
 }
 
 func membership(c *configs.Config) cluster.Settings {

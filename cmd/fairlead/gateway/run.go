@@ -77,7 +77,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			g.leave(failed)
-			g.drain(clients, doors)
+			g.finish(clients, doors)
 		case <-failed.Done():
 		}
 		_ = clients.Close()

@@ -16,6 +16,7 @@ func (g *Gateway) adminHandler() http.Handler {
 		Egress: g.egress, Damaged: g.damaged,
 		Image: g.image, Changed: g.ledger.Changed,
 		Replication: g.replicationStatus, Failures: g.failures, Retry: g.retry, Conflicts: g.conflicts,
+		Drained: g.drained, Drain: g.drain,
 		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service},
 		Configs: admin.Configs{InForce: g.inForce, Reload: g.Reload, Compare: g.compare}, Log: g.log,
 	})
@@ -28,8 +29,8 @@ func (g *Gateway) checks() []admin.Check {
 	default:
 		probed.Problem = "not yet"
 	}
-	if g.draining.Load() {
-		stopping.Problem = "it takes its leave: no new client should come"
+	if g.drains.state() != nil {
+		stopping.Problem = "it drains: no new client should come"
 	}
 	checks := []admin.Check{probed, stopping, {Name: "here is where this gateway stands", Note: g.misplaced},
 		g.file.fileCheck(), g.geo.check()}
@@ -41,6 +42,7 @@ func (g *Gateway) checks() []admin.Check {
 
 func (g *Gateway) fleet() admin.Fleet {
 	out := admin.Fleet{Hostname: g.live.config().Hostname, Here: g.live.config().Here, Gateway: ownAddress(g.live.config()),
+		Draining: g.drains.state() != nil,
 		Replicas: []admin.Replica{}}
 	probes := map[string][]admin.Probe{}
 	for _, s := range g.monitor.Status() {
@@ -61,6 +63,9 @@ func (g *Gateway) fleet() admin.Fleet {
 			Name: r.Name, Home: r.Home, Lat: r.Point.Lat, Lon: r.Point.Lon, Country: r.Country, BiasMS: r.Bias,
 			State: string(r.Operator), Write: r.Writable, Up: r.Upstream.Up, Fronts: []admin.Front{},
 			Probes: probes[r.Name], Upstream: urls[r.Name], WriteFailing: failing(r.Name),
+		}
+		if reached := g.reached()().Replica(r.Name); reached != nil {
+			shown.Unshared = reached.Unshared
 		}
 		for _, f := range r.Fronts {
 			shown.Fronts = append(shown.Fronts, admin.Front{Address: f.Addr.String(), Up: f.Health.Up})
