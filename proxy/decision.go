@@ -22,7 +22,7 @@ func (x *exchange) decideWithout(failing []string, unbound bool, now time.Time) 
 	p, fleet := x.proxy, x.present(failing, now)
 	placed := p.Map()
 	client, _ := placed.Order(fleet, x.client)
-	gateway := placed.OrderHere(fleet, p.Here)
+	gateway := placed.OrderHere(fleet, x.settings.Here)
 	if gateway == nil {
 		gateway = client
 	}
@@ -33,7 +33,7 @@ func (x *exchange) decideWithout(failing []string, unbound bool, now time.Time) 
 		URLOwner:  x.urlOwner,
 		Client:    client,
 		Gateway:   gateway,
-		OwnerHome: p.OwnerHome,
+		OwnerHome: x.settings.OwnerHome,
 		Throttled: p.throttled.names(clientPrefix(x.client), now),
 	}
 	if x.target.manifest || x.target.blob {

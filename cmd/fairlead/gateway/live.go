@@ -48,9 +48,11 @@ func (g *Gateway) withLeaving(_, file *configs.Config) *configs.Config { return 
 // reach it, and the fleet that clients are sent to comes last.
 func (g *Gateway) changes() []change {
 	return []change{
-		g.changeCluster,
-		g.changeGeo,
-		g.changeCertificate,
+		g.changeWays,
 		g.changeWrites, // by the ways to replicas
+		g.changeCluster,
+		g.changeClients,
+		g.changeCertificate,
+		g.changeGeo,
 	}
 }
