@@ -43,5 +43,7 @@ func (g *Gateway) apply(c *configs.Config) error {
 // changes are those of all parts, in their order: the ways to replicas come first, so that whoever hears of a replica can
 // reach it, and the fleet that clients are sent to comes last.
 func (g *Gateway) changes() []change {
-	return []change{}
+	return []change{
+		g.changeHealth,
+	}
 }
