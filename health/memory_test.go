@@ -50,9 +50,9 @@ func TestRememberedHealth(t *testing.T) {
 		var result error = statusError(500)
 		monitor := func() *Monitor {
 			return New(Config{
-				Replicas: []router.Replica{{Name: "west"}, {Name: "east"}},
-				Targets:  []Target{{Replica: "east", URL: "http://east/"}, {Replica: "west", URL: "http://west/"}},
-				Interval: 5 * time.Second, Timeout: time.Second, Down: LastDown(file, time.Now()),
+				Settings: settings([]router.Replica{{Name: "west"}, {Name: "east"}},
+					[]Target{{Replica: "east", URL: "http://east/"}, {Replica: "west", URL: "http://west/"}}),
+				Down:       LastDown(file, time.Now()),
 				Registerer: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 				probe: func(_ context.Context, t Target) error {
 					if t.Replica == "west" {

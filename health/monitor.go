@@ -14,18 +14,11 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// troubleGap is the least time between the starts of two probes that trouble brings forward: a flood
-// of trouble must not become a flood of probes.
-const troubleGap = 500 * time.Millisecond
-
 // Config is what a monitor needs. All fields are required but Targets, which may be empty.
 type Config struct {
-	Replicas   []router.Replica // at least one; the operator's word, the health fields are ignored
-	Targets    []Target
-	Here       string        // the replica beside this gateway; "" if there is none
-	Down       []Down        // until its first probe
-	Interval   time.Duration // at least 1 s, between the starts of two probes of a steady target
-	Timeout    time.Duration // > 0, for all of a probe
+	Settings
+	Here       string // the replica beside this gateway; "" if there is none
+	Down       []Down // until its first probe
 	Registerer prometheus.Registerer
 	Log        *slog.Logger
 
@@ -35,36 +28,23 @@ type Config struct {
 // Monitor probes the targets, each in a goroutine of its own, and keeps the fleet current.
 type Monitor struct {
 	// Static after New.
-	config     Config
+	config     Config // but for its settings
 	thresholds Thresholds
-	watches    []*watch
-	upstreams  map[string]*watch // by replica
 	metrics    metrics
 
-	fleet atomic.Pointer[router.Fleet]
-	ready chan struct{}
+	fleet     atomic.Pointer[router.Fleet]
+	upstreams atomic.Pointer[map[string]*watch] // by replica
+	ready     chan struct{}
+	following sync.WaitGroup
 
 	mu sync.Mutex
 	// Guarded by mu.
+	settings Settings
+	watches  []*watch
+	begin    func(*watch) // follows it; nil: the monitor does not run
 	seen     map[key]router.Health
-	unprobed int          // targets without a result
-	leaving  []netip.Addr // this gateway's own fronts, once it stops
-}
-
-// watch is what the monitor keeps of one target.
-type watch struct {
-	// Static after New.
-	Target
-	offset time.Duration // until the first probe
-
-	trouble chan struct{} // holds at most one: the next probe is to start now
-	sign    sign
-
-	// Guarded by Monitor.mu.
-	history History
-	text    string    // of the last result
-	probed  time.Time // when the last result came
-	since   time.Time // when Up last changed, or the first result came
+	counted  map[kindOf]bool // of which probes were counted
+	leaving  []netip.Addr    // this gateway's own fronts, once it stops
 }
 
 // New makes a monitor whose first fleet has everything up: fail open.
@@ -72,53 +52,70 @@ func New(config Config) *Monitor {
 	m := &Monitor{
 		config:     config,
 		thresholds: Defaults(),
-		upstreams:  map[string]*watch{},
 		metrics:    newMetrics(config.Registerer),
 		ready:      make(chan struct{}),
+		settings:   config.Settings,
 		seen:       map[key]router.Health{},
-		unprobed:   len(config.Targets),
+		counted:    map[kindOf]bool{},
 	}
 	if m.config.probe == nil {
 		m.config.probe = get
 	}
-	for i, target := range config.Targets {
-		m.add(target, i)
+	for i, t := range config.Targets {
+		w := newWatch(t)
+		m.watches = append(m.watches, w)
+		m.add(w, i, len(config.Targets), !slices.Contains(config.Down, Down{t.Replica, t.Front}))
 	}
-	if m.unprobed == 0 {
-		close(m.ready)
-	}
-	m.fleet.Store(assemble(config.Replicas, config.Here, nil, m.seen))
+	m.index()
+	m.checkReady()
+	m.assemble()
 	return m
 }
 
-// add staggers the first probes evenly over one spacing of an unsteady target, so that all are known
-// soon and no two begin together; every later probe keeps the distance, unless results drive them apart.
-func (m *Monitor) add(target Target, i int) {
-	spread := History{}.Spacing(m.config.Interval)
-	w := &watch{
-		Target:  target,
-		offset:  spread * time.Duration(i) / time.Duration(len(m.config.Targets)),
-		trouble: make(chan struct{}, 1),
-		sign:    sign{began: time.Now()},
-		text:    "not probed yet",
-	}
-	m.watches = append(m.watches, w)
-	if !target.Front.IsValid() {
-		m.upstreams[target.Replica] = w
-	}
-	health := w.history.Health(m.thresholds, m.config.Interval, w.offset)
-	health.Up = !slices.Contains(m.config.Down, Down{target.Replica, target.Front})
-	m.seen[target.key()] = health
-	m.metrics.setUp(target, health.Up)
+// add prepares the i-th of n watches that begin together. It counts as up or down until its first result.
+func (m *Monitor) add(w *watch, i, n int, up bool) {
+	w.offset = offset(m.settings.Interval, i, n)
+	health := w.history.Health(m.thresholds, m.settings.Interval, w.offset)
+	health.Up = up
+	m.seen[w.key()] = health
+	m.metrics.setUp(w.Target, up)
 }
 
-// Run probes until ctx ends and returns when the last probe has.
-func (m *Monitor) Run(ctx context.Context) {
-	var all sync.WaitGroup
+// offset staggers the first probes evenly over one spacing of an unsteady target, so that all are known
+// soon and no two begin together; every later probe keeps the distance, unless results drive them apart.
+func offset(interval time.Duration, i, n int) time.Duration {
+	return History{}.Spacing(interval) * time.Duration(i) / time.Duration(n)
+}
+
+// index finds upstreams by their replica's name, for who holds no lock.
+func (m *Monitor) index() {
+	upstreams := map[string]*watch{}
 	for _, w := range m.watches {
-		all.Go(func() { m.follow(ctx, w) })
+		if !w.Front.IsValid() {
+			upstreams[w.Replica] = w
+		}
 	}
-	all.Wait()
+	m.upstreams.Store(&upstreams)
+}
+
+// assemble replaces the fleet. Called with mu held, so that a later state is never overwritten by an earlier one.
+func (m *Monitor) assemble() {
+	m.fleet.Store(assemble(m.settings.Replicas, m.config.Here, m.leaving, m.seen))
+}
+
+// Run probes until ctx ends and returns when the last probe has. It is called once.
+func (m *Monitor) Run(ctx context.Context) {
+	m.mu.Lock()
+	m.begin = func(w *watch) { m.start(ctx, w) }
+	for _, w := range m.watches {
+		m.begin(w)
+	}
+	m.mu.Unlock()
+	<-ctx.Done()
+	m.mu.Lock()
+	m.begin = nil
+	m.mu.Unlock()
+	m.following.Wait()
 }
 
 // Fleet is the present state of all replicas. Each ChangeIn counts from the last result of its
@@ -127,8 +124,20 @@ func (m *Monitor) Run(ctx context.Context) {
 // from it outlives its reason by no more. Trouble may halve the spacing, which is not foreseen.
 func (m *Monitor) Fleet() *router.Fleet { return m.fleet.Load() }
 
-// Ready is closed when every target has had its first result.
+// Ready is closed when every target has had its first result. It stays so whatever is added later.
 func (m *Monitor) Ready() <-chan struct{} { return m.ready }
+
+// checkReady is called with mu held when a target has had its first result, or those that wait for one have changed.
+func (m *Monitor) checkReady() {
+	unprobed := slices.ContainsFunc(m.watches, func(w *watch) bool { return w.probed.IsZero() })
+	select {
+	case <-m.ready:
+	default:
+		if !unprobed {
+			close(m.ready)
+		}
+	}
+}
 
 // Leave has these fronts of Config.Here count as down from now on: this gateway, which is behind them, is about to
 // stop.
@@ -136,67 +145,22 @@ func (m *Monitor) Leave(fronts []netip.Addr) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.leaving = fronts
-	m.fleet.Store(assemble(m.config.Replicas, m.config.Here, m.leaving, m.seen))
+	m.assemble()
 }
 
 // Trouble tells that a request met trouble at a replica's upstream (refused, reset, stalled), whose
 // next probe then starts at once, or half a second after the last one started. It never blocks, and
 // decides nothing: one bad request is no evidence against a replica, the probe is.
 func (m *Monitor) Trouble(replica string) {
-	w, probed := m.upstreams[replica]
-	if !probed {
-		return
-	}
-	select {
-	case w.trouble <- struct{}{}:
-	default: // that probe is already asked for
+	if w, probed := (*m.upstreams.Load())[replica]; probed {
+		tell(w.trouble)
 	}
 }
 
 // Alive tells that something which a replica's upstream was asked for by a request came after at. A probe that is late
 // meanwhile is no failure. It never blocks, and costs next to nothing.
 func (m *Monitor) Alive(replica string, at time.Time) {
-	if w, probed := m.upstreams[replica]; probed {
+	if w, probed := (*m.upstreams.Load())[replica]; probed {
 		w.sign.give(at)
 	}
-}
-
-// follow probes one target until ctx ends.
-func (m *Monitor) follow(ctx context.Context, w *watch) {
-	var started time.Time
-	for pause := w.offset; w.wait(ctx, started, pause); {
-		started = time.Now()
-		err := m.probe(ctx, w.Target)
-		if ctx.Err() != nil {
-			return // our own end says nothing about the target
-		}
-		pause = m.record(w, err, started)
-	}
-}
-
-// wait returns when the next probe is due: after pause, or earlier for trouble. It is false when ctx
-// ended.
-func (w *watch) wait(ctx context.Context, started time.Time, pause time.Duration) bool {
-	due := time.NewTimer(pause)
-	defer due.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-due.C:
-		return true
-	case <-w.trouble:
-	}
-	due.Reset(time.Until(started.Add(troubleGap)))
-	select {
-	case <-ctx.Done():
-		return false
-	case <-due.C:
-		return true
-	}
-}
-
-func (m *Monitor) probe(ctx context.Context, t Target) error {
-	ctx, cancel := context.WithTimeout(ctx, m.config.Timeout)
-	defer cancel()
-	return m.config.probe(ctx, t)
 }

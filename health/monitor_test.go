@@ -20,8 +20,8 @@ import (
 
 func TestFirstFleetIsUp(t *testing.T) {
 	m := New(Config{
-		Replicas: twoReplicas, Targets: []Target{west, westFront}, Interval: 5 * time.Second,
-		Timeout: 2 * time.Second, Registerer: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		Settings:   settings(twoReplicas, []Target{west, westFront}),
+		Registerer: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 	steady, soon := router.Health{Up: true}, router.Health{Up: true, ChangeIn: time.Millisecond}
 	got := m.Fleet().Replica("west")
@@ -224,7 +224,7 @@ func TestMetrics(t *testing.T) {
 # TYPE fairlead_health_probes_total counter
 fairlead_health_probes_total{replica="west",result="ok",target="upstream"} 2
 fairlead_health_probes_total{replica="west",result="timeout",target="front"} 1
-# HELP fairlead_replica_up Whether a front or upstream counts as up (1) or down (0); 1 before the first result.
+# HELP fairlead_replica_up Whether a front or upstream counts as up (1) or down (0), also before its first result.
 # TYPE fairlead_replica_up gauge
 fairlead_replica_up{address="203.0.113.10",replica="west",target="front"} 0
 fairlead_replica_up{address="http://west/v2/",replica="west",target="upstream"} 1
@@ -278,9 +278,11 @@ func TestMonitorWithRealSockets(t *testing.T) {
 	}))
 	t.Cleanup(good.Close)
 	m := New(Config{
-		Replicas: twoReplicas,
-		Targets:  []Target{{Replica: "west", URL: good.URL + "/v2/"}, {Replica: "east", URL: answer(t, 503)}},
-		Interval: 50 * time.Millisecond, Timeout: patient,
+		Settings: Settings{
+			Replicas: twoReplicas,
+			Targets:  []Target{{Replica: "west", URL: good.URL + "/v2/"}, {Replica: "east", URL: answer(t, 503)}},
+			Interval: 50 * time.Millisecond, Timeout: patient,
+		},
 		Registerer: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -5,64 +5,56 @@ import (
 	"time"
 )
 
-// record takes in one result, publishes what it changes and returns the pause until the next probe.
+// record takes in one result and publishes what it changes.
 // Spacing runs from start to start: a target that hangs is judged as fast as the timeout allows.
-func (m *Monitor) record(w *watch, err error, started time.Time) time.Duration {
+func (m *Monitor) record(w *watch, err error, started time.Time) {
 	now := time.Now()
 	result, text := outcomeOf(err, started, w.sign.last())
-	m.metrics.probes.WithLabelValues(w.Replica, w.kind(), string(result)).Inc()
 
-	m.mu.Lock()
-	before := w.history
-	w.history = Step(m.thresholds, before, result.result())
-	after := w.history
-	first := w.probed.IsZero()
-	w.text, w.probed = text, now
-	if first || before.Up() != after.Up() {
-		w.since = now
-	}
-	pause := max(0, after.Spacing(m.config.Interval)-now.Sub(started))
-	m.publish(w, pause)
-	if first {
-		m.count()
-	}
-	m.mu.Unlock()
-
-	if up := m.up(w); first || before.Up() != after.Up() {
-		m.metrics.setUp(w.Target, up)
-	}
-	if before.Up() != after.Up() {
-		m.logChange(w.Target, after.Up(), text)
-	}
-	return pause
-}
-
-// publish replaces the fleet if what decisions see of a target changed. Called with mu held, so that
-// a later state is never overwritten by an earlier one.
-func (m *Monitor) publish(w *watch, pause time.Duration) {
-	health := w.history.Health(m.thresholds, m.config.Interval, pause)
-	if !w.history.Known() { // nothing speaks yet against what was remembered
-		health.Up = m.seen[w.key()].Up
-	}
-	if m.seen[w.key()] == health {
-		return
-	}
-	m.seen[w.key()] = health
-	m.fleet.Store(assemble(m.config.Replicas, m.config.Here, m.leaving, m.seen))
-}
-
-func (m *Monitor) up(w *watch) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.seen[w.key()].Up
+	if w.gone {
+		return
+	}
+	m.counted[kindOf{w.Replica, w.kind()}] = true
+	m.metrics.probes.WithLabelValues(w.Replica, w.kind(), string(result)).Inc()
+	w.history = Step(m.thresholds, w.history, result.result())
+	wasUp := m.seen[w.key()].Up
+	first := w.probed.IsZero()
+	w.text, w.probed, w.started = text, now, started
+	w.next = started.Add(w.spacing(m.settings.Interval))
+	if w.next.Before(now) {
+		w.next = now
+	}
+	if m.see(w, w.next.Sub(now)) {
+		m.assemble()
+	}
+	up := m.seen[w.key()].Up
+	if first || wasUp != up {
+		w.since = now
+		m.metrics.setUp(w.Target, up)
+	}
+	if first {
+		m.checkReady()
+	}
+	if wasUp != up {
+		m.logChange(w.Target, up, text)
+	}
 }
 
-// count is called with mu held at the first result of each target.
-func (m *Monitor) count() {
-	m.unprobed--
-	if m.unprobed == 0 {
-		close(m.ready)
+// spacing is the time from the start of one probe to the start of the next.
+func (w *watch) spacing(interval time.Duration) time.Duration { return w.history.Spacing(interval) }
+
+// see keeps what decisions see of a target, whose next probe is due after pause, and reports whether that has changed.
+// Called with mu held.
+func (m *Monitor) see(w *watch, pause time.Duration) bool {
+	health := w.history.Health(m.thresholds, m.settings.Interval, max(pause, 0))
+	if !w.history.Known() { // nothing speaks yet against what it counts as
+		health.Up = m.seen[w.key()].Up
 	}
+	changed := m.seen[w.key()] != health
+	m.seen[w.key()] = health
+	return changed
 }
 
 func (m *Monitor) logChange(t Target, up bool, text string) {
@@ -76,7 +68,7 @@ type Status struct {
 	Front   netip.Addr // invalid for the upstream
 	URL     string
 	Up      bool
-	Known   bool      // false: nothing yet that speaks for or against it, counted as up
+	Known   bool      // false: nothing yet that speaks for or against it
 	Result  string    // text of the last result
 	Probed  time.Time // when it came
 	Since   time.Time // when Up last changed, or the first result came

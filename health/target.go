@@ -3,17 +3,19 @@ package health
 import (
 	"crypto/tls"
 	"net/netip"
+	"net/url"
 )
 
 // Target is one thing to probe: a front of a replica or its upstream. A replica has at most one
 // target per front and one for its upstream.
 type Target struct {
-	Replica string
-	Front   netip.Addr  // invalid for the upstream
-	URL     string      // what to GET, http or https
-	Host    string      // Host header; "": the URL's. The TLS server name is always the URL's.
-	Dial    string      // host:port to connect to instead of the URL's; "": the URL's
-	TLS     *tls.Config // certificates to trust and to show; nil: the system's, none
+	Replica  string
+	Front    netip.Addr  // invalid for the upstream
+	URL      string      // what to GET, http or https
+	Host     string      // Host header; "": the URL's. The TLS server name is always the URL's.
+	Dial     string      // host:port to connect to instead of the URL's; "": the URL's
+	TLS      *tls.Config // certificates to trust and to show; nil: the system's, none
+	TLSFiles string      // what TLS is made of: configurations themselves cannot be compared
 }
 
 // key tells the targets of a fleet apart.
@@ -23,6 +25,24 @@ type key struct {
 }
 
 func (t Target) key() key { return key{t.Replica, t.Front.Unmap()} }
+
+// identity is all that a probe goes by: what one found out says nothing of a target of another.
+type identity struct {
+	key
+	url, host, dial, files string
+}
+
+func (t Target) identity() identity { return identity{t.key(), t.URL, t.Host, t.Dial, t.TLSFiles} }
+
+// sameServer reports whether both targets are of one server, whatever it is asked for and however.
+func (t Target) sameServer(other Target) bool {
+	a, err := url.Parse(t.URL)
+	if err != nil {
+		return false
+	}
+	b, err := url.Parse(other.URL)
+	return err == nil && a.Scheme == b.Scheme && a.Host == b.Host && t.Dial == other.Dial
+}
 
 // kind is the value of the label and log field `target`.
 func (t Target) kind() string {

@@ -89,8 +89,7 @@ func bubble(t *testing.T, targets []Target, test func(*world, *Monitor)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{began: time.Now(), registry: prometheus.NewRegistry(), finds: map[key]error{}}
 		m := New(Config{
-			Replicas: twoReplicas, Targets: targets, Interval: 5 * time.Second, Timeout: 2 * time.Second,
-			Registerer: w.registry, Log: slog.New(slog.NewTextHandler(&w.log, nil)), probe: w.probe,
+			Settings: settings(twoReplicas, targets), Registerer: w.registry, Log: slog.New(slog.NewTextHandler(&w.log, nil)), probe: w.probe,
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
@@ -99,6 +98,11 @@ func bubble(t *testing.T, targets []Target, test func(*world, *Monitor)) {
 		defer w.stop()
 		test(w, m)
 	})
+}
+
+// settings are with the default interval and timeout.
+func settings(replicas []router.Replica, targets []Target) Settings {
+	return Settings{Replicas: replicas, Targets: targets, Interval: 5 * time.Second, Timeout: 2 * time.Second}
 }
 
 func sleep(d time.Duration) {

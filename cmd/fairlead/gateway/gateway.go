@@ -169,13 +169,12 @@ func (g *Gateway) newProxy(recorder *ledger.Recorder, may descriptors) *proxy.Pr
 }
 
 func newMonitor(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) (*health.Monitor, error) {
-	probed, err := targets(c)
+	settings, err := healthSettings(c)
 	if err != nil {
 		return nil, err
 	}
 	return health.New(health.Config{
-		Replicas: Replicas(c), Targets: probed, Here: c.Here, Down: health.LastDown(healthFile(c), time.Now()),
-		Interval: c.Health.Interval, Timeout: c.Health.Timeout,
+		Settings: settings, Here: c.Here, Down: health.LastDown(healthFile(c), time.Now()),
 		Registerer: reg, Log: log,
 	}), nil
 }

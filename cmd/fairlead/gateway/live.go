@@ -54,5 +54,6 @@ func (g *Gateway) changes() []change {
 		g.changeClients,
 		g.changeCertificate,
 		g.changeGeo,
+		g.changeHealth,
 	}
 }

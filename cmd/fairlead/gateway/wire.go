@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -56,7 +57,7 @@ func targets(c *configs.Config) ([]health.Target, error) {
 			return nil, err
 		}
 		out = append(out, health.Target{Replica: t.Replica, Front: t.Front, URL: t.URL, Host: t.Host, Dial: t.Dial,
-			TLS: config})
+			TLS: config, TLSFiles: fmt.Sprintf("%q", t.TLS)})
 	}
 	return out, nil
 }
