@@ -52,6 +52,7 @@ var restarts = map[string]bool{
 	"health.timeout":  live,
 	"health.path":     live,
 	"health.fronts":   live,
+	"health.write":    live,
 
 	"replicas[]":                    live,
 	"replicas[].name":               live,
