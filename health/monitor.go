@@ -79,6 +79,7 @@ func (m *Monitor) add(w *watch, i, n int, up bool) {
 	health.Up = up
 	m.seen[w.key()] = health
 	m.metrics.setUp(w.Target, up)
+	m.metrics.setSlow(w.Target, false)
 }
 
 // offset staggers the first probes evenly over one spacing of an unsteady target, so that all are known

@@ -25,6 +25,7 @@ type watch struct {
 	next    time.Time          // when the next probe is due
 	started time.Time          // the last probe that has ended
 	history History
+	pace    Pace
 	text    string    // of the last result
 	probed  time.Time // when the last result came
 	since   time.Time // when Up last changed, or the first result came

@@ -17,7 +17,8 @@ import (
 //	405                   answers writes so
 //	storage=S
 //	down                  fronts and upstream
-//	upstream=H, fronts=H/H…  H is up or down, and +2s with it the time until it can change
+//	slow                  its upstream
+//	upstream=H, fronts=H/H…  H is up, slow or down, and +2s with it the time until it can change
 func fleetOf(t testing.TB, line string) *Fleet {
 	t.Helper()
 	var replicas []Replica
@@ -47,6 +48,8 @@ func replicaOf(t testing.TB, word string) Replica {
 			r.Operator = Operator(key)
 		case "down":
 			r.Upstream, r.Fronts = Health{}, frontsOf(t, "down")
+		case "slow":
+			r.Upstream.Slow = true
 		case "upstream":
 			r.Upstream = healthOf(t, value)
 		case "fronts":
@@ -72,9 +75,9 @@ func frontsOf(t testing.TB, list string) []Front {
 func healthOf(t testing.TB, s string) Health {
 	t.Helper()
 	word, changeIn, unsteady := strings.Cut(s, "+")
-	h := Health{Up: word == "up"}
-	if word != "up" && word != "down" {
-		t.Fatalf("health %q is neither up nor down", s)
+	h := Health{Up: word != "down", Slow: word == "slow"}
+	if word != "up" && word != "slow" && word != "down" {
+		t.Fatalf("health %q is neither up, slow nor down", s)
 	}
 	if unsteady {
 		var err error
