@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// record takes in one result and publishes what it changes.
+// record takes in one result, and when the certificate ends that came with it, and publishes what it changes.
 // Spacing runs from start to start: a target that hangs is judged as fast as the timeout allows.
-func (m *Monitor) record(w *watch, err error, started time.Time) {
+func (m *Monitor) record(w *watch, err error, started, ends time.Time) {
 	now := time.Now()
 	result, text := outcomeOf(err, started, w.sign.last())
 
@@ -19,6 +19,7 @@ func (m *Monitor) record(w *watch, err error, started time.Time) {
 	m.counted[kindOf{w.Replica, w.kind()}] = true
 	m.metrics.probes.WithLabelValues(w.Replica, w.kind(), string(result)).Inc()
 	w.history = Step(m.thresholds, w.history, result.result())
+	m.certify(w, ends, now)
 	wasSlow := w.pace.Slow()
 	w.pace = w.pace.Step(Sample{Began: started, Took: now.Sub(started), Late: result == late,
 		Fails: result != late && result != alive}, now, m.pacesBeside(w.Replica))
@@ -100,6 +101,7 @@ type Status struct {
 	Result  string    // text of the last result
 	Probed  time.Time // when it came
 	Since   time.Time // when Up last changed, or the first result came
+	Ends    time.Time // when its certificate does; zero: it showed none
 }
 
 // Status returns all targets in the order they were given in.
@@ -111,7 +113,7 @@ func (m *Monitor) Status() []Status {
 		all[i] = Status{
 			Replica: w.Replica, Front: w.Front, URL: w.URL,
 			Up: m.seen[w.key()].Up, Slow: w.pace.Slow(), Known: w.history.Known(),
-			Result: w.text, Probed: w.probed, Since: w.since,
+			Result: w.text, Probed: w.probed, Since: w.since, Ends: w.ends,
 		}
 	}
 	return all

@@ -30,7 +30,8 @@ func (g *Gateway) checks() []admin.Check {
 	if g.draining.Load() {
 		stopping.Problem = "it takes its leave: no new client should come"
 	}
-	checks := []admin.Check{probed, stopping, {Name: "here is where this gateway stands", Note: g.misplaced}}
+	checks := []admin.Check{probed, stopping, {Name: "here is where this gateway stands", Note: g.misplaced},
+		g.certificates()}
 	if g.agreed != nil {
 		checks = append(checks, g.agreed.joined(), g.agreed.fitting())
 	}

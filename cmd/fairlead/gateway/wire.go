@@ -69,6 +69,14 @@ func healthFile(c *configs.Config) string {
 	return filepath.Join(c.State, "health.json")
 }
 
+// availabilityFile is where it is kept how available replicas were; "": nowhere.
+func availabilityFile(c *configs.Config) string {
+	if c.State == "" {
+		return ""
+	}
+	return filepath.Join(c.State, "availability.json")
+}
+
 func endpoints(c *configs.Config) ([]upstream.Endpoint, error) {
 	out := make([]upstream.Endpoint, len(c.Replicas))
 	for i, r := range c.Replicas {
