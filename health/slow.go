@@ -2,8 +2,7 @@ package health
 
 import "time"
 
-// What it takes to be slow, or no longer: chosen so that neither a lost packet of a far replica (it is sent again after
-// a second) nor a near one's 20 ms instead of 2 moves anybody. See docs/adr/035.
+// What it takes to be slow, or no longer: a near replica's 20 ms instead of 2 move nobody. See docs/adr/035.
 const (
 	slowFactor, slowMore = 10, 300 * time.Millisecond // beyond both it is slow
 	paceFactor, paceMore = 4, 100 * time.Millisecond  // within one of them it is at its usual pace again
@@ -14,8 +13,8 @@ const (
 	leastPace = time.Millisecond
 )
 
-// paceThresholds: only a row of slow answers without a single good one between them counts. That a probe is slow once in
-// a while says less than that it fails.
+// paceThresholds: only a row of slow answers without a single good one between them counts. A probe is slow more often
+// than it fails: a lost packet is sent again after a second.
 func paceThresholds() Thresholds { return Thresholds{Down: 5, OK: 1, Up: 10} }
 
 // Sample is one probe, as far as it says how fast a target is.
