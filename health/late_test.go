@@ -25,13 +25,13 @@ func TestLateWhileRequestsAreAnswered(t *testing.T) {
 		w.start()
 		sleep(time.Second)
 		w.set(west, errHanging)
-		before := m.Fleet()
+		before := upstream(m, "west")
 		for range 360 {
 			m.Trouble("west") // some are not answered
 			w.answering(m, 10*time.Second)
 		}
-		if m.Fleet() != before {
-			t.Errorf("the fleet has changed: %+v", upstream(m, "west"))
+		if got := upstream(m, "west"); got != before {
+			t.Errorf("got %+v, want %+v", got, before)
 		}
 		got := m.Status()[0]
 		if !got.Up || got.Result != "late, while requests were answered" || !got.Since.Equal(w.began) {

@@ -81,8 +81,10 @@ func (m *Monitor) down() []Down {
 	return down
 }
 
-func (m memory) write(file string) error {
-	data, err := json.Marshal(m)
+func (m memory) write(file string) error { return writeJSON(file, m) }
+
+func writeJSON(file string, value any) error {
+	data, err := json.Marshal(value)
 	if err == nil {
 		err = os.WriteFile(file+".new", data, 0o600)
 	}

@@ -44,7 +44,8 @@ type Monitor struct {
 	begin    func(*watch) // follows it; nil: the monitor does not run
 	seen     map[key]router.Health
 	counted  map[kindOf]bool // of which probes were counted
-	leaving  []netip.Addr    // this gateway's own fronts, once it stops
+	accounts map[string]*Account
+	leaving  []netip.Addr // this gateway's own fronts, once it stops
 }
 
 // New makes a monitor whose first fleet has everything up: fail open.
@@ -57,6 +58,7 @@ func New(config Config) *Monitor {
 		settings:   config.Settings,
 		seen:       map[key]router.Health{},
 		counted:    map[kindOf]bool{},
+		accounts:   map[string]*Account{},
 	}
 	if m.config.probe == nil {
 		m.config.probe = get
@@ -66,6 +68,7 @@ func New(config Config) *Monitor {
 		m.watches = append(m.watches, w)
 		m.add(w, i, len(config.Targets), !slices.Contains(config.Down, Down{t.Replica, t.Front}))
 	}
+	config.Registerer.MustRegister(availabilities{m})
 	m.index()
 	m.checkReady()
 	m.assemble()
@@ -79,6 +82,7 @@ func (m *Monitor) add(w *watch, i, n int, up bool) {
 	health.Up = up
 	m.seen[w.key()] = health
 	m.metrics.setUp(w.Target, up)
+	m.metrics.setSlow(w.Target, false)
 }
 
 // offset staggers the first probes evenly over one spacing of an unsteady target, so that all are known

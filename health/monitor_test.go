@@ -224,6 +224,10 @@ func TestMetrics(t *testing.T) {
 # TYPE fairlead_health_probes_total counter
 fairlead_health_probes_total{replica="west",result="ok",target="upstream"} 2
 fairlead_health_probes_total{replica="west",result="timeout",target="front"} 1
+# HELP fairlead_replica_slow Whether a front or upstream answers in many times its usual time (1) or not (0).
+# TYPE fairlead_replica_slow gauge
+fairlead_replica_slow{address="203.0.113.10",replica="west",target="front"} 0
+fairlead_replica_slow{address="http://west/v2/",replica="west",target="upstream"} 0
 # HELP fairlead_replica_up Whether a front or upstream counts as up (1) or down (0), also before its first result.
 # TYPE fairlead_replica_up gauge
 fairlead_replica_up{address="203.0.113.10",replica="west",target="front"} 0

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// record takes in one result and publishes what it changes.
+// record takes in one result, and when the certificate ends that came with it, and publishes what it changes.
 // Spacing runs from start to start: a target that hangs is judged as fast as the timeout allows.
-func (m *Monitor) record(w *watch, err error, started time.Time) {
+func (m *Monitor) record(w *watch, err error, started, ends time.Time) {
 	now := time.Now()
 	result, text := outcomeOf(err, started, w.sign.last())
 
@@ -19,6 +19,10 @@ func (m *Monitor) record(w *watch, err error, started time.Time) {
 	m.counted[kindOf{w.Replica, w.kind()}] = true
 	m.metrics.probes.WithLabelValues(w.Replica, w.kind(), string(result)).Inc()
 	w.history = Step(m.thresholds, w.history, result.result())
+	m.certify(w, ends, now)
+	wasSlow := w.pace.Slow()
+	w.pace = w.pace.Step(Sample{Began: started, Took: now.Sub(started), Late: result == late,
+		Fails: result != late && result != alive}, now, m.pacesBeside(w.Replica))
 	wasUp := m.seen[w.key()].Up
 	first := w.probed.IsZero()
 	w.text, w.probed, w.started = text, now, started
@@ -34,6 +38,11 @@ func (m *Monitor) record(w *watch, err error, started time.Time) {
 		w.since = now
 		m.metrics.setUp(w.Target, up)
 	}
+	if slow := w.pace.Slow(); slow != wasSlow {
+		m.metrics.setSlow(w.Target, slow)
+		m.config.Log.Info("pace changed", "replica", w.Replica, "target", w.kind(), "address", w.address(), "slow", slow,
+			"took", now.Sub(started), "usual", w.pace.known())
+	}
 	if first {
 		m.checkReady()
 	}
@@ -43,14 +52,33 @@ func (m *Monitor) record(w *watch, err error, started time.Time) {
 }
 
 // spacing is the time from the start of one probe to the start of the next.
-func (w *watch) spacing(interval time.Duration) time.Duration { return w.history.Spacing(interval) }
+func (w *watch) spacing(interval time.Duration) time.Duration {
+	return min(w.history.Spacing(interval), w.pace.Spacing(interval))
+}
+
+// pacesBeside are those of other replicas' targets that are up. Called with mu held.
+func (m *Monitor) pacesBeside(replica string) (all []Pace) {
+	for _, w := range m.watches {
+		if w.Replica != replica && m.seen[w.key()].Up {
+			all = append(all, w.pace)
+		}
+	}
+	return all
+}
 
 // see keeps what decisions see of a target, whose next probe is due after pause, and reports whether that has changed.
 // Called with mu held.
 func (m *Monitor) see(w *watch, pause time.Duration) bool {
-	health := w.history.Health(m.thresholds, m.settings.Interval, max(pause, 0))
+	pause = max(pause, 0)
+	health := w.history.Health(m.thresholds, m.settings.Interval, pause)
+	health.Slow = w.pace.Slow()
 	if !w.history.Known() { // nothing speaks yet against what it counts as
 		health.Up = m.seen[w.key()].Up
+	}
+	if change := w.pace.ChangeIn(m.settings.Interval, pause); health.Up && change > 0 {
+		if health.ChangeIn == 0 || change < health.ChangeIn {
+			health.ChangeIn = change
+		}
 	}
 	changed := m.seen[w.key()] != health
 	m.seen[w.key()] = health
@@ -68,10 +96,12 @@ type Status struct {
 	Front   netip.Addr // invalid for the upstream
 	URL     string
 	Up      bool
+	Slow    bool      // it answers in many times its usual time
 	Known   bool      // false: nothing yet that speaks for or against it
 	Result  string    // text of the last result
 	Probed  time.Time // when it came
 	Since   time.Time // when Up last changed, or the first result came
+	Ends    time.Time // when its certificate does; zero: it showed none
 }
 
 // Status returns all targets in the order they were given in.
@@ -82,8 +112,8 @@ func (m *Monitor) Status() []Status {
 	for i, w := range m.watches {
 		all[i] = Status{
 			Replica: w.Replica, Front: w.Front, URL: w.URL,
-			Up: m.seen[w.key()].Up, Known: w.history.Known(),
-			Result: w.text, Probed: w.probed, Since: w.since,
+			Up: m.seen[w.key()].Up, Slow: w.pace.Slow(), Known: w.history.Known(),
+			Result: w.text, Probed: w.probed, Since: w.since, Ends: w.ends,
 		}
 	}
 	return all

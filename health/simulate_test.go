@@ -184,3 +184,83 @@ func TestChainAgreesWithDice(t *testing.T) {
 		}
 	}
 }
+
+// TestPaceThresholds keeps the promises of docs/adr/035: how often a target would be passed over whose answers are slow
+// with that probability, each by itself. With -v it prints its table.
+func TestPaceThresholds(t *testing.T) {
+	for _, th := range []Thresholds{{3, 1, 10}, {4, 1, 10}, paceThresholds(), Defaults(), {6, 1, 10}} {
+		for _, p := range []float64{0.01, 0.05, 0.08, 0.30, 0.50, 0.80} {
+			falls, up := newChain(th).longRun(p)
+			t.Logf("slow %d, ok %d, back %d: %2.0f %% slow answers: passed over %.3g times a year, not slow %.2f %% of the time",
+				th.Down, th.OK, th.Up, 100*p, falls, 100*up)
+		}
+	}
+	for p, perYear := range map[float64]float64{0.01: 0.001, 0.05: 3, 0.08: 30} {
+		if falls, _ := newChain(paceThresholds()).longRun(p); falls > perYear {
+			t.Errorf("%v slow answers: passed over %v times a year, promised %v", p, falls, perYear)
+		}
+	}
+	if _, up := newChain(paceThresholds()).longRun(0.8); up > 0.01 {
+		t.Errorf("of ten answers eight are slow: not passed over %v of the time", up)
+	}
+}
+
+// flaps is how often DNS changes in an hour because of a target that is alive and dead by turns, and probed first at
+// some phase of that: refused while dead, or hanging.
+func flaps(th Thresholds, interval, timeout, alive, dead, phase time.Duration, hangs bool) (changes int) {
+	h, at := steadyUp, phase
+	for at < time.Hour {
+		ok := at%(alive+dead) < alive
+		next := Step(th, h, resultOf(ok))
+		if h.Up() != next.Up() {
+			changes++
+		}
+		pause := next.Spacing(interval)
+		if !ok && hangs {
+			pause = max(pause, timeout)
+		}
+		h, at = next, at+pause
+	}
+	return changes
+}
+
+// TestFlapping keeps a promise: a target that is alive for 5 s and dead for 5 s by turns changes DNS at most twice a
+// minute. With -v it prints a table of others.
+func TestFlapping(t *testing.T) {
+	for _, interval := range []time.Duration{time.Second, 5 * time.Second, 30 * time.Second} {
+		for _, row := range []struct{ alive, dead int }{
+			{5, 5}, {2, 5}, {5, 2}, {10, 5}, {10, 10}, {12, 6}, {14, 6}, {15, 10}, {20, 10}, {30, 30}, {60, 60},
+		} {
+			worst, alive, dead := 0, time.Duration(row.alive)*time.Second, time.Duration(row.dead)*time.Second
+			for phase := time.Duration(0); phase < alive+dead; phase += 100 * time.Millisecond {
+				for _, hangs := range []bool{false, true} {
+					worst = max(worst, flaps(Defaults(), interval, simTimeout, alive, dead, phase, hangs))
+				}
+			}
+			t.Logf("interval %v, %d s up, %d s down: at worst %d changes an hour", interval, row.alive, row.dead, worst)
+			if row.alive <= 5 && worst > 2 { // it falls, and stays down
+				t.Errorf("interval %v, %d s up, %d s down: %d changes an hour", interval, row.alive, row.dead, worst)
+			}
+			if worst > 8*60 {
+				t.Errorf("interval %v, %d s up, %d s down: %d changes an hour", interval, row.alive, row.dead, worst)
+			}
+		}
+	}
+}
+
+// TestDeathIsNoticed: what refuses connections is down within interval × threshold + 1 s, whatever the interval.
+func TestDeathIsNoticed(t *testing.T) {
+	for _, interval := range []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 30 * time.Second, 5 * time.Minute} {
+		h := Step(Defaults(), steadyUp, Failure)
+		took := interval // until the first probe that notices, at worst
+		for h.Up() {
+			took += h.Spacing(interval)
+			h = Step(Defaults(), h, Failure)
+		}
+		if bound := time.Duration(Defaults().Down)*interval + time.Second; took > bound {
+			t.Errorf("interval %v: noticed after %v, promised %v", interval, took, bound)
+		} else {
+			t.Logf("interval %v: noticed after %v at worst, promised %v", interval, took, bound)
+		}
+	}
+}

@@ -45,6 +45,7 @@ func (m *Monitor) Update(s Settings) {
 	moves := s.Interval != m.settings.Interval
 	m.settings, m.watches = s, all
 	m.dropCounts()
+	m.dropAccounts()
 	for i, w := range added {
 		m.add(w, i, len(added), ups[w.key()])
 		if m.begin != nil {

@@ -25,9 +25,12 @@ type watch struct {
 	next    time.Time          // when the next probe is due
 	started time.Time          // the last probe that has ended
 	history History
+	pace    Pace
 	text    string    // of the last result
 	probed  time.Time // when the last result came
 	since   time.Time // when Up last changed, or the first result came
+	ends    time.Time // when its certificate does; zero: it showed none
+	warned  time.Time // when its end was last told of
 }
 
 func newWatch(t Target) *watch {
@@ -51,11 +54,11 @@ func (m *Monitor) start(ctx context.Context, w *watch) {
 func (m *Monitor) follow(ctx context.Context, w *watch) {
 	for m.wait(ctx, w) {
 		started := time.Now()
-		err := m.probe(ctx, w.Target)
+		ends, err := m.probe(ctx, w.Target)
 		if ctx.Err() != nil {
 			return // our own end says nothing about the target
 		}
-		m.record(w, err, started)
+		m.record(w, err, started, ends)
 	}
 }
 
@@ -87,13 +90,13 @@ func (m *Monitor) timesOf(w *watch) (started, next time.Time) {
 	return w.started, w.next
 }
 
-func (m *Monitor) probe(ctx context.Context, t Target) error {
+func (m *Monitor) probe(ctx context.Context, t Target) (ends time.Time, err error) {
 	m.mu.Lock()
 	timeout := m.settings.Timeout
 	m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return m.config.probe(ctx, t)
+	return certified(ctx, func(ctx context.Context) error { return m.config.probe(ctx, t) })
 }
 
 // tell puts a word into a channel that holds at most one.

@@ -30,6 +30,11 @@ var (
 	errTestFails = errors.New("on cue")
 )
 
+// delayed is a probe that succeeds after that time.
+type delayed time.Duration
+
+func (delayed) Error() string { return "succeed after a while" }
+
 // world is what the probes find, and a diary of them.
 type world struct {
 	began    time.Time
@@ -54,6 +59,10 @@ func (w *world) probe(ctx context.Context, t Target) error {
 	w.probes = append(w.probes, probed{t.key(), time.Since(w.began)})
 	err := w.finds[t.key()]
 	w.mu.Unlock()
+	if d, ok := err.(delayed); ok {
+		time.Sleep(time.Duration(d))
+		return nil
+	}
 	switch err {
 	case errHanging:
 		<-ctx.Done()

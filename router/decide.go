@@ -111,6 +111,7 @@ func (r Request) start() Decision {
 		func(x *Replica) bool { return x.Readable() && x.takesWrites() },
 		func(x *Replica) bool { return x.inService() && x.takesWrites() },
 		(*Replica).inService)
+	slices.SortStableFunc(tries, slowLast)
 	switch {
 	case !tries[0].startable():
 		return Decision{Reason: LastResort, Tries: tries}
@@ -177,10 +178,11 @@ func (d Decision) without(barred []string) Decision {
 	return d
 }
 
-// pull asks the nearest first and then all others that are up, the draining ones last: they start
-// nothing, but may hold what nobody else has.
+// pull asks the nearest first and then all others that are up, the slow ones after those that are not, and the draining
+// ones last: they start nothing, but may hold what nobody else has.
 func pull(order Order) Decision {
 	tries := order.usable()
+	slices.SortStableFunc(tries, slowLast)
 	slices.SortStableFunc(tries, drainingLast)
 	reason := order.reasonFor(tries[0])
 	if !tries[0].Readable() {

@@ -26,8 +26,10 @@ const (
 // Health is what probes say of one front or upstream at one moment.
 type Health struct {
 	Up bool
-	// ChangeIn is the least time after which Up can differ. 0: steady, no probe of the recent past
-	// disagrees with Up, so nothing is about to change.
+	// Slow: it is up, and answers in many times its usual time. It is passed over while another is not.
+	Slow bool
+	// ChangeIn is the least time after which Up or Slow can differ. 0: steady, no probe of the recent past
+	// disagrees with them, so nothing is about to change.
 	ChangeIn time.Duration
 }
 
@@ -64,6 +66,25 @@ type Replica struct {
 // address by themselves.
 func (r *Replica) FrontUp() bool {
 	return slices.ContainsFunc(r.Fronts, func(f Front) bool { return f.Health.Up })
+}
+
+// slow reports whether clients that come by its fronts wait many times as long as they usually do: all of those that are
+// up are slow, or its upstream is.
+func (r *Replica) slow() bool {
+	return r.Upstream.Slow || r.FrontUp() && !slices.ContainsFunc(r.Fronts, func(f Front) bool {
+		return f.Health.Up && !f.Health.Slow
+	})
+}
+
+// slowLast is a sort order: those come last whose upstream is slow.
+func slowLast(a, b *Replica) int {
+	switch {
+	case a.Upstream.Slow == b.Upstream.Slow:
+		return 0
+	case a.Upstream.Slow:
+		return 1
+	}
+	return -1
 }
 
 // inService reports whether the operator did not take it offline.
@@ -144,7 +165,7 @@ func (f *Fleet) Replica(name string) *Replica {
 	return nil
 }
 
-// With is the fleet with other words on what is up; front is the zero Addr for the upstream. What is
+// With is the fleet with other words on what is up; front is the zero Addr for the upstream. What is slow or
 // about to change stays what it was: that is this gateway's own knowledge.
 func (f *Fleet) With(up func(replica string, front netip.Addr) bool) *Fleet {
 	replicas := slices.Clone(f.replicas)

@@ -8,6 +8,7 @@ import "slices"
 func (r Request) follow(d Decision) Decision {
 	to := r.Gateway.find(r.Follow)
 	holders := r.holders()
+	slices.SortStableFunc(holders, slowLast)
 	asks := func(x *Replica) bool { return x.Readable() && !r.throttles(x) }
 	if i := slices.IndexFunc(holders, asks); i >= 0 {
 		to = holders[i]

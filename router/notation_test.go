@@ -18,7 +18,8 @@ import (
 //	unshared              not all gateways know it
 //	storage=S
 //	down                  fronts and upstream
-//	upstream=H, fronts=H/H…  H is up or down, and +2s with it the time until it can change
+//	slow                  its upstream
+//	upstream=H, fronts=H/H…  H is up, slow or down, and +2s with it the time until it can change
 func fleetOf(t testing.TB, line string) *Fleet {
 	t.Helper()
 	var replicas []Replica
@@ -50,6 +51,8 @@ func replicaOf(t testing.TB, word string) Replica {
 			r.Operator = Operator(key)
 		case "down":
 			r.Upstream, r.Fronts = Health{}, frontsOf(t, "down")
+		case "slow":
+			r.Upstream.Slow = true
 		case "upstream":
 			r.Upstream = healthOf(t, value)
 		case "fronts":
@@ -75,9 +78,9 @@ func frontsOf(t testing.TB, list string) []Front {
 func healthOf(t testing.TB, s string) Health {
 	t.Helper()
 	word, changeIn, unsteady := strings.Cut(s, "+")
-	h := Health{Up: word == "up"}
-	if word != "up" && word != "down" {
-		t.Fatalf("health %q is neither up nor down", s)
+	h := Health{Up: word != "down", Slow: word == "slow"}
+	if word != "up" && word != "slow" && word != "down" {
+		t.Fatalf("health %q is neither up, slow nor down", s)
 	}
 	if unsteady {
 		var err error

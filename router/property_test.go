@@ -13,6 +13,7 @@ import (
 func drawHealth(t *rapid.T) Health {
 	return Health{
 		Up:       rapid.Bool().Draw(t, "up"),
+		Slow:     rapid.Bool().Draw(t, "slow"),
 		ChangeIn: time.Duration(rapid.IntRange(0, 3).Draw(t, "changeIn")) * time.Second,
 	}
 }

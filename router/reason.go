@@ -7,7 +7,7 @@ type Reason string
 const (
 	// Nearest is the replica with the least expected round-trip time.
 	Nearest Reason = "nearest"
-	// Failover is the next in order, because a nearer one is down, draining, offline or read-only, or has the blob
+	// Failover is the next in order, because a nearer one is down, slow, draining, offline or read-only, or has the blob
 	// damaged.
 	Failover Reason = "failover"
 	// Throttled is the next in order, because a nearer one has told this client, or several, by 429 to come again later.

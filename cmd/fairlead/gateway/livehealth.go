@@ -1,6 +1,11 @@
 package gateway
 
 import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/admin"
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/health"
 )
@@ -22,4 +27,19 @@ func healthSettings(c *configs.Config) (health.Settings, error) {
 	return health.Settings{
 		Replicas: Replicas(c), Targets: probed, Interval: c.Health.Interval, Timeout: c.Health.Timeout,
 	}, nil
+}
+
+// certificates: one that ends soon keeps this gateway from nothing.
+func (g *Gateway) certificates() admin.Check {
+	now, soon := time.Now(), []string(nil)
+	for _, s := range g.monitor.Status() {
+		if s.EndsSoon(now) {
+			at := s.URL
+			if s.Front.IsValid() {
+				at = s.Front.String()
+			}
+			soon = append(soon, fmt.Sprintf("that of %s at %s ends %s", s.Replica, at, s.Ends.UTC().Format(time.RFC3339)))
+		}
+	}
+	return admin.Check{Name: "certificates of replicas last for 14 days", Note: strings.Join(soon, "; ")}
 }

@@ -33,7 +33,7 @@ func (g *Gateway) checks() []admin.Check {
 		stopping.Problem = "it drains: no new client should come"
 	}
 	checks := []admin.Check{probed, stopping, {Name: "here is where this gateway stands", Note: g.misplaced},
-		g.file.fileCheck(), g.geo.check()}
+		g.file.fileCheck(), g.geo.check(), g.certificates()}
 	if g.agreed != nil {
 		checks = append(checks, g.agreed.joined(), g.agreed.fitting(), g.agreed.alike())
 	}

@@ -70,6 +70,14 @@ func healthFile(c *configs.Config) string {
 	return filepath.Join(c.State, "health.json")
 }
 
+// availabilityFile is where it is kept how available replicas were; "": nowhere.
+func availabilityFile(c *configs.Config) string {
+	if c.State == "" {
+		return ""
+	}
+	return filepath.Join(c.State, "availability.json")
+}
+
 func limits(of configs.Limits) proxy.Limits {
 	l := proxy.DefaultLimits()
 	l.FirstByte, l.Lists, l.Silence, l.Resume = of.FirstByte, of.Lists, of.Silence, of.Resume
