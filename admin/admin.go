@@ -61,12 +61,14 @@ type Replica struct {
 	Lon      float64 `json:"lon"`
 	Country  string  `json:"country,omitempty"`
 	BiasMS   float64 `json:"bias_ms"`
-	State    string  `json:"state"` // the operator's word: online, drain or offline
+	State    string  `json:"state"` // the operator's word: online, drain or offline; or leaving
 	Write    bool    `json:"write"`
 	Up       bool    `json:"up"` // the upstream, as far as this gateway knows
 	Fronts   []Front `json:"fronts"`
 	Probes   []Probe `json:"probes"`
 	Upstream string  `json:"upstream"`
+	// PushesLeft are leases and open uploads of pushes through this gateway; nil unless nothing new starts there.
+	PushesLeft *int `json:"pushes_left,omitempty"`
 }
 
 // Front is one address that DNS hands out.

@@ -31,7 +31,7 @@ func (x *exchange) decide() *decision {
 		Kind:      x.target.kind,
 		Head:      x.in.Method == http.MethodHead,
 		Named:     p.namedBy(x.in.Host, fleet),
-		URLOwner:  x.urlOwner,
+		URLOwner:  x.ownerIn(fleet, now),
 		Client:    client,
 		Gateway:   gateway,
 		OwnerHome: x.settings.OwnerHome,

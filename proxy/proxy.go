@@ -73,6 +73,7 @@ type Proxy struct {
 	leases      *leases
 	pushes      *pushes
 	uploads     *openUploads
+	begun       *begunUploads
 	resolutions *resolutions
 	anonymous   *anonymousAccess
 	readOnly    *readOnly
@@ -96,6 +97,7 @@ func New(c Config, s Settings) *Proxy {
 		Config: c, leases: newLeases(s.LeaseIdle, c.Agreement, most), pushes: newPushes(s.LeaseIdle, most/8),
 		uploads: newOpenUploads(s.LeaseIdle, most/8), resolutions: newResolutions(most / 8),
 		anonymous: newAnonymousAccess(), readOnly: newReadOnly(most / 8), throttled: newThrottled(most / 8),
+		begun:     newBegunUploads(most),
 		brokenOff: newBrokenOff(s.LeaseIdle),
 		speeds:    &speeds{of: map[string]speed{}},
 		looks:     newLooks(s.Hashing, most, time.Now()),
@@ -106,6 +108,7 @@ func New(c Config, s Settings) *Proxy {
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	p.healer = newHealer(p)
 	p.use(s)
+	p.Registerer.MustRegister(leftCollector{p})
 	return p
 }
 

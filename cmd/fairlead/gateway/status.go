@@ -8,6 +8,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/admin"
 	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/router"
 )
 
 func (g *Gateway) adminHandler() http.Handler {
@@ -58,6 +59,10 @@ func (g *Gateway) fleet() admin.Fleet {
 			Name: r.Name, Home: r.Home, Lat: r.Point.Lat, Lon: r.Point.Lon, Country: r.Country, BiasMS: r.Bias,
 			State: string(r.Operator), Write: r.Writable, Up: r.Upstream.Up, Fronts: []admin.Front{},
 			Probes: probes[r.Name], Upstream: urls[r.Name],
+		}
+		if r.Operator == router.Drain || r.Operator == router.Leaving {
+			leases, uploads := g.proxy.Left(r.Name)
+			shown.PushesLeft = new(leases + uploads)
 		}
 		for _, f := range r.Fronts {
 			shown.Fronts = append(shown.Fronts, admin.Front{Address: f.Addr.String(), Up: f.Health.Up})
