@@ -69,6 +69,8 @@ type Replica struct {
 	Upstream string  `json:"upstream"`
 	// PushesLeft are leases and open uploads of pushes through this gateway; nil unless nothing new starts there.
 	PushesLeft *int `json:"pushes_left,omitempty"`
+
+	WriteFailing *WriteFailing `json:"write_failing"` // null: it takes uploads, as far as this gateway knows
 }
 
 // Front is one address that DNS hands out.

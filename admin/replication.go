@@ -18,6 +18,8 @@ type Progress struct {
 	Served  string  `json:"served_by"` // the gateway that copies to it; "": none
 	Entries int     `json:"entries"`   // tags, manifests and deletions that it has not confirmed
 	Detail  *Detail `json:"detail"`    // null: only the gateway that serves it knows
+
+	WriteFailing *WriteFailing `json:"write_failing"` // null: it takes uploads, as far as this gateway knows
 }
 
 // Detail is known to the gateway that does it.

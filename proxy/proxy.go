@@ -21,7 +21,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/upstream/splice"
 )
 
-// Config is what a Proxy needs for good. All fields but Memory, UnseenDeletes and Agreement are required.
+// Config is what a Proxy needs for good. All fields but Memory, UnseenDeletes, Agreement and
+// Writability are required.
 type Config struct {
 	Hostname      string
 	Upstreams     *upstream.Transports
@@ -36,6 +37,7 @@ type Config struct {
 	Writes        *transfer.Writes // of all who write to replicas in this gateway's name
 	UnseenDeletes bool             // other gateways delete, and the ledger does not hear of it
 	Agreement     Agreement        // nil: this gateway decides alone
+	Writability   Writability      // nil: replicas are judged by what each repository's writes are answered, alone
 	Traffic       Traffic
 	Registerer    prometheus.Registerer
 	Log           *slog.Logger
@@ -91,6 +93,9 @@ type Proxy struct {
 
 // New makes a proxy over the replicas that the file names.
 func New(c Config, s Settings) *Proxy {
+	if c.Writability == nil {
+		c.Writability = unjudged{}
+	}
 	memory := c.Memory.complete()
 	most := memory.Remembered
 	p := &Proxy{

@@ -75,6 +75,12 @@ func printReplication(w io.Writer, r admin.Replication) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	for _, p := range r.Replicas {
+		if f := p.WriteFailing; f != nil {
+			fmt.Fprintf(w, "%s takes no new pushes since %s: it answered %d to an upload to %s\n", p.Replica,
+				f.Since.Format(time.RFC3339), f.Status, f.Repository)
+		}
+	}
 	_, err := fmt.Fprintf(w, "conflicts: %d\n", r.Conflicts)
 	return err
 }

@@ -26,6 +26,10 @@ func (g *Gateway) replicationStatus() admin.Replication {
 		}
 		out.Replicas = append(out.Replicas, g.seenFromHere(r, members))
 	}
+	failing := g.writeFailing()
+	for i := range out.Replicas {
+		out.Replicas[i].WriteFailing = failing(out.Replicas[i].Replica)
+	}
 	_, out.Conflicts, _ = g.ledger.Conflicts(0, 1) // none where it cannot be read; it says so elsewhere
 	return out
 }

@@ -36,6 +36,7 @@ type Gateway struct {
 	metrics *prometheus.Registry
 	geo     *Geo
 	monitor *health.Monitor
+	writes  *health.Writes
 	dns     *dnsserver.Server
 	proxy   *proxy.Proxy
 	ledger  *ledger.Ledger
@@ -48,9 +49,10 @@ type Gateway struct {
 	memory  allotment
 	open    *sockets
 
-	upstreams *upstream.Transports
-	access    *accesslog.Log
-	logins    logins // changed under live.changing
+	upstreams   *upstream.Transports
+	writeProbes *health.WriteProbes
+	access      *accesslog.Log
+	logins      logins // changed under live.changing
 
 	misplaced string // why `here` is not where this gateway stands; "": nothing says so
 
@@ -93,6 +95,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	if g.monitor, err = newMonitor(c, g.metrics, log); err != nil {
 		return nil, err
 	}
+	g.writes = health.NewWrites(writersOf(c), g.metrics, log)
 	if g.ledger, err = openLedger(c, log); err != nil {
 		return nil, err
 	}
@@ -114,6 +117,8 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	if g.upstreams, err = newUpstreams(c, g.monitor, g.agreed, may); err != nil {
 		return nil, err
 	}
+	g.writeProbes = health.NewWriteProbes(g.writes, g.metrics, log)
+	g.writeProbes.Update(g.probedWriters(c), c.Health.Timeout)
 	g.sent = upstream.NewEgress(c.Here, time.Now(), g.metrics)
 	g.copying = newCopying(g.live.config, copyingParts{
 		ledger: ledger.Current{Ledger: g.ledger, Others: g.others()}, agreed: g.agreed, fleet: g.reached(),
@@ -152,7 +157,7 @@ func (g *Gateway) newProxy(recorder *ledger.Recorder, may descriptors) *proxy.Pr
 		Pipes: splice.NewPool(min(may.pipes, g.memory.pipes)),
 		Map:   g.geo.Orders, Fleet: g.reached(),
 		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
-		Ledger: recorder, Agreement: g.agreement(),
+		Ledger: recorder, Agreement: g.agreement(), Writability: g.writes,
 		Traffic: g.sent, Replication: clientWrites{g.copying}, Writes: g.copying.Writes, UnseenDeletes: c.Cluster == nil,
 		Registerer: g.metrics, Log: g.log,
 	}, g.clientSettings(c))

@@ -45,6 +45,7 @@ func (g *Gateway) apply(c *configs.Config) error {
 func (g *Gateway) changes() []change {
 	return []change{
 		g.changeWays,
+		g.changeWrites, // by the ways to replicas
 		g.changeClients,
 	}
 }

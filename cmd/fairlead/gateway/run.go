@@ -30,6 +30,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	all, failed := errgroup.WithContext(serving)
 	all.Go(func() error { g.monitor.Run(failed); return nil })
 	all.Go(func() error { g.monitor.Remember(failed, healthFile(g.live.config())); return nil })
+	all.Go(func() error { g.writeProbes.Run(failed); return nil })
 	if g.agreed != nil {
 		all.Go(func() error { return g.agreed.run(failed) })
 	}

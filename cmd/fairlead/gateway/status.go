@@ -54,11 +54,12 @@ func (g *Gateway) fleet() admin.Fleet {
 	for _, r := range g.live.config().Replicas {
 		urls[r.Name] = r.Upstream.String()
 	}
+	failing := g.writeFailing()
 	for _, r := range g.monitor.Fleet().Replicas() {
 		shown := admin.Replica{
 			Name: r.Name, Home: r.Home, Lat: r.Point.Lat, Lon: r.Point.Lon, Country: r.Country, BiasMS: r.Bias,
 			State: string(r.Operator), Write: r.Writable, Up: r.Upstream.Up, Fronts: []admin.Front{},
-			Probes: probes[r.Name], Upstream: urls[r.Name],
+			Probes: probes[r.Name], Upstream: urls[r.Name], WriteFailing: failing(r.Name),
 		}
 		if r.Operator == router.Drain || r.Operator == router.Leaving {
 			leases, uploads := g.proxy.Left(r.Name)
