@@ -25,7 +25,7 @@ func (g *rig) incarnated(ways upstream.Settings, of map[string]string) {
 	for i := range g.replicas {
 		r := &g.replicas[i]
 		r.Incarnation = of[r.Name]
-		registries[r.Name] = Registry{Incarnation: r.Incarnation, Drains: r.Operator == router.Leaving}
+		registries[r.Name] = Registry{Incarnation: r.Incarnation, Drains: r.Operator != router.Online}
 	}
 	for i := range ways.Endpoints {
 		ways.Endpoints[i].Incarnation = of[ways.Endpoints[i].Name]
@@ -61,6 +61,16 @@ func TestAnUploadAtAnotherRegistry(t *testing.T) {
 			false},
 		{"it leaves", func(g *rig, _ map[string]string) {
 			g.set("west", func(r *router.Replica) { r.Operator = router.Leaving })
+		}, "", false},
+		{"it has left for long", func(g *rig, now map[string]string) {
+			g.set("west", func(r *router.Replica) { r.Operator = router.Leaving })
+			g.incarnated(ways, now)
+			g.proxy.settings.Load().drains["west"] = time.Now().Add(-router.DrainMost)
+		}, "", true},
+		{"it drains for long", func(g *rig, now map[string]string) {
+			g.set("west", func(r *router.Replica) { r.Operator = router.Drain })
+			g.incarnated(ways, now)
+			g.proxy.settings.Load().drains["west"] = time.Now().Add(-router.DrainMost)
 		}, "", false},
 		{"none of the fleet's", func(*rig, map[string]string) {}, "gone~00000001", true},
 	} {
