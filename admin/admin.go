@@ -65,13 +65,15 @@ type Replica struct {
 	Lon      float64 `json:"lon"`
 	Country  string  `json:"country,omitempty"`
 	BiasMS   float64 `json:"bias_ms"`
-	State    string  `json:"state"` // the operator's word: online, drain or offline
+	State    string  `json:"state"` // the operator's word: online, drain or offline; or leaving
 	Write    bool    `json:"write"`
 	Unshared bool    `json:"unshared"` // not all gateways know it: no push begins there
 	Up       bool    `json:"up"`       // the upstream, as far as this gateway knows
 	Fronts   []Front `json:"fronts"`
 	Probes   []Probe `json:"probes"`
 	Upstream string  `json:"upstream"`
+	// PushesLeft are leases and open uploads of pushes through this gateway; nil unless nothing new starts there.
+	PushesLeft *int `json:"pushes_left,omitempty"`
 
 	WriteFailing *WriteFailing `json:"write_failing"` // null: it takes uploads, as far as this gateway knows
 }

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ const (
 // named is whom DNS names to clients that are nearest to west.
 func named(m *Monitor) string {
 	f := m.Fleet()
-	return router.ForDNS(router.Order{f.Replica("west"), f.Replica("east")}).Replica.Name
+	return router.ForDNS(router.Order{f.Replica("west"), f.Replica("east")}, netip.Addr{}, time.Now()).Replica.Name
 }
 
 // until is how long it takes DNS to name a replica; alive gives signs of life of west meanwhile.

@@ -49,20 +49,21 @@ func (x *exchange) begunAgain(out *http.Request, got answer) answer {
 	sent := len(before) + int(x.progress.received.Load())
 	to, err := x.newUpload(before)
 	if err != nil {
-		x.proxy.Log.Info("an upload cannot be begun again elsewhere", "replica", x.urlOwner,
+		x.proxy.Log.Info("an upload cannot be begun again elsewhere", "replica", ownerName(x.urlOwner),
 			"repository", x.target.repository, "error", err)
 		return got
 	}
 	if got.err == nil {
 		got.drop()
 	}
-	from, name := x.urlOwner, x.part.upload
+	from, name := ownerName(x.urlOwner), x.part.upload
 	again := x.carryOn(out, to, phase(phaseBefore))
 	if again.err != nil {
 		return again
 	}
 	x.proxy.cache.forget(name)
 	x.proxy.written.note(name)
+	x.proxy.begun.end(name)
 	x.proxy.uploads.note(x.uploadsKey(), -1, time.Now()) // the other one
 	why := whyKept
 	if sent == 0 {

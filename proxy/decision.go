@@ -30,7 +30,7 @@ func (x *exchange) decideWithout(failing []string, unbound bool, now time.Time) 
 		Kind:      x.target.kind,
 		Head:      x.in.Method == http.MethodHead,
 		Named:     p.namedBy(x.in.Host, fleet),
-		URLOwner:  x.urlOwner,
+		URLOwner:  x.ownerIn(fleet, now),
 		Client:    client,
 		Gateway:   gateway,
 		OwnerHome: x.settings.OwnerHome,

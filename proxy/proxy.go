@@ -37,7 +37,7 @@ type Config struct {
 	Writes        *transfer.Writes // of all who write to replicas in this gateway's name
 	UnseenDeletes bool             // other gateways delete, and the ledger does not hear of it
 	Agreement     Agreement        // nil: this gateway decides alone
-	Writability   Writability      // nil: replicas are judged by what each repository\'s writes are answered, alone
+	Writability   Writability      // nil: replicas are judged by what each repository's writes are answered, alone
 	Traffic       Traffic
 	Registerer    prometheus.Registerer
 	Log           *slog.Logger
@@ -75,6 +75,7 @@ type Proxy struct {
 	leases      *leases
 	pushes      *pushes
 	uploads     *openUploads
+	begun       *begunUploads
 	resolutions *resolutions
 	anonymous   *anonymousAccess
 	readOnly    *readOnly
@@ -101,6 +102,7 @@ func New(c Config, s Settings) *Proxy {
 		Config: c, leases: newLeases(s.LeaseIdle, c.Agreement, most), pushes: newPushes(s.LeaseIdle, most/8),
 		uploads: newOpenUploads(s.LeaseIdle, most/8), resolutions: newResolutions(most / 8),
 		anonymous: newAnonymousAccess(), readOnly: newReadOnly(most / 8), throttled: newThrottled(most / 8),
+		begun:     newBegunUploads(most),
 		brokenOff: newBrokenOff(s.LeaseIdle),
 		speeds:    &speeds{of: map[string]speed{}},
 		looks:     newLooks(s.Hashing, most, time.Now()),
@@ -111,6 +113,7 @@ func New(c Config, s Settings) *Proxy {
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	p.healer = newHealer(p)
 	p.use(s)
+	p.Registerer.MustRegister(leftCollector{p})
 	return p
 }
 

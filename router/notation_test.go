@@ -19,6 +19,7 @@ import (
 //	storage=S
 //	down                  fronts and upstream
 //	slow                  its upstream
+//	back=20s              it was down, and clients elsewhere, until so long before noon
 //	upstream=H, fronts=H/H…  H is up, slow or down, and +2s with it the time until it can change
 func fleetOf(t testing.TB, line string) *Fleet {
 	t.Helper()
@@ -53,6 +54,12 @@ func replicaOf(t testing.TB, word string) Replica {
 			r.Upstream, r.Fronts = Health{}, frontsOf(t, "down")
 		case "slow":
 			r.Upstream.Slow = true
+		case "back":
+			ago, err := time.ParseDuration(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Back = noon.Add(-ago)
 		case "upstream":
 			r.Upstream = healthOf(t, value)
 		case "fronts":

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/admin"
 	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/router"
 )
 
 func (g *Gateway) adminHandler() http.Handler {
@@ -66,6 +67,10 @@ func (g *Gateway) fleet() admin.Fleet {
 		}
 		if reached := g.reached()().Replica(r.Name); reached != nil {
 			shown.Unshared = reached.Unshared
+		}
+		if r.Operator == router.Drain || r.Operator == router.Leaving {
+			leases, uploads := g.proxy.Left(r.Name)
+			shown.PushesLeft = new(leases + uploads)
 		}
 		for _, f := range r.Fronts {
 			shown.Fronts = append(shown.Fronts, admin.Front{Address: f.Addr.String(), Up: f.Health.Up})
