@@ -17,9 +17,10 @@ import (
 // committed there.
 const ProbeRepository = "fairlead-probe"
 
-// How often it is probed, and with how many bytes. Each probe costs the registry a few files, or an object.
+// How often it is probed, and with how many bytes. distribution leaves a file of 100 bytes behind for each upload that is
+// cancelled, which nothing sweeps up: so it is probed seldom, and often only while it fails.
 const (
-	writeProbeEvery    = 30 * time.Second
+	writeProbeEvery    = 5 * time.Minute
 	writeProbeFailing  = 5 * time.Second
 	writeProbeHopeless = time.Hour // where the registry does not cancel uploads, or does not let the gateway write
 	writeProbeSize     = 4 << 10
@@ -127,17 +128,23 @@ func (p *WriteProbes) Run(ctx context.Context) {
 	p.all.Wait()
 }
 
-// follow probes one replica until ctx ends.
+// follow probes one replica until ctx ends. One that clients have found to fail is probed soon.
 func (p *WriteProbes) follow(ctx context.Context, w *probedWriter, first time.Duration) {
 	timer := time.NewTimer(first)
 	defer timer.Stop()
-	for {
+	for pause, left := time.Duration(0), time.Duration(0); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
-		timer.Reset(p.once(ctx, w))
+		if left <= 0 || pause == writeProbeEvery && p.writes.fails(w.Name) {
+			pause = p.once(ctx, w)
+			left = pause
+		}
+		look := min(left, writeProbeFailing)
+		timer.Reset(look)
+		left -= look
 	}
 }
 

@@ -81,9 +81,9 @@ func (w *probedWorld) sleep(d time.Duration) {
 
 func TestWriteProbes(t *testing.T) {
 	probeWrites(t, func(w *probedWorld) {
-		w.sleep(50 * time.Second)
+		w.sleep(500 * time.Second)
 		w.find("west", WriteProbe{Status: 507})
-		w.sleep(21 * time.Second)
+		w.sleep(111 * time.Second)
 		w.find("west", WriteProbe{Status: 202})
 		if !w.writes.fails("west") || w.writes.fails("east") {
 			t.Errorf("not found: %v", w.writes.Status())
@@ -92,10 +92,10 @@ func TestWriteProbes(t *testing.T) {
 		if w.writes.fails("west") {
 			t.Error("not back")
 		}
-		if want := []int{0, 30, 60, 65, 70, 75}; !slices.Equal(w.at("west"), want) {
+		if want := []int{0, 300, 600, 605, 610, 615}; !slices.Equal(w.at("west"), want) {
 			t.Errorf("west was probed at %v, want %v", w.at("west"), want)
 		}
-		if want := []int{15, 45, 75}; !slices.Equal(w.at("east"), want) {
+		if want := []int{150, 450}; !slices.Equal(w.at("east"), want) {
 			t.Errorf("east was probed at %v, want %v", w.at("east"), want)
 		}
 		if n := testutil.ToFloat64(w.probes.results.WithLabelValues("west", "full")); n != 3 {
@@ -113,7 +113,7 @@ func TestWriteProbes(t *testing.T) {
 func TestWriteProbeThatFailsOnce(t *testing.T) {
 	probeWrites(t, func(w *probedWorld) {
 		w.find("west", WriteProbe{Status: 500})
-		w.sleep(31 * time.Second)
+		w.sleep(301 * time.Second)
 		w.find("west", WriteProbe{Status: 202})
 		if w.writes.fails("west") {
 			t.Error("one failure counts")
@@ -155,7 +155,7 @@ func TestWriteProbeWithoutAnAnswer(t *testing.T) {
 	probeWrites(t, func(w *probedWorld) {
 		w.find("west", WriteProbe{Err: errors.New("on cue")})
 		w.sleep(5 * time.Minute)
-		if w.writes.fails("west") || len(w.at("west")) > 11 {
+		if w.writes.fails("west") || len(w.at("west")) > 2 {
 			t.Errorf("probed %v, %v", w.at("west"), w.writes.Status())
 		}
 	})
@@ -163,10 +163,10 @@ func TestWriteProbeWithoutAnAnswer(t *testing.T) {
 
 func TestWriteProbesUpdate(t *testing.T) {
 	probeWrites(t, func(w *probedWorld) {
-		w.sleep(31 * time.Second)
+		w.sleep(301 * time.Second)
 		w.find("west", WriteProbe{Status: 507})
 		w.probes.Update([]ProbedWriter{w.writer("west", "1")}, time.Second)
-		w.sleep(30 * time.Second)
+		w.sleep(5 * time.Minute)
 		if got := testutil.CollectAndCount(w.probes.results); got != 2 {
 			t.Errorf("%d series", got)
 		}
@@ -185,6 +185,22 @@ func TestWriteProbesUpdate(t *testing.T) {
 		w.sleep(time.Second)
 		if len(w.at("west")) != 4 {
 			t.Errorf("not probed anew: %v", w.at("west"))
+		}
+	})
+}
+
+// What clients find out is probed soon.
+func TestWriteProbeAfterClients(t *testing.T) {
+	probeWrites(t, func(w *probedWorld) {
+		w.sleep(301 * time.Second)
+		w.writes.Note("west", begins(alice, "app", 507), time.Now())
+		w.sleep(10 * time.Second)
+		if w.writes.fails("west") {
+			t.Errorf("not back; probed at %v", w.at("west"))
+		}
+		w.sleep(20 * time.Second)
+		if want := []int{0, 300, 305}; !slices.Equal(w.at("west"), want) {
+			t.Errorf("probed at %v, want %v", w.at("west"), want)
 		}
 	})
 }

@@ -25,9 +25,10 @@ const (
 	failoverClient = "127.0.1.7"
 	failoverSubnet = "127.0.1.0/24"
 	// hangBound is the issue's: an answer, or 502 or 504, within 5 s. What a busy machine adds is not the gateway's.
-	hangBound  = 5 * time.Second
-	hangSlack  = 1500 * time.Millisecond
-	moveBound  = time.Minute // DNS moves after 5 failed probes a second apart, and back after 10 good ones
+	hangBound = 5 * time.Second
+	hangSlack = 1500 * time.Millisecond
+	// DNS moves after 5 failed probes a second apart, and back within a minute after 10 good ones.
+	moveBound  = 2 * time.Minute
 	enoughGets = 60
 	enoughRuns = 2 // of crane pull
 )
