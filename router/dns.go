@@ -15,7 +15,8 @@ type Answer struct {
 }
 
 // ForDNS chooses the replica whose addresses a client gets: the first whose front and upstream are
-// up and not slow; else the first where they are up; else the first whose front is up, because its gateway forwards elsewhere. When no front looks up it
+// up and not slow; else the first where they are up; else the first whose front is up, because its
+// gateway forwards elsewhere. When no front looks up it
 // is likelier that the probes of fronts are at fault (a certificate, no way from a gateway to its own
 // public address), and what is known of upstreams decides: an answer is never empty, and not needlessly
 // dead (docs/adr/005). Draining replicas start nothing new while another can be named.
