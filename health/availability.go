@@ -101,7 +101,9 @@ func (s accounted) load() Account {
 		if up > known || known > 3600 {
 			return Account{}
 		}
-		a.hours[(s.Newest-hoursKept+1+i)%hoursKept] = hour{time.Duration(known) * time.Second, time.Duration(up) * time.Second}
+		a.hours[(s.Newest-hoursKept+1+i)%hoursKept] = hour{
+			known: time.Duration(known) * time.Second, up: time.Duration(up) * time.Second,
+		}
 	}
 	return a
 }

@@ -70,8 +70,8 @@ func (r *Replica) FrontUp() bool {
 	return slices.ContainsFunc(r.Fronts, func(f Front) bool { return f.Health.Up })
 }
 
-// slow reports whether clients that come by its fronts wait many times as long as they usually do: all of those that are
-// up are slow, or its upstream is.
+// slow reports whether clients that come by its fronts wait many times as long as they usually do: all of
+// those that are up are slow, or its upstream is.
 func (r *Replica) slow() bool {
 	return r.Upstream.Slow || r.FrontUp() && !slices.ContainsFunc(r.Fronts, func(f Front) bool {
 		return f.Health.Up && !f.Health.Slow

@@ -103,9 +103,11 @@ func (v *FleetView) answersHere(replica string, now time.Time) bool {
 	return v.Own.Replica(replica).Upstream.Up || v.upElsewhere[replica] && known && now.Sub(last) < oneProbeCounts
 }
 
-// UnreachableHere reports whether only this gateway cannot reach a replica's upstream.
+// UnreachableHere reports whether only this gateway cannot reach a replica's upstream. Others may tell of one that our
+// file has no more, and a request to it may still be under way.
 func (v *FleetView) UnreachableHere(replica string) bool {
-	return !v.Own.Replica(replica).Upstream.Up && v.upElsewhere[replica]
+	own := v.Own.Replica(replica)
+	return own != nil && !own.Upstream.Up && v.upElsewhere[replica]
 }
 
 // RelayFront is the front of a replica to go through instead of its upstream; the zero Addr where none is needed, or

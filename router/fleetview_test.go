@@ -160,6 +160,14 @@ func TestWhatIsReachable(t *testing.T) {
 	}
 }
 
+func TestReplicaThatOnlyOthersHave(t *testing.T) {
+	gone := GatewayView{"gone", map[string]ReplicaView{"gone": {Upstream: true}}}
+	s := NewFleetView(oneReplica(true, true), []GatewayView{gone, west("west", true)}, "west", &FleetView{}, time.Now())
+	if s.UnreachableHere("gone") || s.RelayFront("gone").IsValid() || s.Reachable.Replica("gone") != nil {
+		t.Error("our fleet does not have it, and there is a way to it")
+	}
+}
+
 // The gateway beside a replica vouches for it, when most others have lost the way: through its front it can be reached.
 func TestRelayToAReplicaThatOneVouchesFor(t *testing.T) {
 	all := []GatewayView{west("west", true), west("", false), west("", false)}
