@@ -29,7 +29,7 @@ func TestCluster(t *testing.T) {
 	t.Run("explain", func(t *testing.T) { clusterExplains(t, gateways) })
 	t.Run("multi-arch", func(t *testing.T) {
 		owners := map[string]int{}
-		rounds := few(1, 10) // fifty were run when this was written
+		rounds := few(1, 5) // fifty were run when this was written
 		for round := range rounds {
 			owners[multiarchRound(t, gateways, registries, round)]++
 		}

@@ -104,7 +104,7 @@ func controlRun(t *testing.T, sets []*clientSet, kind registryKind, mode frontMo
 }
 
 // pushesEach is one from each region at least.
-func pushesEach(t testing.TB) int { return number(t, "FAIRLEAD_SPLIT_PUSHES", few(3, 9)) }
+func pushesEach(t testing.TB) int { return number(t, "FAIRLEAD_SPLIT_PUSHES", few(3, 6)) }
 
 // clientSet is a client and the images that it is to push.
 type clientSet struct {
