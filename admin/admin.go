@@ -27,6 +27,7 @@ type Config struct {
 	Audit    func() Audit
 	AskAudit func(AuditRequest) (Audit, error)
 	Webhooks Webhooks
+	Configs  Configs
 
 	Image       func(ctx context.Context, repository, reference string, children bool) (i Image, known bool, err error)
 	Changed     func() <-chan struct{} // closed when what Image says may be another
@@ -156,6 +157,7 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("GET /replication/conflicts", c.conflicts)
 	auditRoutes(mux, c.Audit, c.AskAudit, c.Log)
 	webhookRoutes(mux, c.Webhooks, c.Log)
+	configRoutes(mux, c.Configs, c.Log)
 	mux.HandleFunc("/", notFound)
 	return onlyLocal(mux)
 }
@@ -202,7 +204,7 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 	}
 	writeProblem(w,
 		Problem{status, "there are /metrics, /healthz, /readyz, /fleet, /leases, /cluster, /egress, /damaged, /images, " +
-			"/replication, /audit and /webhooks"})
+			"/replication, /audit, /webhooks and /config"})
 }
 
 // writeProblem is a problem detail (RFC 9457).

@@ -124,8 +124,13 @@ func perform(methods map[string]action, log *slog.Logger) http.Handler {
 
 // decoder reads a body that is one JSON value without anything that is not known.
 func decoder(w http.ResponseWriter, r *http.Request) func(into any) error {
+	return decoderOf(w, r, maxBody)
+}
+
+// decoderOf is of a body of at most so many bytes.
+func decoderOf(w http.ResponseWriter, r *http.Request, most int64) func(into any) error {
 	return func(into any) error {
-		d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+		d := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
 		d.DisallowUnknownFields()
 		err := d.Decode(into)
 		if err == nil {
@@ -138,7 +143,7 @@ func decoder(w http.ResponseWriter, r *http.Request) func(into any) error {
 		var large *http.MaxBytesError
 		switch {
 		case errors.As(err, &large):
-			return Problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("a body may have %d bytes", maxBody)}
+			return Problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("a body may have %d bytes", most)}
 		case err != nil:
 			return Problem{http.StatusBadRequest, "the body cannot be read: " + err.Error()}
 		}

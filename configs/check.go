@@ -107,7 +107,7 @@ func (c *Config) SetHere(name string) error {
 			return fmt.Errorf("here %q %s", name, rule)
 		}
 	}
-	c.Here = name
+	c.Here, c.told = name, true
 	return nil
 }
 

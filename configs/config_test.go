@@ -47,7 +47,7 @@ func TestDefaults(t *testing.T) {
 			Write:     true,
 		}},
 	}
-	want.written = c.written
+	want.written, want.disk = c.written, c.disk
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
 	}
@@ -100,7 +100,7 @@ func TestEveryKeyIsTaken(t *testing.T) {
 				Upstream:  mustUpstream(t, "https://registry"), State: StateDrain, Bias: 1000},
 		},
 	}
-	want.written = c.written
+	want.written, want.disk = c.written, c.disk
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
 	}

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,17 +13,27 @@ import (
 
 // written is where and how a field was given.
 type written struct {
+	file  string
+	root  string // the path of all that the file is; empty for the main one
 	line  int
 	value string // of a scalar; kept back for fields that hold secrets
+}
+
+// field is a path as it stands in its own file: replicas[3].place → place, where that file is one replica.
+func (w written) field(path string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(path, w.root), ".")
 }
 
 // decoder walks a document once, guided by the types of Config and by a table of rules, and collects everything that is
 // wrong with it. The YAML library's own decoding into types stops short of that: it has no field paths, no suggestions,
 // and words of its own for a value of the wrong kind.
 type decoder struct {
-	file     string
+	file     string             // the main one: names of files are relative to its folder
+	reading  written            // what is walked: its file and root
 	rules    map[string]rule    // the table; its own functions read on by it, so they cannot name it
 	budget   int                // nodes that may still be visited; see follow
+	expands  bool               // it was not enough
+	named    []string           // files that are named, whether they are there or not
 	written  map[string]written // by field path
 	unread   map[string]bool    // fields whose value could not be taken: nothing more is said about them
 	first    map[given]string   // where a value was given first that may be given once
@@ -45,7 +56,9 @@ func (d *decoder) problem(path, rule string) {
 	if d.hidden(path) {
 		return
 	}
-	d.add(Problem{Line: lineOf(d.written, path), Field: path, Value: shown(d.written[path].value), Rule: rule})
+	p := placeOf(d.written, path, d.file)
+	p.Value, p.Rule = shown(d.written[path].value), rule
+	d.add(p)
 }
 
 // hidden reports whether path, or anything around it up to the file itself, could not be read.
@@ -69,12 +82,14 @@ func (d *decoder) add(p Problem) {
 		d.dropped++
 		return
 	}
-	p.File = d.file
+	if p.File == "" {
+		p.File, p.Field = d.reading.file, d.reading.field(p.Field)
+	}
 	d.problems = append(d.problems, p)
 }
 
 func (d *decoder) all() Problems {
-	sorted := d.problems.byLine()
+	sorted := d.problems.byLine(d.file)
 	if d.dropped > 0 {
 		sorted = append(sorted, Problem{File: d.file, Rule: fmt.Sprintf(ruleTooMany, d.dropped)})
 	}
@@ -88,6 +103,7 @@ func (d *decoder) follow(n *yaml.Node) (*yaml.Node, bool) {
 		if d.budget == -1 {
 			d.add(Problem{Line: n.Line, Rule: ruleExpands})
 		}
+		d.expands = true
 		return nil, false
 	}
 	if n.Kind == yaml.AliasNode {
@@ -158,7 +174,8 @@ func (d *decoder) take(path string, line int, n *yaml.Node, to field) {
 		d.unread[path] = true
 		return
 	}
-	w := written{line: line}
+	w := d.reading
+	w.line = line
 	if n.Kind == yaml.ScalarNode {
 		w.value = n.Value
 	}
@@ -190,12 +207,22 @@ func parent(path string) string {
 	return path[:max(strings.LastIndexAny(path, ".["), 0)]
 }
 
-// lineOf is the line of path, or of the nearest thing written around it.
-func lineOf(lines map[string]written, path string) int {
+// placeOf is where path, or the nearest thing around it, was written; at the top of file if nothing was. What is there
+// to say has to be filled in.
+func placeOf(all map[string]written, path, file string) Problem {
 	for at := path; at != ""; at = parent(at) {
-		if w, ok := lines[at]; ok {
-			return w.line
+		if w, ok := all[at]; ok {
+			return Problem{File: w.file, Line: w.line, Field: w.field(path)}
 		}
 	}
-	return 1
+	return Problem{File: file, Line: 1, Field: path}
+}
+
+// other names a path in what is said of another one: with its file where that is not the same.
+func (d *decoder) other(at, path string) string {
+	w := d.written[at]
+	if w.file == d.written[path].file || w.file == "" {
+		return at
+	}
+	return fmt.Sprintf("%s of %s:%d", cmp.Or(w.field(at), "all"), w.file, w.line)
 }

@@ -3,6 +3,7 @@ package configs
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +19,7 @@ func (d *decoder) fileName(s string) (string, string) {
 	if s == "" {
 		return "", ""
 	}
+	d.named = append(d.named, name)
 	if err := keyfiles.CheckRegular(name); err != nil {
 		return "", fmt.Sprintf(ruleFile, err)
 	}
@@ -115,5 +117,20 @@ func (d *decoder) checkTrust(_ *Config, path string, t keyfiles.Trust) {
 		if pem, ok := d.content(at, name); ok && !x509.NewCertPool().AppendCertsFromPEM(pem) {
 			d.problem(at, ruleNoCertificate)
 		}
+	}
+}
+
+// checkCredentials wants what logins are read from. What it holds is repeated nowhere.
+func (d *decoder) checkCredentials(_ *Config, path, name string) {
+	if name == "" {
+		return
+	}
+	var logins struct {
+		Auths   map[string]json.RawMessage `json:"auths"`
+		Store   string                     `json:"credsStore"`
+		Helpers map[string]string          `json:"credHelpers"`
+	}
+	if data, ok := d.content(path, name); ok && json.Unmarshal(data, &logins) != nil {
+		d.problem(path, ruleLogins)
 	}
 }

@@ -11,36 +11,44 @@ import (
 // maxFile bounds the file, in bytes. 256 replicas and 10,000 networks need about half of it.
 const maxFile = keyfiles.MaxSize
 
-// Load reads and checks a file. The error is Problems where the content is wrong, else one that says why
-// the file cannot be read. File names in it are relative to its own folder.
+// Load reads and checks a file, and what stands in replicas.d beside it. The error is Problems where the content is
+// wrong, else one that says why the file cannot be read. File names in them are relative to the file's own folder.
 func Load(path string) (*Config, error) {
-	data, err := keyfiles.Read(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return Parse(path, data)
+	c, _, err := Read(path).Config()
+	return c, err
 }
 
 // Parse checks data as the content of file, which is used in messages and to find the files it names.
 // An error is always Problems.
 func Parse(file string, data []byte) (*Config, error) {
-	root, problem := document(data)
+	c, _, err := (&Source{file: file, data: data}).Config()
+	return c, err
+}
+
+// Config checks what was read. Named are the files that it names, whether it is right or not: when one of them is
+// another, the answer may be.
+func (s *Source) Config() (c *Config, named []string, err error) {
+	if s.err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", s.file, s.err)
+	}
+	root, problem := document(s.data)
 	if problem.Rule != "" {
-		problem.File = file
-		return nil, Problems{problem}
+		problem.File = s.file
+		return nil, nil, append(Problems{problem}, s.problems...)
 	}
 	d := &decoder{
-		file: file, rules: rules, budget: len(data),
+		file: s.file, reading: written{file: s.file}, rules: rules, budget: len(s.data), problems: s.problems,
 		written: map[string]written{}, unread: map[string]bool{}, first: map[given]string{},
 	}
-	c := defaults(file)
+	c = defaults(s.file)
 	d.section("", "", root, reflect.ValueOf(c).Elem())
+	d.parts(s, c)
 	d.check(c)
 	if len(d.problems) > 0 {
-		return nil, d.all()
+		return nil, d.named, d.all()
 	}
-	c.written = d.written
-	return c, nil
+	c.written, c.disk = d.written, s.disk
+	return c, d.named, nil
 }
 
 func defaults(file string) *Config {

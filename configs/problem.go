@@ -34,7 +34,7 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// Problems is everything wrong with a file, in the order of its lines.
+// Problems is everything wrong with a file and those beside it, in the order of their lines.
 type Problems []Problem
 
 // Error is one line for each problem.
@@ -46,9 +46,17 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// byLine sorts in place and keeps the order of discovery within a line.
-func (p Problems) byLine() Problems {
-	slices.SortStableFunc(p, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+// byLine sorts in place, those of the main file first, and keeps the order of discovery within a line.
+func (p Problems) byLine(main string) Problems {
+	file := func(p Problem) string {
+		if p.File == main {
+			return ""
+		}
+		return p.File
+	}
+	slices.SortStableFunc(p, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(file(a), file(b)), cmp.Compare(a.Line, b.Line))
+	})
 	return p
 }
 

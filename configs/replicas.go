@@ -76,7 +76,7 @@ func (d *decoder) checkHome(_ *Config, _ string, replicas []Replica) {
 		case d.unread[path], d.unread[parent(path)]:
 			return // who is home cannot be told before this is put right
 		case r.Home && home != "":
-			d.problem(path, fmt.Sprintf(ruleTwoHomes, parent(home)))
+			d.problem(path, fmt.Sprintf(ruleTwoHomes, d.other(parent(home), path)))
 		case r.Home:
 			home = path
 		}

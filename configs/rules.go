@@ -21,6 +21,7 @@ const (
 	ruleItems      = "at most %d, not %d"
 	ruleNotYet     = "not yet: %s"
 	ruleSame       = "is the same as %s"
+	ruleHereGone   = "is until a restart what it was at the start, and that %s"
 	ruleOneOf      = "must be one of %s"
 
 	ruleHostname      = "must be a host name: labels of letters, digits and inner hyphens, at most 63 bytes each and 253 in all"
@@ -54,9 +55,12 @@ const (
 	ruleLongitude     = "must be a longitude from -180 to 180"
 	ruleTimeout       = "must not be longer than health.interval"
 
-	rulePeer     = "must be a host or host:port, such as gw1.contoso.com or [2001:db8::10]:7946"
-	ruleNeedsKey = "is missing: only what stays on loopback addresses may go unencrypted"
-	ruleKeys     = "must hold keys of 16, 24 or 32 bytes in base64, one a line: %s"
+	rulePeer       = "must be a host or host:port, such as gw1.contoso.com or [2001:db8::10]:7946"
+	ruleNeedsKey   = "is missing: only what stays on loopback addresses may go unencrypted"
+	ruleParts      = "cannot be read: %s"
+	rulePartsLarge = "makes all of replicas.d larger than %d bytes"
+
+	ruleKeys = "must hold keys of 16, 24 or 32 bytes in base64, one a line: %s"
 
 	ruleName       = "must be a DNS label: lower-case letters, digits and inner hyphens, at most 63 bytes"
 	ruleReserved   = "is reserved: whoami.<hostname> tells askers what was seen of them"
@@ -74,6 +78,7 @@ const (
 	ruleTwoHomes   = "only one replica can be the home, and %s is"
 	ruleHost       = "must be a host name or an IP address, IPv6 in brackets, with or without a port"
 	ruleNeedsHTTPS = "needs an https upstream"
+	ruleLogins     = "must be a docker config.json"
 	ruleBias       = "must be from -1000 to 1000 milliseconds"
 	ruleRepository = "must be a repository's name, or the beginning of some with a * at its end, such as team/*"
 	ruleNoReplica  = "names no replica; %s"

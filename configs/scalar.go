@@ -75,7 +75,11 @@ func unshown(take taker) taker {
 }
 
 // hide forgets how a field was written.
-func (d *decoder) hide(path string) { d.written[path] = written{line: d.written[path].line} }
+func (d *decoder) hide(path string) {
+	w := d.written[path]
+	w.value = ""
+	d.written[path] = w
+}
 
 // passes takes text that has to pass a check.
 func passes(check func(string) error, rule string) taker {

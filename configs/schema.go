@@ -53,7 +53,9 @@ type Config struct {
 	WebhooksPrivate bool           `yaml:"webhooks_private"`
 	WebhooksCA      keyfiles.Trust `yaml:"webhooks_ca"` // of receivers
 
-	written map[string]written // by field path; for problems found after parsing
+	written map[string]written // by field path
+	disk    bool               // what Load read, and may be read again
+	told    bool               // Here was set by SetHere, whatever the file says
 	leaf    *x509.Certificate  // of Proxy.TLS when the file was read; nil without
 }
 

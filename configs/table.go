@@ -43,6 +43,8 @@ type rule struct {
 	emptyIsNone bool // a section that is left empty counts as left out
 	secret      bool // no problem may repeat what was written: it may hold a secret, or be one in the place of its file
 
+	private bool // nor is it shown when it is right
+
 	begins   func() any          // what is there before it is read; nil: Go's zero value, or what Config begins with
 	take     taker               // how it is read; nil: by its Go type
 	distinct func(value any) any // by what a value must differ from all others of its key; nil: it need not
@@ -121,8 +123,9 @@ var rules = map[string]rule{
 	"replicas[].ca[]":               {take: beside((*decoder).fileOrSystem)},
 	"replicas[].client_certificate": {take: beside((*decoder).fileName)},
 	"replicas[].client_key":         {secret: true, take: beside((*decoder).fileName)},
-	"replicas[].credentials":        {secret: true, take: beside((*decoder).fileName)},
-	"replicas[].bias":               {take: number(1000, ruleBias)},
+	"replicas[].credentials": {secret: true, take: beside((*decoder).fileName),
+		check: on((*decoder).checkCredentials)},
+	"replicas[].bias": {take: number(1000, ruleBias)},
 
 	"cluster":         {emptyIsNone: true, begins: newCluster, check: on((*decoder).checkCluster)},
 	"cluster.listen":  {take: text(listenAddress)},
@@ -148,9 +151,9 @@ var rules = map[string]rule{
 	"webhooks[].actions[]": {take: text(oneOf(subscription.Actions()...))},
 	"webhooks[].scope":     {take: passes(subscription.CheckScope, ruleScope)},
 	// With many receivers it is all that it takes.
-	"webhooks[].uri":     {required: true, secret: true, take: text(webhookURI)},
-	"webhooks[].headers": {secret: true, take: headers, check: on((*decoder).checkHeaders)},
-	"webhooks[].secret":  {secret: true, take: passes(subscription.CheckSecret, ruleSecret)},
+	"webhooks[].uri":     {required: true, secret: true, private: true, take: text(webhookURI)},
+	"webhooks[].headers": {secret: true, private: true, take: headers, check: on((*decoder).checkHeaders)},
+	"webhooks[].secret":  {secret: true, private: true, take: passes(subscription.CheckSecret, ruleSecret)},
 	"webhooks[].status":  {take: text(oneOf(subscription.Enabled, subscription.Disabled))},
 	"webhooks_ca[]":      {take: beside((*decoder).fileOrSystem)},
 	"webhooks_ca":        {orOne: true, check: on((*decoder).checkTrust)},

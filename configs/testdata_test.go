@@ -94,10 +94,11 @@ func rewriteWants(t *testing.T, file string, data []byte) []byte {
 	return []byte(b.String())
 }
 
-// Every rule in rules.go is broken by at least one file. The exceptions would need a file of a megabyte, and
-// have tests of their own.
+// Every rule in rules.go is broken by at least one file. The exceptions would need a file of a megabyte,
+// replicas.d, or a gateway that runs, and have tests of their own.
 func TestEveryRuleHasAFile(t *testing.T) {
-	exceptions := map[string]bool{"ruleTooLarge": true, "ruleTooMany": true}
+	exceptions := map[string]bool{"ruleTooLarge": true, "ruleTooMany": true, "ruleParts": true, "ruleHereGone": true,
+		"rulePartsLarge": true}
 	var wants []string
 	for _, file := range testFiles(t, "invalid-*.yaml") {
 		data, err := os.ReadFile(file)

@@ -138,7 +138,7 @@ func (d *decoder) later(path string, check func(*Config)) {
 
 // check holds what is read to the rules that wait for it.
 func (d *decoder) check(c *Config) {
-	if d.budget < 0 {
+	if d.expands {
 		return // half of the file was left unread, and would seem to be missing
 	}
 	for _, check := range d.checks {
@@ -159,7 +159,7 @@ func (d *decoder) distinct(path, group string, value any) {
 		return
 	}
 	if at, again := d.first[given{group, value}]; again {
-		d.problem(path, fmt.Sprintf(ruleSame, at))
+		d.problem(path, fmt.Sprintf(ruleSame, d.other(at, path)))
 		return
 	}
 	d.first[given{group, value}] = path

@@ -15,7 +15,9 @@ func (c *Config) Warnings() []Problem {
 	var w Problems
 	warn := func(when bool, field, rule string) {
 		if when {
-			w = append(w, Problem{File: c.File, Line: lineOf(c.written, field), Field: field, Rule: rule})
+			p := placeOf(c.written, field, c.File)
+			p.Rule = rule
+			w = append(w, p)
 		}
 	}
 	warn(len(c.DNS.Nameservers) == 0, "dns.nameservers",
@@ -47,7 +49,7 @@ func (c *Config) Warnings() []Problem {
 	warn(c.State == "", "state",
 		"is empty: a restart loses the ledger of pushes and deletions, webhooks made by command, and "+
 			"what was not yet delivered")
-	return w.byLine()
+	return w.byLine(c.File)
 }
 
 // certificateWarnings keep nobody from starting: the certificate may be renewed while the gateway runs, and some

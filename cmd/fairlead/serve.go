@@ -31,9 +31,10 @@ func serveCommand() *cobra.Command {
 					return err
 				}
 			}
+			hangups := make(chan os.Signal, 1)
+			signal.Notify(hangups, syscall.SIGHUP) // which ends no gateway, also not one that starts
 			log, end := newLog(debug)
 			defer end()
-			ignoreHangups(log)
 			signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // nobody who stops reading our output ends a gateway
 			for _, w := range c.Warnings() {
 				log.Warn(w.String())
@@ -44,6 +45,7 @@ func serveCommand() *cobra.Command {
 			}
 			log.Info("serving", "version", version().String(), "hostname", c.Hostname, "here", c.Here,
 				"dns", c.DNS.Listen, "proxy", c.Proxy.Listen, "admin", c.Admin.Listen, "replicas", len(c.Replicas))
+			reloadOnHangups(hangups, g)
 			return g.Run(cmd.Context())
 		},
 	}
@@ -56,14 +58,11 @@ func serveCommand() *cobra.Command {
 	return cmd
 }
 
-// ignoreHangups has SIGHUP logged and nothing else. A terminal's end, or somebody who expects the file to be read
-// again, ends no gateway.
-func ignoreHangups(log *slog.Logger) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
+// reloadOnHangups has the file read at once when somebody says so by SIGHUP. The log says what came of it.
+func reloadOnHangups(hangups <-chan os.Signal, g *gateway.Gateway) {
 	go func() {
 		for range hangups {
-			log.Warn("SIGHUP is ignored: the file is read when a gateway starts; for a changed one restart it")
+			_, _ = g.Reload() // there is a file
 		}
 	}()
 }

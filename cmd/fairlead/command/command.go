@@ -6,5 +6,5 @@ import "github.com/spf13/cobra"
 // All are the commands, each anew.
 func All() []*cobra.Command {
 	return []*cobra.Command{explainCommand(), clusterCommand(), imageCommand(), waitCommand(), importCommand(),
-		replicationCommand(), egressCommand(), webhookCommand(), auditCommand()}
+		replicationCommand(), egressCommand(), webhookCommand(), auditCommand(), reloadCommand(), configCommand()}
 }

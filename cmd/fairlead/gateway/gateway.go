@@ -30,6 +30,7 @@ import (
 // Gateway is one running `fairlead serve`.
 type Gateway struct {
 	live live
+	file *liveFile
 
 	// Static after New.
 	log     *slog.Logger
@@ -52,6 +53,8 @@ type Gateway struct {
 	access    *accesslog.Log // nil: there is none
 
 	misplaced string // why `here` is not where this gateway stands; "": nothing says so
+
+	certificate atomic.Pointer[func() *tls.Certificate] // of the clients' listener
 
 	draining atomic.Bool
 }
@@ -77,6 +80,7 @@ func New(ctx context.Context, c *configs.Config, release string, log *slog.Logge
 func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logger) (_ *Gateway, err error) {
 	g := &Gateway{log: log, open: open, metrics: prometheus.NewRegistry()}
 	g.live.file.Store(c)
+	g.file = newLiveFile(c, g.metrics)
 	g.metrics.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if g.geo, err = NewGeo(c, g.metrics); err != nil {
@@ -87,7 +91,8 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		if err != nil {
 			return nil, err
 		}
-		g.tls = clientsTLS(pair)
+		g.certificate.Store(&pair)
+		g.tls = clientsTLS(func() *tls.Certificate { return (*g.certificate.Load())() })
 	}
 	if g.monitor, err = newMonitor(c, g.metrics, log); err != nil {
 		return nil, err

@@ -46,8 +46,8 @@ func BenchmarkSwap(b *testing.B) {
 		{Name: "westus", Point: geo.Point{Lat: 37.8, Lon: -122.4}}, {Name: "westeurope",
 			Point: geo.Point{Lat: 52.4, Lon: 4.9}},
 	})
-	a := &Geo{replicas: fleet.Replicas()}
-	a.use(world.Table())
+	a := &Geo{source: &geoSource{}, placed: geoSettings{replicas: fleet.Replicas()}}
+	a.use(world.Table(), geo.Report{})
 	for _, c := range []struct {
 		name string
 		do   func()
@@ -58,17 +58,17 @@ func BenchmarkSwap(b *testing.B) {
 				geo.ExpectedRTT(geo.Point{Lat: 52.4, Lon: 4.9}, geo.Point{Lat: 37.8, Lon: -122.4})
 			}
 		}},
-		{"the built-in table", func() { a.use(world.Table()) }},
+		{"the built-in table", func() { a.use(world.Table(), geo.Report{}) }},
 		{"a database", func() {
 			path := os.Getenv("FAIRLEAD_GEO_DATABASE")
 			if path == "" {
 				b.Skip("NOT MEASURED: FAIRLEAD_GEO_DATABASE names no database")
 			}
-			t, _, err := mmdb.Load(0, filepath.SplitList(path)...)
+			t, report, err := mmdb.Load(0, filepath.SplitList(path)...)
 			if err != nil {
 				b.Fatal(err)
 			}
-			a.use(t)
+			a.use(t, report)
 		}},
 	} {
 		b.Run(c.name, func(b *testing.B) {

@@ -36,6 +36,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	all.Go(func() error { return g.copying.run(failed, g.monitor.Ready()) })
 	all.Go(func() error { g.hooks.run(failed); return nil })
 	all.Go(func() error { return g.geo.run(failed, g.log) })
+	all.Go(func() error { return g.follow(failed) })
 	// DNS ends after all else: who asks a nameserver that is gone waits for seconds.
 	answering, silence := context.WithCancel(context.WithoutCancel(ctx))
 	defer silence()

@@ -16,7 +16,8 @@ func (g *Gateway) adminHandler() http.Handler {
 		Egress: g.egress, Damaged: g.damaged,
 		Image: g.image, Changed: g.ledger.Changed,
 		Replication: g.replicationStatus, Failures: g.failures, Retry: g.retry, Conflicts: g.conflicts,
-		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service}, Log: g.log,
+		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service},
+		Configs: admin.Configs{InForce: g.inForce, Reload: g.Reload, Compare: g.compare}, Log: g.log,
 	})
 }
 
@@ -30,7 +31,8 @@ func (g *Gateway) checks() []admin.Check {
 	if g.draining.Load() {
 		stopping.Problem = "it takes its leave: no new client should come"
 	}
-	checks := []admin.Check{probed, stopping, {Name: "here is where this gateway stands", Note: g.misplaced}}
+	checks := []admin.Check{probed, stopping, {Name: "here is where this gateway stands", Note: g.misplaced},
+		g.file.fileCheck(), g.geo.check()}
 	if g.agreed != nil {
 		checks = append(checks, g.agreed.joined(), g.agreed.fitting())
 	}
