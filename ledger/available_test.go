@@ -59,7 +59,7 @@ func TestOpenedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, open := blocked(t)
 		var log lines
-		l, err := Open(dir, "gw1", regions, newWall().now, log.log())
+		l, err := Open(dir, "gw1", Named(regions...), newWall().now, log.log())
 		must(t, err)
 		for name, try := range map[string]func() error{
 			"Available": l.Available,
@@ -108,7 +108,7 @@ func TestOpenedLater(t *testing.T) {
 func TestOpenedWhileInUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, open := blocked(t)
-		l, err := Open(dir, "gw1", regions, newWall().now, slog.New(slog.DiscardHandler))
+		l, err := Open(dir, "gw1", Named(regions...), newWall().now, slog.New(slog.DiscardHandler))
 		must(t, err)
 		var all sync.WaitGroup
 		for i := range 8 {
@@ -136,7 +136,7 @@ func TestOpenedWhileInUse(t *testing.T) {
 
 func TestClosedBeforeItIsOpen(t *testing.T) {
 	dir, _ := blocked(t)
-	l, err := Open(dir, "gw1", regions, newWall().now, slog.New(slog.DiscardHandler))
+	l, err := Open(dir, "gw1", Named(regions...), newWall().now, slog.New(slog.DiscardHandler))
 	must(t, err)
 	must(t, l.Close())
 	_, err = l.Push(tag("v1"), Content{Digest: digest(1), Size: 1}, "east", Request{})
@@ -157,7 +157,7 @@ func TestDamagedFileIsBegunAnew(t *testing.T) {
 					must(t, syscall.Flock(int(other.Fd()), syscall.LOCK_EX))
 				}
 				var log lines
-				l, err := Open(filepath.Dir(path), "gw1", regions, newWall().now, log.log())
+				l, err := Open(filepath.Dir(path), "gw1", Named(regions...), newWall().now, log.log())
 				must(t, err)
 				if locked {
 					wantError(t, l.Available(), boltfile.ErrLocked)
@@ -186,7 +186,7 @@ func TestWritableAgain(t *testing.T) {
 		dir, ballast := filepath.Join(disk, "ledger"), filepath.Join(disk, "ballast")
 		must(t, os.WriteFile(ballast, make([]byte, 1<<19), 0o600))
 		var log lines
-		l, err := Open(dir, "gw1", regions, newWall().now, log.log())
+		l, err := Open(dir, "gw1", Named(regions...), newWall().now, log.log())
 		must(t, err)
 		for n := 0; l.Available() == nil && n < 10_000; n++ {
 			_, _ = l.Push(tag(fmt.Sprint("v", n)), Content{Digest: digest(n), Size: 1}, "east", Request{})
@@ -206,7 +206,7 @@ func TestWritableAgain(t *testing.T) {
 // A file found damaged while it is open is not available, whoever looks.
 func TestDamagedWhileOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, err := Open(t.TempDir(), "gw1", regions, newWall().now, slog.New(slog.DiscardHandler))
+		l, err := Open(t.TempDir(), "gw1", Named(regions...), newWall().now, slog.New(slog.DiscardHandler))
 		must(t, err)
 		_ = l.read(func(*tx) { panic("page 7: neither branch nor leaf") })
 		time.Sleep(tryEvery)
@@ -219,7 +219,7 @@ func TestDamagedWhileOpen(t *testing.T) {
 // A disk that does not answer counts as not available, and as available when it answers.
 func TestStalledDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, err := Open(t.TempDir(), "gw1", regions, newWall().now, slog.New(slog.DiscardHandler))
+		l, err := Open(t.TempDir(), "gw1", Named(regions...), newWall().now, slog.New(slog.DiscardHandler))
 		must(t, err)
 		free := make(chan struct{})
 		wantError(t, l.submit(func(*tx) error { <-free; return nil }), ErrUnavailable)

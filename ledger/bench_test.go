@@ -13,7 +13,7 @@ import (
 func BenchmarkPush(b *testing.B) {
 	for _, writers := range []int{1, 16, 256} {
 		b.Run(fmt.Sprint(writers, "at_once"), func(b *testing.B) {
-			l, err := attempt(b.TempDir(), "gw1", regions, time.Now)
+			l, err := attempt(b.TempDir(), "gw1", Named(regions...), time.Now)
 			must(b, err)
 			defer l.Close()
 			flushes := func() (id int) {

@@ -32,7 +32,7 @@ func (t *tx) compact(before int64, after string) (last string, removed int, done
 		if int64(binary.BigEndian.Uint64([]byte(k[:8]))) >= before {
 			return k, removed, true, nil
 		}
-		if row, ok := t.row(k[8:]); ok && row.finished(t.l.replicas) {
+		if row, ok := t.row(k[8:]); ok && row.finished(t.fleet) {
 			if err := t.replace(row, Row{}); err != nil {
 				return k, removed, true, err
 			}

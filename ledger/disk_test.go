@@ -37,7 +37,7 @@ func TestFullDisk(t *testing.T) {
 	disk := tmpfs(t)
 	dir, ballast := filepath.Join(disk, "ledger"), filepath.Join(disk, "ballast")
 	must(t, os.WriteFile(ballast, make([]byte, 1<<19), 0o600))
-	l, err := attempt(dir, "gw1", regions, newWall().now)
+	l, err := attempt(dir, "gw1", Named(regions...), newWall().now)
 	must(t, err)
 	written := 0
 	fill := func() {
@@ -75,7 +75,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	complete()
 	must(t, l.Close())
-	l, err = attempt(dir, "gw1", regions, newWall().now) // takes no room
+	l, err = attempt(dir, "gw1", Named(regions...), newWall().now) // takes no room
 	must(t, err)
 	complete()
 	checkIntegrity(t, l)
@@ -249,7 +249,7 @@ func TestFlippedBytes(t *testing.T) {
 }
 
 func survive(t failer, dir string, opened, damaged *int) {
-	l, err := attempt(dir, "gw1", regions, newWall().now)
+	l, err := attempt(dir, "gw1", Named(regions...), newWall().now)
 	switch {
 	case errors.Is(err, boltfile.ErrDamaged):
 		*damaged++

@@ -28,6 +28,7 @@ type Write struct {
 	Content   Content   `json:"content"`            // of a push
 	StandIn   string    `json:"stand_in,omitempty"` // digest, of an untag
 	Replica   string    `json:"replica"`
+	Holder    string    `json:"holder,omitempty"` // its incarnation, as whoever asks for this knows it
 	By        Request   `json:"by"`
 }
 
@@ -37,12 +38,12 @@ func (l *Ledger) Record(w Write, within time.Duration) ([]Entry, error) {
 	within = cmp.Or(within, l.patience)
 	switch w.Act {
 	case ActPush:
-		e, err := l.push(w.Reference, w.Content, w.Replica, w.By, within)
+		e, err := l.push(w.Reference, w.Content, acceptor{w.Replica, w.Holder}, w.By, within)
 		return []Entry{e}, err
 	case ActDelete:
-		return l.remove(w.Reference, w.Replica, w.By, within)
+		return l.remove(w.Reference, acceptor{w.Replica, w.Holder}, w.By, within)
 	case ActUntag:
-		return l.untag(w.Reference, w.StandIn, w.Replica, w.By, within)
+		return l.untag(w.Reference, w.StandIn, acceptor{w.Replica, w.Holder}, w.By, within)
 	}
 	return nil, fmt.Errorf("%w: act %q", ErrInvalid, w.Act)
 }
@@ -92,6 +93,7 @@ type outcome struct {
 // there, or after 3 s with why nobody has said so: one of them may have recorded it all the same.
 func (g *Gossip) Elsewhere(ctx context.Context, w Write) error {
 	w.By = w.By.cut() // one packet holds it
+	w.Holder = g.ledger.Holder(w.Replica)
 	members := slices.Clone(g.wire.Others())
 	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
 	if len(members) == 0 {

@@ -41,7 +41,7 @@ type Entry struct {
 // When is the time at which what the entry says came to be so; 1970 if it was Found.
 func (e Entry) When() time.Time { return time.UnixMilli(max(e.Stamp.WallMS, e.DigestDeletedMS)).UTC() }
 
-// Row is an entry with what gateways need to exchange it.
+// Row is an entry with what gateways need to exchange it. Its Confirmed are holders: incarnations of replicas.
 type Row struct {
 	Entry
 	Seen    []hlc.Stamp       // of each other member, the last write that the writer knew of; the earliest first
@@ -153,15 +153,15 @@ func (r Row) overrules(old Row) bool {
 }
 
 // pending: a replica may have to be told. Blobs come with their manifests, so that only their deletions are.
-func (r Row) pending(replica string) bool {
-	_, confirmed := slices.BinarySearch(r.Confirmed, replica)
+func (r Row) pending(holder string) bool {
+	_, confirmed := slices.BinarySearch(r.Confirmed, holder)
 	return !confirmed && (r.Deleted || !r.Blob)
 }
 
 // finished: nobody needs the row once it is old. A live blob's was there to beat its tombstone.
-func (r Row) finished(replicas []string) bool {
+func (r Row) finished(f *fleet) bool {
 	if !r.Deleted {
 		return r.Blob
 	}
-	return !slices.ContainsFunc(replicas, r.pending)
+	return !slices.ContainsFunc(f.sorted, r.pending)
 }

@@ -119,7 +119,7 @@ func logged[W any](t *tx, bucket string, after uint64, limit int, visit func(n u
 func (l *Ledger) Events(after uint64, limit int) (events []Event, err error) {
 	err = l.read(func(t *tx) {
 		logged(t, bucketEvents, after, limit, func(n uint64, w wireEvent) {
-			events = append(events, Event{n, w.Kind, w.Entry.Entry, w.Replica, w.Request, w.WallMS})
+			events = append(events, Event{n, w.Kind, t.fleet.entry(t.fleet.holding(w.Entry)), w.Replica, w.Request, w.WallMS})
 		})
 	})
 	return events, err
@@ -152,7 +152,9 @@ func (l *Ledger) Conflicts(after uint64, limit int) (conflicts []Conflict, total
 	err = l.read(func(t *tx) {
 		total = t.bucket(bucketConflicts).Sequence()
 		logged(t, bucketConflicts, after, limit, func(n uint64, w wireConflict) {
-			conflicts = append(conflicts, Conflict{n, w.Winner.Entry, w.Loser.Entry, w.WallMS})
+			conflicts = append(conflicts, Conflict{
+				n, t.fleet.entry(t.fleet.holding(w.Winner)), t.fleet.entry(t.fleet.holding(w.Loser)), w.WallMS,
+			})
 		})
 	})
 	return conflicts, total, err

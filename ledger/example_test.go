@@ -13,7 +13,7 @@ const digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7
 
 // open opens a ledger that ends with the example.
 func open(dir string) *ledger.Ledger {
-	l, err := ledger.Open(dir, "gw1", []string{"west", "east"}, time.Now, slog.New(slog.DiscardHandler))
+	l, err := ledger.Open(dir, "gw1", ledger.Named("west", "east"), time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		panic(err) // only for arguments that are wrong
 	}

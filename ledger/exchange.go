@@ -58,6 +58,8 @@ func (t *tx) mergePage(p Page) (out Merged, err error) {
 }
 
 func (t *tx) mergeRow(theirs Row, out *Merged) error {
+	theirs = t.fleet.holding(theirs)
+	t.renewed = t.renewed || theirs.isRenewal()
 	ours, known := t.row(theirs.key())
 	row := theirs
 	if known {
@@ -84,11 +86,11 @@ func (t *tx) mergeRow(theirs Row, out *Merged) error {
 	if err != nil {
 		return err
 	}
-	if news {
-		out.News = append(out.News, row.Entry)
+	if news && !row.isRenewal() {
+		out.News = append(out.News, t.fleet.entry(row))
 	}
 	for _, r := range tombstones {
-		out.News = append(out.News, r.Entry)
+		out.News = append(out.News, t.fleet.entry(r))
 	}
 	return nil
 }

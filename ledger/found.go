@@ -26,23 +26,25 @@ func (e Entry) Found() bool { return IsFound(e.Stamp) && e.DigestDeletedMS == 0 
 // Nothing has happened, so there is no event.
 func (l *Ledger) Found(what Reference, c Content, replica string) (Entry, error) {
 	e := entryOf(what, c, replica)
-	e.Stamp, e.Confirmed = found(c.Digest), []string{replica}
+	e.Stamp = found(c.Digest)
 	if err := e.check(); err != nil {
 		return Entry{}, err
 	}
 	var now Row
 	err := l.submit(func(t *tx) (err error) {
+		e.Confirmed = []string{t.fleet.holder(replica)}
 		content := e
 		content.Name, content.Implied = c.Digest, c.Implied || !what.IsDigest()
 		if now, err = t.find(content, Row{}); err == nil && !what.IsDigest() {
 			now, err = t.find(e, now)
 		}
+		e = t.fleet.entry(now)
 		return err
 	})
 	if err != nil {
 		return Entry{}, err
 	}
-	return now.Entry, nil
+	return e, nil
 }
 
 // find is what is known of a reference, if need be from now on.
@@ -71,12 +73,14 @@ func (l *Ledger) PushOver(old Entry, c Content, replica string) (e Entry, done b
 		if now.Stamp != old.Stamp || content.Deleted {
 			return nil
 		}
-		pushed, err = t.push(e, Request{})
+		if pushed, err = t.push(e, Request{}); err == nil {
+			e = t.fleet.entry(pushed)
+		}
 		return err
 	})
 	if err != nil || pushed.Name == "" {
 		return Entry{}, false, err
 	}
-	l.publish(Change{[]Entry{pushed.Entry}, true})
-	return pushed.Entry, true, nil
+	l.publish(Change{[]Entry{e}, true})
+	return e, true, nil
 }

@@ -55,7 +55,7 @@ func (w fakeWire) TellAll(data []byte) {
 }
 
 func (n *net) join(t *testing.T, ctx context.Context, name string, members []string) *Ledger {
-	l, err := attempt(t.TempDir(), name, []string{"west", "east"}, time.Now)
+	l, err := attempt(t.TempDir(), name, Named("west", "east"), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func must(t failer, err error) {
 }
 
 // attempt is Open with one try, which has to succeed.
-func attempt(dir, member string, replicas []string, now func() time.Time) (*Ledger, error) {
+func attempt(dir, member string, replicas []Replica, now func() time.Time) (*Ledger, error) {
 	l, err := newLedger(dir, member, replicas, now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func attempt(dir, member string, replicas []string, now func() time.Time) (*Ledg
 // start opens a ledger that does not wait for the disk: what tests look at is not whether it is durable.
 func start(t failer, dir, member string, w *wall) *Ledger {
 	t.Helper()
-	l, err := attempt(dir, member, regions, w.now)
+	l, err := attempt(dir, member, Named(regions...), w.now)
 	must(t, err)
 	l.db.NoSync, l.patience = true, time.Minute // machines that test are busy
 	return l
@@ -164,7 +164,7 @@ func checkIntegrity(t failer, l *Ledger) {
 	must(t, l.read(func(x *tx) {
 		want := map[indexKey]bool{}
 		x.scan("", 1<<20, func(r Row) {
-			for _, k := range indexed(r, l.replicas) {
+			for _, k := range indexed(r, x.fleet) {
 				want[k] = true
 			}
 		})

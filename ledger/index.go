@@ -11,7 +11,7 @@ const (
 	bucketVector    = "vector"    // origin: number of its last change that we know with all before it
 	bucketEntries   = "entries"   // reference: row
 	bucketChanges   = "changes"   // origin, number, reference
-	bucketPending   = "pending"   // replica, reference
+	bucketPending   = "pending"   // holder, reference
 	bucketTags      = "tags"      // repository, digest, tag: of live tags
 	bucketOld       = "old"       // time, reference: of what is removed one day
 	bucketEvents    = "events"    // number: event
@@ -42,14 +42,17 @@ func number(n uint64) string { return string(binary.BigEndian.AppendUint64(nil, 
 type indexKey struct{ bucket, key string }
 
 // indexed is where a row stands in the indexes.
-func indexed(r Row, replicas []string) []indexKey {
+func indexed(r Row, f *fleet) []indexKey {
 	var keys []indexKey
 	for origin, n := range r.Changes {
 		keys = append(keys, indexKey{bucketChanges, origin + separator + number(n) + r.key()})
 	}
-	for _, replica := range replicas {
-		if r.pending(replica) {
-			keys = append(keys, indexKey{bucketPending, replica + separator + r.key()})
+	if r.isRenewal() {
+		return keys
+	}
+	for _, holder := range f.sorted {
+		if r.pending(holder) {
+			keys = append(keys, indexKey{bucketPending, holder + separator + r.key()})
 		}
 	}
 	if !r.Deleted && !r.IsDigest() {

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 
 // writeUntilKilled says each name when it is durable, and not before.
 func writeUntilKilled(dir string) {
-	l, err := attempt(dir, "gw1", regions, time.Now)
+	l, err := attempt(dir, "gw1", Named(regions...), time.Now)
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)

@@ -29,7 +29,6 @@ type Ledger struct {
 	path      string
 	temporary string // a directory that Close removes
 	member    string
-	replicas  []string
 	now       func() time.Time
 	log       *slog.Logger
 	patience  time.Duration
@@ -38,6 +37,12 @@ type Ledger struct {
 	stopped   chan struct{}
 
 	subscribers []func(Change) // Static after the first write.
+
+	fleetMu sync.Mutex               // held while another fleet is made of the one before
+	fleet   atomic.Pointer[fleet]    // never nil
+	unkept  map[string]int           // guarded by fleetMu: how often writes ceased to index a holder, since index last looked
+	reindex chan struct{}            // holds one
+	indexed atomic.Pointer[[]string] // holders
 
 	clock hlc.Clock // of the writing goroutine alone
 

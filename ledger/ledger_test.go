@@ -231,7 +231,7 @@ func TestReopen(t *testing.T) {
 	_, err = l.Push(tag("v1"), Content{Digest: digest(1)}, "east", Request{})
 	wantError(t, err, ErrUnavailable)
 
-	l, err = attempt(dir, "gw1", []string{"south", "west"}, w.now)
+	l, err = attempt(dir, "gw1", Named("south", "west"), w.now)
 	must(t, err)
 	if got := pending(t, l, "south"); !slices.Equal(got, []string{digest(1), digest(2), "v1"}) {
 		t.Errorf("a new replica lacks %v", got)
@@ -245,7 +245,7 @@ func TestReopen(t *testing.T) {
 	if _, err := attempt(dir, "g w", nil, w.now); err == nil {
 		t.Error("a bad name was taken")
 	}
-	if _, err := attempt(dir, "gw", []string{""}, w.now); err == nil {
+	if _, err := attempt(dir, "gw", Named(""), w.now); err == nil {
 		t.Error("a bad replica was taken")
 	}
 }

@@ -195,7 +195,7 @@ func TestIndexed(t *testing.T) {
 			{bucketPending, "west\x00" + key(blob)}, {bucketOld, number(7) + key(blob)}}},
 	}
 	for _, tt := range tests {
-		if got := indexed(tt.row, regions); !reflect.DeepEqual(got, tt.want) {
+		if got := indexed(tt.row, newFleet(Named(regions...), nil, nil)); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -34,13 +35,16 @@ const (
 	keyClock    = "clock"
 	keyRead     = "read" // number of the last event that was read
 	keyProbe    = "probe"
-	keyReplicas = "replicas" // whose pending entries are indexed; empty while the index is being made
+	keyReplicas = "replicas" // holders whose pending entries are indexed; empty while the index is being made
+	keyIndexing = "indexing" // there while the index may have more than it should
+	keyFirst    = "first"    // by replica, the holder that rows mean which have the name alone
 )
 
 // Open opens the ledger in dir, which it makes; an empty dir is a temporary one. Only one process has a ledger open at
-// a time. Replicas are those that Pending is asked about. What cannot be opened now is opened as soon as it can be;
+// a time. Replicas are those that Pending is asked about, and whose
+// confirmations count (see Update). What cannot be opened now is opened as soon as it can be;
 // what is damaged is moved aside, and a new one begun. The log says so. An error is one of the arguments.
-func Open(dir, member string, replicas []string, now func() time.Time, log *slog.Logger) (*Ledger, error) {
+func Open(dir, member string, replicas []Replica, now func() time.Time, log *slog.Logger) (*Ledger, error) {
 	l, err := newLedger(dir, member, replicas, now, log)
 	if err != nil {
 		return nil, err
@@ -50,17 +54,12 @@ func Open(dir, member string, replicas []string, now func() time.Time, log *slog
 	return l, nil
 }
 
-func newLedger(dir, member string, replicas []string, now func() time.Time, log *slog.Logger) (*Ledger, error) {
+func newLedger(dir, member string, replicas []Replica, now func() time.Time, log *slog.Logger) (*Ledger, error) {
 	if !validText(member, maxMember) {
 		return nil, fmt.Errorf("%w: member %.300q", ErrInvalid, member)
 	}
-	if len(replicas) > maxReplicas {
-		return nil, fmt.Errorf("%w: %d replicas", ErrInvalid, len(replicas))
-	}
-	for _, r := range replicas {
-		if err := checkReplica(r); err != nil {
-			return nil, err
-		}
+	if err := checkReplicas(replicas); err != nil {
+		return nil, err
 	}
 	temporary := ""
 	if dir == "" {
@@ -69,10 +68,11 @@ func newLedger(dir, member string, replicas []string, now func() time.Time, log 
 	}
 	l := &Ledger{
 		path: filepath.Join(dir, fileName), temporary: temporary, member: member,
-		replicas: union(replicas, nil), now: now, log: log,
+		now: now, log: log, reindex: make(chan struct{}, 1), unkept: map[string]int{},
 		patience: patience, clock: hlc.Clock{Member: member},
 		writes: make(chan write), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
+	l.fleet.Store(newFleet(replicas, nil, nil))
 	l.changed.Store(new(make(chan struct{})))
 	return l, nil
 }
@@ -174,36 +174,35 @@ func (l *Ledger) recall(b *bolt.Tx) (ready bool, err error) {
 			return false, nil
 		}
 	}
-	var before []string
-	_ = json.Unmarshal(meta.Get([]byte(keyReplicas)), &before) // none: the index was not finished
-	return before != nil && slices.Equal(before, l.replicas), nil
+	first := firstIn(meta.Get([]byte(keyFirst)))
+	renewed := newTx(b, l).renewals()
+	l.changeFleet(func(f *fleet) *fleet { return newFleet(f.replicas, first, renewed) })
+	have, want := indexedIn(meta), l.fleet.Load().sorted
+	if ready = have != nil && slices.Equal(have, want) && meta.Get([]byte(keyIndexing)) == nil && maps.Equal(first, l.fleet.Load().first); ready {
+		l.indexed.Store(&want)
+	}
+	return ready, nil
 }
 
 // indexPending makes the index of pending entries in steps that fit in memory.
 func (l *Ledger) indexPending(db *bolt.DB) error {
 	const step = 10_000
+	want := l.fleet.Load()
 	for after, done := "", false; !done; {
 		if err := db.Update(func(b *bolt.Tx) error {
-			t := &tx{Tx: b, l: l}
+			t := newTx(b, l)
 			var rows []Row
 			after, done = t.scan(after, step, func(r Row) { rows = append(rows, r) })
-			for _, r := range rows {
-				for _, k := range indexed(r, l.replicas) {
-					if k.bucket == bucketPending {
-						if err := t.bucket(k.bucket).Put([]byte(k.key), nil); err != nil {
-							return err
-						}
-					}
-				}
+			if err := t.indexPending(rows); err != nil || !done {
+				return err
 			}
-			if !done {
-				return nil
-			}
-			return t.bucket(bucketMeta).Put([]byte(keyReplicas), marshal(append([]string{}, l.replicas...)))
+			return t.saveIndexed(want, want.sorted, false)
 		}); err != nil {
 			return err
 		}
 	}
+	holders := want.sorted
+	l.indexed.Store(&holders)
 	return nil
 }
 

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -15,7 +14,7 @@ func atMost(limit int) int { return max(1, min(limit, maxList)) }
 func (l *Ledger) Get(what Reference) (e Entry, known bool, err error) {
 	err = l.read(func(t *tx) {
 		r, ok := t.row(what.key())
-		e, known = r.Entry, ok
+		e, known = t.fleet.entry(r), ok
 	})
 	return e, known, err
 }
@@ -33,7 +32,9 @@ func (l *Ledger) Repositories(after string, limit int) (names []string, err erro
 				return
 			}
 			after = next[0][:strings.IndexAny(next[0], separator+blobSeparator)]
-			names = append(names, after)
+			if after != renewals {
+				names = append(names, after)
+			}
 		}
 	})
 	return names, err
@@ -65,10 +66,11 @@ type Cursor string
 // Pending lists what a replica has not confirmed: live manifests and tags, and all tombstones. It reads an index, so
 // that what others have not confirmed costs nothing.
 func (l *Ledger) Pending(replica string, after Cursor, limit int) (entries []Entry, next Cursor, err error) {
-	if !slices.Contains(l.replicas, replica) {
+	holder, known := l.fleet.Load().holders[replica]
+	if !known {
 		return nil, "", fmt.Errorf("%w: no replica %.300q", ErrInvalid, replica)
 	}
-	prefix := replica + separator
+	prefix := holder + separator
 	err = l.read(func(t *tx) {
 		keys := t.keys(bucketPending, prefix, prefix+string(after), atMost(limit))
 		for i, k := range keys {
@@ -85,7 +87,7 @@ func (l *Ledger) Pending(replica string, after Cursor, limit int) (entries []Ent
 func (t *tx) entries(keys []string) (entries []Entry) {
 	for _, k := range keys {
 		if r, ok := t.row(k); ok {
-			entries = append(entries, r.Entry)
+			entries = append(entries, t.fleet.entry(r))
 		}
 	}
 	return entries

@@ -23,11 +23,23 @@ func entryOf(what Reference, c Content, replica string) Entry {
 // Push records that replica accepted a manifest, by tag or digest; of a tag, the digest, too. It is durable when it
 // returns. A blob is recorded only where it has a tombstone, which it lifts; else the entry is empty.
 func (l *Ledger) Push(what Reference, c Content, replica string, by Request) (Entry, error) {
-	return l.push(what, c, replica, by, l.patience)
+	return l.push(what, c, acceptor{replica: replica}, by, l.patience)
 }
 
-func (l *Ledger) push(what Reference, c Content, replica string, by Request, within time.Duration) (Entry, error) {
-	e := entryOf(what, c, replica)
+// acceptor is who accepted a write: a replica, and its incarnation as whoever asks to have it recorded knows it; "": as we do.
+type acceptor struct{ replica, holder string }
+
+// confirmed is what a row says of it.
+func (a acceptor) confirmed() []string {
+	if a.holder == "" || replicaOf(a.holder) != a.replica || checkHolder(a.holder) != nil {
+		return nil
+	}
+	return []string{a.holder}
+}
+
+func (l *Ledger) push(what Reference, c Content, by acceptor, client Request, within time.Duration) (Entry, error) {
+	e := entryOf(what, c, by.replica)
+	e.Confirmed = by.confirmed()
 	if err := e.check(); err != nil {
 		return Entry{}, err
 	}
@@ -36,14 +48,16 @@ func (l *Ledger) push(what Reference, c Content, replica string, by Request, wit
 		if old, ok := t.row(what.key()); what.Blob && (!ok || !old.Deleted) {
 			return nil
 		}
-		pushed, err = t.push(e, by)
+		if pushed, err = t.push(e, client); err == nil {
+			e = t.fleet.entry(pushed)
+		}
 		return err
 	})
 	if err != nil || pushed.Name == "" {
 		return Entry{}, err
 	}
-	l.publish(Change{[]Entry{pushed.Entry}, true})
-	return pushed.Entry, nil
+	l.publish(Change{[]Entry{e}, true})
+	return e, nil
 }
 
 // push writes what a replica has just accepted.
@@ -65,11 +79,11 @@ func (t *tx) push(e Entry, by Request) (pushed Row, err error) {
 // Delete records that replica has deleted a tag, a manifest with the tags that name it, or a blob. What it returns is
 // durable; what was asked for comes first.
 func (l *Ledger) Delete(what Reference, replica string, by Request) ([]Entry, error) {
-	return l.remove(what, replica, by, l.patience)
+	return l.remove(what, acceptor{replica: replica}, by, l.patience)
 }
 
-func (l *Ledger) remove(what Reference, replica string, by Request, within time.Duration) ([]Entry, error) {
-	e := Entry{Reference: what, Replica: replica, Deleted: true}
+func (l *Ledger) remove(what Reference, by acceptor, client Request, within time.Duration) ([]Entry, error) {
+	e := Entry{Reference: what, Replica: by.replica, Deleted: true, Confirmed: by.confirmed()}
 	if what.IsDigest() {
 		e.Digest = what.Name
 	}
@@ -90,9 +104,9 @@ func (l *Ledger) remove(what Reference, replica string, by Request, within time.
 		}
 		tags, err := t.tombstoneTags(tombstone)
 		for _, r := range append([]Row{tombstone}, tags...) {
-			deleted = append(deleted, r.Entry)
+			deleted = append(deleted, t.fleet.entry(r))
 			if err == nil {
-				err = t.event(Event{Kind: Deleted, Entry: r.Entry, Replica: replica, Request: by})
+				err = t.event(Event{Kind: Deleted, Entry: r.Entry, Replica: by.replica, Request: client})
 			}
 		}
 		return err
@@ -108,14 +122,14 @@ func (l *Ledger) remove(what Reference, replica string, by Request, within time.
 // stand-in, so that nobody is told of it: it is taken for deleted from the beginning, and stays Implied when that
 // is recorded again.
 func (l *Ledger) Untag(tag Reference, standIn string, replica string, by Request) ([]Entry, error) {
-	return l.untag(tag, standIn, replica, by, l.patience)
+	return l.untag(tag, standIn, acceptor{replica: replica}, by, l.patience)
 }
 
-func (l *Ledger) untag(tag Reference, standIn, replica string, by Request, within time.Duration) ([]Entry, error) {
+func (l *Ledger) untag(tag Reference, standIn string, by acceptor, client Request, within time.Duration) ([]Entry, error) {
 	began := time.Now()
 	e := Entry{
-		Reference: Reference{Repository: tag.Repository, Name: standIn}, Digest: standIn, Replica: replica,
-		Deleted: true, Implied: true,
+		Reference: Reference{Repository: tag.Repository, Name: standIn}, Digest: standIn, Replica: by.replica,
+		Deleted: true, Implied: true, Confirmed: by.confirmed(),
 	}
 	if err := e.check(); err != nil {
 		return nil, err
@@ -129,33 +143,37 @@ func (l *Ledger) untag(tag Reference, standIn, replica string, by Request, withi
 	if err != nil {
 		return nil, err
 	}
-	return l.remove(tag, replica, by, max(within-time.Since(began), 0))
+	return l.remove(tag, by, client, max(within-time.Since(began), 0))
 }
 
 // Confirm records that replica has exactly what the entry says, or is rid of it. If something newer is known, it
-// changes nothing.
+// changes nothing. Replica is a name, which stands for the present incarnation, or a Holder: whoever takes long names the
+// one that he has seen it at.
 func (l *Ledger) Confirm(e Entry, replica string) error {
-	if err := checkReplica(replica); err != nil {
+	if err := checkHolder(replica); err != nil {
 		return err
 	}
 	return l.submit(func(t *tx) error {
 		old, ok := t.row(e.key())
-		if !ok || old.Stamp != e.Stamp || slices.Contains(old.Confirmed, replica) {
+		holder := t.fleet.holder(replica)
+		if !ok || old.Stamp != e.Stamp || slices.Contains(old.Confirmed, holder) {
 			return nil
 		}
 		row := old
-		row.Confirmed = bounded(union(old.Confirmed, []string{replica}), maxConfirmed)
+		row.Confirmed = old.confirmed(holder)
 		if err := t.changeRow(old, row); err != nil {
 			return err
 		}
-		return t.event(Event{Kind: Confirmed, Entry: row.Entry, Replica: replica})
+		return t.event(Event{Kind: Confirmed, Entry: row.Entry, Replica: replicaOf(holder)})
 	})
 }
 
 // record writes what has just been done, which is later than all that is known.
 func (t *tx) record(e Entry) (Row, error) {
 	old, _ := t.row(e.key())
-	e.Confirmed = []string{e.Replica}
+	if e.Confirmed == nil {
+		e.Confirmed = []string{t.fleet.holder(e.Replica)}
+	}
 	row := Row{Entry: e, Seen: seenBefore(old, t.l.member)}
 	return row, t.changeRow(old, row)
 }

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/fairlead-gateway/fairlead/hlc"
@@ -41,11 +40,13 @@ func (r Row) tombstone(tombstone Row) Row {
 			Deleted: true, DigestDeletedMS: tombstone.Stamp.WallMS,
 		}}
 	}
-	if slices.Contains(r.Confirmed, tombstone.Replica) {
-		r.Confirmed = []string{tombstone.Replica}
-	} else {
-		r.Confirmed = nil
+	var confirmed []string
+	for _, holder := range r.Confirmed {
+		if replicaOf(holder) == tombstone.Replica {
+			confirmed = append(confirmed, holder)
+		}
 	}
+	r.Confirmed = confirmed
 	r.Seen = seenBefore(r, "")
 	r.Stamp, r.Replica, r.Deleted, r.Changes = tombstoneStamp(r.Stamp), tombstone.Replica, true, nil
 	r.DigestDeletedMS = tombstone.Stamp.WallMS

@@ -8,11 +8,16 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
+// newTx is with the fleet of this moment.
+func newTx(b *bolt.Tx, l *Ledger) *tx { return &tx{Tx: b, l: l, fleet: l.fleet.Load()} }
+
 // tx is one look at the file, or the change of it that one flush makes durable.
 type tx struct {
 	*bolt.Tx
 	l       *Ledger
+	fleet   *fleet
 	changed bool
+	renewed bool // a replica was
 }
 
 func (t *tx) bucket(name string) *bolt.Bucket { return t.Bucket([]byte(name)) }
@@ -34,12 +39,12 @@ func (t *tx) row(key string) (Row, bool) {
 		return Row{}, false
 	}
 	r, err := decodeRow(data)
-	return r, err == nil && r.key() == key
+	return t.fleet.holding(r), err == nil && r.key() == key
 }
 
 // replace keeps the indexes in step with a row. Rows without a reference stand for none.
 func (t *tx) replace(old, row Row) error {
-	before, after := t.indexed(old), t.indexed(row)
+	before, after := t.indexKeys(old), t.indexKeys(row)
 	for _, k := range before {
 		if !slices.Contains(after, k) {
 			if err := t.deleteKey(k.bucket, k.key); err != nil {
@@ -60,11 +65,11 @@ func (t *tx) replace(old, row Row) error {
 	return t.putKey(bucketEntries, row.key(), row.encode())
 }
 
-func (t *tx) indexed(r Row) []indexKey {
+func (t *tx) indexKeys(r Row) []indexKey {
 	if r.Name == "" {
 		return nil
 	}
-	return indexed(r, t.l.replicas)
+	return indexed(r, t.fleet)
 }
 
 func (t *tx) origin() string { return string(t.bucket(bucketMeta).Get([]byte(keyOrigin))) }

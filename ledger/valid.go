@@ -37,13 +37,30 @@ func (r Reference) check() error {
 }
 
 func checkReplica(name string) error {
-	if !validText(name, maxMember) {
+	if !validText(name, maxMember) || strings.Contains(name, holderMark) {
 		return fmt.Errorf("%w: replica %.300q", ErrInvalid, name)
 	}
 	return nil
 }
 
+// checkHolder judges a replica's name, with or without an incarnation.
+func checkHolder(holder string) error {
+	name, incarnation, _ := strings.Cut(holder, holderMark)
+	if len(incarnation) > maxIncarnation || !printable(holder) || strings.Contains(incarnation, holderMark) {
+		return fmt.Errorf("%w: holder %.300q", ErrInvalid, holder)
+	}
+	return checkReplica(name)
+}
+
+// check judges what somebody asks to have recorded.
 func (e Entry) check() error {
+	if e.isRenewal() {
+		return fmt.Errorf("%w: repository %.300q", ErrInvalid, e.Repository)
+	}
+	return e.valid()
+}
+
+func (e Entry) valid() error {
 	if err := e.Reference.check(); err != nil {
 		return err
 	}
@@ -68,8 +85,11 @@ func (e Entry) check() error {
 
 // check judges a row that somebody else has made.
 func (r Row) check() error {
-	if err := r.Entry.check(); err != nil {
+	if err := r.valid(); err != nil {
 		return err
+	}
+	if r.isRenewal() && (!r.Deleted || checkReplica(r.Name) != nil) {
+		return fmt.Errorf("%w: renewal of %.300q", ErrInvalid, r.Name)
 	}
 	validStamp := func(s hlc.Stamp) bool { return s.WallMS >= 0 && validText(s.Member, maxMember) }
 	switch {
@@ -86,7 +106,7 @@ func (r Row) check() error {
 		}
 	}
 	for _, name := range r.Confirmed {
-		if err := checkReplica(name); err != nil {
+		if err := checkHolder(name); err != nil {
 			return err
 		}
 	}

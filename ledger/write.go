@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -70,6 +71,9 @@ func (l *Ledger) late(what string, waited time.Duration) error {
 // write flushes together what came while the disk was busy with the flush before. What has failed it tries again.
 func (l *Ledger) write() {
 	defer close(l.stopped)
+	var indexing sync.WaitGroup
+	defer indexing.Wait()
+	indexing.Go(l.keepIndexed)
 	pause := time.NewTimer(tryEvery)
 	defer pause.Stop()
 	for {
@@ -109,9 +113,11 @@ func (l *Ledger) commit(together []write) error {
 	if err != nil {
 		return err
 	}
+	var renewed *bool
 	err = l.guard(func() error {
 		return db.Update(func(b *bolt.Tx) error {
-			t := &tx{Tx: b, l: l}
+			t := newTx(b, l)
+			renewed = &t.renewed
 			for _, w := range together {
 				if !w.taken.CompareAndSwap(false, true) {
 					continue
@@ -131,6 +137,9 @@ func (l *Ledger) commit(together []write) error {
 		l.note(err)
 		return err
 	}
+	if err == nil && *renewed {
+		_ = l.read(l.noteRenewals) // what cannot be read is read when it is opened again
+	}
 	if err == nil {
 		close(*l.changed.Swap(new(make(chan struct{}))))
 	}
@@ -149,7 +158,7 @@ func (l *Ledger) read(look func(*tx)) error {
 	}
 	err = l.guard(func() error {
 		return db.View(func(b *bolt.Tx) error {
-			look(&tx{Tx: b, l: l})
+			look(newTx(b, l))
 			return nil
 		})
 	})

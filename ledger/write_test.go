@@ -87,7 +87,7 @@ func TestWaitsAreBounded(t *testing.T) {
 // TestWhatTimedOutIsNeverDone: whoever was told so may have had it written elsewhere, and more upon it.
 func TestWhatTimedOutIsNeverDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, err := Open(t.TempDir(), "gw1", regions, newWall().now, slog.New(slog.DiscardHandler))
+		l, err := Open(t.TempDir(), "gw1", Named(regions...), newWall().now, slog.New(slog.DiscardHandler))
 		must(t, err)
 		free, ended := make(chan struct{}), make(chan error)
 		go func() { ended <- l.submit(func(*tx) error { <-free; return errUnchanged }) }()

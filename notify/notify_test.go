@@ -185,7 +185,7 @@ func (s *site) open() {
 	s.Helper()
 	log := slog.New(slog.NewTextHandler(s.Output(), nil))
 	var err error
-	s.ledger, err = ledger.Open(s.dir, "gateway", []string{"west", "east", "europe"}, time.Now, log)
+	s.ledger, err = ledger.Open(s.dir, "gateway", ledger.Named("west", "east", "europe"), time.Now, log)
 	s.must(err)
 	s.queue, err = webhook.Open(webhook.Config{
 		Dir: s.dir, Regions: []string{"west", "east", "europe"}, InFile: s.in, AllowPrivate: true,

@@ -182,11 +182,15 @@ func newMonitor(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) 
 // openLedger opens the ledger that the file gives a place, or one that ends with this process. Where that cannot be
 // done now the gateway goes on without it.
 func openLedger(c *configs.Config, log *slog.Logger) (*ledger.Ledger, error) {
-	var names []string
+	return ledger.Open(c.State, member(c), holders(c), time.Now, log)
+}
+
+// holders are the replicas whose confirmations count.
+func holders(c *configs.Config) (out []ledger.Replica) {
 	for _, r := range c.Replicas {
-		names = append(names, r.Name)
+		out = append(out, ledger.Replica{Name: r.Name, Incarnation: r.Incarnation()})
 	}
-	return ledger.Open(c.State, member(c), names, time.Now, log)
+	return out
 }
 
 // member is this gateway's name in the ledger.

@@ -69,7 +69,7 @@ replicas:
 		t.Fatal(err)
 	}
 	told("push")
-	other, err := ledger.Open("", "other", []string{"west", "east"}, time.Now, log)
+	other, err := ledger.Open("", "other", ledger.Named("west", "east"), time.Now, log)
 	if err != nil {
 		t.Fatal(err)
 	}
