@@ -540,7 +540,8 @@ func TestAReplicaThatWasLeftIsAskedAgain(t *testing.T) {
 	if got := g.do("GET "+largePath, nil); got.err != nil || got.body != string(largeBlob) {
 		t.Errorf("%d bytes, %v", len(got.body), got.err)
 	}
-	if n := g.resumed("east", "west", leaveStalled); n != 1 {
+	// What little came of it is slow rather than still where the machine is busy.
+	if n := g.resumed("east", "west", leaveStalled) + g.resumed("east", "west", leaveSlow); n != 1 {
 		t.Errorf("counted %v", n)
 	}
 }
