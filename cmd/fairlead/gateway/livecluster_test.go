@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/configs"
+)
+
+// memberOf is a gateway of a cluster that runs until the test ends. more is of the mapping of `cluster`.
+func memberOf(t *testing.T, name, more string) (*Gateway, func(more, lease string) *configs.Config) {
+	t.Helper()
+	listens := []any{freeAddress(t), freeAddress(t), freeAddress(t), freeAddress(t)}
+	dir := t.TempDir()
+	file := func(more, lease string) *configs.Config {
+		c, err := configs.Parse(filepath.Join(dir, "fairlead.yaml"), fmt.Appendf(nil, `
+hostname: registry.contoso.com
+dns: {listen: ["%s"]}
+proxy: {listen: ["%s"]}
+admin: {listen: "%s"}
+cluster: {listen: "%s", name: %s%s}
+health: {fronts: false}
+%s
+replicas: [{name: west, place: azure/westus, addresses: [192.0.2.1], upstream: "http://127.0.0.1:1"}]
+`, append(listens, name, more, lease)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	g, err := New(ctx, file(more, ""), "v0", slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return g, file
+}
+
+func keyFile(t *testing.T, keys ...string) string {
+	t.Helper()
+	var lines strings.Builder
+	for _, key := range keys {
+		fmt.Fprintln(&lines, base64.StdEncoding.EncodeToString([]byte(strings.Repeat(key, 32))))
+	}
+	name := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(name, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for begin := time.Now(); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Since(begin) > 2*time.Minute { // only keeps a broken test from hanging
+			t.Fatal("waited in vain: " + what)
+		}
+	}
+}
+
+// TestChangeCluster: another file has its peers looked for, its keys used wherever they are now, and its shared part
+// compared.
+func TestChangeCluster(t *testing.T) {
+	one, fileOfOne := memberOf(t, "one", fmt.Sprintf(`, peers: [127.0.0.1:1], key: %q`, keyFile(t, "a")))
+	two, _ := memberOf(t, "two", fmt.Sprintf(`, peers: [127.0.0.1:1], key: %q`, keyFile(t, "b")))
+	peers := fmt.Sprintf(`, peers: [%q], key: `, two.live.config().Cluster.Listen)
+	if err := one.apply(fileOfOne(peers+fmt.Sprintf("%q", keyFile(t, "b", "a")), "lease: {idle: 1m}")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "both are members", func() bool { return len(one.agreed.Members()) == 2 && len(two.agreed.Members()) == 2 })
+	differs := func(g *Gateway) string { return strings.Join(g.agreed.Differing(), "; ") }
+	eventually(t, "who differs is known", func() bool {
+		return differs(one) == "two: lease.idle" && differs(two) == "one: lease.idle"
+	})
+	if m := one.members(); len(m.Members) != 2 || len(m.Members[0].Differs) != 0 || m.Members[0].Differs == nil {
+		t.Errorf("/cluster: %+v", m)
+	}
+	before := one.live.config()
+	for _, key := range []string{filepath.Join(t.TempDir(), "none"), ""} {
+		bad := *before
+		bad.Cluster = &configs.Cluster{Key: key, Peers: before.Cluster.Peers}
+		if err := one.apply(&bad); err == nil || one.live.config() != before {
+			t.Errorf("the key %q: %v", key, err)
+		}
+	}
+	if err := one.apply(fileOfOne(peers+fmt.Sprintf("%q", keyFile(t, "b")), "")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "both have the same file", func() bool { return differs(one) == "" && differs(two) == "" })
+}
