@@ -287,7 +287,7 @@ func TestAnswerRefused(t *testing.T) {
 // A server without nameservers in its file.
 func TestAnswerWithoutNameservers(t *testing.T) {
 	s := serving(nil)
-	s.zone = newZone("Registry.example", nil, 1500*time.Millisecond)
+	s.Update(Settings{TTL: 1500 * time.Millisecond})
 	got := unpack(t, s.Answer(wire(t, ask("registry.example NS")), netip.Addr{}, false))
 	same(t, "answer", records(got.Answer), nil)
 	same(t, "authority", records(got.Ns),
@@ -300,7 +300,7 @@ func TestBothFamiliesOneReplica(t *testing.T) {
 	for _, from := range []string{"10.1.0.1", "10.2.0.1", "10.4.4.1", whoFrom} {
 		var chosen []string
 		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
-			q := query{opcode: dns.OpcodeQuery, name: "registry.example.", wire: s.zone.wire, qtype: qtype,
+			q := query{opcode: dns.OpcodeQuery, name: "registry.example.", wire: s.zone.Load().wire, qtype: qtype,
 				qclass: dns.ClassINET}
 			chosen = append(chosen, s.decide(&q, nil, netip.MustParseAddr(from)).replica)
 		}
@@ -308,4 +308,30 @@ func TestBothFamiliesOneReplica(t *testing.T) {
 			t.Errorf("from %s: A of %s, AAAA of %s", from, chosen[0], chosen[1])
 		}
 	}
+}
+
+// TestUpdate: settings count from the next query on, also for who asks meanwhile.
+func TestUpdate(t *testing.T) {
+	s := serving(nil)
+	done, asked := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(asked)
+		for query := wire(t, ask("registry.example NS")); ; {
+			select {
+			case <-done:
+				return
+			default:
+				if got := s.Answer(query, netip.Addr{}, false); got == nil {
+					t.Error("a query was lost")
+				}
+			}
+		}
+	}()
+	for i := range 1000 {
+		s.Update(Settings{Nameservers: []string{fmt.Sprintf("ns%d.example", i)}, TTL: time.Duration(i) * time.Second})
+	}
+	close(done)
+	<-asked
+	got := unpack(t, s.Answer(wire(t, ask("registry.example NS")), netip.Addr{}, false))
+	same(t, "answer", records(got.Answer), []string{"registry.example. 999 NS ns999.example."})
 }

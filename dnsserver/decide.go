@@ -41,14 +41,15 @@ func (s *Server) decide(q *query, broken error, from netip.Addr) decision {
 		}
 		q.subnet = sent
 	}
-	labels, inZone := s.zone.below(q.wire)
+	z := *s.zone.Load()
+	labels, inZone := z.below(q.wire)
 	switch {
 	case !inZone || q.qclass != dns.ClassINET:
 		return refused(dns.ExtendedErrorCodeNotAuthoritative)
 	case q.qtype == dns.TypeAXFR || q.qtype == dns.TypeIXFR:
 		return refused(dns.ExtendedErrorCodeNotSupported)
 	}
-	d := s.inZone(q, labels, from)
+	d := s.inZone(q, z, labels, from)
 	d.inZone = true
 	return d
 }
@@ -60,7 +61,7 @@ func refused(why uint16) decision {
 }
 
 // inZone answers by name. A replica that is called whoami is shadowed.
-func (s *Server) inZone(q *query, labels []string, from netip.Addr) decision {
+func (s *Server) inZone(q *query, z zone, labels []string, from netip.Addr) decision {
 	fleet := s.fleet()
 	var replica *router.Replica
 	if len(labels) == 1 {
@@ -68,31 +69,31 @@ func (s *Server) inZone(q *query, labels []string, from netip.Addr) decision {
 	}
 	switch whoami := slices.Equal(labels, []string{whoamiLabel}); {
 	case len(labels) > 0 && replica == nil && !whoami:
-		return s.zone.nxDomain(q)
+		return z.nxDomain(q)
 	case q.qtype == dns.TypeANY:
-		return s.zone.minimalANY(q)
+		return z.minimalANY(q)
 	case whoami && q.qtype == dns.TypeTXT:
 		return s.whoami(q, fleet, from)
 	case whoami:
-		return s.zone.noData(q)
+		return z.noData(q)
 	case replica != nil:
-		return s.zone.named(q, replica)
+		return z.named(q, replica)
 	}
-	return s.atApex(q, fleet, from)
+	return s.atApex(q, z, fleet, from)
 }
 
-func (s *Server) atApex(q *query, fleet *router.Fleet, from netip.Addr) decision {
+func (s *Server) atApex(q *query, z zone, fleet *router.Fleet, from netip.Addr) decision {
 	switch q.qtype {
 	case dns.TypeA, dns.TypeAAAA:
-		return s.zone.nearest(q, fleet, s.choose(q, fleet, from))
+		return z.nearest(q, fleet, s.choose(q, fleet, from))
 	case dns.TypeSOA:
-		return decision{answer: []dns.RR{s.zone.soa(q, s.zone.negativeTTL())}, reason: reasonFixed}
+		return decision{answer: []dns.RR{z.soa(q, z.negativeTTL())}, reason: reasonFixed}
 	case dns.TypeNS:
-		if ns := s.zone.ns(q); len(ns) > 0 {
+		if ns := z.ns(q); len(ns) > 0 {
 			return decision{answer: ns, reason: reasonFixed}
 		}
 	}
-	return s.zone.noData(q)
+	return z.noData(q)
 }
 
 // choice is which replica a client is sent to, and how far around it that holds.

@@ -92,15 +92,13 @@ func serving(change func([]router.Replica) []router.Replica) fixture {
 	placed := router.NewMap(rs, networks(), nil)
 	reg := prometheus.NewRegistry()
 	return fixture{reg: reg, Server: New(Config{
-		Hostname:    "registry.example",
-		Nameservers: []string{"ns1.example", "ns2.example"},
-		TTL:         300 * time.Second,
-		Locate:      locate,
-		Map:         func() *router.Map { return placed },
-		Fleet:       func() *router.Fleet { return fleet },
-		Registerer:  reg,
-		Log:         slog.New(slog.DiscardHandler),
-	})}
+		Hostname:   "registry.example",
+		Locate:     locate,
+		Map:        func() *router.Map { return placed },
+		Fleet:      func() *router.Fleet { return fleet },
+		Registerer: reg,
+		Log:        slog.New(slog.DiscardHandler),
+	}, Settings{Nameservers: []string{"ns1.example", "ns2.example"}, TTL: 300 * time.Second})}
 }
 
 // counters are all counters that have moved, as "type reason" or "dropped why".

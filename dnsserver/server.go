@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -19,12 +20,16 @@ import (
 	"github.com/fairlead-gateway/fairlead/router"
 )
 
-// Config is what a server answers from. All fields but Nameservers and Registerer are needed.
-type Config struct {
-	Hostname    string        // lower case, without a trailing dot
-	Nameservers []string      // as Hostname; empty: NS is NODATA
+// Settings are what of the file answers are made of, and what may change while a server runs.
+type Settings struct {
+	Nameservers []string      // as Config.Hostname; empty: NS is NODATA
 	TTL         time.Duration // ceiling, at least 1 s; parts of a second are dropped
-	MaxConns    int           // over TCP, at once; 0 is MostConns
+}
+
+// Config is what a server answers from for good. All fields but MaxConns and Registerer are needed.
+type Config struct {
+	Hostname string // lower case, without a trailing dot
+	MaxConns int    // over TCP, at once; 0 is MostConns
 	// Locate places an unmapped address without a zone, for who asks to know.
 	Locate func(netip.Addr) geo.Location
 	// Map is the present map of the fleet's replicas, never nil. It is read once per query.
@@ -37,8 +42,9 @@ type Config struct {
 
 // Server answers DNS queries. It may be used by many goroutines at once.
 type Server struct {
+	zone atomic.Pointer[zone] // read once per query
+
 	// Static after New.
-	zone     zone
 	locate   func(netip.Addr) geo.Location
 	worldMap func() *router.Map
 	fleet    func() *router.Fleet
@@ -50,9 +56,8 @@ type Server struct {
 }
 
 // New makes a server; ServeUDP and ServeTCP connect it to sockets.
-func New(c Config) *Server {
-	return &Server{
-		zone:     newZone(c.Hostname, c.Nameservers, c.TTL),
+func New(c Config, settings Settings) *Server {
+	s := &Server{
 		locate:   c.Locate,
 		worldMap: c.Map,
 		fleet:    c.Fleet,
@@ -60,6 +65,15 @@ func New(c Config) *Server {
 		metrics:  newMetrics(c.Registerer),
 		log:      c.Log,
 	}
+	z := newZone(c.Hostname, settings.Nameservers, settings.TTL)
+	s.zone.Store(&z)
+	return s
+}
+
+// Update has queries answered by other settings from now on. What resolvers have been told they keep for its TTL.
+func (s *Server) Update(settings Settings) {
+	z := newZone(s.zone.Load().hostname, settings.Nameservers, settings.TTL)
+	s.zone.Store(&z)
 }
 
 // Answer is the reply to one query from an address; nil: there is none. The reply is at most 65,535

@@ -81,7 +81,7 @@ func (x *exchange) admit() (leave func(), why *refusal) {
 	}
 	// What waits here for its connection has its room already.
 	conn, peer := connOf(x.in), addrOf(x.in.RemoteAddr)
-	if conn != nil && !conn.admit(x.in.Context(), peer, x.proxy.TrustedProxies) {
+	if conn != nil && !conn.admit(x.in.Context(), peer, x.settings.TrustedProxies) {
 		leave()
 		x.w.Header().Set("Connection", "close")
 		return nil, tooManyConns

@@ -110,7 +110,7 @@ func TestRelayIsNoSignOfLife(t *testing.T) {
 	var s signs
 	g := newRig(t, map[string]http.HandlerFunc{"west": breakOff}, func(c *rigConfig) {
 		c.way.Alive = s.give
-		c.way.Relay = upstream.Relay{Scheme: "http", Front: func(name string) (string, bool) {
+		c.reach.Relay = upstream.Relay{Scheme: "http", Front: func(name string) (string, bool) {
 			return front.Listener.Addr().String(), name == "west"
 		}}
 	})
@@ -142,9 +142,9 @@ func TestMovingBodyIsASignOfLife(t *testing.T) {
 			}
 			g := newRig(t, nil, func(c *rigConfig) {
 				c.way.Alive = s.give
-				for i := range c.way.Endpoints {
-					c.way.Endpoints[i].URL, _ = url.Parse(west.URL)
-					c.way.Endpoints[i].TLS = &tls.Config{RootCAs: roots}
+				for i := range c.reach.Endpoints {
+					c.reach.Endpoints[i].URL, _ = url.Parse(west.URL)
+					c.reach.Endpoints[i].TLS = &tls.Config{RootCAs: roots}
 				}
 			})
 			go func() { next <- struct{}{} }()

@@ -26,6 +26,12 @@ type anonymousAnswer struct {
 	until time.Time
 }
 
+func (a *anonymousAccess) forget(lost map[string]bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	forgetKeys(a.of, lost)
+}
+
 func newAnonymousAccess() *anonymousAccess { return &anonymousAccess{of: map[string]anonymousAnswer{}} }
 
 // is asks the replica where it is not remembered, once at a time. What it does not say is not remembered.
@@ -52,7 +58,7 @@ func (a *anonymousAccess) is(replica string, ask func() (is, known bool)) bool {
 // for all clients. In doubt it does not.
 func (p *Proxy) allowsAnonymous(replica string) bool {
 	return p.anonymous.is(replica, func() (is, known bool) {
-		ctx, cancel := context.WithTimeout(context.Background(), p.Limits.FirstByte/2)
+		ctx, cancel := context.WithTimeout(context.Background(), p.settings.Load().Limits.FirstByte/2)
 		defer cancel()
 		to := p.Upstreams.Reach(replica)
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, to.URL.JoinPath("/v2/").String(), nil)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -50,9 +51,9 @@ func (x *exchange) ask(out *http.Request) (*http.Response, error) {
 // patience is within which a read has asked all that may have it.
 func (x *exchange) patience() time.Duration {
 	if x.lists() {
-		return x.proxy.Limits.Lists
+		return x.settings.Limits.Lists
 	}
-	return x.proxy.Limits.FirstByte
+	return x.settings.Limits.FirstByte
 }
 
 // lists tags or repositories.
@@ -75,14 +76,14 @@ func (x *exchange) askInTurn(out *http.Request, deadline time.Time) (answer, *ro
 // it is likelier that they are than that all the probes are wrong.
 func (x *exchange) writeInTurn(out *http.Request) (answer, *round) {
 	d, said := x.decided, newRound(x.decided)
-	lastResort := time.Now().Add(x.proxy.Limits.Alone)
+	lastResort := time.Now().Add(x.settings.Limits.Alone)
 	for i, replica := range d.Tries {
 		wait := never
 		switch {
 		case d.Reason == router.LastResort && x.repeatable() && x.part == nil: // its client may be slow
 			wait = max(time.Until(lastResort)/time.Duration(len(d.Tries)-i), time.Millisecond)
 		case x.beginsUpload():
-			wait = x.proxy.Limits.Alone
+			wait = x.settings.Limits.Alone
 		}
 		got := x.askOne(out, replica, wait)
 		got.Try = i
@@ -119,7 +120,7 @@ func (x *exchange) acceptOnce(out *http.Request, got answer) (*http.Response, er
 	got.drop()
 	x.reason = router.Leased
 	x.proxy.metrics.begunAgain.Inc()
-	second := x.askOne(out, owner, x.proxy.Limits.Alone)
+	second := x.askOne(out, owner, x.settings.Limits.Alone)
 	if second.err != nil {
 		return nil, second.err
 	}
@@ -133,9 +134,16 @@ func (x *exchange) beginsAgain(accepted string, owner *router.Replica) bool {
 		x.repeatable()
 }
 
+// errReplaced is for what a registry has accepted that the fleet has no more.
+var errReplaced = errors.New("the replica's registry was replaced by another one meanwhile: send it again")
+
 // accept makes an answer fit for the client, and only then learns from it: what we refuse to pass on has
 // not been accepted as far as the client knows.
 func (x *exchange) accept(got answer) (owner string, err error) {
+	if changes(x.in.Method) && got.Accepted() && x.proxy.isOther(got.Replica) {
+		got.drop()
+		return "", errReplaced
+	}
 	if err = x.rewriteLocation(got.response, got.Replica.Name); err == nil {
 		owner, err = x.learnOwner(got)
 	}

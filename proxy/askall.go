@@ -31,11 +31,11 @@ func (x *exchange) askOneOf(out *http.Request, r *router.Replica) answer {
 	if x.deletes() {
 		ctx = context.WithoutCancel(ctx) // what was begun must be finished, whether its client is still there or not
 	}
-	ctx, cancel := context.WithTimeout(ctx, x.proxy.Limits.FirstByte)
+	ctx, cancel := context.WithTimeout(ctx, x.settings.Limits.FirstByte)
 	defer cancel()
 	out = out.Clone(ctx)
 	out.Body, out.ContentLength = nil, 0
-	response, err := x.send(r.Name, out)
+	response, err := x.send(r, out)
 	if err != nil {
 		x.trouble(r, err)
 		return failed(r, err)

@@ -18,7 +18,7 @@ func (x *exchange) awaitHealth(got answer, deadline time.Time) bool {
 	}
 	until := deadline
 	if x.in.Method != http.MethodHead {
-		until = time.Now().Add(x.proxy.Limits.AwaitHealth)
+		until = time.Now().Add(x.settings.Limits.AwaitHealth)
 	}
 	ctx, cancel := context.WithDeadline(x.ctx, until)
 	defer cancel()

@@ -26,7 +26,7 @@ func (b *blobBody) look(now time.Time, s snapshot) {
 		return
 	}
 	others, left := b.x.proxy.speeds.others(b.now.replica.Name, now)
-	limits := b.x.proxy.Limits
+	limits := b.x.settings.Limits
 	next, why := b.lag.look(limits, now, bodySeen{
 		moved: b.at.Load(), client: s.client, up: s.up, others: others, left: now.Sub(left) < limits.Still,
 	})
@@ -42,7 +42,7 @@ func (b *blobBody) look(now time.Time, s snapshot) {
 
 // seekBeside looks for a replica that can go on, while the body may yet move on by itself.
 func (b *blobBody) seekBeside(now *answerBody, why leaveReason) {
-	found, _ := b.seek(false, time.Now().Add(b.x.proxy.Limits.Resume))
+	found, _ := b.seek(false, time.Now().Add(b.x.settings.Limits.Resume))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.seeking = false

@@ -82,7 +82,7 @@ func (x *exchange) outliving(response *http.Response) {
 	now, ok := response.Body.(*answerBody)
 	whole, fits := extentOf(response)
 	if !ok || !fits || x.in.Method != http.MethodGet || !x.target.blob || !x.target.isDigest() ||
-		x.proxy.Limits.Resume == 0 {
+		x.settings.Limits.Resume == 0 {
 		return
 	}
 	b := &blobBody{
@@ -183,10 +183,10 @@ func (b *blobBody) goOn(broke error) error {
 	defer x.progress.phase.Store(int32(receiving))
 	for x.ctx.Err() == nil {
 		began := time.Now()
-		if at := b.at.Load(); b.stuck.switches == 0 || at-b.stuck.at >= x.proxy.Limits.Least {
+		if at := b.at.Load(); b.stuck.switches == 0 || at-b.stuck.at >= x.settings.Limits.Least {
 			b.stuck = stuck{at: at}
 		}
-		until := began.Add(x.proxy.Limits.Resume - b.stuck.asked)
+		until := began.Add(x.settings.Limits.Resume - b.stuck.asked)
 		why, next, ended := b.seekUntil(until)
 		if ended && !errors.Is(broke, errCutShort) {
 			b.endHere()
@@ -266,7 +266,7 @@ func (b *blobBody) switchTo(next *restBody, why leaveReason) {
 	x.progress.asked.Store(next.replica)
 	b.tell = func() {
 		b.resumedAt = append(b.resumedAt, next.replica.Name)
-		x.proxy.metrics.resumed.WithLabelValues(old.replica.Name, next.replica.Name, string(why)).Inc()
+		x.proxy.metrics.resumed.inc(old.replica.Name, next.replica.Name, string(why))
 		x.proxy.Log.Info("a pull goes on at another replica", "from", old.replica.Name, "to", next.replica.Name,
 			"why", why, "repository", x.target.repository, "digest", x.target.reference, "byte", whole.first+at)
 	}

@@ -263,7 +263,7 @@ func TestTheRestWithTheGatewaysLogin(t *testing.T) {
 	g := newRig(t, map[string]http.HandlerFunc{"west": until(half, breakOff), "east": east}, goesOn)
 	own := g.proxy.Upstreams.Reach("east")
 	own.Transport = authorized{own.Transport}
-	g.proxy.Own = map[string]transfer.Replica{"east": own}
+	g.update(func(s *Settings) { s.Own = map[string]transfer.Replica{"east": own} })
 	got := g.do("GET "+largePath, nil, "Authorization: Bearer ended")
 	if got.err != nil || got.body != string(largeBlob) {
 		t.Errorf("%d bytes, %v", len(got.body), got.err)

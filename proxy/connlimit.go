@@ -55,6 +55,13 @@ func NewConnLimiter(most int, part float64, heads int64, registerer prometheus.R
 	}
 }
 
+// Update has one client have that share of the connections from now on. Who has more keeps what there is.
+func (l *ConnLimiter) Update(part float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.share.set(cap(l.slots), part)
+}
+
 // enter waits for room, and makes some. It is false when there will be none, since the listener is gone.
 func (l *ConnLimiter) enter(gone <-chan struct{}) bool {
 	select {
@@ -117,15 +124,15 @@ func connOf(r *http.Request) *boundConn {
 	return boundUnder(c)
 }
 
-func (l *ConnLimiter) bound(inner net.Listener, trusted []netip.Prefix) net.Listener {
+func (l *ConnLimiter) bound(inner net.Listener, trusted func() []netip.Prefix) net.Listener {
 	return &boundListener{Listener: inner, limiter: l, trusted: trusted, gone: make(chan struct{})}
 }
 
 type boundListener struct {
 	net.Listener
 	limiter *ConnLimiter
-	trusted []netip.Prefix // proxies, which are nobody's connections
-	gone    chan struct{}  // closed by Close
+	trusted func() []netip.Prefix // proxies, which are nobody's connections
+	gone    chan struct{}         // closed by Close
 	once    sync.Once
 }
 
@@ -140,7 +147,7 @@ func (l *boundListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		bound := &boundConn{Conn: c, limiter: l.limiter}
-		if l.limiter.take(bound, l.trusted) {
+		if l.limiter.take(bound, l.trusted()) {
 			return bound, nil
 		}
 		_ = bound.Close()

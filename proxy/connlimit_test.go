@@ -67,8 +67,10 @@ func newShared(t *testing.T, limiter *ConnLimiter, secure bool, trusted ...netip
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	s := NewServer(handler, offered, l.limiter, Memory{}, DefaultLimits(), log)
-	go func() { _ = s.Serve(Listener(inner, offered, l.limiter, trusted, log)) }()
+	s := NewServer(handler, offered, l.limiter, Memory{}, DefaultLimits().silence, log)
+	go func() {
+		_ = s.Serve(Listener(inner, offered, l.limiter, func() []netip.Prefix { return trusted }, log))
+	}()
 	t.Cleanup(func() { _ = s.Close() })
 	l.server, l.address, l.inner = s, inner.Addr().String(), inner
 	return l

@@ -18,13 +18,13 @@ import (
 // A trusted proxy is no client: what it forwards counts, as requests do (room). With a PROXY header its connection is
 // that of the client in it, as soon as a request has come.
 type share struct {
-	most     int // within the share. Static.
-	mostOver int // beyond one, of all clients together. Static.
-	refused  prometheus.Counter
+	refused prometheus.Counter
 
 	// Guarded by ConnLimiter.mu.
-	over int
-	of   map[netip.Prefix]*clientConns
+	most     int // within the share
+	mostOver int // beyond one, of all clients together
+	over     int
+	of       map[netip.Prefix]*clientConns
 }
 
 // clientConns are the connections of one client.
@@ -37,14 +37,21 @@ type clientConns struct {
 
 // newShare leaves half of what one client does not get for those beyond a share, and half for others.
 func newShare(all int, part float64, registerer prometheus.Registerer) share {
-	most := max(int(part*float64(all)), 1)
-	return share{
-		most: most, mostOver: (all - most) / 2, of: map[netip.Prefix]*clientConns{},
+	s := share{
+		of: map[netip.Prefix]*clientConns{},
 		refused: promauto.With(registerer).NewCounter(prometheus.CounterOpts{
 			Name: "fairlead_proxy_connections_refused_total",
 			Help: "Clients' connections that were closed at once, because their client had many more than its share.",
 		}),
 	}
+	s.set(all, part)
+	return s
+}
+
+// set needs ConnLimiter.mu.
+func (s *share) set(all int, part float64) {
+	s.most = max(int(part*float64(all)), 1)
+	s.mostOver = (all - s.most) / 2
 }
 
 // take counts a connection that was just accepted; false: there is no room for it. Its own client's connections make
@@ -68,7 +75,7 @@ func (l *ConnLimiter) belongs(c *boundConn, client netip.Addr) {
 	}
 	of := l.share.of[who]
 	if of == nil {
-		of = &clientConns{who: who, unused: newUnused(l.share.most + 1)}
+		of = &clientConns{who: who, unused: newUnused(cap(l.slots) + 1)}
 		l.share.of[who] = of
 	}
 	of.over++

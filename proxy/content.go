@@ -27,7 +27,7 @@ const maxCompared = 256 << 10
 
 // obtain sends a request to a replica, and sees to it that a manifest's answer names its digest, and is about what it
 // names, and that a blob is what it names.
-func (x *exchange) obtain(replica string, out *http.Request) (*http.Response, error) {
+func (x *exchange) obtain(replica *router.Replica, out *http.Request) (*http.Response, error) {
 	response, err := x.send(replica, out)
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func (x *exchange) obtain(replica string, out *http.Request) (*http.Response, er
 	return response, nil
 }
 
-func (x *exchange) identify(replica string, out *http.Request, response *http.Response) error {
+func (x *exchange) identify(replica *router.Replica, out *http.Request, response *http.Response) error {
 	switch {
 	case x.put.body != nil && router.Accepted(response.StatusCode):
 		return x.identifyPush(response.Header)
@@ -47,7 +47,7 @@ func (x *exchange) identify(replica string, out *http.Request, response *http.Re
 		return nil
 	case x.target.blob:
 		x.boundByDigest(response)
-		return x.look(replica, response)
+		return x.look(replica.Name, response)
 	case isPage(response.Header) && (x.target.manifest || x.target.kind == router.Fresh):
 		return fmt.Errorf("%w: a page for people", h1.ErrNonsense)
 	case !x.target.manifest:
@@ -95,12 +95,12 @@ func isSigned(content []byte) bool {
 }
 
 // identifyHead asks for the manifest where its digest is not said: clients want it, and so does who compares tags.
-func (x *exchange) identifyHead(replica string, out *http.Request, response *http.Response) {
+func (x *exchange) identifyHead(replica *router.Replica, out *http.Request, response *http.Response) {
 	if oci.IsDigest(response.Header.Get(digestHeader)) || x.target.isDigest() {
 		return
 	}
 	response.Header.Del(digestHeader)
-	ctx, cancel := context.WithTimeout(out.Context(), x.proxy.Limits.FirstByte) // the HEAD is answered in any case
+	ctx, cancel := context.WithTimeout(out.Context(), x.settings.Limits.FirstByte) // the HEAD is answered in any case
 	defer cancel()
 	out = out.Clone(ctx)
 	out.Method = http.MethodGet
@@ -111,16 +111,16 @@ func (x *exchange) identifyHead(replica string, out *http.Request, response *htt
 		return
 	}
 	defer got.Body.Close()
-	done, ok := x.proxy.room.tryReserve(heldOf(got, x.proxy.MaxManifest, x.proxy.MaxManifest))
+	done, ok := x.proxy.room.tryReserve(heldOf(got, x.settings.MaxManifest, x.settings.MaxManifest))
 	if !ok {
 		return
 	}
 	defer done()
-	content, err := readAll(got.Body, got.ContentLength, x.proxy.MaxManifest)
-	if got.StatusCode != http.StatusOK || err != nil || int64(len(content)) > x.proxy.MaxManifest {
+	content, err := readAll(got.Body, got.ContentLength, x.settings.MaxManifest)
+	if got.StatusCode != http.StatusOK || err != nil || int64(len(content)) > x.settings.MaxManifest {
 		return
 	}
-	if content, ok := decompressed(got.Header, content, x.proxy.MaxManifest); ok && isObject(content) {
+	if content, ok := decompressed(got.Header, content, x.settings.MaxManifest); ok && isObject(content) {
 		response.Header.Set(digestHeader, oci.Digest(content))
 		if response.ContentLength < 0 && response.Header.Get("Content-Encoding") == "" {
 			response.ContentLength = int64(len(content))
@@ -138,9 +138,9 @@ func (x *exchange) identifyManifest(response *http.Response) error {
 	}
 	most := int64(maxCompared)
 	if !oci.IsDigest(said) {
-		most = x.proxy.MaxManifest
+		most = x.settings.MaxManifest
 	}
-	done, ok := x.proxy.room.tryReserve(heldOf(response, most, x.proxy.MaxManifest))
+	done, ok := x.proxy.room.tryReserve(heldOf(response, most, x.settings.MaxManifest))
 	if !ok {
 		return nil
 	}
@@ -149,7 +149,7 @@ func (x *exchange) identifyManifest(response *http.Response) error {
 	if err != nil || !complete {
 		return err
 	}
-	content, ok := decompressed(response.Header, text, x.proxy.MaxManifest)
+	content, ok := decompressed(response.Header, text, x.settings.MaxManifest)
 	switch {
 	case !ok:
 	case oci.IsDigest(said) && !names(said, content):

@@ -17,9 +17,8 @@ const keptOverhead = 512
 // contentCache keeps what clients have uploaded lately, by name, so that it can be sent again where the replica that
 // took it is lost. What was touched last stays longest.
 type contentCache struct {
-	// Static after newContentCache.
-	most int64         // bytes, of what is kept and of bodies under way
-	life time.Duration // of what nobody touches
+	most int64            // bytes, of what is kept and of bodies under way. Static after newContentCache.
+	life changingDuration // of what nobody touches
 
 	mu    sync.Mutex
 	taken int64 // by bodies under way. Guarded by mu, as all below.
@@ -34,7 +33,8 @@ type keptContent struct {
 }
 
 func newContentCache(most int64, life time.Duration) *contentCache {
-	c := &contentCache{most: most, life: life}
+	c := &contentCache{most: most}
+	c.life.set(life)
 	forgotten := func(name string, k keptContent) { c.kept -= sizeOfKept(name, k.content) }
 	of, err := simplelru.NewLRU(int(max(most/keptOverhead, 1)), forgotten)
 	if err != nil {
@@ -88,7 +88,7 @@ func (c *contentCache) put(name string, content []byte, now time.Time) {
 	c.of.Add(name, keptContent{content, now})
 	c.kept += size
 	if c.sweep == nil {
-		c.sweep = time.AfterFunc(c.life, c.forgetOld)
+		c.sweep = time.AfterFunc(c.life.get(), c.forgetOld)
 	}
 }
 
@@ -97,7 +97,7 @@ func (c *contentCache) get(name string, now time.Time) (content []byte, known bo
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k, known := c.of.Get(name)
-	if !known || now.Sub(k.last) >= c.life {
+	if !known || now.Sub(k.last) >= c.life.get() {
 		return nil, false
 	}
 	c.of.Add(name, keptContent{k.content, now})
@@ -117,7 +117,7 @@ func (c *contentCache) forgetOld() {
 	now := time.Now()
 	for {
 		_, oldest, any := c.of.GetOldest()
-		left := c.life - now.Sub(oldest.last)
+		left := c.life.get() - now.Sub(oldest.last)
 		switch {
 		case !any:
 			c.sweep = nil

@@ -105,7 +105,7 @@ func TestAReadOutlivesItsTurn(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			from := slowBody{make(chan []byte)}
 			r := newRequest(t, from, length)
-			x := &exchange{in: r, proxy: &Proxy{cache: newContentCache(most, time.Minute)}}
+			x := &exchange{in: r, settings: &Settings{}, proxy: &Proxy{cache: newContentCache(most, time.Minute)}}
 			b := &partBody{from: x.clientBody(), cache: x.proxy.cache}
 			first, buffer := b.begin(), make([]byte, 10)
 			go func() { from.parts <- []byte("abcd") }()

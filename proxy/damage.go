@@ -52,7 +52,7 @@ func newLooks(share float64, most int, now time.Time) *looks {
 // while for each blob and replica, if the budget has as much. What was found damaged is looked at whenever it is given
 // out again, so that who has mended it can have that seen at once, and nobody gets it because the budget is short.
 func (l *looks) begin(of blobAt, bytes int64, now time.Time) (taken time.Duration, ok bool) {
-	if l.budget.share <= 0 {
+	if !l.budget.isOn() {
 		return 0, false
 	}
 	l.mu.Lock()
@@ -117,6 +117,20 @@ func (l *looks) damagedAt(digest string, now time.Time) (replicas []string) {
 	}
 	slices.Sort(replicas)
 	return replicas
+}
+
+// forget forgets what was found at replicas. What was found good is known by its hash alone: all of it is.
+func (l *looks) forget(lost map[string]bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.good.Purge()
+	for _, digest := range l.damaged.Keys() {
+		if at, ok := l.damaged.Peek(digest); ok {
+			if forgetKeys(at, lost); len(at) == 0 {
+				l.damaged.Remove(digest)
+			}
+		}
+	}
 }
 
 // list is all that was found damaged and not yet found good, by replica and digest.

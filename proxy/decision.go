@@ -23,7 +23,7 @@ func (x *exchange) decide() *decision {
 	fleet := x.present(now)
 	placed := p.Map()
 	client, _ := placed.Order(fleet, x.client)
-	gateway := placed.OrderHere(fleet, p.Here)
+	gateway := placed.OrderHere(fleet, x.settings.Here)
 	if gateway == nil {
 		gateway = client
 	}
@@ -34,7 +34,7 @@ func (x *exchange) decide() *decision {
 		URLOwner:  x.urlOwner,
 		Client:    client,
 		Gateway:   gateway,
-		OwnerHome: p.OwnerHome,
+		OwnerHome: x.settings.OwnerHome,
 		Throttled: p.throttled.names(clientPrefix(x.client), now),
 	}
 	if x.target.manifest || x.target.blob {

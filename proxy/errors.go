@@ -117,7 +117,7 @@ func (x *exchange) errorOf(err error) (status int, reason router.Reason, e ociEr
 	case unpassable(err):
 		e.Code = codeUnsupported
 		return http.StatusBadGateway, "", e
-	case errors.Is(err, h1.ErrNonsense):
+	case isAny(err, h1.ErrNonsense, errReplaced):
 		return http.StatusBadGateway, "", e
 	case errors.Is(err, errDamaged):
 		return http.StatusBadGateway, router.Damaged, e

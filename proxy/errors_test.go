@@ -76,7 +76,7 @@ func TestReasonsOf503(t *testing.T) {
 					test.change(c)
 				}
 			})
-			g.proxy.room.wait = 1
+			g.proxy.room.wait.set(1)
 			if test.before != nil {
 				test.before(g)
 			}

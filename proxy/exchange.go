@@ -18,6 +18,7 @@ import (
 type exchange struct {
 	// Static after newExchange.
 	proxy    *Proxy
+	settings *Settings // of the moment when it began
 	w        http.ResponseWriter
 	in       *http.Request
 	client   netip.Addr
@@ -72,11 +73,13 @@ type progress struct {
 
 func (p *Proxy) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	m, query := cutMarks(r.URL.RawQuery)
+	settings := p.settings.Load()
 	x := &exchange{
 		proxy:    p,
+		settings: settings,
 		w:        w,
 		in:       r,
-		client:   clientAddr(r, p.TrustedProxies),
+		client:   clientAddr(r, settings.TrustedProxies),
 		query:    query,
 		urlOwner: m.owner,
 		urlEmpty: m.upload == uploadEmpty,
@@ -121,7 +124,7 @@ func (x *exchange) belongsToWriting() bool {
 // before the next request on the connection.
 func (x *exchange) boundTheRest() {
 	client := http.NewResponseController(x.w)
-	now, limits := time.Now(), x.proxy.Limits
+	now, limits := time.Now(), x.settings.Limits
 	if x.ctx == nil || !errors.Is(context.Cause(x.ctx), errStalled) {
 		_ = client.SetReadDeadline(now.Add(limits.Window))
 	}

@@ -65,7 +65,7 @@ func (x *exchange) putKept(out *http.Request, got answer) answer {
 	if !got.Absent() || took.Readable() || !p.hasKept(need) {
 		return got
 	}
-	ctx, cancel := context.WithTimeout(x.ctx, x.proxy.Limits.FirstByte)
+	ctx, cancel := context.WithTimeout(x.ctx, x.settings.Limits.FirstByte)
 	defer cancel()
 	if x.proxy.healer.copied(ctx, p, need, ownCache, 0) != nil {
 		return got

@@ -106,7 +106,7 @@ func TestCommittedBlobsAreKept(t *testing.T) {
 	})
 	t.Run("not after as long as a lease lives", func(t *testing.T) {
 		s := pushed(t, func(c *rigConfig) { c.LeaseIdle = time.Minute })
-		s.proxy.cache.life = 0
+		s.proxy.cache.life.set(0)
 		lost(s, "PUT /v2/app/manifests/v1")
 	})
 }

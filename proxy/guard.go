@@ -36,7 +36,7 @@ func (x *exchange) readManifest(out *http.Request) error {
 	if out.Body == nil {
 		return nil
 	}
-	most := x.proxy.MaxManifest
+	most := x.settings.MaxManifest
 	var body []byte
 	if out.ContentLength <= most {
 		err := x.reserveForManifest(sizeOf(out.ContentLength, most))
@@ -66,7 +66,7 @@ func (x *exchange) guard(ctx context.Context, owner *router.Replica) error {
 		return guardError{err}
 	}
 	x.put.needs = needs
-	bounded, cancel := context.WithTimeout(ctx, x.proxy.Limits.Heal)
+	bounded, cancel := context.WithTimeout(ctx, x.settings.Limits.Heal)
 	defer cancel()
 	if err := x.forbidDeletesOfGone(bounded, owner.Name); err != nil {
 		return guardError{fmt.Errorf("%w: %w", errUnsaid, err)}
@@ -152,7 +152,7 @@ func (x *exchange) bringHome(digest, at, owner string) {
 func (x *exchange) refuseIncomplete(err error) {
 	if errors.Is(err, errManifestSize) {
 		x.refuse(http.StatusRequestEntityTooLarge, ociError{
-			Code: codeManifestInvalid, Message: err.Error(), Detail: map[string]int64{"limit": x.proxy.MaxManifest},
+			Code: codeManifestInvalid, Message: err.Error(), Detail: map[string]int64{"limit": x.settings.MaxManifest},
 		})
 		return
 	}

@@ -61,8 +61,10 @@ var quick = Limits{
 // rigConfig is what a test may change: what the proxy is made of, and its way to the replicas.
 type rigConfig struct {
 	Config
-	way  upstream.Config
-	told told
+	Settings
+	way   upstream.Config
+	reach upstream.Settings
+	told  told
 }
 
 // told is who is told what the proxy does; nil hears nothing.
@@ -129,7 +131,7 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*ri
 	var c rigConfig
 	c.way = upstream.Config{Hostname: "registry.contoso.com", Dial: patience, Alive: func(string, time.Time) {}}
 	c.Config = Config{
-		Hostname: "registry.contoso.com", LeaseIdle: time.Minute, Limits: quick, Ledger: newMemoryLedger(),
+		Hostname: "registry.contoso.com", Ledger: newMemoryLedger(),
 		Pipes:       splice.NewPool(100),
 		Fleet:       g.fleet.Load,
 		Trouble:     func(name string) { g.note(&g.trouble, name) },
@@ -137,6 +139,7 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*ri
 		Registerer:  prometheus.NewRegistry(),
 		Log:         slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
+	c.Settings = Settings{LeaseIdle: time.Minute, Limits: quick}
 	for name, point := range points {
 		handler := upstreams[name]
 		if handler == nil {
@@ -149,7 +152,7 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*ri
 		}))
 		t.Cleanup(server.Close)
 		u, _ := url.Parse(server.URL)
-		c.way.Endpoints = append(c.way.Endpoints, upstream.Endpoint{Name: name, URL: u})
+		c.reach.Endpoints = append(c.reach.Endpoints, upstream.Endpoint{Name: name, URL: u})
 		g.replicas = append(g.replicas, router.Replica{
 			Name: name, Point: point, Home: name == "europe", Operator: router.Online, Writable: true,
 			Fronts:   []router.Front{{Addr: netip.MustParseAddr("127.0.0.1"), Health: router.Health{Up: true}}},
@@ -168,13 +171,13 @@ func newRig(t *testing.T, upstreams map[string]http.HandlerFunc, change func(*ri
 	}
 	c.Replication, c.Traffic, c.Writes = &c.told, &c.told, &transfer.Writes{}
 	c.way.Patience = c.Limits.Alone
-	c.Upstreams = upstream.New(c.way)
+	c.Upstreams = upstream.New(c.way, c.reach)
 	t.Cleanup(c.Upstreams.Close)
-	g.proxy = New(c.Config)
+	g.proxy = New(c.Config, c.Settings)
 	limiter := NewConnLimiter(1000, 1, 1<<20, prometheus.NewRegistry())
 	g.gateway = httptest.NewUnstartedServer(nil)
-	g.gateway.Config = NewServer(g.proxy, nil, limiter, Memory{}, DefaultLimits(), c.Log)
-	g.gateway.Listener = Listener(g.gateway.Listener, nil, limiter, c.TrustedProxies, c.Log)
+	g.gateway.Config = NewServer(g.proxy, nil, limiter, Memory{}, DefaultLimits().silence, c.Log)
+	g.gateway.Listener = Listener(g.gateway.Listener, nil, limiter, func() []netip.Prefix { return c.TrustedProxies }, c.Log)
 	g.gateway.Start()
 	t.Cleanup(func() { g.proxy.wantNoPlaces(t) })
 	t.Cleanup(g.gateway.Close)
@@ -325,7 +328,7 @@ func read(response *http.Response) reply {
 func (g *rig) serve(start func(*httptest.Server)) {
 	s := httptest.NewUnstartedServer(nil)
 	limiter := NewConnLimiter(100, 1, 1<<20, prometheus.NewRegistry())
-	s.Config = NewServer(g.proxy, nil, limiter, Memory{}, DefaultLimits(), g.proxy.Log)
+	s.Config = NewServer(g.proxy, nil, limiter, Memory{}, DefaultLimits().silence, g.proxy.Log)
 	start(s)
 	g.t.Cleanup(s.Close)
 	g.gateway = s
@@ -404,3 +407,15 @@ func random(n int) []byte {
 	_, _ = rand.Read(b)
 	return b
 }
+
+// update changes the proxy's settings for the requests to come.
+func (g *rig) update(change func(*Settings)) {
+	s := *g.proxy.settings.Load()
+	change(&s)
+	g.proxy.Update(s)
+}
+
+// nobody is a trusted proxy.
+func nobody() []netip.Prefix { return nil }
+
+func (l Limits) silence() time.Duration { return l.Silence }

@@ -17,10 +17,9 @@ const (
 // hashBudget is a token bucket of CPU time. What is taken for a blob is an estimate, which is settled when it is known
 // what its hash has taken.
 type hashBudget struct {
-	share float64 // Static: of one core, 0 to 1.
-
 	mu      sync.Mutex
-	left    time.Duration // Guarded by mu, as all below. Below zero after what may be taken at any time.
+	share   float64       // of one core, 0 to 1. Guarded by mu, as all below.
+	left    time.Duration // Below zero after what may be taken at any time.
 	at      time.Time     // when it was counted
 	perByte float64       // ns, as lately measured
 }
@@ -29,13 +28,32 @@ func newHashBudget(share float64, now time.Time) *hashBudget {
 	return &hashBudget{share: share, left: hashBurst, at: now, perByte: slowHash}
 }
 
+// setShare counts until now by the share that there was.
+func (b *hashBudget) setShare(share float64, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.count(now)
+	b.share = share
+}
+
+func (b *hashBudget) isOn() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.share > 0
+}
+
+// count needs mu.
+func (b *hashBudget) count(now time.Time) {
+	b.left = min(b.left+time.Duration(float64(now.Sub(b.at))*b.share), hashBurst)
+	b.at = now
+}
+
 // take takes what hashing so many bytes will cost, if there is as much, or forced is set. What costs more than there
 // can ever be may be taken when there is all.
 func (b *hashBudget) take(bytes int64, forced bool, now time.Time) (taken time.Duration, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.left = min(b.left+time.Duration(float64(now.Sub(b.at))*b.share), hashBurst)
-	b.at = now
+	b.count(now)
 	cost := time.Duration(float64(bytes) * b.perByte)
 	if !forced && b.left < min(cost, hashBurst) {
 		return 0, false

@@ -150,7 +150,7 @@ func (x *exchange) foundDamaged(of blobAt) {
 	if !x.proxy.looks.foundDamaged(of, x.target.repository, time.Now()) {
 		return
 	}
-	x.proxy.metrics.damaged.WithLabelValues(of.replica).Inc()
+	x.proxy.metrics.damaged.inc(of.replica)
 	x.proxy.Log.Error("a replica has a blob damaged, and is not asked for it for a day: mend it in the registry's "+
 		"storage, since to push it again may keep the old bytes (docs/request-handling.md, 6.12)",
 		"replica", of.replica, "repository", x.target.repository, "digest", of.digest)

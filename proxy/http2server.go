@@ -17,13 +17,13 @@ import (
 // replacement, http.Server.Protocols, takes no TLS but *tls.Conn.
 //
 //nolint:staticcheck // see above
-func serveHTTP2(s *http.Server, silence time.Duration) {
+func serveHTTP2(s *http.Server, silence func() time.Duration) {
 	server := &http2.Server{}
 	if err := http2.ConfigureServer(s, server); err != nil {
 		panic(err) // only if TLS is configured without what HTTP/2 needs
 	}
 	s.TLSNextProto[protocolHTTP2] = func(of *http.Server, t *tls.Conn, handler http.Handler) {
-		server.ServeConn(tlsbuf.Merge(tlsbuf.Over(t), silence), &http2.ServeConnOpts{
+		server.ServeConn(tlsbuf.Merge(tlsbuf.Over(t), silence()), &http2.ServeConnOpts{
 			Context:    baseContext(handler),
 			Handler:    handler,
 			BaseConfig: asConfigured(of, t),

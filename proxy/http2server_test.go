@@ -82,8 +82,8 @@ func serveTLS(t *testing.T, handler http.Handler) (*http.Client, *http.Server) {
 		t.Fatal(err)
 	}
 	limiter, log := NewConnLimiter(10, 1, 1<<20, prometheus.NewRegistry()), slog.New(slog.DiscardHandler)
-	s := NewServer(handler, keys.TLS, limiter, Memory{}, DefaultLimits(), log)
-	go func() { _ = s.Serve(Listener(inner, keys.TLS, limiter, nil, log)) }()
+	s := NewServer(handler, keys.TLS, limiter, Memory{}, DefaultLimits().silence, log)
+	go func() { _ = s.Serve(Listener(inner, keys.TLS, limiter, nobody, log)) }()
 	t.Cleanup(func() { _ = s.Close() })
 	trust := keys.Client().Transport.(*http.Transport).TLSClientConfig
 	transport := &http.Transport{

@@ -17,9 +17,8 @@ const bindingLife = time.Minute
 // leases remembers who owns which repository's writes, and which replica a client was just told
 // about a repository by. Decisions about them are router's.
 type leases struct {
-	// Static after newLeases.
-	idle   time.Duration
-	agreed Agreement
+	agreed Agreement // Static after newLeases.
+	idle   changingDuration
 
 	// Guarded by mu.
 	mu       sync.Mutex
@@ -48,10 +47,9 @@ func newLeases(idle time.Duration, agreed Agreement, most int) *leases {
 	if err != nil {
 		panic(err) // only for a size below one
 	}
-	return &leases{
-		idle: idle, agreed: agreed,
-		byName: byName, quotas: quotas, bindings: newLRU[pushKey, binding](most),
-	}
+	l := &leases{agreed: agreed, byName: byName, quotas: quotas, bindings: newLRU[pushKey, binding](most)}
+	l.idle.set(idle)
+	return l
 }
 
 // owner is the replica that holds the repository's live lease, "" if none does. What gateways agree on
@@ -74,7 +72,7 @@ func (l *leases) live(repository string, now time.Time) *router.Lease {
 	if !ok {
 		return nil
 	}
-	if !lease.Live(now, l.idle) {
+	if !lease.Live(now, l.idle.get()) {
 		l.byName.Remove(repository)
 		return nil
 	}
@@ -102,7 +100,7 @@ func (l *leases) accept(ctx context.Context, repository, replica string, client 
 		l.byName.Add(repository, lease)
 		l.quotas.charge(client, repository)
 	}
-	*lease = lease.Accept(cmp.Or(owner, replica), now, l.idle)
+	*lease = lease.Accept(cmp.Or(owner, replica), now, l.idle.get())
 	l.bindings.Add(pushKey{client, repository}, binding{lease.Owner, now.Add(bindingLife)})
 	return lease.Owner
 }
@@ -159,6 +157,22 @@ func (l *leases) revoke(repository, owner string, known *router.Replica) {
 	}
 }
 
+// forget ends the leases and bindings of replicas.
+func (l *leases) forget(lost map[string]bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, name := range l.byName.Keys() {
+		if lease, ok := l.byName.Peek(name); ok && lost[lease.Owner] {
+			l.byName.Remove(name)
+		}
+	}
+	for _, k := range l.bindings.Keys() {
+		if b, ok := l.bindings.Peek(k); ok && lost[b.replica] {
+			l.bindings.Remove(k)
+		}
+	}
+}
+
 // bind ties one client and one repository to the replica that answered it, for a minute.
 func (l *leases) bind(repository, replica string, client netip.Addr, now time.Time) {
 	l.mu.Lock()
@@ -191,7 +205,7 @@ func (l *leases) list(now time.Time) []LeaseInfo {
 	defer l.mu.Unlock()
 	out := []LeaseInfo{}
 	for _, name := range l.byName.Keys() {
-		if lease, ok := l.byName.Peek(name); ok && lease.Live(now, l.idle) {
+		if lease, ok := l.byName.Peek(name); ok && lease.Live(now, l.idle.get()) {
 			out = append(out, LeaseInfo{name, lease.Owner, lease.Granted, lease.Last, lease.Open})
 		}
 	}
@@ -202,7 +216,7 @@ func (l *leases) list(now time.Time) []LeaseInfo {
 func (l *leases) info(repository string, now time.Time) LeaseInfo {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if lease, ok := l.byName.Peek(repository); ok && lease.Live(now, l.idle) {
+	if lease, ok := l.byName.Peek(repository); ok && lease.Live(now, l.idle.get()) {
 		return LeaseInfo{repository, lease.Owner, lease.Granted, lease.Last, lease.Open}
 	}
 	return LeaseInfo{}

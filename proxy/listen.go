@@ -29,9 +29,10 @@ const (
 )
 
 // NewServer makes the clients' server around a handler. Its listeners are Listener's, of the same limiter and t, which
-// is nil for clear text: what they accept is to be served as it is.
+// is nil for clear text: what they accept is to be served as it is. silence is what Limits.Silence is when a connection
+// begins.
 func NewServer(
-	handler http.Handler, t *tls.Config, limiter *ConnLimiter, m Memory, limits Limits, log *slog.Logger,
+	handler http.Handler, t *tls.Config, limiter *ConnLimiter, m Memory, silence func() time.Duration, log *slog.Logger,
 ) *http.Server {
 	m = m.complete()
 	s := &http.Server{
@@ -51,15 +52,15 @@ func NewServer(
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	if t != nil {
-		serveHTTP2(s, limits.Silence)
+		serveHTTP2(s, silence)
 	}
 	return s
 }
 
 // Listener bounds the connections of l by the limiter, makes TLS of them where t is not nil, and has every byte of
-// HTTP/1.x read strictly before the server gets it.
+// HTTP/1.x read strictly before the server gets it. trusted are the proxies of the moment, asked for each connection.
 func Listener(
-	l net.Listener, t *tls.Config, limiter *ConnLimiter, trusted []netip.Prefix, log *slog.Logger,
+	l net.Listener, t *tls.Config, limiter *ConnLimiter, trusted func() []netip.Prefix, log *slog.Logger,
 ) net.Listener {
 	bounded := limiter.bound(behindProxies(l, trusted), trusted)
 	if t == nil {
@@ -70,15 +71,12 @@ func Listener(
 
 // behindProxies reads the PROXY header (haproxy's proxy-protocol.txt, versions 1 and 2) of connections that come from
 // trusted proxies. From anybody else such a header is garbage before a request, and refused as that.
-func behindProxies(l net.Listener, trusted []netip.Prefix) net.Listener {
-	if len(trusted) == 0 {
-		return l
-	}
+func behindProxies(l net.Listener, trusted func() []netip.Prefix) net.Listener {
 	return &proxyproto.Listener{
 		Listener:          l,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ConnPolicy: func(o proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
-			if isTrusted(addrOf(o.Upstream.String()), trusted) {
+			if isTrusted(addrOf(o.Upstream.String()), trusted()) {
 				return proxyproto.USE, nil
 			}
 			return proxyproto.SKIP, nil

@@ -13,14 +13,15 @@ import (
 // log says of a request that has ended what became of it: in the metrics, the log and the access log.
 func (x *exchange) log(start time.Time) {
 	p, took := x.proxy, time.Since(start)
+	add := p.settings.Load().AccessLog // the log that it began with may be closed by now
 	p.metrics.observe(x.target.kind, x.reason, x.status)
 	debug := p.Log.Enabled(context.Background(), slog.LevelDebug)
-	if !debug && p.AccessLog == nil {
+	if !debug && add == nil {
 		return
 	}
 	e := x.entry(start, took)
-	if p.AccessLog != nil {
-		p.AccessLog(e)
+	if add != nil {
+		add(e)
 	}
 	if debug {
 		p.Log.Debug("request", "method", e.Method, "path", x.in.URL.Path, "client", x.client, "kind", e.Kind,

@@ -66,27 +66,27 @@ var errNoRoom = errors.New("this gateway holds as many manifests as its memory a
 type room struct {
 	// Static.
 	of        Memory
-	wait      time.Duration // for room
 	mostSmall int64
 	mostLarge int64
-	share     float64 // of one client
 	refused   prometheus.Counter
 
 	tooManyOfOne prometheus.Counter
 
 	small, large *semaphore.Weighted
 	waiting      chan struct{}
+	wait         changingDuration // for room
 
-	mu   sync.Mutex
-	used int64                  // of Memory.Requests. Guarded by mu.
-	by   map[netip.Prefix]int64 // by client prefixes. Guarded by mu.
+	mu    sync.Mutex
+	share float64                // of one client. Guarded by mu, as all below.
+	used  int64                  // of Memory.Requests
+	by    map[netip.Prefix]int64 // by client prefixes
 }
 
 func newRoom(m Memory, share float64, wait time.Duration, reg prometheus.Registerer) *room {
 	mostSmall := max(m.Held/4, 1)
 	mostLarge := max(m.Held-mostSmall, 1)
-	return &room{
-		of: m, share: share, wait: wait, mostSmall: mostSmall, mostLarge: mostLarge,
+	r := &room{
+		of: m, mostSmall: mostSmall, mostLarge: mostLarge,
 		small: semaphore.NewWeighted(mostSmall), large: semaphore.NewWeighted(mostLarge),
 		waiting: make(chan struct{}, maxWaiting), by: map[netip.Prefix]int64{},
 		refused: promauto.With(reg).NewCounter(prometheus.CounterOpts{
@@ -98,6 +98,15 @@ func newRoom(m Memory, share float64, wait time.Duration, reg prometheus.Registe
 			Help: "Requests that were refused because their client had as many under way as one may.",
 		}),
 	}
+	r.set(share, wait)
+	return r
+}
+
+func (r *room) set(share float64, wait time.Duration) {
+	r.wait.set(wait)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.share = share
 }
 
 // enter is for a request of a client. What begins something has seven eighths, what carries on a push all of it, and
@@ -160,7 +169,7 @@ func (r *room) reserve(ctx context.Context, bytes int64) (done func(), err error
 			return nil, errNoRoom
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.wait)
+	ctx, cancel := context.WithTimeout(ctx, r.wait.get())
 	defer cancel()
 	if of.Acquire(ctx, bytes) != nil {
 		r.refused.Inc()

@@ -156,7 +156,7 @@ func TestLackOfRoom(t *testing.T) {
 	g := newRig(t, map[string]http.HandlerFunc{"west": serve, "east": serve, "europe": serve}, func(c *rigConfig) {
 		c.Memory = Memory{Held: 4 << 20, Requests: 16 * RequestMemory}
 	})
-	g.proxy.room.wait = 100 * time.Millisecond
+	g.proxy.room.wait.set(100 * time.Millisecond)
 	ask := func(method string) int {
 		t.Helper()
 		request, err := http.NewRequestWithContext(t.Context(), method, g.gateway.URL+"/v2/app/manifests/v1",

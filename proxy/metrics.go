@@ -11,13 +11,13 @@ import (
 
 type metrics struct {
 	requests          *prometheus.CounterVec
-	trouble           *prometheus.CounterVec
-	throttled         *prometheus.CounterVec
+	trouble           *replicaCounter
+	throttled         *replicaCounter
 	begunAgain        prometheus.Counter
 	copies            *prometheus.CounterVec
 	deletes           *prometheus.CounterVec
-	resumed           *prometheus.CounterVec
-	damaged           *prometheus.CounterVec
+	resumed           *replicaCounter
+	damaged           *replicaCounter
 	hashed            prometheus.Counter
 	uploadsBegunAgain *prometheus.CounterVec
 }
@@ -34,12 +34,12 @@ func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
 			Name: "fairlead_proxy_requests_total",
 			Help: "Registry requests by what they are, why they went where they went, and status.",
 		}, []string{"kind", "reason", "code"}),
-		trouble: with.NewCounterVec(prometheus.CounterOpts{
+		trouble: newReplicaCounter(with.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_proxy_trouble_total", Help: "Requests that a replica did not answer or broke off.",
-		}, []string{"replica"}),
-		throttled: with.NewCounterVec(prometheus.CounterOpts{
+		}, []string{"replica"}), "replica"),
+		throttled: newReplicaCounter(with.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_proxy_throttled_total", Help: "Answers of a replica that it wants to be asked less (429).",
-		}, []string{"replica"}),
+		}, []string{"replica"}), "replica"),
 		begunAgain: with.NewCounter(prometheus.CounterOpts{
 			Name: "fairlead_proxy_begun_again_total",
 			Help: "Pushes that began at once with another at another replica, and were begun again there unseen.",
@@ -54,15 +54,15 @@ func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
 			Help: "Replicas that a deletion on another was passed on to, " +
 				"by whether they no longer have what was deleted.",
 		}, []string{"result"}),
-		resumed: with.NewCounterVec(prometheus.CounterOpts{
+		resumed: newReplicaCounter(with.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_proxy_resumed_total",
 			Help: "Pulls of blobs that went on at another replica in their middle, or over another connection, " +
 				"by why: broken, stalled, down, slow.",
-		}, []string{"from", "to", "why"}),
-		damaged: with.NewCounterVec(prometheus.CounterOpts{
+		}, []string{"from", "to", "why"}), "from", "to"),
+		damaged: newReplicaCounter(with.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_proxy_damaged_blobs_total",
 			Help: "Blobs that a replica gave out as something else than their digest says.",
-		}, []string{"replica"}),
+		}, []string{"replica"}), "replica"),
 		hashed: with.NewCounter(prometheus.CounterOpts{
 			Name: "fairlead_proxy_hashed_bytes_total",
 			Help: "Bytes of blobs that were compared with their digest on their way to clients.",
@@ -72,6 +72,13 @@ func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
 			Help: "Uploads that were begun again at another replica, unseen, because theirs was lost: " +
 				"empty ones, ones whose content was kept, and blobs that had been committed.",
 		}, []string{"why"}),
+	}
+}
+
+// keep drops the series of replicas that are none of these.
+func (m *metrics) keep(replicas map[string]string) {
+	for _, c := range []*replicaCounter{m.trouble, m.throttled, m.resumed, m.damaged} {
+		c.keep(replicas)
 	}
 }
 

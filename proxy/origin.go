@@ -38,7 +38,7 @@ func (x *exchange) forwardOrigin(header http.Header) {
 	if x.in.TLS != nil {
 		said.proto = "https"
 	}
-	if isTrusted(addrOf(x.in.RemoteAddr), x.proxy.TrustedProxies) {
+	if isTrusted(addrOf(x.in.RemoteAddr), x.settings.TrustedProxies) {
 		if len(before) == 0 && x.client != addrOf(x.in.RemoteAddr) {
 			before = []string{x.client.String()}
 		}

@@ -220,9 +220,9 @@ func TestNobodyDeletesWhatAClientPuts(t *testing.T) {
 			record.of[blob] = ledger.Entry{Digest: config, Deleted: true, Confirmed: []string{"east"}}
 			s = newScattered(t, func(c *rigConfig) {
 				c.Ledger = record
-				for i := range c.way.Endpoints {
-					if c.way.Endpoints[i].Name == "west" {
-						c.way.Endpoints[i].URL = watchedUpstream(t, c.way.Endpoints[i].URL,
+				for i := range c.reach.Endpoints {
+					if c.reach.Endpoints[i].Name == "west" {
+						c.reach.Endpoints[i].URL = watchedUpstream(t, c.reach.Endpoints[i].URL,
 							func() { sent.Add(1); held("sent") })
 					}
 				}

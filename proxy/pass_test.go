@@ -175,9 +175,9 @@ func TestReplicasAreAskedInHTTP1(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(replica.Certificate())
 	g := newRig(t, nil, func(c *rigConfig) {
-		for i := range c.way.Endpoints {
-			c.way.Endpoints[i].URL, _ = url.Parse(replica.URL)
-			c.way.Endpoints[i].TLS = &tls.Config{RootCAs: roots}
+		for i := range c.reach.Endpoints {
+			c.reach.Endpoints[i].URL, _ = url.Parse(replica.URL)
+			c.reach.Endpoints[i].TLS = &tls.Config{RootCAs: roots}
 		}
 	})
 	g.want(g.do("GET /v2/", nil), 200, "west; reason=nearest")
@@ -193,8 +193,8 @@ func TestReplicasAreVerified(t *testing.T) {
 	replica.StartTLS()
 	t.Cleanup(replica.Close)
 	g := newRig(t, nil, func(c *rigConfig) {
-		for i := range c.way.Endpoints {
-			c.way.Endpoints[i].URL, _ = url.Parse(replica.URL)
+		for i := range c.reach.Endpoints {
+			c.reach.Endpoints[i].URL, _ = url.Parse(replica.URL)
 		}
 	})
 	g.want(g.do("GET /v2/", nil), 502, "west; reason=nearest")

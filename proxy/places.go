@@ -11,10 +11,9 @@ import (
 // places bounds how many requests of one client (clientPrefix) each replica has under way, so that no client has all of
 // the connections to it. Who comes beyond that waits for one of its own to end, in the order in which they came.
 type places struct {
-	most int // of one client at each replica. Static.
-
-	mu sync.Mutex
-	of map[placeKey]*clientPlaces // of those that have some. Guarded by mu.
+	mu   sync.Mutex
+	most int                        // of one client at each replica. Guarded by mu.
+	of   map[placeKey]*clientPlaces // of those that have some. Guarded by mu.
 }
 
 // placeKey is a replica, and a client, which has a whole prefix.
@@ -78,14 +77,32 @@ func (p *places) giveUp(own *clientPlaces, turn chan struct{}) bool {
 	return i >= 0
 }
 
+// set lets in those who wait, as far as there may be more now. Where there may be fewer, nobody has to go.
+func (p *places) set(most int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.most = max(most, 1)
+	for _, own := range p.of {
+		for own.taken < p.most && len(own.waiting) > 0 {
+			own.taken++
+			own.next()
+		}
+	}
+}
+
+// next lets in who has waited for longest. It needs places.mu.
+func (c *clientPlaces) next() {
+	close(c.waiting[0])
+	c.waiting = slices.Delete(c.waiting, 0, 1)
+}
+
 // leave gives a place to whoever of the same client has waited for longest.
 func (p *places) leave(who placeKey) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	own := p.of[who]
-	if len(own.waiting) > 0 {
-		close(own.waiting[0])
-		own.waiting = slices.Delete(own.waiting, 0, 1)
+	if len(own.waiting) > 0 && own.taken <= p.most {
+		own.next()
 		return
 	}
 	if own.taken--; own.taken == 0 {

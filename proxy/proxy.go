@@ -4,54 +4,41 @@
 package proxy
 
 import (
-	"cmp"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-gateway/fairlead/ledger"
-	"github.com/fairlead-gateway/fairlead/proxy/accesslog"
 	"github.com/fairlead-gateway/fairlead/router"
 	"github.com/fairlead-gateway/fairlead/transfer"
 	"github.com/fairlead-gateway/fairlead/upstream"
 	"github.com/fairlead-gateway/fairlead/upstream/splice"
 )
 
-// Config is what a Proxy needs. All fields but Here, Paths, TrustedProxies, OwnerHome, Memory,
-// ClientShare, Own, Hashing, UnseenDeletes, Agreement and AccessLog are required.
+// Config is what a Proxy needs for good. All fields but Memory, UnseenDeletes and Agreement are required.
 type Config struct {
-	Hostname       string
-	Here           string // the replica beside this gateway; "" if there is none
-	Upstreams      *upstream.Transports
-	Paths          []string
-	TrustedProxies []netip.Prefix
-	LeaseIdle      time.Duration
-	OwnerHome      bool
-	Limits         Limits
-	MaxManifest    int64 // bytes; a larger one is refused. 0 is transfer.DefaultMaxManifest
-	Memory         Memory
-	Pipes          *splice.Pool
-	Own            map[string]transfer.Replica // as the gateway logs in there itself, where the file has a login
-	ClientShare    float64                     // of room, and of a replica's connections, for one client; 0 is DefaultShare
-	Map            func() *router.Map          // of the fleet's replicas
-	Hashing        float64                     // of one core, for comparing blobs with their digests; 0: none is
-	Fleet          func() *router.Fleet
-	Trouble        func(replica string) // must not block
-	OwnShortage    func(error) bool     // it comes of what this gateway has run out of
-	Ledger         Ledger
-	Replication    Replication
-	Writes         *transfer.Writes // of all who write to replicas in this gateway's name
-	UnseenDeletes  bool             // other gateways delete, and the ledger does not hear of it
-	Agreement      Agreement        // nil: this gateway decides alone
-	Traffic        Traffic
-	Registerer     prometheus.Registerer
-	Log            *slog.Logger
-	AccessLog      func(accesslog.Entry) // of each request when it has ended: must not block. nil: there is none
+	Hostname      string
+	Upstreams     *upstream.Transports
+	Memory        Memory
+	Pipes         *splice.Pool
+	Map           func() *router.Map // of the fleet's replicas
+	Fleet         func() *router.Fleet
+	Trouble       func(replica string) // must not block
+	OwnShortage   func(error) bool     // it comes of what this gateway has run out of
+	Ledger        Ledger
+	Replication   Replication
+	Writes        *transfer.Writes // of all who write to replicas in this gateway's name
+	UnseenDeletes bool             // other gateways delete, and the ledger does not hear of it
+	Agreement     Agreement        // nil: this gateway decides alone
+	Traffic       Traffic
+	Registerer    prometheus.Registerer
+	Log           *slog.Logger
 }
 
 // Replication brings what clients push to the other replicas, and is told what it needs to know. No method blocks.
@@ -96,27 +83,29 @@ type Proxy struct {
 	cache       *contentCache
 	written     *written
 	healer      *healer
+
+	updating sync.Mutex // Held while settings are replaced.
+	settings atomic.Pointer[Settings]
 }
 
 // New makes a proxy over the replicas that the file names.
-func New(c Config) *Proxy {
-	c.MaxManifest = cmp.Or(c.MaxManifest, transfer.DefaultMaxManifest)
+func New(c Config, s Settings) *Proxy {
 	memory := c.Memory.complete()
 	most := memory.Remembered
 	p := &Proxy{
-		Config: c, leases: newLeases(c.LeaseIdle, c.Agreement, most), pushes: newPushes(c.LeaseIdle, most/8),
-		uploads: newOpenUploads(c.LeaseIdle, most/8), resolutions: newResolutions(most / 8),
+		Config: c, leases: newLeases(s.LeaseIdle, c.Agreement, most), pushes: newPushes(s.LeaseIdle, most/8),
+		uploads: newOpenUploads(s.LeaseIdle, most/8), resolutions: newResolutions(most / 8),
 		anonymous: newAnonymousAccess(), readOnly: newReadOnly(most / 8), throttled: newThrottled(most / 8),
-		brokenOff: newBrokenOff(c.LeaseIdle),
+		brokenOff: newBrokenOff(s.LeaseIdle),
 		speeds:    &speeds{of: map[string]speed{}},
-		looks:     newLooks(c.Hashing, most, time.Now()),
-		cache:     newContentCache(memory.Kept, c.LeaseIdle), written: newWritten(),
+		looks:     newLooks(s.Hashing, most, time.Now()),
+		cache:     newContentCache(memory.Kept, s.LeaseIdle), written: newWritten(),
 	}
-	share := cmp.Or(c.ClientShare, DefaultShare)
-	p.room = newRoom(memory, share, c.Limits.FirstByte, c.Registerer)
-	p.places = newPlaces(int(share * float64(c.Upstreams.MaxConns())))
+	p.room = newRoom(memory, DefaultShare, s.Limits.FirstByte, c.Registerer)
+	p.places = newPlaces(1)
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	p.healer = newHealer(p)
+	p.use(s)
 	return p
 }
 

@@ -17,7 +17,7 @@ const maxPushContent = 128
 // there, and those that it was told exist. In a manifest that goes elsewhere these blobs would be missing,
 // and not every registry looks.
 type pushes struct {
-	idle time.Duration // Static after newPushes.
+	idle changingDuration
 
 	// Guarded by mu.
 	mu  sync.Mutex
@@ -31,7 +31,9 @@ type push struct {
 
 // newPushes has room for so many under way at once.
 func newPushes(idle time.Duration, most int) *pushes {
-	return &pushes{idle: idle, all: newLRU[pushKey, *push](most)}
+	p := &pushes{all: newLRU[pushKey, *push](most)}
+	p.idle.set(idle)
+	return p
 }
 
 // note has it that replica has some content of a push. What is pushed or asked again moves to where that is answered.
@@ -55,7 +57,7 @@ func (p *pushes) live(k pushKey, now time.Time) *push {
 	if !ok {
 		return nil
 	}
-	if now.Sub(of.last) >= p.idle {
+	if now.Sub(of.last) >= p.idle.get() {
 		p.all.Remove(k)
 		return nil
 	}
@@ -105,6 +107,17 @@ func (p *pushes) end(k pushKey) (digests []string) {
 	}
 	p.all.Remove(k)
 	return digests
+}
+
+// forget forgets what replicas had.
+func (p *pushes) forget(lost map[string]bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, k := range p.all.Keys() {
+		if of, ok := p.all.Peek(k); ok {
+			maps.DeleteFunc(of.at, func(_, replica string) bool { return lost[replica] })
+		}
+	}
 }
 
 // forgetContent forgets what nobody has any more, whoever pushed it.

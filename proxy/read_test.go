@@ -197,8 +197,8 @@ func TestHostThatTheRegistryInsistsOn(t *testing.T) {
 	var host string
 	g := newRig(t, map[string]http.HandlerFunc{"west": func(_ http.ResponseWriter, r *http.Request) { host = r.Host }},
 		func(c *rigConfig) {
-			for i := range c.way.Endpoints {
-				c.way.Endpoints[i].Host = "internal.example"
+			for i := range c.reach.Endpoints {
+				c.reach.Endpoints[i].Host = "internal.example"
 			}
 		})
 	g.do("GET /v2/", nil)

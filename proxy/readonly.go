@@ -54,6 +54,18 @@ func (r *readOnly) names(now time.Time, whose ...string) (names []string) {
 	return names
 }
 
+func (r *readOnly) forget(lost map[string]bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, whose := range r.of.Keys() {
+		if until, ok := r.of.Peek(whose); ok {
+			if forgetKeys(until, lost); len(until) == 0 {
+				r.of.Remove(whose)
+			}
+		}
+	}
+}
+
 // ownWrites are those of this client to the repository.
 func (x *exchange) ownWrites() string {
 	return clientPrefix(x.client).String() + " " + x.target.repository

@@ -35,7 +35,7 @@ func (x *exchange) challengeInside(response *http.Response, replica string) {
 	for i, challenge := range response.Header.Values("WWW-Authenticate") {
 		response.Header["Www-Authenticate"][i] = realm.ReplaceAllStringFunc(challenge, func(text string) string {
 			u, err := url.Parse(realm.FindStringSubmatch(text)[1])
-			if err != nil || !routable(u.Path, x.proxy.Paths) || !x.isInside(u, replica) {
+			if err != nil || !routable(u.Path, x.settings.Paths) || !x.isInside(u, replica) {
 				return text
 			}
 			scheme, host := firstOf(to.Get("X-Forwarded-Proto")), firstOf(to.Get("X-Forwarded-Host"))

@@ -62,9 +62,9 @@ func TestOwnNamesStayInside(t *testing.T) {
 			status(test.status, filled(test.answer))(w, r)
 		}}, func(c *rigConfig) {
 			c.Paths = []string{"/service/token", "/blobstore/*"}
-			i := slices.IndexFunc(c.way.Endpoints, func(u upstream.Endpoint) bool { return u.Name == "west" })
-			c.way.Endpoints[i].Host = "westus.internal"
-			address = c.way.Endpoints[i].URL
+			i := slices.IndexFunc(c.reach.Endpoints, func(u upstream.Endpoint) bool { return u.Name == "west" })
+			c.reach.Endpoints[i].Host = "westus.internal"
+			address = c.reach.Endpoints[i].URL
 		})
 		name, _, _ := strings.Cut(test.answer, ": ")
 		if got := g.do(test.line, nil, "Host: "+front); got.status != test.status || got.header.Get(name) != test.want {

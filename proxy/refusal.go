@@ -50,9 +50,9 @@ func (x *exchange) refusal() *refusal {
 	switch {
 	case x.in.Host == "" && x.in.ProtoAtLeast(1, 1): // RFC 9112, 3.2; the checks of balancers speak 1.0
 		return noHost
-	case !routable(x.in.URL.Path, x.proxy.Paths) && x.urlOwner != "": // a registry has sent its client there
+	case !routable(x.in.URL.Path, x.settings.Paths) && x.urlOwner != "": // a registry has sent its client there
 		return refused(http.StatusNotFound, codeNameUnknown, outsideError(x.in.URL.Path).Error())
-	case !routable(x.in.URL.Path, x.proxy.Paths):
+	case !routable(x.in.URL.Path, x.settings.Paths):
 		return noPath
 	case x.hinted && (changes(x.in.Method) || onlyReads(x.in.Method)):
 		return nil
@@ -66,7 +66,7 @@ func (x *exchange) drainUnwanted() {
 	if x.in.Header.Get("Expect") != "" || x.in.Body == nil || x.in.Body == http.NoBody {
 		return
 	}
-	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(x.proxy.Limits.Window))
+	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(x.settings.Limits.Window))
 	_, _ = io.CopyN(io.Discard, x.in.Body, maxUnwanted)
 }
 

@@ -24,7 +24,7 @@ func TestRelay(t *testing.T) {
 	}))
 	t.Cleanup(front.Close)
 	unreachable := func(c *rigConfig) {
-		c.way.Relay = upstream.Relay{Scheme: "http", Front: func(replica string) (string, bool) {
+		c.reach.Relay = upstream.Relay{Scheme: "http", Front: func(replica string) (string, bool) {
 			return front.Listener.Addr().String(), replica == "west"
 		}}
 	}
@@ -82,8 +82,8 @@ func TestNoLoginInClearText(t *testing.T) {
 			relay.TLS = &tls.Config{RootCAs: roots}
 		}
 		g := newRig(t, nil, func(config *rigConfig) {
-			config.way.Relay = relay
-			for _, u := range config.way.Endpoints {
+			config.reach.Relay = relay
+			for _, u := range config.reach.Endpoints {
 				u.URL.Scheme = c.upstream
 			}
 		})
@@ -124,10 +124,10 @@ func TestDirect(t *testing.T) {
 	var host string
 	west := func(w http.ResponseWriter, r *http.Request) { host = r.Host }
 	g := newRig(t, map[string]http.HandlerFunc{"west": west}, func(c *rigConfig) {
-		c.way.Relay = upstream.Relay{Scheme: "http",
+		c.reach.Relay = upstream.Relay{Scheme: "http",
 			Front: func(string) (string, bool) { return front.Listener.Addr().String(), true }}
-		for i := range c.way.Endpoints {
-			c.way.Endpoints[i].Host = "west.internal"
+		for i := range c.reach.Endpoints {
+			c.reach.Endpoints[i].Host = "west.internal"
 		}
 	})
 	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet,

@@ -37,6 +37,18 @@ func (s *perRepositoryLRU[V]) get(r ledger.Reference) (v V, ok bool) {
 	return v, false
 }
 
+func (s *perRepositoryLRU[V]) deleteFunc(drops func(V) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, of := range s.of.Values() {
+		for _, name := range of.Keys() {
+			if v, ok := of.Peek(name); ok && drops(v) {
+				of.Remove(name)
+			}
+		}
+	}
+}
+
 func (s *perRepositoryLRU[V]) set(r ledger.Reference, v V) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -95,8 +95,8 @@ func (h *harsh) start(t *testing.T, secure bool, within time.Duration) *rig {
 	return newRig(t, nil, func(c *rigConfig) {
 		unlogged(c)
 		c.way.Dial = within
-		i := slices.IndexFunc(c.way.Endpoints, func(u upstream.Endpoint) bool { return u.Name == "west" })
-		c.way.Endpoints[i].URL, c.way.Endpoints[i].TLS = &url.URL{Scheme: scheme, Host: l.Addr().String()}, trust
+		i := slices.IndexFunc(c.reach.Endpoints, func(u upstream.Endpoint) bool { return u.Name == "west" })
+		c.reach.Endpoints[i].URL, c.reach.Endpoints[i].TLS = &url.URL{Scheme: scheme, Host: l.Addr().String()}, trust
 	})
 }
 

@@ -24,6 +24,10 @@ func (r *resolutions) note(digest ledger.Reference, replica string, now time.Tim
 	r.of.set(digest, resolved{replica, now.Add(followLife)})
 }
 
+func (r *resolutions) forget(lost map[string]bool) {
+	r.of.deleteFunc(func(known resolved) bool { return lost[known.replica] })
+}
+
 // follow is the replica that lately resolved a tag to this digest, "" if none did.
 func (r *resolutions) follow(digest ledger.Reference) string {
 	got, ok := r.of.get(digest)

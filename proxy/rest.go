@@ -91,7 +91,7 @@ func (b *blobBody) share(until time.Time, of int) time.Duration {
 	if of > 1 {
 		left /= 2
 	}
-	return min(b.x.proxy.Limits.FirstByte, left)
+	return min(b.x.settings.Limits.FirstByte, left)
 }
 
 // candidates are by the fleet and the ledger as they are now.
@@ -125,16 +125,16 @@ func (b *blobBody) ask(replica *router.Replica, q question) (found *restBody, en
 	if q.wait <= 0 {
 		return nil, false
 	}
-	ctx, cancel := context.WithCancelCause(b.ctx)
-	timer := time.AfterFunc(q.wait, func() { cancel(errNoAnswer) })
+	ctx, end := context.WithCancelCause(b.ctx)
+	timer := time.AfterFunc(q.wait, func() { end(errNoAnswer) })
 	defer timer.Stop()
 	leave, err := x.proxy.places.enter(ctx, placeKey{replica.Name, clientPrefix(x.client)})
 	if err != nil {
-		cancel(nil)
+		end(nil)
 		return nil, false
 	}
-	cancel = leaving(cancel, leave)
-	response, err := b.fetch(ctx, replica.Name, q)
+	cancel := leaving(end, leave)
+	response, err := b.fetch(ctx, replica, q)
 	timer.Stop()
 	if err == nil && cutOff(ctx) {
 		response.Body.Close()
@@ -143,7 +143,7 @@ func (b *blobBody) ask(replica *router.Replica, q question) (found *restBody, en
 	if err != nil {
 		err = cmp.Or(context.Cause(ctx), err)
 		cancel(nil)
-		hadTime := !isAny(err, errNoAnswer) || q.wait == x.proxy.Limits.FirstByte
+		hadTime := !isAny(err, errNoAnswer) || q.wait == x.settings.Limits.FirstByte
 		if b.ctx.Err() == nil && hadTime {
 			x.trouble(replica, err)
 		}
@@ -203,13 +203,13 @@ type sender func(*http.Request) (*http.Response, error)
 
 // fetch asks with the client's own login. Where that has ended meanwhile it is the gateway's that counts: the client
 // was let in for this very blob when the answer began. A gateway that asks for another one has no login of its own.
-func (b *blobBody) fetch(ctx context.Context, replica string, q question) (*http.Response, error) {
+func (b *blobBody) fetch(ctx context.Context, replica *router.Replica, q question) (*http.Response, error) {
 	x := b.x
 	relayed := x.in.Header.Get(upstream.HopHeader) != ""
 	send := sender(func(r *http.Request) (*http.Response, error) { return x.send(replica, r) })
 	out := b.question(ctx, q)
 	response, err := send(out)
-	own, hasOwn := x.proxy.Own[replica]
+	own, hasOwn := x.settings.Own[replica.Name]
 	if err == nil && hasOwn && !relayed && isDenial(response.StatusCode) {
 		response.Body.Close()
 		out = b.question(ctx, q)
@@ -223,7 +223,7 @@ func (b *blobBody) fetch(ctx context.Context, replica string, q question) (*http
 	if err != nil {
 		return nil, err
 	}
-	return b.follow(ctx, replica, response, q, send)
+	return b.follow(ctx, replica.Name, response, q, send)
 }
 
 func isDenial(status int) bool {

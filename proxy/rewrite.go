@@ -55,11 +55,11 @@ func (x *exchange) rewriteLocation(response *http.Response, replica string) erro
 		if foreign {
 			return errForeignLocation
 		}
-		if !routable(u.Path, x.proxy.Paths) {
+		if !routable(u.Path, x.settings.Paths) {
 			return outsideError(u.Path)
 		}
 		response.Header.Set("Location", withMarks(u, marks{replica, x.repositoryFor(u.Path), x.knownOfUpload()}))
-	case router.Accepted(status) && !routable(u.Path, x.proxy.Paths):
+	case router.Accepted(status) && !routable(u.Path, x.settings.Paths):
 		response.Header.Del("Location") // what was committed stays so; a client does well without
 	case router.Accepted(status):
 		response.Header.Set("Location", bare)
@@ -83,7 +83,7 @@ func withQuery(path, query string) string {
 func (x *exchange) ownHosts(replica string) []string {
 	at := x.proxy.Upstreams.Endpoint(replica)
 	hosts := []string{at.URL.Host, at.Host, x.in.Host, replica + "." + x.proxy.Hostname}
-	if isTrusted(addrOf(x.in.RemoteAddr), x.proxy.TrustedProxies) {
+	if isTrusted(addrOf(x.in.RemoteAddr), x.settings.TrustedProxies) {
 		hosts = append(hosts, forwardedBy(x.in.Header).host)
 	}
 	return hosts

@@ -20,6 +20,12 @@ type speed struct {
 	left time.Time
 }
 
+func (s *speeds) forget(lost map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	forgetKeys(s.of, lost)
+}
+
 // note is told how fast a body came that had some size.
 func (s *speeds) note(replica string, rate float64, now time.Time) {
 	s.mu.Lock()

@@ -185,7 +185,7 @@ func TestBodiesAreNotCopied(t *testing.T) {
 	defer pipes.Close()
 	mux := http.NewServeMux()
 	mux.HandleFunc("PATCH /", func(_ http.ResponseWriter, r *http.Request) {
-		x := &exchange{in: r, proxy: &Proxy{Config: Config{Pipes: pipes}, cache: newContentCache(1<<20, time.Minute)}}
+		x := &exchange{in: r, settings: &Settings{}, proxy: &Proxy{Config: Config{Pipes: pipes}, cache: newContentCache(1<<20, time.Minute)}}
 		n, err := x.partBody().begin().(io.WriterTo).WriteTo(pushed)
 		if n != size || err != nil {
 			t.Errorf("%d bytes were pushed, %v", n, err)
@@ -197,8 +197,8 @@ func TestBodiesAreNotCopied(t *testing.T) {
 	})
 	limiter, log := NewConnLimiter(9, 1, 1<<20, prometheus.NewRegistry()), slog.New(slog.DiscardHandler)
 	s := httptest.NewUnstartedServer(nil)
-	s.Config = NewServer(mux, nil, limiter, Memory{}, DefaultLimits(), log)
-	s.Listener = Listener(s.Listener, nil, limiter, nil, log)
+	s.Config = NewServer(mux, nil, limiter, Memory{}, DefaultLimits().silence, log)
+	s.Listener = Listener(s.Listener, nil, limiter, nobody, log)
 	s.Start()
 	defer s.Close()
 	out, _ := http.NewRequest(http.MethodPatch, s.URL, bytes.NewReader(make([]byte, size)))
@@ -207,11 +207,10 @@ func TestBodiesAreNotCopied(t *testing.T) {
 	}
 	ways := upstream.New(upstream.Config{
 		Dial: patience, Patience: patience, Alive: func(string, time.Time) {},
-		Endpoints: []upstream.Endpoint{{Name: "west", URL: mustParse(t, s.URL)}},
-	})
+	}, upstream.Settings{Endpoints: []upstream.Endpoint{{Name: "west", URL: mustParse(t, s.URL)}}})
 	defer ways.Close()
 	in, _ := http.NewRequest(http.MethodGet, s.URL, nil)
-	response, err := ways.Send("west", in, false, nil)
+	response, err := ways.Send("west", "", in, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,6 +80,18 @@ func (t *throttled) names(client netip.Prefix, now time.Time) (names []string) {
 	return names
 }
 
+func (t *throttled) forget(lost map[string]bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, k := range t.of.Keys() {
+		if lost[k.replica] {
+			t.of.Remove(k)
+		}
+	}
+	forgetKeys(t.ends, lost)
+	forgetKeys(t.told, lost)
+}
+
 // isForAll needs mu.
 func (t *throttled) isForAll(replica string, now time.Time) bool {
 	ends := t.ends[replica]
@@ -115,7 +127,7 @@ func (x *exchange) noteThrottled(replica string, response *http.Response) {
 		wait = unsaidThrottled
 	}
 	wait = max(wait, leastThrottled)
-	p.metrics.throttled.WithLabelValues(replica).Inc()
+	p.metrics.throttled.inc(replica)
 	if p.throttled.note(replica, clientPrefix(x.client), wait, now) {
 		p.Log.Info("a replica has answered several clients with 429: all clients read elsewhere for now",
 			"replica", replica, "wait", wait)

@@ -59,7 +59,7 @@ func (x *exchange) try(
 		return failed(replica, err)
 	}
 	cancel = leaving(cancel, leave)
-	response, err := x.obtain(replica.Name, out.WithContext(ctx))
+	response, err := x.obtain(replica, out.WithContext(ctx))
 	if err == nil {
 		response.Body = newAnswerBody(ctx, cancel, x, replica, response.Body)
 		got, err = x.weigh(d, replica, response)
@@ -98,12 +98,12 @@ func withBody(out *http.Request, body []byte) *http.Request {
 	return out
 }
 
-// send puts a request to a replica.
-func (x *exchange) send(replica string, out *http.Request) (*http.Response, error) {
+// send puts a request to the registry that a replica is by the decision, which may just have become another one.
+func (x *exchange) send(to *router.Replica, out *http.Request) (*http.Response, error) {
 	relayed := x.in.Header.Get(upstream.HopHeader) != ""
-	response, err := x.proxy.Upstreams.Send(replica, out, relayed, x.hints.pass)
+	response, err := x.proxy.Upstreams.Send(to.Name, to.Incarnation, out, relayed, x.hints.pass)
 	if err == nil {
-		x.noteThrottled(replica, response)
+		x.noteThrottled(to.Name, response)
 	}
 	return response, err
 }
@@ -115,7 +115,7 @@ const never = 365 * 24 * time.Hour
 // any more. What this gateway itself has run out of is for its operator, and so is what is damaged: no probe would see
 // it.
 func (x *exchange) trouble(replica *router.Replica, err error) {
-	if x.clientGone() || x.progress.clientFailed.Load() || isAny(err, errNotNeeded, errNoRoom, errDamaged) ||
+	if x.clientGone() || x.progress.clientFailed.Load() || isAny(err, errNotNeeded, errNoRoom, errDamaged, upstream.ErrGone) ||
 		transfer.Throttled(err) {
 		return
 	}
@@ -124,7 +124,7 @@ func (x *exchange) trouble(replica *router.Replica, err error) {
 			"replica", replica.Name, "error", err)
 		return
 	}
-	x.proxy.metrics.trouble.WithLabelValues(replica.Name).Inc()
+	x.proxy.metrics.trouble.inc(replica.Name)
 	x.proxy.Log.Info("trouble with a replica", "replica", replica.Name, "kind", x.target.kind, "error", err)
 	x.proxy.Trouble(replica.Name)
 }

@@ -52,7 +52,7 @@ var errNotNeeded = errors.New("another replica has answered")
 func (x *exchange) readInTurn(out *http.Request, bound time.Duration) (answer, *round) {
 	t := &turns{
 		x: x, tries: x.decided.Tries, out: out,
-		begun: time.Now(), bound: bound, alone: max(bound, x.proxy.Limits.Alone),
+		begun: time.Now(), bound: bound, alone: max(bound, x.settings.Limits.Alone),
 		answers: make(chan turn), over: make(chan struct{}), said: newRound(x.decided),
 	}
 	t.run()

@@ -188,7 +188,7 @@ func TestAPeersRefusal(t *testing.T) {
 		g = newRig(t, map[string]http.HandlerFunc{"east": status(200)}, func(c *rigConfig) {
 			c.Limits.AwaitHealth = patience
 			c.Trouble = func(name string) { g.set(name, down) } // as the probes find
-			c.way.Relay = upstream.Relay{Scheme: "http",
+			c.reach.Relay = upstream.Relay{Scheme: "http",
 				Front: func(replica string) (string, bool) { return front.Listener.Addr().String(), replica == "west" }}
 		})
 		got := g.do(line, nil)

@@ -18,7 +18,7 @@ const maxBegun = 4096
 // openUploads counts those that replicas have begun for a client and that it has not finished: a registry keeps them
 // for days. What is finished through another gateway is not heard of, so that all are forgotten in the course of life.
 type openUploads struct {
-	life time.Duration // Static.
+	life changingDuration
 
 	mu sync.Mutex
 	of *simplelru.LRU[uploadsKey, begun] // Guarded by mu.
@@ -36,7 +36,9 @@ func (x *exchange) uploadsKey() uploadsKey {
 
 // newOpenUploads has room for so many clients that push to a repository.
 func newOpenUploads(life time.Duration, most int) *openUploads {
-	return &openUploads{life: life, of: newLRU[uploadsKey, begun](most)}
+	u := &openUploads{of: newLRU[uploadsKey, begun](most)}
+	u.life.set(life)
+	return u
 }
 
 // begun is how many were unfinished, at a time.
@@ -54,7 +56,7 @@ func (u *openUploads) full(k uploadsKey, now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	b, _ := u.of.Peek(k)
-	return b.left(u.life, now) > maxBegun-1
+	return b.left(u.life.get(), now) > maxBegun-1
 }
 
 // note adds uploads that were begun, or, below 0, finished.
@@ -62,7 +64,7 @@ func (u *openUploads) note(k uploadsKey, n float64, now time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	b, known := u.of.Get(k)
-	n = max(b.left(u.life, now)+n, 0)
+	n = max(b.left(u.life.get(), now)+n, 0)
 	switch {
 	case n > 0:
 		u.of.Add(k, begun{n, now})

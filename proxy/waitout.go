@@ -15,7 +15,7 @@ const mostWaitedOut = 10 * time.Second
 func (x *exchange) waitOut(out *http.Request, got answer, said *round, begun time.Time) (answer, *round) {
 	now := time.Now()
 	wait, ok := x.waitsOut(got, now)
-	if !ok || now.Add(wait).Sub(begun) >= x.proxy.Limits.Alone {
+	if !ok || now.Add(wait).Sub(begun) >= x.settings.Limits.Alone {
 		return got, said
 	}
 	got.drop()

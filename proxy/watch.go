@@ -30,7 +30,7 @@ type watch struct {
 func (x *exchange) startWatch(cut context.CancelCauseFunc, prolongLease func()) (stop func()) {
 	now := time.Now()
 	w := &watch{
-		x: x, every: max(x.proxy.Limits.Window/30, 10*time.Millisecond), cut: cut, prolongLease: prolongLease,
+		x: x, every: max(x.settings.Limits.Window/30, 10*time.Millisecond), cut: cut, prolongLease: prolongLease,
 		pace: newPace(phase(x.progress.phase.Load()), now), kept: now,
 	}
 	w.mu.Lock()
@@ -53,7 +53,7 @@ func (w *watch) look() {
 		return
 	}
 	x, now := w.x, time.Now()
-	if now.Sub(w.kept) >= x.proxy.LeaseIdle/4 { // a large layer over a thin line takes longer than a lease lives
+	if now.Sub(w.kept) >= x.settings.LeaseIdle/4 { // a large layer over a thin line takes longer than a lease lives
 		w.prolongLease()
 		w.kept = now
 	}
@@ -61,7 +61,7 @@ func (w *watch) look() {
 	if blob != nil {
 		blob.look(now, seen)
 	}
-	next, why := w.pace.judge(x.proxy.Limits, now, seen)
+	next, why := w.pace.judge(x.settings.Limits, now, seen)
 	switch {
 	case errors.Is(why, errStalled) && !errors.Is(why, errSlowClient) && seen.phase == receiving && blob != nil:
 		blob.abandon()

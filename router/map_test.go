@@ -169,3 +169,76 @@ func TestMapKnowsNoHealth(t *testing.T) {
 		t.Error("a gateway beside none")
 	}
 }
+
+// TestMapOfOtherReplicas: a map may be older or newer than the fleet.
+func TestMapOfOtherReplicas(t *testing.T) {
+	of := func(names ...string) (replicas []Replica) {
+		for i, name := range names {
+			replicas = append(replicas, Replica{Name: name, Point: geo.Point{Lon: float64(10 * (name[0] - 'a'))}, Home: i == 0})
+		}
+		return replicas
+	}
+	for _, tt := range []struct {
+		name         string
+		mapped, now  []string
+		want, beside string // d
+	}{
+		{"the same", []string{"a", "c", "d"}, []string{"a", "c", "d"}, "[a c d]", "[d c a]"},
+		{"one more", []string{"a", "d"}, []string{"a", "c", "d"}, "[a d c]", "[d a c]"},
+		{"one more, before all", []string{"c", "d"}, []string{"a", "c", "d"}, "[c d a]", "[d c a]"},
+		{"one less", []string{"a", "c", "d"}, []string{"c", "d"}, "[c d]", "[d c]"},
+		{"another one in its place", []string{"a", "b", "d"}, []string{"a", "c", "d"}, "[a d c]", "[d a c]"},
+		{"all others", []string{"a", "b"}, []string{"c", "d"}, "[c d]", "[d c]"},
+		{"a gateway beside a newcomer", []string{"a", "b"}, []string{"a", "b", "d"}, "[a b d]", "[d b a]"},
+		{"a gateway beside one that is gone", []string{"a", "d"}, []string{"a", "b"}, "[a b]", "[]"},
+	} {
+		m, f := NewMap(of(tt.mapped...), nil, nil), NewFleet(of(tt.now...))
+		order, _ := m.Order(f, netip.Addr{})
+		beside := m.OrderHere(f, "d")
+		if fmt.Sprint(order.names()) != tt.want || fmt.Sprint(beside.names()) != tt.beside {
+			t.Errorf("%s: %v, beside d %v, want %s, %s", tt.name, order.names(), beside.names(), tt.want, tt.beside)
+		}
+	}
+}
+
+// TestMapOfAnyFleet: whatever a map was made of, an order has each replica of the fleet once, and those that the map
+// knows stand in it as they do in the map.
+func TestMapOfAnyFleet(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		some := func(label string) (replicas []Replica) {
+			for _, name := range rapid.SliceOfNDistinct(rapid.StringMatching("[a-f]"), 1, 6, rapid.ID).Draw(t, label) {
+				replicas = append(replicas, Replica{Name: name, Point: drawPoint(t)})
+			}
+			return replicas
+		}
+		mapped, now := NewFleet(some("mapped")), NewFleet(some("now"))
+		networks := geo.NewNetworks(drawNetworks(t))
+		m, addr := NewMap(mapped.Replicas(), networks, nil), drawAddr(t, "addr")
+		order, _ := m.Order(now, addr)
+		checkOrder := func(got Order, as []string) {
+			for _, r := range got {
+				if now.Replica(r.Name) != r {
+					t.Fatalf("%s is none of the fleet's", r.Name)
+				}
+			}
+			names := got.names()
+			if sorted := slices.Sorted(slices.Values(names)); len(slices.Compact(sorted)) != len(now.Replicas()) ||
+				len(names) != len(now.Replicas()) {
+				t.Fatalf("%v of %d replicas", names, len(now.Replicas()))
+			}
+			known := slices.DeleteFunc(slices.Clone(as), func(name string) bool { return now.Replica(name) == nil })
+			if !slices.Equal(names[:len(known)], known) {
+				t.Fatalf("%v begins otherwise than %v", names, known)
+			}
+		}
+		as, _ := m.Order(mapped, addr)
+		checkOrder(order, as.names())
+		for _, r := range now.Replicas() {
+			as := m.OrderHere(mapped, r.Name).names()
+			if mapped.Replica(r.Name) == nil {
+				as = now.OrderHere(r.Name).names()
+			}
+			checkOrder(m.OrderHere(now, r.Name), as)
+		}
+	})
+}

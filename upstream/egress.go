@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -30,7 +31,8 @@ type Egress struct {
 	Since time.Time // when counting began
 
 	mu    sync.Mutex
-	bytes map[Flow]int64 // Guarded by mu. As many as there are pairs of replicas, times a few.
+	bytes map[Flow]int64 // Guarded by mu, as all below. As many as there are pairs of replicas, times a few.
+	known []string       // the replicas; nil: all are
 }
 
 // Flow is one series of the metric. Each field is of a closed set: the file's replicas, and the words above.
@@ -70,8 +72,23 @@ func (e *Egress) Replicated(source, target string, bytes int) {
 
 func (e *Egress) add(f Flow, bytes int) {
 	e.mu.Lock()
-	e.bytes[f] += int64(bytes)
-	e.mu.Unlock()
+	defer e.mu.Unlock()
+	if e.knows(f) {
+		e.bytes[f] += int64(bytes)
+	}
+}
+
+// Update forgets the flows of replicas that are none of these, and counts no more of them.
+func (e *Egress) Update(replicas []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.known = replicas
+	maps.DeleteFunc(e.bytes, func(f Flow, _ int64) bool { return !e.knows(f) })
+}
+
+// knows needs mu.
+func (e *Egress) knows(f Flow) bool {
+	return e.known == nil || slices.Contains(e.known, f.Replica) && (f.To == "" || slices.Contains(e.known, f.To))
 }
 
 // Snapshot is the bytes of each flow until now.

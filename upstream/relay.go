@@ -14,6 +14,7 @@ type Relay struct {
 	Front  func(replica string) (address string, ok bool) // host:port of a front to go through, where that is needed
 	Scheme string
 	TLS    *tls.Config
+	TLSKey string // as Endpoint's
 }
 
 // HopHeader marks a request that came through another gateway because that one could not reach the
@@ -21,28 +22,33 @@ type Relay struct {
 // the relay. An answer that the other gateway gives in its own name bears it, too: that is none of the replica's.
 const HopHeader = "Fairlead-Hop"
 
-// send puts a request to a replica: to its upstream, or through its front.
-func (t *Transports) send(replica string, out *http.Request, hint h1.Hint) (*http.Response, error) {
-	w, front, unreachable := t.to[replica], "", false
-	if t.relay.Front != nil {
-		front, unreachable = t.relay.Front(replica)
+// send puts a request to a replica: to its upstream, or through its front unless it came by one already.
+func (s *ways) send(
+	replica, incarnation, hostname string, out *http.Request, relayed bool, hint h1.Hint,
+) (*http.Response, error) {
+	w, err := s.find(replica, incarnation)
+	if err != nil {
+		closeBody(out)
+		return nil, err
+	}
+	front, unreachable := "", false
+	if s.relay.Front != nil && !relayed {
+		front, unreachable = s.relay.Front(replica)
 	}
 	if !unreachable {
 		return w.send(out, hint)
 	}
-	exposed := w.URL.Scheme == "https" && t.relay.Scheme != "https"
+	exposed := w.URL.Scheme == "https" && s.relay.Scheme != "https"
 	if exposed && out.Header.Get("Authorization") != "" {
-		if out.Body != nil {
-			out.Body.Close() // as all transports do
-		}
+		closeBody(out)
 		return nil, ErrExposed
 	}
 	address := *out.URL
-	address.Scheme, address.Host = t.relay.Scheme, front
+	address.Scheme, address.Host = s.relay.Scheme, front
 	out.URL, out.Header = &address, out.Header.Clone()
-	out.Host = replica + "." + t.hostname // that replica and no other, whatever that gateway thinks
+	out.Host = replica + "." + hostname // that replica and no other, whatever that gateway thinks
 	out.Header.Set(HopHeader, "1")
-	response, err := t.relaying.Do(out, hint)
+	response, err := s.relaying.Do(out, hint)
 	if err == nil && exposed && response.StatusCode == http.StatusUnauthorized {
 		response.Body.Close()
 		return nil, ErrExposed // who is asked for a login in clear text cannot know by whom

@@ -31,14 +31,15 @@ func TestUnquoted(t *testing.T) {
 			}
 		}()
 		to := New(Config{
-			Endpoints: []Endpoint{{Name: "west", URL: &url.URL{Scheme: "http", Host: listener.Addr().String()}}},
-			Dial:      time.Minute, Patience: time.Minute, Alive: func(string, time.Time) {},
-		})
+			Dial: time.Minute, Patience: time.Minute, Alive: func(string, time.Time) {},
+		}, Settings{Endpoints: []Endpoint{
+			{Name: "west", URL: &url.URL{Scheme: "http", Host: listener.Addr().String()}},
+		}})
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://west/v2/", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = to.Send("west", request, false, nil)
+		_, err = to.Send("west", "", request, false, nil)
 		if err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v", answer, err)
 		}

@@ -39,25 +39,33 @@ type Log struct {
 	saidStuck time.Time // that the file cannot be opened again
 
 	mu      sync.Mutex
-	waiting []byte // lines. Guarded by mu.
-	closed  bool   // Guarded by mu.
+	waiting []byte // lines. Guarded by mu, as all below.
+	name    string // of where they go
+	turns   []turn // what run has to do before
+	closed  bool
 
 	telling sync.Mutex
 	unsaid  int       // lines that were lost since that was last said. Guarded by telling.
 	said    time.Time // Guarded by telling.
 }
 
+// turn is what was to be written before another file took the place of the one that there was.
+type turn struct {
+	lines []byte
+	next  output
+}
+
 // Stdout is the name of standard output.
 const Stdout = "stdout"
 
-// Open opens the file of that name, or Stdout. Lines are appended to what is there.
+// Open opens the file of that name, or Stdout. Lines are appended to what is there. Without a name they are dropped.
 func Open(name string, reg prometheus.Registerer, log *slog.Logger) (*Log, error) {
 	out, err := openOutput(name)
 	if err != nil {
 		return nil, err
 	}
 	l := &Log{
-		log: log.With("file", name), out: out,
+		log: log, out: out, name: name,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
 		counted: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_access_log_lost_total",
@@ -118,6 +126,36 @@ func (l *Log) Close() {
 	l.tell(true, nil)
 }
 
+// Prepare has lines go to another file from the moment on when swap is called. It says whether the file can be opened,
+// and keeps nothing open: swap need not be called.
+func (l *Log) Prepare(name string) (swap func(), err error) {
+	l.mu.Lock()
+	same := l.name == name
+	l.mu.Unlock()
+	if same {
+		return func() {}, nil
+	}
+	out, err := openOutput(name)
+	out.close()
+	return func() { l.reopen(name) }, err
+}
+
+func (l *Log) reopen(name string) {
+	out, err := openOutput(name)
+	if err != nil {
+		l.log.Error("the access log cannot be opened; lines go to the file that was there", "file", name, "error", err)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.turns = append(l.turns, turn{l.waiting, out})
+	l.name, l.waiting = name, nil
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
 // run writes what waits, until Close.
 func (l *Log) run() {
 	defer close(l.stopped)
@@ -125,8 +163,15 @@ func (l *Log) run() {
 	for stopping := false; !stopping; {
 		stopping = l.await()
 		l.mu.Lock()
+		turns := l.turns
+		l.turns = nil
 		batch, l.waiting = l.waiting, batch[:0]
 		l.mu.Unlock()
+		for _, t := range turns {
+			l.write(t.lines)
+			l.out.close()
+			l.out = t.next
+		}
 		l.write(batch)
 	}
 	l.out.close()
@@ -165,7 +210,8 @@ func (l *Log) write(batch []byte) {
 	}
 	if err := l.out.follow(); err != nil && time.Since(l.saidStuck) >= sayEvery {
 		l.saidStuck = time.Now()
-		l.log.Error("the access log cannot be opened again; lines go to the file that was there", "error", err)
+		l.log.Error("the access log cannot be opened again; lines go to the file that was there",
+			"file", l.out.name, "error", err)
 	}
 	if n, err := l.out.write(batch); err != nil {
 		l.lose(lostFailed, bytes.Count(batch[n:], []byte{'\n'}), err)
@@ -188,7 +234,10 @@ func (l *Log) tell(now bool, err error) {
 	if l.unsaid == 0 || !now && time.Since(l.said) < sayEvery {
 		return
 	}
-	said := l.log.With("lines", l.unsaid)
+	l.mu.Lock()
+	name := l.name
+	l.mu.Unlock()
+	said := l.log.With("file", name, "lines", l.unsaid)
 	if err != nil {
 		said = said.With("error", err)
 	}

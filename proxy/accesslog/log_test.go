@@ -3,6 +3,7 @@ package accesslog
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -125,6 +126,51 @@ func TestRotation(t *testing.T) {
 	if l.said.Len() > 0 {
 		t.Error(l.said)
 	}
+}
+
+// TestAnotherFile: each line is in the file that the log had when it was added, and files that it has no more are closed.
+func TestAnotherFile(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string) string {
+		if name == "" {
+			return ""
+		}
+		return filepath.Join(dir, name)
+	}
+	l := open(t, file("one"))
+	before := openFiles(t)
+	for i, name := range []string{"two", "two", "", "three", "four", "", "one"} {
+		swap, err := l.Prepare(file(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Add(Entry{Method: fmt.Sprint("BEFORE", i)})
+		swap()
+	}
+	l.Add(Entry{Method: "AFTER"})
+	l.flush(t, file("one"), 2)
+	if got := openFiles(t); got != before {
+		t.Errorf("%d files are open, want %d", got, before)
+	}
+	if _, err := l.Prepare(filepath.Join(dir, "none", "log")); err == nil {
+		t.Error("a file that cannot be opened is taken")
+	}
+	l.Close()
+	if one := linesOf(t, file("one")); len(one) != 2 || one[0] != "BEFORE0" || one[1] != "AFTER" {
+		t.Errorf("%q", one)
+	}
+	if l.said.Len() > 0 {
+		t.Error(l.said)
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip(err)
+	}
+	return len(all)
 }
 
 // TestSlow: a pipe that nobody reads keeps nobody waiting. What does not fit is counted, and said.

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// output is the file that lines go to.
+// output is the file that lines go to. The zero value drops them.
 type output struct {
 	file *os.File
 	name string // "": it is standard output, and nothing takes its place
@@ -13,7 +13,10 @@ type output struct {
 }
 
 func openOutput(name string) (output, error) {
-	if name == Stdout {
+	switch name {
+	case "":
+		return output{}, nil
+	case Stdout:
 		return output{file: os.Stdout}, nil
 	}
 	file, err := openFile(name)
@@ -51,6 +54,9 @@ func (o *output) follow() error {
 // write writes lines. n counts whole and broken ones. After a line that was written in part, which a full disk leaves,
 // the next one begins anew.
 func (o *output) write(lines []byte) (n int, err error) {
+	if o.file == nil {
+		return len(lines), nil
+	}
 	if o.torn {
 		if _, err := o.file.Write([]byte{'\n'}); err != nil {
 			return 0, err

@@ -50,7 +50,8 @@ type Gateway struct {
 	open    *sockets
 
 	upstreams *upstream.Transports
-	access    *accesslog.Log // nil: there is none
+	access    *accesslog.Log
+	logins    logins // changed under live.changing
 
 	misplaced string // why `here` is not where this gateway stands; "": nothing says so
 
@@ -105,7 +106,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 			err = errors.Join(err, g.close())
 		}
 	}()
-	if g.hooks, err = openHooks(c, release, g.ledger, g.metrics, log); err != nil {
+	if g.hooks, err = openHooks(g.live.config, release, g.ledger, g.metrics, log); err != nil {
 		return nil, err
 	}
 	checkpoint := audit.OpenCheckpoint(c.State, log)
@@ -127,8 +128,8 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		Ledger: g.ledger, Others: g.others(), Copying: g.copying,
 		Unrecorded: c.Replication.Unrecorded == configs.UnrecordedAccept, Registerer: g.metrics, Log: log,
 	})
-	if g.access, err = openAccessLog(c, g.metrics, log); err != nil {
-		return nil, err
+	if g.access, err = accesslog.Open(accessLogOf(c), g.metrics, log); err != nil {
+		return nil, fmt.Errorf("proxy.access_log: %w", err)
 	}
 	g.memory = memory
 	g.limiter = proxy.NewConnLimiter(min(may.clients, g.memory.clients), clientShare(c), g.memory.heads, g.metrics)
@@ -143,52 +144,23 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 func (g *Gateway) newDNS(may descriptors) *dnsserver.Server {
 	c := g.live.config()
 	return dnsserver.New(dnsserver.Config{
-		Hostname: c.Hostname, Nameservers: c.DNS.Nameservers, TTL: c.DNS.TTL, MaxConns: may.dns,
+		Hostname: c.Hostname, MaxConns: may.dns,
 		Locate: g.geo.Locate, Map: g.geo.Orders, Fleet: g.named(),
 		Registerer: g.metrics, Log: g.log,
-	})
+	}, namesOf(c))
 }
 
 func (g *Gateway) newProxy(recorder *ledger.Recorder, may descriptors) *proxy.Proxy {
 	c := g.live.config()
 	return proxy.New(proxy.Config{
-		Hostname: c.Hostname, Here: c.Here, Upstreams: g.upstreams,
-		Paths: c.Proxy.Paths, TrustedProxies: c.Proxy.TrustedProxies,
-		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
-		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest,
-		Memory: g.memory.proxy, ClientShare: clientShare(c), Hashing: float64(c.Proxy.Limits.Hashing) / 100,
+		Hostname: c.Hostname, Upstreams: g.upstreams, Memory: g.memory.proxy,
 		Pipes: splice.NewPool(min(may.pipes, g.memory.pipes)),
 		Map:   g.geo.Orders, Fleet: g.reached(),
 		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
 		Ledger: recorder, Agreement: g.agreement(),
-		Own:     ownLogins(c, g.upstreams),
 		Traffic: g.sent, Replication: clientWrites{g.copying}, Writes: g.copying.Writes, UnseenDeletes: c.Cluster == nil,
-		Registerer: g.metrics, Log: g.log, AccessLog: g.accessLog(),
-	})
-}
-
-// openAccessLog opens what the file names; nil: nothing.
-func openAccessLog(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) (*accesslog.Log, error) {
-	name := c.Proxy.AccessLog
-	switch name {
-	case "":
-		return nil, nil
-	case configs.AccessLogStdout:
-		name = accesslog.Stdout
-	}
-	opened, err := accesslog.Open(name, reg, log)
-	if err != nil {
-		return nil, fmt.Errorf("proxy.access_log: %w", err)
-	}
-	return opened, nil
-}
-
-// accessLog is where the proxy's requests are logged; nil: nowhere.
-func (g *Gateway) accessLog() func(accesslog.Entry) {
-	if g.access == nil {
-		return nil
-	}
-	return g.access.Add
+		Registerer: g.metrics, Log: g.log,
+	}, g.clientSettings(c))
 }
 
 func newMonitor(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) (*health.Monitor, error) {

@@ -50,5 +50,9 @@ func (g *Gateway) changes() []change {
 	return []change{
 		g.changeGeo,
 		g.changeCertificate,
+		g.changeWays,
+		g.changeCopying,
+		g.changeHooks,
+		g.changeClients,
 	}
 }

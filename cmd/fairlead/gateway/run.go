@@ -56,11 +56,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 	})
 	clients := proxy.NewServer(http.HandlerFunc(g.serveClient), g.tls, g.limiter, g.memory.proxy,
-		limits(g.live.config().Proxy.Limits), g.log)
+		g.silence, g.log)
 	var doors []net.Listener
 	for _, l := range open.proxy {
 		doors = append(doors, l)
-		bounded := proxy.Listener(l, g.tls, g.limiter, g.live.config().Proxy.TrustedProxies, g.log)
+		bounded := proxy.Listener(l, g.tls, g.limiter, g.trustedProxies, g.log)
 		all.Go(func() error { return served(clients.Serve(bounded)) })
 	}
 	operators := &http.Server{

@@ -69,48 +69,6 @@ func healthFile(c *configs.Config) string {
 	return filepath.Join(c.State, "health.json")
 }
 
-func endpoints(c *configs.Config) ([]upstream.Endpoint, error) {
-	out := make([]upstream.Endpoint, len(c.Replicas))
-	for i, r := range c.Replicas {
-		t, err := r.TLS().Config()
-		if err != nil {
-			return nil, err
-		}
-		out[i] = upstream.Endpoint{Name: r.Name, URL: r.Upstream, Host: r.Host, TLS: t}
-	}
-	return out, nil
-}
-
-// newUpstreams makes the ways to all replicas, through another gateway where this one cannot reach them itself.
-func newUpstreams(c *configs.Config, m *health.Monitor, agreed *agreement, may descriptors) (*upstream.Transports,
-	error) {
-	to, err := endpoints(c)
-	if err != nil {
-		return nil, err
-	}
-	var relay upstream.Relay
-	if agreed != nil {
-		if relay, err = relayOf(c, agreed); err != nil {
-			return nil, err
-		}
-	}
-	return upstream.New(upstream.Config{
-		Hostname: c.Hostname, Endpoints: to, Relay: relay, Alive: m.Alive,
-		Dial: upstream.DialTimeout, Patience: limits(c.Proxy.Limits).Alone, MaxManifest: c.Proxy.Limits.Manifest,
-		MaxConns: may.toReplica, MaxIdleConns: may.idleReplica,
-	}), nil
-}
-
-func relayOf(c *configs.Config, a *agreement) (upstream.Relay, error) {
-	r := upstream.Relay{Front: a.Front, Scheme: "http"}
-	if c.Proxy.TLS == nil {
-		return r, nil
-	}
-	t, err := c.FrontTLS().Config()
-	r.Scheme, r.TLS = "https", t
-	return r, err
-}
-
 func limits(of configs.Limits) proxy.Limits {
 	l := proxy.DefaultLimits()
 	l.FirstByte, l.Lists, l.Silence, l.Resume = of.FirstByte, of.Lists, of.Silence, of.Resume

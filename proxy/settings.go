@@ -1,0 +1,85 @@
+package proxy
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/fairlead-gateway/fairlead/proxy/accesslog"
+	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/transfer"
+)
+
+// Settings are what a Proxy goes by that may change while it runs. A request goes by those that it began with. All
+// fields but LeaseIdle and Limits may be zero.
+type Settings struct {
+	Here           string // the replica beside this gateway; "" if there is none
+	Paths          []string
+	TrustedProxies []netip.Prefix
+	LeaseIdle      time.Duration
+	OwnerHome      bool
+	Limits         Limits
+	MaxManifest    int64                       // bytes; a larger one is refused. 0 is transfer.DefaultMaxManifest
+	ClientShare    float64                     // of room, and of a replica's connections, for one client; 0 is DefaultShare
+	Hashing        float64                     // of one core, for comparing blobs with their digests; 0: none is
+	Own            map[string]transfer.Replica // as the gateway logs in there itself, where the file has a login
+	AccessLog      func(accesslog.Entry)       // of each request when it has ended: must not block. nil: there is none
+	Incarnations   map[string]string           // of the registries of all replicas; nil: nothing is known of that
+}
+
+// Update has requests go by other settings from now on. What is remembered of replicas that are gone, or have become
+// other registries, is forgotten.
+func (p *Proxy) Update(s Settings) {
+	p.updating.Lock()
+	defer p.updating.Unlock()
+	before := p.settings.Load()
+	p.use(s)
+	if before.Incarnations == nil || s.Incarnations == nil {
+		return
+	}
+	lost := map[string]bool{}
+	for name, was := range before.Incarnations {
+		is, there := s.Incarnations[name]
+		lost[name] = !there || is != was
+	}
+	if !slices.Contains(slices.Collect(maps.Values(lost)), true) {
+		return
+	}
+	for _, remembered := range []interface{ forget(lost map[string]bool) }{
+		p.leases, p.pushes, p.resolutions, p.anonymous, p.readOnly, p.throttled, p.speeds, p.looks,
+	} {
+		remembered.forget(lost)
+	}
+}
+
+// use needs updating.
+func (p *Proxy) use(s Settings) {
+	s.MaxManifest = cmp.Or(s.MaxManifest, transfer.DefaultMaxManifest)
+	s.ClientShare = cmp.Or(s.ClientShare, DefaultShare)
+	p.settings.Store(&s)
+	for _, l := range []*changingDuration{
+		&p.leases.idle, &p.pushes.idle, &p.uploads.life, &p.brokenOff.life, &p.cache.life,
+	} {
+		l.set(s.LeaseIdle)
+	}
+	p.looks.budget.setShare(s.Hashing, time.Now())
+	p.room.set(s.ClientShare, s.Limits.FirstByte)
+	p.metrics.keep(s.Incarnations)
+	p.places.set(int(s.ClientShare * float64(p.Upstreams.MaxConns())))
+}
+
+// isOther reports whether a replica of a decision is gone by now, or has become another registry: what it accepts
+// then is in no registry of the fleet.
+func (p *Proxy) isOther(r *router.Replica) bool {
+	all := p.settings.Load().Incarnations
+	return all != nil && all[r.Name] != r.Incarnation
+}
+
+// changingDuration is one that others read while it may change.
+type changingDuration struct{ ns atomic.Int64 }
+
+func (d *changingDuration) get() time.Duration  { return time.Duration(d.ns.Load()) }
+func (d *changingDuration) set(v time.Duration) { d.ns.Store(int64(v)) }
