@@ -46,6 +46,7 @@ const (
 	LeftOut  PlaceState = "left_out"  // by a filter of the file
 	ReadOnly PlaceState = "read_only" // nothing is written there
 	Offline  PlaceState = "offline"   // by the operator's word
+	Leaving  PlaceState = "leaving"   // the file has the replica no more
 )
 
 // Expected reports whether the replica has the image, or will have it.

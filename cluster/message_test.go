@@ -16,7 +16,7 @@ func FuzzMessage(f *testing.F) {
 	good := message{V: 1, Type: typeGrants, From: "gw1", Boot: "0123", Up: 5, ID: 7,
 		Grants: []wireGrant{{"app", "westus", 1, 2, "gw1", true, true, 3}},
 		Reports: []memberReport{{"gw1", "0123", 1,
-			map[string]Report{"westus": {true, map[string]bool{"203.0.113.1": false}, []string{"203.0.113.1"}, true}}}},
+			map[string]Report{"westus": {true, map[string]bool{"203.0.113.1": false}, []string{"203.0.113.1"}, "westus@1"}}}},
 		Digest: make([]byte, 8*buckets)}
 	f.Add(good.encode())
 	f.Add([]byte(`{"v":2,"type":"later","from":"gw1","boot":"1","more":{}}`))

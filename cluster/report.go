@@ -10,7 +10,7 @@ type Report struct {
 	Upstream bool            `json:"u"` // whether it is up
 	Fronts   map[string]bool `json:"f,omitempty"`
 	Leaving  []string        `json:"l,omitempty"` // of its own fronts, those that are about to close
-	Surveyed bool            `json:"s,omitempty"` // what it had before anybody recorded it was found out
+	Surveyed string          `json:"s,omitempty"` // the registry, where what it had before anybody recorded it was found out
 }
 
 // Bounds of one member's report: those of the configuration file.
@@ -32,7 +32,7 @@ func (r memberReport) valid() bool {
 		return false
 	}
 	for replica, v := range r.Replicas {
-		if !validName(replica) || len(v.Fronts) > maxFronts || len(v.Leaving) > maxFronts {
+		if !validName(replica) || v.Surveyed != "" && !validName(v.Surveyed) || len(v.Fronts) > maxFronts || len(v.Leaving) > maxFronts {
 			return false
 		}
 		for _, front := range slices.AppendSeq(slices.Clone(v.Leaving), maps.Keys(v.Fronts)) {

@@ -188,8 +188,9 @@ func (s *site) open() {
 	s.ledger, err = ledger.Open(s.dir, "gateway", ledger.Named("west", "east", "europe"), time.Now, log)
 	s.must(err)
 	s.queue, err = webhook.Open(webhook.Config{
-		Dir: s.dir, Regions: []string{"west", "east", "europe"}, InFile: s.in, AllowPrivate: true,
-		Now: time.Now, Log: log, Registerer: prometheus.NewRegistry(),
+		Dir:      s.dir,
+		Settings: webhook.Settings{Regions: []string{"west", "east", "europe"}, InFile: s.in, AllowPrivate: true},
+		Now:      time.Now, Log: log, Registerer: prometheus.NewRegistry(),
 	})
 	s.must(err)
 	s.notifier = New(Options{

@@ -79,8 +79,8 @@ func (b *blobs) join(key blobKey, size int64, sources []string) (j *blobJob, joi
 	if j, ok := b.jobs[key]; ok {
 		return j, true
 	}
-	if b.slots[key.target] == nil {
-		b.slots[key.target] = make(chan struct{}, b.Concurrency)
+	if most := b.settings.Load().Concurrency; cap(b.slots[key.target]) != most { // what runs ends in the places it has
+		b.slots[key.target] = make(chan struct{}, most)
 	}
 	slots := b.slots[key.target]
 	j = &blobJob{done: make(chan struct{})}
@@ -105,6 +105,8 @@ func (b *blobs) copyWhenFree(key blobKey, size int64, sources []string, slots ch
 	defer func() { <-slots }()
 	ctx, cancel := context.WithTimeout(b.ctx, copyBound)
 	defer cancel()
+	ctx, leave := b.during(ctx, key.target)
+	defer leave()
 	from := ""
 	return b.guardedWrite(ctx, key.target, key.reference(), func(ctx context.Context) error {
 		there, err := b.present(ctx, key, sources)

@@ -28,7 +28,7 @@ type inBubble struct {
 func newInBubble(t *testing.T, kept Ledger, change ...func(*Options)) *inBubble {
 	x := &inBubble{}
 	o := Options{
-		Gateway: x, Ledger: kept, Concurrency: 1, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		Gateway: x, Ledger: kept, Settings: Settings{Concurrency: 1}, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	}
 	for _, do := range change {
 		do(&o)

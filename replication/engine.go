@@ -38,17 +38,22 @@ type Gateway interface {
 	Surveyed(replica string) bool
 }
 
+// Settings are what may change while the engine runs.
+type Settings struct {
+	Concurrency    int   // images, and blobs, at a time to one replica; at least 1
+	BytesPerSecond int64 // to one replica; 0: no bound
+}
+
 // Options are what the engine works with.
 type Options struct {
-	Gateway        Gateway
-	Ledger         Ledger
-	Concurrency    int                                    // images, and blobs, at a time to one replica
-	BytesPerSecond int64                                  // to one replica; 0: no bound
-	Moved          func(source, target string, bytes int) // counts what a source sent for a target; nil: nobody counts
-	Writes         *transfer.Writes                       // shared with others that write as the gateway; nil: none
-	UnseenDeletes  bool                                   // others may delete without the ledger hearing of it
-	Metrics        prometheus.Registerer
-	Log            *slog.Logger
+	Gateway       Gateway
+	Ledger        Ledger
+	Settings                                             // at first
+	Moved         func(source, target string, bytes int) // counts what a source sent for a target; nil: nobody counts
+	Writes        *transfer.Writes                       // shared with others that write as the gateway; nil: none
+	UnseenDeletes bool                                   // others may delete without the ledger hearing of it
+	Metrics       prometheus.Registerer
+	Log           *slog.Logger
 
 	recheckDelay time.Duration // 0: recheckDelay
 }
@@ -57,6 +62,7 @@ type Options struct {
 type Engine struct {
 	// Static after New.
 	Options
+	settings     atomic.Pointer[Settings]
 	metrics      *metrics
 	wake         chan struct{} // holds one
 	earlyBlobs   chan struct{} // one for each blob that is copied before its manifest
@@ -74,6 +80,7 @@ type Engine struct {
 	running    sync.WaitGroup       // incremented by Run, and under mu while blobs is there
 	rechecks   map[string]*rechecks // Guarded by mu; by replica.
 	catalogs   map[string]catalog   // Guarded by mu; by replica.
+	lives      map[string]*life     // Guarded by mu; by replica, of the fleet at the last round.
 }
 
 // New makes an engine, which Run starts.
@@ -86,13 +93,15 @@ func New(o Options) *Engine {
 		o.Writes = &transfer.Writes{}
 	}
 	o.recheckDelay = cmp.Or(o.recheckDelay, recheckDelay)
-	return &Engine{
+	e := &Engine{
 		Options: o, metrics: newMetrics(o.Metrics),
 		wake: make(chan struct{}, 1), earlyBlobs: make(chan struct{}, maxEarlyBlobs),
 		workers: map[string]*worker{}, meters: map[string]*meter{}, taskEnded: make(chan struct{}),
 		recentWrites: recent,
-		rechecks:     map[string]*rechecks{}, catalogs: map[string]catalog{},
+		rechecks:     map[string]*rechecks{}, catalogs: map[string]catalog{}, lives: map[string]*life{},
 	}
+	e.settings.Store(&o.Settings)
+	return e
 }
 
 // Run works until ctx ends, and then until all tasks under way have ended.
@@ -184,6 +193,7 @@ func (e *Engine) runRound(ctx context.Context, b *blobs) time.Duration {
 	e.mu.Unlock()
 	served := fleet.Served()
 	e.dropUnserved(served)
+	e.dropGone(fleet)
 	wait := tick
 	for _, name := range served {
 		e.mu.Lock()

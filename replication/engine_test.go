@@ -353,7 +353,7 @@ func TestStop(t *testing.T) {
 	})
 	x.push("v1", x.at["a"].image("v1", "layer"), "a")
 	x.fleet.Store(&Fleet{Replicas: three().Replicas, Assigned: []string{"b"}})
-	x.Concurrency = 1
+	x.Update(Settings{Concurrency: 1})
 	stop := x.run()
 	<-began
 	stop()

@@ -29,6 +29,8 @@ var (
 func (e *Engine) execute(ctx context.Context, b *blobs, t Task) error {
 	ctx, cancel := context.WithTimeout(ctx, taskBound)
 	defer cancel()
+	ctx, leave := e.during(ctx, t.Target)
+	defer leave()
 	entries := slices.DeleteFunc(slices.Clone(t.Entries), func(entry ledger.Entry) bool { return !e.wanted(entry, t) })
 	if len(entries) == 0 {
 		return nil
@@ -57,6 +59,7 @@ func (e *Engine) execute(ctx context.Context, b *blobs, t Task) error {
 // performOnce confirms the tags of a task, but not its digest, if it returns errReferrerPending: so the task is tried
 // again.
 func (e *Engine) performOnce(ctx context.Context, b *blobs, t Task) error {
+	holder := e.holder(t.Target)
 	done, err := e.confirmable(t)
 	if err != nil {
 		return err
@@ -72,7 +75,7 @@ func (e *Engine) performOnce(ctx context.Context, b *blobs, t Task) error {
 		return nil // it was overtaken, though half of it may lie over what is wanted now
 	}
 	for _, entry := range done {
-		if err := e.Ledger.Confirm(entry, t.Target); err != nil {
+		if err := e.Ledger.Confirm(entry, holder); err != nil {
 			return err
 		}
 	}

@@ -327,7 +327,7 @@ func newRegion(t *testing.T, change ...func(*Options)) *region {
 		x.at[r.Name] = newStore(t)
 	}
 	o := Options{
-		Gateway: x, Ledger: x.fakeLedger, Concurrency: 4, Metrics: prometheus.NewRegistry(),
+		Gateway: x, Ledger: x.fakeLedger, Settings: Settings{Concurrency: 4}, Metrics: prometheus.NewRegistry(),
 		Log:          slog.New(slog.DiscardHandler),
 		recheckDelay: time.Second / 4,
 	}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fairlead-gateway/fairlead/transfer"
@@ -15,10 +16,8 @@ const window = 60
 
 // meter counts and bounds what is sent to one replica.
 type meter struct {
-	// Static after newMeter.
-	limit *rate.Limiter // nil: no bound
-	most  int           // bytes of one read
-	count func(bytes int)
+	count func(bytes int)           // Static.
+	bound atomic.Pointer[bandwidth] // never nil
 
 	mu      sync.Mutex
 	total   int64         // Guarded by mu.
@@ -26,14 +25,31 @@ type meter struct {
 	marks   [window]int64 // Guarded by mu; the second that each is of.
 }
 
-// newMeter makes single reads small: a transfer that waits for its share of the bandwidth must not look stalled.
+// bandwidth bounds reads.
+type bandwidth struct {
+	perSecond int64
+	limit     *rate.Limiter // nil: no bound
+	most      int           // bytes of one read
+}
+
 func newMeter(bytesPerSecond int64, count func(bytes int)) *meter {
-	m := &meter{most: 256 << 10, count: count}
-	if bytesPerSecond > 0 {
-		m.most = int(min(max(bytesPerSecond/20, 1), 256<<10))
-		m.limit = rate.NewLimiter(rate.Limit(bytesPerSecond), m.most)
-	}
+	m := &meter{count: count}
+	m.bound.Store(&bandwidth{perSecond: -1})
+	m.update(bytesPerSecond)
 	return m
+}
+
+// update makes single reads small: a transfer that waits for its share of the bandwidth must not look stalled.
+func (m *meter) update(bytesPerSecond int64) {
+	if m.bound.Load().perSecond == bytesPerSecond {
+		return
+	}
+	b := &bandwidth{perSecond: bytesPerSecond, most: 256 << 10}
+	if bytesPerSecond > 0 {
+		b.most = int(min(max(bytesPerSecond/20, 1), 256<<10))
+		b.limit = rate.NewLimiter(rate.Limit(bytesPerSecond), b.most)
+	}
+	m.bound.Store(b)
 }
 
 func (m *meter) sent(n int, now time.Time) {
@@ -87,11 +103,12 @@ type meteredBody struct {
 }
 
 func (b *meteredBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p[:min(len(p), b.most)])
+	bound := b.bound.Load()
+	n, err := b.ReadCloser.Read(p[:min(len(p), bound.most)])
 	if n > 0 {
 		b.sent(n, time.Now())
-		if b.limit != nil {
-			if err := b.limit.WaitN(b.request.Context(), n); err != nil {
+		if bound.limit != nil {
+			if err := bound.limit.WaitN(b.request.Context(), n); err != nil {
 				return 0, err
 			}
 		}
@@ -119,9 +136,12 @@ func (e *Engine) source(name, target string) transfer.Replica {
 func (e *Engine) meter(name string) *meter {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.meters[name] == nil && e.gone(name) { // nobody would take its series away again
+		return newMeter(e.settings.Load().BytesPerSecond, func(int) {})
+	}
 	if e.meters[name] == nil {
 		bytes := e.metrics.bytes.WithLabelValues(name)
-		e.meters[name] = newMeter(e.BytesPerSecond, func(n int) { bytes.Add(float64(n)) })
+		e.meters[name] = newMeter(e.settings.Load().BytesPerSecond, func(n int) { bytes.Add(float64(n)) })
 	}
 	return e.meters[name]
 }

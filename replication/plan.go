@@ -13,6 +13,8 @@ type Replica struct {
 	Name     string
 	Up       bool
 	Offline  bool     // the operator took it out
+	Leaving  bool     // the file has it no more: it is a source, and nothing is copied or deleted there
+	Holder   string   // which registry it is: another one under the same name has another holder
 	Writable bool     // it accepts writes
 	Storage  string   // replicas of the same storage have the same content; "" is its own
 	Sources  []string // the others, the nearest first
@@ -47,7 +49,7 @@ func (f Fleet) Served() (names []string) {
 }
 
 func (f Fleet) serves(r *Replica) bool {
-	return r.Writable && !r.Offline && slices.Contains(f.Assigned, r.Name)
+	return r.Writable && !r.Offline && !r.Leaving && slices.Contains(f.Assigned, r.Name)
 }
 
 // target is nil if nothing can be copied to the replica now.

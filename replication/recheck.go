@@ -120,7 +120,7 @@ func (e *Engine) startRechecks(ctx context.Context, target string, incoming []le
 	if all { // nobody would hear that a name is there which nobody looks at again
 		maps.DeleteFunc(r.lacking, func(what ledger.Reference, _ bool) bool { return !again[what] })
 	}
-	for range min(e.Concurrency-r.running, len(r.names)) {
+	for range min(e.settings.Load().Concurrency-r.running, len(r.names)) {
 		r.running++
 		e.running.Go(func() { e.runRechecks(ctx, target, r) })
 	}

@@ -270,7 +270,7 @@ func TestManyRechecks(t *testing.T) {
 		x.rememberWriteDone("b", e.Reference, hlc.Stamp{})
 		incoming = append(incoming, e)
 	}
-	x.Concurrency = 0
+	x.Update(Settings{})
 	x.startRechecks(t.Context(), "b", incoming, false)
 	if n := len(x.rechecks["b"].names); n != maxRecentWrites {
 		t.Errorf("%d names", n)

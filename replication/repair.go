@@ -41,7 +41,7 @@ func (e *Engine) executeNow(ctx context.Context, t Task) error {
 	defer leave()
 	defer context.AfterFunc(b.ctx, func() { cancel(errStopped) })()
 	err = e.execute(ctx, b, t)
-	e.metrics.tasks.WithLabelValues(t.Target, string(t.Action), result(err)).Inc()
+	e.countTask(t, err)
 	return err
 }
 

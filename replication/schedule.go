@@ -63,7 +63,7 @@ func (e *Engine) startTasks(ctx context.Context, b *blobs, w *worker, now time.T
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for ctx.Err() == nil {
-		t, ok := w.next(e.Concurrency, now)
+		t, ok := w.next(e.settings.Load().Concurrency, now)
 		if !ok {
 			break
 		}
@@ -97,7 +97,7 @@ func (e *Engine) finishTask(ctx context.Context, w *worker, t Task, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	e.metrics.tasks.WithLabelValues(t.Target, string(t.Action), result(err)).Inc()
+	e.countTask(t, err)
 	if err != nil {
 		e.Log.Warn("replication failed; `fairlead replication failures` shows whether and when it is tried again",
 			"replica", t.Target, "action", t.Action, "repository", t.Repository, "digest", t.Digest, "error", err)
@@ -115,6 +115,9 @@ func (e *Engine) endTask(w *worker, t Task) {
 
 // setGauges is called with mu.
 func (e *Engine) setGauges(w *worker) {
+	if e.workers[w.name] != w { // it has ended after its replica
+		return
+	}
 	e.metrics.pending.WithLabelValues(w.name).Set(float64(w.pending + len(e.rechecksOf(w.name).lacking)))
 	e.metrics.givenUp.WithLabelValues(w.name).Set(float64(w.failures.countGivenUp()))
 }

@@ -58,11 +58,11 @@ func (s *Service) Create(sub subscription.Subscription) (subscription.Subscripti
 		sub.Status = subscription.Enabled
 	}
 	sub.InFile = false
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err := sub.Check(s.regions); err != nil {
 		return subscription.Subscription{}, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if _, exists := s.subscriptions[keyOf(sub.Name)]; exists {
 		return subscription.Subscription{}, ErrExists
 	}

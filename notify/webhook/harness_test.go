@@ -54,7 +54,7 @@ func tryOpen(t *testing.T, o setup) (*site, error) {
 	s := &site{}
 	var err error
 	s.Service, err = open(Config{
-		Dir: o.dir, InFile: o.inFile, AllowPrivate: !o.refusePrivate, Now: s.clock,
+		Dir: o.dir, Settings: Settings{InFile: o.inFile, AllowPrivate: !o.refusePrivate}, Now: s.clock,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Registerer: prometheus.NewRegistry(),
 	}, o.maxPending, o.maxLogged)
 	return s, err

@@ -102,9 +102,10 @@ const (
 // child publishes for ever, delivers meanwhile, and says what it was told is on disk.
 func child() {
 	s, err := Open(Config{
-		Dir: os.Getenv(envChild), InFile: []subscription.Subscription{receiver(os.Getenv(envURL))}, AllowPrivate: true,
-		Now: time.Now,
-		Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+		Dir:      os.Getenv(envChild),
+		Settings: Settings{InFile: []subscription.Subscription{receiver(os.Getenv(envURL))}, AllowPrivate: true},
+		Now:      time.Now,
+		Log:      slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

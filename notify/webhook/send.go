@@ -55,7 +55,7 @@ func (s *Service) send(ctx context.Context, sub subscription.Subscription, d Del
 	}
 	out := outcome{request: requestMessage(req)}
 	client := &http.Client{
-		Transport:     s.transport,
+		Transport:     s.way(),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	resp, err := client.Do(req)

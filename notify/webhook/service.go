@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"cmp"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,31 +26,28 @@ const (
 
 // Config is what a Service needs.
 type Config struct {
-	Dir          string                      // of the file webhooks.db; empty: it ends with the process
-	InFile       []subscription.Subscription // the file's
-	Regions      []string                    // a location is one of them
-	AllowPrivate bool                        // whether receivers may be on loopback and in private networks
-	TLS          *tls.Config                 // whose certificates receivers may have; nil: those that the system trusts
-	Now          func() time.Time
-	Log          *slog.Logger
-	Registerer   prometheus.Registerer
+	Dir string // of the file webhooks.db; empty: it ends with the process
+	Settings
+	Now        func() time.Time
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
 }
 
 // Service keeps subscriptions, and events until their receivers have them.
 type Service struct {
 	// Static after Open.
-	store     *store
-	regions   []string
-	now       func() time.Time
-	log       *slog.Logger
-	metrics   *metrics
-	transport http.RoundTripper
-	wake      chan struct{} // of one: something may be due
+	store   *store
+	now     func() time.Time
+	log     *slog.Logger
+	metrics *metrics
+	wake    chan struct{} // of one: something may be due
 
 	// Guarded by mu.
 	mu            sync.Mutex
 	subscriptions map[string]subscription.Subscription // by key
-	inFlight      map[string]map[uint64]bool           // numbers, by the key of their queue
+	regions       []string
+	transport     http.RoundTripper
+	inFlight      map[string]map[uint64]bool // numbers, by the key of their queue
 }
 
 // Open reads what was left. Only one process may have a directory open.
@@ -60,27 +56,13 @@ func Open(c Config) (*Service, error) { return open(c, maxPending, maxLogged) }
 func open(c Config, maxPending int64, maxLogged uint64) (*Service, error) {
 	s := &Service{
 		regions: c.Regions, now: c.Now, log: c.Log, transport: newTransport(c.AllowPrivate, c.TLS),
-		wake:          make(chan struct{}, 1),
-		subscriptions: map[string]subscription.Subscription{}, inFlight: map[string]map[uint64]bool{},
-	}
-	var errs []error
-	for _, sub := range c.InFile {
-		if _, twice := s.subscriptions[keyOf(sub.Name)]; twice {
-			errs = append(errs, fmt.Errorf("%w: two are called %s", subscription.ErrInvalid, sub.Name))
-		}
-		if err := sub.Check(c.Regions); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", sub.Name, err))
-		}
-		sub.InFile = true
-		s.subscriptions[keyOf(sub.Name)] = sub
-	}
-	if len(s.subscriptions) > subscription.MaxSubscriptions {
-		errs = append(errs, ErrTooMany)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+		wake:     make(chan struct{}, 1),
+		inFlight: map[string]map[uint64]bool{},
 	}
 	var err error
+	if s.subscriptions, err = c.inFile(); err != nil {
+		return nil, err
+	}
 	if s.store, err = openStore(c.Dir, maxPending, maxLogged); err != nil {
 		return nil, err
 	}
@@ -105,13 +87,7 @@ func (s *Service) load() error {
 		}
 		s.subscriptions[keyOf(sub.Name)] = sub
 	}
-	return s.store.reconcileQueues(inFile, func(key string) bool {
-		_, belongs := s.subscriptions[key]
-		if !belongs {
-			s.log.Warn("a webhook is no longer in the file: what was queued for it goes", "webhook", key)
-		}
-		return belongs
-	})
+	return s.reconcile(inFile)
 }
 
 // Close ends it, after Run has ended.

@@ -31,19 +31,23 @@ type Ledger interface {
 	// PushOver records a push of now, if the tag's entry is still old.
 	PushOver(old ledger.Entry, c ledger.Content, replica string) (done bool, err error)
 	// Confirm changes nothing if the ledger has a later write than the entry.
-	Confirm(e ledger.Entry, replica string) error
+	Confirm(e ledger.Entry, holder string) error
 }
 
 // Replica is a replica as an audit sees it.
 type Replica struct {
 	Name   string
-	Up     bool // it can be asked now
-	Served bool // this gateway copies to it
+	Holder string // which registry it is, for Confirm and Surveyed; "": the name
+	Up     bool   // it can be asked now
+	Served bool   // this gateway copies to it
 	// this gateway, and no other, records what was there before any gateway
 	Survey            bool
 	SurveyedElsewhere bool                         // another gateway has done that
 	LeftOut           func(repository string) bool // a filter: those are neither copied nor looked at
 }
+
+// holder names the registry that the replica is.
+func (r Replica) holder() string { return cmp.Or(r.Holder, r.Name) }
 
 // Gateway is what an audit asks the gateway that runs it.
 type Gateway interface {
@@ -88,6 +92,7 @@ type Audit struct {
 
 	mu       sync.Mutex
 	paces    map[string]*pace // Guarded by mu; by replica.
+	fleet    []string         // Guarded by mu; nil: all replicas are of it.
 	latest   *report          // Guarded by mu; of the last audit on demand. Nil: there was none.
 	lastID   int64            // Guarded by mu.
 	requests chan *report     // holds one

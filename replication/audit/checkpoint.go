@@ -17,7 +17,7 @@ const (
 
 // checkpoint is what the file holds.
 type checkpoint struct {
-	Surveyed []string `json:"surveyed"` // replicas that have been audited once, to the end
+	Surveyed []string `json:"surveyed"` // holders that have been audited once, to the end
 	Run      []string `json:"run"`      // replicas of the audit that runs; none: none does
 	After    string   `json:"after"`    // the last repository that is done
 }
@@ -55,9 +55,9 @@ func OpenCheckpoint(dir string, log *slog.Logger) *Checkpoint {
 	return c
 }
 
-// Surveyed reports whether the replica has been audited once, so that the ledger has what was there before it.
-func (c *Checkpoint) Surveyed(replica string) bool {
-	return slices.Contains(c.read().Surveyed, replica)
+// Surveyed reports whether a registry has been audited once, so that the ledger has what was there before it.
+func (c *Checkpoint) Surveyed(holder string) bool {
+	return slices.Contains(c.read().Surveyed, holder)
 }
 
 func (c *Checkpoint) read() checkpoint {

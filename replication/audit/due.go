@@ -30,16 +30,16 @@ type lastAudit struct {
 // replica's tags win where nothing is recorded: while another gateway surveys it, no other replica is audited for the
 // first time.
 func due(
-	fleet []Replica, complete []string, history map[string]lastAudit, survey firstSurvey, now time.Time,
+	fleet []Replica, surveyedHolders []string, history map[string]lastAudit, survey firstSurvey, now time.Time,
 ) (names []string) {
-	surveyed := func(name string) bool { return slices.Contains(complete, name) }
+	surveyed := func(r Replica) bool { return slices.Contains(surveyedHolders, r.holder()) }
 	for i, r := range fleet {
-		wanted := r.Served || r.Survey && !surveyed(r.Name)
-		if !r.Up || !wanted || !history[r.Name].longAgo(now) {
+		wanted := r.Served || r.Survey && !surveyed(r)
+		if !r.Up || !wanted || !history[r.holder()].longAgo(now) {
 			continue
 		}
 		first := fleet[0]
-		waits := i > 0 && !surveyed(r.Name) && first.Up && survey.runs(surveyed(first.Name), now)
+		waits := i > 0 && !surveyed(r) && first.Up && survey.runs(surveyed(first), now)
 		if waits && !slices.Contains(names, first.Name) {
 			continue
 		}
@@ -62,12 +62,13 @@ func (s firstSurvey) runs(surveyed bool, now time.Time) bool {
 	return !surveyed && now.Sub(s.began) < firstSurveyWait || now.Sub(s.heardAt) < hearsayDelay
 }
 
-// noteUnreachable notes which replicas cannot be asked now.
+// noteUnreachable notes which registries cannot be asked now.
 func noteUnreachable(fleet []Replica, history map[string]lastAudit) {
-	for name, last := range history {
-		if !slices.ContainsFunc(fleet, func(r Replica) bool { return r.Name == name && r.Up }) {
+	for holder, last := range history {
+		i := slices.IndexFunc(fleet, func(r Replica) bool { return r.holder() == holder })
+		if i < 0 || !fleet[i].Up {
 			last.retrySoon = true
-			history[name] = last
+			history[holder] = last
 		}
 	}
 }

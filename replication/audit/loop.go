@@ -59,14 +59,14 @@ func (a *Audit) learnSurveyed(fleet []Replica) (first bool) {
 	complete := a.Checkpoint.read().Surveyed
 	var more []string
 	for _, r := range fleet {
-		if r.SurveyedElsewhere && !slices.Contains(complete, r.Name) {
-			more = append(more, r.Name)
+		if r.SurveyedElsewhere && !slices.Contains(complete, r.holder()) {
+			more = append(more, r.holder())
 		}
 	}
 	if len(more) > 0 {
 		a.Checkpoint.update(func(c *checkpoint) { c.addSurveyed(more) })
 	}
-	return len(more) > 0 && more[0] == fleet[0].Name
+	return len(more) > 0 && more[0] == fleet[0].holder()
 }
 
 func (a *Audit) background(ctx context.Context, names []string, history map[string]lastAudit) {
@@ -76,7 +76,10 @@ func (a *Audit) background(ctx context.Context, names []string, history map[stri
 		after = m.After
 	}
 	a.Checkpoint.update(func(c *checkpoint) { c.Run, c.After = names, after })
-	began := time.Now()
+	began, holders := time.Now(), map[string]string{}
+	for _, r := range a.Gateway.Replicas() {
+		holders[r.Name] = r.holder()
+	}
 	report := &report{Started: began, Request: Request{Replicas: names, Repair: true}}
 	complete := a.perform(ctx, report, true, after, func(after string) {
 		a.Checkpoint.update(func(c *checkpoint) { c.After = after })
@@ -85,14 +88,18 @@ func (a *Audit) background(ctx context.Context, names []string, history map[stri
 		return
 	}
 	for _, name := range names {
-		history[name] = lastAudit{began: began, retrySoon: !slices.Contains(complete, name)}
+		history[holders[name]] = lastAudit{began: began, retrySoon: !slices.Contains(complete, name)}
 	}
 	if complete == nil { // the next one resumes there
 		return
 	}
 	a.Checkpoint.update(func(c *checkpoint) {
 		c.Run, c.After = nil, ""
-		c.addSurveyed(complete)
+		var surveyed []string
+		for _, name := range complete {
+			surveyed = append(surveyed, holders[name])
+		}
+		c.addSurveyed(surveyed)
 	})
 }
 
@@ -104,7 +111,7 @@ func (a *Audit) perform(
 	defer stop(nil)
 	r := &run{
 		Audit: a, report: report, background: background, saveProgress: save, stop: stop,
-		failed: map[string]int{}, givenUp: map[string]bool{}, listed: map[string]*catalog{},
+		holders: map[string]string{}, failed: map[string]int{}, givenUp: map[string]bool{}, listed: map[string]*catalog{},
 	}
 	complete = r.auditAll(ctx, after)
 	report.progress(func(f *findings) { f.Ended = time.Now() })

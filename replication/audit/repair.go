@@ -20,7 +20,7 @@ var errIncomplete = errors.New("it is not recorded: the replica does not have al
 // handle reports a difference. It records what is unknown at once, leaves pending ones to replication, and keeps all
 // others for the second look. found: something new was recorded.
 func (r *run) handle(d Difference, on Replica, h holding) (found bool) {
-	r.metrics.differences.WithLabelValues(d.Replica, string(d.Reason)).Inc()
+	r.count(r.metrics.differences, d.Replica, string(d.Reason))
 	switch {
 	case !r.report.Repair:
 	case d.Reason == Unknown:
@@ -82,7 +82,7 @@ func (r *run) secondLook(ctx context.Context) {
 				r.Log.Warn("a replica differs from the ledger and cannot be repaired; the next audit tries again",
 					"replica", s.Replica, "repository", s.Repository, "name", s.Name, "reason", s.Reason, "error", err)
 			}
-			r.metrics.repairs.WithLabelValues(s.Replica, string(s.Reason), string(s.Outcome)).Inc()
+			r.count(r.metrics.repairs, s.Replica, string(s.Reason), string(s.Outcome))
 			r.report.ended(s.place, s.Difference)
 			return nil
 		})

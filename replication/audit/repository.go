@@ -109,7 +109,7 @@ func (r *run) confirm(repository string, before entriesByName, answers []answer,
 			if old, known := before[e.Name]; known && e.Stamp != old.Stamp || !known && !ledger.IsFound(e.Stamp) {
 				continue // written since we looked
 			}
-			if err := r.Ledger.Confirm(e, a.Name); err != nil {
+			if err := r.Ledger.Confirm(e, a.holder()); err != nil {
 				r.ledgerFailed(repository, err)
 				return
 			}

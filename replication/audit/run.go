@@ -36,6 +36,7 @@ type run struct {
 	stop         func(error)        // ends the audit: what it has not seen must not count as seen
 
 	mu       sync.Mutex
+	holders  map[string]string   // Guarded by mu; by replica, as it was first seen.
 	failed   map[string]int      // Guarded by mu; by replica, repositories in a row.
 	givenUp  map[string]bool     // Guarded by mu: replicas that were given up.
 	listed   map[string]*catalog // Guarded by mu; by replica, where it lists all of its repositories.
@@ -159,13 +160,24 @@ func (r *run) present() (list []Replica) {
 			continue
 		}
 		i := slices.IndexFunc(fleet, func(have Replica) bool { return have.Name == name })
-		if i < 0 || !fleet[i].Up {
+		if i < 0 || !fleet[i].Up || r.isAnother(fleet[i]) {
 			r.giveUp(name, errGone)
 			continue
 		}
 		list = append(list, fleet[i])
 	}
 	return list
+}
+
+// isAnother reports whether the replica is another registry than when it was first seen: what the one had says nothing
+// of the other.
+func (r *run) isAnother(now Replica) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.holders[now.Name] == "" {
+		r.holders[now.Name] = now.holder()
+	}
+	return r.holders[now.Name] != now.holder()
 }
 
 // ledgerEntries is what the ledger has of a repository.

@@ -40,6 +40,7 @@ type agreement struct {
 	monitor    *health.Monitor
 	gossip     *ledger.Gossip
 	checkpoint *audit.Checkpoint
+	holder     func(replica string) string // which registry it is
 	log        *slog.Logger
 
 	// Written by compare, as one.
@@ -82,7 +83,7 @@ func newAgreement(
 	members.HandleNotes(noteLedger, gossip.Hear)
 	a := &agreement{
 		Cluster: members, config: config, here: c.Here, port: port, monitor: m, gossip: gossip,
-		checkpoint: checkpoint, log: log,
+		checkpoint: checkpoint, holder: l.Holder, log: log,
 	}
 	a.seen.Store(router.NewFleetView(m.Fleet(), nil, c.Here, &router.FleetView{}, time.Now()))
 	return a, nil
@@ -208,7 +209,12 @@ func (a *agreement) leave(fronts []netip.Addr) {
 func (a *agreement) tell(own *router.Fleet) {
 	a.telling.Lock()
 	defer a.telling.Unlock()
-	all := viewOf(own, a.checkpoint.Surveyed)
+	all := viewOf(own, func(replica string) string {
+		if holder := a.holder(replica); a.checkpoint.Surveyed(holder) {
+			return holder
+		}
+		return ""
+	})
 	if len(a.leaving) > 0 {
 		v := all[a.here]
 		for _, f := range a.leaving {
@@ -229,7 +235,7 @@ func (a *agreement) probeUnreachable() {
 	}
 }
 
-func viewOf(f *router.Fleet, surveyed func(replica string) bool) map[string]cluster.Report {
+func viewOf(f *router.Fleet, surveyed func(replica string) string) map[string]cluster.Report {
 	all := map[string]cluster.Report{}
 	for _, r := range f.Replicas() {
 		v := cluster.Report{Upstream: r.Upstream.Up, Fronts: map[string]bool{}, Surveyed: surveyed(r.Name)}
@@ -247,7 +253,7 @@ func viewOf(f *router.Fleet, surveyed func(replica string) bool) map[string]clus
 // surveyed: one of the gateways has found out what the replica had before anybody recorded it.
 func (a *agreement) surveyed(replica string) bool {
 	for _, sees := range a.FleetView() {
-		if sees[replica].Surveyed {
+		if sees[replica].Surveyed == a.holder(replica) {
 			return true
 		}
 	}

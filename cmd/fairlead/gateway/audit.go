@@ -19,7 +19,7 @@ func (c *copying) Replicas() (list []audit.Replica) {
 			continue
 		}
 		to := audit.Replica{
-			Name: r.Name, Up: r.Upstream.Up, Served: slices.Contains(served, r.Name),
+			Name: r.Name, Holder: c.ledger.Holder(r.Name), Up: r.Upstream.Up, Served: slices.Contains(served, r.Name),
 			Survey: slices.Contains(fleet.Assigned, r.Name), SurveyedElsewhere: c.agreed != nil &&
 				c.agreed.surveyed(r.Name),
 			LeftOut: func(repository string) bool { return c.leftOut(r.Name, repository) },

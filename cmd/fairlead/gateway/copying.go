@@ -3,8 +3,12 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,9 +47,20 @@ type copying struct {
 	member     string     // this gateway's name
 	agreed     *agreement // nil: this gateway knows no other
 	fleet      func() *router.Fleet
-	reach      map[string]transfer.Replica
-	sources    map[string][]string // by replica, the others, the nearest first
+	upstreams  *upstream.Transports
 	log        *slog.Logger
+
+	ways atomic.Pointer[ways] // never nil
+}
+
+// ways are how this gateway reaches replicas in its own name, and in which order. They are replaced as a whole.
+type ways struct {
+	reach   map[string]transfer.Replica
+	sources map[string][]string // by replica, the others, the nearest first
+}
+
+func (c *copying) waysOf(file *configs.Config) *ways {
+	return &ways{ownReach(file, c.upstreams), sourcesOf(file)}
 }
 
 // copyingParts are what copying works with.
@@ -63,12 +78,12 @@ func newCopying(config func() *configs.Config, with copyingParts, reg prometheus
 	c := config()
 	out := &copying{
 		ledger: with.ledger, checkpoint: with.checkpoint, config: config, member: member(c), agreed: with.agreed,
-		fleet: with.fleet,
-		reach: ownReach(c, with.upstreams), sources: sourcesOf(c), log: log,
+		fleet: with.fleet, upstreams: with.upstreams, log: log,
 	}
+	out.ways.Store(out.waysOf(c))
 	out.Engine = replication.New(replication.Options{
 		Gateway: out, Ledger: with.ledger, Writes: &transfer.Writes{}, UnseenDeletes: c.Cluster == nil,
-		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth, Moved: with.egress.Replicated,
+		Settings: copyingSettings(c), Moved: with.egress.Replicated,
 		Metrics: reg, Log: log,
 	})
 	out.audit = audit.New(audit.Options{
@@ -105,24 +120,45 @@ func (c *copying) rechecks(change ledger.Change) bool {
 }
 
 // Reach is how to reach a replica in this gateway's own name.
-func (c *copying) Reach(replica string) transfer.Replica { return c.reach[replica] }
+func (c *copying) Reach(replica string) transfer.Replica {
+	to, known := c.ways.Load().reach[replica]
+	if !known {
+		to = transfer.Replica{Name: replica, Transport: noWay{}, URL: &url.URL{Scheme: "http", Host: replica}}
+	}
+	return to
+}
+
+// noWay is to a replica that the file has no more.
+type noWay struct{}
+
+var errNotInFile = errors.New("the file has the replica no more")
+
+func (noWay) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		r.Body.Close() // as all transports do
+	}
+	return nil, errNotInFile
+}
 
 // Current reports whether the ledger can be written and knows what other gateways know.
 func (c *copying) Current() bool { return c.ledger.IsCurrent() }
 
 // Surveyed reports whether the ledger has what was on the replica before there was a ledger.
-func (c *copying) Surveyed(replica string) bool { return c.checkpoint.Surveyed(replica) }
+func (c *copying) Surveyed(replica string) bool {
+	return c.checkpoint.Surveyed(c.ledger.Holder(replica)) && c.ledger.Indexed(replica)
+}
 
 // Fleet is the fleet as planning sees it now.
 func (c *copying) Fleet() replication.Fleet {
 	var out replication.Fleet
 	var names []string
+	sources := c.ways.Load().sources
 	for _, r := range c.fleet().Replicas() {
 		names = append(names, r.Name)
 		out.Replicas = append(out.Replicas, replication.Replica{
 			Name: r.Name, Up: r.Upstream.Up, Offline: r.Operator == router.Offline, Writable: r.Writable,
-			Storage: r.Storage,
-			Sources: c.sources[r.Name], LeftOut: func(repository string) bool { return c.leftOut(r.Name, repository) },
+			Leaving: r.Operator == router.Leaving, Storage: r.Storage, Holder: c.ledger.Holder(r.Name),
+			Sources: sources[r.Name], LeftOut: func(repository string) bool { return c.leftOut(r.Name, repository) },
 		})
 	}
 	out.Assigned = replication.Assign(names, c.members(), c.member, cluster.Arbiter)
@@ -137,7 +173,7 @@ func (c *copying) leftOut(replica, repository string) bool {
 // Copies reports whether what is pushed to others comes to a replica.
 func (c *copying) Copies(replica, repository string) bool {
 	return !c.leftOut(replica, repository) && slices.ContainsFunc(c.config().Replicas, func(r configs.Replica) bool {
-		return r.Name == replica && r.Write && r.State != configs.StateOffline
+		return r.Name == replica && takesCopies(r)
 	})
 }
 

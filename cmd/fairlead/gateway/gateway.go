@@ -109,7 +109,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 			err = errors.Join(err, g.close())
 		}
 	}()
-	if g.hooks, err = openHooks(c, release, g.ledger, g.metrics, log); err != nil {
+	if g.hooks, err = openHooks(g.live.config, release, g.ledger, g.metrics, log); err != nil {
 		return nil, err
 	}
 	checkpoint := audit.OpenCheckpoint(c.State, log)

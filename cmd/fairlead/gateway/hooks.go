@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-gateway/fairlead/configs"
-	"github.com/fairlead-gateway/fairlead/configs/keyfiles"
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/notify"
 	"github.com/fairlead-gateway/fairlead/notify/webhook"
@@ -24,19 +23,14 @@ type hooks struct {
 }
 
 // openHooks hears from now on what is recorded, also by other gateways.
-func openHooks(c *configs.Config, release string, l *ledger.Ledger, reg prometheus.Registerer,
+func openHooks(file func() *configs.Config, release string, l *ledger.Ledger, reg prometheus.Registerer,
 	log *slog.Logger) (*hooks, error) {
-	trust, err := keyfiles.Client{Of: "webhooks", Trust: c.WebhooksCA}.Config()
+	c := file()
+	settings, err := hookSettings(c)
 	if err != nil {
 		return nil, err
 	}
-	config := webhook.Config{
-		Dir: c.State, InFile: c.Webhooks, AllowPrivate: c.WebhooksPrivate, TLS: trust, Now: time.Now, Log: log,
-		Registerer: reg,
-	}
-	for _, r := range c.Replicas {
-		config.Regions = append(config.Regions, r.Name)
-	}
+	config := webhook.Config{Dir: c.State, Settings: settings, Now: time.Now, Log: log, Registerer: reg}
 	service, err := webhook.Open(config)
 	if errors.Is(err, webhook.ErrDamaged) {
 		log.Error("webhooks that commands made, and what was not yet delivered, are lost", "error", err)
@@ -51,7 +45,7 @@ func openHooks(c *configs.Config, release string, l *ledger.Ledger, reg promethe
 		return nil, err
 	}
 	n := notify.New(notify.Options{
-		Ledger: l, Publish: service.Publish, Takers: takersOf(c), Log: log,
+		Ledger: l, Publish: service.Publish, Takers: takersOf(file), Log: log,
 		Own: webhook.Request{Host: c.Hostname, UserAgent: "fairlead/" + release},
 	})
 	l.Subscribe(func(c ledger.Change) { n.Heard(c.Entries) })
@@ -59,12 +53,13 @@ func openHooks(c *configs.Config, release string, l *ledger.Ledger, reg promethe
 }
 
 // takersOf depends on the file alone.
-func takersOf(c *configs.Config) func(repository string) []string {
+func takersOf(file func() *configs.Config) func(repository string) []string {
 	return func(repository string) (names []string) {
+		c := file()
 		for _, r := range c.Replicas {
 			leftOut := slices.ContainsFunc(c.Replication.Filters,
 				func(f configs.Filter) bool { return f.LeavesOut(r.Name, repository) })
-			if r.Write && r.State != configs.StateOffline && !leftOut {
+			if takesCopies(r) && !leftOut {
 				names = append(names, r.Name)
 			}
 		}

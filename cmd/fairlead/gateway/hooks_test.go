@@ -36,7 +36,7 @@ replicas:
 		t.Fatal(err)
 	}
 	defer l.Close()
-	h, err := openHooks(c, "v0", l, prometheus.NewRegistry(), log)
+	h, err := openHooks(func() *configs.Config { return c }, "v0", l, prometheus.NewRegistry(), log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ replicas:
 	if err != nil {
 		t.Fatal(err)
 	}
-	takers := takersOf(c)
+	takers := takersOf(func() *configs.Config { return c })
 	for repository, want := range map[string][]string{"app": {"west", "east"}, "private/app": {"west"}} {
 		if got := takers(repository); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", repository, got, want)

@@ -57,7 +57,7 @@ func (g *Gateway) askAround(ctx context.Context, e ledger.Entry, fleet replicati
 			place.State, place.Reason = admin.Pending, "it is down"
 		default:
 			all.Go(func() {
-				found, there, err := g.copying.reach[r.Name].Repository(e.Repository).Look(ctx, e.Name)
+				found, there, err := g.copying.Reach(r.Name).Repository(e.Repository).Look(ctx, e.Name)
 				switch {
 				case transfer.Refused(err): // by a replica that we have no login for, the ledger is all there is
 					return
@@ -113,6 +113,8 @@ func placeOf(e ledger.Entry, r replication.Replica, all []replication.Replica,
 		place.State = admin.There
 	case r.Offline:
 		place.State = admin.Offline
+	case r.Leaving:
+		place.State = admin.Leaving
 	case !r.Writable:
 		place.State = admin.ReadOnly
 	case !e.Deleted && r.LeftOut != nil && r.LeftOut(e.Repository):
@@ -180,7 +182,7 @@ func (g *Gateway) manifest(ctx context.Context, e ledger.Entry, fleet replicatio
 		if !r.Up || r.Offline || !slices.Contains(e.Confirmed, r.Name) {
 			continue
 		}
-		if _, body, err = g.copying.reach[r.Name].Repository(e.Repository).Manifest(ctx, e.Digest); err == nil {
+		if _, body, err = g.copying.Reach(r.Name).Repository(e.Repository).Manifest(ctx, e.Digest); err == nil {
 			return body, nil
 		}
 	}

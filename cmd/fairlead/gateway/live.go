@@ -55,5 +55,11 @@ func (g *Gateway) changes() []change {
 		g.changeCertificate,
 		g.changeGeo,
 		g.changeHealth,
+		g.changeGeo,
+		g.changeCertificate,
+		g.changeWays,
+		g.changeCopying,
+		g.changeHooks,
+		g.changeClients,
 	}
 }
