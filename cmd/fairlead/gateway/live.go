@@ -50,16 +50,12 @@ func (g *Gateway) changes() []change {
 	return []change{
 		g.changeWays,
 		g.changeWrites, // by the ways to replicas
+		g.changeCopying,
+		g.changeHooks,
 		g.changeCluster,
 		g.changeClients,
 		g.changeCertificate,
 		g.changeGeo,
 		g.changeHealth,
-		g.changeGeo,
-		g.changeCertificate,
-		g.changeWays,
-		g.changeCopying,
-		g.changeHooks,
-		g.changeClients,
 	}
 }
