@@ -34,6 +34,7 @@ type Config struct {
 	Replication func() Replication
 	Failures    func() []Failure
 	Retry       func(replica, repository, reference string) (count int) // "" is any
+	Delete      func(replica string) error                              // one that leaves, at once
 	Conflicts   func() (Conflicts, error)
 
 	Log *slog.Logger
@@ -62,12 +63,16 @@ type Replica struct {
 	Lon      float64 `json:"lon"`
 	Country  string  `json:"country,omitempty"`
 	BiasMS   float64 `json:"bias_ms"`
-	State    string  `json:"state"` // the operator's word: online, drain or offline
+	State    string  `json:"state"` // the operator's word: online, drain or offline; or leaving
 	Write    bool    `json:"write"`
 	Up       bool    `json:"up"` // the upstream, as far as this gateway knows
 	Fronts   []Front `json:"fronts"`
 	Probes   []Probe `json:"probes"`
 	Upstream string  `json:"upstream"`
+	// PushesLeft are leases and open uploads of pushes through this gateway; nil unless nothing new starts there.
+	PushesLeft *int `json:"pushes_left,omitempty"`
+
+	WriteFailing *WriteFailing `json:"write_failing"` // null: it takes uploads, as far as this gateway knows
 }
 
 // Front is one address that DNS hands out.
@@ -154,6 +159,7 @@ func New(c Config) http.Handler {
 		writeJSON(w, c.Failures())
 	})
 	mux.Handle("POST /replication/retry", ownPages().Handler(http.HandlerFunc(c.retry)))
+	mux.Handle("POST /replication/delete", ownPages().Handler(http.HandlerFunc(c.deleteReplica)))
 	mux.HandleFunc("GET /replication/conflicts", c.conflicts)
 	auditRoutes(mux, c.Audit, c.AskAudit, c.Log)
 	webhookRoutes(mux, c.Webhooks, c.Log)

@@ -73,7 +73,7 @@ func TestEveryKeyIsTaken(t *testing.T) {
 			Networks: []Network{{Network: netip.MustParsePrefix("10.0.0.0/8"),
 				Place: Place{Point: geo.Point{Lat: 1, Lon: -1.5}}}}},
 		Lease:  Lease{Idle: 10 * time.Second, Owner: OwnerHome},
-		Health: Health{Interval: 10 * time.Minute, Timeout: 10 * time.Minute, Path: "/", Fronts: false},
+		Health: Health{Interval: 10 * time.Minute, Timeout: 10 * time.Minute, Path: "/", Fronts: false, Write: true},
 		Replication: Replication{
 			Bandwidth: 1 << 40, Concurrency: 64, Unrecorded: UnrecordedAccept,
 			Filters: []Filter{{Replica: "2", Repositories: []string{"*", "team/app", "team/*"}}},

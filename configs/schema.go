@@ -132,6 +132,7 @@ type Health struct {
 	Timeout  time.Duration `yaml:"timeout"`  // at most Interval
 	Path     string        `yaml:"path"`     // absolute
 	Fronts   bool          `yaml:"fronts"`   // probe Replica.Addresses too, at the proxy's port and scheme
+	Write    bool          `yaml:"write"`    // probe writing, too: an upload is opened and cancelled
 }
 
 // Replica is one regional registry.

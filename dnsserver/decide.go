@@ -3,6 +3,7 @@ package dnsserver
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -62,7 +63,7 @@ func refused(why uint16) decision {
 
 // inZone answers by name. A replica that is called whoami is shadowed.
 func (s *Server) inZone(q *query, z zone, labels []string, from netip.Addr) decision {
-	fleet := s.fleet()
+	fleet := s.returns.present(s.fleet)
 	var replica *router.Replica
 	if len(labels) == 1 {
 		replica = fleet.Replica(labels[0])
@@ -108,13 +109,26 @@ func (s *Server) choose(q *query, fleet *router.Fleet, from netip.Addr) choice {
 	m := s.worldMap()
 	addr := s.seen(q, from)
 	order, extent := m.Order(fleet, addr)
-	v := choice{alike: m.Uniform(), chosen: router.ForDNS(order), scope: q.subnet.scope(extent)}
+	v := choice{alike: m.Uniform(), chosen: router.ForDNS(order, addr, time.Now())}
+	if within := v.chosen.Within; within.IsValid() {
+		v.alike = false
+		extent = narrower(extent, within)
+	}
+	v.scope = q.subnet.scope(extent)
 	if sent := q.subnet.addr(); sent.IsValid() && sent != addr {
 		_, extent = m.Order(fleet, sent)
 		// Others that cannot be placed may ask by way of another resolver.
 		v.scope = max(q.subnet.source(), q.subnet.scope(extent))
 	}
 	return v
+}
+
+// narrower is the longer one of two prefixes of one address.
+func narrower(a, b netip.Prefix) netip.Prefix {
+	if b.Bits() > a.Bits() {
+		return b
+	}
+	return a
 }
 
 // seen is the address that counts: that of the client subnet, or the asking resolver's if none was sent, the client

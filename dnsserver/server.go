@@ -52,6 +52,8 @@ type Server struct {
 	metrics  metrics
 	log      *slog.Logger
 
+	returns returns
+
 	logPanic sync.Once
 }
 

@@ -3,6 +3,7 @@ package dnsserver
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -16,7 +17,7 @@ func (s *Server) whoami(q *query, fleet *router.Fleet, from netip.Addr) decision
 	addr := s.seen(q, from)
 	loc := s.locate(addr)
 	ranking := fleet.Rank(loc)
-	chosen := router.ForDNS(ranking.Order())
+	chosen := router.ForDNS(ranking.Order(), addr, time.Now())
 	used := netip.PrefixFrom(addr, addr.BitLen())
 	if sent := q.subnet.addr(); sent.IsValid() && sent == addr {
 		used = q.subnet.prefix

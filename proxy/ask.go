@@ -144,7 +144,7 @@ func (x *exchange) accept(got answer) (owner string, err error) {
 		got.drop()
 		return "", errReplaced
 	}
-	if err = x.rewriteLocation(got.response, got.Replica.Name); err == nil {
+	if err = x.rewriteLocation(got.response, got.Replica); err == nil {
 		owner, err = x.learnOwner(got)
 	}
 	if err != nil {

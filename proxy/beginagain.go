@@ -40,7 +40,8 @@ func (x *exchange) mayMove() bool {
 
 // begunAgain is the answer to a part whose upload is begun again elsewhere, or what was got if that cannot be.
 func (x *exchange) begunAgain(out *http.Request, got answer) answer {
-	if got.err == nil || !x.losesUpload(got.err) || x.proxy.OwnShortage(got.err) || x.ctx.Err() != nil || !x.mayMove() {
+	lost := got.err != nil && x.losesUpload(got.err) && !x.proxy.OwnShortage(got.err) || x.failsForAll(got)
+	if !lost || x.ctx.Err() != nil || !x.mayMove() {
 		return got
 	}
 	phaseBefore := x.progress.phase.Swap(int32(waiting)) // while neither side has to move a byte of the body
@@ -48,24 +49,28 @@ func (x *exchange) begunAgain(out *http.Request, got answer) answer {
 	sent := len(before) + int(x.progress.received.Load())
 	to, err := x.newUpload(before)
 	if err != nil {
-		x.proxy.Log.Info("an upload cannot be begun again elsewhere", "replica", x.urlOwner,
+		x.proxy.Log.Info("an upload cannot be begun again elsewhere", "replica", ownerName(x.urlOwner),
 			"repository", x.target.repository, "error", err)
 		return got
 	}
-	lost, name := x.urlOwner, x.part.upload
+	if got.err == nil {
+		got.drop()
+	}
+	from, name := ownerName(x.urlOwner), x.part.upload
 	again := x.carryOn(out, to, phase(phaseBefore))
 	if again.err != nil {
 		return again
 	}
 	x.proxy.cache.forget(name)
 	x.proxy.written.note(name)
+	x.proxy.begun.end(name)
 	x.proxy.uploads.note(x.uploadsKey(), -1, time.Now()) // the other one
 	why := whyKept
 	if sent == 0 {
 		why = whyEmpty
 	}
 	x.proxy.metrics.uploadsBegunAgain.WithLabelValues(why).Inc()
-	x.proxy.Log.Info("an upload is begun again elsewhere", "from", lost, "to", again.Replica.Name,
+	x.proxy.Log.Info("an upload is begun again elsewhere", "from", from, "to", again.Replica.Name,
 		"repository", x.target.repository, "bytes", sent, "why", why)
 	return again
 }

@@ -17,10 +17,9 @@ type decision struct {
 	request router.Request
 }
 
-// decide gathers what the decision needs, as it is now, and asks router.
-func (x *exchange) decide() *decision {
-	p, now := x.proxy, time.Now()
-	fleet := x.present(now)
+// decideWithout is the decision where these replicas take no writes. It may be one that leaves what binds the client out.
+func (x *exchange) decideWithout(failing []string, unbound bool, now time.Time) *decision {
+	p, fleet := x.proxy, x.present(failing, now)
 	placed := p.Map()
 	client, _ := placed.Order(fleet, x.client)
 	gateway := placed.OrderHere(fleet, x.settings.Here)
@@ -31,7 +30,7 @@ func (x *exchange) decide() *decision {
 		Kind:      x.target.kind,
 		Head:      x.in.Method == http.MethodHead,
 		Named:     p.namedBy(x.in.Host, fleet),
-		URLOwner:  x.urlOwner,
+		URLOwner:  x.ownerIn(fleet, now),
 		Client:    client,
 		Gateway:   gateway,
 		OwnerHome: x.settings.OwnerHome,
@@ -42,7 +41,9 @@ func (x *exchange) decide() *decision {
 	}
 	if repository := x.target.repository; repository != "" {
 		r.Lease = p.leases.owner(repository, now)
-		r.Bound = p.leases.boundTo(repository, x.client, now)
+		if !unbound {
+			r.Bound = p.leases.boundTo(repository, x.client, now)
+		}
 		if x.reads() {
 			x.consultLedger(fleet, &r)
 		}

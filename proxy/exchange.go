@@ -25,7 +25,7 @@ type exchange struct {
 	urlEmpty bool // it says that nothing of its upload has been sent
 
 	// Owned by the handler's goroutine.
-	urlOwner  string // the replica that the URL names; another one once its upload is begun again
+	urlOwner  string // the mark of the replica that the URL names; another one once its upload is begun again
 	query     string // the raw query without what is ours in it; the new upload's then
 	target    target // static, but for a repository that only the URL says: see adoptRepository
 	hinted    bool   // the repository is what the URL says, not the path
@@ -104,7 +104,7 @@ func (x *exchange) keepLease() (prolong, done func()) {
 	}
 	leases, repository, owner := x.proxy.leases, x.target.repository, x.decided.Tries[0].Name
 	done, held := leases.open(repository, owner, time.Now())
-	if !held && leases.agreed.Owner(repository) != owner {
+	if agreed, ended := leases.agreedOwner(repository, time.Now()); !held && (agreed != owner || ended) {
 		return func() {}, done
 	}
 	return func() { leases.agreed.Keep(repository, owner) }, done

@@ -18,6 +18,7 @@ func (x *exchange) learnOwner(got answer) (owner string, err error) {
 	accepted := got.Accepted()
 	if accepted {
 		x.noteUpload(response, now)
+		x.noteBegun(got.Replica, response, now)
 		x.notePart(response, now)
 	}
 	if x.decided.request.Named != "" {

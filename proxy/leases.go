@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -19,6 +20,7 @@ const bindingLife = time.Minute
 type leases struct {
 	agreed Agreement // Static after newLeases.
 	idle   changingDuration
+	drains atomic.Pointer[router.Drains]
 
 	// Guarded by mu.
 	mu       sync.Mutex
@@ -49,13 +51,14 @@ func newLeases(idle time.Duration, agreed Agreement, most int) *leases {
 	}
 	l := &leases{agreed: agreed, byName: byName, quotas: quotas, bindings: newLRU[pushKey, binding](most)}
 	l.idle.set(idle)
+	l.drains.Store(&router.Drains{})
 	return l
 }
 
 // owner is the replica that holds the repository's live lease, "" if none does. What gateways agree on
 // comes first: where two of them had granted, one has lost.
 func (l *leases) owner(repository string, now time.Time) string {
-	if agreed := l.agreed.Owner(repository); agreed != "" {
+	if agreed, ended := l.agreedOwner(repository, now); agreed != "" && !ended {
 		return agreed
 	}
 	l.mu.Lock()
@@ -66,13 +69,26 @@ func (l *leases) owner(repository string, now time.Time) string {
 	return ""
 }
 
+// agreedOwner is who gateways agree on, and whether that drains and the push has had its time there. What others have
+// heard of a push may be a quarter of idle old.
+func (l *leases) agreedOwner(repository string, now time.Time) (owner string, ended bool) {
+	owner = l.agreed.Owner(repository)
+	drains := *l.drains.Load()
+	if _, drained := drains[owner]; !drained || l.held(repository, now) == owner {
+		return owner, false
+	}
+	idle := l.idle.get()
+	of := router.Lease{Owner: owner, Last: l.agreed.Last(repository).Add(idle / 4)}
+	return owner, !of.Live(now, idle, drains)
+}
+
 // live needs mu. A lease that has ended is forgotten as soon as somebody asks.
 func (l *leases) live(repository string, now time.Time) *router.Lease {
 	lease, ok := l.byName.Get(repository)
 	if !ok {
 		return nil
 	}
-	if !lease.Live(now, l.idle.get()) {
+	if !lease.Live(now, l.idle.get(), *l.drains.Load()) {
 		l.byName.Remove(repository)
 		return nil
 	}
@@ -85,7 +101,14 @@ func (l *leases) accept(ctx context.Context, repository, replica string, client 
 	if held := l.held(repository, now); held != "" {
 		replica = held
 	}
-	owner := l.agreed.Owner(repository)
+	owner, ended := l.agreedOwner(repository, now)
+	if _, drained := (*l.drains.Load())[replica]; drained && (owner == "" || ended) && l.held(repository, now) == "" {
+		return replica // nothing new starts there
+	}
+	if ended {
+		l.agreed.RevokeDrained(repository, owner)
+		owner = ""
+	}
 	if owner != "" || l.grantable(client, now) {
 		owner = l.agreed.Accept(ctx, repository, replica)
 	}
@@ -100,7 +123,7 @@ func (l *leases) accept(ctx context.Context, repository, replica string, client 
 		l.byName.Add(repository, lease)
 		l.quotas.charge(client, repository)
 	}
-	*lease = lease.Accept(cmp.Or(owner, replica), now, l.idle.get())
+	*lease = lease.Accept(cmp.Or(owner, replica), now, l.idle.get(), *l.drains.Load())
 	l.bindings.Add(pushKey{client, repository}, binding{lease.Owner, now.Add(bindingLife)})
 	return lease.Owner
 }
@@ -205,7 +228,7 @@ func (l *leases) list(now time.Time) []LeaseInfo {
 	defer l.mu.Unlock()
 	out := []LeaseInfo{}
 	for _, name := range l.byName.Keys() {
-		if lease, ok := l.byName.Peek(name); ok && lease.Live(now, l.idle.get()) {
+		if lease, ok := l.byName.Peek(name); ok && lease.Live(now, l.idle.get(), *l.drains.Load()) {
 			out = append(out, LeaseInfo{name, lease.Owner, lease.Granted, lease.Last, lease.Open})
 		}
 	}
@@ -216,10 +239,20 @@ func (l *leases) list(now time.Time) []LeaseInfo {
 func (l *leases) info(repository string, now time.Time) LeaseInfo {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if lease, ok := l.byName.Peek(repository); ok && lease.Live(now, l.idle.get()) {
+	if lease, ok := l.byName.Peek(repository); ok && lease.Live(now, l.idle.get(), *l.drains.Load()) {
 		return LeaseInfo{repository, lease.Owner, lease.Granted, lease.Last, lease.Open}
 	}
 	return LeaseInfo{}
+}
+
+// countOf is how many a replica owns, by this gateway's own table.
+func (l *leases) countOf(replica string, now time.Time) (n int) {
+	for _, lease := range l.list(now) {
+		if lease.Owner == replica {
+			n++
+		}
+	}
+	return n
 }
 
 // countHeld is what gateways agree on, for one that knows others: its own table has but the writes that it passed on.

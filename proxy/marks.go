@@ -5,8 +5,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fairlead-gateway/fairlead/oci"
+	"github.com/fairlead-gateway/fairlead/router"
 )
 
 // What we put into the query of a Location, or of a link to a next page. Every client tried carries the query of a
@@ -84,7 +86,41 @@ func splitAppended(value string) (ours, appended string) {
 }
 
 // nameChars are what the names of replicas and repositories are made of.
-const nameChars = "abcdefghijklmnopqrstuvwxyz0123456789-._/"
+// Behind the name of a replica, incarnationMark and its incarnation may follow.
+const nameChars = "abcdefghijklmnopqrstuvwxyz0123456789-._/" + incarnationMark
+
+// incarnationMark stands between a replica and its incarnation. Gateways of before cut it off, with what follows.
+const incarnationMark = "~"
+
+// markOf is the owner that a URL names: the replica, and which registry it is. Under the same name another one may be
+// there when a client comes back with the URL.
+func markOf(r *router.Replica) string {
+	if r.Incarnation == "" {
+		return r.Name
+	}
+	return r.Name + incarnationMark + r.Incarnation
+}
+
+// ownerName is the replica that a mark names.
+func ownerName(mark string) string {
+	name, _, _ := strings.Cut(mark, incarnationMark)
+	return name
+}
+
+// ownerIn is the replica of the fleet that the URL means. Where that is another registry now, or leaves and has had its
+// time, it is none of the fleet's, and has the mark of the URL.
+func (x *exchange) ownerIn(fleet *router.Fleet, now time.Time) string {
+	name, incarnation, marked := strings.Cut(x.urlOwner, incarnationMark)
+	of := fleet.Replica(name)
+	switch {
+	case of == nil:
+		return x.urlOwner
+	case marked && of.Incarnation != "" && incarnation != of.Incarnation,
+		x.target.kind == router.Upload && of.Operator == router.Leaving && x.settings.drains.Over(name, now):
+		return name + incarnationMark + incarnation
+	}
+	return name
+}
 
 // cutOwner is cutMarks for who asks only about the owner.
 func cutOwner(rawQuery string) (owner, rest string) {

@@ -29,6 +29,8 @@ func TestCutOwner(t *testing.T) {
 		{"fairlead-replica=west%", "", ""},
 		{"fairlead-repository=team/app&fairlead-replica=west?digest=sha256:1", "west", "digest=sha256:1"},
 		{"fairlead-repository=team%2Fapp&fairlead-replica=west", "west", ""},
+		{"digest=sha256:1&fairlead-replica=west~1a2b3c4d", "west~1a2b3c4d", "digest=sha256:1"},
+		{"fairlead-replica=west%7E1a2b3c4d?digest=sha256:1", "west~1a2b3c4d", "digest=sha256:1"},
 		{"_state=a&fairlead-upload=empty&fairlead-replica=west&digest=x", "west", "_state=a&digest=x"},
 	} {
 		if owner, rest := cutOwner(test.query); owner != test.owner || rest != test.rest {

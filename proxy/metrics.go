@@ -76,7 +76,7 @@ func newMetrics(reg prometheus.Registerer, leases func() float64) *metrics {
 }
 
 // keep drops the series of replicas that are none of these.
-func (m *metrics) keep(replicas map[string]string) {
+func (m *metrics) keep(replicas map[string]Registry) {
 	for _, c := range []*replicaCounter{m.trouble, m.throttled, m.resumed, m.damaged} {
 		c.keep(replicas)
 	}

@@ -21,7 +21,8 @@ import (
 	"github.com/fairlead-gateway/fairlead/upstream/splice"
 )
 
-// Config is what a Proxy needs for good. All fields but Memory, UnseenDeletes and Agreement are required.
+// Config is what a Proxy needs for good. All fields but Memory, UnseenDeletes, Agreement and
+// Writability are required.
 type Config struct {
 	Hostname      string
 	Upstreams     *upstream.Transports
@@ -36,6 +37,7 @@ type Config struct {
 	Writes        *transfer.Writes // of all who write to replicas in this gateway's name
 	UnseenDeletes bool             // other gateways delete, and the ledger does not hear of it
 	Agreement     Agreement        // nil: this gateway decides alone
+	Writability   Writability      // nil: replicas are judged by what each repository's writes are answered, alone
 	Traffic       Traffic
 	Registerer    prometheus.Registerer
 	Log           *slog.Logger
@@ -73,6 +75,7 @@ type Proxy struct {
 	leases      *leases
 	pushes      *pushes
 	uploads     *openUploads
+	begun       *begunUploads
 	resolutions *resolutions
 	anonymous   *anonymousAccess
 	readOnly    *readOnly
@@ -90,12 +93,16 @@ type Proxy struct {
 
 // New makes a proxy over the replicas that the file names.
 func New(c Config, s Settings) *Proxy {
+	if c.Writability == nil {
+		c.Writability = unjudged{}
+	}
 	memory := c.Memory.complete()
 	most := memory.Remembered
 	p := &Proxy{
 		Config: c, leases: newLeases(s.LeaseIdle, c.Agreement, most), pushes: newPushes(s.LeaseIdle, most/8),
 		uploads: newOpenUploads(s.LeaseIdle, most/8), resolutions: newResolutions(most / 8),
 		anonymous: newAnonymousAccess(), readOnly: newReadOnly(most / 8), throttled: newThrottled(most / 8),
+		begun:     newBegunUploads(most),
 		brokenOff: newBrokenOff(s.LeaseIdle),
 		speeds:    &speeds{of: map[string]speed{}},
 		looks:     newLooks(s.Hashing, most, time.Now()),
@@ -106,6 +113,7 @@ func New(c Config, s Settings) *Proxy {
 	p.metrics = newMetrics(c.Registerer, func() float64 { return float64(p.leases.countHeld()) })
 	p.healer = newHealer(p)
 	p.use(s)
+	p.Registerer.MustRegister(leftCollector{p})
 	return p
 }
 

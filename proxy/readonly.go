@@ -71,16 +71,21 @@ func (x *exchange) ownWrites() string {
 	return clientPrefix(x.client).String() + " " + x.target.repository
 }
 
-// present is the fleet as the probes, and answers to the repository's writes, have it now.
-func (x *exchange) present(now time.Time) *router.Fleet {
-	return x.proxy.Fleet().WithReadOnly(x.proxy.readOnly.names(now, x.target.repository, x.ownWrites()))
+// present is the fleet as the probes, and answers to writes, have it now.
+func (x *exchange) present(failing []string, now time.Time) *router.Fleet {
+	own := x.proxy.readOnly.names(now, x.target.repository, x.ownWrites())
+	return x.proxy.Fleet().WithReadOnly(append(own, failing...))
 }
 
-// refusedAsReadOnly reports whether the replica takes no push, so that another has to, whatever binds it.
+// refusedAsReadOnly reports whether the replica takes no push, so that another has to, whatever binds it. A manifest is
+// no such evidence in itself: 500 may be what is wrong with it.
 func (x *exchange) refusedAsReadOnly(got answer) bool {
-	if got.err != nil || got.Replica.ReadOnly || x.decided.request.Named != "" ||
-		x.in.Method != http.MethodPost || x.target.kind != router.Write || !x.repeatable() ||
-		!strings.HasSuffix(x.in.URL.Path, "/") {
+	switch {
+	case got.err != nil || got.Replica.ReadOnly || x.decided.request.Named != "" || !x.repeatable():
+		return false
+	case x.putsManifest():
+		return x.failsForAll(got)
+	case x.in.Method != http.MethodPost || x.target.kind != router.Write || !strings.HasSuffix(x.in.URL.Path, "/"):
 		return false
 	}
 	return failsWrites(got.Status) || saysReadOnly(got.response)
@@ -95,11 +100,8 @@ func (x *exchange) noteReadOnly(got answer) {
 	x.proxy.readOnly.note(whose, got.Replica.Name, time.Now())
 }
 
-// failsWrites reports whether a status means that the replica cannot write: a registry says 500 of a disk that is full,
-// or 507, and 503 of a storage that it cannot reach.
-func failsWrites(status int) bool {
-	return status >= http.StatusInternalServerError && status != http.StatusNotImplemented
-}
+// failsWrites reports whether a status means that the replica cannot write.
+func failsWrites(status int) bool { return router.Wrote{Status: status}.Fails() }
 
 // saysReadOnly reports whether a refusal means that the replica takes no writes. Some registries say 405 of what their
 // operator has locked, and say so in the error's code (Azure's REGISTRY_DISALLOWED_OPERATION): to go elsewhere would be

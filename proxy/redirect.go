@@ -7,14 +7,15 @@ import (
 	"strings"
 
 	"github.com/fairlead-gateway/fairlead/oci"
+	"github.com/fairlead-gateway/fairlead/router"
 )
 
 // keepInside makes what leads a client to the replica itself lead to the gateway: the replica's own name is often one
 // that nobody else can resolve. What leads elsewhere, such as to object storage, stays as it is.
-func (x *exchange) keepInside(response *http.Response, replica string) {
+func (x *exchange) keepInside(response *http.Response, replica *router.Replica) {
 	location, err := url.Parse(response.Header.Get("Location"))
 	redirected := response.StatusCode >= 300 && response.StatusCode < 400
-	if err != nil || !x.reads() || !redirected || !x.isInside(location, replica) {
+	if err != nil || !x.reads() || !redirected || !x.isInside(location, replica.Name) {
 		return
 	}
 	u := response.Request.URL.ResolveReference(location)
@@ -22,7 +23,7 @@ func (x *exchange) keepInside(response *http.Response, replica string) {
 		response.Header.Set("Location", withQuery(u.EscapedPath(), u.RawQuery))
 		return
 	}
-	response.Header.Set("Location", withOwner(u, replica)) // no other replica need have it
+	response.Header.Set("Location", withOwner(u, markOf(replica))) // no other replica need have it
 }
 
 // realm is where a challenge sends clients for a token (RFC 9110, 11.5).

@@ -45,12 +45,12 @@ func (x *exchange) refuseToAsk() {
 }
 
 // refuseLostUpload answers a part that the replica of its upload does not take, because that is down, did not answer,
-// or is none of the fleet's. Most clients begin the blob, or the push, anew when the connection breaks. Who comes with
+// or is none of the fleet's, or another registry by now. Most clients begin the blob, or the push, anew when the connection breaks. Who comes with
 // the same upload again does not, and is told so in a way after which some still do (docs/request-handling.md has what
 // each client does).
 func (x *exchange) refuseLostUpload() {
 	x.reason = router.UploadLost
-	owner := x.decided.fleet.Replica(x.decided.request.URLOwner)
+	owner := x.decided.fleet.Replica(ownerName(x.decided.request.URLOwner))
 	if owner == nil {
 		x.refuse(http.StatusNotFound, ociError{Code: codeUploadUnknown,
 			Message: "no replica of the fleet holds this upload: start the upload again"})

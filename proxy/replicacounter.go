@@ -14,7 +14,7 @@ type replicaCounter struct {
 	labels []string // those that name replicas, which come first
 
 	mu   sync.RWMutex
-	kept map[string]string // by the replicas' names; nil: all are. Guarded by mu.
+	kept map[string]Registry // by the replicas' names; nil: all are. Guarded by mu.
 }
 
 func newReplicaCounter(of *prometheus.CounterVec, labels ...string) *replicaCounter {
@@ -34,7 +34,7 @@ func (c *replicaCounter) inc(values ...string) {
 }
 
 // keep drops all series but those of these replicas.
-func (c *replicaCounter) keep(replicas map[string]string) {
+func (c *replicaCounter) keep(replicas map[string]Registry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for name := range c.kept {

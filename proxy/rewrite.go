@@ -10,16 +10,17 @@ import (
 
 // fitForClient rewrites what names a place: an upload's Location, the next page of a list.
 func (x *exchange) fitForClient(response *http.Response) {
-	replica := x.progress.asked.Load().Name
+	asked := x.progress.asked.Load()
+	replica := asked.Name
 	dropHopByHop(response.Header)
 	response.Header.Del(upstream.HopHeader) // a replica's answer is never a gateway's own
 	response.Header.Del("Set-Cookie")
 	if links := response.Header.Values("Link"); len(links) > 0 && router.Accepted(response.StatusCode) {
 		for i := range links {
-			links[i] = linksWithOwner(links[i], response.Request.URL, x.ownHosts(replica), replica)
+			links[i] = linksWithOwner(links[i], response.Request.URL, x.ownHosts(replica), markOf(asked))
 		}
 	}
-	x.keepInside(response, replica)
+	x.keepInside(response, asked)
 	x.challengeInside(response, replica)
 	x.nameContent(response)
 	response.Header.Set(replicaHeader, headerValue(replica, x.reason))
@@ -39,12 +40,12 @@ func unpassable(err error) bool {
 // rewriteLocation has a push never leave its replica. Uploads in progress get a relative Location that names the
 // replica, finished content a bare one. Redirects of pulls are keepInside's, and of a push without a body the one to
 // the same path with a slash passes.
-func (x *exchange) rewriteLocation(response *http.Response, replica string) error {
+func (x *exchange) rewriteLocation(response *http.Response, replica *router.Replica) error {
 	location := response.Header.Get("Location")
 	if x.target.kind != router.Write && x.target.kind != router.Upload || location == "" {
 		return nil
 	}
-	u, foreign, err := localLocation(location, response.Request.URL, x.ownHosts(replica))
+	u, foreign, err := localLocation(location, response.Request.URL, x.ownHosts(replica.Name))
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (x *exchange) rewriteLocation(response *http.Response, replica string) erro
 		if !routable(u.Path, x.settings.Paths) {
 			return outsideError(u.Path)
 		}
-		response.Header.Set("Location", withMarks(u, marks{replica, x.repositoryFor(u.Path), x.knownOfUpload()}))
+		response.Header.Set("Location", withMarks(u, marks{markOf(replica), x.repositoryFor(u.Path), x.knownOfUpload()}))
 	case router.Accepted(status) && !routable(u.Path, x.settings.Paths):
 		response.Header.Del("Location") // what was committed stays so; a client does well without
 	case router.Accepted(status):

@@ -45,7 +45,9 @@ func (x *exchange) askOne(out *http.Request, replica *router.Replica, wait time.
 		out = &turn
 	}
 	x.progress.cutTry.Store(&cancel) // not while a manifest waits for what it needs
-	return x.try(ctx, cancel, x.decided, out, replica)
+	got := x.try(ctx, cancel, x.decided, out, replica)
+	x.noteWrite(got)
+	return got
 }
 
 // try asks one replica, and reports trouble so that a probe looks at it at once. The answer's body calls cancel when it

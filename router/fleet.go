@@ -56,6 +56,8 @@ type Replica struct {
 	// FrontsUnseen: they count as up because this gateway is one of them; it reaches none of them itself.
 	FrontsUnseen bool
 	Upstream     Health
+	// Back is since when it is up again after clients were sent elsewhere; zero: they were not, or it is down.
+	Back time.Time
 }
 
 // FrontUp reports whether at least one of the replica's addresses is up: clients take the next

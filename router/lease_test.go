@@ -13,6 +13,7 @@ import (
 //	accept R  replica R accepted a write
 //	begin     a request that belongs to writing comes in
 //	end       the last byte of one has gone
+//	drain R   nothing new starts at replica R any more
 //	look      nothing
 func TestLeaseHistories(t *testing.T) {
 	rows := []struct{ name, history string }{
@@ -71,6 +72,31 @@ func TestLeaseHistories(t *testing.T) {
 			-3h  look         west
 			-3h  accept west  west
 			-170m look        -`},
+		{"a replica that drains: a minute without a request is enough", `
+			0s     accept west  west
+			1m     drain west   -
+			1m     accept west  -
+			1m     accept east  east
+			10m59s look         east`},
+		{"a push that goes on may end there", `
+			0s     accept west  west
+			50s    drain west   west
+			55s    accept west  west
+			1m54s  look         west
+			1m55s  look         -`},
+		{"a repository that is pushed all the time leaves after 15 minutes", `
+			0s     accept west  west
+			10s    drain west   west
+			40s    begin        west
+			15m9s  look         west
+			15m10s look         -
+			15m11s accept west  -
+			15m12s accept east  east`},
+		{"a replica that drains owns nothing new", `
+			0s     drain west   -
+			1s     accept west  -
+			2s     accept east  east
+			3s     accept west  east`},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) { replay(t, row.history) })
@@ -82,6 +108,7 @@ func replay(t *testing.T, history string) {
 	const idle = 10 * time.Minute
 	start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	var l Lease
+	drains := Drains{}
 	for line := range strings.Lines(strings.TrimSpace(history)) {
 		f := strings.Fields(line)
 		after, err := time.ParseDuration(f[0])
@@ -91,7 +118,9 @@ func replay(t *testing.T, history string) {
 		now := start.Add(after)
 		switch f[1] {
 		case "accept":
-			l = l.Accept(f[2], now, idle)
+			l = l.Accept(f[2], now, idle, drains)
+		case "drain":
+			drains[f[2]] = now
 		case "begin":
 			l.Open++
 		case "end":
@@ -99,7 +128,7 @@ func replay(t *testing.T, history string) {
 			l.Last = now
 		}
 		owner := "-"
-		if l.Live(now, idle) {
+		if l.Live(now, idle, drains) {
 			owner = l.Owner
 		}
 		if want := f[len(f)-1]; owner != want {
@@ -110,9 +139,9 @@ func replay(t *testing.T, history string) {
 
 func TestAcceptKeepsTheTimeOfTheGrant(t *testing.T) {
 	start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	first := Lease{}.Accept("west", start, time.Minute)
-	second := first.Accept("east", start.Add(30*time.Second), time.Minute)
-	third := second.Accept("east", start.Add(90*time.Second), time.Minute)
+	first := Lease{}.Accept("west", start, time.Minute, nil)
+	second := first.Accept("east", start.Add(30*time.Second), time.Minute, nil)
+	third := second.Accept("east", start.Add(90*time.Second), time.Minute, nil)
 	for i, row := range []struct {
 		lease Lease
 		want  Lease

@@ -17,6 +17,7 @@ import (
 //	405                   answers writes so
 //	storage=S
 //	down                  fronts and upstream
+//	back=20s              it was down, and clients elsewhere, until so long before noon
 //	upstream=H, fronts=H/H…  H is up or down, and +2s with it the time until it can change
 func fleetOf(t testing.TB, line string) *Fleet {
 	t.Helper()
@@ -47,6 +48,12 @@ func replicaOf(t testing.TB, word string) Replica {
 			r.Operator = Operator(key)
 		case "down":
 			r.Upstream, r.Fronts = Health{}, frontsOf(t, "down")
+		case "back":
+			ago, err := time.ParseDuration(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Back = noon.Add(-ago)
 		case "upstream":
 			r.Upstream = healthOf(t, value)
 		case "fronts":

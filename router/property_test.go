@@ -232,7 +232,7 @@ func TestPermutingReplicasChangesNothing(t *testing.T) {
 			if !slices.Equal(a.names(), b.names()) {
 				t.Errorf("at %v: orders %v and %v", loc, a.names(), b.names())
 			}
-			if x, y := ForDNS(a), ForDNS(b); x.Replica.Name != y.Replica.Name || x.Reason != y.Reason ||
+			if x, y := anybody(a), anybody(b); x.Replica.Name != y.Replica.Name || x.Reason != y.Reason ||
 				x.ChangeIn != y.ChangeIn {
 				t.Errorf("at %v: answers %+v and %+v", loc, x, y)
 			}
@@ -264,7 +264,7 @@ func TestOrderHolds(t *testing.T) {
 func TestForDNSHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		fleet := NewFleet(drawReplicas(t))
-		a := ForDNS(drawRanking(t, fleet).Order())
+		a := anybody(drawRanking(t, fleet).Order())
 		if fleet.Replica(a.Replica.Name) != a.Replica {
 			t.Errorf("%s is not of the fleet", a.Replica.Name)
 		}
@@ -287,7 +287,7 @@ func TestForDNSIsGoodUntilChangeIn(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before := NewFleet(drawReplicas(t))
 		point := drawPoint(t)
-		a := ForDNS(before.Rank(placed(point)).Order())
+		a := anybody(before.Rank(placed(point)).Order())
 
 		turn := func(h *Health) {
 			due := h.ChangeIn != 0 && (a.ChangeIn == 0 || h.ChangeIn < a.ChangeIn)
@@ -301,7 +301,7 @@ func TestForDNSIsGoodUntilChangeIn(t *testing.T) {
 				turn(&replicas[i].Fronts[j].Health)
 			}
 		}
-		b := ForDNS(NewFleet(replicas).Rank(placed(point)).Order())
+		b := anybody(NewFleet(replicas).Rank(placed(point)).Order())
 		if a.Replica.Name != b.Replica.Name || a.Reason != b.Reason {
 			t.Errorf("%s (%s), good for %v, became %s (%s)", a.Replica.Name, a.Reason, a.ChangeIn, b.Replica.Name,
 				b.Reason)

@@ -7,8 +7,8 @@ type Reason string
 const (
 	// Nearest is the replica with the least expected round-trip time.
 	Nearest Reason = "nearest"
-	// Failover is the next in order, because a nearer one is down, draining, offline or read-only, or has the blob
-	// damaged.
+	// Failover is the next in order, because a nearer one is down, draining, offline or read-only, has the blob damaged, or
+	// was down until now and gets its clients back one after the other.
 	Failover Reason = "failover"
 	// Throttled is the next in order, because a nearer one has told this client, or several, by 429 to come again later.
 	Throttled Reason = "throttled"

@@ -128,7 +128,7 @@ func explain(c *configs.Config, a asked) (explanation, error) {
 	}
 	switch {
 	case a.repository == "" && !a.write:
-		answer := router.ForDNS(order)
+		answer := router.ForDNS(order, netip.Addr{}, time.Time{})
 		e.Chosen, e.Reason = answer.Replica.Name, answer.Reason
 	default:
 		r := router.Request{Kind: router.Fresh, Client: order, Gateway: order,

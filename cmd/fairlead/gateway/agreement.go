@@ -138,6 +138,18 @@ func (a *agreement) RevokeReadOnly(repository, owner string) {
 	a.Revoke(repository, owner)
 }
 
+// RevokeDrained ends the lease of an owner where nothing new starts: the push had its time there.
+func (a *agreement) RevokeDrained(repository, owner string) {
+	a.log.Info("a lease was revoked: its owner drains", "repository", repository, "owner", owner)
+	a.Revoke(repository, owner)
+}
+
+// Last is when a write of the repository was announced last.
+func (a *agreement) Last(repository string) time.Time {
+	g, _ := a.Lease(repository)
+	return g.Last
+}
+
 // joined: until the others were asked for what they know, leases would be granted that they hold.
 func (a *agreement) joined() admin.Check {
 	check := admin.Check{Name: "every peer tried once"}

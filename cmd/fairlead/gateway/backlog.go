@@ -19,12 +19,20 @@ func (g *Gateway) replicationStatus() admin.Replication {
 		progress[p.Replica] = p
 	}
 	for _, r := range fleet.Replicas {
+		if waits := g.leavingText(r); waits != "" {
+			out.Replicas = append(out.Replicas, admin.Progress{Replica: r.Name, State: admin.StateLeaving, WaitsFor: waits})
+			continue
+		}
 		p, served := progress[r.Name]
 		if served {
 			out.Replicas = append(out.Replicas, servedHere(p, g.copying.member))
 			continue
 		}
 		out.Replicas = append(out.Replicas, g.seenFromHere(r, members))
+	}
+	failing := g.writeFailing()
+	for i := range out.Replicas {
+		out.Replicas[i].WriteFailing = failing(out.Replicas[i].Replica)
 	}
 	_, out.Conflicts, _ = g.ledger.Conflicts(0, 1) // none where it cannot be read; it says so elsewhere
 	return out
@@ -55,6 +63,10 @@ func (g *Gateway) seenFromHere(r replication.Replica, members []replication.Memb
 	}
 	if p.Entries > 0 {
 		p.State = string(replication.Syncing)
+	}
+	surveyed := g.copying.agreed == nil || g.copying.agreed.surveyed(r.Name) || g.copying.Surveyed(r.Name)
+	if p.Served != "" && (!surveyed || !g.ledger.Indexed(r.Name)) {
+		p.State = string(replication.Provisioning)
 	}
 	return p
 }

@@ -37,21 +37,24 @@ type Gateway struct {
 	metrics *prometheus.Registry
 	geo     *Geo
 	monitor *health.Monitor
+	writes  *health.Writes
 	dns     *dnsserver.Server
 	proxy   *proxy.Proxy
 	ledger  *ledger.Ledger
 	tls     *tls.Config // nil: clear text
 	agreed  *agreement  // nil: this gateway knows no other
 	copying *copying
+	leaving *leaving
 	sent    *upstream.Egress
 	hooks   *hooks
 	limiter *proxy.ConnLimiter
 	memory  allotment
 	open    *sockets
 
-	upstreams *upstream.Transports
-	access    *accesslog.Log
-	logins    logins // changed under live.changing
+	upstreams   *upstream.Transports
+	writeProbes *health.WriteProbes
+	access      *accesslog.Log
+	logins      logins // changed under live.changing
 
 	misplaced string // why `here` is not where this gateway stands; "": nothing says so
 
@@ -80,8 +83,12 @@ func New(ctx context.Context, c *configs.Config, release string, log *slog.Logge
 // that keep their ledgers alike, then the ways to replicas, then who copies, and last those that clients reach.
 func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logger) (_ *Gateway, err error) {
 	g := &Gateway{log: log, open: open, metrics: prometheus.NewRegistry()}
-	g.live.file.Store(c)
 	g.file = newLiveFile(c, g.metrics)
+	var before []configs.Replica
+	g.leaving, before = openLeaving(c.State, log)
+	c = g.leaving.with(before, c)
+	g.leaving.remember(c.Replicas)
+	g.live.file.Store(c)
 	g.metrics.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if g.geo, err = NewGeo(c, g.metrics); err != nil {
@@ -98,6 +105,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	if g.monitor, err = newMonitor(c, g.metrics, log); err != nil {
 		return nil, err
 	}
+	g.writes = health.NewWrites(writersOf(c), g.metrics, log)
 	if g.ledger, err = openLedger(c, log); err != nil {
 		return nil, err
 	}
@@ -119,6 +127,8 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	if g.upstreams, err = newUpstreams(c, g.monitor, g.agreed, may); err != nil {
 		return nil, err
 	}
+	g.writeProbes = health.NewWriteProbes(g.writes, g.metrics, log)
+	g.writeProbes.Update(g.probedWriters(c), c.Health.Timeout)
 	g.sent = upstream.NewEgress(c.Here, time.Now(), g.metrics)
 	g.copying = newCopying(g.live.config, copyingParts{
 		ledger: ledger.Current{Ledger: g.ledger, Others: g.others()}, agreed: g.agreed, fleet: g.reached(),
@@ -157,7 +167,7 @@ func (g *Gateway) newProxy(recorder *ledger.Recorder, may descriptors) *proxy.Pr
 		Pipes: splice.NewPool(min(may.pipes, g.memory.pipes)),
 		Map:   g.geo.Orders, Fleet: g.reached(),
 		Trouble: g.monitor.Trouble, OwnShortage: health.OwnShortage,
-		Ledger: recorder, Agreement: g.agreement(),
+		Ledger: recorder, Agreement: g.agreement(), Writability: g.writes,
 		Traffic: g.sent, Replication: clientWrites{g.copying}, Writes: g.copying.Writes, UnseenDeletes: c.Cluster == nil,
 		Registerer: g.metrics, Log: g.log,
 	}, g.clientSettings(c))

@@ -83,10 +83,11 @@ func (g *Gateway) clientSettings(c *configs.Config) proxy.Settings {
 		LeaseIdle: c.Lease.Idle, OwnerHome: c.Lease.Owner == configs.OwnerHome,
 		Limits: limits(c.Proxy.Limits), MaxManifest: c.Proxy.Limits.Manifest,
 		ClientShare: clientShare(c), Hashing: float64(c.Proxy.Limits.Hashing) / 100,
-		Own: g.logins.of(c, g.upstreams), Incarnations: map[string]string{},
+		Own: g.logins.of(c, g.upstreams), Registries: map[string]proxy.Registry{},
 	}
 	for _, r := range c.Replicas {
-		s.Incarnations[r.Name] = r.Incarnation()
+		s.Registries[r.Name] = proxy.Registry{Incarnation: r.Incarnation(),
+			Drains: r.State == configs.StateDrain || r.State == configs.StateLeaving}
 	}
 	if c.Proxy.AccessLog != "" {
 		s.AccessLog = g.access.Add

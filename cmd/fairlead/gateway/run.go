@@ -30,6 +30,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	all, failed := errgroup.WithContext(serving)
 	all.Go(func() error { g.monitor.Run(failed); return nil })
 	all.Go(func() error { g.monitor.Remember(failed, healthFile(g.live.config())); return nil })
+	all.Go(func() error { g.writeProbes.Run(failed); return nil })
 	if g.agreed != nil {
 		all.Go(func() error { return g.agreed.run(failed) })
 	}
@@ -37,6 +38,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	all.Go(func() error { g.hooks.run(failed); return nil })
 	all.Go(func() error { return g.geo.run(failed, g.log) })
 	all.Go(func() error { return g.follow(failed) })
+	all.Go(func() error { every(failed, leaveEvery, g.letGo); return nil })
 	// DNS ends after all else: who asks a nameserver that is gone waits for seconds.
 	answering, silence := context.WithCancel(context.WithoutCancel(ctx))
 	defer silence()

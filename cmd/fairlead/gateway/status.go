@@ -8,6 +8,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/admin"
 	"github.com/fairlead-gateway/fairlead/configs"
+	"github.com/fairlead-gateway/fairlead/router"
 )
 
 func (g *Gateway) adminHandler() http.Handler {
@@ -16,7 +17,8 @@ func (g *Gateway) adminHandler() http.Handler {
 		Egress: g.egress, Damaged: g.damaged,
 		Image: g.image, Changed: g.ledger.Changed,
 		Replication: g.replicationStatus, Failures: g.failures, Retry: g.retry, Conflicts: g.conflicts,
-		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service},
+		Delete: g.deleteReplica,
+		Audit:  g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service},
 		Configs: admin.Configs{InForce: g.inForce, Reload: g.Reload, Compare: g.compare}, Log: g.log,
 	})
 }
@@ -55,11 +57,16 @@ func (g *Gateway) fleet() admin.Fleet {
 	for _, r := range g.live.config().Replicas {
 		urls[r.Name] = r.Upstream.String()
 	}
+	failing := g.writeFailing()
 	for _, r := range g.monitor.Fleet().Replicas() {
 		shown := admin.Replica{
 			Name: r.Name, Home: r.Home, Lat: r.Point.Lat, Lon: r.Point.Lon, Country: r.Country, BiasMS: r.Bias,
 			State: string(r.Operator), Write: r.Writable, Up: r.Upstream.Up, Fronts: []admin.Front{},
-			Probes: probes[r.Name], Upstream: urls[r.Name],
+			Probes: probes[r.Name], Upstream: urls[r.Name], WriteFailing: failing(r.Name),
+		}
+		if r.Operator == router.Drain || r.Operator == router.Leaving {
+			leases, uploads := g.proxy.Left(r.Name)
+			shown.PushesLeft = new(leases + uploads)
 		}
 		for _, f := range r.Fronts {
 			shown.Fronts = append(shown.Fronts, admin.Front{Address: f.Addr.String(), Up: f.Health.Up})
