@@ -36,6 +36,7 @@ type Config struct {
 	Replication func() Replication
 	Failures    func() []Failure
 	Retry       func(replica, repository, reference string) (count int) // "" is any
+	Delete      func(replica string) error                              // one that leaves, at once
 	Conflicts   func() (Conflicts, error)
 
 	Log *slog.Logger
@@ -166,6 +167,7 @@ func New(c Config) http.Handler {
 		writeJSON(w, c.Failures())
 	})
 	mux.Handle("POST /replication/retry", ownPages().Handler(http.HandlerFunc(c.retry)))
+	mux.Handle("POST /replication/delete", ownPages().Handler(http.HandlerFunc(c.deleteReplica)))
 	mux.HandleFunc("GET /replication/conflicts", c.conflicts)
 	c.drainRoutes(mux)
 	auditRoutes(mux, c.Audit, c.AskAudit, c.Log)

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"net/http"
 	"time"
 )
@@ -14,13 +15,17 @@ type Replication struct {
 // Progress is how far a replica is behind.
 type Progress struct {
 	Replica string  `json:"replica"`
-	State   string  `json:"state"`     // Provisioning, Syncing or Ready
+	State   string  `json:"state"`     // Provisioning, Syncing, Ready or StateLeaving
 	Served  string  `json:"served_by"` // the gateway that copies to it; "": none
 	Entries int     `json:"entries"`   // tags, manifests and deletions that it has not confirmed
 	Detail  *Detail `json:"detail"`    // null: only the gateway that serves it knows
 
-	WriteFailing *WriteFailing `json:"write_failing"` // null: it takes uploads, as far as this gateway knows
+	WaitsFor     string        `json:"waits_for,omitempty"` // of one that leaves
+	WriteFailing *WriteFailing `json:"write_failing"`       // null: it takes uploads, as far as this gateway knows
 }
+
+// StateLeaving is of a replica that the file has no more.
+const StateLeaving = "Leaving"
 
 // Detail is known to the gateway that does it.
 type Detail struct {
@@ -78,6 +83,22 @@ type Side struct {
 func (c Config) retry(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	writeJSON(w, Retried{c.Retry(query.Get("replica"), query.Get("repository"), query.Get("reference"))})
+}
+
+// Deleted is the answer of a POST to /replication/delete?replica=NAME: what that replica waits for is waited for no more.
+type Deleted struct {
+	Replica string `json:"replica"`
+}
+
+func (c Config) deleteReplica(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("replica")
+	if err := c.Delete(name); err != nil {
+		problem := Problem{http.StatusInternalServerError, err.Error()}
+		_ = errors.As(err, &problem)
+		writeProblem(w, problem)
+		return
+	}
+	writeJSON(w, Deleted{name})
 }
 
 func (c Config) conflicts(w http.ResponseWriter, _ *http.Request) {

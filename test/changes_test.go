@@ -253,7 +253,7 @@ func TestMutatedEdits(t *testing.T) {
 			t.Fatalf("edit %d has changed what is in force:\n%s\nbefore:\n%s", i, now, shown)
 		}
 	}
-	c.edit(good+"# good again\n", "ok", false)
+	c.edit(good+"# good again\n", "unchanged", false)
 	if _, ready, err := c.askAdmin("/readyz?verbose"); err != nil || strings.Contains(string(ready), c.path+":") {
 		t.Errorf("still refused: %v\n%s", err, ready)
 	}

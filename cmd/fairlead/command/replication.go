@@ -2,6 +2,7 @@ package command
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,6 +26,7 @@ func replicationCommand() *cobra.Command {
 			Short: "tags that were written on two sides of a cut, with both digests"}, "/replication/conflicts",
 			printConflicts),
 		retryCommand(),
+		deleteCommand(),
 	)
 	return cmd
 }
@@ -65,6 +67,39 @@ func retryCommand() *cobra.Command {
 	return cmd
 }
 
+var errNeedsForce = errors.New("take the replica out of the file: it leaves once all that only it has is copied; " +
+	"`--force` says not to wait for that")
+
+func deleteCommand() *cobra.Command {
+	var a asking
+	force := false
+	cmd := &cobra.Command{
+		Use:   "delete NAME",
+		Short: "do not wait any more for a replica that the file has no more: what only it has is lost to the fleet",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.check(); err != nil {
+				return err
+			}
+			if !force {
+				return errNeedsForce
+			}
+			var answer admin.Deleted
+			if err := callAdmin(cmd.Context(), a.at, http.MethodPost,
+				"/replication/delete?"+url.Values{"replica": args}.Encode(), nil, &answer); err != nil {
+				return err
+			}
+			return a.print(cmd.OutOrStdout(), answer, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "%s has left\n", answer.Replica)
+				return err
+			})
+		},
+	}
+	a.flags(cmd.Flags())
+	cmd.Flags().BoolVar(&force, "force", false, "do not wait")
+	return cmd
+}
+
 func printReplication(w io.Writer, r admin.Replication) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "REPLICA\tSTATE\tENTRIES\tRUNNING\tWAITING\tGIVEN UP\tBYTES\tRATE\tLEFT\tSERVED BY")
@@ -76,6 +111,9 @@ func printReplication(w io.Writer, r admin.Replication) error {
 		return err
 	}
 	for _, p := range r.Replicas {
+		if p.WaitsFor != "" {
+			fmt.Fprintf(w, "%s leaves, and waits for: %s\n", p.Replica, p.WaitsFor)
+		}
 		if f := p.WriteFailing; f != nil {
 			fmt.Fprintf(w, "%s takes no new pushes since %s: it answered %d to an upload to %s\n", p.Replica,
 				f.Since.Format(time.RFC3339), f.Status, f.Repository)

@@ -19,6 +19,10 @@ func (g *Gateway) replicationStatus() admin.Replication {
 		progress[p.Replica] = p
 	}
 	for _, r := range fleet.Replicas {
+		if waits := g.leavingText(r); waits != "" {
+			out.Replicas = append(out.Replicas, admin.Progress{Replica: r.Name, State: admin.StateLeaving, WaitsFor: waits})
+			continue
+		}
 		p, served := progress[r.Name]
 		if served {
 			out.Replicas = append(out.Replicas, servedHere(p, g.copying.member))
@@ -59,6 +63,10 @@ func (g *Gateway) seenFromHere(r replication.Replica, members []replication.Memb
 	}
 	if p.Entries > 0 {
 		p.State = string(replication.Syncing)
+	}
+	surveyed := g.copying.agreed == nil || g.copying.agreed.surveyed(r.Name) || g.copying.Surveyed(r.Name)
+	if p.Served != "" && (!surveyed || !g.ledger.Indexed(r.Name)) {
+		p.State = string(replication.Provisioning)
 	}
 	return p
 }

@@ -44,6 +44,7 @@ type Gateway struct {
 	tls     *tls.Config // nil: clear text
 	agreed  *agreement  // nil: this gateway knows no other
 	copying *copying
+	leaving *leaving
 	sent    *upstream.Egress
 	hooks   *hooks
 	limiter *proxy.ConnLimiter
@@ -82,8 +83,12 @@ func New(ctx context.Context, c *configs.Config, release string, log *slog.Logge
 // that keep their ledgers alike, then the ways to replicas, then who copies, and last those that clients reach.
 func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logger) (_ *Gateway, err error) {
 	g := &Gateway{log: log, open: open, metrics: prometheus.NewRegistry()}
-	g.live.file.Store(c)
 	g.file = newLiveFile(c, g.metrics)
+	var before []configs.Replica
+	g.leaving, before = openLeaving(c.State, log)
+	c = g.leaving.with(before, c)
+	g.leaving.remember(c.Replicas)
+	g.live.file.Store(c)
 	g.metrics.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if g.geo, err = NewGeo(c, g.metrics); err != nil {

@@ -40,10 +40,6 @@ func (g *Gateway) apply(c *configs.Config) error {
 	return nil
 }
 
-// withLeaving is what this gateway puts in force of a file: with the replicas that the file has no more, and that are not
-// done with. old is what is in force.
-func (g *Gateway) withLeaving(_, file *configs.Config) *configs.Config { return file }
-
 // changes are those of all parts, in their order: the ways to replicas come first, so that whoever hears of a replica can
 // reach it, and the fleet that clients are sent to comes last.
 func (g *Gateway) changes() []change {

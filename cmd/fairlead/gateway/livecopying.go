@@ -20,6 +20,7 @@ func (g *Gateway) changeCopying(c *configs.Config) (swap func(), err error) {
 		g.copying.Update(copyingSettings(c))
 		g.copying.audit.Forget(namesOfReplicas(c))
 		g.copying.Wake()
+		g.leaving.remember(c.Replicas)
 	}, nil
 }
 

@@ -17,7 +17,7 @@ func (g *Gateway) adminHandler() http.Handler {
 		Egress: g.egress, Damaged: g.damaged,
 		Image: g.image, Changed: g.ledger.Changed,
 		Replication: g.replicationStatus, Failures: g.failures, Retry: g.retry, Conflicts: g.conflicts,
-		Drained: g.drained, Drain: g.drain,
+		Drained: g.drained, Drain: g.drain, Delete: g.deleteReplica,
 		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service},
 		Configs: admin.Configs{InForce: g.inForce, Reload: g.Reload, Compare: g.compare}, Log: g.log,
 	})
