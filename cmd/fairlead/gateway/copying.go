@@ -49,6 +49,7 @@ type copying struct {
 	fleet      func() *router.Fleet
 	upstreams  *upstream.Transports
 	log        *slog.Logger
+	emptied    *emptied
 
 	ways atomic.Pointer[ways] // never nil
 }
@@ -81,6 +82,7 @@ func newCopying(config func() *configs.Config, with copyingParts, reg prometheus
 		fleet: with.fleet, upstreams: with.upstreams, log: log,
 	}
 	out.ways.Store(out.waysOf(c))
+	out.emptied = newEmptied(out)
 	out.Engine = replication.New(replication.Options{
 		Gateway: out, Ledger: with.ledger, Writes: &transfer.Writes{}, UnseenDeletes: c.Cluster == nil,
 		Settings: copyingSettings(c), Moved: with.egress.Replicated,
@@ -145,7 +147,11 @@ func (c *copying) Current() bool { return c.ledger.IsCurrent() }
 
 // Surveyed reports whether the ledger has what was on the replica before there was a ledger.
 func (c *copying) Surveyed(replica string) bool {
-	return c.checkpoint.Surveyed(c.ledger.Holder(replica)) && c.ledger.Indexed(replica)
+	now := replication.Replica{Name: replica, Up: true}
+	if r := c.fleet().Replica(replica); r != nil {
+		now.Up = r.Upstream.Up
+	}
+	return c.checkpoint.Surveyed(c.ledger.Holder(replica)) && c.ledger.Indexed(replica) && c.emptied.trusts(now)
 }
 
 // Fleet is the fleet as planning sees it now.
@@ -186,7 +192,10 @@ func (c clientWrites) Committed(repository, digest, replica string) {
 }
 
 // Missed has it looked at whether a replica has what it answered 404 to, and repaired.
-func (c clientWrites) Missed(what ledger.Reference, replica string) { c.RecheckMissing(replica, what) }
+func (c clientWrites) Missed(what ledger.Reference, replica string) {
+	c.RecheckMissing(replica, what)
+	c.emptied.suspect(replica)
+}
 
 // Brought remembers a copy for a client's push as one of this gateway's own writes.
 func (c clientWrites) Brought(what ledger.Reference, replica string) { c.RememberWrite(replica, what) }
@@ -256,6 +265,7 @@ func (c *copying) run(ctx context.Context, probed <-chan struct{}) error {
 		return nil
 	})
 	all.Go(func() error { every(ctx, lookEvery, c.Wake); return nil })
+	all.Go(func() error { every(ctx, lookEvery, func() { c.emptied.look(ctx) }); return nil })
 	all.Go(func() error {
 		every(ctx, compactEvery, func() {
 			removed, err := c.ledger.Compact(retention)

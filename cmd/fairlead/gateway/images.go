@@ -74,6 +74,7 @@ func (g *Gateway) askAround(ctx context.Context, e ledger.Entry, fleet replicati
 					return
 				}
 				g.copying.RecheckMissing(r.Name, e.Reference)
+				g.copying.emptied.suspect(r.Name)
 			})
 		}
 	}

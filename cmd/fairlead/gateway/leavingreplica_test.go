@@ -1,0 +1,89 @@
+package gateway
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"github.com/fairlead-gateway/fairlead/configs"
+)
+
+func leavingFileOf(t *testing.T, names ...string) *configs.Config {
+	t.Helper()
+	data := "hostname: registry.example\ndns: {nameservers: [ns1.example]}\nreplicas:\n"
+	for i, name := range names {
+		home := map[bool]string{true: ", home: true"}[i == 0 && len(names) > 1]
+		data += "  - {name: " + name + ", place: {lat: 1, lon: 2}, addresses: [192.0.2.1" + string(rune('0'+i)) +
+			"], upstream: 'https://" + name + ".example:5000', storage: s3-" + name + home + "}\n"
+	}
+	path := filepath.Join(t.TempDir(), "fairlead.yaml")
+	if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := configs.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func statesOf(c *configs.Config) map[string]string {
+	all := map[string]string{}
+	for _, r := range c.Replicas {
+		all[r.Name] = r.State
+	}
+	return all
+}
+
+// TestLeavingOverRestarts: a replica that an edit takes away stays until it is let go, also if the edit, or a restart,
+// comes while no gateway runs; and comes back as if nothing had been.
+func TestLeavingOverRestarts(t *testing.T) {
+	state, log := t.TempDir(), slog.New(slog.DiscardHandler)
+	both, one := leavingFileOf(t, "west", "east"), leavingFileOf(t, "west")
+	want := func(c *configs.Config, states map[string]string) {
+		t.Helper()
+		if got := statesOf(c); !reflect.DeepEqual(got, states) {
+			t.Fatalf("%v, want %v", got, states)
+		}
+	}
+	start := func(file *configs.Config) (*leaving, *configs.Config) {
+		t.Helper()
+		l, before := openLeaving(state, log)
+		c := l.with(before, file)
+		l.remember(c.Replicas)
+		return l, c
+	}
+	stays := map[string]string{"west": "online", "east": configs.StateLeaving}
+	_, c := start(both)
+	want(c, map[string]string{"west": "online", "east": "online"})
+	l, c := start(one)
+	want(c, stays)
+	since := l.began("east")
+	east := c.Replicas[1]
+	if east.Home || east.Incarnation() != both.Replicas[1].Incarnation() ||
+		!reflect.DeepEqual(east.Addresses, both.Replicas[1].Addresses) || east.Place != both.Replicas[1].Place {
+		t.Errorf("it is not what it was: %+v, %+v", east, both.Replicas[1])
+	}
+	l, c = start(one)
+	want(c, stays)
+	if !l.began("east").Equal(since) {
+		t.Error("a restart has begun its leave anew")
+	}
+	want(l.with(c.Replicas, both), map[string]string{"west": "online", "east": "online"})
+
+	l, c = start(one)
+	l.done["east"] = true
+	c = l.with(c.Replicas, one)
+	want(c, map[string]string{"west": "online"})
+	l.remember(c.Replicas)
+	_, c = start(one)
+	want(c, map[string]string{"west": "online"})
+
+	if err := os.WriteFile(filepath.Join(state, fleetFile), []byte(`[{"replica": {`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, c = start(one)
+	want(c, map[string]string{"west": "online"})
+}
