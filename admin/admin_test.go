@@ -34,7 +34,16 @@ func TestAdmin(t *testing.T) {
 			return Cluster{Name: "gw1", Members: []Member{{Name: "gw2", Here: "westus", Address: "127.0.0.2:7946"}}}
 		},
 		Webhooks: webhookNames{},
-		Log:      slog.New(slog.DiscardHandler),
+		Configs: Configs{
+			InForce: func() InForce {
+				return InForce{Values: []ConfigValue{{Field: "dns.ttl", Value: "1m", From: "default"}}}
+			},
+			Reload: func() (Loaded, error) { return Loaded{Result: LoadedRefused}, nil },
+			Compare: func(with []ConfigGiven) []ConfigChange {
+				return []ConfigChange{{Field: with[0].Field, New: with[0].Text}}
+			},
+		},
+		Log: slog.New(slog.DiscardHandler),
 	})
 	ask := func(line string) *httptest.ResponseRecorder {
 		method, path, _ := strings.Cut(line, " ")
@@ -60,6 +69,10 @@ func TestAdmin(t *testing.T) {
 		{"GET /leases?repository=other", "", 200, "{\n  \"lease\": null,\n  \"arbiter\": \"gw2\"\n}"},
 		{"GET /leases?repository=", "", 200, `"lease": null`},
 		{"GET /cluster", "", 200, `"here": "westus"`},
+		{"GET /config", "", 200, `"from": "default"`},
+		{"POST /config/reload", "", 200, `"result": "refused"`},
+		{"GET /config/reload", "", 405, `"status":405`},
+		{"POST /config/compare", "", 400, `"status":400`},
 		{"GET /", "", 404, `"status":404`},
 		{"DELETE /leases", "", 405, `"status":405`},
 	} {

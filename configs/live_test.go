@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -51,6 +52,29 @@ func TestEveryKeyHasAVerdict(t *testing.T) {
 		}
 		if needed && strings.Contains(key, "[]") {
 			t.Errorf("%s is in a list: keep does not go there", key)
+		}
+	}
+}
+
+// TestOperatingTable: docs/operating.md has a row for each key, in which stands what the program does.
+func TestOperatingTable(t *testing.T) {
+	data, err := os.ReadFile("../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for line := range strings.Lines(string(data)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 6 {
+			continue
+		}
+		for key := range strings.SplitSeq(cells[1], ",") {
+			rows[strings.Trim(key, " `")] = strings.TrimSpace(cells[2])
+		}
+	}
+	for key, needed := range restarts {
+		if want := map[bool]string{live: "live", restart: "restart"}[needed]; rows[key] != want {
+			t.Errorf("%s: the table says %q, the program %q", key, rows[key], want)
 		}
 	}
 }

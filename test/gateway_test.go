@@ -99,6 +99,7 @@ type gateway struct {
 	*process
 	file
 	at      place
+	config  string // its file
 	restart func() // after it has ended
 }
 
@@ -126,7 +127,7 @@ func startCommand(t testing.TB, command []string, name, ip string, f file) *gate
 	}
 	config := filepath.Join(t.TempDir(), "fairlead.yaml")
 	writeFile(t, config, f.String())
-	g := &gateway{file: f, at: placeOf(ip)}
+	g := &gateway{file: f, at: placeOf(ip), config: config}
 	g.restart = func() {
 		args := append(command[1:len(command):len(command)], "serve", "--config", config,
 			"--debug="+strconv.FormatBool(f.debug))
