@@ -239,7 +239,7 @@ func TestMutatedEdits(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	good := c.file.String()
+	good := c.String()
 	shown := c.inForce()
 	c.ask(number(t, "FAIRLEAD_CHANGES_LOAD", 50), number(t, "FAIRLEAD_CHANGES_PUSHES", 2))
 	edits := number(t, "FAIRLEAD_MUTATIONS", len(mutations))

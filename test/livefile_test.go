@@ -27,7 +27,7 @@ func TestLiveFile(t *testing.T) {
 		health: "{fronts: false}", replicas: replicas, networks: []network{{"10.1.0.0/16", "azure/westus"}},
 	})
 	admin := "--admin=http://" + g.admin
-	text := g.file.String()
+	text := g.String()
 	edit := func(old, now string) {
 		t.Helper()
 		if !strings.Contains(text, old) {
