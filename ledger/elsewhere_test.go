@@ -49,9 +49,12 @@ func TestElsewhere(t *testing.T) {
 			before := n.changes(t, "gw2") + n.changes(t, "gw3")
 			must(t, n.of["gw1"].Elsewhere(t.Context(), w))
 			after := n.changes(t, "gw2") + n.changes(t, "gw3")
-			here := n.changes(t, "gw1")
+			here, concluded := n.changes(t, "gw1"), uint64(0)
+			if lose > 0 && w.Act == ActDelete {
+				concluded = 1 // who missed the untag concludes it from the deletion
+			}
 			if wrote := map[Act]uint64{ActPush: 2, ActUntag: 2, ActDelete: 1}[w.Act]; after-before != wrote ||
-				here != 0 {
+				here > concluded {
 				t.Errorf("%d of a hundred packets lost, write %d: %d changes, want %d; %d here", lose, i, after-before,
 					wrote, here)
 			}

@@ -52,14 +52,19 @@ func waysOf(c *configs.Config, a *agreement) (upstream.Settings, error) {
 	if a == nil {
 		return s, nil
 	}
-	s.Relay = upstream.Relay{Front: a.Front, Scheme: "http"}
+	relay, err := relayOf(c, a)
+	s.Relay = relay
+	return s, err
+}
+
+// relayOf is the way through another gateway's front.
+func relayOf(c *configs.Config, a *agreement) (upstream.Relay, error) {
 	if c.Proxy.TLS == nil {
-		return s, nil
+		return upstream.Relay{Front: a.Front, Scheme: "http"}, nil
 	}
 	files := c.FrontTLS()
 	t, err := files.Config()
-	s.Relay.Scheme, s.Relay.TLS, s.Relay.TLSKey = "https", t, fmt.Sprintf("%+v", files)
-	return s, err
+	return upstream.Relay{Front: a.Front, Scheme: "https", TLS: t, TLSKey: fmt.Sprintf("%+v", files)}, err
 }
 
 // newUpstreams makes the ways to all replicas, through another gateway where this one cannot reach them itself.
