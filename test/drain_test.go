@@ -42,7 +42,7 @@ func TestDrainEach(t *testing.T) {
 	for i := range sites {
 		all.Go(func() { roam(sites, i, stop, &lost) })
 	}
-	last := few(1, len(sites)) - 1
+	last := number(t, "FAIRLEAD_DRAINS", 1) - 1
 	for i := range last + 1 {
 		waitForFronts(t, sites)
 		g := sites[i].gateway

@@ -141,7 +141,7 @@ var (
 	uploadID       = regexp.MustCompile(`/blobs/uploads/[0-9a-f-]{8,}`)
 	boundary       = regexp.MustCompile(`\b[0-9a-f]{60}\b`) // of multipart
 	uploadState    = regexp.MustCompile(`_state=[^&"\s>]+`)
-	owner          = regexp.MustCompile(`([?&]fairlead-upload=empty)?[?&]fairlead-replica=[a-z]+`)
+	owner          = regexp.MustCompile(`([?&]fairlead-upload=empty)?[?&]fairlead-replica=[a-z]+(~[0-9a-f]{8})?`)
 )
 
 func answerOf(response *http.Response, content []byte) answer {
