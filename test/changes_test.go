@@ -242,7 +242,7 @@ func TestMutatedEdits(t *testing.T) {
 	good := c.String()
 	shown := c.inForce()
 	c.ask(number(t, "FAIRLEAD_CHANGES_LOAD", 50), number(t, "FAIRLEAD_CHANGES_PUSHES", 2))
-	edits := number(t, "FAIRLEAD_MUTATIONS", len(mutations))
+	edits := number(t, "FAIRLEAD_MUTATIONS", 6)
 	for i := range edits {
 		lines := mutations[i%len(mutations)](strings.Split(strings.TrimRight(good, "\n"), "\n"), r)
 		c.edit(strings.Join(lines, "\n")+fmt.Sprintf("\n# %d\n", i), "refused", r.IntN(2) == 0)

@@ -72,7 +72,7 @@ type worker struct {
 }
 
 // phasePushes is how many of each worker there are in each phase, at least.
-func phasePushes() int { return few(2, 4) }
+func phasePushes() int { return few(2, 3) }
 
 // pushEvery is how long each worker takes for one thing, at least.
 func pushEvery() time.Duration { return time.Duration(few(500, 200)) * time.Millisecond }
