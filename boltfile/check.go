@@ -174,6 +174,9 @@ func (w *walk) elements(page, first []byte, depth int) error {
 			err = w.tree(order.Uint64(e[8:]), key, depth+1)
 		} else {
 			w.last = key
+			if order.Uint32(e) > flagBucket {
+				return fmt.Errorf("element %d is neither value nor bucket", i)
+			}
 			if order.Uint32(e)&flagBucket != 0 {
 				err = w.bucket(value, depth)
 			}

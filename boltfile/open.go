@@ -11,6 +11,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 const (
@@ -46,7 +47,7 @@ func Open(path string, options bolt.Options, prepare func(*bolt.DB) error) (*bol
 		_ = db.Close()
 	}
 	switch {
-	case !intact || errors.Is(err, ErrIntegrity):
+	case !intact || errors.Is(err, ErrIntegrity) || errors.Is(err, berrors.ErrIncompatibleValue):
 		return nil, putAside(path, err)
 	case db == nil && errors.Is(before, fs.ErrNotExist) && !errors.Is(err, ErrLocked):
 		_ = os.Remove(path) // half of a new one would count as damaged
