@@ -49,15 +49,44 @@ func addressOf(server, subnet string) (string, error) {
 	return a.A.String(), nil
 }
 
-// resolve asks one server after the other, as resolvers do with the servers of a zone.
+// resolveTry is how long a resolver waits for one server of a zone before it asks the next one too. A server that was
+// killed may have taken the question with it, and no packet says so.
+const resolveTry = 400 * time.Millisecond
+
+// resolve asks one server after the other, as resolvers do with the servers of a zone, and takes the first answer.
 func resolve(servers []string, subnet string) (string, error) {
+	type reply struct {
+		address string
+		err     error
+	}
+	replies := make(chan reply, len(servers))
 	var all []error
-	for _, server := range servers {
-		address, err := addressOf(server, subnet)
-		if err == nil {
-			return address, nil
+	asked := 0
+	ask := func() {
+		server := servers[asked]
+		asked++
+		go func() {
+			address, err := addressOf(server, subnet)
+			replies <- reply{address, err}
+		}()
+	}
+	for len(all) < len(servers) {
+		var late <-chan time.Time
+		if asked == len(all) {
+			ask()
 		}
-		all = append(all, err)
+		if asked < len(servers) {
+			late = time.After(resolveTry)
+		}
+		select {
+		case r := <-replies:
+			if r.err == nil {
+				return r.address, nil
+			}
+			all = append(all, r.err)
+		case <-late:
+			ask()
+		}
 	}
 	return "", errors.Join(all...)
 }
