@@ -11,19 +11,20 @@ import (
 	"time"
 )
 
-// The client stands in Quebec: Canada Central is nearest, East US next. Nobody's home is near.
+// The client stands in Quebec: Canada Central is nearest, East US next. Nobody's home is near. Its prefix is among the
+// first that a replica which is back gets again: at once, and not after a minute.
 var (
 	failoverReplicas = []replica{
 		{name: "canadacentral", place: "azure/canadacentral"},
 		{name: "eastus", place: "azure/eastus"},
 		{name: "westeurope", place: "azure/westeurope", home: true},
 	}
-	failoverNetworks = []network{{"127.0.1.0/24", "azure/canadaeast"}}
+	failoverNetworks = []network{{"127.0.2.0/24", "azure/canadaeast"}}
 )
 
 const (
-	failoverClient = "127.0.1.7"
-	failoverSubnet = "127.0.1.0/24"
+	failoverClient = "127.0.2.7"
+	failoverSubnet = "127.0.2.0/24"
 	// hangBound is the issue's: an answer, or 502 or 504, within 5 s. What a busy machine adds is not the gateway's.
 	hangBound = 5 * time.Second
 	hangSlack = 1500 * time.Millisecond
@@ -76,7 +77,7 @@ func TestFailover(t *testing.T) {
 // and the client itself is bound to nothing.
 func pushLeased(t *testing.T, s *site, img image) {
 	t.Helper()
-	via := connectionFront(t, "127.0.1.2", dialAlways("127.0.1.8", s.gateway.listen))
+	via := connectionFront(t, "127.0.1.2", dialAlways("127.0.2.8", s.gateway.listen))
 	must(t, cranePush(t, img, via.address+"/app:"+imageTag))
 	if got := s.gateway.leases(t)["app"]; got != failoverReplicas[0].name {
 		t.Fatalf("the lease is %q's", got)
