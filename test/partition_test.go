@@ -74,8 +74,8 @@ type worker struct {
 // phasePushes is how many of each worker there are in each phase, at least.
 func phasePushes() int { return few(2, 3) }
 
-// pushEvery is how long each worker takes for one thing, at least.
-func pushEvery() time.Duration { return time.Duration(few(500, 200)) * time.Millisecond }
+// pushEvery is how long each worker takes for one thing, at least. More often would keep the processors busy.
+const pushEvery = 500 * time.Millisecond
 
 func (p *partition) run(t *testing.T, cut func()) {
 	base := p.base(t)
@@ -153,7 +153,7 @@ func (p *partition) await(t *testing.T, workers []worker, phase string) {
 }
 
 func (p *partition) work(ctx context.Context, w worker) {
-	pace := time.NewTicker(pushEvery())
+	pace := time.NewTicker(pushEvery)
 	defer pace.Stop()
 	for n := 0; ctx.Err() == nil; n++ {
 		<-pace.C
