@@ -14,7 +14,7 @@ const LeavingUploads = 15 * time.Minute
 // Leaving is what is known of a replica that the fleet is to be rid of.
 type Leaving struct {
 	Since   time.Time
-	Known   bool // the ledger has what the replica has, as far as that can be listed
+	Known   bool // the ledger has what the replica has, as far as that can be listed: it was audited since
 	Up      bool
 	Target  bool // another replica is in service that what only this one has can be copied to
 	Only    int  // tags and manifests that no other replica in service has, and that one of them gets
@@ -30,7 +30,7 @@ func (l Leaving) WaitsFor(now time.Time) (reasons []string) {
 			reasons = append(reasons, fmt.Sprintf(format, args...))
 		}
 	}
-	add(!l.Known, "what it has is not known yet")
+	add(!l.Known, "an audit of what it has is not over")
 	add(!l.Target, "no other replica is in service")
 	add(l.Only > 0, "%d tags and manifests that only it has", l.Only)
 	add(l.LeftOut > 0, "%d tags and manifests that only it has, and that filters keep from all others", l.LeftOut)

@@ -285,7 +285,7 @@ func TestClusterUnreachable(t *testing.T) {
 	gateways := startCluster(t, registries, func(i int, f *file) {
 		f.listen = net.JoinHostPort(ips[i], port)
 		f.networks = []network{{"127.0.45.0/24", "azure/northeurope"}} // it gets its replica back among the first
-		f.health = "{interval: 2s, timeout: 2s}" // generous: a busy machine must not look like a dead one
+		f.health = "{interval: 2s, timeout: 2s}"                       // a busy machine must not look like a dead one
 		f.replicas = append([]replica{}, f.replicas...)
 		for j := range f.replicas {
 			f.replicas[j].address = ips[j]

@@ -42,8 +42,10 @@ type Replica struct {
 	Served bool   // this gateway copies to it
 	// this gateway, and no other, records what was there before any gateway
 	Survey            bool
-	SurveyedElsewhere bool                         // another gateway has done that
-	LeftOut           func(repository string) bool // a filter: those are neither copied nor looked at
+	SurveyedElsewhere bool // another gateway has done that
+	// an audit that began after it is waited for, before the replica may leave; zero: none is
+	Awaited time.Time
+	LeftOut func(repository string) bool // a filter: those are neither copied nor looked at
 }
 
 // holder names the registry that the replica is.

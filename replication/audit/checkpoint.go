@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 )
 
 const (
@@ -36,6 +38,8 @@ type Checkpoint struct {
 
 	mu  sync.Mutex
 	now checkpoint // Guarded by mu.
+	// Guarded by mu: when the last audit of a holder to the end, all of it in this run of the gateway, began.
+	began map[string]time.Time
 }
 
 // OpenCheckpoint reads the checkpoint of a folder. One that cannot be read is empty. With "" nothing is kept.
@@ -58,6 +62,33 @@ func OpenCheckpoint(dir string, log *slog.Logger) *Checkpoint {
 // Surveyed reports whether a registry has been audited once, so that the ledger has what was there before it.
 func (c *Checkpoint) Surveyed(holder string) bool {
 	return slices.Contains(c.read().Surveyed, holder)
+}
+
+// SurveyedSince reports whether a registry has been audited to the end, by an audit that began after a time: the ledger
+// has what clients left there until then, past all gateways or by the replica's own name. A restart forgets it.
+func (c *Checkpoint) SurveyedSince(holder string, since time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.began[holder].After(since)
+}
+
+// surveyed keeps that holders were audited to the end.
+func (c *Checkpoint) surveyed(holders []string, began time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.began == nil {
+		c.began = map[string]time.Time{}
+	}
+	for _, holder := range holders {
+		c.began[holder] = began
+	}
+}
+
+// forget keeps of no others than these holders when they were audited.
+func (c *Checkpoint) forget(holders []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.began, func(holder string, _ time.Time) bool { return !slices.Contains(holders, holder) })
 }
 
 func (c *Checkpoint) read() checkpoint {

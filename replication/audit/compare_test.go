@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"log/slog"
 	"reflect"
 	"slices"
 	"strings"
@@ -158,6 +159,52 @@ func TestFirstSurveys(t *testing.T) {
 		if want := strings.Fields(c.want); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", c.name, got, want)
 		}
+	}
+}
+
+// TestDueBeforeLeaving: a replica leaves after an audit that began after the file had it no more.
+func TestDueBeforeLeaving(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	for name, c := range map[string]struct {
+		left, audited time.Duration // ago
+		soon, down    bool
+		want          bool
+	}{
+		"audited before":         {left: 5 * time.Second, audited: time.Minute, want: true},
+		"never audited":          {left: 5 * time.Second, audited: 1_000_000 * time.Second, want: true},
+		"just tried":             {left: time.Hour, audited: awaitedInterval / 2, soon: true},
+		"tried a while ago":      {left: time.Hour, audited: awaitedInterval, soon: true, want: true},
+		"audited before, down":   {left: 5 * time.Second, audited: time.Minute, down: true},
+		"audited at that moment": {left: time.Second, audited: time.Second},
+	} {
+		history := map[string]lastAudit{"x": {now.Add(-c.audited), c.soon}}
+		fleet := []Replica{{Name: "home", Up: true}, {Name: "x", Up: !c.down, Awaited: now.Add(-c.left)}}
+		got := due(fleet, []string{"home", "x"}, history, firstSurvey{}, now)
+		if want := map[bool][]string{true: {"x"}}[c.want]; !slices.Equal(got, want) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	fleet := []Replica{{Name: "x", Up: true}}
+	if got := due(fleet, []string{"x"}, map[string]lastAudit{"x": {now.Add(-time.Hour), false}}, firstSurvey{}, now); got != nil {
+		t.Errorf("stays: %q", got)
+	}
+}
+
+func TestSurveyedSince(t *testing.T) {
+	c, began := OpenCheckpoint("", slog.New(slog.DiscardHandler)), time.Unix(1_000_000, 0)
+	c.surveyed([]string{"x", "y"}, began)
+	for _, row := range []struct {
+		holder string
+		since  time.Time
+		want   bool
+	}{{"x", began.Add(-1), true}, {"x", began, false}, {"y", began.Add(-1), true}, {"z", time.Time{}, false}} {
+		if got := c.SurveyedSince(row.holder, row.since); got != row.want {
+			t.Errorf("%s since %v: %t", row.holder, row.since, got)
+		}
+	}
+	c.forget([]string{"y"})
+	if c.SurveyedSince("x", time.Time{}) || !c.SurveyedSince("y", time.Time{}) {
+		t.Error("the wrong one was forgotten")
 	}
 }
 

@@ -12,6 +12,7 @@ const (
 
 	hearsayDelay    = 10 * time.Second // for what another gateway has recorded to come to us
 	firstSurveyWait = time.Hour        // for another gateway to survey the first replica
+	awaitedInterval = time.Minute      // between two audits of a replica that is to leave
 )
 
 // firstSurvey is how far the survey of the fleet's first replica is.
@@ -26,16 +27,17 @@ type lastAudit struct {
 	retrySoon bool      // it was down since, or could not be asked to the end
 }
 
-// due lists the replicas to audit now: those that this gateway serves, and once those that nobody copies to. The first
-// replica's tags win where nothing is recorded: while another gateway surveys it, no other replica is audited for the
-// first time.
+// due lists the replicas to audit now: those that this gateway serves, once those that nobody copies to, and those that
+// are to leave: what they were given past the gateways is to be found before it is too late. The first replica's tags
+// win where nothing is recorded: while another gateway surveys it, no other replica is audited for the first time.
 func due(
 	fleet []Replica, surveyedHolders []string, history map[string]lastAudit, survey firstSurvey, now time.Time,
 ) (names []string) {
 	surveyed := func(r Replica) bool { return slices.Contains(surveyedHolders, r.holder()) }
 	for i, r := range fleet {
-		wanted := r.Served || r.Survey && !surveyed(r)
-		if !r.Up || !wanted || !history[r.holder()].longAgo(now) {
+		last := history[r.holder()]
+		wanted := (r.Served || r.Survey && !surveyed(r)) && last.longAgo(now)
+		if !r.Up || !wanted && !last.tooEarly(r.Awaited, now) {
 			continue
 		}
 		first := fleet[0]
@@ -55,6 +57,11 @@ func (l lastAudit) longAgo(now time.Time) bool {
 		wait = retryInterval
 	}
 	return l.began.IsZero() || now.Sub(l.began) >= wait
+}
+
+// tooEarly reports whether the audit began before the one that is waited for, or has to be tried again.
+func (l lastAudit) tooEarly(awaited, now time.Time) bool {
+	return !awaited.IsZero() && (l.began.Before(awaited) || now.Sub(l.began) >= awaitedInterval)
 }
 
 // runs reports whether the survey is under way, or what it recorded elsewhere may not have come to us.

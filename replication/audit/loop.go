@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -93,12 +94,16 @@ func (a *Audit) background(ctx context.Context, names []string, history map[stri
 	if complete == nil { // the next one resumes there
 		return
 	}
+	var surveyed []string
+	for _, name := range complete {
+		surveyed = append(surveyed, holders[name])
+	}
+	if after == "" { // else a part of it is from before a restart
+		a.Checkpoint.surveyed(surveyed, began)
+	}
+	a.Checkpoint.forget(slices.Collect(maps.Values(holders)))
 	a.Checkpoint.update(func(c *checkpoint) {
 		c.Run, c.After = nil, ""
-		var surveyed []string
-		for _, name := range complete {
-			surveyed = append(surveyed, holders[name])
-		}
 		c.addSurveyed(surveyed)
 	})
 }

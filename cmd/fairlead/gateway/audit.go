@@ -24,6 +24,11 @@ func (c *copying) Replicas() (list []audit.Replica) {
 				c.agreed.surveyed(r.Name),
 			LeftOut: func(repository string) bool { return c.leftOut(r.Name, repository) },
 		}
+		if r.Operator == router.Leaving {
+			if since := c.leaveBegan(r.Name); !c.checkpoint.SurveyedSince(to.Holder, since) {
+				to.Awaited = since
+			}
+		}
 		if r.Home {
 			list = slices.Insert(list, 0, to)
 		} else {

@@ -48,6 +48,7 @@ type copying struct {
 	agreed     *agreement // nil: this gateway knows no other
 	fleet      func() *router.Fleet
 	upstreams  *upstream.Transports
+	leaveBegan func(replica string) time.Time
 	log        *slog.Logger
 	emptied    *emptied
 
@@ -71,6 +72,7 @@ type copyingParts struct {
 	agreed     *agreement        // nil: this gateway knows no other
 	fleet      func() *router.Fleet
 	upstreams  *upstream.Transports
+	leaveBegan func(replica string) time.Time // when a replica that leaves began to
 	egress     *upstream.Egress
 }
 
@@ -79,7 +81,7 @@ func newCopying(config func() *configs.Config, with copyingParts, reg prometheus
 	c := config()
 	out := &copying{
 		ledger: with.ledger, checkpoint: with.checkpoint, config: config, member: member(c), agreed: with.agreed,
-		fleet: with.fleet, upstreams: with.upstreams, log: log,
+		fleet: with.fleet, upstreams: with.upstreams, leaveBegan: with.leaveBegan, log: log,
 	}
 	out.ways.Store(out.waysOf(c))
 	out.emptied = newEmptied(out)

@@ -132,7 +132,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	g.sent = upstream.NewEgress(c.Here, time.Now(), g.metrics)
 	g.copying = newCopying(g.live.config, copyingParts{
 		ledger: ledger.Current{Ledger: g.ledger, Others: g.others()}, agreed: g.agreed, fleet: g.reached(),
-		upstreams: g.upstreams, checkpoint: checkpoint, egress: g.sent,
+		upstreams: g.upstreams, checkpoint: checkpoint, egress: g.sent, leaveBegan: g.leaving.began,
 	}, g.metrics, log)
 	recorder := ledger.NewRecorder(ledger.RecorderOptions{
 		Ledger: g.ledger, Others: g.others(), Copying: g.copying,

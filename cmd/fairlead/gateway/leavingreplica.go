@@ -193,7 +193,9 @@ func (g *Gateway) letReplicaGo(name, why string) error {
 // stateOfLeaving reads what a replica in service has not confirmed: all that only the one that leaves has is among it.
 func (g *Gateway) stateOfLeaving(name string) replication.Leaving {
 	fleet := g.copying.Fleet()
-	out := replication.Leaving{Since: g.leaving.began(name), Known: g.copying.Surveyed(name) && g.copying.Current()}
+	since := g.leaving.began(name)
+	out := replication.Leaving{Since: since, Known: g.copying.Surveyed(name) && g.copying.Current() &&
+		g.copying.checkpoint.SurveyedSince(g.ledger.Holder(name), since)}
 	out.Leases, out.Uploads = g.proxy.Left(name)
 	for _, r := range fleet.Replicas {
 		if r.Name == name {
