@@ -15,35 +15,35 @@ var noon = time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
 
 // Clients by what part of all has its turn before them.
 var (
-	early = netip.MustParseAddr("198.51.100.0") // 27 s of the minute
-	late  = netip.MustParseAddr("192.0.2.0")    // 40 s
+	early = netip.MustParseAddr("198.51.100.0") // 20 s of 45
+	late  = netip.MustParseAddr("192.0.2.0")    // 30 s
 )
 
 func TestForDNSWhileReplicasReturn(t *testing.T) {
 	turn := func(client netip.Addr) time.Duration {
 		return time.Duration(rankOf(returnPrefix(client)) * float64(ReturnTakes)).Round(time.Second)
 	}
-	if turn(early) != 27*time.Second || turn(late) != 40*time.Second {
+	if turn(early) != 20*time.Second || turn(late) != 30*time.Second {
 		t.Fatalf("the turns are after %v and %v: another hash moves clients that have moved", turn(early), turn(late))
 	}
 	// want: who early gets, who late gets, each with how long it is so, and "within" if others may get another answer.
 	for name, c := range map[string]struct{ fleet, early, late string }{
 		"nobody returns":           {"west east", "west 0s", "west 0s"},
-		"just back":                {"west:back=0s east", "east 27s within", "east 40s within"},
-		"once more, and not yet":   {"west:back=-60s east", "east 1m27s within", "east 1m40s within"},
+		"just back":                {"west:back=0s east", "east 20s within", "east 30s within"},
+		"once more, and not yet":   {"west:back=-60s east", "east 1m20s within", "east 1m30s within"},
 		"not yet, and nobody else": {"west:back=-60s east:down", "west 0s", "west 0s"},
-		"half":                     {"west:back=30s east", "west 0s within", "east 10s within"},
-		"all":                      {"west:back=60s east", "west 0s", "west 0s"},
+		"half":                     {"west:back=25s east", "west 0s within", "east 5s within"},
+		"all":                      {"west:back=45s east", "west 0s", "west 0s"},
 		"long ago":                 {"west:back=24h east", "west 0s", "west 0s"},
 		"alone":                    {"west:back=0s", "west 0s", "west 0s"},
 		"the next is down":         {"west:back=0s east:down", "west 0s", "west 0s"},
-		"the next is down, two":    {"west:back=0s east:down asia", "asia 27s within", "asia 40s within"},
+		"the next is down, two":    {"west:back=0s east:down asia", "asia 20s within", "asia 30s within"},
 		"the next only forwards":   {"west:back=0s east:upstream=down", "west 0s", "west 0s"},
 		"the next drains":          {"west:back=0s east:drain", "west 0s", "west 0s"},
-		"the next is back, too":    {"west:back=0s east:back=5s", "east 27s within", "east 40s within"},
+		"the next is back, too":    {"west:back=0s east:back=5s", "east 20s within", "east 30s within"},
 		"the next is back later":   {"west:back=5s east:back=0s", "west 0s", "west 0s"},
-		"two are, and a third not": {"west:back=0s east:back=30s asia", "east 27s within", "asia 10s within"},
-		"the next is unsteady":     {"west:back=30s east:upstream=up+3s", "west 0s within", "east 3s within"},
+		"two are, and a third not": {"west:back=0s east:back=25s asia", "east 20s within", "asia 5s within"},
+		"the next is unsteady":     {"west:back=25s east:upstream=up+3s", "west 0s within", "east 3s within"},
 		"a farther one is back":    {"west east:back=0s", "west 0s", "west 0s"},
 		"down again":               {"west:back=0s,down east", "east 0s", "east 0s"},
 		"drained meanwhile":        {"west:back=0s,drain east", "east 0s", "east 0s"},
