@@ -70,23 +70,23 @@ func TestReplicaGetsItsClientsBack(t *testing.T) {
 		}
 		set(up)
 		moved := map[string]bool{}
-		for at := range 61 {
+		for at := range 46 {
 			back := 0
 			for i := range clients {
 				switch got := f.sent(t, client(i)); {
 				case got.address == near:
 					back++
 					moved[client(i)] = true
-					if at < 60 && got != (answered{near, 300, 24}) || at == 60 && got.scope != 15 {
+					if at < 45 && got != (answered{near, 300, 24}) || at == 45 && got.scope != 15 {
 						t.Fatalf("after %d s, back: %+v", at, got)
 					}
 				case moved[client(i)]:
 					t.Fatalf("after %d s %s is sent away again", at, client(i))
-				case got.address != next || got.scope != 24 || got.ttl < 1 || int(got.ttl) > 60-at:
+				case got.address != next || got.scope != 24 || got.ttl < 1 || int(got.ttl) > 45-at:
 					t.Fatalf("after %d s, not yet: %+v", at, got)
 				}
 			}
-			if share := clients * at / 60; back < share-25 || back > share+25 {
+			if share := clients * at / 45; back < share-25 || back > share+25 {
 				t.Errorf("after %d s %d of %d are back", at, back, clients)
 			}
 			set(up) // another fleet, in which nothing has changed

@@ -60,7 +60,8 @@ type Replica struct {
 	// FrontsUnseen: they count as up because this gateway is one of them; it reaches none of them itself.
 	FrontsUnseen bool
 	Upstream     Health
-	// Back is since when it is up again after clients were sent elsewhere; zero: they were not, or it is down.
+	// Back is since when it gets its clients back after they were sent elsewhere; in a while, if that happens again and
+	// again. Zero: they were not, or long ago. While it is passed over: since when it got them back last.
 	Back time.Time
 }
 

@@ -8,8 +8,16 @@ import (
 	"time"
 )
 
-// ReturnTakes is how long a replica that was down gets its clients back, one after the other.
-const ReturnTakes = time.Minute
+// ReturnTakes is how long a replica that was passed over gets its clients back, one after the other. By default it takes
+// 14 s at most to see that it is well: so the last client is back within a minute.
+const ReturnTakes = 45 * time.Second
+
+// One that is passed over again within quiet of getting its clients back has to be good for trial before the first of
+// them comes back once more: so each client is moved twice a minute at most, whatever the rhythm.
+const (
+	quiet = 10 * time.Minute
+	trial = time.Minute
+)
 
 // Prefixes of clients that move together: what resolvers send of an address at most (RFC 7871, section 11.1).
 const (
@@ -17,8 +25,9 @@ const (
 	returnBits6 = 56
 )
 
-// Returned is the fleet in which each replica knows since when it is back, if it was down in the fleet before, while
-// clients were sent to another one. before is nil for the first fleet: nobody was sent elsewhere by this gateway.
+// Returned is the fleet in which each replica knows since when it is back, if it was passed over in the fleet before, for
+// being down or slow, while clients were sent to another one. before is nil for the first fleet: nobody was sent
+// elsewhere by this gateway.
 func (f *Fleet) Returned(before *Fleet, now time.Time) *Fleet {
 	if before == nil {
 		return f
@@ -30,19 +39,37 @@ func (f *Fleet) Returned(before *Fleet, now time.Time) *Fleet {
 	for i := range replicas {
 		r, was := &replicas[i], before.Replica(replicas[i].Name)
 		switch {
-		case !r.healthy() || was == nil:
+		case was == nil:
 			r.Back = time.Time{}
-		case was.healthy():
+		case r.healthy() == was.healthy():
 			r.Back = was.Back
+		case was.healthy():
+			r.Back = was.remembered(now)
 		case others(r.Name):
-			r.Back = now
+			r.Back = was.comesBack(now)
 		}
 	}
 	return NewFleet(replicas)
 }
 
-// healthy reports whether all that clients need is up.
-func (r *Replica) healthy() bool { return r.FrontUp() && r.Upstream.Up }
+// remembered is what a replica that is passed over from now on keeps of Back: nothing, if that was long ago.
+func (r *Replica) remembered(now time.Time) time.Time {
+	if now.Sub(r.Back) < quiet {
+		return r.Back
+	}
+	return time.Time{}
+}
+
+// comesBack is since when a replica is back that was passed over until now.
+func (r *Replica) comesBack(now time.Time) time.Time {
+	if r.Back.IsZero() {
+		return now
+	}
+	return now.Add(trial)
+}
+
+// healthy reports whether all that clients need is up, and not slow.
+func (r *Replica) healthy() bool { return r.FrontUp() && r.Upstream.Up && !r.slow() }
 
 // serves reports whether clients are sent there.
 func (r *Replica) serves() bool { return r.Operator == Online && r.healthy() }

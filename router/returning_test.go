@@ -15,33 +15,35 @@ var noon = time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
 
 // Clients by what part of all has its turn before them.
 var (
-	early = netip.MustParseAddr("198.51.100.0") // 27 s of the minute
-	late  = netip.MustParseAddr("192.0.2.0")    // 40 s
+	early = netip.MustParseAddr("198.51.100.0") // 20 s of 45
+	late  = netip.MustParseAddr("192.0.2.0")    // 30 s
 )
 
 func TestForDNSWhileReplicasReturn(t *testing.T) {
 	turn := func(client netip.Addr) time.Duration {
 		return time.Duration(rankOf(returnPrefix(client)) * float64(ReturnTakes)).Round(time.Second)
 	}
-	if turn(early) != 27*time.Second || turn(late) != 40*time.Second {
+	if turn(early) != 20*time.Second || turn(late) != 30*time.Second {
 		t.Fatalf("the turns are after %v and %v: another hash moves clients that have moved", turn(early), turn(late))
 	}
 	// want: who early gets, who late gets, each with how long it is so, and "within" if others may get another answer.
 	for name, c := range map[string]struct{ fleet, early, late string }{
 		"nobody returns":           {"west east", "west 0s", "west 0s"},
-		"just back":                {"west:back=0s east", "east 27s within", "east 40s within"},
-		"half":                     {"west:back=30s east", "west 0s within", "east 10s within"},
-		"all":                      {"west:back=60s east", "west 0s", "west 0s"},
+		"just back":                {"west:back=0s east", "east 20s within", "east 30s within"},
+		"once more, and not yet":   {"west:back=-60s east", "east 1m20s within", "east 1m30s within"},
+		"not yet, and nobody else": {"west:back=-60s east:down", "west 0s", "west 0s"},
+		"half":                     {"west:back=25s east", "west 0s within", "east 5s within"},
+		"all":                      {"west:back=45s east", "west 0s", "west 0s"},
 		"long ago":                 {"west:back=24h east", "west 0s", "west 0s"},
 		"alone":                    {"west:back=0s", "west 0s", "west 0s"},
 		"the next is down":         {"west:back=0s east:down", "west 0s", "west 0s"},
-		"the next is down, two":    {"west:back=0s east:down asia", "asia 27s within", "asia 40s within"},
+		"the next is down, two":    {"west:back=0s east:down asia", "asia 20s within", "asia 30s within"},
 		"the next only forwards":   {"west:back=0s east:upstream=down", "west 0s", "west 0s"},
 		"the next drains":          {"west:back=0s east:drain", "west 0s", "west 0s"},
-		"the next is back, too":    {"west:back=0s east:back=5s", "east 27s within", "east 40s within"},
+		"the next is back, too":    {"west:back=0s east:back=5s", "east 20s within", "east 30s within"},
 		"the next is back later":   {"west:back=5s east:back=0s", "west 0s", "west 0s"},
-		"two are, and a third not": {"west:back=0s east:back=30s asia", "east 27s within", "asia 10s within"},
-		"the next is unsteady":     {"west:back=30s east:upstream=up+3s", "west 0s within", "east 3s within"},
+		"two are, and a third not": {"west:back=0s east:back=25s asia", "east 20s within", "asia 5s within"},
+		"the next is unsteady":     {"west:back=25s east:upstream=up+3s", "west 0s within", "east 3s within"},
 		"a farther one is back":    {"west east:back=0s", "west 0s", "west 0s"},
 		"down again":               {"west:back=0s,down east", "east 0s", "east 0s"},
 		"drained meanwhile":        {"west:back=0s,drain east", "east 0s", "east 0s"},
@@ -95,8 +97,17 @@ func TestReturned(t *testing.T) {
 		"its front does":                {"west:fronts=down east; west east", "0s never"},
 		"its upstream does":             {"west:upstream=down east; west east", "0s never"},
 		"it stays so":                   {"west:down east; west east; west east; west east", "20s never"},
-		"it goes again":                 {"west:down east; west east; west:down east", "never never"},
-		"and comes again":               {"west:down east; west east; west:down east; west east", "0s never"},
+		"it goes again":                 {"west:down east; west east; west:down east", "10s never"},
+		"and comes again: in a minute":  {"west:down east; west east; west:down east; west east", "-1m0s never"},
+		"and goes meanwhile":            {"west:down east; west east; west:down east; west east; west:down east; west east", "-1m0s never"},
+		"and stays so":                  {"west:down east; west east; west:down east; west east; west east", "-50s never"},
+		"alone when it comes again":     {"west:down east; west east; west:down east:down; west east:down", "never never"},
+		"it was slow":                   {"west:slow east; west east", "0s never"},
+		"it was slow, as all":           {"west:slow east:slow; west east:slow", "never never"},
+		"its fronts were":               {"west:fronts=slow east; west east", "0s never"},
+		"it is up, and slow":            {"west:down east; west:slow east", "never never"},
+		"down, slow, and well":          {"west:down east; west:slow east; west east", "0s never"},
+		"slow once more":                {"west:down east; west east; west:slow east; west east", "-1m0s never"},
 		"nobody else was up":            {"west:down east:down; west east:down", "never never"},
 		"the next was, and it was not":  {"west:down east:down; west:down east; west east", "0s never"},
 		"the other one drained":         {"west:down east:drain; west east:drain", "never never"},
@@ -123,6 +134,24 @@ func TestReturned(t *testing.T) {
 				t.Errorf("%v, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+// TestReturnedLongAgo: what happened long ago is forgotten, and the next return begins at once.
+func TestReturnedLongAgo(t *testing.T) {
+	for up, want := range map[time.Duration]time.Duration{quiet - time.Second: trial, quiet: 0} {
+		now := noon
+		step := func(before *Fleet, line string, after time.Duration) *Fleet {
+			now = now.Add(after)
+			return fleetOf(t, line).Returned(before, now)
+		}
+		fleet := step(nil, "west:down east", 0)
+		fleet = step(fleet, "west east", 0)
+		fleet = step(fleet, "west:down east", up)
+		fleet = step(fleet, "west east", time.Hour)
+		if got := fleet.Replica("west").Back.Sub(now); got != want {
+			t.Errorf("up for %v before: back in %v, want %v", up, got, want)
+		}
 	}
 }
 

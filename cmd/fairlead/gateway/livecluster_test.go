@@ -5,6 +5,9 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,4 +105,75 @@ func TestChangeCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "both have the same file", func() bool { return differs(one) == "" && differs(two) == "" })
+}
+
+// TestUnsharedReplicaGetsNoLease: no push begins at a replica that another live gateway's file lacks, though it is the
+// one that would get it; from when the last gateway has it, pushes begin there.
+func TestUnsharedReplicaGetsNoLease(t *testing.T) {
+	upstream := func() *url.URL {
+		registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				w.Header().Set("Location", r.URL.Path+"1")
+				w.WriteHeader(http.StatusAccepted)
+			}
+		}))
+		t.Cleanup(registry.Close)
+		u, err := url.Parse(registry.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	one, fileOfOne := memberOf(t, "one", ", peers: [127.0.0.1:1]")
+	peers := fmt.Sprintf(", peers: [%q]", one.live.config().Cluster.Listen)
+	two, fileOfTwo := memberOf(t, "two", peers)
+	eventually(t, "both are members", func() bool { return len(one.agreed.Members()) == 2 && len(two.agreed.Members()) == 2 })
+	west, east := upstream(), upstream()
+	with := func(c *configs.Config, eastToo bool) *configs.Config {
+		r := c.Replicas[0]
+		r.Upstream = west
+		c.Replicas = []configs.Replica{r}
+		if eastToo {
+			r.Name, r.Upstream = "east", east // by its name it comes first
+			c.Replicas = []configs.Replica{r, c.Replicas[0]}
+		}
+		return c
+	}
+	pushed := 0
+	owner := func() string {
+		pushed++
+		at := fmt.Sprintf("http://%s/v2/app-%d/blobs/uploads/", one.live.config().Proxy.Listen[0], pushed)
+		response, err := http.Post(at, "", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		name, _, _ := strings.Cut(response.Header.Get("Fairlead-Replica"), ";")
+		return fmt.Sprint(response.StatusCode, " ", name)
+	}
+	apply := func(g *Gateway, c *configs.Config) {
+		t.Helper()
+		if err := g.apply(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply(two, with(fileOfTwo(peers, ""), false))
+	apply(one, with(fileOfOne(", peers: [127.0.0.1:1]", ""), true))
+	eventually(t, "both are up", func() bool {
+		fleet := one.monitor.Fleet()
+		return fleet.Replica("west").Upstream.Up && fleet.Replica("east").Upstream.Up
+	})
+	eventually(t, "a push begins", func() bool { return owner() == "202 west" })
+	for range 20 {
+		if got := owner(); got != "202 west" {
+			t.Errorf("one gateway has both: %s", got)
+		}
+	}
+	for _, r := range one.fleet().Replicas {
+		if r.Unshared != (r.Name == "east") {
+			t.Errorf("/fleet: %s is unshared: %t", r.Name, r.Unshared)
+		}
+	}
+	apply(two, with(fileOfTwo(peers, ""), true))
+	eventually(t, "pushes begin at both gateways' first", func() bool { return owner() == "202 east" })
 }
