@@ -44,9 +44,10 @@ type Config struct {
 
 // Check is one condition of being ready.
 type Check struct {
-	Name    string
-	Problem string // "" when it is met
-	Note    string // what an operator should look at; it keeps nobody from being ready
+	Name     string
+	Problem  string // "" when it is met
+	Note     string // what an operator should look at; it keeps nobody from being ready
+	Stopping bool   // it is not met because the gateway drains, or stops
 }
 
 // Fleet is the answer of /fleet.
@@ -90,10 +91,12 @@ type Probe struct {
 	Target string    `json:"target"` // front or upstream
 	URL    string    `json:"url"`
 	Up     bool      `json:"up"`
+	Slow   bool      `json:"slow"`  // it answers in many times its usual time
 	Known  bool      `json:"known"` // false: nothing yet speaks for or against it, counted as up
 	Result string    `json:"result"`
 	Probed time.Time `json:"probed,omitzero"`
 	Since  time.Time `json:"since,omitzero"` // of Up
+	Ends   time.Time `json:"certificate_ends,omitzero"`
 }
 
 // Lease is one entry of /leases.
@@ -150,6 +153,7 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, c.Ready()) })
 	mux.HandleFunc("GET /fleet", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.Fleet()) })
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.status()) })
 	mux.HandleFunc("GET /leases", func(w http.ResponseWriter, r *http.Request) {
 		if query := r.URL.Query(); query.Has("repository") {
 			writeJSON(w, c.Lease(query.Get("repository")))

@@ -20,7 +20,7 @@ func TestAdmin(t *testing.T) {
 		Gatherer: reg,
 		Ready:    func() []Check { return checks },
 		Fleet: func() Fleet {
-			return Fleet{Hostname: "registry.contoso.com", Replicas: []Replica{{Name: "westus", Up: true}}}
+			return Fleet{Draining: true, Hostname: "registry.contoso.com", Replicas: []Replica{{Name: "westus", Up: true}}}
 		},
 		Leases: func() []Lease { return []Lease{{Repository: "app", Owner: "westus", Granted: time.Unix(1, 0)}} },
 		Lease: func(repository string) RepositoryLease {
@@ -33,7 +33,8 @@ func TestAdmin(t *testing.T) {
 		Cluster: func() Cluster {
 			return Cluster{Name: "gw1", Members: []Member{{Name: "gw2", Here: "westus", Address: "127.0.0.2:7946"}}}
 		},
-		Webhooks: webhookNames{},
+		Replication: func() Replication { return Replication{} },
+		Webhooks:    webhookNames{},
 		Configs: Configs{
 			InForce: func() InForce {
 				return InForce{Values: []ConfigValue{{Field: "dns.ttl", Value: "1m", From: "default"}}}
@@ -68,6 +69,8 @@ func TestAdmin(t *testing.T) {
 		{"GET /leases?repository=team%2Fapp", "", 200, `"owner": "eastus"`},
 		{"GET /leases?repository=other", "", 200, "{\n  \"lease\": null,\n  \"arbiter\": \"gw2\"\n}"},
 		{"GET /leases?repository=", "", 200, `"lease": null`},
+		{"GET /status", "", 200, `"needs": []`},
+		{"GET /status", "not yet", 200, `"health: not yet"`},
 		{"GET /cluster", "", 200, `"here": "westus"`},
 		{"GET /config", "", 200, `"from": "default"`},
 		{"POST /config/reload", "", 200, `"result": "refused"`},

@@ -165,11 +165,17 @@ func TestLiveReplicasFolder(t *testing.T) {
 	if out, code := fairlead(t, "reload", admin); code != 1 || !strings.Contains(out, part+":5: bias: must be a number") {
 		t.Errorf("a part that is wrong: %d %s", code, out)
 	}
+	if out, code := fairlead(t, "status", admin); code != 1 || !strings.Contains(out, part+":5: bias: must be a number") {
+		t.Errorf("the status with a part that is wrong: %d %s", code, out)
+	}
 	data, err := os.ReadFile(part)
 	must(t, err)
 	replace(t, part, strings.Replace(string(data), "bias: x", "bias: 7", 1))
 	if out, code := fairlead(t, "reload", admin); code != 0 || !strings.Contains(out, "replicas[europe]") {
 		t.Errorf("a part that is right: %d %s", code, out)
+	}
+	if out, code := fairlead(t, "replication", "show", "europe", admin); code != 0 || !strings.Contains(out, "online") {
+		t.Errorf("what is known of it: %d %s", code, out)
 	}
 	if out, code := fairlead(t, "config", "show", admin); code != 0 || !regexp.MustCompile(
 		`replicas\[europe\]\.bias +7 +`+regexp.QuoteMeta(part)+`:5`).MatchString(out) {

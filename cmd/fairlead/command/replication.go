@@ -26,6 +26,7 @@ func replicationCommand() *cobra.Command {
 			Short: "tags that were written on two sides of a cut, with both digests"}, "/replication/conflicts",
 			printConflicts),
 		retryCommand(),
+		showCommand(),
 		deleteCommand(),
 	)
 	return cmd

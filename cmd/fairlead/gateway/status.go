@@ -24,7 +24,8 @@ func (g *Gateway) adminHandler() http.Handler {
 }
 
 func (g *Gateway) checks() []admin.Check {
-	probed, stopping := admin.Check{Name: "every target probed once"}, admin.Check{Name: "not stopping"}
+	probed, stopping := admin.Check{Name: "every target probed once"}, admin.Check{Name: "not stopping",
+		Stopping: true}
 	select {
 	case <-g.monitor.Ready():
 	default:
@@ -47,8 +48,8 @@ func (g *Gateway) fleet() admin.Fleet {
 		Replicas: []admin.Replica{}}
 	probes := map[string][]admin.Probe{}
 	for _, s := range g.monitor.Status() {
-		p := admin.Probe{Target: "upstream", URL: s.URL, Up: s.Up, Known: s.Known, Result: s.Result, Probed: s.Probed,
-			Since: s.Since}
+		p := admin.Probe{Target: "upstream", URL: s.URL, Up: s.Up, Slow: s.Slow, Known: s.Known, Result: s.Result,
+			Probed: s.Probed, Since: s.Since, Ends: s.Ends}
 		if s.Front.IsValid() {
 			p.Target, p.URL = "front", fmt.Sprintf("%s at %s", s.URL, s.Front)
 		}
