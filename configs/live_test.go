@@ -2,9 +2,11 @@ package configs
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -56,13 +58,14 @@ func TestEveryKeyHasAVerdict(t *testing.T) {
 	}
 }
 
-// TestOperatingTable: docs/operating.md has a row for each key, in which stands what the program does.
+// TestOperatingTable: docs/operating.md has a row for each key, in which stands what the program does, and which test of
+// this repository shows it.
 func TestOperatingTable(t *testing.T) {
 	data, err := os.ReadFile("../docs/operating.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := map[string]string{}
+	rows, tests := map[string]string{}, testNames(t)
 	for line := range strings.Lines(string(data)) {
 		cells := strings.Split(line, "|")
 		if len(cells) != 6 {
@@ -71,12 +74,34 @@ func TestOperatingTable(t *testing.T) {
 		for key := range strings.SplitSeq(cells[1], ",") {
 			rows[strings.Trim(key, " `")] = strings.TrimSpace(cells[2])
 		}
+		if name := strings.Trim(cells[4], " `"); strings.HasPrefix(name, "Test") && !tests[name] {
+			t.Errorf("%s: there is no %s", cells[1], name)
+		}
 	}
 	for key, needed := range restarts {
 		if want := map[bool]string{live: "live", restart: "restart"}[needed]; rows[key] != want {
 			t.Errorf("%s: the table says %q, the program %q", key, rows[key], want)
 		}
 	}
+}
+
+// testNames are those of all tests of the repository.
+func testNames(t *testing.T) map[string]bool {
+	t.Helper()
+	names, declared := map[string]bool{}, regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	if err := filepath.WalkDir("..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range declared.FindAllSubmatch(text, -1) {
+			names[string(m[1])] = true
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return names
 }
 
 func parsed(t *testing.T, text string) *Config {
