@@ -76,8 +76,9 @@ func (w *Watch) take(s *Source, files []seen) (*Config, error) {
 	return c, err
 }
 
-// Look reports whether there is something else than what was taken last, and takes it: what is the same at two looks in
-// a row, so that nobody's half of an edit is taken. Files that were written again as they were have not changed.
+// Look reports whether there is something else than what was taken last, and takes it: what has the same content at two
+// looks in a row, so that nobody's half of an edit is taken. Files that were written again as they were have not changed,
+// and what others write beside them keeps no edit waiting.
 func (w *Watch) Look(now time.Time) (c *Config, changed bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -87,13 +88,26 @@ func (w *Watch) Look(now time.Time) (c *Config, changed bool, err error) {
 	}
 	s := Read(w.path)
 	seen := look{files, w.sum(s)}
-	quiet := same(seen.files, w.last.files) && seen.sum == w.last.sum
+	quiet := seen.sum == w.last.sum
 	w.last = seen
 	switch {
 	case seen.sum == w.taken.sum:
 		w.taken = seen
 		return nil, false, nil
 	case !quiet:
+		return nil, false, nil
+	}
+	c, err = w.take(s, files)
+	return c, true, err
+}
+
+// Again takes once more what was taken last, and reports whether it is still that: what was refused may be right by now
+// for a reason that is not watched, such as a folder, or the end of a large database.
+func (w *Watch) Again() (c *Config, unchanged bool, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, files := w.read()
+	if w.sum(s) != w.taken.sum {
 		return nil, false, nil
 	}
 	c, err = w.take(s, files)

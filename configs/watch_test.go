@@ -206,3 +206,28 @@ func TestTake(t *testing.T) {
 		}
 	}
 }
+
+// TestNoiseBesideAnEdit: a file that others write beside the parts, again and again, keeps no edit waiting.
+func TestNoiseBesideAnEdit(t *testing.T) {
+	w := &watched{t: t, dir: t.TempDir(), when: time.Now().Add(-time.Hour)}
+	w.write("f.yaml", withTTL("10s"))
+	watch := NewWatch(w.path("f.yaml"))
+	if _, err := watch.Take(); err != nil {
+		t.Fatal(err)
+	}
+	w.replace("f.yaml", withTTL("20s"))
+	taken := 0
+	for range 4 {
+		w.write("replicas.d/.keep", "x")
+		w.when = w.when.Add(time.Second)
+		w.do(os.Chtimes(w.path("replicas.d"), w.when, w.when))
+		if c, changed, err := watch.Look(time.Now()); changed {
+			if taken++; err != nil || c.DNS.TTL != 20*time.Second {
+				t.Error(c, err)
+			}
+		}
+	}
+	if taken != 1 {
+		t.Errorf("taken %d times", taken)
+	}
+}

@@ -68,7 +68,7 @@ func (a *Account) Ratio(now time.Time, hours int) (ratio float64, known bool) {
 	number := now.Unix() / 3600
 	var all hour
 	for n := max(number-int64(hours), a.newest-hoursKept+1); n <= a.newest; n++ {
-		h := a.hours[n%hoursKept]
+		h := a.hours[(n+hoursKept)%hoursKept] // a machine without a clock begins in 1970
 		all.known, all.up = all.known+h.known, all.up+h.up
 	}
 	return float64(all.up) / max(float64(all.known), 1), all.known > 0

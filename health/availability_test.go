@@ -132,3 +132,13 @@ func TestAvailability(t *testing.T) {
 		t.Errorf("kept of %d replicas, want one", len(kept))
 	}
 }
+
+// TestAccountInEarly1970: a machine without a clock begins there.
+func TestAccountInEarly1970(t *testing.T) {
+	now := time.Unix(24*3600, 0)
+	var a Account
+	a.Add(now, time.Second, true)
+	if ratio, known := a.Ratio(now, 30*24); ratio != 1 || !known {
+		t.Errorf("%v, %v", ratio, known)
+	}
+}

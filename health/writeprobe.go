@@ -173,7 +173,8 @@ func (p *WriteProbes) once(ctx context.Context, w *probedWriter) time.Duration {
 		p.log.Warn("a replica cannot be probed by an upload that is cancelled: clients' pushes find out whether it can write",
 			"replica", w.Name, "status", got.Status, "error", got.Err)
 	}
-	p.writes.Probed(w.Name, !hopeless)
+	// A probe that got no answer (its own login may be what fails) finds nothing out: clients have to.
+	p.writes.Probed(w.Name, !hopeless && got.Status != 0)
 	p.writes.Note(w.Name, wrote, time.Now())
 	switch {
 	case hopeless:

@@ -204,3 +204,15 @@ func TestWriteProbeAfterClients(t *testing.T) {
 		}
 	})
 }
+
+// Where probes get no answer, for want of a token, say, clients find out when a replica takes uploads again.
+func TestWriteProbeThatFindsNothingOut(t *testing.T) {
+	probeWrites(t, func(w *probedWorld) {
+		w.find("west", WriteProbe{Err: errors.New("on cue")})
+		w.writes.Note("west", begins(alice, "app", 507), time.Now())
+		w.sleep(time.Hour)
+		if _, due := w.writes.Failing(bob, "web", time.Now()); !slices.Equal(due, []string{"west"}) {
+			t.Errorf("no push may try it: %v, probed %d times", due, len(w.at("west")))
+		}
+	})
+}

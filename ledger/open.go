@@ -27,7 +27,7 @@ const (
 	// mapping more later would make writes wait for reads, and reads for them.
 	maxFile = min(4<<30, math.MaxInt)
 
-	maxReplicas = 256
+	maxReplicas = 512 // as many as a file may have, and as many that leave
 
 	fileVersion = "1"
 	keyVersion  = "version"

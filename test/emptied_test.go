@@ -67,3 +67,48 @@ func TestEmptiedRegistry(t *testing.T) {
 		})
 	}
 }
+
+// TestEmptiedWhileNoGatewayRan: a registry has lost all it had while the gateway was stopped. It is Ready once it is
+// filled, and not before.
+func TestEmptiedWhileNoGatewayRan(t *testing.T) {
+	t.Parallel()
+	registries := startRegistries(t, memoryKind, splitReplicas[:2])
+	g := startGateway(t, "gateway", "127.0.0.1", file{
+		here: splitReplicas[0].name, health: "{interval: 1s, timeout: 1s, fronts: false}", networks: splitNetworks,
+		replicas: withUpstreams(splitReplicas[:2], registries), replication: copyAll, state: t.TempDir(),
+	})
+	const images = 3
+	for i := range images {
+		reference := fmt.Sprintf("%s/app-%d:%s", g.listen, i, imageTag)
+		must(t, cranePush(t, newImage(t, "amd64"), reference))
+		if out, code := fairlead(t, "wait", reference, "--replicas", "all", "--timeout", patient(startBound).String(),
+			"--admin", "http://"+g.admin); code != 0 {
+			t.Fatalf("wait: exit code %d: %s", code, out)
+		}
+	}
+	g.kill()
+	registries[1].kill()
+	registries[1].restart()
+	again := startGateway(t, "gateway-again", "127.0.0.1", g.file)
+	waitFor(t, moveBound, "the emptied registry to be filled", func() error {
+		var status struct {
+			Replicas []struct{ Replica, State string }
+		}
+		again.adminJSON(t, "/replication", &status) // before its registry is asked
+		lacks := 0
+		for i := range images {
+			path := fmt.Sprintf("%s/v2/app-%d/manifests/%s", registries[1].url(), i, imageTag)
+			if code, _, err := get(path, manifestTypes); err != nil || code != 200 {
+				lacks++
+			}
+		}
+		for _, r := range status.Replicas {
+			if r.Replica == splitReplicas[1].name && r.State == "Ready" && lacks == 0 {
+				return nil
+			} else if r.Replica == splitReplicas[1].name && r.State == "Ready" {
+				t.Errorf("Ready, and lacks %d of %d", lacks, images)
+			}
+		}
+		return fmt.Errorf("%+v, lacks %d", status, lacks)
+	})
+}

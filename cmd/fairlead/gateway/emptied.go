@@ -20,7 +20,8 @@ const (
 
 // looked is what is known of one replica.
 type looked struct {
-	away    bool // it was down since it was last looked at
+	met     bool // it was seen in this run: before that nobody has watched it
+	away    bool // it was down, or nobody watched it, since it was last looked at
 	suspect bool // it answered 404 for what it had
 	renewed time.Time
 }
@@ -50,12 +51,12 @@ func (e *emptied) suspect(replica string) {
 	e.of(replica).suspect = true
 }
 
-// trusts reports whether a replica was looked at since it was away. One that is down is what it was.
+// trusts reports whether a replica was looked at since it was away, or since the start. One that is down is what it was.
 func (e *emptied) trusts(r replication.Replica) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	have := e.replicas[r.Name]
-	return have == nil || !have.away || !r.Up
+	return !r.Up || have != nil && have.met && !have.away
 }
 
 // look looks at the replicas that were away, and at those that are suspect.
@@ -72,8 +73,8 @@ func (e *emptied) look(ctx context.Context) {
 	for _, r := range fleet.Replicas {
 		e.mu.Lock()
 		have := e.of(r.Name)
-		if !r.Up {
-			have.away = slices.Contains(served, r.Name)
+		if !r.Up || !have.met {
+			have.met, have.away = true, slices.Contains(served, r.Name)
 		}
 		due := r.Up && (have.away || have.suspect) && time.Since(have.renewed) >= renewPause && e.Current()
 		was := *have

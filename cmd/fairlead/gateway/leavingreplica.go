@@ -27,6 +27,7 @@ const leaveEvery = 5 * time.Second
 const (
 	fleetFile    = "replicas.json"
 	maxFleetFile = 4 << 20
+	maxKnown     = 512 // as many as a file may have, and as many that leave
 )
 
 // known is a replica that was in force.
@@ -65,7 +66,7 @@ func openLeaving(state string, log *slog.Logger) (*leaving, []configs.Replica) {
 	}
 	var replicas []configs.Replica
 	for _, k := range list {
-		if k.Replica.Name == "" || k.Replica.Upstream == nil || len(replicas) == 256 {
+		if k.Replica.Name == "" || k.Replica.Upstream == nil || len(replicas) == maxKnown {
 			err = errors.New("it has something that is no replica")
 			break
 		}
@@ -75,8 +76,9 @@ func openLeaving(state string, log *slog.Logger) (*leaving, []configs.Replica) {
 		}
 	}
 	if err != nil {
+		aside := l.file + ".damaged"
 		log.Error("which replicas there were is not known: what only one has that the file has no more is not copied",
-			"file", l.file, "error", err)
+			"file", l.file, "error", errors.Join(err, os.Rename(l.file, aside)), "kept_as", aside)
 		return l, nil
 	}
 	return l, replicas
@@ -139,15 +141,32 @@ func (l *leaving) remember(replicas []configs.Replica) {
 		err = os.MkdirAll(filepath.Dir(l.file), 0o700)
 	}
 	if err == nil {
-		err = os.WriteFile(l.file+".new", data, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(l.file+".new", l.file)
+		err = writeDurably(l.file, data)
 	}
 	if err != nil {
 		l.log.Warn("which replicas there are cannot be kept: one that the file has no more is not missed after a restart",
 			"file", l.file, "error", err)
 	}
+}
+
+// writeDurably has a file be as it was, or as it is to be, also if the machine stops.
+func writeDurably(name string, data []byte) error {
+	file, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func (l *leaving) began(replica string) time.Time {
@@ -174,7 +193,15 @@ func (g *Gateway) letGo() {
 	}
 }
 
+// letReplicaGo does nothing if an edit has brought the replica back meanwhile.
 func (g *Gateway) letReplicaGo(name, why string) error {
+	g.file.mu.Lock()
+	defer g.file.mu.Unlock()
+	if !slices.ContainsFunc(g.live.config().Replicas, func(r configs.Replica) bool {
+		return r.Name == name && r.State == configs.StateLeaving
+	}) {
+		return admin.Problem{Status: 409, Detail: name + " does not leave any more"}
+	}
 	g.leaving.mu.Lock()
 	g.leaving.done[name] = true
 	g.leaving.mu.Unlock()

@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/fairlead-gateway/fairlead/configs"
@@ -86,4 +89,51 @@ func TestLeavingOverRestarts(t *testing.T) {
 	}
 	_, c = start(one)
 	want(c, map[string]string{"west": "online"})
+}
+
+// TestComesBackWhileLetGo: an edit brings a replica back between the look whether it may go, and its going.
+func TestComesBackWhileLetGo(t *testing.T) {
+	e := newEdited(t)
+	file := strings.Replace(strings.Replace(e.text, "bias: 1}]", "bias: 1, home: true}", 1), "replicas: [{", "replicas:\n  - {", 1)
+	e.write(file + "  - {name: east, place: azure/eastus, addresses: [127.0.0.2], upstream: \"http://127.0.0.1:2\"}\n")
+	if l := e.reload(); l.Result != "ok" {
+		t.Fatal(l)
+	}
+	before := e.ledger.Holder("east")
+	if err := e.letReplicaGo("east", "on cue"); err == nil {
+		t.Error("no error")
+	}
+	if after := e.ledger.Holder("east"); after != before || strings.Contains(e.log.String(), "has left") {
+		t.Errorf("%s became %s: %s", before, after, &e.log)
+	}
+}
+
+// TestManyLeaveOverRestarts: a fleet as large as a file may have it, of which one more leaves.
+func TestManyLeaveOverRestarts(t *testing.T) {
+	state, log := t.TempDir(), slog.New(slog.DiscardHandler)
+	of := func(from int) *configs.Config {
+		c := &configs.Config{}
+		for i := from; i < from+256; i++ {
+			c.Replicas = append(c.Replicas, configs.Replica{Name: fmt.Sprintf("r%d", i),
+				Upstream: &url.URL{Scheme: "http", Host: "127.0.0.1:1"}})
+		}
+		return c
+	}
+	l, _ := openLeaving(state, log)
+	l.remember(of(0).Replicas)
+	l, before := openLeaving(state, log)
+	l.remember(l.with(before, of(1)).Replicas)
+	if _, before = openLeaving(state, log); len(before) != 257 {
+		t.Errorf("%d replicas after a restart, want 257", len(before))
+	}
+	file := filepath.Join(state, fleetFile)
+	if err := os.WriteFile(file, []byte("[{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, before = openLeaving(state, log); len(before) > 0 {
+		t.Error("read from a damaged file: ", before)
+	}
+	if _, err := os.Stat(file + ".damaged"); err != nil {
+		t.Error("it is not kept: ", err)
+	}
 }

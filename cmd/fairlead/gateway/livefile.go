@@ -21,6 +21,10 @@ import (
 // fileEvery is how often the file is looked at, and all that it names. An edit counts once it is the same at two looks.
 const fileEvery = time.Second
 
+// againEvery is how often a file that was refused is tried once more: what it names may have come meanwhile, such as a
+// folder, or the end of a database.
+const againEvery = 10 * time.Second
+
 // mostTold bounds what one edit puts into the log, and into what is shown of it.
 const mostTold = 100
 
@@ -32,6 +36,9 @@ type liveFile struct {
 
 	mu   sync.Mutex      // Held while the file is read and put in force.
 	good *configs.Config // as the file was last right, without what only this gateway adds. Guarded by mu.
+	// Guarded by mu: when the file was refused; zero: it was not.
+	refused time.Time
+	again   bool // the file that is read was refused before. Guarded by mu.
 
 	last    atomic.Pointer[admin.Loaded] // what came of the last reading; never nil
 	inForce atomic.Int64                 // since when, in seconds
@@ -84,9 +91,20 @@ func (g *Gateway) follow(ctx context.Context) error {
 		return c, err != nil || len(g.file.good.ChangesBy(c.Values())) > 0, err
 	})
 	every(ctx, fileEvery, func() {
-		g.read(func() (*configs.Config, bool, error) { return g.file.watch.Look(time.Now()) })
+		g.read(g.look)
 	})
 	return nil
+}
+
+// look looks whether the file has changed, or is to be tried again. It is called with file.mu.
+func (g *Gateway) look() (*configs.Config, bool, error) {
+	f := g.file
+	c, changed, err := f.watch.Look(time.Now())
+	if !changed && !f.refused.IsZero() && time.Since(f.refused) >= againEvery {
+		c, f.again, err = f.watch.Again()
+		return c, f.again, err
+	}
+	return c, changed, err
 }
 
 // Reload reads the file at once, and says what came of it.
@@ -101,11 +119,8 @@ func (g *Gateway) Reload() (admin.Loaded, error) {
 	return *g.file.last.Load(), nil
 }
 
-// reapply puts the last good file in force once more, with what this gateway adds to it now. It waits for a change that
-// is under way, and so is not called by one.
+// reapply puts the last good file in force once more, with what this gateway adds to it now. It is called with file.mu.
 func (g *Gateway) reapply() error {
-	g.file.mu.Lock()
-	defer g.file.mu.Unlock()
 	return g.apply(g.withLeaving(g.live.config(), g.file.good))
 }
 
@@ -118,10 +133,18 @@ func (g *Gateway) read(look func() (c *configs.Config, changed bool, err error))
 	if !changed {
 		return
 	}
-	before := f.last.Load()
+	before, again := f.last.Load(), f.again
+	f.again = false
 	out := g.take(c, err)
 	out.File = f.good.File
 	f.last.Store(&out)
+	f.refused = time.Time{}
+	if out.Result == admin.LoadedRefused {
+		f.refused = out.At
+	}
+	if again && slices.Equal(out.Problems, before.Problems) {
+		return // it was said
+	}
 	f.loads.WithLabelValues(out.Result).Inc()
 	g.tellLoaded(before, &out)
 }

@@ -149,7 +149,10 @@ func TestApplyAllOrNothing(t *testing.T) {
 // TestReapply: what this gateway adds to its file may be another, and the file the same.
 func TestReapply(t *testing.T) {
 	e := newEdited(t)
-	if err := e.reapply(); err != nil || e.live.config().Replicas[0].Bias != 1 {
+	e.file.mu.Lock()
+	err := e.reapply()
+	e.file.mu.Unlock()
+	if err != nil || e.live.config().Replicas[0].Bias != 1 {
 		t.Error(err)
 	}
 }
@@ -187,5 +190,45 @@ func TestReloadOfNoFile(t *testing.T) {
 	var p admin.Problem
 	if _, err := g.Reload(); !errors.As(err, &p) || p.Status != http.StatusConflict {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestRefusedForWhatItNames: a file that was refused is tried again, and said once.
+func TestRefusedForWhatItNames(t *testing.T) {
+	e := newEdited(t)
+	folder := filepath.Join(e.dir, "logs")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	e.write(strings.Replace(e.text, "key: one.key}}", "key: one.key}, access_log: logs/it}", 1))
+	again := func() string {
+		e.log.Reset()
+		e.read(e.look) // two looks alike
+		e.read(e.look)
+		if !e.file.refused.IsZero() {
+			e.file.refused = e.file.refused.Add(-againEvery)
+		}
+		return e.log.String()
+	}
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(folder, nil, 0o600); err != nil { // a file, where the log's folder should be
+		t.Fatal(err)
+	}
+	if said := again(); !strings.Contains(said, "the file is refused") || e.live.config().Proxy.AccessLog != "" {
+		t.Fatalf("it is in force: %s", said)
+	}
+	if said := again(); said != "" {
+		t.Errorf("said again: %s", said)
+	}
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if said := again(); !strings.Contains(said, "the file is right again") || e.live.config().Proxy.AccessLog == "" {
+		t.Errorf("not tried again: %s, %+v", said, e.file.last.Load())
 	}
 }
