@@ -130,21 +130,18 @@ func (p *WriteProbes) Run(ctx context.Context) {
 
 // follow probes one replica until ctx ends. One that clients have found to fail is probed soon.
 func (p *WriteProbes) follow(ctx context.Context, w *probedWriter, first time.Duration) {
-	timer := time.NewTimer(first)
-	defer timer.Stop()
-	for pause, left := time.Duration(0), time.Duration(0); ; {
+	for pause, left := writeProbeEvery, first; ; {
+		look := min(left, writeProbeFailing)
 		select {
 		case <-ctx.Done():
 			return
-		case <-timer.C:
+		case <-time.After(look):
 		}
+		left -= look
 		if left <= 0 || pause == writeProbeEvery && p.writes.fails(w.Name) {
 			pause = p.once(ctx, w)
 			left = pause
 		}
-		look := min(left, writeProbeFailing)
-		timer.Reset(look)
-		left -= look
 	}
 }
 

@@ -205,6 +205,33 @@ func TestWriteProbeAfterClients(t *testing.T) {
 	})
 }
 
+// Probes begin one after the other, and a replica that clients have found to fail does not wait for its turn.
+func TestWriteProbeBeforeItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &probedWorld{finds: map[string]WriteProbe{"west": {Status: 202}, "east": {Status: 202}},
+			came: map[string][]int{}, began: time.Now()}
+		log := slog.New(slog.DiscardHandler)
+		w.writes = NewWrites([]Writer{{Name: "west"}, {Name: "east"}}, prometheus.NewRegistry(), log)
+		w.probes = NewWriteProbes(w.writes, prometheus.NewRegistry(), log)
+		w.probes.Update([]ProbedWriter{w.writer("west", "1"), w.writer("east", "1")}, time.Second)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { w.probes.Run(ctx); close(ended) }()
+		w.sleep(time.Second)
+		for _, name := range []string{"west", "east"} {
+			w.writes.Note(name, begins(alice, "app", 507), time.Now())
+		}
+		w.sleep(10 * time.Second)
+		for _, name := range []string{"west", "east"} {
+			if w.writes.fails(name) {
+				t.Errorf("%s is not back; probed at %v", name, w.at(name))
+			}
+		}
+		stop()
+		<-ended
+	})
+}
+
 // Where probes get no answer, for want of a token, say, clients find out when a replica takes uploads again.
 func TestWriteProbeThatFindsNothingOut(t *testing.T) {
 	probeWrites(t, func(w *probedWorld) {

@@ -1,15 +1,18 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/fairlead-gateway/fairlead/admin"
 	"github.com/fairlead-gateway/fairlead/configs"
 )
 
@@ -135,5 +138,59 @@ func TestManyLeaveOverRestarts(t *testing.T) {
 	}
 	if _, err := os.Stat(file + ".damaged"); err != nil {
 		t.Error("it is not kept: ", err)
+	}
+}
+
+// TestLetGo: a replica that the file has no more stays while what it has is not known, goes when somebody says so, and is
+// a new registry should the file have it again. What the file has cannot be deleted.
+func TestLetGo(t *testing.T) {
+	e := newEdited(t)
+	alone := strings.Replace(e.text, `bias: 1}]`, `bias: 1, home: true}`, 1)
+	alone = strings.Replace(alone, "replicas: [{", "replicas:\n  - {", 1)
+	both := alone + "  - {name: east, place: azure/eastus, addresses: [127.0.0.2], upstream: http://127.0.0.1:2}\n"
+	states := func() (all []string) {
+		for _, r := range e.live.config().Replicas {
+			all = append(all, r.Name+" "+r.State)
+		}
+		return all
+	}
+	deletes := func(name string) func() error { return func() error { return e.deleteReplica(name) } }
+	for _, step := range []struct {
+		what, file string
+		do         func() error
+		status     int // of the problem
+		want       []string
+	}{
+		{"it comes", both, nil, 0, []string{"west online", "east online"}},
+		{"the file has it", "", deletes("east"), 409, []string{"west online", "east online"}},
+		{"nobody has it", "", deletes("mars"), 404, []string{"west online", "east online"}},
+		{"it goes", alone, nil, 0, []string{"west online", "east leaving"}},
+		{"it waits", "", func() error { e.letGo(); return nil }, 0, []string{"west online", "east leaving"}},
+		{"the file has it again", both, nil, 0, []string{"west online", "east online"}},
+		{"it goes again", alone, nil, 0, []string{"west online", "east leaving"}},
+		{"somebody says so", "", deletes("east"), 0, []string{"west online"}},
+		{"it is gone", "", deletes("east"), 404, []string{"west online"}},
+	} {
+		holder := e.ledger.Holder("east")
+		var err error
+		if step.file != "" {
+			e.write(step.file)
+			if l := e.reload(); l.Result != admin.LoadedOK {
+				t.Fatalf("%s: %+v", step.what, l)
+			}
+		} else {
+			err = step.do()
+		}
+		var problem admin.Problem
+		if errors.As(err, &problem); problem.Status != step.status || (err == nil) != (step.status == 0) {
+			t.Errorf("%s: %v", step.what, err)
+		}
+		if got := states(); !slices.Equal(got, step.want) {
+			t.Errorf("%s: %v, want %v", step.what, got, step.want)
+		}
+		renewed := e.ledger.Holder("east") != holder
+		if renewed != (step.what == "somebody says so") && step.what != "it comes" {
+			t.Errorf("%s: another registry: %t", step.what, renewed)
+		}
 	}
 }
