@@ -23,6 +23,8 @@ type inBubble struct {
 	asked  atomic.Int64 // manifests of b
 	status atomic.Int64 // of its answers; 0: there is none
 	blob   atomic.Int64 // of a blob that b has or not, and takes deletions of; 0: as all else
+
+	unsurveyed atomic.Bool
 }
 
 func newInBubble(t *testing.T, kept Ledger, change ...func(*Options)) *inBubble {
@@ -45,7 +47,7 @@ func (x *inBubble) Fleet() Fleet { return three(func(f *Fleet) { f.Assigned = []
 
 func (x *inBubble) Current() bool { return true }
 
-func (x *inBubble) Surveyed(string) bool { return true }
+func (x *inBubble) Surveyed(string) bool { return !x.unsurveyed.Load() }
 
 func (x *inBubble) Reach(name string) transfer.Replica {
 	return transfer.Replica{Name: name, URL: &url.URL{Scheme: "http", Host: name + ".test"}, Transport: x}

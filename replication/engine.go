@@ -226,7 +226,7 @@ func (e *Engine) dropUnserved(served []string) {
 		if slices.Contains(served, name) {
 			continue
 		}
-		w.queue, w.failures, w.scanned, w.lastScan = queue{}, failures{}, false, time.Time{}
+		w.queue, w.failures, w.scanned, w.complete, w.lastScan = queue{}, failures{}, false, false, time.Time{}
 		e.metrics.pending.DeleteLabelValues(name)
 		e.metrics.givenUp.DeleteLabelValues(name)
 		if len(w.running) == 0 {

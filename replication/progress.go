@@ -40,7 +40,7 @@ func (e *Engine) Progress() (list []Progress) {
 		if w := e.workers[name]; w != nil {
 			p.GivenUp = w.failures.countGivenUp()
 			p.Waiting = len(w.failures) - p.GivenUp
-			if w.scanned && e.Gateway.Surveyed(name) {
+			if w.complete && e.Gateway.Surveyed(name) {
 				w.progress(&p, len(e.rechecksOf(name).lacking), perSecond, sent)
 			}
 		}

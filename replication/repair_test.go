@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/fairlead-gateway/fairlead/ledger"
 )
@@ -197,5 +198,46 @@ func TestProvisioning(t *testing.T) {
 	}
 	x.eventually(func() bool { return states() == "Ready Provisioning Provisioning" })
 	surveyed.Store(true)
+	x.Wake()
 	x.eventually(func() bool { return states() == "Ready Ready Ready" })
+}
+
+// indexedLater is a ledger that does not know at first what b lacks.
+type indexedLater struct {
+	*fakeLedger
+	unknown *atomic.Bool
+}
+
+func (l indexedLater) Pending(replica string, after ledger.Cursor, limit int) ([]ledger.Entry, ledger.Cursor, error) {
+	if l.unknown.Load() {
+		return nil, "", nil
+	}
+	return l.fakeLedger.Pending(replica, after, limit)
+}
+
+// TestReadyOnlyWhenFilled: a replica that was scanned for before it was known what it lacks is not Ready by that, and is
+// filled at once.
+func TestReadyOnlyWhenFilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kept, unknown := newFakeLedger(), (*atomic.Bool)(nil)
+		kept.push("v1", sum(nil), "a")
+		x := newInBubble(t, nil, func(o *Options) {
+			unknown = &o.Gateway.(*inBubble).unsurveyed
+			unknown.Store(true)
+			o.Ledger = indexedLater{kept, unknown}
+		})
+		synctest.Wait()
+		if p := x.Progress()[0]; p.State != Provisioning {
+			t.Errorf("before the survey: %+v", p)
+		}
+		unknown.Store(false)
+		if p := x.Progress()[0]; p.State != Provisioning {
+			t.Errorf("by a scan from before the survey: %+v", p)
+		}
+		x.Wake()
+		synctest.Wait()
+		if p := x.Progress()[0]; p.State != Syncing || p.Entries != 2 || x.asked.Load() == 0 {
+			t.Errorf("after the survey: %+v, %d requests", p, x.asked.Load())
+		}
+	})
 }

@@ -14,6 +14,7 @@ const pageSize = 1000
 // overflowed: more have come than were kept.
 func (e *Engine) scanDue(w *worker, fleet Fleet, incoming, overflowed bool, now time.Time) bool {
 	changed := w.readableChanged(fleet)
+	surveyed := w.justSurveyed(e.Gateway.Surveyed(w.name))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if changed {
@@ -21,7 +22,7 @@ func (e *Engine) scanDue(w *worker, fleet Fleet, incoming, overflowed bool, now 
 	}
 	// nothing may have come of it yet, or another gateway may have brought what is pending
 	w.dirty = w.dirty || incoming
-	return overflowed || changed || w.scanOverdue(now) || w.moreInLedger && w.queue.len() == 0
+	return overflowed || changed || surveyed || w.scanOverdue(now) || w.moreInLedger && w.queue.len() == 0
 }
 
 // scan finds in the ledger what the worker's replica lacks, and queues what comes first.
@@ -44,7 +45,7 @@ func (e *Engine) scan(w *worker, fleet Fleet, now time.Time) {
 	w.moreInLedger = more
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	w.queue, w.scanned, w.pending = queue{}, true, pending
+	w.queue, w.scanned, w.complete, w.pending = queue{}, true, w.surveyed, pending
 	for _, t := range tasks {
 		w.enqueue(t, found, now)
 	}

@@ -17,6 +17,7 @@ type worker struct {
 	moreInLedger bool // the ledger has more than the queue
 	lastScan     time.Time
 	readable     []string // replicas that could be read from at the last round
+	surveyed     bool     // at the last round
 	lastOrigin   origin   // of the last task that began
 
 	// Guarded by the engine's mu.
@@ -28,6 +29,7 @@ type worker struct {
 	breaker   breaker
 	dirty     bool // something has happened since the last scan, so that another may find something else
 	scanned   bool // once at least
+	complete  bool // the last scan began when the replica had been surveyed: it has found all that the replica lacks
 	pending   int  // entries that the replica has not confirmed
 	doneTasks int64
 }
@@ -142,6 +144,14 @@ func (w *worker) readableChanged(fleet Fleet) bool {
 	was := w.readable
 	w.readable = up
 	return !slices.Equal(was, up)
+}
+
+// justSurveyed reports whether the replica has been surveyed since the last round: a scan from before that may not have
+// found all that it lacks.
+func (w *worker) justSurveyed(surveyed bool) bool {
+	was := w.surveyed
+	w.surveyed = surveyed
+	return surveyed && !was
 }
 
 // supersedes reports whether a running task writes all that t would. A tag's entry may come after that of its digest,

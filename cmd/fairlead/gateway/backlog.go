@@ -54,6 +54,9 @@ func (g *Gateway) seenFromHere(r replication.Replica, members []replication.Memb
 	if r.Writable && !r.Offline {
 		p.Served = replication.Server(r.Name, members, cluster.Arbiter)
 	}
+	// Asked first: what is listed before all that it lacks is known may be too little.
+	known := p.Served == "" || g.ledger.Indexed(r.Name) &&
+		(g.copying.agreed == nil || g.copying.agreed.surveyed(r.Name) || g.copying.Surveyed(r.Name))
 	for after := ledger.Cursor(""); p.Entries < maxCounted; {
 		page, next, err := g.ledger.Pending(r.Name, after, pageSize)
 		p.Entries += len(page)
@@ -64,8 +67,7 @@ func (g *Gateway) seenFromHere(r replication.Replica, members []replication.Memb
 	if p.Entries > 0 {
 		p.State = string(replication.Syncing)
 	}
-	surveyed := g.copying.agreed == nil || g.copying.agreed.surveyed(r.Name) || g.copying.Surveyed(r.Name)
-	if p.Served != "" && (!surveyed || !g.ledger.Indexed(r.Name)) {
+	if !known {
 		p.State = string(replication.Provisioning)
 	}
 	return p
