@@ -11,10 +11,10 @@ type Status struct {
 	Fleet       Fleet       `json:"fleet"`
 	Replication Replication `json:"replication"`
 	Cluster     Cluster     `json:"cluster"`
-	File        string      `json:"file"`  // that is in force, and what is beside it
-	Since       time.Time   `json:"since"` // when what is in force was read
-	Pushes      int         `json:"pushes"`
-	Needs       []string    `json:"needs"` // what a person should look at
+	File        string      `json:"file"`   // that is in force, and what is beside it
+	Since       time.Time   `json:"since"`  // when what is in force was read
+	Pushes      int         `json:"pushes"` // repositories of which a push has a request under way here
+	Needs       []string    `json:"needs"`  // what a person should look at
 }
 
 // status puts the page together.

@@ -58,8 +58,8 @@ func TestEveryKeyHasAVerdict(t *testing.T) {
 	}
 }
 
-// TestOperatingTable: docs/operating.md has a row for each key, in which stands what the program does, and which test of
-// this repository shows it.
+// TestOperatingTable: docs/operating.md has a row for each key, in which stands what the program does, and which test
+// of this repository shows it.
 func TestOperatingTable(t *testing.T) {
 	data, err := os.ReadFile("../docs/operating.md")
 	if err != nil {

@@ -77,8 +77,8 @@ func (w *Watch) take(s *Source, files []seen) (*Config, error) {
 }
 
 // Look reports whether there is something else than what was taken last, and takes it: what has the same content at two
-// looks in a row, so that nobody's half of an edit is taken. Files that were written again as they were have not changed,
-// and what others write beside them keeps no edit waiting.
+// looks in a row, so that nobody's half of an edit is taken. Files that were written again as they were have not
+// changed, and what others write beside them keeps no edit waiting.
 func (w *Watch) Look(now time.Time) (c *Config, changed bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -21,9 +21,10 @@ func TestLeavingWaitsFor(t *testing.T) {
 		after time.Duration
 		want  string
 	}{
-		"nothing":             {free, 0, ""},
-		"not surveyed":        {with(func(l *Leaving) { l.Known = false }), time.Hour, "an audit of what it has is not over"},
-		"not surveyed, down":  {with(func(l *Leaving) { l.Known, l.Up = false, false }), 0, "an audit of what it has is not over; it is down"},
+		"nothing":      {free, 0, ""},
+		"not surveyed": {with(func(l *Leaving) { l.Known = false }), time.Hour, "an audit of what it has is not over"},
+		"not surveyed, down": {with(func(l *Leaving) { l.Known, l.Up = false, false }), 0,
+			"an audit of what it has is not over; it is down"},
 		"down, all is copied": {with(func(l *Leaving) { l.Up = false }), 0, ""},
 		"down, some is not": {with(func(l *Leaving) { l.Up, l.Only = false, 2 }), time.Hour,
 			"2 tags and manifests that only it has; it is down"},

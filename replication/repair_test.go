@@ -215,8 +215,8 @@ func (l indexedLater) Pending(replica string, after ledger.Cursor, limit int) ([
 	return l.fakeLedger.Pending(replica, after, limit)
 }
 
-// TestReadyOnlyWhenFilled: a replica that was scanned for before it was known what it lacks is not Ready by that, and is
-// filled at once.
+// TestReadyOnlyWhenFilled: a replica that was scanned for before it was known what it lacks is not Ready by that, and
+// is filled at once.
 func TestReadyOnlyWhenFilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kept, unknown := newFakeLedger(), (*atomic.Bool)(nil)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// ReturnTakes is how long a replica that was passed over gets its clients back, one after the other. By default it takes
-// 14 s at most to see that it is well: so the last client is back within a minute.
+// ReturnTakes is how long a replica that was passed over gets its clients back, one after the other. By default it
+// takes 14 s at most to see that it is well: so the last client is back within a minute.
 const ReturnTakes = 45 * time.Second
 
 // One that is passed over again within quiet of getting its clients back has to be good for trial before the first of
@@ -25,8 +25,8 @@ const (
 	returnBits6 = 56
 )
 
-// Returned is the fleet in which each replica knows since when it is back, if it was passed over in the fleet before, for
-// being down or slow, while clients were sent to another one. before is nil for the first fleet: nobody was sent
+// Returned is the fleet in which each replica knows since when it is back, if it was passed over in the fleet before,
+// for being down or slow, while clients were sent to another one. before is nil for the first fleet: nobody was sent
 // elsewhere by this gateway.
 func (f *Fleet) Returned(before *Fleet, now time.Time) *Fleet {
 	if before == nil {

@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// TestComesAndGoes: a replica that the file has from now on is filled and named by DNS to those it is nearest to, drains,
-// and leaves, all while clients push and pull. Nothing is lost that only it had, and of which no gateway has a record.
+// TestComesAndGoes: a replica that the file has from now on is filled and named by DNS to those it is nearest to,
+// drains, and leaves, all while clients push and pull. Nothing is lost that only it had, and of which no gateway has a
+// record.
 func TestComesAndGoes(t *testing.T) {
 	t.Parallel()
 	long(t)

@@ -36,7 +36,9 @@ func TestSickReplicas(t *testing.T) {
 	t.Parallel()
 	t.Run("answers in 15 s", func(t *testing.T) { t.Parallel(); answersSlowly(t) })
 	t.Run("killed", func(t *testing.T) { t.Parallel(); gatewayIsKilled(t) })
-	for _, rhythm := range []struct{ up, down time.Duration }{{5 * time.Second, 5 * time.Second}, {12 * time.Second, 6 * time.Second}} {
+	for _, rhythm := range []struct{ up, down time.Duration }{
+		{5 * time.Second, 5 * time.Second}, {12 * time.Second, 6 * time.Second},
+	} {
 		t.Run(fmt.Sprintf("up for %v, down for %v", rhythm.up, rhythm.down), func(t *testing.T) {
 			t.Parallel()
 			flaps(t, rhythm.up, rhythm.down)
@@ -81,7 +83,8 @@ func answersSlowly(t *testing.T) {
 	first := time.Since(began)
 	c.waitFor(t, backBound-first, c.nearest, lastBack)
 	last := time.Since(began)
-	t.Logf("figure: passed over after %.1f s; the first client is back after %.1f s, the last after %.1f s; %d of %d pulls failed",
+	t.Logf("figure: passed over after %.1f s; the first client is back after %.1f s, the last after %.1f s; "+
+		"%d of %d pulls failed",
 		passedOver.Seconds(), first.Seconds(), last.Seconds(), failed.Load(), pulls.Load())
 }
 
@@ -99,13 +102,15 @@ func gatewayIsKilled(t *testing.T) {
 	}
 	waitFor(t, moveBound, "all to be up", named(nearest))
 	refused := func() float64 {
-		return asked.metricOrZero(t, "fairlead_health_probes_total", `replica="`+failoverReplicas[0].name+`"`, `target="front"`, `result="refused"`)
+		return asked.metricOrZero(t, "fairlead_health_probes_total", `replica="`+failoverReplicas[0].name+`"`,
+			`target="front"`, `result="refused"`)
 	}
 	before := refused()
 	began := time.Now()
 	sites[0].gateway.kill()
 	waitFor(t, killedBound, "the killed one to leave DNS", named(next))
-	t.Logf("figure: out of DNS %.2f s after SIGKILL, after %v refused probes", time.Since(began).Seconds(), refused()-before)
+	t.Logf("figure: out of DNS %.2f s after SIGKILL, after %v refused probes", time.Since(began).Seconds(),
+		refused()-before)
 }
 
 // flaps: no client is sent to or from a replica that goes and comes more than twice a minute.

@@ -185,7 +185,8 @@ func TestDueBeforeLeaving(t *testing.T) {
 		}
 	}
 	fleet := []Replica{{Name: "x", Up: true}}
-	if got := due(fleet, []string{"x"}, map[string]lastAudit{"x": {now.Add(-time.Hour), false}}, firstSurvey{}, now); got != nil {
+	history := map[string]lastAudit{"x": {now.Add(-time.Hour), false}}
+	if got := due(fleet, []string{"x"}, history, firstSurvey{}, now); got != nil {
 		t.Errorf("stays: %q", got)
 	}
 }

@@ -28,7 +28,8 @@ func TestReplicationDelete(t *testing.T) {
 		"without --force": {[]string{"westus"}, "", "", "--force"},
 		"with it":         {[]string{"westus", "--force"}, asks, "westus has left\n", ""},
 		"as json":         {[]string{"westus", "--force", "-o", "json"}, asks, "{\n  \"replica\": \"westus\"\n}\n", ""},
-		"refused":         {[]string{"eastus", "--force"}, "POST /replication/delete?replica=eastus", "", "the file has eastus"},
+		"refused": {[]string{"eastus", "--force"}, "POST /replication/delete?replica=eastus", "",
+			"the file has eastus"},
 	} {
 		asked = ""
 		var out bytes.Buffer

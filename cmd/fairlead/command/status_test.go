@@ -88,9 +88,10 @@ func TestStatus(t *testing.T) {
 		out    string // all of it, or a part of JSON
 		code   int    // 0: no error
 	}{
-		"page":           {statusCommand(), page(), nil, pageText, 1},
-		"json":           {statusCommand(), page(), []string{"-o", "json"}, `"needs": [`, 1},
-		"all is well":    {statusCommand(), well, nil, strings.Split(pageText, "\nthis")[0] + "\nnothing needs a person\n", 0},
+		"page": {statusCommand(), page(), nil, pageText, 1},
+		"json": {statusCommand(), page(), []string{"-o", "json"}, `"needs": [`, 1},
+		"all is well": {statusCommand(), well, nil,
+			strings.Split(pageText, "\nthis")[0] + "\nnothing needs a person\n", 0},
 		"no such output": {statusCommand(), page(), []string{"-o", "yaml"}, "", 2},
 		"nobody there":   {statusCommand(), page(), []string{"--admin", "http://127.0.0.1:1"}, "", 2},
 		"one":            {showCommand(), page(), []string{"eastus"}, eastText, 0},

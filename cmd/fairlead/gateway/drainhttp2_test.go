@@ -20,8 +20,8 @@ import (
 )
 
 // TestDrainHTTP2: clients with an open HTTP/2 connection lose no request when its gateway drains and then stops. They
-// are told that the connection ends (GOAWAY, RFC 9113, section 6.8), go on over another one, and at another gateway once
-// nobody listens at this one.
+// are told that the connection ends (GOAWAY, RFC 9113, section 6.8), go on over another one, and at another gateway
+// once nobody listens at this one.
 func TestDrainHTTP2(t *testing.T) {
 	dir := t.TempDir()
 	roots := writeCertificate(t, dir, "registry.contoso.com")
@@ -29,7 +29,8 @@ func TestDrainHTTP2(t *testing.T) {
 		_, _ = io.Copy(w, r.Body)
 	}))
 	t.Cleanup(registry.Close)
-	stays, _ := start(t, registry.Config.Handler, fmt.Sprintf(", tls: {certificate: %[1]s/cert.pem, key: %[1]s/key.pem}", dir))
+	stays, _ := start(t, registry.Config.Handler,
+		fmt.Sprintf(", tls: {certificate: %[1]s/cert.pem, key: %[1]s/key.pem}", dir))
 	leaves, g, stop := overTLS(t, dir, registry.URL)
 
 	var connections, asked, elsewhere atomic.Int32
@@ -126,7 +127,8 @@ func askOnce(transport *http.Transport, method string, body io.Reader) error {
 		return fmt.Errorf("%s: %w", method, err)
 	}
 	defer response.Body.Close()
-	if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK || response.ProtoMajor != 2 {
+	_, err = io.Copy(io.Discard, response.Body)
+	if err != nil || response.StatusCode != http.StatusOK || response.ProtoMajor != 2 {
 		return fmt.Errorf("%s: %s %s, %v", method, response.Proto, response.Status, err)
 	}
 	return nil

@@ -51,7 +51,8 @@ func (e *emptied) suspect(replica string) {
 	e.of(replica).suspect = true
 }
 
-// trusts reports whether a replica was looked at since it was away, or since the start. One that is down is what it was.
+// trusts reports whether a replica was looked at since it was away, or since the start. One that is down is what it
+// was.
 func (e *emptied) trusts(r replication.Replica) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

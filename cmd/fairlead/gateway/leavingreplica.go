@@ -206,6 +206,9 @@ func (g *Gateway) letReplicaGo(name, why string) error {
 	g.leaving.done[name] = true
 	g.leaving.mu.Unlock()
 	if err := g.reapply(); err != nil {
+		g.leaving.mu.Lock()
+		delete(g.leaving.done, name) // else the next edit would take it away, whatever it waits for by then
+		g.leaving.mu.Unlock()
 		g.log.Error("a replica cannot be taken away; it is tried again", "replica", name, "error", err)
 		return err
 	}

@@ -97,7 +97,8 @@ func TestLeavingOverRestarts(t *testing.T) {
 // TestComesBackWhileLetGo: an edit brings a replica back between the look whether it may go, and its going.
 func TestComesBackWhileLetGo(t *testing.T) {
 	e := newEdited(t)
-	file := strings.Replace(strings.Replace(e.text, "bias: 1}]", "bias: 1, home: true}", 1), "replicas: [{", "replicas:\n  - {", 1)
+	file := strings.Replace(e.text, "bias: 1}]", "bias: 1, home: true}", 1)
+	file = strings.Replace(file, "replicas: [{", "replicas:\n  - {", 1)
 	e.write(file + "  - {name: east, place: azure/eastus, addresses: [127.0.0.2], upstream: \"http://127.0.0.1:2\"}\n")
 	if l := e.reload(); l.Result != "ok" {
 		t.Fatal(l)
@@ -141,18 +142,24 @@ func TestManyLeaveOverRestarts(t *testing.T) {
 	}
 }
 
-// TestLetGo: a replica that the file has no more stays while what it has is not known, goes when somebody says so, and is
-// a new registry should the file have it again. What the file has cannot be deleted.
+// TestLetGo: a replica that the file has no more stays while what it has is not known, goes when somebody says so, and
+// is a new registry should the file have it again. What the file has cannot be deleted. One that could not be taken away
+// leaves as before.
 func TestLetGo(t *testing.T) {
 	e := newEdited(t)
 	alone := strings.Replace(e.text, `bias: 1}]`, `bias: 1, home: true}`, 1)
-	alone = strings.Replace(alone, "replicas: [{", "replicas:\n  - {", 1)
+	alone = strings.Replace(alone, "replicas: [{", "webhooks_ca: two.pem\nreplicas:\n  - {", 1)
 	both := alone + "  - {name: east, place: azure/eastus, addresses: [127.0.0.2], upstream: http://127.0.0.1:2}\n"
 	states := func() (all []string) {
 		for _, r := range e.live.config().Replicas {
 			all = append(all, r.Name+" "+r.State)
 		}
 		return all
+	}
+	hide := func(name, as string) {
+		if err := os.Rename(filepath.Join(e.dir, name), filepath.Join(e.dir, as)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	deletes := func(name string) func() error { return func() error { return e.deleteReplica(name) } }
 	for _, step := range []struct {
@@ -168,6 +175,15 @@ func TestLetGo(t *testing.T) {
 		{"it waits", "", func() error { e.letGo(); return nil }, 0, []string{"west online", "east leaving"}},
 		{"the file has it again", both, nil, 0, []string{"west online", "east online"}},
 		{"it goes again", alone, nil, 0, []string{"west online", "east leaving"}},
+		{"it cannot be taken away", "", func() error {
+			hide("two.pem", "hidden")
+			defer hide("hidden", "two.pem")
+			if e.deleteReplica("east") == nil {
+				t.Error("the file is put in force without what it names")
+			}
+			return nil
+		}, 0, []string{"west online", "east leaving"}},
+		{"another edit", strings.Replace(alone, "bias: 1", "bias: 2", 1), nil, 0, []string{"west online", "east leaving"}},
 		{"somebody says so", "", deletes("east"), 0, []string{"west online"}},
 		{"it is gone", "", deletes("east"), 404, []string{"west online"}},
 	} {

@@ -85,7 +85,9 @@ func TestChangeCluster(t *testing.T) {
 	if err := one.apply(fileOfOne(peers+fmt.Sprintf("%q", keyFile(t, "b", "a")), "lease: {idle: 1m}")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "both are members", func() bool { return len(one.agreed.Members()) == 2 && len(two.agreed.Members()) == 2 })
+	eventually(t, "both are members", func() bool {
+		return len(one.agreed.Members()) == 2 && len(two.agreed.Members()) == 2
+	})
 	differs := func(g *Gateway) string { return strings.Join(g.agreed.Differing(), "; ") }
 	eventually(t, "who differs is known", func() bool {
 		return differs(one) == "two: lease.idle" && differs(two) == "one: lease.idle"
