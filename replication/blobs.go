@@ -88,7 +88,9 @@ func (b *blobs) join(key blobKey, size int64, sources []string) (j *blobJob, joi
 	b.all.Go(func() {
 		j.err = b.copyWhenFree(key, size, sources, slots)
 		b.mu.Lock()
-		delete(b.jobs, key)
+		if b.jobs[key] == j { // not of another registry that has come in its place
+			delete(b.jobs, key)
+		}
 		b.mu.Unlock()
 		close(j.done)
 	})

@@ -42,6 +42,8 @@ type Gateway interface {
 type Settings struct {
 	Concurrency    int   // images, and blobs, at a time to one replica; at least 1
 	BytesPerSecond int64 // to one replica; 0: no bound
+	// Filters is what Replica.LeftOut goes by, in any form. When it changes, replicas may lack more, or less.
+	Filters string
 }
 
 // Options are what the engine works with.

@@ -18,13 +18,19 @@ type life struct {
 	over   chan struct{} // closed with it
 }
 
-// Update has the engine go by other settings. What runs goes on.
+// Update has the engine go by other settings. What runs goes on. No replica is Ready by what a scan with other filters
+// has found.
 func (e *Engine) Update(s Settings) {
-	e.settings.Store(&s)
+	was := e.settings.Swap(&s)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, m := range e.meters {
 		m.update(s.BytesPerSecond)
+	}
+	if s.Filters != was.Filters {
+		for _, w := range e.workers {
+			w.complete, w.refiltered = false, true
+		}
 	}
 	e.Wake()
 }
@@ -102,7 +108,8 @@ func (e *Engine) forget(replica string) {
 	}
 }
 
-// forget is called with the engine's mu.
+// forget is called with the engine's mu. Nobody joins a copy to the registry that was: its success says nothing of the
+// one that is.
 func (b *blobs) forget(replica string) {
 	for _, key := range b.seen.Keys() {
 		if key.replica == replica {
@@ -112,6 +119,7 @@ func (b *blobs) forget(replica string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.slots, replica)
+	maps.DeleteFunc(b.jobs, func(key blobKey, _ *blobJob) bool { return key.target == replica })
 }
 
 // gone is called with mu. Before the first round nothing is.

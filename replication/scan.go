@@ -22,14 +22,14 @@ func (e *Engine) scanDue(w *worker, fleet Fleet, incoming, overflowed bool, now 
 	}
 	// nothing may have come of it yet, or another gateway may have brought what is pending
 	w.dirty = w.dirty || incoming
-	return overflowed || changed || surveyed || w.scanOverdue(now) || w.moreInLedger && w.queue.len() == 0
+	return overflowed || changed || surveyed || w.refiltered || w.scanOverdue(now) || w.moreInLedger && w.queue.len() == 0
 }
 
 // scan finds in the ledger what the worker's replica lacks, and queues what comes first.
 func (e *Engine) scan(w *worker, fleet Fleet, now time.Time) {
 	w.lastScan = now
 	e.mu.Lock()
-	w.dirty = false
+	w.dirty, w.refiltered = false, false
 	e.mu.Unlock()
 	entries, pending, more, err := e.readPending(w, fleet, now)
 	if err != nil {
@@ -41,11 +41,11 @@ func (e *Engine) scan(w *worker, fleet Fleet, now time.Time) {
 		return
 	}
 	tasks := plan(entries, w.name, fleet)
-	e.dropObsoleteFailures(w)
+	e.dropObsoleteFailures(w, fleet)
 	w.moreInLedger = more
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	w.queue, w.scanned, w.complete, w.pending = queue{}, true, w.surveyed, pending
+	w.queue, w.scanned, w.complete, w.pending = queue{}, true, w.surveyed && !w.refiltered, pending
 	for _, t := range tasks {
 		w.enqueue(t, found, now)
 	}
@@ -101,8 +101,9 @@ func (e *Engine) startable(tasks []Task, w *worker, now time.Time) []Task {
 	return slices.DeleteFunc(tasks, func(t Task) bool { return w.failures.blocks(t, now) || w.supersedes(t) })
 }
 
-// dropObsoleteFailures drops failures whose task another has done, or that a later write has overtaken.
-func (e *Engine) dropObsoleteFailures(w *worker) {
+// dropObsoleteFailures drops failures whose task another has done, or that a later write has overtaken, or whose image a
+// filter leaves out now.
+func (e *Engine) dropObsoleteFailures(w *worker, fleet Fleet) {
 	e.mu.Lock()
 	var tasks []Task
 	for _, have := range w.failures {
@@ -110,7 +111,7 @@ func (e *Engine) dropObsoleteFailures(w *worker) {
 	}
 	e.mu.Unlock()
 	for _, t := range tasks {
-		if e.stillWanted(t) {
+		if !fleet.leftOut(t.Entries[0], w.name) && e.stillWanted(t) {
 			continue
 		}
 		e.mu.Lock()

@@ -21,17 +21,18 @@ type worker struct {
 	lastOrigin   origin   // of the last task that began
 
 	// Guarded by the engine's mu.
-	queue     queue
-	running   map[taskKey]Task
-	writing   map[ledger.Reference]bool // what the running tasks write
-	failures  failures
-	nextRetry time.Time // no failure is due before
-	breaker   breaker
-	dirty     bool // something has happened since the last scan, so that another may find something else
-	scanned   bool // once at least
-	complete  bool // the last scan began when the replica had been surveyed: it has found all that the replica lacks
-	pending   int  // entries that the replica has not confirmed
-	doneTasks int64
+	queue      queue
+	running    map[taskKey]Task
+	writing    map[ledger.Reference]bool // what the running tasks write
+	failures   failures
+	nextRetry  time.Time // no failure is due before
+	breaker    breaker
+	dirty      bool // something has happened since the last scan, so that another may find something else
+	scanned    bool // once at least
+	complete   bool // the last scan began when the replica had been surveyed: it has found all that the replica lacks
+	refiltered bool // filters have changed since the last scan began
+	pending    int  // entries that the replica has not confirmed
+	doneTasks  int64
 }
 
 func newWorker(name string) *worker {

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"fmt"
+
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/configs/keyfiles"
 	"github.com/fairlead-gateway/fairlead/ledger"
@@ -25,7 +27,10 @@ func (g *Gateway) changeCopying(c *configs.Config) (swap func(), err error) {
 }
 
 func copyingSettings(c *configs.Config) replication.Settings {
-	return replication.Settings{Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth}
+	return replication.Settings{
+		Concurrency: c.Replication.Concurrency, BytesPerSecond: c.Replication.Bandwidth,
+		Filters: fmt.Sprintf("%+v", c.Replication.Filters),
+	}
 }
 
 // changeHooks has subscribers told as the file says now.
