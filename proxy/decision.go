@@ -7,6 +7,7 @@ import (
 
 	"github.com/fairlead-gateway/fairlead/ledger"
 	"github.com/fairlead-gateway/fairlead/router"
+	"github.com/fairlead-gateway/fairlead/upstream"
 )
 
 // decision is where a request goes, and of what that was decided. It never changes: what is decided anew is another
@@ -30,6 +31,7 @@ func (x *exchange) decideWithout(failing []string, unbound bool, now time.Time) 
 		Kind:      x.target.kind,
 		Head:      x.in.Method == http.MethodHead,
 		Named:     p.namedBy(x.in.Host, fleet),
+		Adds:      x.adds(),
 		URLOwner:  x.ownerIn(fleet, now),
 		Client:    client,
 		Gateway:   gateway,
@@ -49,6 +51,12 @@ func (x *exchange) decideWithout(failing []string, unbound bool, now time.Time) 
 		}
 	}
 	return &decision{router.Decide(r), fleet, r}
+}
+
+// adds reports whether the client begins an upload here or puts a manifest. What another gateway sends by a replica's name
+// was decided there.
+func (x *exchange) adds() bool {
+	return x.target.kind == router.Write && x.in.Method != http.MethodDelete && x.in.Header.Get(upstream.HopHeader) == ""
 }
 
 // consultLedger fills in what the decision about a read needs of what is known of that: the ledger is asked once.

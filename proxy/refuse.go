@@ -35,6 +35,10 @@ func (x *exchange) refuseToAsk() {
 	case router.Deleted:
 		x.refuse(http.StatusNotFound, x.unknown())
 		return
+	case router.NamedLeaving:
+		x.refuse(http.StatusMethodNotAllowed, ociError{Code: codeUnsupported, Message: "the replica leaves the fleet, and " +
+			"takes no push by its name: push to " + x.proxy.Hostname})
+		return
 	case router.Damaged:
 		status, reason, e := x.errorOf(damagedError(x.decided.request.Damaged...))
 		x.blame(reason)

@@ -103,6 +103,36 @@ func TestAnUploadAtAnotherRegistry(t *testing.T) {
 	}
 }
 
+// TestPushByTheNameOfOneThatLeaves: it would leave with its replica. What was begun there ends there, it is deleted from,
+// and another gateway has decided by itself what it sends there.
+func TestPushByTheNameOfOneThatLeaves(t *testing.T) {
+	g := newRig(t, map[string]http.HandlerFunc{"west": status(202)}, nil)
+	g.set("west", func(r *router.Replica) { r.Operator = router.Leaving })
+	const named = "Host: west.registry.contoso.com"
+	for _, test := range []struct {
+		request string
+		header  []string
+		status  int
+	}{
+		{"POST /v2/app/blobs/uploads/", nil, 405},
+		{"PUT /v2/app/manifests/v1", nil, 405},
+		{"PATCH /v2/app/blobs/uploads/1", nil, 202},
+		{"PUT /v2/app/blobs/uploads/1", nil, 202},
+		{"GET /v2/app/manifests/v1", nil, 202},
+		{"DELETE /v2/app/manifests/v1", nil, 202},
+		{"POST /v2/app/blobs/uploads/", []string{upstream.HopHeader + ": 1"}, 202},
+	} {
+		g.take()
+		got := g.do(test.request, strings.NewReader("{}"), append(test.header, named)...)
+		if got.status != test.status || (got.status == 405) != (len(g.take()) == 0) {
+			t.Errorf("%s %q: %v", test.request, test.header, got)
+		}
+		if got.status == 405 {
+			g.want(got, 405, "-; reason=leaving")
+		}
+	}
+}
+
 // TestForgetsWhatIsGone: nothing that is remembered of a replica outlives it, or counts for another registry of its name.
 func TestForgetsWhatIsGone(t *testing.T) {
 	var ways upstream.Settings

@@ -5,8 +5,11 @@ import "slices"
 // Decide is the table of docs/request-handling.md, row by row. Both orders name every replica of the
 // fleet, so a replica that neither has does not exist.
 func Decide(r Request) Decision {
-	if r.Named != "" {
-		return only(Named, r.Client.find(r.Named))
+	if named := r.Client.find(r.Named); r.Named != "" {
+		if r.Adds && named != nil && named.Operator == Leaving {
+			return Decision{Reason: NamedLeaving}
+		}
+		return only(Named, named)
 	}
 	return r.sparing().without(r.Barred)
 }

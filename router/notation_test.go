@@ -48,7 +48,7 @@ func replicaOf(t testing.TB, word string) Replica {
 			r.Unshared = true
 		case "storage":
 			r.Storage = value
-		case "drain", "offline":
+		case "drain", "leaving", "offline":
 			r.Operator = Operator(key)
 		case "down":
 			r.Upstream, r.Fronts = Health{}, frontsOf(t, "down")

@@ -29,7 +29,7 @@ func drawReplicas(t *rapid.T) []Replica {
 			Name:     name,
 			Point:    drawPoint(t),
 			Home:     rapid.Bool().Draw(t, "home"),
-			Operator: rapid.SampledFrom([]Operator{Online, Drain, Offline}).Draw(t, "operator"),
+			Operator: rapid.SampledFrom([]Operator{Online, Drain, Leaving, Offline}).Draw(t, "operator"),
 			Writable: rapid.Bool().Draw(t, "writable"),
 			Upstream: drawHealth(t),
 		}
@@ -68,6 +68,7 @@ func drawRequest(t *rapid.T, f *Fleet) Request {
 	}
 	if rapid.IntRange(0, 9).Draw(t, "isNamed") == 0 {
 		r.Named = rapid.SampledFrom(known).Draw(t, "named")
+		r.Adds = r.Kind == Write && rapid.Bool().Draw(t, "adds")
 	}
 	return r
 }
@@ -104,8 +105,10 @@ func TestDecideHolds(t *testing.T) {
 			name string
 			ok   bool
 		}{
-			{"nowhere to go only when an upload is lost, or all have the blob damaged",
-				(len(d.Tries) == 0) == (d.Reason == UploadLost || d.Reason == Damaged)},
+			{"nowhere to go only when an upload is lost, all have the blob damaged, or a push would leave with its replica",
+				(len(d.Tries) == 0) == (d.Reason == UploadLost || d.Reason == Damaged || d.Reason == NamedLeaving)},
+			{"a push would leave only with a replica that leaves", d.Reason != NamedLeaving || r.Adds &&
+				fleet.Replica(r.Named).Operator == Leaving},
 			{"damaged only where nobody else is left", d.Reason != Damaged || !anyOf(fleet, r.whole)},
 			{"nobody is asked who has it damaged", r.Named != "" || r.Kind != Pull || all(d.Tries, r.whole)},
 			{"the reason is of the closed set", slices.Contains(closedSet, d.Reason)},
@@ -114,7 +117,8 @@ func TestDecideHolds(t *testing.T) {
 				len(slices.Compact(slices.Sorted(slices.Values(names(d.Tries))))) == len(d.Tries)},
 			{"the orders are shared and stay as they are", slices.Equal(client, r.Client) &&
 				slices.Equal(gateway, r.Gateway)},
-			{"a named replica and no other", r.Named == "" || slices.Equal(names(d.Tries), []string{r.Named})},
+			{"a named replica and no other", r.Named == "" || d.Reason == NamedLeaving ||
+				slices.Equal(names(d.Tries), []string{r.Named})},
 			{"a lease ends only by what belongs to writing", !d.LeaseEnds || isWrite(r) && r.Lease != "" &&
 				r.Named == ""},
 			{"a lease that ends does not go where it was", !d.LeaseEnds || !slices.Contains(names(d.Tries), r.Lease)},
@@ -272,7 +276,7 @@ func TestForDNSHolds(t *testing.T) {
 		if !inService(a.Replica) && anyOf(fleet, inService) {
 			t.Errorf("%s is offline while another is left", a.Replica.Name)
 		}
-		frontUp := func(r *Replica) bool { return inService(r) && r.FrontUp() }
+		frontUp := func(r *Replica) bool { return inService(r) && r.Operator != Leaving && r.FrontUp() }
 		if anyOf(fleet, frontUp) != (a.Reason != LastResort) {
 			t.Errorf("%s for %s", a.Reason, a.Replica.Name)
 		}

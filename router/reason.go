@@ -22,6 +22,8 @@ const (
 	Owner Reason = "owner"
 	// Named is the replica that the host name names: <replica>.<hostname>.
 	Named Reason = "named"
+	// NamedLeaving is a push to a replica by its own name, while that leaves the fleet: it would leave with it.
+	NamedLeaving Reason = "leaving"
 	// Fallthrough is the nearest replica that has what nearer ones answered 404 to.
 	Fallthrough Reason = "fallthrough"
 	// Followed is the replica that lately said which digest a tag has, asked about that digest and what belongs to it.

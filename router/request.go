@@ -18,6 +18,7 @@ type Request struct {
 	Kind      Kind
 	Head      bool     // a HEAD
 	Named     string   // the replica of the fleet that Host names; "" for the one hostname
+	Adds      bool     // it begins an upload or puts a manifest, and no other gateway has decided where
 	URLOwner  string   // the replica that the URL of an upload or of a next page names; may be gone
 	Client    Order    // as the client sees the replicas: writes
 	Gateway   Order    // as this gateway sees them: reads
@@ -35,7 +36,8 @@ type Request struct {
 type Decision struct {
 	Reason Reason
 	// Tries are the replicas to ask, in order. The first is the one chosen; the others are for when
-	// it cannot be reached and the request can safely be sent again. Empty for UploadLost, Deleted and Damaged.
+	// it cannot be reached and the request can safely be sent again. Empty for UploadLost, Deleted, Damaged and
+	// NamedLeaving.
 	Tries []*Replica
 	// OnAbsent: a 404 of one try is not the answer, the next is asked.
 	OnAbsent bool
