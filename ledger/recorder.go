@@ -35,7 +35,7 @@ type RecorderOptions struct {
 	Ledger     *Ledger
 	Others     Others // nil: there are none
 	Copying    Copying
-	Unrecorded bool // a write that cannot be recorded is accepted all the same
+	Unrecorded func() bool // a write that cannot be recorded is accepted all the same, now
 	Registerer prometheus.Registerer
 	Log        *slog.Logger
 }
@@ -108,7 +108,7 @@ func (r *Recorder) accepted(err error) error {
 	case errors.Is(err, ErrInvalid):
 		r.Log.Debug("a replica accepted what has no valid name: it is not recorded", "error", err)
 		return nil
-	case r.Unrecorded:
+	case r.Unrecorded():
 		r.Log.Error("a push or deletion cannot be recorded; it was accepted all the same, and may not be copied: repair state", "error", err)
 		return nil
 	}

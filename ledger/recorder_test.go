@@ -25,7 +25,7 @@ func (c *copiesTo) Verify(e Entry, replica string) {
 func newTestRecorder(l *Ledger, others Others, to *copiesTo) *Recorder {
 	return NewRecorder(RecorderOptions{
 		Ledger: l, Others: others, Copying: to, Registerer: prometheus.NewRegistry(),
-		Log: slog.New(slog.DiscardHandler),
+		Log: slog.New(slog.DiscardHandler), Unrecorded: func() bool { return false },
 	})
 }
 
@@ -97,7 +97,7 @@ func TestRecorder(t *testing.T) {
 				others = c.others
 			}
 			r := newTestRecorder(l, others, &copiesTo{})
-			r.Unrecorded = c.accept
+			r.Unrecorded = func() bool { return c.accept }
 			err := r.Push(c.what, Content{Digest: digest(1)}, "west", Request{})
 			if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 				t.Errorf("%v, want %v", err, c.want)

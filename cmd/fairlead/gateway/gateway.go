@@ -136,7 +136,7 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 	}, g.metrics, log)
 	recorder := ledger.NewRecorder(ledger.RecorderOptions{
 		Ledger: g.ledger, Others: g.others(), Copying: g.copying,
-		Unrecorded: c.Replication.Unrecorded == configs.UnrecordedAccept, Registerer: g.metrics, Log: log,
+		Unrecorded: g.acceptsUnrecorded, Registerer: g.metrics, Log: log,
 	})
 	if g.access, err = accesslog.Open(accessLogOf(c), g.metrics, log); err != nil {
 		return nil, fmt.Errorf("proxy.access_log: %w", err)

@@ -44,6 +44,8 @@ type leaving struct {
 	mu    sync.Mutex
 	since map[string]time.Time // Guarded by mu; by replica that leaves.
 	done  map[string]bool      // Guarded by mu; replicas that need not stay.
+	// Guarded by mu; replicas that have left, and whose confirmations are still to be taken back.
+	unrenewed []string
 }
 
 // openLeaving reads the replicas that were in force last. With a file that is damaged none leaves.
@@ -183,6 +185,13 @@ func (g *Gateway) withLeaving(old, file *configs.Config) *configs.Config {
 
 // letGo takes the replicas away that leave and may go.
 func (g *Gateway) letGo() {
+	g.leaving.mu.Lock()
+	unrenewed := g.leaving.unrenewed
+	g.leaving.unrenewed = nil
+	g.leaving.mu.Unlock()
+	for _, name := range unrenewed {
+		g.renew(name)
+	}
 	for _, r := range g.live.config().Replicas {
 		if r.State != configs.StateLeaving {
 			continue
@@ -213,11 +222,19 @@ func (g *Gateway) letReplicaGo(name, why string) error {
 		return err
 	}
 	g.log.Info("a replica has left", "replica", name, "why", why)
-	// Should the file have it again one day, it is a new one.
-	if err := g.ledger.Renew(name); err != nil {
-		g.log.Warn("what a replica that has left was confirmed to have is not forgotten", "replica", name, "error", err)
-	}
+	g.renew(name)
 	return nil
+}
+
+// renew has a replica that has left be a new one, should the file have it again one day.
+func (g *Gateway) renew(name string) {
+	if err := g.ledger.Renew(name); err != nil {
+		g.log.Warn("what a replica that has left was confirmed to have cannot be forgotten now; it is tried again",
+			"replica", name, "error", err)
+		g.leaving.mu.Lock()
+		g.leaving.unrenewed = append(g.leaving.unrenewed, name)
+		g.leaving.mu.Unlock()
+	}
 }
 
 // stateOfLeaving reads what a replica in service has not confirmed: all that only the one that leaves has is among it.

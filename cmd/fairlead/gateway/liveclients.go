@@ -137,6 +137,11 @@ func accessLogOf(c *configs.Config) string {
 	return c.Proxy.AccessLog
 }
 
+// acceptsUnrecorded reports whether a push that cannot be recorded is accepted all the same.
+func (g *Gateway) acceptsUnrecorded() bool {
+	return g.live.config().Replication.Unrecorded == configs.UnrecordedAccept
+}
+
 func (g *Gateway) trustedProxies() []netip.Prefix { return g.live.config().Proxy.TrustedProxies }
 
 func (g *Gateway) silence() time.Duration { return g.live.config().Proxy.Limits.Silence }

@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"errors"
-
 	"github.com/fairlead-gateway/fairlead/cluster"
 	"github.com/fairlead-gateway/fairlead/configs"
 	"github.com/fairlead-gateway/fairlead/configs/keyfiles"
@@ -14,9 +12,6 @@ import (
 func (g *Gateway) changeCluster(c *configs.Config) (swap func(), err error) {
 	if g.agreed == nil || c.Cluster == nil { // a cluster begins and ends with a restart
 		return func() { g.drains.fileChanged(g) }, nil
-	}
-	if (c.Cluster.Key == "") != (g.live.config().Cluster.Key == "") {
-		return nil, errors.New("cluster.key: whether members encrypt is not changed while they run: restart all gateways")
 	}
 	if _, err := keyfiles.ClusterKeys(c.Cluster.Key); err != nil {
 		return nil, err
