@@ -122,11 +122,18 @@ func (c *Config) Applicable(next *Config) *Config {
 	out := *next
 	out.written, out.told = maps.Clone(next.written), c.told
 	out.keep("", "", reflect.ValueOf(c).Elem(), reflect.ValueOf(&out).Elem())
+	if now, next := c.Cluster, out.Cluster; now != nil && next != nil && begins(now.Key, next.Key) {
+		next.Key = now.Key
+		out.kept("cluster.key")
+	}
 	if (c.Proxy.TLS == nil) != (next.Proxy.TLS == nil) {
 		out.leaf = c.leaf
 	}
 	return &out
 }
+
+// begins reports whether a key begins or ends to be set: members cannot begin to encrypt one by one.
+func begins(was, is string) bool { return (was == "") != (is == "") }
 
 // keep takes over what takes a restart. No such key is in a list.
 func (c *Config) keep(path, key string, now, next reflect.Value) {

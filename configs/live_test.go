@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io/fs"
 	"os"
@@ -289,6 +290,42 @@ func TestNoValueIsLeftOut(t *testing.T) {
 	for key := range restarts {
 		if !keys[key] {
 			t.Errorf("%s is not shown", key)
+		}
+	}
+}
+
+// TestClusterKeyBeginsWithARestart: members cannot begin, or end, to encrypt one by one; another key is live.
+func TestClusterKeyBeginsWithARestart(t *testing.T) {
+	dir := t.TempDir()
+	key := base64.StdEncoding.EncodeToString(make([]byte, 32))
+	write(t, filepath.Join(dir, "one.key"), key)
+	write(t, filepath.Join(dir, "two.key"), key)
+	with := func(name string) *Config {
+		cluster := "cluster: {listen: '127.0.0.1:7000', peers: ['127.0.0.2:7000']}\n"
+		if name != "" {
+			cluster = "cluster: {listen: '127.0.0.1:7000', peers: ['127.0.0.2:7000'], key: " + filepath.Join(dir, name) + "}\n"
+		}
+		return parsed(t, smallest+"state: "+dir+"\n"+cluster)
+	}
+	for _, test := range []struct {
+		was, is, inForce string
+		restart          bool
+	}{
+		{"", "one.key", "", true},
+		{"one.key", "", "one.key", true},
+		{"one.key", "two.key", "two.key", false},
+	} {
+		was, is := with(test.was), with(test.is)
+		changes := Changes(was, is)
+		if len(changes) != 1 || changes[0].Field != "cluster.key" || changes[0].Restart != test.restart {
+			t.Errorf("%q to %q: %+v", test.was, test.is, changes)
+		}
+		got := was.Applicable(is)
+		if inForce := filepath.Base(got.Cluster.Key); inForce != filepath.Base(test.inForce) {
+			t.Errorf("%q to %q: %q is in force", test.was, test.is, inForce)
+		}
+		if is.Cluster.Key != with(test.is).Cluster.Key {
+			t.Errorf("%q to %q: the file itself was changed", test.was, test.is)
 		}
 	}
 }

@@ -208,6 +208,7 @@ func Compare(was, is []Value) (changes []Change) {
 				continue
 			}
 			c.Old, c.New = one.Shown(), other.Shown()
+			c.Restart = c.Restart || at == "cluster.key" && begins(one.Text, other.Text)
 		}
 		changes = append(changes, c)
 	}

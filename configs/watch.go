@@ -21,12 +21,14 @@ type Watch struct {
 	named []string // by what was taken. Guarded by mu, as all below.
 	taken look
 	last  look // the one before
+	calm  int  // looks in a row in which the file and its parts were as at the one before
 }
 
 // look is what a watch sees at one moment.
 type look struct {
-	files []seen
-	sum   [sha256.Size]byte // of what is in them; zero: not read
+	files  []seen
+	sum    [sha256.Size]byte // of what is in them; zero: not read
+	source [sha256.Size]byte // the same, without the files that are named
 }
 
 type seen struct {
@@ -36,6 +38,9 @@ type seen struct {
 
 // unsure is for how long a file may change once more without a later time: as coarse as file systems' clocks are.
 const unsure = 3 * time.Second
+
+// mostCalm bounds for how many looks a named file that does not stop changing keeps an edit waiting.
+const mostCalm = 10
 
 // NewWatch watches what Load reads at path.
 func NewWatch(path string) *Watch { return &Watch{path: path} }
@@ -71,8 +76,8 @@ func (w *Watch) take(s *Source, files []seen) (*Config, error) {
 		w.named = named
 		files = w.stat()
 	}
-	w.taken = look{files, w.sum(s)}
-	w.last = w.taken
+	w.taken = look{files, w.sum(s), s.sum()}
+	w.last, w.calm = w.taken, 0
 	return c, err
 }
 
@@ -87,8 +92,11 @@ func (w *Watch) Look(now time.Time) (c *Config, changed bool, err error) {
 		return nil, false, nil
 	}
 	s := Read(w.path)
-	seen := look{files, w.sum(s)}
-	quiet := seen.sum == w.last.sum
+	seen := look{files, w.sum(s), s.sum()}
+	if w.calm++; seen.source != w.last.source {
+		w.calm = 0
+	}
+	quiet := seen.sum == w.last.sum || seen.source != w.taken.source && w.calm >= mostCalm
 	w.last = seen
 	switch {
 	case seen.sum == w.taken.sum:

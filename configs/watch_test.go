@@ -231,3 +231,31 @@ func TestNoiseBesideAnEdit(t *testing.T) {
 		t.Errorf("taken %d times", taken)
 	}
 }
+
+// TestNamedFileThatNeverRests: an edit does not wait for ever because a file that is named changes again and again.
+func TestNamedFileThatNeverRests(t *testing.T) {
+	w := &watched{t: t, dir: t.TempDir(), when: time.Now().Add(-time.Hour)}
+	keyfilestest.WritePair(w.dir, "one")
+	trust, err := os.ReadFile(w.path("one.pem"))
+	w.do(err)
+	w.write("trust.pem", string(trust))
+	named := withTTL("10s") + "webhooks_ca: trust.pem\n"
+	w.write("f.yaml", named)
+	watch := NewWatch(w.path("f.yaml"))
+	if _, err := watch.Take(); err != nil {
+		t.Fatal(err)
+	}
+	w.replace("f.yaml", strings.Replace(named, "10s", "20s", 1))
+	taken := 0
+	for range 2 * mostCalm {
+		w.replace("trust.pem", fmt.Sprintf("%s# %s\n", trust, w.when))
+		if c, changed, err := watch.Look(time.Now()); changed {
+			if taken++; err != nil || c.DNS.TTL != 20*time.Second {
+				t.Error(c, err)
+			}
+		}
+	}
+	if taken != 1 {
+		t.Errorf("taken %d times", taken)
+	}
+}

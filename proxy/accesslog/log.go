@@ -2,7 +2,9 @@ package accesslog
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -17,6 +19,7 @@ const (
 	writeAfter = 200 * time.Millisecond // fewer have to wait so long at most
 	closeWait  = 2 * time.Second        // for the last lines, when a gateway stops
 	sayEvery   = time.Minute            // that lines are lost
+	maxTurns   = 16                     // files that wait for their turn behind one that takes nothing
 )
 
 // Why lines are lost: values of the metric's label.
@@ -127,18 +130,26 @@ func (l *Log) Close() {
 }
 
 // Prepare has lines go to another file from the moment on when swap is called. It says whether the file can be opened,
-// and keeps nothing open: swap need not be called.
+// and keeps nothing open but a named pipe: swap need not be called.
 func (l *Log) Prepare(name string) (swap func(), err error) {
 	l.mu.Lock()
-	same := l.name == name
+	same, waiting := l.name == name, len(l.turns)
 	l.mu.Unlock()
-	if same {
+	switch {
+	case same:
 		return func() {}, nil
+	case waiting >= maxTurns:
+		return nil, errManyTurns
 	}
 	out, err := openOutput(name)
+	if info, _ := os.Stat(name); err == nil && info != nil && info.Mode()&os.ModeNamedPipe != 0 {
+		return func() { l.turn(name, out) }, nil // its reader would take the end of a trial for the end of all
+	}
 	out.close()
 	return func() { l.reopen(name) }, err
 }
+
+var errManyTurns = errors.New("the file that there was takes no lines, and others wait behind it")
 
 func (l *Log) reopen(name string) {
 	out, err := openOutput(name)
@@ -146,6 +157,11 @@ func (l *Log) reopen(name string) {
 		l.log.Error("the access log cannot be opened; lines go to the file that was there", "file", name, "error", err)
 		return
 	}
+	l.turn(name, out)
+}
+
+// turn has another file take the place of the one that there is, behind what waits for that.
+func (l *Log) turn(name string, out output) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.turns = append(l.turns, turn{l.waiting, out})

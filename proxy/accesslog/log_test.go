@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -171,6 +172,63 @@ func openFiles(t *testing.T) int {
 		t.Skip(err)
 	}
 	return len(all)
+}
+
+// TestAnotherPipe: who reads a named pipe that lines are to go to does not see it end before the first of them.
+func TestAnotherPipe(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := open(t, filepath.Join(dir, "one"))
+	defer l.Close()
+	if _, err := l.Prepare(name); err == nil {
+		t.Error("a pipe that nobody reads is taken")
+	}
+	read := make(chan string, 1)
+	opened, prepared := make(chan struct{}), make(chan struct{})
+	go func() {
+		f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		close(opened)
+		if err != nil {
+			read <- err.Error()
+			return
+		}
+		defer f.Close()
+		<-prepared
+		line, err := bufio.NewReader(f).ReadString('\n')
+		read <- fmt.Sprint(line, err)
+	}()
+	<-opened
+	swap, err := l.Prepare(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(prepared)
+	swap()
+	l.Add(Entry{Method: "FIRST"})
+	if got := <-read; !strings.Contains(got, "FIRST") || !strings.HasSuffix(got, "<nil>") {
+		t.Error(got)
+	}
+}
+
+// TestManyTurns: a file that takes nothing does not have any number of others wait behind it.
+func TestManyTurns(t *testing.T) {
+	dir := t.TempDir()
+	l := &Log{wake: make(chan struct{}, 1)} // nothing is written
+	for i := range maxTurns + 1 {
+		swap, err := l.Prepare(filepath.Join(dir, fmt.Sprint(i)))
+		if (err != nil) != (i == maxTurns) {
+			t.Fatalf("%d: %v", i, err)
+		}
+		if err == nil {
+			swap()
+		}
+	}
+	for _, turn := range l.turns {
+		turn.next.close()
+	}
 }
 
 // TestSlow: a pipe that nobody reads keeps nobody waiting. What does not fit is counted, and said.
