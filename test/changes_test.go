@@ -16,7 +16,6 @@ import (
 type changed struct {
 	*gateway
 	t          *testing.T
-	path       string // of its file
 	registries []*registry
 	image      image // that is pulled
 
@@ -36,7 +35,6 @@ func startChanged(t *testing.T) *changed {
 		health: "{fronts: false}", networks: splitNetworks, state: t.TempDir(), replication: "{concurrency: 2}",
 		replicas: withUpstreams(replicas, c.registries)[:3],
 	})
-	c.path = c.cmd.Args[slices.Index(c.cmd.Args, "--config")+1]
 	c.image = newImage(t, "amd64")
 	if err := cranePush(t, c.image, c.listen+"/pulled:v1"); err != nil {
 		t.Fatal(err)
@@ -103,18 +101,27 @@ func (c *changed) end() {
 	}
 }
 
-// edit writes the file, by a rename or in place, and waits until the gateway has looked at it.
 func (c *changed) edit(content, result string, inPlace bool) {
 	c.t.Helper()
-	before := c.metricOrZero(c.t, "fairlead_config_loads_total", `result="`+result+`"`)
+	c.gateway.edit(c.t, content, result, inPlace)
+}
+
+// path is the file that it was started with.
+func (g *gateway) path() string { return g.cmd.Args[slices.Index(g.cmd.Args, "--config")+1] }
+
+// edit writes that file, by a rename or in place, and waits until the gateway has looked at it.
+func (g *gateway) edit(t *testing.T, content, result string, inPlace bool) {
+	t.Helper()
+	path := g.path()
+	before := g.metricOrZero(t, "fairlead_config_loads_total", `result="`+result+`"`)
 	if inPlace {
-		writeFile(c.t, c.path, content)
+		writeFile(t, path, content)
 	} else {
-		writeFile(c.t, c.path+".new", content)
-		must(c.t, os.Rename(c.path+".new", c.path))
+		writeFile(t, path+".new", content)
+		must(t, os.Rename(path+".new", path))
 	}
-	waitFor(c.t, startBound, "the file to be "+result, func() error {
-		if c.metricOrZero(c.t, "fairlead_config_loads_total", `result="`+result+`"`) > before {
+	waitFor(t, startBound, "the file to be "+result, func() error {
+		if g.metricOrZero(t, "fairlead_config_loads_total", `result="`+result+`"`) > before {
 			return nil
 		}
 		return fmt.Errorf("not yet: %s", content)
@@ -246,15 +253,15 @@ func TestMutatedEdits(t *testing.T) {
 	for i := range edits {
 		lines := mutations[i%len(mutations)](strings.Split(strings.TrimRight(good, "\n"), "\n"), r)
 		c.edit(strings.Join(lines, "\n")+fmt.Sprintf("\n# %d\n", i), "refused", r.IntN(2) == 0)
-		if _, ready, err := c.askAdmin("/readyz?verbose"); err != nil || !strings.Contains(string(ready), c.path+":") {
-			t.Errorf("edit %d: %v, no line of %s in\n%s", i, err, c.path, ready)
+		if _, ready, err := c.askAdmin("/readyz?verbose"); err != nil || !strings.Contains(string(ready), c.path()+":") {
+			t.Errorf("edit %d: %v, no line of %s in\n%s", i, err, c.path(), ready)
 		}
 		if now := c.inForce(); now != shown {
 			t.Fatalf("edit %d has changed what is in force:\n%s\nbefore:\n%s", i, now, shown)
 		}
 	}
 	c.edit(good+"# good again\n", "unchanged", false)
-	if _, ready, err := c.askAdmin("/readyz?verbose"); err != nil || strings.Contains(string(ready), c.path+":") {
+	if _, ready, err := c.askAdmin("/readyz?verbose"); err != nil || strings.Contains(string(ready), c.path()+":") {
 		t.Errorf("still refused: %v\n%s", err, ready)
 	}
 	c.end()
