@@ -53,8 +53,8 @@ func (x *exchange) decideWithout(failing []string, unbound bool, now time.Time) 
 	return &decision{router.Decide(r), fleet, r}
 }
 
-// adds reports whether the client begins an upload here or puts a manifest. What another gateway sends by a replica's name
-// was decided there.
+// adds reports whether the client begins an upload here or puts a manifest. What another gateway sends by a replica's
+// name was decided there.
 func (x *exchange) adds() bool {
 	return x.target.kind == router.Write && x.in.Method != http.MethodDelete && x.in.Header.Get(upstream.HopHeader) == ""
 }

@@ -103,8 +103,8 @@ func TestAnUploadAtAnotherRegistry(t *testing.T) {
 	}
 }
 
-// TestPushByTheNameOfOneThatLeaves: it would leave with its replica. What was begun there ends there, it is deleted from,
-// and another gateway has decided by itself what it sends there.
+// TestPushByTheNameOfOneThatLeaves: it would leave with its replica. What was begun there ends there, it is deleted
+// from, and another gateway has decided by itself what it sends there.
 func TestPushByTheNameOfOneThatLeaves(t *testing.T) {
 	g := newRig(t, map[string]http.HandlerFunc{"west": status(202)}, nil)
 	g.set("west", func(r *router.Replica) { r.Operator = router.Leaving })

@@ -20,8 +20,8 @@ func (x *region) stateOf(replica string) State {
 	return ""
 }
 
-// TestFiltersChange: what a filter let go of is copied at once, and its replica is not Ready before; what a filter newly
-// leaves out is no failure any more.
+// TestFiltersChange: what a filter let go of is copied at once, and its replica is not Ready before; what a filter
+// newly leaves out is no failure any more.
 func TestFiltersChange(t *testing.T) {
 	x := newRegion(t)
 	var filtered atomic.Bool
@@ -71,7 +71,8 @@ func TestFiltersChange(t *testing.T) {
 	x.failed(0)
 }
 
-// TestPlacesAndBandwidthChange: places and bandwidth are those of the settings in force, for replicas that are copied to, too.
+// TestPlacesAndBandwidthChange: places and bandwidth are those of the settings in force, for replicas that are copied
+// to, too.
 func TestPlacesAndBandwidthChange(t *testing.T) {
 	x := newRegion(t, func(o *Options) { o.Settings = Settings{Concurrency: 1, BytesPerSecond: 1 << 30} })
 	f := three(func(f *Fleet) { f.Assigned = []string{"b"} })

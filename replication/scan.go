@@ -101,8 +101,8 @@ func (e *Engine) startable(tasks []Task, w *worker, now time.Time) []Task {
 	return slices.DeleteFunc(tasks, func(t Task) bool { return w.failures.blocks(t, now) || w.supersedes(t) })
 }
 
-// dropObsoleteFailures drops failures whose task another has done, or that a later write has overtaken, or whose image a
-// filter leaves out now.
+// dropObsoleteFailures drops failures whose task another has done, or that a later write has overtaken, or whose image
+// a filter leaves out now.
 func (e *Engine) dropObsoleteFailures(w *worker, fleet Fleet) {
 	e.mu.Lock()
 	var tasks []Task

@@ -64,8 +64,8 @@ type Writability struct {
 func (w Writability) Failing() bool { return !w.Since.IsZero() }
 
 // Step adds one write. Some registries answer 500 to what is wrong with one repository, or with one client's upload. So
-// it takes two failures that differ in repository or in client, with no success between them. One is enough for 507, or where
-// another replica of the same storage fails as well (hinted). What is accepted ends it at once.
+// it takes two failures that differ in repository or in client, with no success between them. One is enough for 507, or
+// where another replica of the same storage fails as well (hinted). What is accepted ends it at once.
 func (w Writability) Step(got Wrote, hinted bool, now time.Time) Writability {
 	result := got.Result()
 	switch {

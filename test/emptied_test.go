@@ -139,7 +139,8 @@ func TestUpstreamReplaced(t *testing.T) {
 	go func() {
 		pulls := 0
 		defer func() { done <- pulls }()
-		client := &http.Client{Timeout: patient(startBound), Transport: &http.Transport{DialContext: from("127.0.2.7").DialContext}}
+		client := &http.Client{Timeout: patient(startBound),
+			Transport: &http.Transport{DialContext: from("127.0.2.7").DialContext}}
 		for ; ; pulls++ {
 			path := fmt.Sprintf("%s/v2/%s/manifests/%s", g.url(), images[pulls%len(images)], imageTag)
 			if _, err := fetch(client, path, ""); err != nil {
@@ -153,7 +154,7 @@ func TestUpstreamReplaced(t *testing.T) {
 		}
 	}()
 	another := g.file
-	another.replicas = slices.Clone(g.file.replicas)
+	another.replicas = slices.Clone(another.replicas)
 	another.replicas[1].upstream = registries[2].url()
 	g.edit(t, another.String(), "ok", false)
 	filled(t, g, registries[2], images)
