@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -68,6 +69,8 @@ func (c *changed) ask(pulls, pushes int) {
 			})
 		}
 	})
+	pusher := &http.Client{Timeout: patient(2 * time.Minute), Transport: thin{
+		client.Transport, time.Duration(number(c.t, "FAIRLEAD_CHANGES_PUSH_SECONDS", 0)) * time.Second}}
 	var mu sync.Mutex
 	for i := range pushes {
 		c.all.Go(func() {
@@ -78,7 +81,7 @@ func (c *changed) ask(pulls, pushes int) {
 				default:
 				}
 				at := time.Now()
-				err := pushImage(client, c.url(), fmt.Sprintf("pushed-%d-%d", i, n), 256<<10)
+				err := pushImage(pusher, c.url(), fmt.Sprintf("pushed-%d-%d", i, n), 256<<10)
 				c.lost.request(at, err)
 				mu.Lock()
 				c.pushed++
@@ -99,6 +102,33 @@ func (c *changed) end() {
 		c.t.Errorf("%d requests failed, %d queries were lost\n%s", len(c.lost.requests), len(c.lost.queries),
 			strings.Join(c.lost.why, "\n"))
 	}
+}
+
+// thin is a line over which a body takes so long: many pushes are under way at once, and few end in a second.
+type thin struct {
+	http.RoundTripper
+	takes time.Duration
+}
+
+func (l thin) RoundTrip(r *http.Request) (*http.Response, error) {
+	if l.takes > 0 && r.ContentLength > 0 {
+		of := *r
+		of.Body = &thinBody{r.Body, r.ContentLength, l.takes}
+		r = &of
+	}
+	return l.RoundTripper.RoundTrip(r)
+}
+
+type thinBody struct {
+	io.ReadCloser
+	size  int64
+	takes time.Duration
+}
+
+func (b *thinBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), max(b.size/16, 1))])
+	time.Sleep(b.takes * time.Duration(n) / time.Duration(b.size))
+	return n, err
 }
 
 func (c *changed) edit(content, result string, inPlace bool) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -135,7 +136,9 @@ func TestUpstreamReplaced(t *testing.T) {
 	t.Parallel()
 	registries := startRegistries(t, memoryKind, splitReplicas[:3])
 	g, images := fleetOfTwo(t, registries[:2])
-	stop, done := make(chan struct{}), make(chan int)
+	stop, done := make(chan struct{}), make(chan int, 1)
+	end := sync.OnceValue(func() int { close(stop); return <-done })
+	t.Cleanup(func() { end() })
 	go func() {
 		pulls := 0
 		defer func() { done <- pulls }()
@@ -158,6 +161,5 @@ func TestUpstreamReplaced(t *testing.T) {
 	another.replicas[1].upstream = registries[2].url()
 	g.edit(t, another.String(), "ok", false)
 	filled(t, g, registries[2], images)
-	close(stop)
-	t.Logf("figure: %d pulls meanwhile", <-done)
+	t.Logf("figure: %d pulls meanwhile", end())
 }
