@@ -9,7 +9,17 @@ import (
 
 // rowVersion is raised when a row would be misread without a new field. A reader refuses rows that it does not know,
 // and takes them when it does.
-const rowVersion = 1
+const (
+	rowVersion     = 1
+	settingVersion = 2 // of a setting
+)
+
+func versionOf(r Reference) int {
+	if r.isSetting() {
+		return settingVersion
+	}
+	return rowVersion
+}
 
 // wireRow has short names: rows make up nearly all that is stored and sent.
 type wireRow struct {
@@ -21,6 +31,7 @@ type wireRow struct {
 	MediaType       string            `json:"m,omitempty"`
 	Config          string            `json:"g,omitempty"`
 	Size            int64             `json:"s,omitempty"`
+	Value           string            `json:"u,omitempty"`
 	Implied         bool              `json:"a,omitempty"`
 	Replica         string            `json:"p"`
 	Stamp           wireStamp         `json:"t"`
@@ -39,10 +50,10 @@ type wireStamp struct {
 
 func (r Row) wire() wireRow {
 	w := wireRow{
-		V: rowVersion, Repository: r.Repository, Name: r.Name, Blob: r.Blob,
+		V: versionOf(r.Reference), Repository: r.Repository, Name: r.Name, Blob: r.Blob,
 		Digest: r.Digest, MediaType: r.MediaType, Config: r.Config, Size: r.Size, Implied: r.Implied,
 		Replica: r.Replica, Stamp: wireStamp(r.Stamp), Deleted: r.Deleted, DigestDeletedMS: r.DigestDeletedMS,
-		Confirmed: r.Confirmed, Changes: r.Changes,
+		Confirmed: r.Confirmed, Changes: r.Changes, Value: r.Value,
 	}
 	if r.IsDigest() {
 		w.Digest = ""
@@ -55,14 +66,14 @@ func (r Row) wire() wireRow {
 
 // row of a later version keeps only its Changes, and is refused by check.
 func (w wireRow) row() Row {
-	if w.V != rowVersion {
+	if w.V != versionOf(Reference{Repository: w.Repository}) {
 		return Row{Changes: w.Changes}
 	}
 	r := Row{Changes: w.Changes, Entry: Entry{
 		Reference: Reference{w.Repository, w.Name, w.Blob},
 		Digest:    w.Digest, MediaType: w.MediaType, Config: w.Config, Size: w.Size, Implied: w.Implied,
 		Replica: w.Replica, Stamp: hlc.Stamp(w.Stamp), Deleted: w.Deleted, DigestDeletedMS: w.DigestDeletedMS,
-		Confirmed: w.Confirmed,
+		Confirmed: w.Confirmed, Value: w.Value,
 	}}
 	if r.IsDigest() {
 		r.Digest = r.Name

@@ -36,6 +36,7 @@ type Entry struct {
 	Deleted         bool      // a tombstone
 	Confirmed       []string  // sorted: replicas known to have exactly this, or, if Deleted, to be rid of it
 	DigestDeletedMS int64     // of a tag, when the digest was deleted that took it along, since 1970; else 0
+	Value           string    // of a setting; else empty
 }
 
 // When is the time at which what the entry says came to be so; 1970 if it was Found.
@@ -86,7 +87,7 @@ func compareWrites(a, b Entry) int {
 	return cmp.Or(
 		compareFlags(a.Deleted, b.Deleted), cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.MediaType, b.MediaType),
 		cmp.Compare(a.Size, b.Size), cmp.Compare(a.Replica, b.Replica), cmp.Compare(a.Config, b.Config),
-		compareFlags(a.Implied, b.Implied))
+		compareFlags(a.Implied, b.Implied), cmp.Compare(a.Value, b.Value))
 }
 
 func compareFlags(a, b bool) int {

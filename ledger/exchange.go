@@ -60,6 +60,7 @@ func (t *tx) mergePage(p Page) (out Merged, err error) {
 func (t *tx) mergeRow(theirs Row, out *Merged) error {
 	theirs = t.fleet.holding(theirs)
 	t.renewed = t.renewed || theirs.isRenewal()
+	t.set = t.set || theirs.isSetting()
 	ours, known := t.row(theirs.key())
 	row := theirs
 	if known {
@@ -86,7 +87,7 @@ func (t *tx) mergeRow(theirs Row, out *Merged) error {
 	if err != nil {
 		return err
 	}
-	if news && !row.isRenewal() {
+	if news && !row.isReserved() {
 		out.News = append(out.News, t.fleet.entry(row))
 	}
 	for _, r := range tombstones {

@@ -40,6 +40,9 @@ const renewals = "_replicas"
 
 func (r Reference) isRenewal() bool { return r.Repository == renewals }
 
+// isReserved: the row is about no content.
+func (r Reference) isReserved() bool { return r.isRenewal() || r.isSetting() }
+
 // fleet is all replicas whose confirmations count, as an immutable value.
 type fleet struct {
 	replicas []Replica            // by name
@@ -175,8 +178,8 @@ func (l *Ledger) Indexed(replica string) bool {
 	return have != nil && slices.Contains(*have, l.Holder(replica))
 }
 
-// Renew takes back all that a replica was confirmed to have, on all gateways: it is not, or no longer, the registry that
-// had it. All of that is pending again.
+// Renew takes back all that a replica was confirmed to have, on all gateways: it is not, or no longer, the registry
+// that had it. All of that is pending again.
 func (l *Ledger) Renew(replica string) error {
 	if err := checkReplica(replica); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 func FuzzDecodeRow(f *testing.F) {
 	f.Add(changed(seen(live(1, "a", 1, "east"), at(1, "b")), "gw1/01", 3).encode())
 	f.Add([]byte(`{"v":1,"r":"app","n":"v1","x":true,"p":"east","t":{"w":1,"m":"a"}}`))
+	f.Add([]byte(`{"v":2,"r":"_settings","n":"home","u":"\"west\"","p":"gw1","t":{"w":1,"m":"gw1"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := decodeRow(data)
 		if err != nil {

@@ -47,7 +47,7 @@ func indexed(r Row, f *fleet) []indexKey {
 	for origin, n := range r.Changes {
 		keys = append(keys, indexKey{bucketChanges, origin + separator + number(n) + r.key()})
 	}
-	if r.isRenewal() {
+	if r.isReserved() {
 		return keys
 	}
 	for _, holder := range f.sorted {

@@ -46,7 +46,8 @@ type Ledger struct {
 
 	clock hlc.Clock // of the writing goroutine alone
 
-	changed atomic.Pointer[chan struct{}] // closed, and another one put in its place, by the writing goroutine
+	changed  atomic.Pointer[chan struct{}] // closed, and another one put in its place, by the writing goroutine
+	settings settingsChanged
 
 	mu      sync.RWMutex
 	db      *bolt.DB  // Guarded by mu. Nil until it is open, then always the same.

@@ -71,6 +71,7 @@ func newLedger(dir, member string, replicas []Replica, now func() time.Time, log
 		now: now, log: log, reindex: make(chan struct{}, 1), unkept: map[string]int{},
 		patience: patience, clock: hlc.Clock{Member: member},
 		writes: make(chan write), stop: make(chan struct{}), stopped: make(chan struct{}),
+		settings: make(settingsChanged, 1),
 	}
 	l.fleet.Store(newFleet(replicas, nil, nil))
 	l.changed.Store(new(make(chan struct{})))
@@ -88,6 +89,7 @@ func (l *Ledger) tryOpen() {
 		l.mu.Lock()
 		l.db = db
 		l.mu.Unlock()
+		l.settings.tell()
 	}
 	l.note(err)
 }

@@ -32,7 +32,7 @@ func (l *Ledger) Repositories(after string, limit int) (names []string, err erro
 				return
 			}
 			after = next[0][:strings.IndexAny(next[0], separator+blobSeparator)]
-			if after != renewals {
+			if after != renewals && after != settings {
 				names = append(names, after)
 			}
 		}

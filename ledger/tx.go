@@ -18,6 +18,7 @@ type tx struct {
 	fleet   *fleet
 	changed bool
 	renewed bool // a replica was
+	set     bool // a setting was
 }
 
 func (t *tx) bucket(name string) *bolt.Bucket { return t.Bucket([]byte(name)) }

@@ -54,7 +54,7 @@ func checkHolder(holder string) error {
 
 // check judges what somebody asks to have recorded.
 func (e Entry) check() error {
-	if e.isRenewal() {
+	if e.isReserved() {
 		return fmt.Errorf("%w: repository %.300q", ErrInvalid, e.Repository)
 	}
 	return e.valid()
@@ -67,6 +67,9 @@ func (e Entry) valid() error {
 	if err := checkReplica(e.Replica); err != nil {
 		return err
 	}
+	if e.isSetting() {
+		return e.validSetting()
+	}
 	unknown := e.Digest == "" && e.Deleted && !e.IsDigest()
 	switch {
 	case !unknown && !validDigest(e.Digest) || e.IsDigest() && e.Digest != e.Name:
@@ -75,6 +78,8 @@ func (e Entry) valid() error {
 		return fmt.Errorf("%w: media type %.300q", ErrInvalid, e.MediaType)
 	case e.Config != "" && !validText(e.Config, maxMediaType):
 		return fmt.Errorf("%w: media type of a config %.300q", ErrInvalid, e.Config)
+	case e.Value != "":
+		return fmt.Errorf("%w: a value of what is no setting", ErrInvalid)
 	case e.Size < 0:
 		return fmt.Errorf("%w: size %d", ErrInvalid, e.Size)
 	case e.DigestDeletedMS < 0:

@@ -113,11 +113,11 @@ func (l *Ledger) commit(together []write) error {
 	if err != nil {
 		return err
 	}
-	var renewed *bool
+	var did *tx
 	err = l.guard(func() error {
 		return db.Update(func(b *bolt.Tx) error {
 			t := newTx(b, l)
-			renewed = &t.renewed
+			did = t
 			for _, w := range together {
 				if !w.taken.CompareAndSwap(false, true) {
 					continue
@@ -137,8 +137,11 @@ func (l *Ledger) commit(together []write) error {
 		l.note(err)
 		return err
 	}
-	if err == nil && *renewed {
+	if err == nil && did.renewed {
 		_ = l.read(l.noteRenewals) // what cannot be read is read when it is opened again
+	}
+	if err == nil && did.set {
+		l.settings.tell()
 	}
 	if err == nil {
 		close(*l.changed.Swap(new(make(chan struct{}))))
