@@ -34,6 +34,7 @@ func TestDefaults(t *testing.T) {
 		Proxy: Proxy{Listen: []string{":443"}, Limits: Limits{Manifest: 8 << 20, FirstByte: 4500 * time.Millisecond,
 			Lists: 30 * time.Second, Resume: 30 * time.Second, Silence: 5 * time.Minute, ClientShare: 80, Hashing: 10}},
 		Lease:       Lease{Idle: 10 * time.Minute, Owner: OwnerNearest},
+		Settings:    Settings{Overlay: OverlayAllow},
 		Health:      Health{Interval: 5 * time.Second, Timeout: 2 * time.Second, Path: "/v2/", Fronts: true},
 		Replication: Replication{Concurrency: 4, Unrecorded: UnrecordedRefuse},
 		Admin:       Admin{Listen: "127.0.0.1:9180"},
@@ -47,7 +48,7 @@ func TestDefaults(t *testing.T) {
 			Write:     true,
 		}},
 	}
-	want.written, want.disk = c.written, c.disk
+	want.written, want.disk, want.source = c.written, c.disk, c.source
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
 	}
@@ -87,7 +88,8 @@ func TestEveryKeyIsTaken(t *testing.T) {
 				Status: subscription.Enabled},
 		},
 		WebhooksPrivate: true,
-		Admin:           Admin{Listen: "[::1]:9180"},
+		Admin:           Admin{Listen: "[::1]:9180", Upstreams: []string{".registry.internal", "192.0.2.1", "localhost"}},
+		Settings:        Settings{Overlay: OverlayDeny},
 		Cluster: &Cluster{Listen: "[::1]:7946", Name: "0", Peers: []string{"[2001:db8::10]:7946", "gw2:65535"},
 			Key: "testdata/cluster.key"},
 		Replicas: []Replica{
@@ -100,7 +102,7 @@ func TestEveryKeyIsTaken(t *testing.T) {
 				Upstream:  mustUpstream(t, "https://registry"), State: StateDrain, Bias: 1000},
 		},
 	}
-	want.written, want.disk = c.written, c.disk
+	want.written, want.disk, want.source = c.written, c.disk, c.source
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
 	}

@@ -175,7 +175,9 @@ func (d *decoder) take(path string, line int, n *yaml.Node, to field) {
 		return
 	}
 	w := d.reading
-	w.line = line
+	if w.line = line; line == layerLine {
+		w.file, w.line = FromSettings, 0
+	}
 	if n.Kind == yaml.ScalarNode {
 		w.value = n.Value
 	}

@@ -95,7 +95,10 @@ var restarts = map[string]bool{
 	"webhooks_private":    live,
 	"webhooks_ca":         live,
 
-	"admin.listen": restart,
+	"settings.overlay": live,
+
+	"admin.listen":    restart,
+	"admin.upstreams": live,
 }
 
 // NeedsRestart reports whether a running gateway goes on without what is written in a field, such as
@@ -116,8 +119,8 @@ func keyOf(field string) string {
 	}
 }
 
-// Applicable is a file as a running gateway can take it: next, with all that takes a restart as in c, which is in force.
-// Neither is changed.
+// Applicable is a file as a running gateway can take it: next, with all that takes a restart as in c, which is in
+// force. Neither is changed.
 func (c *Config) Applicable(next *Config) *Config {
 	out := *next
 	out.written, out.told = maps.Clone(next.written), c.told

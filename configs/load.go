@@ -36,8 +36,10 @@ func (s *Source) Config() (c *Config, named []string, err error) {
 		problem.File = s.file
 		return nil, nil, append(Problems{problem}, s.problems...)
 	}
+	root = s.over.onFile(root)
 	d := &decoder{
-		file: s.file, reading: written{file: s.file}, rules: rules, budget: len(s.data), problems: s.problems,
+		file: s.file, reading: written{file: s.file}, rules: rules,
+		budget: len(s.data) + s.over.nodes(), problems: s.problems,
 		written: map[string]written{}, unread: map[string]bool{}, first: map[given]string{},
 	}
 	c = defaults(s.file)
@@ -47,7 +49,7 @@ func (s *Source) Config() (c *Config, named []string, err error) {
 	if len(d.problems) > 0 {
 		return nil, d.named, d.all()
 	}
-	c.written, c.disk = d.written, s.disk
+	c.written, c.disk, c.source = d.written, s.disk, s
 	return c, d.named, nil
 }
 
@@ -63,5 +65,6 @@ func defaults(file string) *Config {
 		Health:      Health{Interval: 5 * time.Second, Timeout: 2 * time.Second, Path: "/v2/", Fronts: true},
 		Replication: Replication{Concurrency: 4, Unrecorded: UnrecordedRefuse},
 		Admin:       Admin{Listen: "127.0.0.1:9180"},
+		Settings:    Settings{Overlay: OverlayAllow},
 	}
 }

@@ -43,6 +43,19 @@ func fullHostName(s string) (string, string) {
 	return name, ""
 }
 
+// allowedHost takes a host, or all below one: .registry.internal.
+func allowedHost(s string) (string, string) {
+	below, dotted := strings.CutPrefix(s, ".")
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return addr.String(), ""
+	}
+	name, rule := hostName(below)
+	if dotted {
+		name = "." + name
+	}
+	return name, rule
+}
+
 // zoneName takes the hostname, below which names are made.
 func zoneName(s string) (string, string) {
 	name, rule := fullHostName(s)

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +49,7 @@ type Config struct {
 	Replication Replication                 `yaml:"replication"`
 	Webhooks    []subscription.Subscription `yaml:"webhooks"`
 	Admin       Admin                       `yaml:"admin"`
+	Settings    Settings                    `yaml:"settings"`
 
 	// WebhooksPrivate lets webhooks reach receivers on loopback and in private networks.
 	WebhooksPrivate bool           `yaml:"webhooks_private"`
@@ -55,6 +57,8 @@ type Config struct {
 
 	written map[string]written // by field path
 	disk    bool               // what Load read, and may be read again
+	source  *Source            // what it was read from
+	over    *Layer             // what lies over that; nil: nothing
 	told    bool               // Here was set by SetHere, whatever the file says
 	leaf    *x509.Certificate  // of Proxy.TLS when the file was read; nil without
 }
@@ -198,7 +202,29 @@ func (f Filter) LeavesOut(replica, repository string) bool {
 	return false
 }
 
+// Values of Settings.Overlay: whether commands may change what a file declares.
+const (
+	OverlayAllow = "allow"
+	OverlayDeny  = "deny"
+)
+
+// Settings is how what people change by command goes with the file.
+type Settings struct {
+	Overlay string `yaml:"overlay"` // OverlayAllow or OverlayDeny
+}
+
 // Admin is the operators' listener.
 type Admin struct {
 	Listen string `yaml:"listen"` // host:port on loopback
+	// Upstreams are hosts that commands may give a replica: a name, an address, or all below .NAME; none: no command may
+	Upstreams []string `yaml:"upstreams"`
+}
+
+// AllowsUpstream reports whether a command may have this URL be the upstream of a replica.
+func (a Admin) AllowsUpstream(upstream string) bool {
+	u, err := url.Parse(upstream)
+	return err == nil && slices.ContainsFunc(a.Upstreams, func(allowed string) bool {
+		host := strings.ToLower(u.Hostname())
+		return host == allowed || strings.HasPrefix(allowed, ".") && strings.HasSuffix(host, allowed)
+	})
 }

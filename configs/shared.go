@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// Shared is what all gateways of a fleet must have alike: for each such key that does not have its default a hash of its
-// value, 16 hex digits. A replica's keys stand below its name (replicas.westus.bias), and its name alone says that the
-// file has it; a webhook is one key. What has its default is left out, so that a release which has a key more differs
-// from its neighbour only where a file gives it. Of a secret nothing is hashed but that there is one. A replica that
-// leaves is not the file's any more.
+// Shared is what all gateways of a fleet must have alike: for each such key that does not have its default a hash of
+// its value, 16 hex digits. A replica's keys stand below its name (replicas.westus.bias), and its name alone says that
+// the file has it; a webhook is one key. What has its default is left out, so that a release which has a key more
+// differs from its neighbour only where a file gives it. Of a secret nothing is hashed but that there is one. A replica
+// that leaves is not the file's any more.
 func (c *Config) Shared() map[string]string {
 	out, rest := map[string]string{}, *c
 	for _, r := range c.Replicas {
@@ -90,6 +90,8 @@ var verdicts = map[string]verdict{
 	"webhooks":         alike("any gateway may be the one that tells"),
 	"webhooks_private": alike("any gateway may be the one that tells"),
 	"webhooks_ca":      own("files of the machine, renewed one by one"),
+
+	"settings": alike("what commands may change is the same everywhere"),
 
 	"admin": own("an address of the machine"),
 }

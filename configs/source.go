@@ -32,6 +32,7 @@ type Source struct {
 	err      error  // why the file cannot be read
 	parts    []part // those that can be
 	problems Problems
+	over     *Layer // what lies over it; nil: nothing
 }
 
 // part is one file of replicas.d.
@@ -130,11 +131,15 @@ func (d *decoder) parts(s *Source, c *Config) {
 	if len(s.problems) > 0 {
 		d.unread[list] = true // what seems to be missing may stand in what cannot be read
 	}
-	for _, p := range s.parts {
+	for _, p := range slices.Concat(s.parts, s.over.parts()) {
 		at, into, checks := item(list, len(c.Replicas)), reflect.New(reflect.TypeFor[Replica]()).Elem(), len(d.checks)
 		d.reading = written{file: p.file, root: at}
-		d.budget = len(p.data)
-		switch root, problem := document(p.data); {
+		d.budget = len(p.data) + s.over.nodes()
+		root, problem := document(p.data)
+		if root = s.over.onReplica(root); root == nil && problem.Rule == "" {
+			continue // it was deleted
+		}
+		switch {
 		case problem.Rule != "":
 			d.written[at] = d.reading
 			d.unread[at] = true

@@ -22,6 +22,7 @@ const (
 	maxFilters     = 256
 	maxPatterns    = 256
 	maxPeers       = 64
+	maxUpstreams   = 64
 	maxBandwidth   = 1 << 40 // bytes per second
 	maxConcurrency = 64
 )
@@ -158,7 +159,11 @@ var rules = map[string]rule{
 	"webhooks_ca[]":      {take: beside((*decoder).fileOrSystem)},
 	"webhooks_ca":        {orOne: true, check: on((*decoder).checkTrust)},
 
-	"admin.listen": {take: text(adminAddress)},
+	"settings.overlay": {take: text(oneOf(OverlayAllow, OverlayDeny))},
+
+	"admin.listen":      {take: text(adminAddress)},
+	"admin.upstreams":   {most: maxUpstreams},
+	"admin.upstreams[]": {take: text(allowedHost), distinct: itself},
 }
 
 // on makes a check of one that wants its value's own type.

@@ -18,9 +18,10 @@ const Hidden = "***"
 
 // Where a value comes from that no line says.
 const (
-	FromDefault = "default"
-	FromFlag    = "--here"
-	FromStart   = "the last start" // the file says something else, which needs a restart
+	FromDefault  = "default"
+	FromFlag     = "--here"
+	FromStart    = "the last start" // the file says something else, which needs a restart
+	FromSettings = "settings"       // what people changed by command lies over the file
 )
 
 // Value is what one key is set to.
@@ -102,6 +103,8 @@ func (w *walk) from(path string) string {
 		switch of, ok := w.c.written[at]; {
 		case ok && of.value == keptValue:
 			return FromStart
+		case ok && at == path && of.file == FromSettings:
+			return FromSettings
 		case ok && at == path:
 			return fmt.Sprintf("%s:%d", of.file, of.line)
 		}
