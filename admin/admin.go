@@ -31,12 +31,13 @@ type Config struct {
 	Webhooks Webhooks
 	Configs  Configs
 
+	Replications Replications
+
 	Image       func(ctx context.Context, repository, reference string, children bool) (i Image, known bool, err error)
 	Changed     func() <-chan struct{} // closed when what Image says may be another
 	Replication func() Replication
 	Failures    func() []Failure
 	Retry       func(replica, repository, reference string) (count int) // "" is any
-	Delete      func(replica string) error                              // one that leaves, at once
 	Conflicts   func() (Conflicts, error)
 
 	Log *slog.Logger
@@ -171,12 +172,12 @@ func New(c Config) http.Handler {
 		writeJSON(w, c.Failures())
 	})
 	mux.Handle("POST /replication/retry", ownPages().Handler(http.HandlerFunc(c.retry)))
-	mux.Handle("POST /replication/delete", ownPages().Handler(http.HandlerFunc(c.deleteReplica)))
 	mux.HandleFunc("GET /replication/conflicts", c.conflicts)
 	c.drainRoutes(mux)
 	auditRoutes(mux, c.Audit, c.AskAudit, c.Log)
 	webhookRoutes(mux, c.Webhooks, c.Log)
 	configRoutes(mux, c.Configs, c.Log)
+	regionalRoutes(mux, c.Replications, c.Log)
 	mux.HandleFunc("/", notFound)
 	return onlyLocal(mux)
 }

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"errors"
 	"net/http"
 	"time"
 )
@@ -83,22 +82,6 @@ type Side struct {
 func (c Config) retry(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	writeJSON(w, Retried{c.Retry(query.Get("replica"), query.Get("repository"), query.Get("reference"))})
-}
-
-// Deleted is the answer of a POST to /replication/delete?replica=NAME: what that replica waits for is waited for no more.
-type Deleted struct {
-	Replica string `json:"replica"`
-}
-
-func (c Config) deleteReplica(w http.ResponseWriter, r *http.Request) {
-	name := r.URL.Query().Get("replica")
-	if err := c.Delete(name); err != nil {
-		problem := Problem{http.StatusInternalServerError, err.Error()}
-		_ = errors.As(err, &problem)
-		writeProblem(w, problem)
-		return
-	}
-	writeJSON(w, Deleted{name})
 }
 
 func (c Config) conflicts(w http.ResponseWriter, _ *http.Request) {

@@ -50,6 +50,7 @@ type file struct {
 	webhooks  string // lines
 	accessLog string // a file; empty: none
 	debug     bool   // log each request
+	upstreams string // the list of the key admin.upstreams
 
 	// The mapping of the key replication. Empty: nothing is copied, so that what a push has scattered stays to be seen.
 	replication string
@@ -90,7 +91,7 @@ func (f file) String() string {
 	}
 	fmt.Fprintf(&b, "replication: %s\n", cmp.Or(f.replication, `{filters: [{repositories: ["*"]}]}`))
 	b.WriteString(f.webhooks)
-	fmt.Fprintf(&b, "admin: {listen: %q}\n", f.admin)
+	fmt.Fprintf(&b, "admin: {listen: %q, upstreams: %s}\n", f.admin, cmp.Or(f.upstreams, "[]"))
 	return b.String()
 }
 
@@ -186,13 +187,23 @@ func (g *gateway) adminJSON(t testing.TB, path string, into any) {
 
 // askAdmin asks from where the gateway is: nobody else can.
 func (g *gateway) askAdmin(path string) (code int, body []byte, err error) {
+	return g.tellAdmin(http.MethodGet, path, "")
+}
+
+// tellAdmin sends JSON, if it is not empty.
+func (g *gateway) tellAdmin(method, path, content string) (code int, body []byte, err error) {
 	dial := func(ctx context.Context, network, address string) (conn net.Conn, err error) {
 		err = g.at.do(func() (err error) { conn, err = (&net.Dialer{}).DialContext(ctx, network, address); return err })
 		return conn, err
 	}
 	client := &http.Client{Timeout: plain.Timeout, Transport: &http.Transport{DialContext: dial,
 		DisableKeepAlives: true}}
-	response, err := client.Get("http://" + g.admin + path)
+	request, err := http.NewRequest(method, "http://"+g.admin+path, strings.NewReader(content))
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(request)
 	if err != nil {
 		return 0, nil, err
 	}

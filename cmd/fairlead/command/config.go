@@ -54,7 +54,7 @@ func configCommand() *cobra.Command {
 		Short: "each key with its value in force, and where that comes from",
 		Long: `Each key with its value in force, and where that comes from: FILE:LINE, "default", "--here", or "the last
 start" where the file says something else by now, which needs a restart. What may be a secret is not shown.`,
-	}, "/config", printInForce), diffCommand())
+	}, "/config", printInForce), diffCommand(), resetCommand(), exportCommand())
 	return cmd
 }
 

@@ -2,7 +2,6 @@ package command
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,7 +16,8 @@ import (
 )
 
 func replicationCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "replication", Short: "how far copies to every replica are, and what failed"}
+	cmd := &cobra.Command{Use: "replication",
+		Short: "the fleet's replicas, how far copies to them are, and what failed; as az acr replication"}
 	cmd.AddCommand(
 		question(&cobra.Command{Use: "status", Short: "how far each replica is behind"}, "/replication",
 			printReplication),
@@ -27,8 +27,8 @@ func replicationCommand() *cobra.Command {
 			printConflicts),
 		retryCommand(),
 		showCommand(),
-		deleteCommand(),
 	)
+	cmd.AddCommand(regionalCommands()...)
 	return cmd
 }
 
@@ -65,39 +65,6 @@ func retryCommand() *cobra.Command {
 	}
 	a.flags(cmd.Flags())
 	cmd.Flags().StringVar(&replica, "replica", "", "only what this replica lacks")
-	return cmd
-}
-
-var errNeedsForce = errors.New("take the replica out of the file: it leaves once all that only it has is copied; " +
-	"`--force` says not to wait for that")
-
-func deleteCommand() *cobra.Command {
-	var a asking
-	force := false
-	cmd := &cobra.Command{
-		Use:   "delete NAME",
-		Short: "do not wait any more for a replica that the file has no more: what only it has is lost to the fleet",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.check(); err != nil {
-				return err
-			}
-			if !force {
-				return errNeedsForce
-			}
-			var answer admin.Deleted
-			if err := callAdmin(cmd.Context(), a.at, http.MethodPost,
-				"/replication/delete?"+url.Values{"replica": args}.Encode(), nil, &answer); err != nil {
-				return err
-			}
-			return a.print(cmd.OutOrStdout(), answer, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "%s has left\n", answer.Replica)
-				return err
-			})
-		},
-	}
-	a.flags(cmd.Flags())
-	cmd.Flags().BoolVar(&force, "force", false, "do not wait")
 	return cmd
 }
 

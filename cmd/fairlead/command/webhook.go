@@ -89,7 +89,7 @@ func (f *webhookFlags) settings(cmd *cobra.Command) {
 
 // Spread repeats a flag that takes several values, as az has it, before each of them: --actions push delete.
 func Spread(args []string) (out []string) {
-	if len(args) == 0 || args[0] != "webhook" {
+	if len(args) == 0 || args[0] != "webhook" && args[0] != "replication" {
 		return args
 	}
 	flag, waits := "", false
@@ -101,7 +101,7 @@ func Spread(args []string) (out []string) {
 				out = append(out, flag)
 			}
 			waits = false
-		case name == "--actions" || name == "--headers":
+		case name == "--actions" || name == "--headers" || name == "--tags":
 			flag, waits = name, !given
 		default:
 			flag = ""

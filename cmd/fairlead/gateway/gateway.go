@@ -29,8 +29,9 @@ import (
 
 // Gateway is one running `fairlead serve`.
 type Gateway struct {
-	live live
-	file *liveFile
+	live   live
+	file   *liveFile
+	shared shared
 
 	// Static after New.
 	log     *slog.Logger
@@ -84,10 +85,22 @@ func New(ctx context.Context, c *configs.Config, release string, log *slog.Logge
 func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logger) (_ *Gateway, err error) {
 	g := &Gateway{log: log, open: open, metrics: prometheus.NewRegistry()}
 	g.file = newLiveFile(c, g.metrics)
+	if g.ledger, err = openLedger(c, log); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.close())
+		}
+	}()
+	g.openShared()
 	var before []configs.Replica
 	g.leaving, before = openLeaving(c.State, log)
-	c = g.leaving.with(before, c)
+	c = g.leaving.with(before, g.over(c))
 	g.leaving.remember(c.Replicas)
+	if err := g.ledger.Update(holders(c)); err != nil {
+		return nil, err
+	}
 	g.live.file.Store(c)
 	g.metrics.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -106,14 +119,6 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		return nil, err
 	}
 	g.writes = health.NewWrites(writersOf(c), g.metrics, log)
-	if g.ledger, err = openLedger(c, log); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, g.close())
-		}
-	}()
 	if g.hooks, err = openHooks(g.live.config, release, g.ledger, g.metrics, log); err != nil {
 		return nil, err
 	}

@@ -121,7 +121,7 @@ func (g *Gateway) Reload() (admin.Loaded, error) {
 
 // reapply puts the last good file in force once more, with what this gateway adds to it now. It is called with file.mu.
 func (g *Gateway) reapply() error {
-	return g.apply(g.withLeaving(g.live.config(), g.file.good))
+	return g.apply(g.withLeaving(g.live.config(), g.over(g.file.good)))
 }
 
 // read takes what look sees, if that is another file than the last one.
@@ -163,7 +163,7 @@ func (g *Gateway) take(c *configs.Config, err error) (out admin.Loaded) {
 	}
 	changes := f.good.ChangesBy(c.Values())
 	now := slices.ContainsFunc(changes, func(c configs.Change) bool { return !c.Restart })
-	effective := g.withLeaving(g.live.config(), next)
+	effective := g.withLeaving(g.live.config(), g.over(next))
 	if now {
 		err = g.apply(effective)
 	} else {
@@ -173,6 +173,7 @@ func (g *Gateway) take(c *configs.Config, err error) (out admin.Loaded) {
 		out.Problems = problemsOf(err)
 		return out
 	}
+	g.warnOverlaid(changes)
 	warned := f.good.Warnings()
 	f.good = next
 	out.Result, out.Changes = admin.LoadedUnchanged, shownChanges(changes)

@@ -39,6 +39,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	all.Go(func() error { g.hooks.run(failed); return nil })
 	all.Go(func() error { return g.geo.run(failed, g.log) })
 	all.Go(func() error { return g.follow(failed) })
+	all.Go(func() error { return g.followShared(failed) })
 	all.Go(func() error { every(failed, leaveEvery, g.letGo); return nil })
 	// DNS ends after all else: who asks a nameserver that is gone waits for seconds.
 	answering, silence := context.WithCancel(context.WithoutCancel(ctx))

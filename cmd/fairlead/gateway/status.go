@@ -17,9 +17,10 @@ func (g *Gateway) adminHandler() http.Handler {
 		Egress: g.egress, Damaged: g.damaged,
 		Image: g.image, Changed: g.ledger.Changed,
 		Replication: g.replicationStatus, Failures: g.failures, Retry: g.retry, Conflicts: g.conflicts,
-		Drained: g.drained, Drain: g.drain, Delete: g.deleteReplica,
+		Drained: g.drained, Drain: g.drain,
 		Audit: g.audit, AskAudit: g.askAudit, Webhooks: webhookAPI{g.hooks.Service},
-		Configs: admin.Configs{InForce: g.inForce, Reload: g.Reload, Compare: g.compare}, Log: g.log,
+		Configs:      admin.Configs{InForce: g.inForce, Reload: g.Reload, Compare: g.compare},
+		Replications: regionalAPI{g}, Log: g.log,
 	})
 }
 
@@ -35,7 +36,7 @@ func (g *Gateway) checks() []admin.Check {
 		stopping.Problem = "it drains: no new client should come"
 	}
 	checks := []admin.Check{probed, stopping, {Name: "here is where this gateway stands", Note: g.misplaced},
-		g.file.fileCheck(), g.geo.check(), g.certificates()}
+		g.file.fileCheck(), g.sharedCheck(), g.geo.check(), g.certificates()}
 	if g.agreed != nil {
 		checks = append(checks, g.agreed.joined(), g.agreed.fitting(), g.agreed.alike())
 	}
