@@ -28,18 +28,20 @@ func (w written) field(path string) string {
 // wrong with it. The YAML library's own decoding into types stops short of that: it has no field paths, no suggestions,
 // and words of its own for a value of the wrong kind.
 type decoder struct {
-	file     string             // the main one: names of files are relative to its folder
-	reading  written            // what is walked: its file and root
-	rules    map[string]rule    // the table; its own functions read on by it, so they cannot name it
-	budget   int                // nodes that may still be visited; see follow
-	expands  bool               // it was not enough
-	named    []string           // files that are named, whether they are there or not
-	written  map[string]written // by field path
-	unread   map[string]bool    // fields whose value could not be taken: nothing more is said about them
-	first    map[given]string   // where a value was given first that may be given once
-	checks   []func(*Config)    // what waits until everything is read
-	problems Problems
-	dropped  int // problems beyond maxProblems
+	file    string          // the main one: names of files are relative to its folder
+	reading written         // what is walked: its file and root
+	rules   map[string]rule // the table; its own functions read on by it, so they cannot name it
+	budget  int             // nodes that may still be visited; see follow
+	expands bool            // it was not enough
+	// what files are named was looked at when the file was taken: one that is just being replaced overrules no change
+	filesKnown bool
+	named      []string           // files that are named, whether they are there or not
+	written    map[string]written // by field path
+	unread     map[string]bool    // fields whose value could not be taken: nothing more is said about them
+	first      map[given]string   // where a value was given first that may be given once
+	checks     []func(*Config)    // what waits until everything is read
+	problems   Problems
+	dropped    int // problems beyond maxProblems
 }
 
 // maxProblems bounds the report: a file of a megabyte can break a rule on every line.

@@ -20,6 +20,9 @@ func (d *decoder) fileName(s string) (string, string) {
 		return "", ""
 	}
 	d.named = append(d.named, name)
+	if d.filesKnown {
+		return name, ""
+	}
 	if err := keyfiles.CheckRegular(name); err != nil {
 		return "", fmt.Sprintf(ruleFile, err)
 	}
@@ -33,6 +36,7 @@ func (d *decoder) folderName(s string) (string, string) {
 	switch info, err := os.Stat(name); {
 	case s == "":
 		return "", ""
+	case d.filesKnown:
 	case err == nil && !info.IsDir():
 		return "", fmt.Sprintf(ruleFolder, "it is a file")
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -48,6 +52,9 @@ func (d *decoder) logName(s string) (string, string) {
 		return s, ""
 	}
 	name := d.absolute(s)
+	if d.filesKnown {
+		return name, ""
+	}
 	if _, err := os.Stat(filepath.Dir(name) + "/."); err != nil {
 		return "", fmt.Sprintf(ruleLogFile, keyfiles.Unwrapped(err))
 	}
@@ -66,6 +73,9 @@ func (d *decoder) absolute(name string) string {
 
 // content reads a file that path names.
 func (d *decoder) content(path, name string) ([]byte, bool) {
+	if d.filesKnown {
+		return nil, false
+	}
 	data, err := keyfiles.Read(name)
 	switch {
 	case err != nil:

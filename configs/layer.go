@@ -84,6 +84,7 @@ func (c *Config) under(l Layer) (*Config, error) {
 	if slices.ContainsFunc(c.Replicas, online) && !slices.ContainsFunc(next.Replicas, online) {
 		return nil, errNobodyOnline
 	}
+	next.leaf = c.leaf
 	out := c.Applicable(next)
 	out.source, out.over = c.source, &l
 	return out, nil

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/fairlead-gateway/fairlead/configs/keyfiles/keyfilestest"
 )
 
 const layered = `hostname: registry.contoso.com
@@ -182,6 +184,43 @@ func TestOverAlwaysYieldsAFleet(t *testing.T) {
 			t.Errorf("%s, then %s", shownFleet(got), shownFleet(again))
 		}
 	})
+}
+
+// TestOverWhileFilesAreReplaced: a file that is named, and that is just not there, has nothing to do with what commands
+// have changed.
+func TestOverWhileFilesAreReplaced(t *testing.T) {
+	dir := t.TempDir()
+	keyfilestest.WritePair(dir, "one")
+	write(t, filepath.Join(dir, "logins.json"), "{}")
+	path := filepath.Join(dir, "fairlead.yaml")
+	write(t, path, fmt.Sprintf(`hostname: registry.contoso.com
+proxy: {tls: {certificate: one.pem, key: one.key}, access_log: logs/access.log}
+state: %s/state
+webhooks_ca: one.pem
+replicas:
+  - {name: westus, place: azure/westus, addresses: [192.0.2.1], upstream: https://127.0.0.1:1, home: true, ca: one.pem,
+     credentials: logins.json}
+  - {name: eastus, place: azure/eastus, addresses: [192.0.2.2], upstream: http://127.0.0.1:2}
+`, dir))
+	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"one.pem", "one.key", "logins.json", "logs"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, overruled := c.Over(Layer{Replicas: []LayerReplica{{Name: "eastus", Deleted: true}}})
+	if len(overruled) > 0 || shownFleet(got) != "westus online 0 home" {
+		t.Errorf("%s, %v", shownFleet(got), overruled)
+	}
+	if got.Proxy.TLS == nil || got.leaf != c.leaf || !reflect.DeepEqual(got.Replicas[0], c.Replicas[0]) {
+		t.Errorf("%+v, want %+v", got.Replicas[0], c.Replicas[0])
+	}
 }
 
 func TestAllowsUpstream(t *testing.T) {

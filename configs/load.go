@@ -39,7 +39,7 @@ func (s *Source) Config() (c *Config, named []string, err error) {
 	root = s.over.onFile(root)
 	d := &decoder{
 		file: s.file, reading: written{file: s.file}, rules: rules,
-		budget: len(s.data) + s.over.nodes(), problems: s.problems,
+		budget: len(s.data) + s.over.nodes(), problems: s.problems, filesKnown: s.over != nil,
 		written: map[string]written{}, unread: map[string]bool{}, first: map[given]string{},
 	}
 	c = defaults(s.file)

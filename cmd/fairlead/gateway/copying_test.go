@@ -36,7 +36,7 @@ replicas:
 		t.Fatal(err)
 	}
 	metrics, log := prometheus.NewRegistry(), slog.New(slog.DiscardHandler)
-	l, err := openLedger(c, log)
+	l, err := openLedger(c, nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,9 @@ func New(ctx context.Context, c *configs.Config, release string, log *slog.Logge
 func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logger) (_ *Gateway, err error) {
 	g := &Gateway{log: log, open: open, metrics: prometheus.NewRegistry()}
 	g.file = newLiveFile(c, g.metrics)
-	if g.ledger, err = openLedger(c, log); err != nil {
+	var before []configs.Replica
+	g.leaving, before = openLeaving(c.State, log)
+	if g.ledger, err = openLedger(c, before, log); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -94,11 +96,9 @@ func newGateway(c *configs.Config, open *sockets, release string, log *slog.Logg
 		}
 	}()
 	g.openShared()
-	var before []configs.Replica
-	g.leaving, before = openLeaving(c.State, log)
 	c = g.leaving.with(before, g.over(c))
 	g.leaving.remember(c.Replicas)
-	if err := g.ledger.Update(holders(c)); err != nil {
+	if err := g.ledger.Update(holders(c.Replicas)); err != nil {
 		return nil, err
 	}
 	g.live.file.Store(c)
@@ -190,14 +190,19 @@ func newMonitor(c *configs.Config, reg prometheus.Registerer, log *slog.Logger) 
 }
 
 // openLedger opens the ledger that the file gives a place, or one that ends with this process. Where that cannot be
-// done now the gateway goes on without it.
-func openLedger(c *configs.Config, log *slog.Logger) (*ledger.Ledger, error) {
-	return ledger.Open(c.State, member(c), holders(c), time.Now, log)
+// done now the gateway goes on without it. before are the replicas that were in force last, which its index is of; none:
+// those of the file.
+func openLedger(c *configs.Config, before []configs.Replica, log *slog.Logger) (*ledger.Ledger, error) {
+	last := holders(before)
+	if len(last) == 0 || ledger.CheckReplicas(last) != nil {
+		last = holders(c.Replicas)
+	}
+	return ledger.Open(c.State, member(c), last, time.Now, log)
 }
 
 // holders are the replicas whose confirmations count.
-func holders(c *configs.Config) (out []ledger.Replica) {
-	for _, r := range c.Replicas {
+func holders(replicas []configs.Replica) (out []ledger.Replica) {
+	for _, r := range replicas {
 		out = append(out, ledger.Replica{Name: r.Name, Incarnation: r.Incarnation()})
 	}
 	return out

@@ -31,7 +31,7 @@ replicas:
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	l, err := openLedger(c, log)
+	l, err := openLedger(c, nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}

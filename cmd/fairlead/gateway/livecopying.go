@@ -12,7 +12,7 @@ import (
 
 // changeCopying has the replicas of another file copied to, and audited.
 func (g *Gateway) changeCopying(c *configs.Config) (swap func(), err error) {
-	replicas := holders(c)
+	replicas := holders(c.Replicas)
 	if err := ledger.CheckReplicas(replicas); err != nil {
 		return nil, err
 	}

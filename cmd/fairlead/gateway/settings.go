@@ -59,15 +59,19 @@ func (g *Gateway) over(file *configs.Config) *configs.Config {
 
 // followShared puts in force what is changed through other gateways, until ctx ends.
 func (g *Gateway) followShared(ctx context.Context) error {
+	var again <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-g.ledger.SettingsChanged():
+		case <-again:
 		}
+		again = nil
 		g.file.mu.Lock()
 		if err := g.takeShared(); err != nil {
-			g.log.Error("what was changed by command cannot be put in force", "error", err)
+			g.log.Error("what was changed by command cannot be put in force; it is tried again", "error", err)
+			again = time.After(againEvery)
 		}
 		g.file.mu.Unlock()
 		if old := g.shared.store.Load().Old(); len(old) > 0 {
@@ -87,6 +91,7 @@ func (g *Gateway) takeShared() error {
 	effective := g.withLeaving(before, g.over(g.file.good))
 	changes := configs.Changes(before, effective)
 	if len(changes) == 0 {
+		g.live.say(effective)
 		return nil
 	}
 	if err := g.apply(effective); err != nil {
@@ -133,7 +138,11 @@ func (g *Gateway) changeShared(by string, edit func(settings.Store) (settings.St
 	if err := g.ledger.Set(all...); err != nil {
 		return admin.Problem{Status: 503, Detail: "the change cannot be kept, and is not in force: " + err.Error()}
 	}
-	return g.takeShared()
+	if err := g.takeShared(); err != nil {
+		return admin.Problem{Status: 500, Detail: "the change is kept, and cannot be put in force here now: it is tried again: " +
+			err.Error()}
+	}
+	return nil
 }
 
 // sharedCheck is what an operator should know of changes by command. It keeps nobody from being ready.
