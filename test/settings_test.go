@@ -127,3 +127,68 @@ func (g *gateway) knowsChanges(t *testing.T) error {
 	}
 	return nil
 }
+
+// TestReplicationCommands: the fleet is managed as by az acr replication, while its file stays as it is. A restart
+// loses nothing of that.
+func TestReplicationCommands(t *testing.T) {
+	t.Parallel()
+	registries := startRegistries(t, memoryKind, splitReplicas)
+	g := startGateway(t, "gateway", "127.0.0.1", file{
+		health: "{interval: 1s, timeout: 1s, fronts: false}", networks: splitNetworks, replication: copyAll,
+		replicas: withUpstreams(splitReplicas[:2], registries), state: t.TempDir(),
+		upstreams: fmt.Sprintf("[%q]", registries[2].ip()),
+	})
+	run := func(want int, args ...string) string {
+		t.Helper()
+		out, code := g.asks(t, append(append([]string{"replication"}, args...), "-r", "contoso")...)
+		if code != want {
+			t.Fatalf("%v: exit code %d: %s", args, code, out)
+		}
+		return out
+	}
+	must(t, cranePush(t, newImage(t, "amd64"), g.listen+"/app:v1"))
+	run(1, "create", "-l", "westeurope", "--address", "127.0.0.13", "--upstream", "http://evil.example.test")
+	run(0, "create", "-l", "westeurope", "--address", "127.0.0.13", "--upstream", registries[2].url())
+	waitFor(t, moveBound, "it to be filled", func() error {
+		state := run(0, "show", "-n", "westeurope", "--query", "properties.status.displayStatus", "-o", "tsv")
+		if !strings.Contains(state, "Ready\n") {
+			return fmt.Errorf("%q", state)
+		}
+		return nil
+	})
+	if code, err := registries[2].has("app"); err != nil {
+		t.Errorf("Ready, and %d: %v", code, err)
+	}
+	run(0, "update", "-n", "westus", "--region-endpoint-enabled", "false")
+	run(0, "update", "-n", "eastus", "--home")
+	run(1, "delete", "-n", "eastus", "--yes")
+	run(3, "delete", "-n", "mars", "--yes")
+	run(2, "update", "-n", "westus", "--region-endpoint-enabled", "maybe")
+	const want = "eastus true true\nwesteurope true false\nwestus false false\n"
+	listed := func() string {
+		out := run(0, "list", "-o", "tsv", "--query",
+			"sort_by([],&name)[].join(' ', [name, to_string(properties.regionEndpointEnabled), to_string(fairlead.home)])")
+		return strings.Replace(out, "--registry means nothing here: this gateway is of one registry\n", "", 1)
+	}
+	if got := listed(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	g.kill()
+	g.restart()
+	if got := listed(); got != want {
+		t.Errorf("after a restart: %q, want %q", got, want)
+	}
+	run(0, "delete", "-n", "westeurope", "--force")
+	if out, code := g.asks(t, "config", "reset", "eastus"); code != 0 {
+		t.Fatal(out)
+	}
+	if out, code := g.asks(t, "config", "reset", "westus"); code != 0 {
+		t.Fatal(out)
+	}
+	if got := listed(); got != "eastus true false\nwestus true true\n" {
+		t.Errorf("after a reset: %q", got)
+	}
+	if out, code := g.asks(t, "changes"); code != 0 || strings.Count(out, "\n") < 8 {
+		t.Errorf("changes: %d %s", code, out)
+	}
+}

@@ -25,34 +25,13 @@ const (
 
 // asking is what commands that talk to a running gateway have in common.
 type asking struct {
-	at     string // the admin listener
-	output string // table or json
+	at string // the admin listener
+	output
 }
 
 func (a *asking) flags(f *pflag.FlagSet) {
 	f.StringVar(&a.at, "admin", "", "the gateway's admin listener (default $FAIRLEAD_ADMIN, else "+defaultAdmin+")")
-	a.outputFlag(f)
-}
-
-func (a *asking) outputFlag(f *pflag.FlagSet) {
-	f.StringVarP(&a.output, "output", "o", "table", "table or json")
-}
-
-func (a *asking) check() error {
-	if a.output != "table" && a.output != "json" {
-		return fmt.Errorf("-o: table or json, not %q", a.output)
-	}
-	return nil
-}
-
-// print writes JSON, or has table write what people read.
-func (a *asking) print(w io.Writer, v any, table func(io.Writer) error) error {
-	if a.output != "json" {
-		return table(w)
-	}
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
+	a.outputFlags(f)
 }
 
 // question has a command ask for one thing and print it.

@@ -7,5 +7,5 @@ import "github.com/spf13/cobra"
 func All() []*cobra.Command {
 	return []*cobra.Command{explainCommand(), clusterCommand(), drainCommand(), imageCommand(), waitCommand(),
 		importCommand(), replicationCommand(), egressCommand(), webhookCommand(), auditCommand(), reloadCommand(),
-		configCommand(), statusCommand(), changesCommand()}
+		configCommand(), statusCommand(), changesCommand(), endpointsCommand()}
 }

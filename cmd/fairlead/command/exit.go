@@ -2,6 +2,7 @@ package command
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 )
@@ -29,6 +30,8 @@ func ExitCode(err error) int {
 const codeUsage = 2
 
 func usage(err error) error { return &exitError{err, codeUsage} }
+
+func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
 
 // usageIsTwo has everything that is wrong with how a command is called end with codeUsage.
 func usageIsTwo(cmd *cobra.Command) {

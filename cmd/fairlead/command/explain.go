@@ -103,7 +103,7 @@ one: then it says who holds the repository's lease, who granted it, or who would
 	f.StringVar(&a.repository, "repository", "", "a registry request for this repository, rather than a DNS query")
 	f.BoolVar(&a.write, "write", false, "a push, rather than a pull")
 	f.StringVar(&running.at, "admin", "", "the admin listener of a running gateway to ask about the repository's lease")
-	running.outputFlag(f)
+	running.outputFlags(f)
 	cmd.MarkFlagsOneRequired("client", "at")
 	cmd.MarkFlagsMutuallyExclusive("client", "at")
 	if err := cmd.MarkFlagRequired("config"); err != nil {

@@ -33,7 +33,7 @@ type importing struct {
 }
 
 func importCommand() *cobra.Command {
-	var i importing
+	i := importing{asking: asking{output: output{lines: true}}}
 	cmd := &cobra.Command{
 		Use:   "import (SOURCE | --source SOURCE) [TARGET | --image TARGET]...",
 		Short: "copy an image from any registry into the fleet",
@@ -60,6 +60,7 @@ has logged in with; the gateway what docker has logged in with at the fleet's ho
 		},
 	}
 	i.flags(cmd.Flags())
+	acceptIdle(cmd, "name", "resource-group", "subscription", "no-wait")
 	f := cmd.Flags()
 	f.StringVar(&i.source, "source", "", "the image to copy")
 	f.StringArrayVarP(&i.images, "image", "t", nil, "what to call it here; may be repeated")
@@ -198,7 +199,7 @@ const (
 func (i *importing) copy(ctx context.Context, c *graph.Copy, ref reference, t target, out io.Writer) error {
 	line := importLine{Result: "copying", Source: ref.host + "/" + ref.String(), Repository: t.repository, Tags: t.tags}
 	screen, every := newScreen(out), drawEvery
-	if i.output == "json" {
+	if i.format == "json" {
 		screen, every = nil, lineEvery
 	}
 	type ended struct {

@@ -28,9 +28,7 @@ type regionalFlags struct {
 	bias            float64
 	write           bool
 	home, force     bool
-
-	registry, group, zones, subscription string
-	yes                                  bool
+	yes             bool
 }
 
 // regionalCommands make, list, change and delete the fleet's replicas.
@@ -38,6 +36,7 @@ func regionalCommands() []*cobra.Command {
 	var f regionalFlags
 	return []*cobra.Command{
 		f.command("list", "all replicas", f.list, cobra.NoArgs),
+		f.command("show [NAME]", "all that is known of one replica", f.show, cobra.MaximumNArgs(1), f.named),
 		f.command("create [NAME]", "make a replica that no file declares", f.create, cobra.MaximumNArgs(1), f.named,
 			f.placed, f.changes),
 		f.command("update [NAME]", "change a replica; what is not named stays", f.update, cobra.MaximumNArgs(1), f.named,
@@ -56,35 +55,28 @@ func (f *regionalFlags) command(use, short string, run func(context.Context, io.
 		Use: use, Short: short, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(); err != nil {
-				return err
+				return usage(err)
 			}
 			if len(args) == 1 {
 				if f.name != "" && f.name != args[0] {
-					return fmt.Errorf("--name %s and %s: say it once", f.name, args[0])
+					return usage(fmt.Errorf("--name %s and %s: say it once", f.name, args[0]))
 				}
 				f.name = args[0]
 			}
-			f.sayIdle(cmd)
-			return run(cmd.Context(), cmd.OutOrStdout(), cmd)
+			err := run(cmd.Context(), cmd.OutOrStdout(), cmd)
+			if said := (*problemError)(nil); errors.As(err, &said) && said.status == http.StatusNotFound {
+				return &exitError{err, codeNotFound}
+			}
+			return err
 		},
 	}
+	usageIsTwo(cmd)
 	f.flags(cmd.Flags())
-	cmd.Flags().StringVarP(&f.registry, "registry", "r", "", "means nothing here")
-	cmd.Flags().StringVarP(&f.group, "resource-group", "g", "", "means nothing here")
-	cmd.Flags().StringVar(&f.subscription, "subscription", "", "means nothing here")
 	for _, add := range flags {
 		add(cmd)
 	}
+	acceptIdle(cmd, "registry", "resource-group", "subscription")
 	return cmd
-}
-
-// sayIdle names the flags that az has, and that mean nothing to a gateway of one registry.
-func (f *regionalFlags) sayIdle(cmd *cobra.Command) {
-	for _, name := range []string{"registry", "resource-group", "subscription", "zone-redundancy"} {
-		if flag := cmd.Flag(name); flag != nil && flag.Changed {
-			fmt.Fprintf(cmd.ErrOrStderr(), "--%s means nothing here: this gateway is of one registry\n", name)
-		}
-	}
 }
 
 func (f *regionalFlags) named(cmd *cobra.Command) {
@@ -92,15 +84,14 @@ func (f *regionalFlags) named(cmd *cobra.Command) {
 }
 
 func (f *regionalFlags) placed(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.location, "location", "l", "", "its place, such as westus or azure/westus (required)")
-	required(cmd, "location")
+	cmd.Flags().StringVarP(&f.location, "location", "l", "", "its place, such as westus or azure/westus (needed)")
 }
 
 func (f *regionalFlags) changes(cmd *cobra.Command) {
+	acceptIdle(cmd, "zone-redundancy")
 	flags := cmd.Flags()
 	flags.StringVar(&f.endpoint, "region-endpoint-enabled", "", "true or false: in DNS, and new pushes begin there")
 	flags.StringVar(&f.routing, "global-endpoint-routing", "", "the same")
-	flags.StringVar(&f.zones, "zone-redundancy", "", "means nothing here")
 	flags.StringArrayVar(&f.tags, "tags", nil, `KEY=VALUE, separated by spaces; "" for none`)
 	flags.StringArrayVar(&f.addresses, "address", nil, "what DNS answers there; may be repeated")
 	flags.StringVar(&f.upstream, "upstream", "", "its registry, at a host that the file's admin.upstreams allows")
@@ -114,13 +105,13 @@ func (f *regionalFlags) changes(cmd *cobra.Command) {
 func (f *regionalFlags) change(cmd *cobra.Command) (c admin.RegionalChange, err error) {
 	given := cmd.Flags().Changed
 	if f.endpoint != "" && f.routing != "" && f.endpoint != f.routing {
-		return c, fmt.Errorf("--region-endpoint-enabled %s and --global-endpoint-routing %s: they mean the same", f.endpoint,
+		return c, usagef("--region-endpoint-enabled %s and --global-endpoint-routing %s: they mean the same", f.endpoint,
 			f.routing)
 	}
 	if text := cmp.Or(f.endpoint, f.routing); text != "" {
 		enabled, err := strconv.ParseBool(text)
 		if err != nil {
-			return c, fmt.Errorf("--region-endpoint-enabled: true or false, not %q", text)
+			return c, usagef("--region-endpoint-enabled: true or false, not %q", text)
 		}
 		c.Properties.RegionEndpointEnabled = &enabled
 	}
@@ -151,7 +142,12 @@ func (f *regionalFlags) change(cmd *cobra.Command) (c admin.RegionalChange, err 
 	return c, nil
 }
 
-var errUnnamed = errors.New("which replica? say its name")
+// codeNotFound is az's for what is not there.
+const codeNotFound = 3
+
+var errNowhere = usage(errors.New("where? say --location"))
+
+var errUnnamed = usage(errors.New("which replica? say its name"))
 
 func (f *regionalFlags) at() (string, error) {
 	if f.name == "" {
@@ -169,6 +165,9 @@ func (f *regionalFlags) list(ctx context.Context, w io.Writer, _ *cobra.Command)
 }
 
 func (f *regionalFlags) create(ctx context.Context, w io.Writer, cmd *cobra.Command) error {
+	if f.location == "" {
+		return errNowhere
+	}
 	f.name = cmp.Or(f.name, nameOfLocation(f.location))
 	return f.send(ctx, w, cmd, http.MethodPut)
 }

@@ -31,6 +31,8 @@ func TestRegionalCommands(t *testing.T) {
 			answer = map[string]string{"detail": "there is no replica mars"}
 		case r.URL.Path == "/v1/replications":
 			answer = admin.Regionals{Value: []admin.Regional{one}}
+		case r.URL.Path == "/fleet":
+			answer = admin.Fleet{Hostname: "registry.contoso.com"}
 		case r.URL.Path == "/v1/changes":
 			answer = admin.Changes{Value: []admin.Change{{By: "eva", Through: "gw1", Key: "k", Old: "a", New: "b"}}}
 		case r.URL.Path == "/v1/config/export":
@@ -54,7 +56,7 @@ func TestRegionalCommands(t *testing.T) {
 		{"replication create --location azure/japaneast --tags a=b c=d --region-endpoint-enabled false", "PUT" + at +
 			` {"location":"azure/japaneast","tags":{"a":"b","c":"d"},"properties":{"regionEndpointEnabled":false}}`, table, ""},
 		{"replication create -l japaneast -n tokyo", `PUT /v1/replications/tokyo {"location":"japaneast"}`, table, ""},
-		{"replication create", "", "", `required flag(s) "location" not set`},
+		{"replication create", "", "", "where?"},
 		{"replication update -n japaneast --state drain --bias -2.5", "PATCH" + at +
 			` {"fairlead":{"state":"drain","bias":-2.5}}`, table, ""},
 		{"replication update japaneast --write=false --home", "PATCH" + at + ` {"fairlead":{"write":false,"home":true}}`, table,
@@ -70,6 +72,12 @@ func TestRegionalCommands(t *testing.T) {
 			""},
 		{"config reset japaneast", "POST" + at + "/reset {}", "japaneast is as its file says\n", ""},
 		{"config export", "GET /v1/config/export", "hostname: x\n", ""},
+		{"show-endpoints -n contoso --query loginServer -o tsv", "GET /v1/replications",
+			strings.Replace(idle, "registry m", "name m", 1) + "registry.contoso.com\n", ""},
+		{"show-endpoints", "GET /v1/replications", "registry.contoso.com\njapaneast.registry.contoso.com  japaneast\n", ""},
+		{"replication list --query [].properties.status.displayStatus -o tsv", "GET /v1/replications", "Provisioning\n", ""},
+		{"replication create -l japaneast --zone-redundancy Enabled", "PUT" + at + ` {"location":"japaneast"}`,
+			strings.Replace(idle, "registry m", "zone-redundancy m", 1) + table, ""},
 		{"changes", "GET /v1/changes", "AT                    BY   THROUGH  KEY  OLD  NEW\n" +
 			"0001-01-01T00:00:00Z  eva  gw1      k    a    b\n", ""},
 	} {

@@ -26,7 +26,6 @@ func replicationCommand() *cobra.Command {
 			Short: "tags that were written on two sides of a cut, with both digests"}, "/replication/conflicts",
 			printConflicts),
 		retryCommand(),
-		showCommand(),
 	)
 	cmd.AddCommand(regionalCommands()...)
 	return cmd

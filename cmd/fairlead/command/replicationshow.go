@@ -2,6 +2,7 @@ package command
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,42 +16,39 @@ import (
 	"github.com/fairlead-gateway/fairlead/admin"
 )
 
-// oneReplica is what `fairlead replication show` prints.
+// oneReplica is what `fairlead replication show` prints: as az has it, and what is known of its health and copies.
 type oneReplica struct {
+	admin.Regional
 	Replica     admin.Replica  `json:"replica"`
 	Replication admin.Progress `json:"replication"`
 	Needs       []string       `json:"needs"`
 }
 
-var errNoReplica = errors.New("the gateway knows no such replica")
+var errNoReplica = &exitError{errors.New("the gateway knows no such replica"), codeNotFound}
 
-func showCommand() *cobra.Command {
-	var a asking
-	cmd := &cobra.Command{
-		Use: "show NAME", Short: "all that is known of one replica", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.check(); err != nil {
-				return err
-			}
-			var s admin.Status
-			if err := askAdmin(cmd.Context(), a.at, "/status", &s); err != nil {
-				return err
-			}
-			i := slices.IndexFunc(s.Fleet.Replicas, func(r admin.Replica) bool { return r.Name == args[0] })
-			if i < 0 {
-				return fmt.Errorf("%s: %w", args[0], errNoReplica)
-			}
-			one := oneReplica{s.Fleet.Replicas[i], progressOf(s.Replication, args[0]), []string{}}
-			for _, n := range s.Needs {
-				if strings.HasPrefix(n, args[0]+": ") {
-					one.Needs = append(one.Needs, n)
-				}
-			}
-			return a.print(cmd.OutOrStdout(), one, func(w io.Writer) error { return printOne(w, one) })
-		},
+func (f *regionalFlags) show(ctx context.Context, w io.Writer, _ *cobra.Command) error {
+	path, err := f.at()
+	if err != nil {
+		return err
 	}
-	a.flags(cmd.Flags())
-	return cmd
+	var s admin.Status
+	if err := askAdmin(ctx, f.asking.at, "/status", &s); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(s.Fleet.Replicas, func(r admin.Replica) bool { return r.Name == f.name })
+	if i < 0 {
+		return fmt.Errorf("%s: %w", f.name, errNoReplica)
+	}
+	one := oneReplica{Replica: s.Fleet.Replicas[i], Replication: progressOf(s.Replication, f.name), Needs: []string{}}
+	if err := askAdmin(ctx, f.asking.at, path, &one.Regional); err != nil {
+		return err
+	}
+	for _, n := range s.Needs {
+		if strings.HasPrefix(n, f.name+": ") {
+			one.Needs = append(one.Needs, n)
+		}
+	}
+	return f.print(w, one, func(w io.Writer) error { return printOne(w, one) })
 }
 
 func printOne(w io.Writer, o oneReplica) error {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,10 +72,20 @@ this needs a person:
 - eastus: is slow
 `
 
+func show() *cobra.Command {
+	all := regionalCommands()
+	return all[slices.IndexFunc(all, func(c *cobra.Command) bool { return c.Name() == "show" })]
+}
+
 func TestStatus(t *testing.T) {
 	shown := page()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/status" {
+		switch r.URL.Path {
+		case "/status":
+		case "/v1/replications/eastus":
+			_, _ = io.WriteString(w, `{"name": "eastus", "properties": {"regionEndpointEnabled": true}}`)
+			return
+		default:
 			t.Errorf("%s is asked", r.URL)
 		}
 		_ = json.NewEncoder(w).Encode(shown)
@@ -92,11 +104,13 @@ func TestStatus(t *testing.T) {
 		"json": {statusCommand(), page(), []string{"-o", "json"}, `"needs": [`, 1},
 		"all is well": {statusCommand(), well, nil,
 			strings.Split(pageText, "\nthis")[0] + "\nnothing needs a person\n", 0},
-		"no such output": {statusCommand(), page(), []string{"-o", "yaml"}, "", 2},
+		"no such output": {statusCommand(), page(), []string{"-o", "xml"}, "", 2},
 		"nobody there":   {statusCommand(), page(), []string{"--admin", "http://127.0.0.1:1"}, "", 2},
-		"one":            {showCommand(), page(), []string{"eastus"}, eastText, 0},
-		"one, as json":   {showCommand(), page(), []string{"eastus", "-o", "json"}, `"state": "Syncing"`, 0},
-		"none":           {showCommand(), page(), []string{"mars"}, "", 1},
+		"one":            {show(), page(), []string{"eastus"}, eastText, 0},
+		"one, as json":   {show(), page(), []string{"eastus", "-o", "json"}, `"state": "Syncing"`, 0},
+		"one, as az asks": {show(), page(),
+			[]string{"-n", "eastus", "--query", "properties.regionEndpointEnabled", "-o", "tsv"}, "true\n", 0},
+		"none": {show(), page(), []string{"mars"}, "", 3},
 	} {
 		shown = c.status
 		var out bytes.Buffer

@@ -23,7 +23,7 @@ const (
 )
 
 func waitCommand() *cobra.Command {
-	var a asking
+	a := asking{output: output{lines: true}}
 	var replicas string
 	var timeout time.Duration
 	cmd := &cobra.Command{
@@ -157,7 +157,7 @@ func (w *waiting) end(met bool, failed error) error {
 	w.show(result)
 	text := w.summary(result)
 	if met {
-		if w.output != "json" {
+		if w.format != "json" {
 			fmt.Fprintln(w.out, text)
 		}
 		return nil
@@ -193,7 +193,7 @@ func (w *waiting) summary(result string) string {
 }
 
 func (w *waiting) show(result string) {
-	if w.output == "json" {
+	if w.format == "json" {
 		w.line(result)
 		return
 	}

@@ -12,6 +12,8 @@ import (
 )
 
 // TestWaiting: one who asks a gateway that gives these answers in turn, the last of them again and again.
+var asLines = output{format: "json", lines: true}
+
 func TestWaiting(t *testing.T) {
 	const (
 		unknown = `404 {"title":"no such image","status":404}`
@@ -55,7 +57,7 @@ func TestWaiting(t *testing.T) {
 			_, _ = w.Write([]byte(body))
 		}))
 		var out strings.Builder
-		w := waiting{asking: asking{at: s.URL, output: "json"}, ref: reference{"", "app", "v1"}, out: &out,
+		w := waiting{asking: asking{at: s.URL, output: asLines}, ref: reference{"", "app", "v1"}, out: &out,
 			screen: &screen{}}
 		err := w.until(t.Context(), time.Now().Add(c.timeout))
 		s.Close()
@@ -69,7 +71,7 @@ func TestWaiting(t *testing.T) {
 			t.Errorf("%s: %v, %q", c.name, err, results)
 		}
 	}
-	w := waiting{asking: asking{at: "http://127.0.0.1:1", output: "json"}, ref: reference{"", "app", "v1"},
+	w := waiting{asking: asking{at: "http://127.0.0.1:1", output: asLines}, ref: reference{"", "app", "v1"},
 		out: new(strings.Builder), screen: &screen{}}
 	if coded := (*exitError)(nil); !errors.As(w.until(t.Context(), time.Now()), &coded) || coded.code != 2 {
 		t.Error("no gateway is no 2")

@@ -59,6 +59,7 @@ func (f *webhookFlags) command(use, short string, run func(*cobra.Command) error
 	for _, add := range flags {
 		add(cmd)
 	}
+	acceptIdle(cmd, "registry", "resource-group", "subscription")
 	return cmd
 }
 
