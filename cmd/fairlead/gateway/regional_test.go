@@ -197,3 +197,40 @@ func TestOverlayDenied(t *testing.T) {
 		t.Errorf("%v of\n%s", err, exported)
 	}
 }
+
+// TestWhatWasOverruledBefore: a change that the file overrules since its last edit keeps nobody from another one, and is
+// refused when it is repeated.
+func TestWhatWasOverruledBefore(t *testing.T) {
+	t.Parallel()
+	echo, other := echoes(t, "west"), echoes(t, "east")
+	r := run(t, echo.URL)
+	r.base = strings.Replace(r.base, "admin: {", "admin: {upstreams: [127.0.0.1], ", 1)
+	api := regionalAPI{r.Gateway}
+	take := func(replicas string) {
+		c := r.file(echo.URL, "", "", replicas)
+		r.Gateway.file.mu.Lock()
+		defer r.Gateway.file.mu.Unlock()
+		r.take(c, nil)
+	}
+	one := fmt.Sprintf(west, echo.URL)
+	take(one)
+	east := admin.RegionalChange{Location: new("eastus")}
+	east.Fairlead.Addresses, east.Fairlead.Upstream = []string{"127.0.0.3"}, new(other.URL)
+	if err := api.Create("east", east, "eva"); err != nil {
+		t.Fatal(err)
+	}
+	take(strings.Replace(one, "}", ", home: true}", 1) +
+		fmt.Sprintf(", {name: first, place: azure/eastus, addresses: [127.0.0.3], upstream: %q}", other.URL))
+	if note := r.sharedCheck().Note; !strings.HasPrefix(note, "east: ") {
+		t.Errorf("overruled: %q", note)
+	}
+	var bias admin.RegionalChange
+	bias.Fairlead.Bias = new(float64(2))
+	if err := api.Update("west", bias, "eva"); err != nil {
+		t.Error(err)
+	}
+	var problem admin.Problem
+	if err := api.Create("east", east, "eva"); !errors.As(err, &problem) || problem.Status != 400 {
+		t.Errorf("it is repeated: %v", err)
+	}
+}

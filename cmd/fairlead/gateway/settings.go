@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -119,7 +120,8 @@ func (g *Gateway) changeShared(by string, edit func(settings.Store) (settings.St
 	was, _ := g.file.good.Over(store.Layer())
 	is, overruled := g.file.good.Over(next.Layer())
 	for _, o := range overruled {
-		if !slices.Contains(*g.shared.overruled.Load(), o) {
+		before := slices.ContainsFunc(*g.shared.overruled.Load(), func(b configs.Overruled) bool { return b.Name == o.Name })
+		if !before || !reflect.DeepEqual(store.Replicas[o.Name], next.Replicas[o.Name]) {
 			return admin.Problem{Status: 400, Detail: o.Name + ": " + o.Rule}
 		}
 	}
