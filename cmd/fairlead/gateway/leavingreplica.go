@@ -185,11 +185,7 @@ func (g *Gateway) withLeaving(old, file *configs.Config) *configs.Config {
 
 // letGo takes the replicas away that leave and may go.
 func (g *Gateway) letGo() {
-	g.leaving.mu.Lock()
-	unrenewed := g.leaving.unrenewed
-	g.leaving.unrenewed = nil
-	g.leaving.mu.Unlock()
-	for _, name := range unrenewed {
+	for _, name := range g.leaving.takeUnrenewed() {
 		g.renew(name)
 	}
 	for _, r := range g.live.config().Replicas {
@@ -231,10 +227,21 @@ func (g *Gateway) renew(name string) {
 	if err := g.ledger.Renew(name); err != nil {
 		g.log.Warn("what a replica that has left was confirmed to have cannot be forgotten now; it is tried again",
 			"replica", name, "error", err)
-		g.leaving.mu.Lock()
-		g.leaving.unrenewed = append(g.leaving.unrenewed, name)
-		g.leaving.mu.Unlock()
+		g.leaving.noteUnrenewed(name)
 	}
+}
+
+func (l *leaving) noteUnrenewed(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unrenewed = append(l.unrenewed, name)
+}
+
+func (l *leaving) takeUnrenewed() (names []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	names, l.unrenewed = l.unrenewed, nil
+	return names
 }
 
 // stateOfLeaving reads what a replica in service has not confirmed: all that only the one that leaves has is among it.

@@ -29,44 +29,45 @@ func (g regionalAPI) List() []admin.Regional {
 	declared := g.file.good.Replicas
 	g.file.mu.Unlock()
 	for _, r := range g.live.config().Replicas {
-		shown := admin.Regional{
+		addresses, tags := []string{}, map[string]string{}
+		for _, a := range r.Addresses {
+			addresses = append(addresses, a.String())
+		}
+		maps.Copy(tags, store.Replicas[r.Name].Tags)
+		out = append(out, admin.Regional{
 			ID: "/replications/" + r.Name, Name: r.Name, Type: "Fairlead/replications", Location: locationOf(r.Place),
-			Tags: map[string]string{},
+			Tags: tags,
 			Fairlead: admin.RegionalOurs{
-				Place: placeText(r.Place), Addresses: []string{}, Upstream: r.Upstream.String(), Home: r.Home,
+				Place: placeText(r.Place), Addresses: addresses, Upstream: r.Upstream.String(), Home: r.Home,
 				State: r.State, Write: r.Write, Bias: r.Bias, Overlaid: append([]string{}, g.overlaid(r.Name)...),
 				Declared: slices.ContainsFunc(declared, func(d configs.Replica) bool { return d.Name == r.Name }),
 			},
 			Properties: stateOf(r, fleet.Replica(r.Name), progress[r.Name]),
-		}
-		for _, a := range r.Addresses {
-			shown.Fairlead.Addresses = append(shown.Fairlead.Addresses, a.String())
-		}
-		maps.Copy(shown.Tags, store.Replicas[r.Name].Tags)
-		out = append(out, shown)
+		})
 	}
 	return out
 }
 
 // stateOf says how a replica is, in the words of ARM.
 func stateOf(r configs.Replica, seen *router.Replica, p admin.Progress) admin.RegionalState {
-	out := admin.RegionalState{
-		ProvisioningState: "Succeeded", RegionEndpointEnabled: r.State == configs.StateOnline, ZoneRedundancy: "Disabled",
-		Status: admin.RegionalStatus{DisplayStatus: p.State, Timestamp: time.Now().UTC().Truncate(time.Second)},
-	}
+	provisioning, status, message := "Succeeded", p.State, ""
 	switch {
 	case r.State == configs.StateLeaving:
-		out.ProvisioningState, out.Status.Message = "Deleting", "it waits for: "+p.WaitsFor
+		provisioning, message = "Deleting", "it waits for: "+p.WaitsFor
 	case seen == nil || !seen.Upstream.Up:
-		out.Status.DisplayStatus, out.Status.Message = "Unavailable", "its registry does not answer"
+		status, message = "Unavailable", "its registry does not answer"
 	case r.State == configs.StateOffline:
-		out.Status.DisplayStatus = "Offline"
+		status = "Offline"
 	case p.State == "Provisioning":
-		out.ProvisioningState = "Creating"
+		provisioning = "Creating"
 	case p.Entries > 0:
-		out.Status.Message = fmt.Sprintf("%d tags, manifests and deletions are yet to come", p.Entries)
+		message = fmt.Sprintf("%d tags, manifests and deletions are yet to come", p.Entries)
 	}
-	return out
+	return admin.RegionalState{
+		ProvisioningState: provisioning, RegionEndpointEnabled: r.State == configs.StateOnline, ZoneRedundancy: "Disabled",
+		Status: admin.RegionalStatus{DisplayStatus: status, Message: message,
+			Timestamp: time.Now().UTC().Truncate(time.Second)},
+	}
 }
 
 // locationOf is a place's name without its cloud; "": it is a point.
